@@ -1,0 +1,169 @@
+//! config.json, as far as podhosts reads it.
+//!
+//! A minimal decoding on purpose: what is not read here cannot break the hook. The wrapper edits the text
+//! itself ([`crate::runtime::inject`]), so nothing is lost either.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::json::Object;
+
+/// Largest config.json that is read, in bytes. Kubernetes allows a pod 256 KiB of annotations, which CRI-O
+/// writes up to three times; the rest of a large bundle (seccomp, mounts, environment) stays under 1 MiB.
+pub const CONFIG_MAX: usize = 4 << 20;
+
+/// The parts of config.json that decide about the hosts file. A `null` counts as absent, as in Go.
+#[derive(Debug, Default, Deserialize)]
+pub struct Config {
+    /// The root file system.
+    pub root: Option<Object<Root>>,
+    /// The name the runtime gives the container's UTS namespace.
+    pub hostname: Option<String>,
+    /// All mounts, in order.
+    mounts: Option<Vec<Mount>>,
+    /// All annotations.
+    annotations: Option<Annotations>,
+    /// The container's process.
+    process: Option<Process>,
+    /// Linux' own part.
+    linux: Option<Linux>,
+}
+
+/// Annotations of a container or a pod.
+pub type Annotations = BTreeMap<String, String>;
+
+/// `root`.
+#[derive(Debug, Deserialize)]
+pub struct Root {
+    /// Path of the root file system, absolute or relative to the bundle.
+    pub path: String,
+}
+
+/// One of `mounts`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Mount {
+    /// Where it is mounted in the container.
+    pub destination: String,
+    /// What is mounted; a path on the node for a bind mount.
+    pub source: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Process {
+    env: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Linux {
+    mount_label: Option<String>,
+}
+
+/// A config.json that cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// Not JSON, not UTF-8, half-written, or a field of the wrong type.
+    #[error("cannot read config.json: {0}")]
+    Json(#[from] serde_json::Error),
+    /// `root` or its path is missing.
+    #[error("cannot use config.json: root.path is missing, expected the path of the root file system")]
+    Root,
+}
+
+impl Config {
+    /// Reads config.json.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the line and what was expected there.
+    pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
+        let Object(config): Object<Self> = serde_json::from_slice(json)?;
+        match &config.root {
+            Some(Object(root)) if !root.path.is_empty() => Ok(config),
+            _ => Err(ConfigError::Root),
+        }
+    }
+
+    /// Path of the root file system, absolute or relative to the bundle.
+    pub fn root_path(&self) -> &str {
+        self.root.as_ref().map_or("", |Object(root)| &root.path)
+    }
+
+    /// All mounts, in order.
+    pub fn mounts(&self) -> &[Mount] {
+        self.mounts.as_deref().unwrap_or_default()
+    }
+
+    /// The value of an annotation.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// All annotations.
+    pub fn annotations(&self) -> Option<&Annotations> {
+        self.annotations.as_ref()
+    }
+
+    /// The value of a variable in the container's environment; the last one counts.
+    pub fn env(&self, name: &str) -> Option<&str> {
+        let env = self.process.as_ref()?.env.as_deref()?;
+        env.iter()
+            .rev()
+            .find_map(|variable| variable.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    /// The SELinux label for the container's mounts, if one is set.
+    pub fn mount_label(&self) -> Option<&str> {
+        self.linux
+            .as_ref()?
+            .mount_label
+            .as_deref()
+            .filter(|label| !label.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_reads() {
+        let json = br#"{"root":{"path":"rootfs","readonly":true},"hostname":"h",
+            "mounts":[{"destination":"/proc","type":"proc"}],"annotations":{"a":"b"},
+            "process":{"env":["HOSTNAME=a","X","HOSTNAME=b\u0021","HOSTNAMES=c"]},
+            "linux":{"mountLabel":"","namespaces":[{"type":"mount"}]},"unknown":[1e999]}"#;
+        let config = Config::parse(json).unwrap();
+        assert_eq!(config.root_path(), "rootfs");
+        assert_eq!(config.annotation("a"), Some("b"));
+        assert_eq!(config.env("HOSTNAME"), Some("b!"));
+        assert_eq!(config.env("HOST"), None);
+        assert_eq!(config.mount_label(), None);
+        assert_eq!(config.mounts().len(), 1);
+        let nulls = br#"{"root":{"path":"/r"},"mounts":null,"annotations":null,"process":null,"linux":null}"#;
+        assert!(Config::parse(nulls).unwrap().mounts().is_empty());
+    }
+
+    #[test]
+    fn what_it_refuses() {
+        for (json, expected) in [
+            ("", "EOF"),
+            ("{", "EOF"),
+            ("{\"root\":{\"path\":\"rootfs\"}", "EOF"),
+            ("{}", "root.path is missing"),
+            ("{\"root\":null}", "root.path is missing"),
+            ("{\"root\":{\"path\":\"\"}}", "root.path is missing"),
+            (
+                "{\"root\":{\"path\":\"r\"},\"annotations\":{\"a\":1}}",
+                "expected a string",
+            ),
+            (
+                "{\"root\":{\"path\":\"r\"},\"annotations\":[\"a\"]}",
+                "expected a map",
+            ),
+        ] {
+            let error = Config::parse(json.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{json}: {error}");
+        }
+    }
+}

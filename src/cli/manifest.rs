@@ -1,0 +1,244 @@
+//! Reads a Pod from a Kubernetes manifest or a crictl pod config.
+
+use serde::Deserialize;
+
+use crate::annotations::PodAnnotations;
+use crate::bundle::Annotations;
+use crate::host_aliases::HostAlias;
+use crate::host_name::NameFields;
+use crate::pod::Pod;
+use crate::validation::go_quote;
+
+/// What a manifest says of a pod.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// The pod.
+    pub pod: Pod,
+    /// Whether it is on the node's network.
+    pub host_network: bool,
+    /// The addresses that the manifest itself has.
+    pub pod_ips: Vec<String>,
+}
+
+/// Both forms in one: a Kubernetes Pod has a `spec`, a crictl pod config has not.
+#[derive(Debug, Deserialize)]
+struct Wire {
+    kind: Option<String>,
+    metadata: Option<Metadata>,
+    spec: Option<Spec>,
+    status: Option<Status>,
+    hostname: Option<String>,
+    annotations: Option<Annotations>,
+    linux: Option<Linux>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Metadata {
+    name: Option<String>,
+    namespace: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    hostname: Option<String>,
+    subdomain: Option<String>,
+    hostname_override: Option<String>,
+    host_network: Option<bool>,
+    host_aliases: Option<Vec<HostAlias>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Status {
+    #[serde(rename = "podIPs")]
+    pod_ips: Option<Vec<PodIp>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PodIp {
+    ip: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Linux {
+    security_context: Option<SecurityContext>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct SecurityContext {
+    namespace_options: Option<NamespaceOptions>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct NamespaceOptions {
+    network: Option<NamespaceMode>,
+}
+
+/// The CRI's `NamespaceMode`, by number as crictl has it, or by name.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+enum NamespaceMode {
+    Number(i64),
+    Name(String),
+}
+
+/// The CRI's number for the node's own namespace.
+const NODE: i64 = 2;
+const DEFAULT_NAMESPACE: &str = "default";
+
+impl Manifest {
+    /// Reads a manifest, as JSON where it begins with a brace and as YAML otherwise.
+    ///
+    /// # Errors
+    /// What is wrong with it, one error for each line.
+    pub fn parse(text: &str) -> Result<Self, Vec<String>> {
+        let wire: Wire = if text.trim_start().starts_with('{') {
+            serde_json::from_str(text).map_err(|error| vec![format!("cannot read the pod: {error}")])?
+        } else {
+            serde_saphyr::from_str(text)
+                .map_err(|error| vec![format!("cannot read the pod: {}", one_line(&error))])?
+        };
+        if let Some(kind) = wire.kind.as_deref().filter(|kind| *kind != "Pod") {
+            return Err(vec![format!(
+                "kind: Unsupported value: {}: supported values: \"Pod\"",
+                go_quote(kind)
+            )]);
+        }
+        let metadata = wire.metadata.unwrap_or_default();
+        let Some(pod_name) = metadata.name.filter(|name| !name.is_empty()) else {
+            return Err(vec![
+                "metadata.name: Required value: name or generateName is required".to_owned(),
+            ]);
+        };
+        let namespace = metadata.namespace.filter(|namespace| !namespace.is_empty());
+        let names = NameFields {
+            pod_name,
+            namespace: namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
+            ..NameFields::default()
+        };
+        match wire.spec {
+            Some(spec) => Ok(from_spec(names, spec, wire.status.unwrap_or_default())),
+            None if wire.kind.is_some() => {
+                Ok(from_spec(names, Spec::default(), wire.status.unwrap_or_default()))
+            }
+            None => from_crictl(names, wire.hostname, wire.annotations.as_ref(), wire.linux),
+        }
+    }
+}
+
+fn from_spec(names: NameFields, spec: Spec, status: Status) -> Manifest {
+    let names = NameFields {
+        hostname: spec.hostname,
+        subdomain: spec.subdomain,
+        hostname_override: spec.hostname_override,
+        ..names
+    };
+    Manifest {
+        pod: Pod {
+            names,
+            aliases: spec.host_aliases.unwrap_or_default(),
+        },
+        host_network: spec.host_network.unwrap_or_default(),
+        pod_ips: status
+            .pod_ips
+            .unwrap_or_default()
+            .into_iter()
+            .map(|pod_ip| pod_ip.ip)
+            .collect(),
+    }
+}
+
+/// crictl's file has no HostAliases, subdomain or addresses: our annotations carry them.
+fn from_crictl(
+    names: NameFields,
+    hostname: Option<String>,
+    annotations: Option<&Annotations>,
+    linux: Option<Linux>,
+) -> Result<Manifest, Vec<String>> {
+    let annotations = PodAnnotations::new(annotations, None);
+    let owned = |value: Option<&str>| value.map(str::to_owned);
+    let names = NameFields {
+        hostname: owned(annotations.hostname()).or(hostname),
+        subdomain: owned(annotations.subdomain()),
+        hostname_override: owned(annotations.hostname_override()),
+        ..names
+    };
+    let failed = |error: crate::annotations::AnnotationError| vec![error.to_string()];
+    let network = linux
+        .and_then(|linux| linux.security_context)
+        .and_then(|context| context.namespace_options)
+        .and_then(|options| options.network);
+    Ok(Manifest {
+        pod: Pod {
+            names,
+            aliases: annotations.host_aliases().map_err(failed)?,
+        },
+        host_network: network.is_some_and(|mode| {
+            mode == NamespaceMode::Number(NODE) || mode == NamespaceMode::Name("NODE".into())
+        }),
+        pod_ips: annotations.pod_ips().map_err(failed)?,
+    })
+}
+
+fn one_line(error: &impl std::fmt::Display) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubernetes_pod() {
+        let yaml = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\nspec:\n  hostname: h\n  subdomain: s\n  \
+            hostAliases:\n  - ip: \"127.0.0.1\"\n    hostnames:\n    - \"foo.local\"\n    - \"bar.local\"\n  \
+            containers:\n  - name: c\n    image: i\nstatus:\n  podIPs:\n  - ip: 10.0.0.1\n  - ip: fd00::1\n";
+        let manifest = Manifest::parse(yaml).unwrap();
+        assert_eq!(manifest.pod.names.namespace, "default");
+        assert_eq!(manifest.pod.aliases[0].hostnames, ["foo.local", "bar.local"]);
+        assert_eq!(manifest.pod_ips, ["10.0.0.1", "fd00::1"]);
+        assert!(!manifest.host_network);
+        let json = r#"{"kind":"Pod","metadata":{"name":"web","namespace":"n"},"spec":{"hostNetwork":true}}"#;
+        assert!(Manifest::parse(json).unwrap().host_network);
+    }
+
+    #[test]
+    fn a_crictl_pod_config() {
+        let yaml = "metadata:\n  name: web\n  namespace: shop\n  uid: u\n  attempt: 1\nhostname: front\nlinux:\n  \
+            security_context:\n    namespace_options:\n      network: 2\nannotations:\n  \
+            podhosts.io/host-aliases: '[{\"ip\":\"10.1.2.3\",\"hostnames\":[\"a\"]}]'\n  podhosts.io/subdomain: s\n  \
+            podhosts.io/pod-ips: 10.0.0.1,fd00::1\n";
+        let manifest = Manifest::parse(yaml).unwrap();
+        assert!(manifest.host_network);
+        assert_eq!(manifest.pod.names.hostname.as_deref(), Some("front"));
+        assert_eq!(manifest.pod.names.subdomain.as_deref(), Some("s"));
+        assert_eq!((manifest.pod.aliases.len(), manifest.pod_ips.len()), (1, 2));
+    }
+
+    #[test]
+    fn what_it_refuses() {
+        for (text, expected) in [
+            ("", "metadata.name: Required value"),
+            ("[1]", "cannot read the pod"),
+            ("{", "cannot read the pod: EOF"),
+            ("a: [", "cannot read the pod"),
+            (
+                "kind: Deployment\nmetadata: {name: a}",
+                "kind: Unsupported value: \"Deployment\"",
+            ),
+            ("kind: Pod\nmetadata: {}", "metadata.name: Required value"),
+            (
+                "metadata: {name: a}\nannotations: {podhosts.io/host-aliases: x}",
+                "podhosts.io/host-aliases",
+            ),
+            (
+                "kind: Pod\nmetadata: {name: a}\nspec: {hostAliases: [{ip: 1.1.1.1, name: x}]}",
+                "cannot read the pod",
+            ),
+        ] {
+            let errors = Manifest::parse(text).unwrap_err();
+            assert!(errors[0].contains(expected), "{text:?}: {errors:?}");
+            assert!(errors.iter().all(|error| !error.contains('\n')), "{errors:?}");
+        }
+    }
+}

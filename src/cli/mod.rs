@@ -1,0 +1,57 @@
+//! The operator's command.
+
+#[path = "args.rs"]
+mod args;
+mod inspect;
+pub mod manifest;
+mod mountinfo;
+mod render;
+mod runtime_state;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::report::ExitCode;
+use args::{Cli, Command};
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is no reason to complain.
+            let _ = error.print();
+            let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if asked_for {
+                ExitCode::Success
+            } else {
+                ExitCode::Usage
+            };
+        }
+    };
+    let result = match &cli.command {
+        Command::Render(args) => render::run(args),
+        Command::Inspect(args) => inspect::run(args),
+    };
+    match result {
+        Ok(output) => print(&output),
+        Err(errors) => {
+            for error in errors {
+                eprintln!("{error}");
+            }
+            ExitCode::Failure
+        }
+    }
+}
+
+fn print(output: &[u8]) -> ExitCode {
+    use std::io::{ErrorKind, Write, stdout};
+    match stdout().write_all(output).and_then(|()| stdout().flush()) {
+        Ok(()) => ExitCode::Success,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::Success,
+        Err(error) => {
+            eprintln!("cannot write to stdout: {error}");
+            ExitCode::Failure
+        }
+    }
+}

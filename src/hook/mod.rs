@@ -1,0 +1,341 @@
+//! The createRuntime hook: from the state on stdin to the sealed file, one call for each stage.
+
+mod options;
+
+pub use options::{Answer, Options};
+
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use crate::addresses::{self, Source};
+use crate::inputs::{self, CONFIG_JSON, InputError, PodInputs};
+use crate::kubelet_file::{KubeletFile, KubeletFileError};
+use crate::node_config::{NodeConfig, OnError};
+use crate::plan::{self, Decision, HOSTS_FILE_MAX, Skip};
+use crate::pod::{Network, Pod};
+use crate::report::{self, Entry, ExitCode, Outcome};
+use crate::state::{STATE_MAX, State, StateError};
+use crate::sys::capabilities::{self, CapabilityError};
+use crate::sys::container::{Container, ContainerError};
+use crate::sys::files::{self, FileError, LastLink};
+use crate::sys::log::Log;
+use crate::sys::netns::{self, NetnsError};
+use crate::sys::rootfs::{RootFs, RootFsError};
+use crate::sys::seal::{Content, SealError, Sealed};
+use crate::validation::ip::IpRules;
+
+/// Starts the source of our mounts in /proc/PID/mountinfo; behind it comes the name of the addresses' source.
+pub const MOUNT_SOURCE: &str = "podhosts:";
+
+/// The program's name on stderr.
+pub const PROGRAM: &str = "podhosts-hook";
+
+/// Why a container's file was not sealed.
+#[derive(Debug, Error)]
+pub enum HookError {
+    /// The state on stdin.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A file, the bundle, an annotation, the configuration.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The kubelet's file.
+    #[error(transparent)]
+    Kubelet(#[from] KubeletFileError),
+    /// The kubelet's file and the container's network do not fit.
+    #[error("cannot use the kubelet's hosts file {0}: it is of a pod on {1}, expected one on {2}")]
+    KubeletNetwork(PathBuf, &'static str, &'static str),
+    /// The Pod, in Kubernetes' words.
+    #[error("cannot render the hosts file: {}", report::first_of(.0))]
+    Pod(Vec<String>),
+    /// Nobody tells the pod's name.
+    #[error(
+        "cannot tell the pod's name: expected annotation podhosts.io/hostname or io.kubernetes.pod.name, or hostname in config.json"
+    )]
+    NoName,
+    /// A hosts file that is too large.
+    #[error("cannot seal a hosts file of {0} bytes, expected at most {HOSTS_FILE_MAX}")]
+    TooLarge(usize),
+    /// The container's process.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// The container's network.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+    /// The container's root file system.
+    #[error(transparent)]
+    RootFs(#[from] RootFsError),
+    /// The seal.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The seal does not show at /etc/hosts.
+    #[error("cannot verify the seal: /etc/hosts in the container is not the sealed file")]
+    NotThere,
+    /// Privileges.
+    #[error(transparent)]
+    Capabilities(#[from] CapabilityError),
+}
+
+impl From<FileError> for HookError {
+    fn from(error: FileError) -> Self {
+        Self::Input(error.into())
+    }
+}
+
+/// What is known of a container as the hook goes on; it ends in the log.
+#[derive(Debug, Default)]
+struct Progress {
+    container: String,
+    pid: i32,
+    pod: String,
+    bytes: usize,
+}
+
+enum Done {
+    Sealed(Source),
+    Skipped(Skip),
+}
+
+/// Runs the hook with the state on `stdin`.
+pub fn run(options: &Options, stdin: impl Read) -> ExitCode {
+    let start = Instant::now();
+    let node = match inputs::node_config(&options.config) {
+        Ok(node) => node,
+        Err(error) => {
+            report::complain(PROGRAM, &error.to_string());
+            return ExitCode::Usage;
+        }
+    };
+    // Opened now: in the container's mount namespace the path may lead elsewhere.
+    let path = Path::new(&node.log.file);
+    let log = if node.log.file.is_empty() {
+        None
+    } else {
+        Log::open(path, node.log.max_bytes).ok()
+    };
+    let mut progress = Progress::default();
+    let result = seal_container(&node, options, stdin, &mut progress);
+    let (outcome, reason, code) = match (result, node.on_error) {
+        (Ok(Done::Sealed(source)), _) => (Outcome::Sealed, source.name().to_owned(), ExitCode::Success),
+        (Ok(Done::Skipped(skip)), _) => (Outcome::Skipped, skip.to_string(), ExitCode::Success),
+        (Err(error), OnError::Closed) => {
+            report::complain(PROGRAM, &error.to_string());
+            (Outcome::Failed, error.to_string(), ExitCode::Failure)
+        }
+        (Err(error), OnError::Open) => {
+            report::complain(
+                PROGRAM,
+                &format!("started without a seal (on-error = \"open\"): {error}"),
+            );
+            (Outcome::Open, error.to_string(), ExitCode::Success)
+        }
+    };
+    if let Some(log) = log {
+        // A log that cannot be written is no reason to keep a container from starting.
+        let _ = log.append(&progress.entry(outcome, reason, start.elapsed()).to_json());
+    }
+    code
+}
+
+impl Progress {
+    fn entry(&self, outcome: Outcome, reason: String, elapsed: Duration) -> Entry<'_> {
+        Entry {
+            time: report::now().into(),
+            container: self.container.as_str().into(),
+            pid: self.pid,
+            pod: self.pod.as_str().into(),
+            outcome,
+            reason: reason.into(),
+            bytes: self.bytes,
+            duration_us: report::micros(elapsed),
+        }
+    }
+}
+
+/// The whole flow. Everything is read and checked before the container is touched.
+fn seal_container(
+    node: &NodeConfig,
+    options: &Options,
+    stdin: impl Read,
+    progress: &mut Progress,
+) -> Result<Done, HookError> {
+    let state = State::parse(&files::read_stream(stdin, Path::new("stdin"), STATE_MAX, 8192)?)?;
+    progress.container.clone_from(&state.id);
+    progress.pid = state.pid;
+    let (bundle, json) = open_bundle(&state.bundle, options.config_json.as_deref())?;
+    let inputs = PodInputs::read(&json, &bundle, &crate::sys::node_name())?;
+    progress.pod = format!("{}/{}", inputs.identity.namespace, inputs.identity.name);
+    let kubelet_path = match inputs.decide(node)? {
+        Decision::Skip(skip) => return Ok(Done::Skipped(skip)),
+        Decision::Seal { kubelet_file, .. } => kubelet_file.map(PathBuf::from),
+    };
+    // The wrapper has taken the kubelet's mount out of config.json and passes its source.
+    let kubelet_path = kubelet_path.or_else(|| options.kubelet_hosts.clone());
+    capabilities::keep_needed()?;
+    let container = Container::pin(state.pid)?;
+    let kubelet_file = kubelet_path.as_deref().map(read_kubelet_file).transpose()?;
+    if let (Some(path), Some(Some(file))) = (&kubelet_path, &kubelet_file) {
+        check_kubelet_network(path, file, container.on_node_network)?;
+    }
+    let root = RootFs::open(&bundle.join(inputs.config.root_path()))?;
+    // The last look at the node's network namespace and file system is taken here.
+    let node_hosts = read_node_hosts(node, &container)?;
+    let (bytes, source) = hosts_file(node, &inputs, kubelet_file.flatten(), node_hosts, &container)?;
+    progress.bytes = bytes.len();
+    seal(&bytes, source, &inputs, &container, &root)?;
+    Ok(Done::Sealed(source))
+}
+
+/// crun has passed `/` for the bundle more than once; the current directory is the bundle then.
+fn open_bundle(bundle: &Path, config_json: Option<&Path>) -> Result<(PathBuf, Vec<u8>), HookError> {
+    let config_json = config_json.unwrap_or(Path::new(CONFIG_JSON));
+    match inputs::config_json(bundle, config_json) {
+        Ok(json) => Ok((bundle.to_owned(), json)),
+        Err(InputError::File(error)) if error.is_absent() && bundle == Path::new("/") => {
+            let here = std::env::current_dir().unwrap_or_else(|_| bundle.to_owned());
+            let json = inputs::config_json(&here, config_json)?;
+            Ok((here, json))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn read_node_hosts(node: &NodeConfig, container: &Container) -> Result<Option<Vec<u8>>, FileError> {
+    let path = Path::new(&node.node_hosts);
+    container
+        .on_node_network
+        .then(|| files::read(path, HOSTS_FILE_MAX, LastLink::Follow))
+        .transpose()
+}
+
+/// How often, and how far apart, a kubelet's file that is empty is read again: the kubelet truncates and rewrites
+/// it whenever another container of the pod starts.
+const KUBELET_TRIES: u32 = 20;
+const KUBELET_PAUSE: Duration = Duration::from_millis(5);
+
+/// Reads the kubelet's file; `None` where it never shows the kubelet's header.
+fn read_kubelet_file(path: &Path) -> Result<Option<KubeletFile>, HookError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let text = files::read_text_if_present(path, HOSTS_FILE_MAX, LastLink::Refuse)?.unwrap_or_default();
+        match KubeletFile::parse(&text) {
+            Ok(Some(file)) => return Ok(Some(file)),
+            Ok(None) if tries == KUBELET_TRIES => return Ok(None),
+            Err(error) if tries == KUBELET_TRIES => return Err(error.into()),
+            Ok(None) | Err(_) => std::thread::sleep(KUBELET_PAUSE),
+        }
+    }
+}
+
+fn check_kubelet_network(path: &Path, file: &KubeletFile, on_node_network: bool) -> Result<(), HookError> {
+    let (node, own) = ("the node's network", "a network of its own");
+    match (file.pod.is_none(), on_node_network) {
+        (true, false) => Err(HookError::KubeletNetwork(path.into(), node, own)),
+        (false, true) => Err(HookError::KubeletNetwork(path.into(), own, node)),
+        _ => Ok(()),
+    }
+}
+
+/// Renders the file from the first source that answers.
+fn hosts_file(
+    node: &NodeConfig,
+    inputs: &PodInputs,
+    kubelet_file: Option<KubeletFile>,
+    node_hosts: Option<Vec<u8>>,
+    container: &Container,
+) -> Result<(Vec<u8>, Source), HookError> {
+    let (bytes, source) = if let Some(file) = kubelet_file {
+        (from_kubelet(file, node_hosts), Source::Kubelet)
+    } else {
+        let pod = plan::pod(&inputs.identity, inputs.annotations(), inputs.record.as_ref())
+            .map_err(InputError::from)?;
+        let (network, source) = match node_hosts {
+            Some(node_hosts) => (Network::Host(node_hosts), Source::Node),
+            None => pod_addresses(node, inputs, container)?,
+        };
+        (render(pod, &network, &node.cluster_domain)?, source)
+    };
+    if bytes.len() > HOSTS_FILE_MAX {
+        return Err(HookError::TooLarge(bytes.len()));
+    }
+    Ok((bytes, source))
+}
+
+fn from_kubelet(file: KubeletFile, node_hosts: Option<Vec<u8>>) -> Vec<u8> {
+    match file.pod {
+        Some(pod) => crate::hosts_file::pod_network(&pod.ips, &pod.name, &file.aliases),
+        None => crate::hosts_file::host_network(&node_hosts.unwrap_or_default(), &file.aliases),
+    }
+}
+
+fn render(mut pod: Pod, network: &Network, cluster_domain: &str) -> Result<Vec<u8>, HookError> {
+    if pod.names.pod_name.is_empty() {
+        // A plain bundle need not name its pod; the name that stands in the file does.
+        let names = &pod.names;
+        let given = names.hostname_override.as_ref().or(names.hostname.as_ref());
+        pod.names.pod_name = given.cloned().ok_or(HookError::NoName)?;
+    }
+    pod.hosts_file(network, cluster_domain, IpRules::Strict)
+        .map_err(HookError::Pod)
+}
+
+fn pod_addresses(
+    node: &NodeConfig,
+    inputs: &PodInputs,
+    container: &Container,
+) -> Result<(Network, Source), HookError> {
+    if let Some(record) = &inputs.record {
+        return Ok((Network::Pod(record.pod_ips.clone()), Source::Cni));
+    }
+    let found = netns::addresses(container)?;
+    let confirmed = addresses::confirmed(&inputs.identity.crio_ips, &found);
+    if !confirmed.is_empty() {
+        return Ok((Network::Pod(confirmed), Source::CriO));
+    }
+    let in_namespace = addresses::from_namespace(&found, node.primary_family);
+    if !in_namespace.is_empty() {
+        return Ok((Network::Pod(in_namespace), Source::Netns));
+    }
+    let annotated = inputs.annotations().pod_ips().map_err(InputError::from)?;
+    let source = if annotated.is_empty() {
+        Source::None
+    } else {
+        Source::Annotation
+    };
+    Ok((Network::Pod(annotated), source))
+}
+
+/// Makes the sealed file, enters the container's mount namespace, attaches it and looks whether it is there.
+fn seal(
+    bytes: &[u8],
+    source: Source,
+    inputs: &PodInputs,
+    container: &Container,
+    root: &RootFs,
+) -> Result<(), HookError> {
+    let mount_source = format!("{MOUNT_SOURCE}{}", source.name());
+    let sealed = Sealed::new(Content {
+        bytes,
+        source: &mount_source,
+        mount_label: inputs.config.mount_label(),
+        user_ns: container.user_namespace(),
+    })?;
+    container.join_mounts()?;
+    let root = root.reopen()?;
+    let target = root.target()?;
+    if let Err(error) = sealed.attach(target.file()) {
+        root.undo(&target);
+        return Err(error.into());
+    }
+    let found = root.resolve_hosts()?;
+    if sealed.is_at(found.as_fd())? {
+        Ok(())
+    } else {
+        Err(HookError::NotThere)
+    }
+}

@@ -1,0 +1,234 @@
+//! Which pod a container belongs to, in the dialect of the engine that made the bundle.
+//!
+//! Only keys that the engine writes after (and so over) a pod's own annotations are believed, except for names:
+//! a pod that lies about its name changes nothing but its own file.
+
+use thiserror::Error;
+
+use crate::bundle::Config;
+use crate::validation::dns::is_label;
+use crate::validation::go_quote;
+
+/// The engine that made a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// containerd's CRI plugin.
+    Containerd,
+    /// CRI-O.
+    CriO,
+    /// podman, alone or in a pod of its own.
+    Podman,
+    /// Nobody: a bundle made by hand for runc or crun.
+    Plain,
+}
+
+impl Engine {
+    /// The engine's usual name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Containerd => "containerd",
+            Self::CriO => "CRI-O",
+            Self::Podman => "podman",
+            Self::Plain => "plain bundle",
+        }
+    }
+}
+
+/// The pod of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodIdentity {
+    /// Who made the bundle.
+    pub engine: Engine,
+    /// The pod sandbox's id.
+    pub sandbox_id: Option<String>,
+    /// Whether this container is the sandbox (pause, infra) itself.
+    pub is_sandbox: bool,
+    /// `metadata.name`; empty when nobody tells.
+    pub name: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.uid`.
+    pub uid: Option<String>,
+    /// The host name that the engine gave the pod, where it is not the node's or made up.
+    pub hostname: Option<String>,
+    /// CRI-O's list of addresses, to be checked against the network namespace.
+    pub crio_ips: Vec<String>,
+}
+
+/// Annotations that do not tell which pod this is.
+#[derive(Debug, Error)]
+pub enum IdentityError {
+    /// An annotation that the engine always writes is absent.
+    #[error("cannot tell the pod: {engine} annotation {key} is missing")]
+    Missing {
+        /// Whose dialect it is.
+        engine: &'static str,
+        /// The annotation.
+        key: &'static str,
+    },
+    /// An annotation with a value that the engine never writes.
+    #[error("cannot tell the pod: annotation {key} is {}, expected {expected}", go_quote(.value))]
+    Value {
+        /// The annotation.
+        key: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it may hold.
+        expected: &'static str,
+    },
+    /// Two engines' annotations: one of them is forged.
+    #[error("cannot tell the pod: both containerd's and CRI-O's annotations are present")]
+    TwoEngines,
+}
+
+const CRI_TYPE: &str = "io.kubernetes.cri.container-type";
+const MANAGER: &str = "io.container.manager";
+const CRIO_TYPE: &str = "io.kubernetes.cri-o.ContainerType";
+const CRIO_SANDBOX_ID: &str = "io.kubernetes.cri-o.SandboxID";
+const DEFAULT_NAMESPACE: &str = "default";
+
+impl PodIdentity {
+    /// An identity with nothing known but the engine.
+    pub fn of(engine: Engine) -> Self {
+        Self {
+            engine,
+            sandbox_id: None,
+            is_sandbox: false,
+            name: String::new(),
+            namespace: DEFAULT_NAMESPACE.to_owned(),
+            uid: None,
+            hostname: None,
+            crio_ips: Vec::new(),
+        }
+    }
+
+    /// Reads the identity from a bundle's config.json on the node called `node_name`.
+    ///
+    /// # Errors
+    /// [`IdentityError`] naming the annotation.
+    pub fn read(config: &Config, node_name: &str) -> Result<Self, IdentityError> {
+        let manager = config.annotation(MANAGER);
+        // CRI-O refuses this key from pods and containerd writes it last, so its presence is proof.
+        match (config.annotation(CRI_TYPE), manager) {
+            (Some(_), Some("cri-o")) => Err(IdentityError::TwoEngines),
+            (Some(_), _) => containerd(config, node_name),
+            (None, Some("cri-o")) => crio(config, node_name),
+            (None, Some("libpod")) => podman(config),
+            (None, _) => Ok(plain(config)),
+        }
+    }
+}
+
+fn containerd(config: &Config, node_name: &str) -> Result<PodIdentity, IdentityError> {
+    let required = |key| {
+        let value = config.annotation(key).filter(|value| !value.is_empty());
+        value.map(str::to_owned).ok_or(IdentityError::Missing {
+            engine: "containerd",
+            key,
+        })
+    };
+    let mut pod = PodIdentity::of(Engine::Containerd);
+    pod.is_sandbox = is_sandbox(CRI_TYPE, &required(CRI_TYPE)?)?;
+    pod.sandbox_id = Some(required("io.kubernetes.cri.sandbox-id")?);
+    pod.name = required("io.kubernetes.cri.sandbox-name")?;
+    pod.namespace = required("io.kubernetes.cri.sandbox-namespace")?;
+    // Absent in the first releases of 1.6.
+    pod.uid = config
+        .annotation("io.kubernetes.cri.sandbox-uid")
+        .map(str::to_owned);
+    // containerd hands the pod's host name down in the environment; without one it is the node's.
+    let hostname = config
+        .env("HOSTNAME")
+        .filter(|name| is_label(name) && *name != node_name);
+    pod.hostname = hostname.map(str::to_owned);
+    Ok(pod)
+}
+
+fn crio(config: &Config, node_name: &str) -> Result<PodIdentity, IdentityError> {
+    let missing = |key| IdentityError::Missing { engine: "CRI-O", key };
+    let mut pod = PodIdentity::of(Engine::CriO);
+    let kind = config.annotation(CRIO_TYPE).ok_or(missing(CRIO_TYPE))?;
+    pod.is_sandbox = is_sandbox(CRIO_TYPE, kind)?;
+    let sandbox_id = config
+        .annotation(CRIO_SANDBOX_ID)
+        .ok_or(missing(CRIO_SANDBOX_ID))?;
+    let (name, namespace, uid) = crio_sandbox_name(config)?;
+    // A pod without a host name gets the start of its id, on the node's network the node's name.
+    let made_up = |name: &str| name == node_name || sandbox_id.starts_with(name);
+    let hostname = config
+        .hostname
+        .as_deref()
+        .filter(|name| is_label(name) && !made_up(name));
+    pod.hostname = hostname.map(str::to_owned);
+    pod.sandbox_id = Some(sandbox_id.to_owned());
+    (pod.name, pod.namespace, pod.uid) = (name, namespace, Some(uid));
+    pod.crio_ips = (0..)
+        .map_while(|n| config.annotation(&format!("io.kubernetes.cri-o.IP.{n}")))
+        .map(str::to_owned)
+        .collect();
+    Ok(pod)
+}
+
+/// CRI-O names a sandbox `k8s_<name>_<namespace>_<uid>_<attempt>`; none of the parts can hold an underscore.
+fn crio_sandbox_name(config: &Config) -> Result<(String, String, String), IdentityError> {
+    const KEY: &str = "io.kubernetes.cri-o.SandboxName";
+    let value = config.annotation(KEY).ok_or(IdentityError::Missing {
+        engine: "CRI-O",
+        key: KEY,
+    })?;
+    match value.split('_').collect::<Vec<_>>()[..] {
+        ["k8s", name, namespace, uid, _attempt] => Ok((name.into(), namespace.into(), uid.into())),
+        _ => {
+            let expected = "k8s_<name>_<namespace>_<uid>_<attempt>";
+            Err(IdentityError::Value {
+                key: KEY,
+                value: value.to_owned(),
+                expected,
+            })
+        }
+    }
+}
+
+fn podman(config: &Config) -> Result<PodIdentity, IdentityError> {
+    let mut pod = plain(config);
+    pod.engine = Engine::Podman;
+    pod.sandbox_id = config.annotation(CRIO_SANDBOX_ID).map(str::to_owned);
+    if let Some(kind) = config.annotation(CRIO_TYPE) {
+        pod.is_sandbox = is_sandbox(CRIO_TYPE, kind)?;
+    }
+    Ok(pod)
+}
+
+fn plain(config: &Config) -> PodIdentity {
+    let mut pod = PodIdentity::of(Engine::Plain);
+    let label = |key| {
+        config
+            .annotation(key)
+            .filter(|value| !value.is_empty())
+            .map(str::to_owned)
+    };
+    let name = label("io.kubernetes.pod.name").or_else(|| config.hostname.clone());
+    pod.name = name.unwrap_or_default();
+    pod.namespace = label("io.kubernetes.pod.namespace").unwrap_or(pod.namespace);
+    pod.uid = label("io.kubernetes.pod.uid");
+    pod
+}
+
+fn is_sandbox(key: &'static str, kind: &str) -> Result<bool, IdentityError> {
+    match kind {
+        "sandbox" => Ok(true),
+        "container" => Ok(false),
+        other => {
+            let expected = "\"sandbox\" or \"container\"";
+            Err(IdentityError::Value {
+                key,
+                value: other.to_owned(),
+                expected,
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "identity_tests.rs"]
+mod tests;

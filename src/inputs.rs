@@ -1,0 +1,127 @@
+//! Everything that is read before a decision: the node's configuration, the bundle, the CNI record.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::annotations::{AnnotationError, PodAnnotations};
+use crate::bundle::{CONFIG_MAX, Config, ConfigError};
+use crate::identity::{IdentityError, PodIdentity};
+use crate::node_config::{self, NodeConfig, NodeConfigError};
+use crate::plan::{self, Decision};
+use crate::record::{self, PodRecord, RECORD_DIR, RECORD_MAX, RecordError};
+use crate::sys::files::{self, FileError, LastLink};
+
+/// Name of the configuration in a bundle.
+pub const CONFIG_JSON: &str = "config.json";
+
+/// Something that cannot be read, or that cannot be used as it is.
+#[derive(Debug, Error)]
+pub enum InputError {
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The node's configuration.
+    #[error(transparent)]
+    Node(#[from] NodeConfigError),
+    /// A bundle's config.json.
+    #[error("{cause}, in bundle {bundle}")]
+    Config {
+        /// The bundle.
+        bundle: PathBuf,
+        /// What is wrong.
+        #[source]
+        cause: ConfigError,
+    },
+    /// Whose container it is.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The CNI record.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// An annotation.
+    #[error(transparent)]
+    Annotation(#[from] AnnotationError),
+}
+
+/// Reads the node's configuration; a file that is absent is one with nothing but defaults.
+///
+/// # Errors
+/// [`InputError`] naming the file and the key.
+pub fn node_config(path: &Path) -> Result<NodeConfig, InputError> {
+    match files::read_text_if_present(path, node_config::CONFIG_MAX, LastLink::Follow)? {
+        Some(text) => Ok(NodeConfig::parse(&text, &path.display().to_string())?),
+        None => Ok(NodeConfig::default()),
+    }
+}
+
+/// A container's pod, as the bundle and the CNI record tell it.
+#[derive(Debug)]
+pub struct PodInputs {
+    /// The bundle's config.json.
+    pub config: Config,
+    /// Which pod it is.
+    pub identity: PodIdentity,
+    /// What podhosts-cni wrote of it.
+    pub record: Option<PodRecord>,
+}
+
+impl PodInputs {
+    /// Reads what belongs to the config.json with the text `json`, found in `bundle`.
+    ///
+    /// # Errors
+    /// [`InputError`] naming file, annotation or field.
+    pub fn read(json: &[u8], bundle: &Path, node_name: &str) -> Result<Self, InputError> {
+        let config = Config::parse(json).map_err(|cause| InputError::Config {
+            bundle: bundle.to_owned(),
+            cause,
+        })?;
+        let identity = PodIdentity::read(&config, node_name)?;
+        // A sandbox is skipped whatever its record says.
+        let sandbox_id = identity.sandbox_id.as_deref().filter(|_| !identity.is_sandbox);
+        let record = sandbox_id.map(read_record).transpose()?.flatten();
+        Ok(Self {
+            config,
+            identity,
+            record,
+        })
+    }
+
+    /// The pod's annotations, from config.json and behind it the record.
+    pub fn annotations(&self) -> PodAnnotations<'_> {
+        PodAnnotations::new(
+            self.config.annotations(),
+            self.record.as_ref().map(|record| &record.annotations),
+        )
+    }
+
+    /// What is to be done with the container.
+    ///
+    /// # Errors
+    /// An annotation whose value cannot be read.
+    pub fn decide(&self, node: &NodeConfig) -> Result<Decision, InputError> {
+        Ok(plan::decide(
+            &self.config,
+            &self.identity,
+            self.annotations(),
+            node,
+        )?)
+    }
+}
+
+/// Reads the configuration of `bundle` called `name`, as a rule [`CONFIG_JSON`].
+///
+/// # Errors
+/// [`InputError`] naming the file.
+pub fn config_json(bundle: &Path, name: &Path) -> Result<Vec<u8>, InputError> {
+    Ok(files::read(&bundle.join(name), CONFIG_MAX, LastLink::Follow)?)
+}
+
+fn read_record(sandbox_id: &str) -> Result<Option<PodRecord>, InputError> {
+    let path = record::path(Path::new(RECORD_DIR), sandbox_id)?;
+    match files::read(&path, RECORD_MAX, LastLink::Refuse) {
+        Ok(json) => Ok(Some(PodRecord::parse(&json, sandbox_id)?)),
+        Err(error) if error.is_absent() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

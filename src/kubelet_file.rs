@@ -1,0 +1,261 @@
+//! Reads the hosts file that the kubelet wrote for a pod.
+//!
+//! The file is mounted writable into the pod's other containers, so it is not trusted: it is taken apart, every
+//! part is checked, and podhosts renders it again. The node's own lines in the file of a host-network pod are
+//! taken from the node, not from here.
+
+use thiserror::Error;
+
+use crate::host_aliases::{self, HostAlias};
+use crate::host_name::HostName;
+use crate::hosts_file::{ALIASES_HEADER, HEADER, HEADER_HOST_NETWORK, LOCAL_LINES};
+use crate::validation::dns::is_subdomain;
+use crate::validation::go_quote;
+use crate::validation::ip::{IpRules, parse_sloppy};
+
+/// What the kubelet's file says of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KubeletFile {
+    /// The pod's lines; `None` in the file of a host-network pod.
+    pub pod: Option<PodLines>,
+    /// The HostAliases.
+    pub aliases: Vec<HostAlias>,
+}
+
+/// The lines with the pod's own addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodLines {
+    /// The addresses, in order.
+    pub ips: Vec<String>,
+    /// The name that all of them have.
+    pub name: HostName,
+}
+
+/// A file that carries the kubelet's header, but not its form.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("cannot use the kubelet's hosts file: line {line} is {}, expected {expected}", go_quote(.found))]
+pub struct KubeletFileError {
+    line: usize,
+    found: String,
+    expected: &'static str,
+}
+
+/// Longest piece of a bad line that an error quotes, in characters.
+const QUOTED: usize = 60;
+
+impl KubeletFile {
+    /// Takes the file apart; `None` where it does not begin with the kubelet's header (or is still empty).
+    ///
+    /// # Errors
+    /// The first line that the kubelet would not have written.
+    pub fn parse(text: &str) -> Result<Option<Self>, KubeletFileError> {
+        if let Some(rest) = text.strip_prefix(HEADER_HOST_NETWORK) {
+            // The node's file may hold anything, the kubelet's block too: the last one is the pod's.
+            let Some(start) = rest.rfind(ALIASES_HEADER) else {
+                return Ok(Some(Self {
+                    pod: None,
+                    aliases: Vec::new(),
+                }));
+            };
+            let before = text.len() - rest.len() + start + ALIASES_HEADER.len();
+            let aliases = aliases(text, before)?;
+            return Ok(Some(Self { pod: None, aliases }));
+        }
+        let Some(rest) = text.strip_prefix(HEADER) else {
+            return Ok(None);
+        };
+        let Some(rest) = rest.strip_prefix(LOCAL_LINES) else {
+            return Err(error(
+                2,
+                rest.lines().next().unwrap_or_default(),
+                "the kubelet's localhost lines",
+            ));
+        };
+        let (pod_lines, aliases) = match rest.find(ALIASES_HEADER) {
+            Some(start) => {
+                let before = text.len() - rest.len() + start + ALIASES_HEADER.len();
+                (&rest[..start], aliases(text, before)?)
+            }
+            None => (rest, Vec::new()),
+        };
+        let first = 1 + HEADER.matches('\n').count() + LOCAL_LINES.matches('\n').count();
+        Ok(Some(Self {
+            pod: Some(pod_lines_of(pod_lines, first)?),
+            aliases,
+        }))
+    }
+}
+
+fn pod_lines_of(text: &str, first_line: usize) -> Result<PodLines, KubeletFileError> {
+    let mut ips = Vec::new();
+    let mut name: Option<HostName> = None;
+    for (i, line) in lines(text, first_line)? {
+        let parsed = pod_line(line).filter(|(_, this)| name.as_ref().is_none_or(|name| name == this));
+        let expected = "the pod's address, a tab and the pod's name";
+        let (ip, this) = parsed.ok_or_else(|| error(i, line, expected))?;
+        ips.push(ip.to_owned());
+        name = Some(this);
+    }
+    match name {
+        Some(name) => Ok(PodLines { ips, name }),
+        None => Err(error(first_line, "", "at least one line with the pod's address")),
+    }
+}
+
+/// `<ip>\t<host>` or `<ip>\t<host>.<domain>\t<host>`.
+fn pod_line(line: &str) -> Option<(&str, HostName)> {
+    let (ip, names) = line.split_once('\t')?;
+    parse_sloppy(ip)?;
+    let (host, domain) = match names.split_once('\t') {
+        None => (names, ""),
+        Some((full, host)) => (host, full.strip_prefix(host)?.strip_prefix('.')?),
+    };
+    let valid = is_subdomain(host) && (domain.is_empty() || is_subdomain(domain));
+    valid.then(|| {
+        (
+            ip,
+            HostName {
+                host: host.to_owned(),
+                domain: domain.to_owned(),
+            },
+        )
+    })
+}
+
+/// The aliases in `text` from byte `start` on.
+fn aliases(text: &str, start: usize) -> Result<Vec<HostAlias>, KubeletFileError> {
+    let (before, block) = text.split_at(start);
+    let first_line = 1 + before.matches('\n').count();
+    let mut aliases = Vec::new();
+    for (i, line) in lines(block, first_line)? {
+        let alias = alias(line).ok_or_else(|| error(i, line, "a HostAlias: an address, then names"))?;
+        aliases.push(alias);
+    }
+    Ok(aliases)
+}
+
+fn alias(line: &str) -> Option<HostAlias> {
+    let (ip, names) = line.split_once('\t')?;
+    let hostnames = if names.is_empty() {
+        Vec::new()
+    } else {
+        names.split('\t').map(str::to_owned).collect()
+    };
+    let alias = HostAlias {
+        ip: ip.to_owned(),
+        hostnames,
+    };
+    // Pods stored by older API servers keep addresses that today's would refuse.
+    host_aliases::validate(std::slice::from_ref(&alias), IpRules::Legacy)
+        .is_empty()
+        .then_some(alias)
+}
+
+/// The lines of `text` with their numbers; the kubelet ends each with a newline.
+fn lines(text: &str, first: usize) -> Result<impl Iterator<Item = (usize, &str)>, KubeletFileError> {
+    if !text.is_empty() && !text.ends_with('\n') {
+        let last = text.rsplit('\n').next().unwrap_or_default();
+        return Err(error(
+            first + text.matches('\n').count(),
+            last,
+            "a newline at the end",
+        ));
+    }
+    Ok(text
+        .split_terminator('\n')
+        .enumerate()
+        .map(move |(i, line)| (first + i, line)))
+}
+
+fn error(line: usize, found: &str, expected: &'static str) -> KubeletFileError {
+    KubeletFileError {
+        line,
+        found: found.chars().take(QUOTED).collect(),
+        expected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hosts_file;
+
+    fn alias(ip: &str, names: &[&str]) -> HostAlias {
+        HostAlias {
+            ip: ip.into(),
+            hostnames: names.iter().map(|&name| name.into()).collect(),
+        }
+    }
+
+    #[test]
+    fn what_was_rendered_is_read_back() {
+        let name = HostName {
+            host: "web".into(),
+            domain: "sub.ns.svc.cluster.local".into(),
+        };
+        let short = HostName {
+            host: "web.a".into(),
+            domain: String::new(),
+        };
+        let aliases = vec![alias("1.2.3.004", &["a", "b.c"]), alias("::ffff:1.2.3.4", &[])];
+        for (name, aliases) in [(name.clone(), vec![]), (name, aliases.clone()), (short, aliases)] {
+            let ips = vec!["10.0.0.1".to_owned(), "FD00::1".to_owned()];
+            let text = String::from_utf8(hosts_file::pod_network(&ips, &name, &aliases)).unwrap();
+            let file = KubeletFile::parse(&text).unwrap().unwrap();
+            assert_eq!(
+                file,
+                KubeletFile {
+                    pod: Some(PodLines { ips, name }),
+                    aliases
+                }
+            );
+        }
+        let node = b"127.0.0.1 localhost\n\n# Entries added by HostAliases.\n6.6.6.6\told\n";
+        let aliases = vec![alias("10.0.0.9", &["x"])];
+        let text = String::from_utf8(hosts_file::host_network(node, &aliases)).unwrap();
+        assert_eq!(
+            KubeletFile::parse(&text).unwrap().unwrap(),
+            KubeletFile { pod: None, aliases }
+        );
+    }
+
+    #[test]
+    fn another_file_is_not_the_kubelets() {
+        for other in [
+            "",
+            "127.0.0.1 localhost\n",
+            "# Kubernetes-managed hosts file",
+            "\n# Kubernetes-managed hosts file.\n",
+        ] {
+            assert_eq!(KubeletFile::parse(other).unwrap(), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_the_kubelet_never_wrote_is_named() {
+        let head = format!("{HEADER}{LOCAL_LINES}");
+        let block = "\n# Entries added by HostAliases.\n";
+        let cases = [
+            (format!("{HEADER}6.6.6.6 evil\n"), 2),
+            (head.clone(), 8),
+            (format!("{head}10.0.0.1\tweb"), 8),
+            (format!("{head}10.0.0.1\tweb\n6.6.6.6\tevil\n"), 9),
+            (format!("{head}10.0.0.1\tweb\n10.0.0.2 web\n"), 9),
+            (format!("{head}10.0.0.1\tweb\n# x\n"), 9),
+            (format!("{head}10.0.0.1\tWEB\n"), 8),
+            (format!("{head}10.0.0.1\tother.d\tweb\n"), 8),
+            (format!("{head}nonsense\tweb\n"), 8),
+            (format!("{head}10.0.0.1\tweb\n{block}1.1.1.1 a\n"), 11),
+            (
+                format!("{head}10.0.0.1\tweb\n{block}1.1.1.1\ta\n1.1.1.1\ta\t\n"),
+                12,
+            ),
+            (format!("{head}10.0.0.1\tweb\n{block}1.1.1.1\ta\r\n"), 11),
+            (format!("{HEADER_HOST_NETWORK}node{block}1.1.1.1\ta\n\n"), 5),
+        ];
+        for (text, line) in cases {
+            let error = KubeletFile::parse(&text).unwrap_err();
+            assert_eq!(error.line, line, "{error}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Whose is the mount at /etc/hosts: the engine's, the kubelet's, or the user's own?
+
+use std::path::{Component, Path};
+
+use crate::bundle::{Config, Mount};
+use crate::identity::{Engine, PodIdentity};
+
+/// Who put a mount at /etc/hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// The kubelet: the path of the pod's file, which carries aliases and domain.
+    Kubelet(String),
+    /// The engine: the node's file or one made from it.
+    Engine,
+    /// The pod's author: a volume, which is never touched.
+    User(String),
+}
+
+/// The mounts at /etc/hosts, as indices into `mounts`, with their owners.
+pub fn at_etc_hosts(config: &Config, identity: &PodIdentity, kubelet_root: &str) -> Vec<(usize, Owner)> {
+    let mounts = config
+        .mounts()
+        .iter()
+        .enumerate()
+        .filter(|(_, mount)| is_etc_hosts(&mount.destination));
+    mounts
+        .map(|(i, mount)| (i, owner(mount, config, identity, kubelet_root)))
+        .collect()
+}
+
+fn owner(mount: &Mount, config: &Config, identity: &PodIdentity, kubelet_root: &str) -> Owner {
+    let source = mount.source.as_deref().unwrap_or_default();
+    if is_kubelet_file(source, identity, kubelet_root) {
+        return Owner::Kubelet(source.to_owned());
+    }
+    let engines = match identity.engine {
+        Engine::Containerd => is_containerd_file(source, identity),
+        Engine::CriO => source == "/etc/hosts" && !is_crio_volume(config),
+        Engine::Podman => is_podman_file(source),
+        Engine::Plain => false,
+    };
+    if engines {
+        Owner::Engine
+    } else {
+        Owner::User(source.to_owned())
+    }
+}
+
+/// `<kubelet root>/pods/<uid>/etc-hosts`. Early containerd 1.6 does not tell the uid: then any pod's will do.
+fn is_kubelet_file(source: &str, identity: &PodIdentity, kubelet_root: &str) -> bool {
+    let in_pods = source
+        .strip_prefix(kubelet_root.trim_end_matches('/'))
+        .and_then(|r| r.strip_prefix("/pods/"));
+    let Some(uid) = in_pods.and_then(|rest| rest.strip_suffix("/etc-hosts")) else {
+        return false;
+    };
+    match identity.uid.as_deref() {
+        Some(expected) => uid == expected,
+        None => !uid.is_empty() && !uid.contains('/') && uid != "." && uid != "..",
+    }
+}
+
+/// containerd copies the node's file to `<state>/sandboxes/<sandbox id>/hosts`.
+fn is_containerd_file(source: &str, identity: &PodIdentity) -> bool {
+    identity
+        .sandbox_id
+        .as_deref()
+        .is_some_and(|id| source.ends_with(&format!("/sandboxes/{id}/hosts")))
+}
+
+/// podman writes `<run dir>/overlay-containers/<container id>/userdata/hosts`.
+fn is_podman_file(source: &str) -> bool {
+    let Some(container) = source.strip_suffix("/userdata/hosts") else {
+        return false;
+    };
+    let id = container.rsplit('/').next().unwrap_or_default();
+    id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// CRI-O lists the volumes that came over the CRI; its own mount of the node's file is not among them.
+fn is_crio_volume(config: &Config) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Volume {
+        container_path: String,
+    }
+    let json = config.annotation("io.kubernetes.cri-o.Volumes").unwrap_or("null");
+    // A list that cannot be read is no proof that the mount is CRI-O's own: leave it to the user.
+    serde_json::from_str::<Option<Vec<Volume>>>(json).map_or(true, |volumes| {
+        volumes
+            .into_iter()
+            .flatten()
+            .any(|v| is_etc_hosts(&v.container_path))
+    })
+}
+
+/// Whether `path`, a mount's destination, is /etc/hosts once `.`, `..` and doubled slashes are gone.
+pub fn is_etc_hosts(path: &str) -> bool {
+    let mut clean: Vec<Component<'_>> = Vec::new();
+    for component in Path::new(path).components() {
+        match component {
+            Component::Normal(_) => clean.push(component),
+            Component::ParentDir => drop(clean.pop()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    clean
+        == [
+            Component::Normal("etc".as_ref()),
+            Component::Normal("hosts".as_ref()),
+        ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owners(engine: Engine, uid: Option<&str>, source: &str, volumes: &str) -> Vec<Owner> {
+        let json = serde_json::json!({
+            "root": {"path": "rootfs"},
+            "mounts": [{"destination": "/proc"}, {"destination": "/etc/hosts/", "source": source}],
+            "annotations": {"io.kubernetes.cri-o.Volumes": volumes},
+        });
+        let json = json.to_string();
+        let config = Config::parse(json.as_bytes()).unwrap();
+        let mut identity = PodIdentity::of(engine);
+        identity.sandbox_id = Some("s1".into());
+        identity.uid = uid.map(str::to_owned);
+        let found = at_etc_hosts(&config, &identity, "/var/lib/kubelet");
+        assert!(found.iter().all(|(i, _)| *i == 1));
+        found.into_iter().map(|(_, owner)| owner).collect()
+    }
+
+    #[test]
+    fn each_engine_knows_its_own() {
+        let podman = format!(
+            "/run/containers/storage/overlay-containers/{}/userdata/hosts",
+            "ab".repeat(32)
+        );
+        let cases = [
+            (
+                Engine::Containerd,
+                "/var/lib/containerd/x/sandboxes/s1/hosts",
+                true,
+            ),
+            (
+                Engine::Containerd,
+                "/var/lib/containerd/x/sandboxes/s2/hosts",
+                false,
+            ),
+            (Engine::Containerd, "/etc/hosts", false),
+            (Engine::CriO, "/etc/hosts", true),
+            (Engine::CriO, "/x/sandboxes/s1/hosts", false),
+            (Engine::Podman, &podman, true),
+            (Engine::Podman, "/home/me/userdata/hosts", false),
+            (Engine::Plain, "/etc/hosts", false),
+            (Engine::Plain, &podman, false),
+        ];
+        for (engine, source, engines) in cases {
+            let expected = if engines {
+                Owner::Engine
+            } else {
+                Owner::User(source.to_owned())
+            };
+            assert_eq!(
+                owners(engine, None, source, "null"),
+                [expected],
+                "{engine:?} {source}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_crio_volume_is_the_users() {
+        for volumes in [
+            r#"[{"container_path":"/etc/hosts","host_path":"/etc/hosts"}]"#,
+            "not json",
+        ] {
+            assert_eq!(
+                owners(Engine::CriO, None, "/etc/hosts", volumes),
+                [Owner::User("/etc/hosts".into())]
+            );
+        }
+        assert_eq!(
+            owners(Engine::CriO, None, "/etc/hosts", r#"[{"container_path":"/v"}]"#),
+            [Owner::Engine]
+        );
+    }
+
+    #[test]
+    fn the_kubelets_file_is_that_pods() {
+        let file = "/var/lib/kubelet/pods/u1/etc-hosts";
+        let kubelets = Owner::Kubelet(file.to_owned());
+        assert_eq!(
+            owners(Engine::Containerd, Some("u1"), file, "null"),
+            std::slice::from_ref(&kubelets)
+        );
+        assert_eq!(owners(Engine::CriO, None, file, "null"), [kubelets]);
+        assert_eq!(
+            owners(Engine::CriO, Some("u2"), file, "null"),
+            [Owner::User(file.to_owned())]
+        );
+        for other in [
+            "/var/lib/kubelet/pods/../etc-hosts",
+            "/var/lib/kubelet/pods/a/b/etc-hosts",
+            "/x/pods/u1/etc-hosts",
+        ] {
+            assert_eq!(
+                owners(Engine::CriO, None, other, "null"),
+                [Owner::User(other.to_owned())]
+            );
+        }
+    }
+
+    #[test]
+    fn etc_hosts_in_all_its_spellings() {
+        for same in [
+            "/etc/hosts",
+            "/etc/hosts/",
+            "//etc/./hosts",
+            "/etc/../etc/hosts",
+            "etc/hosts",
+        ] {
+            assert!(is_etc_hosts(same), "{same}");
+        }
+        for other in ["/etc", "/etc/hosts2", "/etc/hosts/x", "/", "", "/hosts"] {
+            assert!(!is_etc_hosts(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What the hook says of a container: one short line on stderr, one JSON object in its log, one exit code.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+/// How a program of podhosts ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Done: sealed, skipped, or let through by `on-error = "open"`.
+    Success = 0,
+    /// The container, its bundle, its pod's annotations or the kernel stand in the way.
+    Failure = 1,
+    /// Wrong command line, or a configuration that cannot be used.
+    Usage = 2,
+    /// An error of podhosts itself.
+    Internal = 70,
+}
+
+/// What became of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Its hosts file is sealed.
+    Sealed,
+    /// It is left alone, for a reason that is none of an error.
+    Skipped,
+    /// It does not start.
+    Failed,
+    /// It starts without a seal (`on-error = "open"`).
+    Open,
+}
+
+/// One line of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry<'a> {
+    /// When, RFC 3339 in UTC.
+    pub time: Cow<'a, str>,
+    /// Container id.
+    pub container: Cow<'a, str>,
+    /// The container's process.
+    pub pid: i32,
+    /// `<namespace>/<name>`, or empty while that is not known.
+    pub pod: Cow<'a, str>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why it was skipped or failed; for a sealed one the source of its addresses.
+    pub reason: Cow<'a, str>,
+    /// Size of the sealed file in bytes.
+    pub bytes: usize,
+    /// Microseconds since the hook's start.
+    pub duration_us: u64,
+}
+
+/// Longest id or reason that is written, in bytes: what an annotation holds must not fill the log.
+const TEXT_MAX: usize = 1024;
+
+impl Entry<'_> {
+    /// The line, without its newline.
+    pub fn to_json(&self) -> String {
+        let bounded = Entry {
+            time: self.time.clone(),
+            container: shortened(&self.container, TEXT_MAX).into(),
+            pod: shortened(&self.pod, TEXT_MAX).into(),
+            reason: shortened(&self.reason, TEXT_MAX).into(),
+            ..*self
+        };
+        // Strings and numbers always have a JSON form.
+        serde_json::to_string(&bounded).unwrap_or_default()
+    }
+}
+
+/// The time now, RFC 3339 in UTC.
+pub fn now() -> String {
+    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
+}
+
+/// Whole microseconds.
+pub fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The start of `text`, at most `max` bytes of it.
+pub fn shortened(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}
+
+/// The first of several errors, and how many more there are: a runtime quotes one line of a hook's stderr.
+pub fn first_of(errors: &[String]) -> String {
+    match errors {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first, rest @ ..] => format!("{first} (and {} more)", rest.len()),
+    }
+}
+
+/// Prints the one line that a runtime quotes. Control characters cannot get through to a terminal or a log.
+pub fn complain(program: &str, message: &str) {
+    let clean: String = shortened(message, TEXT_MAX)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    eprintln!("{program}: {clean}");
+}
+
+/// Turns a panic into a line on stderr and [`ExitCode::Internal`]: a runtime is never left with a signal.
+pub fn panics_become_errors(program: &'static str) {
+    std::panic::set_hook(Box::new(move |panic| {
+        complain(program, &format!("internal error: {panic}"));
+        std::process::exit(ExitCode::Internal as i32);
+    }));
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        (code as u8).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_bounded() {
+        let long = "日".repeat(10_000);
+        let entry = Entry {
+            time: now().into(),
+            container: long.as_str().into(),
+            pid: 2,
+            pod: long.as_str().into(),
+            outcome: Outcome::Failed,
+            reason: long.as_str().into(),
+            bytes: 0,
+            duration_us: 1,
+        };
+        let line = entry.to_json();
+        assert!(line.len() < 3 * TEXT_MAX + 300, "{}", line.len());
+        assert!(!line.contains('\n'));
+        let back: Entry<'_> = serde_json::from_str(&line).unwrap();
+        assert_eq!(back.outcome, Outcome::Failed);
+    }
+
+    #[test]
+    fn several_errors_are_one_line() {
+        assert_eq!(first_of(&["a".into(), "b".into(), "c".into()]), "a (and 2 more)");
+        assert_eq!(first_of(&["a".into()]), "a");
+    }
+}

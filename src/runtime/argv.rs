@@ -1,0 +1,267 @@
+//! The low-level runtime's command line: is it `create` or `run`, and of which bundle?
+//!
+//! runc reads it with Go's flag package (`-bundle X` and `--bundle X` are the same, flags end at the first other
+//! word), crun with getopt (`-bX`, `-db X`). What both would read alike is read alike here.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Global flags of runc and crun that take a value.
+const GLOBAL_VALUES: [&str; 7] = [
+    "root",
+    "log",
+    "log-format",
+    "log-level",
+    "criu",
+    "rootless",
+    "cgroup-manager",
+];
+/// Global flags of runc and crun that take none.
+const GLOBAL_SWITCHES: [&str; 8] = [
+    "debug",
+    "systemd-cgroup",
+    "help",
+    "h",
+    "?",
+    "usage",
+    "version",
+    "v",
+];
+/// Flags of `create` and `run` that take a value.
+const CREATE_VALUES: [&str; 9] = [
+    "bundle",
+    "b",
+    "config",
+    "f",
+    "console-socket",
+    "pid-file",
+    "pidfd-socket",
+    "preserve-fds",
+    "systemd-unit",
+];
+
+/// What a command line asks of the low-level runtime.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Invocation {
+    /// The runtime's log file.
+    pub log: Option<PathBuf>,
+    /// Whether the runtime logs as JSON.
+    pub log_is_json: bool,
+    /// The container that is made, if the command is `create` or `run`.
+    pub create: Option<Create>,
+}
+
+/// The arguments of `create` or `run`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Create {
+    /// `--bundle`; the current directory where it is not given.
+    pub bundle: Option<PathBuf>,
+    /// crun's `--config`.
+    pub config: Option<PathBuf>,
+}
+
+/// A command line whose command cannot be told.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ArgvError {
+    /// It may take a value or not, so the next word may be the command or not.
+    #[error("cannot tell the runtime's command: unknown global option {0:?}")]
+    UnknownGlobal(OsString),
+    /// The last word is a flag that takes a value.
+    #[error("cannot read the runtime's command line: option {0:?} needs a value")]
+    NoValue(OsString),
+}
+
+/// Reads the runtime's arguments, without the program's name.
+///
+/// # Errors
+/// [`ArgvError`] naming the option.
+pub fn parse(args: &[OsString]) -> Result<Invocation, ArgvError> {
+    let mut invocation = Invocation::default();
+    let mut rest = args.iter();
+    while let Some(word) = rest.next() {
+        let Some(flag) = Flag::read(word, &GLOBAL_VALUES) else {
+            let command = if word == "--" { rest.next() } else { Some(word) };
+            if command.is_some_and(|command| command == "create" || command == "run") {
+                invocation.create = Some(create(rest.as_slice())?);
+            }
+            return Ok(invocation);
+        };
+        if !flag.takes_value {
+            if !GLOBAL_SWITCHES.iter().any(|known| flag.name == *known) {
+                return Err(ArgvError::UnknownGlobal(word.clone()));
+            }
+            continue;
+        }
+        let value = flag.value.or_else(|| rest.next().cloned());
+        let value = value.ok_or_else(|| ArgvError::NoValue(word.clone()))?;
+        match flag.name.as_bytes() {
+            b"log" => invocation.log = Some(value.into()),
+            b"log-format" => invocation.log_is_json = value == "json",
+            _ => {}
+        }
+    }
+    Ok(invocation)
+}
+
+/// Reads what follows `create` or `run`. Unknown flags are taken for switches: at worst their values look like
+/// container ids, which are not looked at.
+fn create(args: &[OsString]) -> Result<Create, ArgvError> {
+    let mut create = Create::default();
+    let mut rest = args.iter();
+    while let Some(word) = rest.next() {
+        if word == "--" {
+            break;
+        }
+        let Some(flag) = Flag::read(word, &CREATE_VALUES).filter(|flag| flag.takes_value) else {
+            continue;
+        };
+        let value = flag.value.or_else(|| rest.next().cloned());
+        let value = value.ok_or_else(|| ArgvError::NoValue(word.clone()))?;
+        match flag.name.as_bytes() {
+            b"bundle" | b"b" => create.bundle = Some(value.into()),
+            b"config" | b"f" => create.config = Some(value.into()),
+            _ => {}
+        }
+    }
+    Ok(create)
+}
+
+/// One flag, as far as one word tells.
+struct Flag {
+    name: OsString,
+    takes_value: bool,
+    value: Option<OsString>,
+}
+
+impl Flag {
+    /// `None` for a word that is no flag. `with_value` names the flags that take a value.
+    fn read(word: &OsStr, with_value: &[&str]) -> Option<Self> {
+        let bytes = word.as_bytes();
+        let long = bytes.strip_prefix(b"--");
+        let body = long.or_else(|| bytes.strip_prefix(b"-"))?;
+        if body.is_empty() {
+            return None;
+        }
+        let (name, value) = match body.iter().position(|b| *b == b'=') {
+            Some(at) => (&body[..at], Some(&body[at + 1..])),
+            None => (body, None),
+        };
+        let takes_value = |name: &[u8]| with_value.iter().any(|known| known.as_bytes() == name);
+        let (name, value) = if long.is_none() && !takes_value(name) {
+            // getopt's clusters: everything behind the first letter that takes a value is that value.
+            let at = body
+                .iter()
+                .position(|letter| takes_value(std::slice::from_ref(letter)));
+            let split = |at: usize| {
+                (
+                    &body[at..=at],
+                    Some(&body[at + 1..]).filter(|value| !value.is_empty()),
+                )
+            };
+            at.map_or((name, value), split)
+        } else {
+            (name, value)
+        };
+        let owned = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        Some(Self {
+            name: owned(name),
+            takes_value: takes_value(name),
+            value: value.map(owned),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Invocation, ArgvError> {
+        parse(&line.split_whitespace().map(OsString::from).collect::<Vec<_>>())
+    }
+
+    fn bundle(line: &str) -> Option<Option<PathBuf>> {
+        read(line).unwrap().create.map(|create| create.bundle)
+    }
+
+    #[test]
+    fn bundles_in_every_spelling() {
+        let b = Some(Some(PathBuf::from("/b")));
+        for line in [
+            "create --bundle /b c",
+            "create --bundle=/b c",
+            "create -bundle /b c",
+            "create -bundle=/b c",
+            "create -b /b c",
+            "create -b=/b c",
+            "create -b/b c",
+            "run -db /b c",
+            "run -d -b/b c",
+            "create c --bundle /b",
+            "create --bundle /a --bundle /b c",
+            "create --pid-file --bundle -b /b c",
+            "create --new-flag --bundle /b c",
+            "--root create --log-format json create --bundle /b c",
+            "--root=/r --debug --systemd-cgroup -log /l --rootless true run --bundle /b c",
+            "--cgroup-manager=disabled --log-level debug create -b /b c",
+            "-- create -b /b c",
+        ] {
+            assert_eq!(bundle(line), b, "{line}");
+        }
+        for line in ["create c", "run c", "create -d c", "create c -- --bundle /b"] {
+            assert_eq!(bundle(line), Some(None), "{line}");
+        }
+    }
+
+    #[test]
+    fn other_commands_are_none_of_ours() {
+        for line in [
+            "",
+            "state c",
+            "--root create state c",
+            "--version",
+            "start create",
+            "--help",
+            "exec c create",
+            "-v",
+        ] {
+            assert_eq!(bundle(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_log() {
+        let invocation = read("--log /l --log-format json create c").unwrap();
+        assert_eq!(
+            (invocation.log, invocation.log_is_json),
+            (Some("/l".into()), true)
+        );
+        assert!(!read("--log=/l --log-format=text create c").unwrap().log_is_json);
+        assert_eq!(
+            read("create -f other.json c").unwrap().create.unwrap().config,
+            Some("other.json".into())
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_an_error() {
+        assert_eq!(
+            read("--new create c"),
+            Err(ArgvError::UnknownGlobal("--new".into()))
+        );
+        assert_eq!(read("--root"), Err(ArgvError::NoValue("--root".into())));
+        assert_eq!(
+            read("create --bundle"),
+            Err(ArgvError::NoValue("--bundle".into()))
+        );
+    }
+
+    #[test]
+    fn paths_need_not_be_utf8() {
+        let path = OsString::from_vec(vec![b'/', 0xff]);
+        let args = [OsString::from("create"), OsString::from("-b"), path.clone()];
+        assert_eq!(parse(&args).unwrap().create.unwrap().bundle, Some(path.into()));
+    }
+}

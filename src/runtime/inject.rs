@@ -1,0 +1,194 @@
+//! Adds the hook to a config.json, as an edit of its text: every other byte stays as the engine wrote it.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use crate::json::Object;
+
+/// The hook to add.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook<'a> {
+    /// Absolute path of the program.
+    pub path: &'a str,
+    /// Its arguments, the program's name first.
+    pub args: &'a [String],
+    /// Seconds after which the runtime kills it.
+    pub timeout: u32,
+}
+
+/// A config.json that cannot be edited.
+#[derive(Debug, Error)]
+pub enum InjectError {
+    /// Not UTF-8.
+    #[error("cannot edit config.json: it is not UTF-8")]
+    NotUtf8,
+    /// Not JSON, or `hooks` or `mounts` of another type than the specification's.
+    #[error("cannot edit config.json: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+#[derive(Deserialize)]
+struct Top<'a> {
+    #[serde(borrow, default, deserialize_with = "even_null")]
+    hooks: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "even_null")]
+    mounts: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Hooks<'a> {
+    #[serde(borrow, default, deserialize_with = "even_null")]
+    create_runtime: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Program {
+    path: String,
+}
+
+/// A `null` has a place in the text, too.
+fn even_null<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// One replacement of a piece of the text.
+struct Edit {
+    range: Range<usize>,
+    with: String,
+}
+
+/// The text of config.json with `hook` in it and without the mounts of the indices `removed_mounts` (ascending);
+/// `None` where nothing has to change, because the hook is there already.
+///
+/// # Errors
+/// [`InjectError`] saying where the text is not what the specification wants.
+pub fn inject(
+    config_json: &[u8],
+    hook: &Hook<'_>,
+    removed_mounts: &[usize],
+) -> Result<Option<Vec<u8>>, InjectError> {
+    let text = std::str::from_utf8(config_json).map_err(|_| InjectError::NotUtf8)?;
+    let Object(top): Object<Top<'_>> = serde_json::from_str(text)?;
+    let mut edits = Vec::new();
+    if let Some(mounts) = top.mounts {
+        edits.extend(removals(text, mounts, removed_mounts)?);
+    }
+    edits.extend(addition(text, &top, hook)?);
+    if edits.is_empty() {
+        return Ok(None);
+    }
+    edits.sort_by_key(|edit| std::cmp::Reverse(edit.range.start));
+    let mut edited = text.to_owned();
+    for edit in edits {
+        edited.replace_range(edit.range, &edit.with);
+    }
+    Ok(Some(edited.into_bytes()))
+}
+
+/// The place of `value` in `text`, of which it is a part.
+fn range(text: &str, value: &RawValue) -> Range<usize> {
+    let start = value.get().as_ptr().addr() - text.as_ptr().addr();
+    start..start + value.get().len()
+}
+
+fn addition(text: &str, top: &Top<'_>, hook: &Hook<'_>) -> Result<Option<Edit>, InjectError> {
+    let Hook { path, args, timeout } = hook;
+    // No environment at all: the hook reads none, and the runtime's is not for it.
+    let entry = json!({"path": path, "args": args, "env": [], "timeout": timeout}).to_string();
+    let list = format!("[{entry}]");
+    let object = format!("{{\"createRuntime\":{list}}}");
+    let Some(hooks) = top.hooks else {
+        return Ok(Some(insert_member(text, 0..text.len(), "hooks", &object)));
+    };
+    if hooks.get() == "null" {
+        return Ok(Some(Edit {
+            range: range(text, hooks),
+            with: object,
+        }));
+    }
+    let Object(parsed): Object<Hooks<'_>> = serde_json::from_str(hooks.get())?;
+    let Some(create_runtime) = parsed.create_runtime else {
+        return Ok(Some(insert_member(
+            text,
+            range(text, hooks),
+            "createRuntime",
+            &list,
+        )));
+    };
+    let place = range(text, create_runtime);
+    if create_runtime.get() == "null" {
+        return Ok(Some(Edit {
+            range: place,
+            with: list,
+        }));
+    }
+    let present: Vec<Program> = serde_json::from_str(create_runtime.get())?;
+    if present.iter().any(|program| program.path == *path) {
+        return Ok(None);
+    }
+    // Last: other hooks may still change what is mounted.
+    let comma = if present.is_empty() { "" } else { "," };
+    Ok(Some(insert_last(text, place, &format!("{comma}{entry}"))))
+}
+
+/// Adds a member to the object in `place`.
+fn insert_member(text: &str, place: Range<usize>, key: &str, value: &str) -> Edit {
+    let inside = text[place.clone()]
+        .trim()
+        .trim_start_matches('{')
+        .trim_end_matches('}');
+    let comma = if inside.trim().is_empty() { "" } else { "," };
+    insert_last(text, place, &format!("{comma}\"{key}\":{value}"))
+}
+
+/// Inserts `addition` behind the last value in the array or object in `place`.
+fn insert_last(text: &str, place: Range<usize>, addition: &str) -> Edit {
+    let without_bracket = text[place.clone()].trim_end().len() - 1;
+    let at = place.start + text[place.start..place.start + without_bracket].trim_end().len();
+    Edit {
+        range: at..at,
+        with: addition.to_owned(),
+    }
+}
+
+/// Takes elements out of the array `mounts`, each with one comma.
+fn removals(text: &str, mounts: &RawValue, removed: &[usize]) -> Result<Vec<Edit>, InjectError> {
+    if removed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let elements: Vec<&RawValue> = serde_json::from_str(mounts.get())?;
+    let places: Vec<Range<usize>> = elements.iter().map(|element| range(text, element)).collect();
+    let is_kept = |index: &usize| !removed.contains(index);
+    let last_kept = (0..places.len()).rfind(is_kept);
+    let mut edits = Vec::new();
+    for &index in removed {
+        // Up to the next element, so that what stands before it stays.
+        if let (Some(place), Some(next)) = (places.get(index), places.get(index + 1)) {
+            if last_kept > Some(index) {
+                edits.push(Edit {
+                    range: place.start..next.start,
+                    with: String::new(),
+                });
+            }
+        }
+    }
+    // Those behind the last one that stays go together with the comma before them.
+    let first_of_tail = last_kept.map_or(0, |index| index + 1);
+    if let (Some(first), Some(last)) = (places.get(first_of_tail), places.last()) {
+        let start = last_kept.map_or(first.start, |index| places[index].end);
+        edits.push(Edit {
+            range: start..last.end,
+            with: String::new(),
+        });
+    }
+    Ok(edits)
+}
+
+#[cfg(test)]
+#[path = "inject_tests.rs"]
+mod tests;

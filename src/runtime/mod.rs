@@ -1,0 +1,210 @@
+//! The wrapper: adds the hook to a pod container's bundle on `create` and `run`, then becomes the low-level runtime.
+
+pub mod argv;
+pub mod inject;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use thiserror::Error;
+
+use crate::bundle::CONFIG_MAX;
+use crate::inputs::{self, CONFIG_JSON, InputError, PodInputs};
+use crate::node_config::{CONFIG_PATH, NodeConfig, OnError};
+use crate::plan::Decision;
+use crate::report::{self, ExitCode};
+use crate::sys;
+use crate::sys::exec;
+use crate::sys::files::{FileError, Original};
+use crate::sys::log::Log;
+use crate::validation::go_quote;
+
+use argv::{ArgvError, Create, Invocation};
+use inject::{Hook, InjectError};
+
+/// The program's name on stderr.
+pub const PROGRAM: &str = "podhosts-runtime";
+/// The hook's flag for the kubelet's file, whose mount the wrapper takes out of config.json.
+pub const KUBELET_HOSTS_FLAG: &str = "--kubelet-hosts";
+/// The hook's flag for a configuration that is not the bundle's config.json (crun's `--config`).
+pub const CONFIG_JSON_FLAG: &str = "--config-json";
+
+/// Why a container was not prepared.
+#[derive(Debug, Error)]
+pub enum WrapperError {
+    /// The command line.
+    #[error(transparent)]
+    Argv(#[from] ArgvError),
+    /// The configuration, the bundle, an annotation.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// config.json cannot be edited.
+    #[error("{cause}, in bundle {bundle}")]
+    Inject {
+        /// The bundle.
+        bundle: PathBuf,
+        /// What is wrong.
+        #[source]
+        cause: InjectError,
+    },
+    /// The hook is not where it should be.
+    #[error(
+        "cannot find the hook: {0} is not a file, expected podhosts-hook beside the wrapper or runtime.hook"
+    )]
+    NoHook(PathBuf),
+    /// Nothing to become.
+    #[error("cannot find a low-level runtime: none of {0} is an executable file other than this one")]
+    NoRuntime(String),
+    /// The kernel refused.
+    #[error("cannot run {0}: {1}")]
+    Exec(PathBuf, #[source] std::io::Error),
+    /// This program cannot tell where it is, or where its bundle is.
+    #[error("cannot find {0}: {1}")]
+    Where(&'static str, #[source] std::io::Error),
+    /// A path that JSON cannot hold.
+    #[error("cannot use path {0:?}: it is not UTF-8")]
+    NotUtf8(PathBuf),
+}
+
+impl From<FileError> for WrapperError {
+    fn from(error: FileError) -> Self {
+        Self::Input(error.into())
+    }
+}
+
+/// Runs the wrapper with the runtime's arguments, the program's name left out. Returns only on failure.
+pub fn run(args: &[OsString]) -> ExitCode {
+    let invocation = match argv::parse(args) {
+        Ok(invocation) => invocation,
+        Err(error) => return fail(&error.into(), &Invocation::default()),
+    };
+    match prepare_and_become(args, &invocation) {
+        Ok(never) => match never {},
+        Err(error) => fail(&error, &invocation),
+    }
+}
+
+fn prepare_and_become(
+    args: &[OsString],
+    invocation: &Invocation,
+) -> Result<std::convert::Infallible, WrapperError> {
+    let node = inputs::node_config(Path::new(CONFIG_PATH))?;
+    if let Some(create) = &invocation.create
+        && let Err(error) = prepare(&node, create)
+    {
+        match node.on_error {
+            OnError::Closed => return Err(error),
+            // The hook would have said so in its log; here there is only stderr.
+            OnError::Open => report::complain(PROGRAM, &format!("started without a seal: {error}")),
+        }
+    }
+    let runtimes = &node.runtime.runtimes;
+    let runtime = exec::find_runtime(runtimes).ok_or_else(|| WrapperError::NoRuntime(runtimes.join(", ")))?;
+    let error = exec::become_program(&runtime, args);
+    Err(WrapperError::Exec(runtime, error))
+}
+
+/// Puts the hook into the bundle of a container that is to be sealed; any other bundle is left as it is.
+fn prepare(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
+    let here =
+        std::env::current_dir().map_err(|cause| WrapperError::Where("the current directory", cause))?;
+    let bundle = create
+        .bundle
+        .as_ref()
+        .map_or_else(|| here.clone(), |bundle| here.join(bundle));
+    let config_json = bundle.join(create.config.as_deref().unwrap_or(Path::new(CONFIG_JSON)));
+    let original = Original::read(&config_json, CONFIG_MAX)?;
+    let inputs = PodInputs::read(&original.bytes, &bundle, &sys::node_name())?;
+    let Decision::Seal {
+        replaced_mounts,
+        kubelet_file,
+    } = inputs.decide(node)?
+    else {
+        return Ok(());
+    };
+    let hook = hook_path(node)?;
+    let mut args = vec![crate::hook::PROGRAM.to_owned()];
+    if let Some(path) = kubelet_file {
+        args.extend([KUBELET_HOSTS_FLAG.to_owned(), path]);
+    }
+    if create.config.is_some() {
+        args.extend([CONFIG_JSON_FLAG.to_owned(), utf8(&config_json)?.to_owned()]);
+    }
+    // Covered mounts can be uncovered by a container that may unmount. But where a container may start without a
+    // seal, it needs the engine's file beneath.
+    let removed = match node.on_error {
+        OnError::Closed => replaced_mounts,
+        OnError::Open => Vec::new(),
+    };
+    let hook = Hook {
+        path: utf8(&hook)?,
+        args: &args,
+        timeout: node.runtime.hook_timeout,
+    };
+    let edited = inject::inject(&original.bytes, &hook, &removed).map_err(|cause| WrapperError::Inject {
+        bundle: bundle.clone(),
+        cause,
+    })?;
+    if let Some(edited) = edited {
+        original.replace(&edited)?;
+    }
+    Ok(())
+}
+
+fn hook_path(node: &NodeConfig) -> Result<PathBuf, WrapperError> {
+    let path = match &node.runtime.hook {
+        Some(path) => PathBuf::from(path),
+        None => {
+            let own = exec::own_path().map_err(|cause| WrapperError::Where("this program", cause))?;
+            own.with_file_name(crate::hook::PROGRAM)
+        }
+    };
+    // A missing hook would make the runtime fail with an error that names neither podhosts nor the remedy.
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(WrapperError::NoHook(path))
+    }
+}
+
+fn utf8(path: &Path) -> Result<&str, WrapperError> {
+    path.to_str()
+        .ok_or_else(|| WrapperError::NotUtf8(path.to_owned()))
+}
+
+/// Reports on stderr and, as runc does, in the file of `--log`: engines show its last error.
+fn fail(error: &WrapperError, invocation: &Invocation) -> ExitCode {
+    let message = format!("{PROGRAM}: {error}");
+    if let Some(path) = &invocation.log {
+        let line = log_line(&message, invocation.log_is_json);
+        let _ = Log::open(path, u64::MAX).map(|log| log.append(&line));
+    }
+    report::complain(PROGRAM, &error.to_string());
+    ExitCode::Failure
+}
+
+fn log_line(message: &str, is_json: bool) -> String {
+    let time = report::now();
+    if is_json {
+        json!({"level": "error", "msg": message, "time": time}).to_string()
+    } else {
+        format!("time=\"{time}\" level=error msg={}", go_quote(message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::log_line;
+
+    #[test]
+    fn log_lines_have_runcs_forms() {
+        let json: serde_json::Value = serde_json::from_str(&log_line("a \"b\"\n", true)).unwrap();
+        assert_eq!(
+            (json["level"].as_str(), json["msg"].as_str()),
+            (Some("error"), Some("a \"b\"\n"))
+        );
+        assert!(json["time"].as_str().unwrap().ends_with('Z'));
+        assert!(log_line("a \"b\"\n", false).ends_with(" level=error msg=\"a \\\"b\\\"\\n\""));
+    }
+}

@@ -1,0 +1,46 @@
+//! Gives up every capability that sealing does not need.
+
+use caps::{CapSet, Capability, CapsHashSet};
+use thiserror::Error;
+
+/// What the hook needs, and why.
+const NEEDED: [Capability; 7] = [
+    Capability::CAP_SYS_ADMIN,       // mount, and join the container's namespaces
+    Capability::CAP_SYS_CHROOT,      // joining a mount namespace changes the root
+    Capability::CAP_SYS_PTRACE,      // open /proc/PID/ns of a process with other ids or capabilities
+    Capability::CAP_DAC_OVERRIDE,    // write to a root file system that belongs to somebody else
+    Capability::CAP_DAC_READ_SEARCH, // walk to it
+    Capability::CAP_SETUID,          // create a missing mount point as the owner of its directory
+    Capability::CAP_SETGID,
+];
+
+/// Capabilities that could not be given up, or one that is missing.
+#[derive(Debug, Error)]
+pub enum CapabilityError {
+    /// The hook does not run as the runtime's root.
+    #[error("cannot seal: {0} is missing, expected to be called by the runtime as root")]
+    Missing(Capability),
+    /// The kernel refused.
+    #[error("cannot drop capabilities: {0}")]
+    Kernel(#[from] caps::errors::CapsError),
+}
+
+/// Keeps the needed capabilities and drops all others, for good.
+///
+/// # Errors
+/// [`CapabilityError`] where a needed one is missing.
+pub fn keep_needed() -> Result<(), CapabilityError> {
+    let permitted = caps::read(None, CapSet::Permitted)?;
+    if let Some(missing) = NEEDED
+        .into_iter()
+        .find(|capability| !permitted.contains(capability))
+    {
+        return Err(CapabilityError::Missing(missing));
+    }
+    let needed = CapsHashSet::from(NEEDED);
+    // Nothing is executed from here on, so the bounding and ambient sets have no effect.
+    caps::set(None, CapSet::Inheritable, &CapsHashSet::new())?;
+    caps::set(None, CapSet::Effective, &needed)?;
+    caps::set(None, CapSet::Permitted, &needed)?;
+    Ok(())
+}

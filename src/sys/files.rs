@@ -1,0 +1,276 @@
+//! Reads with a bound, writes by replacement.
+
+use std::fs::{File, Metadata, Permissions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, fchown, openat};
+use thiserror::Error;
+
+/// A file that cannot be read or replaced.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// The kernel refused.
+    #[error("cannot {verb} {path}: {cause}")]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        cause: io::Error,
+    },
+    /// A directory, a fifo, a device.
+    #[error("cannot read {0}: it is not a regular file")]
+    NotRegular(PathBuf),
+    /// More than is ever needed.
+    #[error("cannot read {path}: it is larger than {limit} bytes")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The bound.
+        limit: usize,
+    },
+    /// Not text.
+    #[error("cannot read {0}: it is not UTF-8")]
+    NotUtf8(PathBuf),
+}
+
+impl FileError {
+    fn io(verb: &'static str, path: &Path, cause: impl Into<io::Error>) -> Self {
+        Self::Io {
+            verb,
+            path: path.to_owned(),
+            cause: cause.into(),
+        }
+    }
+
+    /// Whether the file is simply not there.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Io { cause, .. } if cause.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// Whether a symbolic link at the end of a path is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastLink {
+    /// The administrator's own files may be links.
+    Follow,
+    /// Files in places that others write to may not.
+    Refuse,
+}
+
+/// Reads a regular file of at most `limit` bytes.
+///
+/// # Errors
+/// [`FileError`] naming the file.
+pub fn read(path: &Path, limit: usize, last_link: LastLink) -> Result<Vec<u8>, FileError> {
+    read_at(CWD, path, path, limit, last_link)
+}
+
+/// Reads `name` in the directory `dir`, a regular file of at most `limit` bytes; `shown` is its name in errors.
+///
+/// # Errors
+/// [`FileError`] naming the file.
+pub fn read_at(
+    dir: impl AsFd,
+    name: &Path,
+    shown: &Path,
+    limit: usize,
+    last_link: LastLink,
+) -> Result<Vec<u8>, FileError> {
+    // Without NONBLOCK a fifo in the file's place would hang us.
+    let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    if last_link == LastLink::Refuse {
+        flags |= OFlags::NOFOLLOW;
+    }
+    let fd = openat(dir, name, flags, Mode::empty()).map_err(|cause| FileError::io("open", shown, cause))?;
+    read_fd(fd, shown, limit)
+}
+
+/// Reads an open file, which has to be a regular one.
+///
+/// # Errors
+/// [`FileError`] naming the file as `shown`.
+pub fn read_fd(fd: OwnedFd, shown: &Path, limit: usize) -> Result<Vec<u8>, FileError> {
+    let file = File::from(fd);
+    let metadata = file
+        .metadata()
+        .map_err(|cause| FileError::io("stat", shown, cause))?;
+    if !metadata.is_file() {
+        return Err(FileError::NotRegular(shown.to_owned()));
+    }
+    read_stream(
+        file,
+        shown,
+        limit,
+        usize::try_from(metadata.len()).unwrap_or(limit),
+    )
+}
+
+/// Reads a stream to its end, `shown` being its name in errors.
+///
+/// # Errors
+/// [`FileError`] when it cannot be read or holds more than `limit` bytes.
+pub fn read_stream(
+    stream: impl Read,
+    shown: &Path,
+    limit: usize,
+    expected: usize,
+) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::with_capacity(expected.min(limit) + 1);
+    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    stream
+        .take(bound)
+        .read_to_end(&mut bytes)
+        .map_err(|cause| FileError::io("read", shown, cause))?;
+    if bytes.len() > limit {
+        return Err(FileError::TooLarge {
+            path: shown.to_owned(),
+            limit,
+        });
+    }
+    Ok(bytes)
+}
+
+/// Reads a text file of at most `limit` bytes; `None` where there is no such file.
+///
+/// # Errors
+/// [`FileError`] naming the file.
+pub fn read_text_if_present(
+    path: &Path,
+    limit: usize,
+    last_link: LastLink,
+) -> Result<Option<String>, FileError> {
+    let bytes = match read(path, limit, last_link) {
+        Err(error) if error.is_absent() => return Ok(None),
+        other => other?,
+    };
+    String::from_utf8(bytes)
+        .map(Some)
+        .map_err(|_| FileError::NotUtf8(path.to_owned()))
+}
+
+/// A file's content together with what a replacement has to keep.
+#[derive(Debug)]
+pub struct Original {
+    /// The content.
+    pub bytes: Vec<u8>,
+    path: PathBuf,
+    metadata: Metadata,
+}
+
+impl Original {
+    /// Reads a file that is going to be replaced.
+    ///
+    /// # Errors
+    /// [`FileError`] naming the file.
+    pub fn read(path: &Path, limit: usize) -> Result<Self, FileError> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+        let fd = openat(CWD, path, flags, Mode::empty());
+        let fd = fd.map_err(|cause| FileError::io("open", path, cause))?;
+        let file = File::from(fd);
+        let metadata = file
+            .metadata()
+            .map_err(|cause| FileError::io("stat", path, cause))?;
+        let bytes = read_fd(file.into(), path, limit)?;
+        Ok(Self {
+            bytes,
+            path: path.to_owned(),
+            metadata,
+        })
+    }
+
+    /// Puts `bytes` in the file's place, with its mode and owner, so that a reader sees the old or the new text.
+    ///
+    /// There is no fsync: it guards against power loss only, after which no bundle is of use.
+    ///
+    /// # Errors
+    /// [`FileError`] naming the file, which is then as it was.
+    pub fn replace(&self, bytes: &[u8]) -> Result<(), FileError> {
+        let failed = |cause: io::Error| FileError::io("replace", &self.path, cause);
+        let dir = self.path.parent().unwrap_or(Path::new("/"));
+        let mode = Permissions::from_mode(self.metadata.mode() & 0o7777);
+        let mut builder = tempfile::Builder::new();
+        let mut temporary = builder
+            .prefix(".config.json.")
+            .permissions(mode.clone())
+            .tempfile_in(dir)
+            .map_err(failed)?;
+        temporary.write_all(bytes).map_err(failed)?;
+        let file = temporary.as_file();
+        // The umask may have taken bits from the mode.
+        file.set_permissions(mode).map_err(failed)?;
+        let uid = rustix::fs::Uid::from_raw(self.metadata.uid());
+        let gid = rustix::fs::Gid::from_raw(self.metadata.gid());
+        fchown(file, Some(uid), Some(gid)).map_err(|cause| failed(cause.into()))?;
+        temporary
+            .persist(&self.path)
+            .map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn reads_are_bounded_and_of_regular_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::os::unix::fs::symlink("f", dir.path().join("link")).unwrap();
+        put(&path, b"12345");
+        assert_eq!(read(&path, 5, LastLink::Refuse).unwrap(), b"12345");
+        assert!(matches!(
+            read(&path, 4, LastLink::Refuse),
+            Err(FileError::TooLarge { limit: 4, .. })
+        ));
+        let link = dir.path().join("link");
+        assert_eq!(read(&link, 5, LastLink::Follow).unwrap(), b"12345");
+        assert!(read(&link, 5, LastLink::Refuse).is_err());
+        assert!(matches!(
+            read(dir.path(), 5, LastLink::Refuse),
+            Err(FileError::NotRegular(_))
+        ));
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mknodat(CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        assert!(matches!(
+            read(&fifo, 5, LastLink::Refuse),
+            Err(FileError::NotRegular(_))
+        ));
+        assert!(
+            read_text_if_present(&dir.path().join("none"), 5, LastLink::Refuse)
+                .unwrap()
+                .is_none()
+        );
+        put(&path, b"\xff");
+        assert!(matches!(
+            read_text_if_present(&path, 5, LastLink::Refuse),
+            Err(FileError::NotUtf8(_))
+        ));
+    }
+
+    #[test]
+    fn a_replacement_keeps_the_mode_and_leaves_nothing_beside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.json");
+        put(&path, b"old");
+        rustix::fs::chmod(&path, Mode::from_raw_mode(0o640)).unwrap();
+        Original::read(&path, 100).unwrap().replace(b"new").unwrap();
+        assert_eq!(read(&path, 100, LastLink::Refuse).unwrap(), b"new");
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o640);
+        assert_eq!(dir.path().read_dir().unwrap().count(), 1);
+    }
+
+    fn put(path: &Path, bytes: &[u8]) {
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap()).unwrap();
+        file.write_all(bytes).unwrap();
+        file.persist(path).unwrap();
+    }
+}

@@ -1,0 +1,91 @@
+//! A log of bounded size that many processes append to.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, stat};
+
+/// An open log. It is opened early, because its path may mean nothing once the container is entered.
+#[derive(Debug)]
+pub struct Log {
+    file: OwnedFd,
+}
+
+impl Log {
+    /// Opens the log at `path`, with its directory if that is missing; a log of `max_bytes` becomes `<path>.1`.
+    ///
+    /// # Errors
+    /// The kernel's answer. A log that cannot be written never keeps a container from starting.
+    pub fn open(path: &Path, max_bytes: u64) -> rustix::io::Result<Self> {
+        let file = match append_to(path) {
+            Err(rustix::io::Errno::NOENT) => {
+                if let Some(dir) = path.parent() {
+                    mkdirat(CWD, dir, Mode::from_raw_mode(0o750))?;
+                }
+                append_to(path)?
+            }
+            other => other?,
+        };
+        if u64::try_from(fstat(&file)?.st_size).unwrap_or(0) < max_bytes {
+            return Ok(Self { file });
+        }
+        rotate(path, &file)?;
+        Ok(Self {
+            file: append_to(path)?,
+        })
+    }
+
+    /// Appends one line, by one write: lines of several processes do not mix.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn append(&self, line: &str) -> std::io::Result<()> {
+        let mut file = File::from(self.file.as_fd().try_clone_to_owned()?);
+        file.write_all(format!("{line}\n").as_bytes())
+    }
+}
+
+fn append_to(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    openat(CWD, path, flags | OFlags::NONBLOCK, Mode::from_raw_mode(0o640))
+}
+
+/// Moves the full log aside, unless another process just did.
+fn rotate(path: &Path, full: &OwnedFd) -> rustix::io::Result<()> {
+    flock(full, FlockOperation::LockExclusive)?;
+    let (ours, now) = (fstat(full)?, stat(path)?);
+    if (ours.st_dev, ours.st_ino) == (now.st_dev, now.st_ino) {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(".1");
+        renameat(CWD, path, CWD, PathBuf::from(aside))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::files::{LastLink, read};
+
+    #[test]
+    fn two_files_at_most_and_no_line_lost_from_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("podhosts/hook.log");
+        for i in 0..100 {
+            Log::open(&path, 100)
+                .unwrap()
+                .append(&format!("line {i:03}"))
+                .unwrap();
+        }
+        let new = String::from_utf8(read(&path, 200, LastLink::Refuse).unwrap()).unwrap();
+        let old =
+            String::from_utf8(read(&path.with_extension("log.1"), 200, LastLink::Refuse).unwrap()).unwrap();
+        assert!(new.ends_with("line 099\n"), "{new}");
+        let kept: Vec<String> = format!("{old}{new}").lines().map(str::to_owned).collect();
+        let expected: Vec<String> = (100 - kept.len()..100).map(|i| format!("line {i:03}")).collect();
+        assert_eq!(kept, expected);
+        assert_eq!(path.parent().unwrap().read_dir().unwrap().count(), 2);
+    }
+}

@@ -1,0 +1,316 @@
+//! The container's root file system: /etc/hosts in it, found without ever leaving it.
+//!
+//! The image decides what is there, so nothing is taken on trust: paths are resolved inside the root only, `/etc`
+//! once, its last component never followed, and everything after works on descriptors.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, mkdirat, openat,
+    openat2, unlinkat,
+};
+use rustix::io::Errno;
+use rustix::thread::{Gid, Uid, set_thread_res_gid, set_thread_res_uid};
+use thiserror::Error;
+
+use super::files;
+use super::seal::mount_id;
+
+/// `SYSFS_MAGIC` of linux/magic.h.
+const SYSFS_MAGIC: u64 = 0x6265_6572;
+const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
+const PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+
+/// A root file system in which /etc/hosts cannot be sealed.
+#[derive(Debug, Error)]
+pub enum RootFsError {
+    /// The kernel refused.
+    #[error("cannot {verb} {path}: {cause}")]
+    Kernel {
+        /// What was tried.
+        verb: &'static str,
+        /// On what; a path below /etc is one in the container.
+        path: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        cause: io::Error,
+    },
+    /// `/etc` of the image leads to /proc or /sys.
+    #[error("cannot seal /etc/hosts: /etc leads to a proc or sysfs file system")]
+    Pseudo,
+    /// A directory.
+    #[error("cannot seal /etc/hosts: it is a directory in the container's root file system")]
+    Directory,
+    /// The mount point is missing and cannot be made.
+    #[error(
+        "cannot seal /etc/hosts: it is missing and the root file system is read-only, expected an (empty) file there"
+    )]
+    ReadOnly,
+    /// The mount point is missing in a volume.
+    #[error("cannot seal /etc/hosts: it is missing and /etc is a volume, expected an (empty) file there")]
+    Volume,
+    /// Not the directory that the runtime prepared.
+    #[error("cannot use {0}: it is another directory in the container's mount namespace than on the node")]
+    Changed(PathBuf),
+}
+
+/// A root file system.
+#[derive(Debug)]
+pub struct RootFs {
+    dir: OwnedFd,
+    path: PathBuf,
+}
+
+/// What stands at /etc/hosts, to be covered by the seal.
+#[derive(Debug)]
+pub struct Target {
+    file: OwnedFd,
+    etc: OwnedFd,
+    created_file: bool,
+    created_etc: bool,
+}
+
+impl RootFs {
+    /// Opens the root file system at `path`, in the mount namespace that this process is in now.
+    ///
+    /// # Errors
+    /// [`RootFsError`] naming the path.
+    pub fn open(path: &Path) -> Result<Self, RootFsError> {
+        let flags = PATH | OFlags::DIRECTORY;
+        let dir = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)
+            .map_err(|cause| kernel("open the root file system", path, cause))?;
+        Ok(Self {
+            dir,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Opens it again after a change of mount namespace, and checks that it is the same directory: a process id
+    /// that is not the container's would lead into some other container.
+    ///
+    /// # Errors
+    /// [`RootFsError`] where it is not there or not the same.
+    pub fn reopen(&self) -> Result<Self, RootFsError> {
+        let again = Self::open(&self.path)?;
+        let id = |root: &Self| {
+            fstat(&root.dir)
+                .map(|s| (s.st_dev, s.st_ino))
+                .map_err(|cause| kernel("stat", &self.path, cause))
+        };
+        if id(self)? == id(&again)? {
+            Ok(again)
+        } else {
+            Err(RootFsError::Changed(self.path.clone()))
+        }
+    }
+
+    /// Finds /etc/hosts, or creates it as an empty file to mount on.
+    ///
+    /// A symbolic link at /etc/hosts is covered itself: what it leads to would leave the link for the container
+    /// to replace.
+    ///
+    /// # Errors
+    /// [`RootFsError`]; nothing is left behind.
+    pub fn target(&self) -> Result<Target, RootFsError> {
+        let (etc, created_etc) = self.etc()?;
+        refuse_pseudo(&etc)?;
+        let found = self.hosts_in(&etc);
+        let (file, created_file) = match found {
+            Ok(found) => found,
+            Err(error) => {
+                if created_etc {
+                    let _ = unlinkat(&self.dir, c"etc", AtFlags::REMOVEDIR);
+                }
+                return Err(error);
+            }
+        };
+        Ok(Target {
+            file,
+            etc,
+            created_file,
+            created_etc,
+        })
+    }
+
+    /// What a process in the container finds at /etc/hosts.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn resolve_hosts(&self) -> Result<OwnedFd, RootFsError> {
+        openat2(&self.dir, c"etc/hosts", PATH, Mode::empty(), IN_ROOT)
+            .map_err(|cause| kernel("open", Path::new("/etc/hosts"), cause))
+    }
+
+    /// Takes back what [`RootFs::target`] created.
+    pub fn undo(&self, target: &Target) {
+        // There is nobody left to tell if this fails, and an empty file does no harm.
+        if target.created_file {
+            let _ = unlinkat(&target.etc, c"hosts", AtFlags::empty());
+        }
+        if target.created_etc {
+            let _ = unlinkat(&self.dir, c"etc", AtFlags::REMOVEDIR);
+        }
+    }
+
+    fn etc(&self) -> Result<(OwnedFd, bool), RootFsError> {
+        let failed = |verb| move |cause| kernel(verb, Path::new("/etc"), cause);
+        let flags = PATH | OFlags::DIRECTORY;
+        match openat2(&self.dir, c"etc", flags, Mode::empty(), IN_ROOT) {
+            Ok(etc) => return Ok((etc, false)),
+            Err(Errno::NOENT) => {}
+            Err(cause) => return Err(failed("open")(cause)),
+        }
+        // EEXIST here is a symbolic link that leads nowhere.
+        as_owner_of(&self.dir, || {
+            mkdirat(&self.dir, c"etc", Mode::from_raw_mode(0o755))
+        })
+        .map_err(|cause| {
+            if cause == Errno::ROFS {
+                RootFsError::ReadOnly
+            } else {
+                failed("create")(cause)
+            }
+        })?;
+        let etc =
+            openat(&self.dir, c"etc", flags | OFlags::NOFOLLOW, Mode::empty()).map_err(failed("open"))?;
+        Ok((etc, true))
+    }
+
+    fn hosts_in(&self, etc: &OwnedFd) -> Result<(OwnedFd, bool), RootFsError> {
+        let failed = |verb| move |cause| kernel(verb, Path::new("/etc/hosts"), cause);
+        match openat(etc, c"hosts", PATH | OFlags::NOFOLLOW, Mode::empty()) {
+            Ok(file) => {
+                refuse_pseudo(&file)?;
+                let mode = fstat(&file).map_err(failed("stat"))?.st_mode;
+                let is_directory = FileType::from_raw_mode(mode) == FileType::Directory;
+                return if is_directory {
+                    Err(RootFsError::Directory)
+                } else {
+                    Ok((file, false))
+                };
+            }
+            Err(Errno::NOENT) => {}
+            Err(cause) => return Err(failed("open")(cause)),
+        }
+        let on = |fd: &OwnedFd| {
+            mount_id(fd.as_fd())
+                .map(|(mount, _)| mount)
+                .map_err(failed("stat"))
+        };
+        if on(etc)? != on(&self.dir)? {
+            return Err(RootFsError::Volume);
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let create = || openat(etc, c"hosts", flags, Mode::from_raw_mode(0o644));
+        let file = as_owner_of(etc, create).map_err(|cause| {
+            if cause == Errno::ROFS {
+                RootFsError::ReadOnly
+            } else {
+                failed("create")(cause)
+            }
+        })?;
+        Ok((file, true))
+    }
+}
+
+impl Target {
+    /// What is to be covered.
+    pub fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+fn kernel(verb: &'static str, path: &Path, cause: Errno) -> RootFsError {
+    RootFsError::Kernel {
+        verb,
+        path: path.to_owned(),
+        cause: cause.into(),
+    }
+}
+
+fn refuse_pseudo(fd: &OwnedFd) -> Result<(), RootFsError> {
+    let kind = fstatfs(fd)
+        .map_err(|cause| kernel("stat", Path::new("/etc"), cause))?
+        .f_type;
+    let is_pseudo = kind == PROC_SUPER_MAGIC || u64::try_from(kind).ok() == Some(SYSFS_MAGIC);
+    if is_pseudo {
+        Err(RootFsError::Pseudo)
+    } else {
+        Ok(())
+    }
+}
+
+/// Creates something in `dir` as the owner of `dir`, which is the container's root in a user namespace: there our
+/// own ids may have no meaning at all (an id-mapped mount refuses them).
+fn as_owner_of<T>(dir: &OwnedFd, create: impl FnOnce() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+    let owner = fstat(dir)?;
+    let (uid, gid) = (Uid::from_raw(owner.st_uid), Gid::from_raw(owner.st_gid));
+    if uid.is_root() && gid.is_root() {
+        return create();
+    }
+    // The group first and back last: both need the capabilities that only the effective user root has.
+    set_thread_res_gid(None, gid, None)?;
+    let created = set_thread_res_uid(None, uid, None).and_then(|()| {
+        let created = create();
+        set_thread_res_uid(None, Uid::ROOT, None).and(created)
+    });
+    set_thread_res_gid(None, Gid::ROOT, None).and(created)
+}
+
+/// What a running process has at /etc/hosts.
+#[derive(Debug)]
+pub struct HostsView {
+    /// The mount it is on.
+    pub mount_id: u64,
+    /// The process' mounts, as /proc/PID/mountinfo.
+    pub mountinfo: String,
+    /// The file's text, where it is a regular file of a sensible size.
+    pub text: Option<String>,
+}
+
+/// Largest mountinfo that is read, in bytes: 100,000 mounts.
+const MOUNTINFO_MAX: usize = 32 << 20;
+
+impl HostsView {
+    /// Looks at /etc/hosts with the eyes of the process `pid`, without entering its namespaces.
+    ///
+    /// # Errors
+    /// [`RootFsError`] where the process is gone or may not be looked at.
+    pub fn of_process(pid: i32) -> Result<Self, RootFsError> {
+        let path = PathBuf::from(format!("/proc/{pid}/root"));
+        let dir = openat(CWD, &path, PATH | OFlags::DIRECTORY, Mode::empty())
+            .map_err(|cause| kernel("open", &path, cause))?;
+        let hosts = RootFs { dir, path }.resolve_hosts()?;
+        let (mount_id, _) =
+            mount_id(hosts.as_fd()).map_err(|cause| kernel("stat", Path::new("/etc/hosts"), cause))?;
+        let path = PathBuf::from(format!("/proc/{pid}/mountinfo"));
+        let unreadable = |error: files::FileError| RootFsError::Kernel {
+            verb: "read",
+            path: path.clone(),
+            cause: io::Error::other(error),
+        };
+        let mountinfo = files::read(&path, MOUNTINFO_MAX, files::LastLink::Refuse).map_err(unreadable)?;
+        // Opened again only once it is known to be a regular file: a device could do anything when opened.
+        let mode = fstat(&hosts)
+            .map_err(|cause| kernel("stat", Path::new("/etc/hosts"), cause))?
+            .st_mode;
+        let text = (FileType::from_raw_mode(mode) == FileType::RegularFile).then(|| {
+            let again = format!("/proc/self/fd/{}", hosts.as_raw_fd());
+            files::read(
+                Path::new(&again),
+                crate::plan::HOSTS_FILE_MAX,
+                files::LastLink::Follow,
+            )
+            .ok()
+        });
+        Ok(Self {
+            mount_id,
+            mountinfo: String::from_utf8_lossy(&mountinfo).into_owned(),
+            text: text
+                .flatten()
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! IP addresses as Kubernetes reads them: what Go accepted for years, and what 1.36 accepts of new objects.
+
+use std::net::IpAddr;
+
+const NOT_AN_IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+const LEADING_ZEROS: &str = "must not have leading 0s";
+const MAPPED: &str = "must not be an IPv4-mapped IPv6 address";
+
+/// How strictly an address is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IpRules {
+    /// What a Kubernetes 1.36 API server accepts of a new object.
+    Strict,
+    /// What it keeps of objects stored by older ones: leading zeros and IPv4-mapped IPv6 too.
+    Legacy,
+}
+
+/// What keeps `value` from being an IP address under `rules` (`IsValidIPForLegacyField`).
+pub fn ip_error(value: &str, rules: IpRules) -> Option<&'static str> {
+    if parse_sloppy(value).is_none() {
+        return Some(NOT_AN_IP);
+    }
+    if rules == IpRules::Legacy {
+        return None;
+    }
+    match value.parse::<IpAddr>() {
+        Err(_) => Some(LEADING_ZEROS),
+        Ok(IpAddr::V6(v6)) if v6.to_ipv4_mapped().is_some() => Some(MAPPED),
+        Ok(_) => None,
+    }
+}
+
+/// Parses an address as `ParseIPSloppy` does: leading zeros are read as decimal (IPv4) or dropped (IPv6).
+pub fn parse_sloppy(value: &str) -> Option<IpAddr> {
+    if !value.contains(':') {
+        return without_zeros_v4(value)?.parse().ok();
+    }
+    let groups: Option<Vec<String>> = value
+        .split(':')
+        .map(|group| {
+            if group.contains('.') {
+                without_zeros_v4(group)
+            } else {
+                Some(without_zeros(group, 4))
+            }
+        })
+        .collect();
+    groups?.join(":").parse().ok()
+}
+
+fn without_zeros_v4(value: &str) -> Option<String> {
+    let octets: Vec<&str> = value.split('.').collect();
+    let decimal = octets
+        .iter()
+        .all(|octet| octet.bytes().all(|b| b.is_ascii_digit()));
+    decimal.then(|| {
+        octets
+            .iter()
+            .map(|octet| without_zeros(octet, 1))
+            .collect::<Vec<_>>()
+            .join(".")
+    })
+}
+
+/// Drops leading zeros, but never below `keep` digits: those the standard library reads by itself.
+fn without_zeros(digits: &str, keep: usize) -> String {
+    let surplus = digits.len().saturating_sub(keep);
+    let zeros = digits.bytes().take(surplus).take_while(|b| *b == b'0').count();
+    digits[zeros..].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_kubernetes_own_table() {
+        for good in [
+            "1.2.3.4",
+            "1234::abcd",
+            "::",
+            "0.0.0.0",
+            "fd00::6",
+            "1234::ABCD",
+            "0001:002::",
+        ] {
+            assert_eq!(ip_error(good, IpRules::Strict), None, "{good}");
+        }
+        for (legacy, why) in [
+            ("001.002.003.004", LEADING_ZEROS),
+            ("1.2.3.004", LEADING_ZEROS),
+            ("1:2::00003", LEADING_ZEROS),
+            ("::ffff:01.2.3.4", LEADING_ZEROS),
+            ("::ffff:1.2.3.4", MAPPED),
+            ("::FFFF:0102:0304", MAPPED),
+        ] {
+            assert_eq!(ip_error(legacy, IpRules::Strict), Some(why), "{legacy}");
+            assert_eq!(ip_error(legacy, IpRules::Legacy), None, "{legacy}");
+        }
+        for bad in [
+            "",
+            "1.2.3",
+            "1.2.3.4.5",
+            "1.2.3.4/24",
+            "2001:db8::/64",
+            "1.2.3.400",
+            "-1.0.0.0",
+            "+1.0.0.0",
+            "a.b.c.d",
+            "1::2::3",
+            "1:2:3:4:5:6:7:8:9",
+            "[::1]",
+            "fe80::1%eth0",
+            "localhost",
+            " 1.2.3.4",
+            "1.2.3.4\n",
+            "0x7f.1.1.1",
+            "127.1",
+            "1..2.3",
+            "::1.2.3",
+            "12345::",
+            ":",
+            "1.2.3.4:80",
+            "日.1.1.1",
+            "::日",
+        ] {
+            assert_eq!(ip_error(bad, IpRules::Legacy), Some(NOT_AN_IP), "{bad:?}");
+        }
+    }
+}
