@@ -1,0 +1,87 @@
+//! What every test needs: a node of its own, bundles, runtimes.
+
+mod bundle;
+mod netns;
+mod node;
+mod snapshot;
+
+pub(crate) use bundle::{Bundle, DEFAULT_CAPABILITIES};
+pub(crate) use netns::Netns;
+pub(crate) use node::{Killed, Node, Run};
+pub(crate) use snapshot::Snapshot;
+
+use std::path::{Path, PathBuf};
+
+/// A low-level runtime that tests run with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    Runc,
+    Crun,
+}
+
+/// Those that are tested.
+pub(crate) const RUNTIMES: [Runtime; 2] = [Runtime::Runc, Runtime::Crun];
+
+impl Runtime {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Runc => "runc",
+            Self::Crun => "crun",
+        }
+    }
+}
+
+/// What a test cannot do without.
+pub(crate) fn has_all(programs: &[&str]) -> bool {
+    let missing = if rustix::process::geteuid().is_root() {
+        programs.iter().find(|program| which(program).is_none()).map(|program| format!("{program} is not on PATH"))
+    } else {
+        Some("not root".to_owned())
+    };
+    let Some(missing) = missing else { return true };
+    #[allow(clippy::disallowed_methods)]
+    let all = std::env::var_os("PODHOSTS_TEST_ALL").is_some_and(|value| value == "1");
+    assert!(!all, "this test may not be skipped here, but {missing}");
+    println!("SKIP: {missing}");
+    false
+}
+
+/// Leaves a test, saying why, where something it needs is missing.
+macro_rules! needs {
+    ($($program:literal),*) => {
+        if !$crate::harness::has_all(&[$($program),*]) {
+            return;
+        }
+    };
+}
+pub(crate) use needs;
+
+pub(crate) fn which(program: &str) -> Option<PathBuf> {
+    #[allow(clippy::disallowed_methods)]
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| path.is_file())
+}
+
+/// A program of ours: the release one of `make test`, or cargo's own.
+pub(crate) fn bin(name: &str) -> PathBuf {
+    #[allow(clippy::disallowed_methods)]
+    if let Some(dir) = std::env::var_os("PODHOSTS_BIN_DIR") {
+        return Path::new(&dir).join(name);
+    }
+    let built = match name {
+        "podhosts-hook" => env!("CARGO_BIN_EXE_podhosts-hook"),
+        "podhosts-runtime" => env!("CARGO_BIN_EXE_podhosts-runtime"),
+        "podhosts-cni" => env!("CARGO_BIN_EXE_podhosts-cni"),
+        "podhosts" => env!("CARGO_BIN_EXE_podhosts"),
+        other => panic!("no program {other}"),
+    };
+    PathBuf::from(built)
+}
+
+/// The file of a pod `name` with these addresses and, behind them, `tail`.
+pub(crate) fn managed(lines: &str) -> String {
+    format!(
+        "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\
+         fe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n{lines}"
+    )
+}

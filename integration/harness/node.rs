@@ -1,0 +1,217 @@
+//! A node of a test's own: a directory, and a mount namespace in which /etc, /run and the cgroups are the test's.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Runtime, bin};
+
+/// In a mount namespace of its own: an /etc that can be written to without anybody noticing, an empty /run, and
+/// pure cgroup v1, which crun insists on.
+const ENTER: &str = r#"
+set -e
+mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/etc,workdir=$1/work" /etc
+mkdir -p "$1/netns"
+if [ -d /run/netns ]; then mount --rbind /run/netns "$1/netns"; fi
+mount -t tmpfs tmpfs /run
+mkdir /run/netns
+mount --rbind "$1/netns" /run/netns
+if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
+if [ -d "$1/run" ]; then cp -a "$1/run/." /run/; fi
+cd "$2"
+shift 2
+exec "$@"
+"#;
+
+/// A node. Everything it has goes with it.
+pub(crate) struct Node {
+    dir: TempDir,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) ok: bool,
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Self {
+            ok: output.status.success(),
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Run {
+    /// The stdout of a command that has to succeed.
+    #[track_caller]
+    pub(crate) fn success(self) -> String {
+        assert!(self.ok, "failed: {}\n{}", self.stderr, self.stdout);
+        self.stdout
+    }
+
+    /// The stderr of a command that has to fail.
+    #[track_caller]
+    pub(crate) fn failure(self) -> String {
+        assert!(!self.ok, "succeeded: {}", self.stdout);
+        self.stderr
+    }
+}
+
+impl Node {
+    /// A node with a log of its own and all other settings as they are by default.
+    pub(crate) fn new() -> Self {
+        Self::with_config("")
+    }
+
+    /// A node with `extra` lines at the top of its configuration.
+    pub(crate) fn with_config(extra: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("podhosts-test.").tempdir().unwrap();
+        for name in ["etc/podhosts", "work", "state"] {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
+        }
+        let node = Self { dir };
+        node.configure(extra);
+        node
+    }
+
+    pub(crate) fn configure(&self, extra: &str) {
+        let log = self.path("hook.log");
+        let tables = extra.find('[').unwrap_or(extra.len());
+        let (top, tables) = extra.split_at(tables);
+        let text = format!("{top}\n{tables}\n[log]\nfile = {log:?}\n");
+        self.write("etc/podhosts/config.toml", &text);
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file below the node's directory; `etc/…` appears in /etc and `run/…` in /run.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// A command inside the node, its current directory being `here`.
+    pub(crate) fn command(&self, here: &Path, program: impl AsRef<Path>, args: &[&str]) -> Command {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "--propagation", "private", "sh", "-c", ENTER, "sh"]);
+        command.arg(self.dir.path()).arg(here).arg(program.as_ref()).args(args);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command inside the node.
+    pub(crate) fn run(&self, program: impl AsRef<Path>, args: &[&str]) -> Run {
+        self.command(self.dir.path(), program, args).output().unwrap().into()
+    }
+
+    /// Runs a command inside the node with `input` on its stdin.
+    pub(crate) fn run_with_input(&self, program: impl AsRef<Path>, args: &[&str], input: &[u8]) -> Run {
+        let mut command = self.command(self.dir.path(), program, args);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // A program that refuses its input need not read it to the end.
+        let _ = stdin.write_all(input);
+        drop(stdin);
+        child.wait_with_output().unwrap().into()
+    }
+
+    /// The runtime's own arguments that keep its state in this node.
+    pub(crate) fn root(&self) -> String {
+        self.path("state").to_str().unwrap().to_owned()
+    }
+
+    /// Runs a bundle to its end with the runtime itself; the bundle has the hook already.
+    pub(crate) fn run_bundle(&self, runtime: Runtime, bundle: &Path) -> Run {
+        self.run_with(Path::new(runtime.name()), bundle)
+    }
+
+    /// Runs a bundle to its end through the wrapper, which has to add the hook.
+    pub(crate) fn run_wrapped(&self, bundle: &Path) -> Run {
+        self.run_with(&bin("podhosts-runtime"), bundle)
+    }
+
+    fn run_with(&self, program: &Path, bundle: &Path) -> Run {
+        let id = format!("podhosts-{}", self.dir.path().extension().unwrap().to_str().unwrap());
+        self.run(program, &["--root", &self.root(), "run", "--bundle", bundle.to_str().unwrap(), &id])
+    }
+
+    /// Starts a container that stays; it is removed when the guard is dropped.
+    pub(crate) fn start(&self, runtime: Runtime, bundle: &Path, id: &str) -> Container<'_> {
+        let program = Path::new(runtime.name());
+        let run = |args: &[&str]| {
+            let mut all = vec!["--root".to_owned(), self.root()];
+            all.extend(args.iter().map(|&arg| arg.to_owned()));
+            let all: Vec<&str> = all.iter().map(String::as_str).collect();
+            // The container outlives the runtime and keeps its stdout open: a pipe would never end.
+            let mut command = self.command(self.dir.path(), program, &all);
+            let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+            assert!(status.success(), "{args:?}");
+        };
+        run(&["create", "--bundle", bundle.to_str().unwrap(), id]);
+        let container = Container { node: self, program: runtime.name(), id: id.to_owned() };
+        run(&["start", id]);
+        container
+    }
+
+    /// The hook's log.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.path("hook.log")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The last line of the hook's log.
+    #[track_caller]
+    pub(crate) fn last_log(&self) -> Value {
+        self.log().pop().expect("the hook logged nothing")
+    }
+}
+
+/// A running container.
+pub(crate) struct Container<'a> {
+    node: &'a Node,
+    program: &'static str,
+    pub(crate) id: String,
+}
+
+impl Container<'_> {
+    /// Runs a shell command in the container.
+    pub(crate) fn exec(&self, script: &str) -> Run {
+        self.node.run(self.program, &["--root", &self.node.root(), "exec", &self.id, "sh", "-c", script])
+    }
+
+    pub(crate) fn pid(&self) -> i64 {
+        let state = self.node.run(self.program, &["--root", &self.node.root(), "state", &self.id]).success();
+        serde_json::from_str::<Value>(&state).unwrap()["pid"].as_i64().unwrap()
+    }
+}
+
+impl Drop for Container<'_> {
+    fn drop(&mut self) {
+        self.node.run(self.program, &["--root", &self.node.root(), "delete", "--force", &self.id]);
+    }
+}
+
+/// A process that is killed when the test is over.
+pub(crate) struct Killed(pub(crate) Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,175 @@
+//! Pods of every kind: networks, names, sources of addresses.
+
+use crate::harness::{Bundle, Netns, Node, RUNTIMES, Run, Runtime, managed, needs};
+
+fn run(node: &Node, runtime: Runtime, bundle: Bundle) -> Run {
+    node.run_bundle(runtime, &bundle.hook(&[]).write())
+}
+
+fn pod(node: &Node) -> Bundle {
+    Bundle::new(node, "cat /etc/hosts").containerd()
+}
+
+#[test]
+fn dual_stack_from_the_network_namespace() {
+    needs!("runc", "crun", "busybox", "ip");
+    let netns = Netns::new("dual", &["2001:db8::4/64", "10.244.1.4/24"]);
+    for runtime in RUNTIMES {
+        let node = Node::new();
+        let output = run(&node, runtime, pod(&node).network(Some(&netns.path()))).success();
+        assert_eq!(output, managed("10.244.1.4\tweb\n2001:db8::4\tweb\n"));
+        assert_eq!(node.last_log()["reason"], "netns");
+        node.configure("primary-family = \"IPv6\"");
+        let output = run(&node, runtime, pod(&node).network(Some(&netns.path()))).success();
+        assert_eq!(output, managed("2001:db8::4\tweb\n10.244.1.4\tweb\n"));
+    }
+}
+
+#[test]
+fn ipv6_only() {
+    needs!("runc", "crun", "busybox", "ip");
+    let netns = Netns::new("v6", &["fd00:10::7/64"]);
+    for runtime in RUNTIMES {
+        let node = Node::new();
+        let output = run(&node, runtime, pod(&node).network(Some(&netns.path()))).success();
+        assert_eq!(output, managed("fd00:10::7\tweb\n"));
+    }
+}
+
+#[test]
+fn an_annotation_cannot_contradict_the_namespace() {
+    needs!("runc", "busybox", "ip");
+    let netns = Netns::new("forged", &["10.244.1.4/24"]);
+    let node = Node::new();
+    let bundle = pod(&node).network(Some(&netns.path())).annotate("podhosts.io/pod-ips", "6.6.6.6");
+    assert_eq!(run(&node, Runtime::Runc, bundle).success(), managed("10.244.1.4\tweb\n"));
+}
+
+#[test]
+fn crios_list_in_its_order_without_what_a_pod_added() {
+    needs!("runc", "busybox", "ip");
+    let netns = Netns::new("crio", &["10.244.1.4/24", "fd00::4/64"]);
+    let node = Node::new();
+    let bundle = Bundle::new(&node, "cat /etc/hosts")
+        .network(Some(&netns.path()))
+        .annotate("io.container.manager", "cri-o")
+        .annotate("io.kubernetes.cri-o.ContainerType", "container")
+        .annotate("io.kubernetes.cri-o.SandboxID", "abc")
+        .annotate("io.kubernetes.cri-o.SandboxName", "k8s_shop_front_u1_0")
+        .annotate("io.kubernetes.cri-o.IP.0", "fd00::4")
+        .annotate("io.kubernetes.cri-o.IP.1", "10.244.1.4")
+        .annotate("io.kubernetes.cri-o.IP.2", "6.6.6.6");
+    assert_eq!(run(&node, Runtime::Runc, bundle).success(), managed("fd00::4\tweb\n10.244.1.4\tweb\n"));
+    assert_eq!(node.last_log()["reason"], "cri-o");
+    assert_eq!(node.last_log()["pod"], "front/shop");
+}
+
+#[test]
+fn the_cni_record_goes_before_the_namespace() {
+    needs!("runc", "busybox", "ip");
+    let netns = Netns::new("record", &["10.244.1.4/24", "fd00::4/64"]);
+    let node = Node::new();
+    let record = serde_json::json!({
+        "version": 1, "sandboxID": "sandbox-1", "namespace": "default", "name": "web", "uid": "uid-1",
+        "podIPs": ["fd00::4", "10.244.1.4"],
+        // containerd keeps annotations from the hook unless it is told to pass them.
+        "annotations": {"podhosts.io/host-aliases": r#"[{"ip":"10.1.1.1","hostnames":["db"]}]"#},
+    });
+    node.write("run/podhosts/pods/sandbox-1.json", &record.to_string());
+    let output = run(&node, Runtime::Runc, pod(&node).network(Some(&netns.path()))).success();
+    let tail = "fd00::4\tweb\n10.244.1.4\tweb\n\n# Entries added by HostAliases.\n10.1.1.1\tdb\n";
+    assert_eq!(output, managed(tail));
+    assert_eq!(node.last_log()["reason"], "cni");
+
+    node.write("run/podhosts/pods/sandbox-1.json", "{\"version\":1");
+    let error = run(&node, Runtime::Runc, pod(&node)).failure();
+    assert!(error.contains("cannot read the pod's CNI record: EOF"), "{error}");
+}
+
+#[test]
+fn host_network_is_told_by_the_namespace() {
+    needs!("runc", "crun", "busybox");
+    for runtime in RUNTIMES {
+        let node = Node::new();
+        node.write("etc/hosts", "127.0.0.1 localhost\n10.0.0.5 node-1 # no newline at the end");
+        let bundle = pod(&node)
+            .network(None)
+            .annotate("podhosts.io/host-aliases", r#"[{"ip":"10.1.1.1","hostnames":["db"]}]"#);
+        let expected = "# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost\n\
+            10.0.0.5 node-1 # no newline at the end\n# Entries added by HostAliases.\n10.1.1.1\tdb\n";
+        assert_eq!(run(&node, runtime, bundle).success(), expected, "{runtime:?}");
+        assert_eq!(node.last_log()["reason"], "node");
+    }
+}
+
+#[test]
+fn host_network_without_a_hosts_file_on_the_node() {
+    needs!("runc", "busybox");
+    let node = Node::with_config("node-hosts = \"/etc/podhosts/none\"");
+    let error = run(&node, Runtime::Runc, pod(&node).network(None)).failure();
+    assert!(error.contains("podhosts-hook: cannot open /etc/podhosts/none: No such file"), "{error}");
+}
+
+#[test]
+fn fully_qualified_with_a_subdomain() {
+    needs!("runc", "crun", "busybox");
+    for runtime in RUNTIMES {
+        let node = Node::with_config("cluster-domain = \"k8s.example\"");
+        let bundle = pod(&node)
+            .annotate("podhosts.io/hostname", "front")
+            .annotate("podhosts.io/subdomain", "shop")
+            .annotate("podhosts.io/pod-ips", "10.0.0.9,fd00::9");
+        let fqdn = "front.shop.default.svc.k8s.example";
+        let expected = managed(&format!("10.0.0.9\t{fqdn}\tfront\nfd00::9\t{fqdn}\tfront\n"));
+        assert_eq!(run(&node, runtime, bundle).success(), expected, "{runtime:?}");
+    }
+}
+
+#[test]
+fn names_overridden_and_cut() {
+    needs!("runc", "busybox");
+    let node = Node::new();
+    let over = pod(&node)
+        .annotate("podhosts.io/hostname-override", "a.b.c")
+        .annotate("podhosts.io/subdomain", "shop")
+        .annotate("podhosts.io/pod-ips", "10.0.0.9");
+    assert_eq!(run(&node, Runtime::Runc, over).success(), managed("10.0.0.9\ta.b.c\n"));
+    let long = pod(&node)
+        .annotate("io.kubernetes.cri.sandbox-name", &format!("{}.-x", "a".repeat(62)).replace(".-", ".a"))
+        .annotate("podhosts.io/pod-ips", "10.0.0.9");
+    assert_eq!(run(&node, Runtime::Runc, long).success(), managed(&format!("10.0.0.9\t{}\n", "a".repeat(62))));
+}
+
+#[test]
+fn no_address_at_all_gives_a_file_without_the_pods_lines() {
+    needs!("runc", "busybox");
+    let node = Node::new();
+    assert_eq!(run(&node, Runtime::Runc, pod(&node)).success(), managed(""));
+    assert_eq!(node.last_log()["reason"], "none");
+}
+
+#[test]
+fn the_kubelets_own_file_is_parsed_and_sealed() {
+    needs!("runc", "crun", "busybox");
+    for runtime in RUNTIMES {
+        let node = Node::new();
+        let root = node.path("kubelet");
+        node.configure(&format!("kubelet-root = {root:?}"));
+        let file = root.join("pods/uid-1/etc-hosts");
+        let tail = "10.0.0.9\tweb.s.default.svc.cluster.local\tweb\nfd00::9\tweb.s.default.svc.cluster.local\tweb\n\
+            \n# Entries added by HostAliases.\n1.2.3.004\told\n";
+        node.write("kubelet/pods/uid-1/etc-hosts", &managed(tail));
+        let bundle = || pod(&node).mount(&file, "/etc/hosts");
+        assert_eq!(run(&node, runtime, bundle()).success(), managed(tail), "{runtime:?}");
+        assert_eq!(node.last_log()["reason"], "kubelet");
+
+        // A sibling that has the file mounted writable can write into it what it likes.
+        node.write("kubelet/pods/uid-1/etc-hosts", &managed("10.0.0.9\tweb\n6.6.6.6\tbank.example\n"));
+        let error = run(&node, runtime, bundle()).failure();
+        if runtime == Runtime::Runc {
+            assert!(error.contains("cannot use the kubelet's hosts file: line 9 is "), "{error}");
+        }
+        let reason = node.last_log()["reason"].to_string();
+        assert!(reason.contains("expected the pod's address, a tab and the pod's name"), "{reason}");
+    }
+}

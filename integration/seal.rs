@@ -1,0 +1,131 @@
+//! The file in a real container, and everything a container can try against it.
+
+use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, RUNTIMES, Snapshot, managed, needs};
+
+const ALIASES: &str = r#"[{"ip":"127.0.0.1","hostnames":["foo.local","bar.local"]}]"#;
+
+fn expected() -> String {
+    managed("10.1.2.3\tweb\n\n# Entries added by HostAliases.\n127.0.0.1\tfoo.local\tbar.local\n")
+}
+
+fn pod(node: &Node, script: &str) -> Bundle {
+    Bundle::new(node, script)
+        .annotate("podhosts.io/host-aliases", ALIASES)
+        .annotate("podhosts.io/pod-ips", "10.1.2.3")
+        .hook(&[])
+}
+
+#[test]
+fn the_container_reads_exactly_the_kubelets_file() {
+    needs!("runc", "crun", "busybox");
+    for runtime in RUNTIMES {
+        let node = Node::new();
+        let bundle = pod(&node, "cat /etc/hosts; stat -c '%a %u %g %s' /etc/hosts").write();
+        let output = node.run_bundle(runtime, &bundle).success();
+        assert_eq!(output, format!("{}644 0 0 {}\n", expected(), expected().len()), "{runtime:?}");
+        let log = node.last_log();
+        assert_eq!((log["outcome"].as_str(), log["reason"].as_str()), (Some("sealed"), Some("annotation")));
+        assert_eq!(log["pod"], "default/web");
+    }
+}
+
+/// Each attack, and what busybox says when it fails. `echo` shows whether the command succeeded.
+const ATTACKS: [(&str, &str); 12] = [
+    ("append", "echo evil >> /etc/hosts"),
+    ("overwrite", "echo evil > /etc/hosts"),
+    ("truncate", "truncate -s 0 /etc/hosts"),
+    ("write in place", "printf x | dd of=/etc/hosts conv=notrunc"),
+    ("chmod", "chmod 666 /etc/hosts"),
+    ("chown", "chown 1:1 /etc/hosts"),
+    ("touch", "touch /etc/hosts"),
+    ("rm", "rm -f /etc/hosts"),
+    ("mv away", "mv /etc/hosts /etc/hosts.old"),
+    ("mv over", "echo evil > /etc/new; mv -f /etc/new /etc/hosts"),
+    ("link over", "ln -f /etc/passwd /etc/hosts"),
+    ("through /proc", "echo evil > /proc/self/root/etc/hosts"),
+];
+const MOUNT_ATTACKS: [(&str, &str); 5] = [
+    ("bind over", "echo evil > /etc/new; mount --bind /etc/new /etc/hosts"),
+    ("remount rw", "mount -o remount,rw /etc/hosts"),
+    ("remount the bind rw", "mount -o remount,bind,rw /etc/hosts"),
+    ("umount", "umount /etc/hosts"),
+    ("lazy umount", "umount -l /etc/hosts"),
+];
+
+fn script(attacks: &[(&str, &str)]) -> String {
+    let tries = attacks.iter().map(|(name, attack)| format!("if ( {attack} ) 2>/dev/null >&2; then echo {name}; fi"));
+    format!("touch /etc/passwd; {}; cat /etc/hosts", tries.collect::<Vec<_>>().join("; "))
+}
+
+#[test]
+fn with_default_capabilities_every_attack_fails() {
+    needs!("runc", "crun", "busybox");
+    for runtime in RUNTIMES {
+        let node = Node::new();
+        let attacks = [&ATTACKS[..], &MOUNT_ATTACKS[..]].concat();
+        let bundle = pod(&node, &script(&attacks)).write();
+        assert_eq!(node.run_bundle(runtime, &bundle).success(), expected(), "{runtime:?}: an attack succeeded");
+    }
+}
+
+#[test]
+fn the_attacks_succeed_where_nothing_is_sealed() {
+    needs!("runc", "busybox");
+    let node = Node::new();
+    let mut bundle = pod(&node, &script(&ATTACKS[..9]));
+    bundle.config["hooks"] = serde_json::json!({});
+    let output = node.run_bundle(crate::harness::Runtime::Runc, &bundle.write());
+    let succeeded: Vec<String> = output.stdout.lines().map(str::to_owned).collect();
+    for (name, _) in &ATTACKS[..7] {
+        assert!(succeeded.iter().any(|line| line == name), "{name} does not even work on an open file: {succeeded:?}");
+    }
+}
+
+#[test]
+fn a_read_only_root_is_no_obstacle() {
+    needs!("runc", "crun", "busybox");
+    for runtime in RUNTIMES {
+        for image_has_the_file in [true, false] {
+            let node = Node::new();
+            let mut bundle = pod(&node, "cat /etc/hosts; touch /x 2>/dev/null || echo root is read-only");
+            bundle.config["root"]["readonly"] = true.into();
+            if !image_has_the_file {
+                std::fs::remove_file(bundle.rootfs().join("etc/hosts")).unwrap();
+            }
+            let output = node.run_bundle(runtime, &bundle.write()).success();
+            assert_eq!(output, format!("{}root is read-only\n", expected()), "{runtime:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_on_the_node_changes() {
+    needs!("runc", "crun", "busybox");
+    for runtime in RUNTIMES {
+        let node = Node::new();
+        let bundle = pod(&node, &script(&ATTACKS)).write();
+        let etc = node.path("etc");
+        let (before, mounts) = (Snapshot::of(&[&etc, "/etc/hosts".as_ref()]), host_mounts());
+        node.run_bundle(runtime, &bundle).success();
+        before.assert_same(&Snapshot::of(&[&etc, "/etc/hosts".as_ref()]));
+        let ours = |mounts: &str| mounts.lines().filter(|line| line.contains(" podhosts:")).count();
+        assert_eq!((ours(&mounts), ours(&host_mounts())), (0, 0), "a seal shows on the node");
+    }
+}
+
+fn host_mounts() -> String {
+    std::fs::read_to_string("/proc/self/mountinfo").unwrap()
+}
+
+#[test]
+fn a_privileged_container_changes_its_own_copy_and_no_other() {
+    needs!("runc", "busybox");
+    let node = Node::new();
+    let mut privileged = pod(&node, "mount -o remount,rw /etc/hosts && echo evil >> /etc/hosts; cat /etc/hosts");
+    privileged.capabilities(&[&DEFAULT_CAPABILITIES[..], &["CAP_SYS_ADMIN"]].concat());
+    let own = node.run_bundle(crate::harness::Runtime::Runc, &privileged.write()).success();
+    assert!(own.ends_with("evil\n"), "the README says that this is possible: {own}");
+    // Its sibling has a file of its own.
+    let bundle = pod(&node, "cat /etc/hosts").write();
+    assert_eq!(node.run_bundle(crate::harness::Runtime::Runc, &bundle).success(), expected());
+}
