@@ -67,10 +67,14 @@ const HOSTILE: [Hostile; 25] = [
     sealed("hosts: fifo", |root| node_at_hosts(root, FileType::Fifo, 0)),
     sealed("hosts: device", |root| node_at_hosts(root, FileType::CharacterDevice, ZERO)),
     sealed("hosts: socket", |root| node_at_hosts(root, FileType::Socket, 0)),
-    refused("hosts: directory", |root| {
-        fs::remove_file(root.join("etc/hosts")).unwrap();
-        fs::create_dir(root.join("etc/hosts")).unwrap();
-    }, "cannot seal /etc/hosts: it is a directory"),
+    refused(
+        "hosts: directory",
+        |root| {
+            fs::remove_file(root.join("etc/hosts")).unwrap();
+            fs::create_dir(root.join("etc/hosts")).unwrap();
+        },
+        "cannot seal /etc/hosts: it is a directory",
+    ),
     sealed("etc: relative link", |root| {
         fs::create_dir_all(root.join("usr/etc")).unwrap();
         link_etc(root, "usr/etc");
@@ -85,11 +89,27 @@ const HOSTILE: [Hostile; 25] = [
     }),
     refused("etc: dangling link", |root| link_etc(root, "/nowhere/etc"), "cannot create /etc: File exists"),
     refused("etc: link to proc", |root| link_etc(root, "/proc"), "/etc leads to a proc or sysfs file system"),
-    refused("etc: link to the node's, through proc", |root| link_etc(root, "/proc/1/root/etc"), "cannot open /etc: "),
-    refused("etc: link to itself", |root| link_etc(root, "etc"), "cannot open /etc: Too many levels of symbolic links"),
-    refused("etc: file", |root| node_at_etc(root, FileType::RegularFile, 0), "cannot open /etc: Not a directory"),
+    refused(
+        "etc: link to the node's, through proc",
+        |root| link_etc(root, "/proc/1/root/etc"),
+        "cannot open /etc: ",
+    ),
+    refused(
+        "etc: link to itself",
+        |root| link_etc(root, "etc"),
+        "cannot open /etc: Too many levels of symbolic links",
+    ),
+    refused(
+        "etc: file",
+        |root| node_at_etc(root, FileType::RegularFile, 0),
+        "cannot open /etc: Not a directory",
+    ),
     refused("etc: fifo", |root| node_at_etc(root, FileType::Fifo, 0), "cannot open /etc: Not a directory"),
-    refused("etc: device", |root| node_at_etc(root, FileType::CharacterDevice, ZERO), "cannot open /etc: Not a directory"),
+    refused(
+        "etc: device",
+        |root| node_at_etc(root, FileType::CharacterDevice, ZERO),
+        "cannot open /etc: Not a directory",
+    ),
 ];
 
 #[test]
@@ -100,7 +120,8 @@ fn the_right_file_or_one_clear_error_and_the_node_as_it_was() {
             let node = Node::new();
             // The replacement of the file is part of what must fail.
             let script = "cat /etc/hosts; rm -f /etc/hosts 2>/dev/null && echo removed; true";
-            let bundle = Bundle::new(&node, script).containerd().annotate("podhosts.io/pod-ips", "10.0.0.9").hook(&[]);
+            let bundle =
+                Bundle::new(&node, script).containerd().annotate("podhosts.io/pod-ips", "10.0.0.9").hook(&[]);
             (hostile.make)(&bundle.rootfs());
             let dir = bundle.write();
             let watched = [Path::new("/etc"), &node.path("etc"), &bundle.rootfs()];
@@ -134,7 +155,10 @@ fn a_root_that_is_truly_read_only_and_has_no_file() {
     let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && exec runc --root \"$2\" run -b \"$3\" ro";
     let args = ["-c", script, "sh", root.to_str().unwrap(), &node.root(), dir.to_str().unwrap()];
     let error = node.run("sh", &args).failure();
-    assert!(error.contains("it is missing and the root file system is read-only, expected an (empty) file there"), "{error}");
+    assert!(
+        error.contains("it is missing and the root file system is read-only, expected an (empty) file there"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,1 +1,159 @@
-//! x
+//! What the hook asks of the kernel, seen with strace; and kernels that refuse some of it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::harness::{Bundle, Node, RUNTIMES, Runtime, bin, managed, needs};
+
+/// A hook that is ours under strace with `options`; the trace goes to `trace` in the node's directory.
+fn traced(node: &Node, options: &str) -> PathBuf {
+    let (path, trace, hook) = (node.path("traced-hook"), node.path("trace"), bin("podhosts-hook"));
+    let script = format!("#!/bin/sh\nexec strace -f -o {} {options} {}\n", trace.display(), hook.display());
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn pod(node: &Node, script: &str) -> Bundle {
+    Bundle::new(node, script).containerd().annotate("podhosts.io/pod-ips", "10.0.0.9")
+}
+
+fn trace(node: &Node) -> String {
+    fs::read_to_string(node.path("trace")).unwrap()
+}
+
+#[test]
+fn before_linux_6_15_a_detached_mount_cannot_be_cloned() {
+    needs!("runc", "crun", "busybox", "strace");
+    for runtime in RUNTIMES {
+        for in_user_namespace in [false, true] {
+            let node = Node::new();
+            let hook = traced(&node, "-e inject=open_tree:error=EINVAL:when=1");
+            let script =
+                "cat /etc/hosts; echo evil >> /etc/hosts; umount /etc/hosts; grep -c podhosts: /proc/mounts";
+            let mut bundle = pod(&node, &format!("{script}; true")).hook_program(&hook, &[]);
+            if in_user_namespace {
+                bundle = bundle.user_namespace();
+            }
+            let output = node.run_bundle(runtime, &bundle.write()).success();
+            assert_eq!(output, format!("{}1\n", managed("10.0.0.9\tweb\n")), "{runtime:?}");
+            assert!(trace(&node).contains("unshare(CLONE_NEWNS)"), "the fallback was not taken");
+            let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+            assert!(!mounts.contains("podhosts:"), "the tmpfs shows on the node: {mounts}");
+        }
+    }
+}
+
+#[test]
+fn before_linux_6_3_tmpfs_cannot_be_mapped() {
+    needs!("runc", "busybox", "strace");
+    let node = Node::new();
+    let hook = traced(&node, "-e inject=mount_setattr:error=EINVAL:when=1");
+    let bundle = pod(&node, "cat /etc/hosts; stat -c %u /etc/hosts; echo evil >> /etc/hosts; true");
+    let bundle = bundle.hook_program(&hook, &[]).user_namespace().write();
+    let output = node.run_bundle(Runtime::Runc, &bundle).success();
+    assert_eq!(output, format!("{}65534\n", managed("10.0.0.9\tweb\n")));
+}
+
+/// Every call that can fail while the container is being sealed.
+const STEPS: [(&str, &str); 10] = [
+    ("pidfd_open", "cannot pin pid"),
+    ("fsopen", "cannot make a tmpfs"),
+    ("fsmount", "cannot make a tmpfs"),
+    ("fspick", "cannot make the tmpfs read-only"),
+    ("open_tree", "cannot clone the hosts file"),
+    ("mount_setattr", "cannot make the sealed mount read-only"),
+    ("setns", "cannot join the network namespace"),
+    ("setns:when=2", "cannot join the mount namespace"),
+    ("move_mount", "cannot attach the sealed file"),
+    ("capset", "cannot drop capabilities"),
+];
+
+#[test]
+fn a_kernel_that_refuses_a_step_is_one_error_and_no_trace() {
+    needs!("runc", "busybox", "strace");
+    for (call, expected) in STEPS {
+        let node = Node::new();
+        let (call, when) = call.split_once(':').unwrap_or((call, "when=1+"));
+        let hook = traced(&node, &format!("-e inject={call}:error=EPERM:{when}"));
+        let bundle = pod(&node, "cat /etc/hosts").hook_program(&hook, &[]);
+        fs::remove_dir_all(bundle.rootfs().join("etc")).unwrap();
+        let run = node.run_bundle(Runtime::Runc, &bundle.write());
+        assert!(run.stdout.is_empty(), "{call}: the container ran");
+        assert!(run.stderr.contains(&format!("podhosts-hook: {expected}")), "{call}: {}", run.stderr);
+        assert!(!bundle.rootfs().join("etc").exists(), "{call}: what was created is still there");
+    }
+}
+
+#[test]
+fn the_mount_label_reaches_the_tmpfs() {
+    needs!("busybox", "runc", "strace");
+    let node = Node::new();
+    // runc refuses a label without SELinux, so the hook gets another configuration than runc.
+    let hook = traced(&node, "-e trace=fsconfig -s 200");
+    let other = node.path("labelled.json");
+    let mut bundle = pod(&node, "true").hook_program(&hook, &[]);
+    let label = "system_u:object_r:container_file_t:s0:c1,c2";
+    bundle.config["linux"]["mountLabel"] = label.into();
+    fs::write(&other, bundle.config.to_string()).unwrap();
+    bundle.config["linux"]["mountLabel"] = json!(null);
+    let script = fs::read_to_string(&hook).unwrap();
+    fs::write(&hook, format!("{} --config-json {}\n", script.trim_end(), other.display())).unwrap();
+    let run = node.run_bundle(Runtime::Runc, &bundle.write());
+    assert!(
+        trace(&node).contains(&format!("FSCONFIG_SET_STRING, \"context\", \"{label}\"")),
+        "{}",
+        trace(&node)
+    );
+    let selinux = fs::read_to_string("/proc/filesystems").unwrap().contains("selinuxfs");
+    if !selinux {
+        assert!(run.stderr.contains("cannot label the tmpfs with linux.mountLabel: "), "{run:?}");
+    }
+}
+
+#[test]
+fn capabilities_descriptors_and_programs() {
+    needs!("runc", "busybox", "strace");
+    let node = Node::new();
+    let hook = traced(&node, "-v");
+    let output =
+        node.run_bundle(Runtime::Runc, &pod(&node, "cat /etc/hosts").hook_program(&hook, &[]).write());
+    assert_eq!(output.success(), managed("10.0.0.9\tweb\n"));
+    let trace = trace(&node);
+    let calls: Vec<&str> =
+        trace.lines().filter_map(|line| line.split_once(' ').map(|(_, call)| call.trim())).collect();
+    let first = |name: &str| calls.iter().position(|call| call.starts_with(name)).expect(name);
+    // Nothing is executed, forked or threaded: one execve, strace's own.
+    assert_eq!(calls.iter().filter(|call| call.starts_with("exec")).count(), 1);
+    assert!(
+        !calls
+            .iter()
+            .any(|call| call.starts_with("clone") || call.starts_with("fork") || call.starts_with("vfork"))
+    );
+    // Capabilities are gone before the first look at the container.
+    let dropped = calls.iter().rposition(|call| call.starts_with("capset")).expect("capset");
+    assert!(dropped < first("pidfd_open"), "{trace}");
+    let left = calls[dropped].split("effective=").nth(1).unwrap().split(", permitted").next().unwrap();
+    assert!(
+        left.contains("CAP_SYS_ADMIN") && !left.contains("CAP_NET_ADMIN") && !left.contains("CAP_SYS_MODULE")
+    );
+    // Namespaces are opened and the process is known to live before the first of them is entered.
+    let opened = calls.iter().rposition(|call| call.contains("\"ns/")).unwrap();
+    assert!(first("pidfd_open") < opened && opened < first("setns") && first("ppoll") < first("setns"));
+    // Every descriptor is closed on exec.
+    for name in ["open", "pidfd_open", "fsopen", "fsmount", "fspick", "open_tree", "socket"] {
+        let ours =
+            |call: &&&str| call.starts_with(&format!("{name}(")) || call.starts_with(&format!("{name}at"));
+        for call in calls.iter().filter(ours) {
+            assert!(call.contains("CLOEXEC") || name == "pidfd_open", "{call}");
+        }
+    }
+    // The node's own hosts file is not even opened, and nothing is opened for writing but the log and the seal.
+    assert!(!calls.iter().any(|call| call.contains("\"/etc/hosts\"")), "{trace}");
+    let written: Vec<&&str> =
+        calls.iter().filter(|call| call.contains("O_WRONLY") || call.contains("O_RDWR")).collect();
+    assert_eq!(written.len(), 2, "{written:?}");
+}

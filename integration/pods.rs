@@ -137,7 +137,10 @@ fn names_overridden_and_cut() {
     let long = pod(&node)
         .annotate("io.kubernetes.cri.sandbox-name", &format!("{}.-x", "a".repeat(62)).replace(".-", ".a"))
         .annotate("podhosts.io/pod-ips", "10.0.0.9");
-    assert_eq!(run(&node, Runtime::Runc, long).success(), managed(&format!("10.0.0.9\t{}\n", "a".repeat(62))));
+    assert_eq!(
+        run(&node, Runtime::Runc, long).success(),
+        managed(&format!("10.0.0.9\t{}\n", "a".repeat(62)))
+    );
 }
 
 #[test]

@@ -15,7 +15,8 @@ fn render(dir: &Path, manifest: &str, args: &[&str]) -> Run {
     command.args(["render", "-f", "-"]).args(args).current_dir(dir);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(manifest.as_bytes()).unwrap();
+    // A command line that is refused is refused before stdin is read.
+    let _ = child.stdin.take().unwrap().write_all(manifest.as_bytes());
     child.wait_with_output().unwrap().into()
 }
 
@@ -77,6 +78,8 @@ fn what_is_missing_is_said() {
     assert_eq!(error, "cannot open /nowhere: No such file or directory (os error 2)\n");
     let error = render(here, pod, &["--pod-ip", "010.0.0.1", "--pod-ip", "10.0.0.1\n6.6.6.6 evil"]).failure();
     assert_eq!(error.lines().count(), 2, "{error}");
-    assert!(error.starts_with("status.podIPs[0].ip: Invalid value: \"010.0.0.1\": must not have leading 0s\n"));
+    assert!(
+        error.starts_with("status.podIPs[0].ip: Invalid value: \"010.0.0.1\": must not have leading 0s\n")
+    );
     assert_eq!(render(here, pod, &["--no-such-flag"]).code, Some(2));
 }

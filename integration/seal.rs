@@ -53,7 +53,8 @@ const MOUNT_ATTACKS: [(&str, &str); 5] = [
 ];
 
 fn script(attacks: &[(&str, &str)]) -> String {
-    let tries = attacks.iter().map(|(name, attack)| format!("if ( {attack} ) 2>/dev/null >&2; then echo {name}; fi"));
+    let tries =
+        attacks.iter().map(|(name, attack)| format!("if ( {attack} ) 2>/dev/null >&2; then echo {name}; fi"));
     format!("touch /etc/passwd; {}; cat /etc/hosts", tries.collect::<Vec<_>>().join("; "))
 }
 
@@ -64,7 +65,11 @@ fn with_default_capabilities_every_attack_fails() {
         let node = Node::new();
         let attacks = [&ATTACKS[..], &MOUNT_ATTACKS[..]].concat();
         let bundle = pod(&node, &script(&attacks)).write();
-        assert_eq!(node.run_bundle(runtime, &bundle).success(), expected(), "{runtime:?}: an attack succeeded");
+        assert_eq!(
+            node.run_bundle(runtime, &bundle).success(),
+            expected(),
+            "{runtime:?}: an attack succeeded"
+        );
     }
 }
 
@@ -77,7 +82,10 @@ fn the_attacks_succeed_where_nothing_is_sealed() {
     let output = node.run_bundle(crate::harness::Runtime::Runc, &bundle.write());
     let succeeded: Vec<String> = output.stdout.lines().map(str::to_owned).collect();
     for (name, _) in &ATTACKS[..7] {
-        assert!(succeeded.iter().any(|line| line == name), "{name} does not even work on an open file: {succeeded:?}");
+        assert!(
+            succeeded.iter().any(|line| line == name),
+            "{name} does not even work on an open file: {succeeded:?}"
+        );
     }
 }
 
@@ -121,7 +129,8 @@ fn host_mounts() -> String {
 fn a_privileged_container_changes_its_own_copy_and_no_other() {
     needs!("runc", "busybox");
     let node = Node::new();
-    let mut privileged = pod(&node, "mount -o remount,rw /etc/hosts && echo evil >> /etc/hosts; cat /etc/hosts");
+    let mut privileged =
+        pod(&node, "mount -o remount,rw /etc/hosts && echo evil >> /etc/hosts; cat /etc/hosts");
     privileged.capabilities(&[&DEFAULT_CAPABILITIES[..], &["CAP_SYS_ADMIN"]].concat());
     let own = node.run_bundle(crate::harness::Runtime::Runc, &privileged.write()).success();
     assert!(own.ends_with("evil\n"), "the README says that this is possible: {own}");

@@ -22,7 +22,8 @@ fn sandbox_containers() {
     let reason = "it is the pod's sandbox container";
     for runtime in RUNTIMES {
         let node = Node::new();
-        let containerd = container(&node).containerd().annotate("io.kubernetes.cri.container-type", "sandbox");
+        let containerd =
+            container(&node).containerd().annotate("io.kubernetes.cri.container-type", "sandbox");
         skipped(&node, runtime, containerd, IMAGE, reason);
         let crio = container(&node)
             .annotate("io.container.manager", "cri-o")
@@ -75,6 +76,12 @@ fn podman_and_plain_containers_that_ask_for_nothing() {
         let node = Node::new();
         let podman = container(&node).annotate("io.container.manager", "libpod");
         skipped(&node, runtime, podman, IMAGE, "no podhosts.io annotation is present (podman)");
-        skipped(&node, runtime, container(&node), IMAGE, "no podhosts.io annotation is present (plain bundle)");
+        skipped(
+            &node,
+            runtime,
+            container(&node),
+            IMAGE,
+            "no podhosts.io annotation is present (plain bundle)",
+        );
     }
 }

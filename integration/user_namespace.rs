@@ -40,7 +40,11 @@ fn what_is_created_belongs_to_the_containers_root() {
     for (path, mode) in [("etc", 0o755), ("etc/hosts", 0o644)] {
         use std::os::unix::fs::MetadataExt;
         let metadata = bundle.rootfs().join(path).metadata().unwrap();
-        assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o777), (100_000, 100_000, mode), "{path}");
+        assert_eq!(
+            (metadata.uid(), metadata.gid(), metadata.mode() & 0o777),
+            (100_000, 100_000, mode),
+            "{path}"
+        );
     }
 }
 

@@ -77,7 +77,10 @@ fn names_and_errors_and_content_are_the_kubelets() {
         match pod.names.generate(&case.cluster_domain) {
             Ok(name) => {
                 assert_eq!(case.expect.hostname_error, None, "{}", case.case);
-                assert_eq!((name.host, name.domain), (case.expect.host_name.clone(), case.expect.host_domain.clone()));
+                assert_eq!(
+                    (name.host, name.domain),
+                    (case.expect.host_name.clone(), case.expect.host_domain.clone())
+                );
             }
             Err(error) => assert_eq!(Some(error.to_string()), case.expect.hostname_error, "{}", case.case),
         }

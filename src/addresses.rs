@@ -39,15 +39,8 @@ pub enum Source {
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 7] = [
-        Self::Node,
-        Self::Kubelet,
-        Self::Cni,
-        Self::CriO,
-        Self::Netns,
-        Self::Annotation,
-        Self::None,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Node, Self::Kubelet, Self::Cni, Self::CriO, Self::Netns, Self::Annotation, Self::None];
 
     /// The source's name in logs, in JSON and in the mount's source.
     pub fn name(self) -> &'static str {
@@ -95,16 +88,9 @@ const POD_INTERFACE: &str = "eth0";
 /// The `primary` family comes first, otherwise the kernel's order stands.
 pub fn from_namespace(found: &[InterfaceAddress], primary: IpFamily) -> Vec<String> {
     let global: Vec<&InterfaceAddress> = found.iter().filter(|found| is_global(found.address)).collect();
-    let on_pod_interface: Vec<&InterfaceAddress> = global
-        .iter()
-        .copied()
-        .filter(|found| found.interface == POD_INTERFACE)
-        .collect();
-    let mut chosen = if on_pod_interface.is_empty() {
-        global
-    } else {
-        on_pod_interface
-    };
+    let on_pod_interface: Vec<&InterfaceAddress> =
+        global.iter().copied().filter(|found| found.interface == POD_INTERFACE).collect();
+    let mut chosen = if on_pod_interface.is_empty() { global } else { on_pod_interface };
     // A stable sort: the order within a family is the kernel's.
     chosen.sort_by_key(|found| found.address.is_ipv4() != (primary == IpFamily::V4));
     chosen.iter().map(|found| found.address.to_string()).collect()
@@ -113,10 +99,7 @@ pub fn from_namespace(found: &[InterfaceAddress], primary: IpFamily) -> Vec<Stri
 /// The addresses of `listed` that really are in the namespace: a pod can add to CRI-O's list, not to its own
 /// network.
 pub fn confirmed(listed: &[String], found: &[InterfaceAddress]) -> Vec<String> {
-    let is_there = |ip: &&String| {
-        ip.parse()
-            .is_ok_and(|ip: IpAddr| found.iter().any(|f| f.address == ip))
-    };
+    let is_there = |ip: &&String| ip.parse().is_ok_and(|ip: IpAddr| found.iter().any(|f| f.address == ip));
     listed.iter().filter(is_there).cloned().collect()
 }
 
@@ -177,11 +160,7 @@ mod tests {
     #[test]
     fn names_are_the_serialized_ones() {
         for source in Source::ALL {
-            let expected = if source == Source::CriO {
-                "cri-o"
-            } else {
-                source.name()
-            };
+            let expected = if source == Source::CriO { "cri-o" } else { source.name() };
             assert_eq!(serde_json::to_value(source).unwrap(), expected);
         }
     }

@@ -41,25 +41,16 @@ pub struct PodAnnotations<'a> {
 impl<'a> PodAnnotations<'a> {
     /// `config` is asked first. `record` holds what an engine was not configured to pass through.
     pub fn new(config: Option<&'a Annotations>, record: Option<&'a Annotations>) -> Self {
-        Self {
-            sources: [config, record],
-        }
+        Self { sources: [config, record] }
     }
 
     fn get(&self, key: &str) -> Option<&'a str> {
-        self.sources
-            .iter()
-            .flatten()
-            .find_map(|annotations| annotations.get(key))
-            .map(String::as_str)
+        self.sources.iter().flatten().find_map(|annotations| annotations.get(key)).map(String::as_str)
     }
 
     /// Whether the pod carries any annotation of ours.
     pub fn any(&self) -> bool {
-        self.sources
-            .iter()
-            .flatten()
-            .any(|annotations| annotations.keys().any(|key| key.starts_with(PREFIX)))
+        self.sources.iter().flatten().any(|annotations| annotations.keys().any(|key| key.starts_with(PREFIX)))
     }
 
     /// Whether the pod asks to be left alone.
@@ -83,10 +74,7 @@ impl<'a> PodAnnotations<'a> {
     /// What is wrong with the JSON.
     pub fn host_aliases(&self) -> Result<Vec<HostAlias>, AnnotationError> {
         let json = self.get(HOST_ALIASES).unwrap_or("null");
-        host_aliases::from_json(json).map_err(|cause| AnnotationError {
-            key: HOST_ALIASES,
-            cause,
-        })
+        host_aliases::from_json(json).map_err(|cause| AnnotationError { key: HOST_ALIASES, cause })
     }
 
     /// The addresses, each one checked; empty when the annotation is absent or empty.
@@ -95,16 +83,10 @@ impl<'a> PodAnnotations<'a> {
     /// The first address that is none.
     pub fn pod_ips(&self) -> Result<Vec<String>, AnnotationError> {
         let list = self.get(POD_IPS).unwrap_or_default();
-        let ips: Vec<String> = if list.is_empty() {
-            Vec::new()
-        } else {
-            list.split(',').map(str::to_owned).collect()
-        };
+        let ips: Vec<String> =
+            if list.is_empty() { Vec::new() } else { list.split(',').map(str::to_owned).collect() };
         match pod_ip_errors(&ips).first() {
-            Some(error) => Err(AnnotationError {
-                key: POD_IPS,
-                cause: error.to_string(),
-            }),
+            Some(error) => Err(AnnotationError { key: POD_IPS, cause: error.to_string() }),
             None => Ok(ips),
         }
     }
@@ -130,10 +112,7 @@ mod tests {
     use super::*;
 
     fn map(pairs: &[(&str, &str)]) -> Annotations {
-        pairs
-            .iter()
-            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
-            .collect()
+        pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
     #[test]
@@ -148,19 +127,11 @@ mod tests {
 
     #[test]
     fn seal_is_true_or_false() {
-        for (value, out) in [
-            ("true", Some(false)),
-            ("false", Some(true)),
-            ("no", None),
-            ("", None),
-            ("False", None),
-        ] {
+        for (value, out) in
+            [("true", Some(false)), ("false", Some(true)), ("no", None), ("", None), ("False", None)]
+        {
             let config = map(&[(SEAL, value)]);
-            assert_eq!(
-                PodAnnotations::new(Some(&config), None).opted_out().ok(),
-                out,
-                "{value}"
-            );
+            assert_eq!(PodAnnotations::new(Some(&config), None).opted_out().ok(), out, "{value}");
         }
         assert!(!PodAnnotations::new(None, None).opted_out().unwrap());
     }
@@ -168,10 +139,7 @@ mod tests {
     #[test]
     fn pod_ips_are_checked_one_by_one() {
         let ips = |value: &str| PodAnnotations::new(Some(&map(&[(POD_IPS, value)])), None).pod_ips();
-        assert_eq!(
-            ips("10.244.1.4,2001:db8::4").unwrap(),
-            ["10.244.1.4", "2001:db8::4"]
-        );
+        assert_eq!(ips("10.244.1.4,2001:db8::4").unwrap(), ["10.244.1.4", "2001:db8::4"]);
         assert!(ips("").unwrap().is_empty());
         for bad in [
             ",",

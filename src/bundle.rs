@@ -64,7 +64,10 @@ struct Linux {
 /// A config.json that cannot be used.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// Not JSON, not UTF-8, half-written, or a field of the wrong type.
+    /// Not UTF-8.
+    #[error("cannot read config.json: it is not UTF-8")]
+    NotUtf8,
+    /// Not JSON, half-written, or a field of the wrong type.
     #[error("cannot read config.json: {0}")]
     Json(#[from] serde_json::Error),
     /// `root` or its path is missing.
@@ -78,7 +81,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] naming the line and what was expected there.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
-        let Object(config): Object<Self> = serde_json::from_slice(json)?;
+        let text = str::from_utf8(json).map_err(|_| ConfigError::NotUtf8)?;
+        let Object(config): Object<Self> = serde_json::from_str(text)?;
         match &config.root {
             Some(Object(root)) if !root.path.is_empty() => Ok(config),
             _ => Err(ConfigError::Root),
@@ -95,6 +99,11 @@ impl Config {
         self.mounts.as_deref().unwrap_or_default()
     }
 
+    /// Whether the container gets a /proc.
+    pub fn mounts_proc(&self) -> bool {
+        self.mounts().iter().any(|mount| mount.destination.trim_end_matches('/') == "/proc")
+    }
+
     /// The value of an annotation.
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.annotations.as_ref()?.get(key).map(String::as_str)
@@ -108,18 +117,12 @@ impl Config {
     /// The value of a variable in the container's environment; the last one counts.
     pub fn env(&self, name: &str) -> Option<&str> {
         let env = self.process.as_ref()?.env.as_deref()?;
-        env.iter()
-            .rev()
-            .find_map(|variable| variable.strip_prefix(name)?.strip_prefix('='))
+        env.iter().rev().find_map(|variable| variable.strip_prefix(name)?.strip_prefix('='))
     }
 
     /// The SELinux label for the container's mounts, if one is set.
     pub fn mount_label(&self) -> Option<&str> {
-        self.linux
-            .as_ref()?
-            .mount_label
-            .as_deref()
-            .filter(|label| !label.is_empty())
+        self.linux.as_ref()?.mount_label.as_deref().filter(|label| !label.is_empty())
     }
 }
 
@@ -140,6 +143,7 @@ mod tests {
         assert_eq!(config.env("HOST"), None);
         assert_eq!(config.mount_label(), None);
         assert_eq!(config.mounts().len(), 1);
+        assert!(config.mounts_proc());
         let nulls = br#"{"root":{"path":"/r"},"mounts":null,"annotations":null,"process":null,"linux":null}"#;
         assert!(Config::parse(nulls).unwrap().mounts().is_empty());
     }
@@ -153,14 +157,8 @@ mod tests {
             ("{}", "root.path is missing"),
             ("{\"root\":null}", "root.path is missing"),
             ("{\"root\":{\"path\":\"\"}}", "root.path is missing"),
-            (
-                "{\"root\":{\"path\":\"r\"},\"annotations\":{\"a\":1}}",
-                "expected a string",
-            ),
-            (
-                "{\"root\":{\"path\":\"r\"},\"annotations\":[\"a\"]}",
-                "expected a map",
-            ),
+            ("{\"root\":{\"path\":\"r\"},\"annotations\":{\"a\":1}}", "expected a string"),
+            ("{\"root\":{\"path\":\"r\"},\"annotations\":[\"a\"]}", "expected a map"),
         ] {
             let error = Config::parse(json.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(expected), "{json}: {error}");

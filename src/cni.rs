@@ -25,11 +25,7 @@ pub struct Answer {
 /// Answers a call with `CNI_COMMAND` being `command`.
 pub fn answer(command: Option<&str>) -> Answer {
     let current = SUPPORTED[SUPPORTED.len() - 1];
-    let mut answer = Answer {
-        stdout: String::new(),
-        stderr: String::new(),
-        code: ExitCode::Success,
-    };
+    let mut answer = Answer { stdout: String::new(), stderr: String::new(), code: ExitCode::Success };
     // Writing to a String cannot fail.
     let _ = match command {
         None | Some("") => write!(
@@ -39,11 +35,7 @@ pub fn answer(command: Option<&str>) -> Answer {
             SUPPORTED.join(", ")
         ),
         Some("VERSION") => {
-            write!(
-                answer.stdout,
-                "{}",
-                json!({"cniVersion": current, "supportedVersions": SUPPORTED})
-            )
+            write!(answer.stdout, "{}", json!({"cniVersion": current, "supportedVersions": SUPPORTED}))
         }
         Some(other) => {
             answer.code = ExitCode::Failure;
@@ -63,16 +55,10 @@ mod tests {
     fn version_and_nothing_else() {
         let version: serde_json::Value = serde_json::from_str(&answer(Some("VERSION")).stdout).unwrap();
         assert_eq!(version["cniVersion"], "1.1.0");
-        assert_eq!(
-            version["supportedVersions"].as_array().unwrap().len(),
-            SUPPORTED.len()
-        );
+        assert_eq!(version["supportedVersions"].as_array().unwrap().len(), SUPPORTED.len());
         let add = answer(Some("ADD"));
         assert_eq!(add.code, ExitCode::Failure);
-        assert_eq!(
-            serde_json::from_str::<serde_json::Value>(&add.stdout).unwrap()["code"],
-            4
-        );
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&add.stdout).unwrap()["code"], 4);
         let about = answer(None);
         assert!(about.stdout.is_empty() && about.stderr.contains("1.1.0") && about.code == ExitCode::Success);
     }

@@ -28,11 +28,7 @@ pub fn validate(aliases: &[HostAlias], rules: IpRules) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (i, alias) in aliases.iter().enumerate() {
         if let Some(detail) = ip_error(&alias.ip, rules) {
-            errors.push(FieldError::invalid(
-                format!("spec.hostAliases[{i}].ip"),
-                &alias.ip,
-                detail,
-            ));
+            errors.push(FieldError::invalid(format!("spec.hostAliases[{i}].ip"), &alias.ip, detail));
         }
         for (j, name) in alias.hostnames.iter().enumerate() {
             for detail in subdomain_errors(name) {
@@ -53,10 +49,7 @@ pub fn from_json(json: &str) -> Result<Vec<HostAlias>, String> {
     let aliases = |list: Option<Vec<_>>| list.into_iter().flatten().map(|Object(alias)| alias).collect();
     list.map(aliases).map_err(|error| {
         let start: String = json.chars().take(40).collect();
-        format!(
-            "{error}; got {}, expected a JSON list as in spec.hostAliases",
-            go_quote(&start)
-        )
+        format!("{error}; got {}, expected a JSON list as in spec.hostAliases", go_quote(&start))
     })
 }
 
@@ -71,13 +64,7 @@ mod tests {
         assert_eq!(two[0].hostnames, ["foo.local", "bar.local"]);
         assert!(two[1].hostnames.is_empty());
         for empty in ["[]", "null", r#"[{"ip":"1.1.1.1","hostnames":null}]"#] {
-            assert!(
-                from_json(empty)
-                    .unwrap()
-                    .iter()
-                    .all(|alias| alias.hostnames.is_empty()),
-                "{empty}"
-            );
+            assert!(from_json(empty).unwrap().iter().all(|alias| alias.hostnames.is_empty()), "{empty}");
         }
     }
 
@@ -94,10 +81,7 @@ mod tests {
             "[] []",
         ] {
             let error = from_json(bad).unwrap_err();
-            assert!(
-                error.contains("expected a JSON list as in spec.hostAliases"),
-                "{bad}: {error}"
-            );
+            assert!(error.contains("expected a JSON list as in spec.hostAliases"), "{bad}: {error}");
         }
         assert!(from_json(&"[".repeat(100_000)).is_err());
     }

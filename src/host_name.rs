@@ -56,10 +56,7 @@ impl NameFields {
     pub fn generate(&self, cluster_domain: &str) -> Result<HostName, NameError> {
         if let Some(name) = &self.hostname_override {
             check(name, subdomain_errors, NameError::Override)?;
-            return Ok(HostName {
-                host: truncate(&self.pod_name, name)?,
-                domain: String::new(),
-            });
+            return Ok(HostName { host: truncate(&self.pod_name, name)?, domain: String::new() });
         }
         let hostname = self.hostname.as_deref().filter(|name| !name.is_empty());
         if let Some(name) = hostname {
@@ -83,11 +80,7 @@ fn check(
     error: fn(String, Vec<&'static str>) -> NameError,
 ) -> Result<(), NameError> {
     let found = errors(name);
-    if found.is_empty() {
-        Ok(())
-    } else {
-        Err(error(name.to_owned(), found))
-    }
+    if found.is_empty() { Ok(()) } else { Err(error(name.to_owned(), found)) }
 }
 
 /// Cuts `name` to 63 bytes and drops what a name may not end with.
@@ -108,11 +101,7 @@ mod tests {
     use super::*;
 
     fn pod(name: &str) -> NameFields {
-        NameFields {
-            pod_name: name.into(),
-            namespace: "default".into(),
-            ..NameFields::default()
-        }
+        NameFields { pod_name: name.into(), namespace: "default".into(), ..NameFields::default() }
     }
 
     /// The cases of the kubelet's own TestTruncatePodHostname.
@@ -155,51 +144,22 @@ mod tests {
                 hostname_override: over.map(str::to_owned),
                 ..pod("test-pod")
             };
-            fields
-                .generate("cluster.local")
-                .map(|name| (name.host, name.domain))
-                .map_err(|e| e.to_string())
+            fields.generate("cluster.local").map(|name| (name.host, name.domain)).map_err(|e| e.to_string())
         };
         let ok = |host: &str, domain: &str| Ok((host.to_owned(), domain.to_owned()));
         assert_eq!(with(None, None, None), ok("test-pod", ""));
         assert_eq!(with(Some("h"), None, None), ok("h", ""));
-        assert_eq!(
-            with(None, Some("sub"), None),
-            ok("test-pod", "sub.default.svc.cluster.local")
-        );
-        assert_eq!(
-            with(Some("h"), Some("sub"), None),
-            ok("h", "sub.default.svc.cluster.local")
-        );
+        assert_eq!(with(None, Some("sub"), None), ok("test-pod", "sub.default.svc.cluster.local"));
+        assert_eq!(with(Some("h"), Some("sub"), None), ok("h", "sub.default.svc.cluster.local"));
         assert_eq!(with(Some(""), Some(""), None), ok("test-pod", ""));
-        assert_eq!(
-            with(Some("h"), Some("sub"), Some("over.ride")),
-            ok("over.ride", "")
-        );
+        assert_eq!(with(Some("h"), Some("sub"), Some("over.ride")), ok("over.ride", ""));
+        assert!(with(Some("BAD"), None, Some("over")).is_ok(), "an override hides what it overrides");
+        assert!(with(None, None, Some("")).unwrap_err().starts_with("pod HostnameOverride \"\" is not"));
         assert!(
-            with(Some("BAD"), None, Some("over")).is_ok(),
-            "an override hides what it overrides"
+            with(None, None, Some("a_b")).unwrap_err().starts_with("pod HostnameOverride \"a_b\" is not")
         );
-        assert!(
-            with(None, None, Some(""))
-                .unwrap_err()
-                .starts_with("pod HostnameOverride \"\" is not")
-        );
-        assert!(
-            with(None, None, Some("a_b"))
-                .unwrap_err()
-                .starts_with("pod HostnameOverride \"a_b\" is not")
-        );
-        assert!(
-            with(Some("a.b"), None, None)
-                .unwrap_err()
-                .ends_with("DNS label: must not contain dots")
-        );
-        assert!(
-            with(None, Some("_"), None)
-                .unwrap_err()
-                .starts_with("pod Subdomain \"_\" is not")
-        );
+        assert!(with(Some("a.b"), None, None).unwrap_err().ends_with("DNS label: must not contain dots"));
+        assert!(with(None, Some("_"), None).unwrap_err().starts_with("pod Subdomain \"_\" is not"));
         let long = pod(&"a".repeat(65)).generate("cluster.local").unwrap();
         assert_eq!(long.host, "a".repeat(63));
     }

@@ -65,17 +65,11 @@ mod tests {
     use super::*;
 
     fn alias(ip: &str, names: &[&str]) -> HostAlias {
-        HostAlias {
-            ip: ip.into(),
-            hostnames: names.iter().map(|&name| name.into()).collect(),
-        }
+        HostAlias { ip: ip.into(), hostnames: names.iter().map(|&name| name.into()).collect() }
     }
 
     fn name(host: &str, domain: &str) -> HostName {
-        HostName {
-            host: host.into(),
-            domain: domain.into(),
-        }
+        HostName { host: host.into(), domain: domain.into() }
     }
 
     /// The cases of the kubelet's own TestManagedHostsFileContent.
@@ -85,12 +79,7 @@ mod tests {
         let foo = alias("123.45.67.89", &["foo", "bar", "baz"]);
         let park = alias("456.78.90.123", &["park", "doo", "boo"]);
         let cases = [
-            (
-                vec!["123.45.67.89"],
-                name("podFoo", ""),
-                vec![],
-                "123.45.67.89\tpodFoo\n",
-            ),
+            (vec!["123.45.67.89"], name("podFoo", ""), vec![], "123.45.67.89\tpodFoo\n"),
             (
                 vec!["203.0.113.1"],
                 name("podFoo", "domainFoo"),
@@ -128,18 +117,9 @@ mod tests {
     #[test]
     fn node_content() {
         let node = b"# hosts file for testing.\n127.0.0.1\tlocalhost\n10.0.0.5 node # x";
-        assert_eq!(
-            host_network(node, &[]),
-            [HEADER_HOST_NETWORK.as_bytes(), node].concat()
-        );
-        let aliases = [
-            alias("123.45.67.89", &["foo", "bar", "baz"]),
-            alias("456.78.90.123", &[]),
-        ];
+        assert_eq!(host_network(node, &[]), [HEADER_HOST_NETWORK.as_bytes(), node].concat());
+        let aliases = [alias("123.45.67.89", &["foo", "bar", "baz"]), alias("456.78.90.123", &[])];
         let tail = b"\n# Entries added by HostAliases.\n123.45.67.89\tfoo\tbar\tbaz\n456.78.90.123\t\n";
-        assert_eq!(
-            host_network(node, &aliases),
-            [HEADER_HOST_NETWORK.as_bytes(), node, tail].concat()
-        );
+        assert_eq!(host_network(node, &aliases), [HEADER_HOST_NETWORK.as_bytes(), node, tail].concat());
     }
 }

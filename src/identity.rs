@@ -122,10 +122,7 @@ impl PodIdentity {
 fn containerd(config: &Config, node_name: &str) -> Result<PodIdentity, IdentityError> {
     let required = |key| {
         let value = config.annotation(key).filter(|value| !value.is_empty());
-        value.map(str::to_owned).ok_or(IdentityError::Missing {
-            engine: "containerd",
-            key,
-        })
+        value.map(str::to_owned).ok_or(IdentityError::Missing { engine: "containerd", key })
     };
     let mut pod = PodIdentity::of(Engine::Containerd);
     pod.is_sandbox = is_sandbox(CRI_TYPE, &required(CRI_TYPE)?)?;
@@ -133,13 +130,9 @@ fn containerd(config: &Config, node_name: &str) -> Result<PodIdentity, IdentityE
     pod.name = required("io.kubernetes.cri.sandbox-name")?;
     pod.namespace = required("io.kubernetes.cri.sandbox-namespace")?;
     // Absent in the first releases of 1.6.
-    pod.uid = config
-        .annotation("io.kubernetes.cri.sandbox-uid")
-        .map(str::to_owned);
+    pod.uid = config.annotation("io.kubernetes.cri.sandbox-uid").map(str::to_owned);
     // containerd hands the pod's host name down in the environment; without one it is the node's.
-    let hostname = config
-        .env("HOSTNAME")
-        .filter(|name| is_label(name) && *name != node_name);
+    let hostname = config.env("HOSTNAME").filter(|name| is_label(name) && *name != node_name);
     pod.hostname = hostname.map(str::to_owned);
     Ok(pod)
 }
@@ -149,16 +142,11 @@ fn crio(config: &Config, node_name: &str) -> Result<PodIdentity, IdentityError> 
     let mut pod = PodIdentity::of(Engine::CriO);
     let kind = config.annotation(CRIO_TYPE).ok_or(missing(CRIO_TYPE))?;
     pod.is_sandbox = is_sandbox(CRIO_TYPE, kind)?;
-    let sandbox_id = config
-        .annotation(CRIO_SANDBOX_ID)
-        .ok_or(missing(CRIO_SANDBOX_ID))?;
+    let sandbox_id = config.annotation(CRIO_SANDBOX_ID).ok_or(missing(CRIO_SANDBOX_ID))?;
     let (name, namespace, uid) = crio_sandbox_name(config)?;
     // A pod without a host name gets the start of its id, on the node's network the node's name.
     let made_up = |name: &str| name == node_name || sandbox_id.starts_with(name);
-    let hostname = config
-        .hostname
-        .as_deref()
-        .filter(|name| is_label(name) && !made_up(name));
+    let hostname = config.hostname.as_deref().filter(|name| is_label(name) && !made_up(name));
     pod.hostname = hostname.map(str::to_owned);
     pod.sandbox_id = Some(sandbox_id.to_owned());
     (pod.name, pod.namespace, pod.uid) = (name, namespace, Some(uid));
@@ -172,19 +160,12 @@ fn crio(config: &Config, node_name: &str) -> Result<PodIdentity, IdentityError> 
 /// CRI-O names a sandbox `k8s_<name>_<namespace>_<uid>_<attempt>`; none of the parts can hold an underscore.
 fn crio_sandbox_name(config: &Config) -> Result<(String, String, String), IdentityError> {
     const KEY: &str = "io.kubernetes.cri-o.SandboxName";
-    let value = config.annotation(KEY).ok_or(IdentityError::Missing {
-        engine: "CRI-O",
-        key: KEY,
-    })?;
+    let value = config.annotation(KEY).ok_or(IdentityError::Missing { engine: "CRI-O", key: KEY })?;
     match value.split('_').collect::<Vec<_>>()[..] {
         ["k8s", name, namespace, uid, _attempt] => Ok((name.into(), namespace.into(), uid.into())),
         _ => {
             let expected = "k8s_<name>_<namespace>_<uid>_<attempt>";
-            Err(IdentityError::Value {
-                key: KEY,
-                value: value.to_owned(),
-                expected,
-            })
+            Err(IdentityError::Value { key: KEY, value: value.to_owned(), expected })
         }
     }
 }
@@ -201,12 +182,7 @@ fn podman(config: &Config) -> Result<PodIdentity, IdentityError> {
 
 fn plain(config: &Config) -> PodIdentity {
     let mut pod = PodIdentity::of(Engine::Plain);
-    let label = |key| {
-        config
-            .annotation(key)
-            .filter(|value| !value.is_empty())
-            .map(str::to_owned)
-    };
+    let label = |key| config.annotation(key).filter(|value| !value.is_empty()).map(str::to_owned);
     let name = label("io.kubernetes.pod.name").or_else(|| config.hostname.clone());
     pod.name = name.unwrap_or_default();
     pod.namespace = label("io.kubernetes.pod.namespace").unwrap_or(pod.namespace);
@@ -220,11 +196,7 @@ fn is_sandbox(key: &'static str, kind: &str) -> Result<bool, IdentityError> {
         "container" => Ok(false),
         other => {
             let expected = "\"sandbox\" or \"container\"";
-            Err(IdentityError::Value {
-                key,
-                value: other.to_owned(),
-                expected,
-            })
+            Err(IdentityError::Value { key, value: other.to_owned(), expected })
         }
     }
 }

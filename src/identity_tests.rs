@@ -42,18 +42,10 @@ fn containerd_dialect() {
     let pod = read(containerd_keys(), "", &["HOSTNAME=node-1"]).unwrap();
     assert_eq!((pod.engine, pod.is_sandbox), (Engine::Containerd, false));
     assert_eq!((pod.name.as_str(), pod.namespace.as_str()), ("web", "shop"));
-    assert_eq!(
-        (pod.sandbox_id.as_deref(), pod.uid.as_deref(), pod.hostname),
-        (Some("s1"), Some("u1"), None)
-    );
+    assert_eq!((pod.sandbox_id.as_deref(), pod.uid.as_deref(), pod.hostname), (Some("s1"), Some("u1"), None));
     let named = read(containerd_keys(), "", &["HOSTNAME=shopfront"]).unwrap();
     assert_eq!(named.hostname.as_deref(), Some("shopfront"));
-    assert_eq!(
-        read(containerd_keys(), "", &["HOSTNAME=not_a_label"])
-            .unwrap()
-            .hostname,
-        None
-    );
+    assert_eq!(read(containerd_keys(), "", &["HOSTNAME=not_a_label"]).unwrap().hostname, None);
     let sandbox = with(containerd_keys(), CRI_TYPE, "sandbox");
     assert!(read(sandbox, "", &[]).unwrap().is_sandbox);
 }
@@ -62,9 +54,7 @@ fn containerd_dialect() {
 fn containerd_without_a_key_names_it() {
     for key in ["sandbox-id", "sandbox-name", "sandbox-namespace"] {
         let mut keys = containerd_keys();
-        keys.as_object_mut()
-            .unwrap()
-            .remove(&format!("io.kubernetes.cri.{key}"));
+        keys.as_object_mut().unwrap().remove(&format!("io.kubernetes.cri.{key}"));
         let error = read(keys, "", &[]).unwrap_err();
         assert_eq!(
             error,
@@ -72,38 +62,17 @@ fn containerd_without_a_key_names_it() {
         );
     }
     let odd = read(with(containerd_keys(), CRI_TYPE, "pause\n"), "", &[]).unwrap_err();
-    assert!(
-        odd.contains(r#"is "pause\n", expected "sandbox" or "container""#),
-        "{odd}"
-    );
+    assert!(odd.contains(r#"is "pause\n", expected "sandbox" or "container""#), "{odd}");
 }
 
 #[test]
 fn crio_dialect() {
     let pod = read(crio_keys(), "abcdef012345", &[]).unwrap();
-    assert_eq!(
-        (pod.engine, pod.name.as_str(), pod.namespace.as_str()),
-        (Engine::CriO, "web", "shop")
-    );
-    assert_eq!(
-        pod.crio_ips,
-        ["10.0.0.1", "fd00::1"],
-        "the list ends at the first gap"
-    );
-    assert_eq!(
-        pod.hostname, None,
-        "the start of the id is not a name that anybody chose"
-    );
-    assert_eq!(
-        read(crio_keys(), "front", &[]).unwrap().hostname.as_deref(),
-        Some("front")
-    );
-    let odd = read(
-        with(crio_keys(), "io.kubernetes.cri-o.SandboxName", "web"),
-        "",
-        &[],
-    )
-    .unwrap_err();
+    assert_eq!((pod.engine, pod.name.as_str(), pod.namespace.as_str()), (Engine::CriO, "web", "shop"));
+    assert_eq!(pod.crio_ips, ["10.0.0.1", "fd00::1"], "the list ends at the first gap");
+    assert_eq!(pod.hostname, None, "the start of the id is not a name that anybody chose");
+    assert_eq!(read(crio_keys(), "front", &[]).unwrap().hostname.as_deref(), Some("front"));
+    let odd = read(with(crio_keys(), "io.kubernetes.cri-o.SandboxName", "web"), "", &[]).unwrap_err();
     assert!(odd.contains("expected k8s_<name>_"), "{odd}");
 }
 
@@ -111,25 +80,12 @@ fn crio_dialect() {
 fn podman_and_plain_dialects() {
     let podman = json!({"io.container.manager": "libpod", "io.kubernetes.cri-o.SandboxID": "s"});
     let pod = read(podman.clone(), "c1", &[]).unwrap();
-    assert_eq!(
-        (pod.engine, pod.name.as_str(), pod.sandbox_id.as_deref()),
-        (Engine::Podman, "c1", Some("s"))
-    );
-    assert!(
-        read(with(podman, CRIO_TYPE, "sandbox"), "c1", &[])
-            .unwrap()
-            .is_sandbox
-    );
-    let plain = read(
-        json!({"io.kubernetes.pod.name": "web", "io.kubernetes.pod.namespace": "shop"}),
-        "h",
-        &[],
-    );
+    assert_eq!((pod.engine, pod.name.as_str(), pod.sandbox_id.as_deref()), (Engine::Podman, "c1", Some("s")));
+    assert!(read(with(podman, CRIO_TYPE, "sandbox"), "c1", &[]).unwrap().is_sandbox);
+    let plain =
+        read(json!({"io.kubernetes.pod.name": "web", "io.kubernetes.pod.namespace": "shop"}), "h", &[]);
     let plain = plain.unwrap();
-    assert_eq!(
-        (plain.engine, plain.name.as_str(), plain.namespace.as_str()),
-        (Engine::Plain, "web", "shop")
-    );
+    assert_eq!((plain.engine, plain.name.as_str(), plain.namespace.as_str()), (Engine::Plain, "web", "shop"));
     let bare = read(Value::Null, "h", &[]).unwrap();
     assert_eq!((bare.name.as_str(), bare.namespace.as_str()), ("h", "default"));
 }
@@ -139,16 +95,9 @@ fn a_pod_cannot_pass_for_another_engines() {
     // Under CRI-O a pod may carry any containerd key but the container type; under containerd it may carry
     // CRI-O's manager where the node passes it through. Neither turns a container into a sandbox.
     let forged = with(crio_keys(), "io.kubernetes.cri.sandbox-id", "other");
-    assert_eq!(
-        read(forged, "", &[]).unwrap().sandbox_id.as_deref(),
-        Some("abcdef0123456789")
-    );
+    assert_eq!(read(forged, "", &[]).unwrap().sandbox_id.as_deref(), Some("abcdef0123456789"));
     let both = with(containerd_keys(), MANAGER, "cri-o");
-    assert!(
-        read(both, "", &[])
-            .unwrap_err()
-            .contains("both containerd's and CRI-O's")
-    );
+    assert!(read(both, "", &[]).unwrap_err().contains("both containerd's and CRI-O's"));
     let libpod = with(containerd_keys(), MANAGER, "libpod");
     assert_eq!(read(libpod, "", &[]).unwrap().engine, Engine::Containerd);
 }

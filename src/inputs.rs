@@ -72,27 +72,18 @@ impl PodInputs {
     /// # Errors
     /// [`InputError`] naming file, annotation or field.
     pub fn read(json: &[u8], bundle: &Path, node_name: &str) -> Result<Self, InputError> {
-        let config = Config::parse(json).map_err(|cause| InputError::Config {
-            bundle: bundle.to_owned(),
-            cause,
-        })?;
+        let config =
+            Config::parse(json).map_err(|cause| InputError::Config { bundle: bundle.to_owned(), cause })?;
         let identity = PodIdentity::read(&config, node_name)?;
         // A sandbox is skipped whatever its record says.
         let sandbox_id = identity.sandbox_id.as_deref().filter(|_| !identity.is_sandbox);
         let record = sandbox_id.map(read_record).transpose()?.flatten();
-        Ok(Self {
-            config,
-            identity,
-            record,
-        })
+        Ok(Self { config, identity, record })
     }
 
     /// The pod's annotations, from config.json and behind it the record.
     pub fn annotations(&self) -> PodAnnotations<'_> {
-        PodAnnotations::new(
-            self.config.annotations(),
-            self.record.as_ref().map(|record| &record.annotations),
-        )
+        PodAnnotations::new(self.config.annotations(), self.record.as_ref().map(|record| &record.annotations))
     }
 
     /// What is to be done with the container.
@@ -100,12 +91,7 @@ impl PodInputs {
     /// # Errors
     /// An annotation whose value cannot be read.
     pub fn decide(&self, node: &NodeConfig) -> Result<Decision, InputError> {
-        Ok(plan::decide(
-            &self.config,
-            &self.identity,
-            self.annotations(),
-            node,
-        )?)
+        Ok(plan::decide(&self.config, &self.identity, self.annotations(), node)?)
     }
 }
 

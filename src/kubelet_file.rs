@@ -52,10 +52,7 @@ impl KubeletFile {
         if let Some(rest) = text.strip_prefix(HEADER_HOST_NETWORK) {
             // The node's file may hold anything, the kubelet's block too: the last one is the pod's.
             let Some(start) = rest.rfind(ALIASES_HEADER) else {
-                return Ok(Some(Self {
-                    pod: None,
-                    aliases: Vec::new(),
-                }));
+                return Ok(Some(Self { pod: None, aliases: Vec::new() }));
             };
             let before = text.len() - rest.len() + start + ALIASES_HEADER.len();
             let aliases = aliases(text, before)?;
@@ -65,11 +62,7 @@ impl KubeletFile {
             return Ok(None);
         };
         let Some(rest) = rest.strip_prefix(LOCAL_LINES) else {
-            return Err(error(
-                2,
-                rest.lines().next().unwrap_or_default(),
-                "the kubelet's localhost lines",
-            ));
+            return Err(error(2, rest.lines().next().unwrap_or_default(), "the kubelet's localhost lines"));
         };
         let (pod_lines, aliases) = match rest.find(ALIASES_HEADER) {
             Some(start) => {
@@ -79,10 +72,7 @@ impl KubeletFile {
             None => (rest, Vec::new()),
         };
         let first = 1 + HEADER.matches('\n').count() + LOCAL_LINES.matches('\n').count();
-        Ok(Some(Self {
-            pod: Some(pod_lines_of(pod_lines, first)?),
-            aliases,
-        }))
+        Ok(Some(Self { pod: Some(pod_lines_of(pod_lines, first)?), aliases }))
     }
 }
 
@@ -111,15 +101,7 @@ fn pod_line(line: &str) -> Option<(&str, HostName)> {
         Some((full, host)) => (host, full.strip_prefix(host)?.strip_prefix('.')?),
     };
     let valid = is_subdomain(host) && (domain.is_empty() || is_subdomain(domain));
-    valid.then(|| {
-        (
-            ip,
-            HostName {
-                host: host.to_owned(),
-                domain: domain.to_owned(),
-            },
-        )
-    })
+    valid.then(|| (ip, HostName { host: host.to_owned(), domain: domain.to_owned() }))
 }
 
 /// The aliases in `text` from byte `start` on.
@@ -136,43 +118,24 @@ fn aliases(text: &str, start: usize) -> Result<Vec<HostAlias>, KubeletFileError>
 
 fn alias(line: &str) -> Option<HostAlias> {
     let (ip, names) = line.split_once('\t')?;
-    let hostnames = if names.is_empty() {
-        Vec::new()
-    } else {
-        names.split('\t').map(str::to_owned).collect()
-    };
-    let alias = HostAlias {
-        ip: ip.to_owned(),
-        hostnames,
-    };
+    let hostnames =
+        if names.is_empty() { Vec::new() } else { names.split('\t').map(str::to_owned).collect() };
+    let alias = HostAlias { ip: ip.to_owned(), hostnames };
     // Pods stored by older API servers keep addresses that today's would refuse.
-    host_aliases::validate(std::slice::from_ref(&alias), IpRules::Legacy)
-        .is_empty()
-        .then_some(alias)
+    host_aliases::validate(std::slice::from_ref(&alias), IpRules::Legacy).is_empty().then_some(alias)
 }
 
 /// The lines of `text` with their numbers; the kubelet ends each with a newline.
 fn lines(text: &str, first: usize) -> Result<impl Iterator<Item = (usize, &str)>, KubeletFileError> {
     if !text.is_empty() && !text.ends_with('\n') {
         let last = text.rsplit('\n').next().unwrap_or_default();
-        return Err(error(
-            first + text.matches('\n').count(),
-            last,
-            "a newline at the end",
-        ));
+        return Err(error(first + text.matches('\n').count(), last, "a newline at the end"));
     }
-    Ok(text
-        .split_terminator('\n')
-        .enumerate()
-        .map(move |(i, line)| (first + i, line)))
+    Ok(text.split_terminator('\n').enumerate().map(move |(i, line)| (first + i, line)))
 }
 
 fn error(line: usize, found: &str, expected: &'static str) -> KubeletFileError {
-    KubeletFileError {
-        line,
-        found: found.chars().take(QUOTED).collect(),
-        expected,
-    }
+    KubeletFileError { line, found: found.chars().take(QUOTED).collect(), expected }
 }
 
 #[cfg(test)]
@@ -181,42 +144,24 @@ mod tests {
     use crate::hosts_file;
 
     fn alias(ip: &str, names: &[&str]) -> HostAlias {
-        HostAlias {
-            ip: ip.into(),
-            hostnames: names.iter().map(|&name| name.into()).collect(),
-        }
+        HostAlias { ip: ip.into(), hostnames: names.iter().map(|&name| name.into()).collect() }
     }
 
     #[test]
     fn what_was_rendered_is_read_back() {
-        let name = HostName {
-            host: "web".into(),
-            domain: "sub.ns.svc.cluster.local".into(),
-        };
-        let short = HostName {
-            host: "web.a".into(),
-            domain: String::new(),
-        };
+        let name = HostName { host: "web".into(), domain: "sub.ns.svc.cluster.local".into() };
+        let short = HostName { host: "web.a".into(), domain: String::new() };
         let aliases = vec![alias("1.2.3.004", &["a", "b.c"]), alias("::ffff:1.2.3.4", &[])];
         for (name, aliases) in [(name.clone(), vec![]), (name, aliases.clone()), (short, aliases)] {
             let ips = vec!["10.0.0.1".to_owned(), "FD00::1".to_owned()];
             let text = String::from_utf8(hosts_file::pod_network(&ips, &name, &aliases)).unwrap();
             let file = KubeletFile::parse(&text).unwrap().unwrap();
-            assert_eq!(
-                file,
-                KubeletFile {
-                    pod: Some(PodLines { ips, name }),
-                    aliases
-                }
-            );
+            assert_eq!(file, KubeletFile { pod: Some(PodLines { ips, name }), aliases });
         }
         let node = b"127.0.0.1 localhost\n\n# Entries added by HostAliases.\n6.6.6.6\told\n";
         let aliases = vec![alias("10.0.0.9", &["x"])];
         let text = String::from_utf8(hosts_file::host_network(node, &aliases)).unwrap();
-        assert_eq!(
-            KubeletFile::parse(&text).unwrap().unwrap(),
-            KubeletFile { pod: None, aliases }
-        );
+        assert_eq!(KubeletFile::parse(&text).unwrap().unwrap(), KubeletFile { pod: None, aliases });
     }
 
     #[test]
@@ -246,10 +191,7 @@ mod tests {
             (format!("{head}10.0.0.1\tother.d\tweb\n"), 8),
             (format!("{head}nonsense\tweb\n"), 8),
             (format!("{head}10.0.0.1\tweb\n{block}1.1.1.1 a\n"), 11),
-            (
-                format!("{head}10.0.0.1\tweb\n{block}1.1.1.1\ta\n1.1.1.1\ta\t\n"),
-                12,
-            ),
+            (format!("{head}10.0.0.1\tweb\n{block}1.1.1.1\ta\n1.1.1.1\ta\t\n"), 12),
             (format!("{head}10.0.0.1\tweb\n{block}1.1.1.1\ta\r\n"), 11),
             (format!("{HEADER_HOST_NETWORK}node{block}1.1.1.1\ta\n\n"), 5),
         ];

@@ -18,14 +18,8 @@ pub enum Owner {
 
 /// The mounts at /etc/hosts, as indices into `mounts`, with their owners.
 pub fn at_etc_hosts(config: &Config, identity: &PodIdentity, kubelet_root: &str) -> Vec<(usize, Owner)> {
-    let mounts = config
-        .mounts()
-        .iter()
-        .enumerate()
-        .filter(|(_, mount)| is_etc_hosts(&mount.destination));
-    mounts
-        .map(|(i, mount)| (i, owner(mount, config, identity, kubelet_root)))
-        .collect()
+    let mounts = config.mounts().iter().enumerate().filter(|(_, mount)| is_etc_hosts(&mount.destination));
+    mounts.map(|(i, mount)| (i, owner(mount, config, identity, kubelet_root))).collect()
 }
 
 fn owner(mount: &Mount, config: &Config, identity: &PodIdentity, kubelet_root: &str) -> Owner {
@@ -39,18 +33,13 @@ fn owner(mount: &Mount, config: &Config, identity: &PodIdentity, kubelet_root: &
         Engine::Podman => is_podman_file(source),
         Engine::Plain => false,
     };
-    if engines {
-        Owner::Engine
-    } else {
-        Owner::User(source.to_owned())
-    }
+    if engines { Owner::Engine } else { Owner::User(source.to_owned()) }
 }
 
 /// `<kubelet root>/pods/<uid>/etc-hosts`. Early containerd 1.6 does not tell the uid: then any pod's will do.
 fn is_kubelet_file(source: &str, identity: &PodIdentity, kubelet_root: &str) -> bool {
-    let in_pods = source
-        .strip_prefix(kubelet_root.trim_end_matches('/'))
-        .and_then(|r| r.strip_prefix("/pods/"));
+    let in_pods =
+        source.strip_prefix(kubelet_root.trim_end_matches('/')).and_then(|r| r.strip_prefix("/pods/"));
     let Some(uid) = in_pods.and_then(|rest| rest.strip_suffix("/etc-hosts")) else {
         return false;
     };
@@ -62,10 +51,7 @@ fn is_kubelet_file(source: &str, identity: &PodIdentity, kubelet_root: &str) -> 
 
 /// containerd copies the node's file to `<state>/sandboxes/<sandbox id>/hosts`.
 fn is_containerd_file(source: &str, identity: &PodIdentity) -> bool {
-    identity
-        .sandbox_id
-        .as_deref()
-        .is_some_and(|id| source.ends_with(&format!("/sandboxes/{id}/hosts")))
+    identity.sandbox_id.as_deref().is_some_and(|id| source.ends_with(&format!("/sandboxes/{id}/hosts")))
 }
 
 /// podman writes `<run dir>/overlay-containers/<container id>/userdata/hosts`.
@@ -85,12 +71,8 @@ fn is_crio_volume(config: &Config) -> bool {
     }
     let json = config.annotation("io.kubernetes.cri-o.Volumes").unwrap_or("null");
     // A list that cannot be read is no proof that the mount is CRI-O's own: leave it to the user.
-    serde_json::from_str::<Option<Vec<Volume>>>(json).map_or(true, |volumes| {
-        volumes
-            .into_iter()
-            .flatten()
-            .any(|v| is_etc_hosts(&v.container_path))
-    })
+    serde_json::from_str::<Option<Vec<Volume>>>(json)
+        .map_or(true, |volumes| volumes.into_iter().flatten().any(|v| is_etc_hosts(&v.container_path)))
 }
 
 /// Whether `path`, a mount's destination, is /etc/hosts once `.`, `..` and doubled slashes are gone.
@@ -103,11 +85,7 @@ pub fn is_etc_hosts(path: &str) -> bool {
             Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
         }
     }
-    clean
-        == [
-            Component::Normal("etc".as_ref()),
-            Component::Normal("hosts".as_ref()),
-        ]
+    clean == [Component::Normal("etc".as_ref()), Component::Normal("hosts".as_ref())]
 }
 
 #[cfg(test)]
@@ -132,21 +110,10 @@ mod tests {
 
     #[test]
     fn each_engine_knows_its_own() {
-        let podman = format!(
-            "/run/containers/storage/overlay-containers/{}/userdata/hosts",
-            "ab".repeat(32)
-        );
+        let podman = format!("/run/containers/storage/overlay-containers/{}/userdata/hosts", "ab".repeat(32));
         let cases = [
-            (
-                Engine::Containerd,
-                "/var/lib/containerd/x/sandboxes/s1/hosts",
-                true,
-            ),
-            (
-                Engine::Containerd,
-                "/var/lib/containerd/x/sandboxes/s2/hosts",
-                false,
-            ),
+            (Engine::Containerd, "/var/lib/containerd/x/sandboxes/s1/hosts", true),
+            (Engine::Containerd, "/var/lib/containerd/x/sandboxes/s2/hosts", false),
             (Engine::Containerd, "/etc/hosts", false),
             (Engine::CriO, "/etc/hosts", true),
             (Engine::CriO, "/x/sandboxes/s1/hosts", false),
@@ -156,70 +123,38 @@ mod tests {
             (Engine::Plain, &podman, false),
         ];
         for (engine, source, engines) in cases {
-            let expected = if engines {
-                Owner::Engine
-            } else {
-                Owner::User(source.to_owned())
-            };
-            assert_eq!(
-                owners(engine, None, source, "null"),
-                [expected],
-                "{engine:?} {source}"
-            );
+            let expected = if engines { Owner::Engine } else { Owner::User(source.to_owned()) };
+            assert_eq!(owners(engine, None, source, "null"), [expected], "{engine:?} {source}");
         }
     }
 
     #[test]
     fn a_crio_volume_is_the_users() {
-        for volumes in [
-            r#"[{"container_path":"/etc/hosts","host_path":"/etc/hosts"}]"#,
-            "not json",
-        ] {
-            assert_eq!(
-                owners(Engine::CriO, None, "/etc/hosts", volumes),
-                [Owner::User("/etc/hosts".into())]
-            );
+        for volumes in [r#"[{"container_path":"/etc/hosts","host_path":"/etc/hosts"}]"#, "not json"] {
+            assert_eq!(owners(Engine::CriO, None, "/etc/hosts", volumes), [Owner::User("/etc/hosts".into())]);
         }
-        assert_eq!(
-            owners(Engine::CriO, None, "/etc/hosts", r#"[{"container_path":"/v"}]"#),
-            [Owner::Engine]
-        );
+        assert_eq!(owners(Engine::CriO, None, "/etc/hosts", r#"[{"container_path":"/v"}]"#), [Owner::Engine]);
     }
 
     #[test]
     fn the_kubelets_file_is_that_pods() {
         let file = "/var/lib/kubelet/pods/u1/etc-hosts";
         let kubelets = Owner::Kubelet(file.to_owned());
-        assert_eq!(
-            owners(Engine::Containerd, Some("u1"), file, "null"),
-            std::slice::from_ref(&kubelets)
-        );
+        assert_eq!(owners(Engine::Containerd, Some("u1"), file, "null"), std::slice::from_ref(&kubelets));
         assert_eq!(owners(Engine::CriO, None, file, "null"), [kubelets]);
-        assert_eq!(
-            owners(Engine::CriO, Some("u2"), file, "null"),
-            [Owner::User(file.to_owned())]
-        );
+        assert_eq!(owners(Engine::CriO, Some("u2"), file, "null"), [Owner::User(file.to_owned())]);
         for other in [
             "/var/lib/kubelet/pods/../etc-hosts",
             "/var/lib/kubelet/pods/a/b/etc-hosts",
             "/x/pods/u1/etc-hosts",
         ] {
-            assert_eq!(
-                owners(Engine::CriO, None, other, "null"),
-                [Owner::User(other.to_owned())]
-            );
+            assert_eq!(owners(Engine::CriO, None, other, "null"), [Owner::User(other.to_owned())]);
         }
     }
 
     #[test]
     fn etc_hosts_in_all_its_spellings() {
-        for same in [
-            "/etc/hosts",
-            "/etc/hosts/",
-            "//etc/./hosts",
-            "/etc/../etc/hosts",
-            "etc/hosts",
-        ] {
+        for same in ["/etc/hosts", "/etc/hosts/", "//etc/./hosts", "/etc/../etc/hosts", "etc/hosts"] {
             assert!(is_etc_hosts(same), "{same}");
         }
         for other in ["/etc", "/etc/hosts2", "/etc/hosts/x", "/", "", "/hosts"] {

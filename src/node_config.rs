@@ -84,20 +84,13 @@ impl Default for NodeConfig {
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            file: "/var/log/podhosts/hook.log".into(),
-            max_bytes: 1 << 20,
-        }
+        Self { file: "/var/log/podhosts/hook.log".into(), max_bytes: 1 << 20 }
     }
 }
 
 impl Default for Runtime {
     fn default() -> Self {
-        Self {
-            runtimes: vec!["runc".into(), "crun".into()],
-            hook: None,
-            hook_timeout: 10,
-        }
+        Self { runtimes: vec!["runc".into(), "crun".into()], hook: None, hook_timeout: 10 }
     }
 }
 
@@ -133,17 +126,11 @@ impl NodeConfig {
     /// [`NodeConfigError`] naming the key.
     pub fn parse(text: &str, path: &str) -> Result<Self, NodeConfigError> {
         let config: Self = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| {
-                1 + text.as_bytes()[..span.start]
-                    .iter()
-                    .filter(|b| **b == b'\n')
-                    .count()
-            });
+            let line = error
+                .span()
+                .map_or(1, |span| 1 + text.as_bytes()[..span.start].iter().filter(|b| **b == b'\n').count());
             let cause = format!("line {line}: {}", error.message().replace('\n', " "));
-            NodeConfigError::Toml {
-                path: path.to_owned(),
-                cause,
-            }
+            NodeConfigError::Toml { path: path.to_owned(), cause }
         })?;
         config.check(path)?;
         Ok(config)
@@ -151,26 +138,13 @@ impl NodeConfig {
 
     fn check(&self, path: &str) -> Result<(), NodeConfigError> {
         let wrong = |key, value: &str, expected| {
-            Err(NodeConfigError::Value {
-                path: path.to_owned(),
-                key,
-                value: value.to_owned(),
-                expected,
-            })
+            Err(NodeConfigError::Value { path: path.to_owned(), key, value: value.to_owned(), expected })
         };
         if !subdomain_errors(&self.cluster_domain).is_empty() {
-            return wrong(
-                "cluster-domain",
-                &self.cluster_domain,
-                "a DNS domain in lower case",
-            );
+            return wrong("cluster-domain", &self.cluster_domain, "a DNS domain in lower case");
         }
         let hook = self.runtime.hook.as_deref().unwrap_or("/");
-        let log = if self.log.file.is_empty() {
-            "/"
-        } else {
-            &self.log.file
-        };
+        let log = if self.log.file.is_empty() { "/" } else { &self.log.file };
         for (key, value) in [
             ("kubelet-root", self.kubelet_root.as_str()),
             ("node-hosts", &self.node_hosts),
@@ -212,35 +186,20 @@ mod tests {
         "#;
         let config = NodeConfig::parse(all, "c").unwrap();
         assert_eq!((config.on_error, config.allow_opt_out), (OnError::Open, false));
-        assert_eq!(
-            (config.primary_family, config.log.file.as_str()),
-            (IpFamily::V6, "")
-        );
+        assert_eq!((config.primary_family, config.log.file.as_str()), (IpFamily::V6, ""));
         assert_eq!(config.runtime.hook.as_deref(), Some("/opt/podhosts-hook"));
     }
 
     #[test]
     fn errors_name_the_key() {
         for (text, expected) in [
-            (
-                "on-eror = \"open\"",
-                "cannot read c: line 1: unknown field `on-eror`",
-            ),
+            ("on-eror = \"open\"", "cannot read c: line 1: unknown field `on-eror`"),
             ("\n[runtime]\nruntime = 1", "line 3: unknown field `runtime`"),
-            (
-                "on-error = \"maybe\"",
-                "unknown variant `maybe`, expected `closed` or `open`",
-            ),
+            ("on-error = \"maybe\"", "unknown variant `maybe`, expected `closed` or `open`"),
             ("on-error = ", "line 1:"),
             ("allow-opt-out = \"no\"", "expected a boolean"),
-            (
-                "cluster-domain = \"A b\"",
-                "cannot use c: cluster-domain is \"A b\", expected a DNS domain",
-            ),
-            (
-                "node-hosts = \"hosts\"",
-                "node-hosts is \"hosts\", expected an absolute path",
-            ),
+            ("cluster-domain = \"A b\"", "cannot use c: cluster-domain is \"A b\", expected a DNS domain"),
+            ("node-hosts = \"hosts\"", "node-hosts is \"hosts\", expected an absolute path"),
             ("[runtime]\nruntimes = []", "at least one"),
         ] {
             let error = NodeConfig::parse(text, "c").unwrap_err().to_string();

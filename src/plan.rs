@@ -46,11 +46,7 @@ impl fmt::Display for Skip {
         match self {
             Self::Sandbox => f.write_str("it is the pod's sandbox container"),
             Self::OwnVolume(source) => {
-                write!(
-                    f,
-                    "the container mounts a volume of its own at /etc/hosts: {}",
-                    go_quote(source)
-                )
+                write!(f, "the container mounts a volume of its own at /etc/hosts: {}", go_quote(source))
             }
             Self::OptedOut => f.write_str("the pod is annotated podhosts.io/seal: \"false\""),
             Self::NoAnnotations(engine) => {
@@ -104,10 +100,7 @@ pub fn decide(
         }
         replaced_mounts.push(index);
     }
-    Ok(Decision::Seal {
-        replaced_mounts,
-        kubelet_file,
-    })
+    Ok(Decision::Seal { replaced_mounts, kubelet_file })
 }
 
 /// The Pod as annotations, engine and record describe it.
@@ -119,13 +112,8 @@ pub fn pod(
     annotations: PodAnnotations<'_>,
     record: Option<&PodRecord>,
 ) -> Result<Pod, AnnotationError> {
-    let from_record = record
-        .map(|record| record.hostname.as_str())
-        .filter(|name| !name.is_empty());
-    let hostname = annotations
-        .hostname()
-        .or(identity.hostname.as_deref())
-        .or(from_record);
+    let from_record = record.map(|record| record.hostname.as_str()).filter(|name| !name.is_empty());
+    let hostname = annotations.hostname().or(identity.hostname.as_deref()).or(from_record);
     let names = NameFields {
         pod_name: identity.name.clone(),
         namespace: identity.namespace.clone(),
@@ -133,10 +121,7 @@ pub fn pod(
         subdomain: annotations.subdomain().map(str::to_owned),
         hostname_override: annotations.hostname_override().map(str::to_owned),
     };
-    Ok(Pod {
-        names,
-        aliases: annotations.host_aliases()?,
-    })
+    Ok(Pod { names, aliases: annotations.host_aliases()? })
 }
 
 #[cfg(test)]
@@ -170,10 +155,7 @@ mod tests {
         };
         assert_eq!(skip(containerd("container"), none.clone()), "seal");
         assert_eq!(skip(containerd("sandbox"), none.clone()), "sandbox");
-        assert_eq!(
-            skip(json!({"io.container.manager": "libpod"}), none.clone()),
-            "no-annotations"
-        );
+        assert_eq!(skip(json!({"io.container.manager": "libpod"}), none.clone()), "no-annotations");
         assert_eq!(skip(Value::Null, none.clone()), "no-annotations");
         assert_eq!(skip(json!({"podhosts.io/hostname": "a"}), none.clone()), "seal");
         let mut opted_out = containerd("container");
@@ -182,14 +164,8 @@ mod tests {
         let volume = json!([{"destination": "/etc/hosts", "source": "/data/hosts"}]);
         assert_eq!(skip(containerd("container"), volume), "own-volume");
 
-        let strict = NodeConfig {
-            allow_opt_out: false,
-            ..NodeConfig::default()
-        };
-        assert!(matches!(
-            decision(opted_out.clone(), none.clone(), &strict).unwrap(),
-            Decision::Seal { .. }
-        ));
+        let strict = NodeConfig { allow_opt_out: false, ..NodeConfig::default() };
+        assert!(matches!(decision(opted_out.clone(), none.clone(), &strict).unwrap(), Decision::Seal { .. }));
         opted_out["podhosts.io/seal"] = "0".into();
         let error = decision(opted_out, none, &node).unwrap_err();
         assert_eq!(
@@ -209,9 +185,6 @@ mod tests {
             replaced_mounts: vec![1, 2],
             kubelet_file: Some("/var/lib/kubelet/pods/u/etc-hosts".into()),
         };
-        assert_eq!(
-            decision(containerd("container"), mounts, &NodeConfig::default()).unwrap(),
-            expected
-        );
+        assert_eq!(decision(containerd("container"), mounts, &NodeConfig::default()).unwrap(), expected);
     }
 }

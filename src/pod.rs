@@ -36,16 +36,11 @@ impl Pod {
         cluster_domain: &str,
         rules: IpRules,
     ) -> Result<Vec<u8>, Vec<String>> {
-        let mut errors: Vec<String> = host_aliases::validate(&self.aliases, rules)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let mut errors: Vec<String> =
+            host_aliases::validate(&self.aliases, rules).iter().map(ToString::to_string).collect();
         errors.extend(self.metadata_errors().iter().map(ToString::to_string));
         if let Some(detail) = subdomain_errors(cluster_domain).first() {
-            errors.push(format!(
-                "invalid cluster domain {}: {detail}",
-                go_quote(cluster_domain)
-            ));
+            errors.push(format!("invalid cluster domain {}: {detail}", go_quote(cluster_domain)));
         }
         if let Network::Pod(ips) = network {
             errors.extend(pod_ip_errors(ips).iter().map(ToString::to_string));
@@ -68,15 +63,9 @@ impl Pod {
         let namespace = &self.names.namespace;
         let names = subdomain_errors(name);
         let namespaces = label_errors(namespace);
-        let names = names
-            .into_iter()
-            .map(|detail| FieldError::invalid("metadata.name", name, detail));
+        let names = names.into_iter().map(|detail| FieldError::invalid("metadata.name", name, detail));
         names
-            .chain(
-                namespaces
-                    .into_iter()
-                    .map(|d| FieldError::invalid("metadata.namespace", namespace, d)),
-            )
+            .chain(namespaces.into_iter().map(|d| FieldError::invalid("metadata.namespace", namespace, d)))
             .collect()
     }
 }
@@ -95,30 +84,18 @@ mod tests {
     use super::*;
 
     fn pod(name: &str, namespace: &str) -> Pod {
-        let names = NameFields {
-            pod_name: name.into(),
-            namespace: namespace.into(),
-            ..NameFields::default()
-        };
-        Pod {
-            names,
-            aliases: Vec::new(),
-        }
+        let names =
+            NameFields { pod_name: name.into(), namespace: namespace.into(), ..NameFields::default() };
+        Pod { names, aliases: Vec::new() }
     }
 
     #[test]
     fn everything_that_reaches_the_file_is_checked() {
         let ips = Network::Pod(vec!["10.0.0.1".into()]);
         let errors = |pod: &Pod, network: &Network, domain: &str| {
-            pod.hosts_file(network, domain, IpRules::Strict)
-                .unwrap_err()
-                .join("\n")
+            pod.hosts_file(network, domain, IpRules::Strict).unwrap_err().join("\n")
         };
-        assert!(
-            pod("p", "n")
-                .hosts_file(&ips, "cluster.local", IpRules::Strict)
-                .is_ok()
-        );
+        assert!(pod("p", "n").hosts_file(&ips, "cluster.local", IpRules::Strict).is_ok());
         assert!(
             errors(&pod("p\n6.6.6.6 evil", "n"), &ips, "d")
                 .starts_with("metadata.name: Invalid value: \"p\\n")
@@ -127,18 +104,9 @@ mod tests {
             errors(&pod("p", "n.x"), &ips, "d").starts_with("metadata.namespace: Invalid value: \"n.x\"")
         );
         assert!(errors(&pod("p", "n"), &ips, "a b").starts_with("invalid cluster domain \"a b\""));
-        for bad in [
-            "10.0.0.1\n6.6.6.6 evil",
-            "010.0.0.1",
-            "::ffff:10.0.0.1",
-            "10.0.0.1#",
-            "",
-        ] {
+        for bad in ["10.0.0.1\n6.6.6.6 evil", "010.0.0.1", "::ffff:10.0.0.1", "10.0.0.1#", ""] {
             let network = Network::Pod(vec!["::1".into(), bad.into()]);
-            assert!(
-                errors(&pod("p", "n"), &network, "d").starts_with("status.podIPs[1].ip: "),
-                "{bad:?}"
-            );
+            assert!(errors(&pod("p", "n"), &network, "d").starts_with("status.podIPs[1].ip: "), "{bad:?}");
         }
     }
 }

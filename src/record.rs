@@ -117,11 +117,7 @@ mod tests {
         };
         let json = serde_json::to_vec(&record).unwrap();
         assert_eq!(PodRecord::parse(&json, "s1").unwrap(), record);
-        assert!(
-            String::from_utf8(json)
-                .unwrap()
-                .contains(r#""podIPs":["10.244.1.4","2001:db8::4"]"#)
-        );
+        assert!(String::from_utf8(json).unwrap().contains(r#""podIPs":["10.244.1.4","2001:db8::4"]"#));
     }
 
     #[test]
@@ -129,26 +125,11 @@ mod tests {
         let minimal =
             br#"{"version":1,"sandboxID":"s1","namespace":"n","name":"p","podIPs":["10.0.0.1"],"new":1}"#;
         assert!(PodRecord::parse(minimal, "s1").is_ok());
-        assert!(
-            PodRecord::parse(minimal, "s2")
-                .unwrap_err()
-                .to_string()
-                .contains("of sandbox \"s1\"")
-        );
+        assert!(PodRecord::parse(minimal, "s2").unwrap_err().to_string().contains("of sandbox \"s1\""));
         let bad_ip = br#"{"version":1,"sandboxID":"s1","namespace":"n","name":"p","podIPs":["10.0.0.1 x"]}"#;
-        assert!(
-            PodRecord::parse(bad_ip, "s1")
-                .unwrap_err()
-                .to_string()
-                .contains("podIPs[0].ip")
-        );
+        assert!(PodRecord::parse(bad_ip, "s1").unwrap_err().to_string().contains("podIPs[0].ip"));
         let later = br#"{"version":2,"sandboxID":"s1","namespace":"n","name":"p","podIPs":[]}"#;
-        assert!(
-            PodRecord::parse(later, "s1")
-                .unwrap_err()
-                .to_string()
-                .contains("version 2")
-        );
+        assert!(PodRecord::parse(later, "s1").unwrap_err().to_string().contains("version 2"));
     }
 
     #[test]

@@ -98,10 +98,8 @@ pub fn first_of(errors: &[String]) -> String {
 
 /// Prints the one line that a runtime quotes. Control characters cannot get through to a terminal or a log.
 pub fn complain(program: &str, message: &str) {
-    let clean: String = shortened(message, TEXT_MAX)
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let clean: String =
+        shortened(message, TEXT_MAX).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     eprintln!("{program}: {clean}");
 }
 

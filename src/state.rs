@@ -29,7 +29,10 @@ pub enum StateError {
     /// Nothing on stdin.
     #[error("cannot read the container's state from stdin: it is empty, expected the OCI state as JSON")]
     Empty,
-    /// Not JSON, not UTF-8, or a field of the wrong type.
+    /// Not UTF-8.
+    #[error("cannot read the container's state from stdin: it is not UTF-8")]
+    NotUtf8,
+    /// Not JSON, or a field of the wrong type.
     #[error("cannot read the container's state from stdin: {0}")]
     Json(#[from] serde_json::Error),
     /// A process id that cannot be a container's.
@@ -59,22 +62,16 @@ impl State {
         if json.trim_ascii().is_empty() {
             return Err(StateError::Empty);
         }
-        let Object(Wire { id, pid, bundle }) = serde_json::from_slice(json)?;
+        let text = str::from_utf8(json).map_err(|_| StateError::NotUtf8)?;
+        let Object(Wire { id, pid, bundle }) = serde_json::from_str(text)?;
         if id.is_empty() {
             return Err(StateError::Id);
         }
-        let pid = i32::try_from(pid)
-            .ok()
-            .filter(|pid| *pid > 1)
-            .ok_or(StateError::Pid(pid))?;
+        let pid = i32::try_from(pid).ok().filter(|pid| *pid > 1).ok_or(StateError::Pid(pid))?;
         if !bundle.starts_with('/') {
             return Err(StateError::Bundle(bundle));
         }
-        Ok(Self {
-            id,
-            pid,
-            bundle: bundle.into(),
-        })
+        Ok(Self { id, pid, bundle: bundle.into() })
     }
 }
 
@@ -96,15 +93,12 @@ mod tests {
             (b"", "it is empty"),
             (b" \n", "it is empty"),
             (b"not json", "expected ident"),
-            (b"\xff\xfe", "expected value"),
-            (b"{\"id\":\"\xff\"}", "invalid unicode code point"),
+            (b"\xff\xfe", "it is not UTF-8"),
+            (b"{\"id\":\"\xff\"}", "it is not UTF-8"),
             (br#"{"id":"c","bundle":"/b"}"#, "missing field `pid`"),
             (br#"{"id":"c","pid":"42","bundle":"/b"}"#, "expected i64"),
             (br#"{"id":"c","pid":1,"bundle":"/b"}"#, "state's pid 1"),
-            (
-                br#"{"id":"c","pid":99999999999,"bundle":"/b"}"#,
-                "state's pid 99999999999",
-            ),
+            (br#"{"id":"c","pid":99999999999,"bundle":"/b"}"#, "state's pid 99999999999"),
             (br#"{"id":"c","pid":42,"bundle":"b"}"#, "bundle \"b\""),
             (br#"["c",42,"/b"]"#, "expected a JSON object"),
             (br#"{"id":"","pid":42,"bundle":"/b"}"#, "id: it is empty"),

@@ -34,7 +34,10 @@ impl Runtime {
 /// What a test cannot do without.
 pub(crate) fn has_all(programs: &[&str]) -> bool {
     let missing = if rustix::process::geteuid().is_root() {
-        programs.iter().find(|program| which(program).is_none()).map(|program| format!("{program} is not on PATH"))
+        programs
+            .iter()
+            .find(|program| which(program).is_none())
+            .map(|program| format!("{program} is not on PATH"))
     } else {
         Some("not root".to_owned())
     };

@@ -42,7 +42,10 @@ impl Snapshot {
 fn walk(path: &Path, entries: &mut BTreeMap<PathBuf, String>) {
     let Ok(file) = path.symlink_metadata() else { return };
     let content = if file.is_file() {
-        fs::read(path).unwrap().iter().fold(0u64, |sum, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()))
+        fs::read(path)
+            .unwrap()
+            .iter()
+            .fold(0u64, |sum, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()))
     } else if file.is_symlink() {
         fs::read_link(path).unwrap().as_os_str().as_bytes().len() as u64
     } else {

@@ -6,10 +6,7 @@ use podhosts::{cni, report};
 
 fn main() -> ExitCode {
     report::panics_become_errors("podhosts-cni");
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "CNI passes its parameters in the environment"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "CNI passes its parameters in the environment")]
     let command = std::env::var("CNI_COMMAND").ok();
     let answer = cni::answer(command.as_deref());
     if !answer.stderr.is_empty() {

@@ -76,10 +76,7 @@ fn report(args: &InspectArgs) -> Result<Report, String> {
         report.mount = MountInfo::find(&view.mountinfo, view.mount_id);
         report.hosts_file = view.text;
     }
-    let source = report
-        .mount
-        .as_ref()
-        .and_then(|mount| mount.source.strip_prefix(MOUNT_SOURCE));
+    let source = report.mount.as_ref().and_then(|mount| mount.source.strip_prefix(MOUNT_SOURCE));
     report.address_source =
         source.and_then(|name| Source::ALL.into_iter().find(|source| source.name() == name));
     report.sealed = report.address_source.is_some();
@@ -120,33 +117,18 @@ fn find(args: &InspectArgs) -> Result<ContainerReport, String> {
     }
     if let Ok(pid) = given.parse::<i32>() {
         let state = runtime_state::find(&roots, |state| state.pid == pid);
-        return Ok(state.map_or_else(
-            || ContainerReport {
-                pid: Some(pid),
-                ..Default::default()
-            },
-            Into::into,
-        ));
+        return Ok(state.map_or_else(|| ContainerReport { pid: Some(pid), ..Default::default() }, Into::into));
     }
     if Path::new(given).join(CONFIG_JSON).is_file() {
-        let bundle = Path::new(given)
-            .canonicalize()
-            .map_err(|error| format!("cannot open {given}: {error}"))?;
+        let bundle =
+            Path::new(given).canonicalize().map_err(|error| format!("cannot open {given}: {error}"))?;
         let state = runtime_state::find(&roots, |state| state.bundle == bundle);
-        return Ok(state.map_or_else(
-            || ContainerReport {
-                bundle: Some(bundle),
-                ..Default::default()
-            },
-            Into::into,
-        ));
+        return Ok(
+            state.map_or_else(|| ContainerReport { bundle: Some(bundle), ..Default::default() }, Into::into)
+        );
     }
     by_id().map(Into::into).ok_or_else(|| {
-        let looked = roots
-            .iter()
-            .map(|root| root.display().to_string())
-            .collect::<Vec<_>>()
-            .join(", ");
+        let looked = roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(", ");
         format!("cannot find {given}: it is no pid, no bundle, and no container in {looked}")
     })
 }
@@ -155,11 +137,7 @@ impl From<RuntimeState> for ContainerReport {
     fn from(state: RuntimeState) -> Self {
         // runc keeps a pid of 0, or one that is gone, for a container that has stopped.
         let pid = Some(state.pid).filter(|pid| *pid > 0);
-        Self {
-            id: Some(state.id),
-            pid,
-            bundle: Some(state.bundle),
-        }
+        Self { id: Some(state.id), pid, bundle: Some(state.bundle) }
     }
 }
 
@@ -189,36 +167,20 @@ impl Report {
         };
         let ContainerReport { id, pid, bundle } = &self.container;
         row("container", id.as_deref().unwrap_or("(id not known)").to_owned());
-        row(
-            "pid",
-            pid.map_or_else(|| "(not running)".to_owned(), |pid| pid.to_string()),
-        );
-        row(
-            "bundle",
-            bundle
-                .as_ref()
-                .map_or_else(|| "(not known)".to_owned(), |b| b.display().to_string()),
-        );
+        row("pid", pid.map_or_else(|| "(not running)".to_owned(), |pid| pid.to_string()));
+        row("bundle", bundle.as_ref().map_or_else(|| "(not known)".to_owned(), |b| b.display().to_string()));
         if let Some(pod) = &self.pod {
             row("pod", format!("{}/{} ({})", pod.namespace, pod.name, pod.engine));
         }
         row(
             "sealed",
-            self.reason
-                .as_ref()
-                .map_or_else(|| "yes".to_owned(), |reason| format!("no: {reason}")),
+            self.reason.as_ref().map_or_else(|| "yes".to_owned(), |reason| format!("no: {reason}")),
         );
         if let Some(source) = self.address_source {
             row("addresses", format!("from {source}"));
         }
         if let Some(mount) = self.mount.as_ref().filter(|_| self.sealed) {
-            row(
-                "mount",
-                format!(
-                    "{} {}, superblock {}",
-                    mount.fs_type, mount.options, mount.super_options
-                ),
-            );
+            row("mount", format!("{} {}, superblock {}", mount.fs_type, mount.options, mount.super_options));
         }
         if let Some(text) = &self.hosts_file {
             row("/etc/hosts", String::new());

@@ -106,9 +106,7 @@ impl Manifest {
         }
         let metadata = wire.metadata.unwrap_or_default();
         let Some(pod_name) = metadata.name.filter(|name| !name.is_empty()) else {
-            return Err(vec![
-                "metadata.name: Required value: name or generateName is required".to_owned(),
-            ]);
+            return Err(vec!["metadata.name: Required value: name or generateName is required".to_owned()]);
         };
         let namespace = metadata.namespace.filter(|namespace| !namespace.is_empty());
         let names = NameFields {
@@ -134,17 +132,9 @@ fn from_spec(names: NameFields, spec: Spec, status: Status) -> Manifest {
         ..names
     };
     Manifest {
-        pod: Pod {
-            names,
-            aliases: spec.host_aliases.unwrap_or_default(),
-        },
+        pod: Pod { names, aliases: spec.host_aliases.unwrap_or_default() },
         host_network: spec.host_network.unwrap_or_default(),
-        pod_ips: status
-            .pod_ips
-            .unwrap_or_default()
-            .into_iter()
-            .map(|pod_ip| pod_ip.ip)
-            .collect(),
+        pod_ips: status.pod_ips.unwrap_or_default().into_iter().map(|pod_ip| pod_ip.ip).collect(),
     }
 }
 
@@ -169,10 +159,7 @@ fn from_crictl(
         .and_then(|context| context.namespace_options)
         .and_then(|options| options.network);
     Ok(Manifest {
-        pod: Pod {
-            names,
-            aliases: annotations.host_aliases().map_err(failed)?,
-        },
+        pod: Pod { names, aliases: annotations.host_aliases().map_err(failed)? },
         host_network: network.is_some_and(|mode| {
             mode == NamespaceMode::Number(NODE) || mode == NamespaceMode::Name("NODE".into())
         }),
@@ -222,15 +209,9 @@ mod tests {
             ("[1]", "cannot read the pod"),
             ("{", "cannot read the pod: EOF"),
             ("a: [", "cannot read the pod"),
-            (
-                "kind: Deployment\nmetadata: {name: a}",
-                "kind: Unsupported value: \"Deployment\"",
-            ),
+            ("kind: Deployment\nmetadata: {name: a}", "kind: Unsupported value: \"Deployment\""),
             ("kind: Pod\nmetadata: {}", "metadata.name: Required value"),
-            (
-                "metadata: {name: a}\nannotations: {podhosts.io/host-aliases: x}",
-                "podhosts.io/host-aliases",
-            ),
+            ("metadata: {name: a}\nannotations: {podhosts.io/host-aliases: x}", "podhosts.io/host-aliases"),
             (
                 "kind: Pod\nmetadata: {name: a}\nspec: {hostAliases: [{ip: 1.1.1.1, name: x}]}",
                 "cannot read the pod",

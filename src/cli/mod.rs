@@ -22,11 +22,7 @@ pub fn run() -> ExitCode {
             // A closed pipe is no reason to complain.
             let _ = error.print();
             let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return if asked_for {
-                ExitCode::Success
-            } else {
-                ExitCode::Usage
-            };
+            return if asked_for { ExitCode::Success } else { ExitCode::Usage };
         }
     };
     let result = match &cli.command {

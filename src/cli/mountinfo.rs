@@ -47,14 +47,8 @@ mod tests {
         let text = "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n\
             305 22 0:50 /hosts /etc/hosts ro,nosuid - tmpfs podhosts:cni ro,size=4k\n";
         let mount = MountInfo::find(text, 305).unwrap();
-        assert_eq!(
-            (mount.source.as_str(), mount.super_options.as_str()),
-            ("podhosts:cni", "ro,size=4k")
-        );
-        assert_eq!(
-            (mount.options.as_str(), mount.fs_type.as_str()),
-            ("ro,nosuid", "tmpfs")
-        );
+        assert_eq!((mount.source.as_str(), mount.super_options.as_str()), ("podhosts:cni", "ro,size=4k"));
+        assert_eq!((mount.options.as_str(), mount.fs_type.as_str()), ("ro,nosuid", "tmpfs"));
         assert_eq!(MountInfo::find(text, 22).unwrap().fs_type, "ext4");
         assert_eq!(MountInfo::find(text, 30), None);
     }

@@ -29,9 +29,7 @@ pub(super) fn run(args: &RenderArgs) -> Result<Vec<u8>, Vec<String>> {
     } else {
         Network::Pod(args.pod_ip.clone())
     };
-    let rendered = manifest
-        .pod
-        .hosts_file(&network, &args.cluster_domain, IpRules::Strict);
+    let rendered = manifest.pod.hosts_file(&network, &args.cluster_domain, IpRules::Strict);
     match network {
         // The kubelet gives such a pod no file at all.
         Network::Pod(ips) if ips.is_empty() => {

@@ -112,11 +112,7 @@ pub fn run(options: &Options, stdin: impl Read) -> ExitCode {
     };
     // Opened now: in the container's mount namespace the path may lead elsewhere.
     let path = Path::new(&node.log.file);
-    let log = if node.log.file.is_empty() {
-        None
-    } else {
-        Log::open(path, node.log.max_bytes).ok()
-    };
+    let log = if node.log.file.is_empty() { None } else { Log::open(path, node.log.max_bytes).ok() };
     let mut progress = Progress::default();
     let result = seal_container(&node, options, stdin, &mut progress);
     let (outcome, reason, code) = match (result, node.on_error) {
@@ -127,10 +123,7 @@ pub fn run(options: &Options, stdin: impl Read) -> ExitCode {
             (Outcome::Failed, error.to_string(), ExitCode::Failure)
         }
         (Err(error), OnError::Open) => {
-            report::complain(
-                PROGRAM,
-                &format!("started without a seal (on-error = \"open\"): {error}"),
-            );
+            report::complain(PROGRAM, &format!("started without a seal (on-error = \"open\"): {error}"));
             (Outcome::Open, error.to_string(), ExitCode::Success)
         }
     };
@@ -206,10 +199,7 @@ fn open_bundle(bundle: &Path, config_json: Option<&Path>) -> Result<(PathBuf, Ve
 
 fn read_node_hosts(node: &NodeConfig, container: &Container) -> Result<Option<Vec<u8>>, FileError> {
     let path = Path::new(&node.node_hosts);
-    container
-        .on_node_network
-        .then(|| files::read(path, HOSTS_FILE_MAX, LastLink::Follow))
-        .transpose()
+    container.on_node_network.then(|| files::read(path, HOSTS_FILE_MAX, LastLink::Follow)).transpose()
 }
 
 /// How often, and how far apart, a kubelet's file that is empty is read again: the kubelet truncates and rewrites
@@ -280,8 +270,7 @@ fn render(mut pod: Pod, network: &Network, cluster_domain: &str) -> Result<Vec<u
         let given = names.hostname_override.as_ref().or(names.hostname.as_ref());
         pod.names.pod_name = given.cloned().ok_or(HookError::NoName)?;
     }
-    pod.hosts_file(network, cluster_domain, IpRules::Strict)
-        .map_err(HookError::Pod)
+    pod.hosts_file(network, cluster_domain, IpRules::Strict).map_err(HookError::Pod)
 }
 
 fn pod_addresses(
@@ -302,11 +291,7 @@ fn pod_addresses(
         return Ok((Network::Pod(in_namespace), Source::Netns));
     }
     let annotated = inputs.annotations().pod_ips().map_err(InputError::from)?;
-    let source = if annotated.is_empty() {
-        Source::None
-    } else {
-        Source::Annotation
-    };
+    let source = if annotated.is_empty() { Source::None } else { Source::Annotation };
     Ok((Network::Pod(annotated), source))
 }
 
@@ -327,15 +312,14 @@ fn seal(
     })?;
     container.join_mounts()?;
     let root = root.reopen()?;
+    if inputs.config.mounts_proc() {
+        root.expect_proc()?;
+    }
     let target = root.target()?;
     if let Err(error) = sealed.attach(target.file()) {
         root.undo(&target);
         return Err(error.into());
     }
     let found = root.resolve_hosts()?;
-    if sealed.is_at(found.as_fd())? {
-        Ok(())
-    } else {
-        Err(HookError::NotThere)
-    }
+    if sealed.is_at(found.as_fd())? { Ok(()) } else { Err(HookError::NotThere) }
 }

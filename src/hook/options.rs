@@ -48,18 +48,13 @@ impl Options {
     /// # Errors
     /// [`Answer`] for help, version and a wrong command line.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, Answer> {
-        let mut options = Self {
-            config: CONFIG_PATH.into(),
-            kubelet_hosts: None,
-            config_json: None,
-        };
+        let mut options = Self { config: CONFIG_PATH.into(), kubelet_hosts: None, config_json: None };
         let mut args = args.into_iter();
         while let Some(flag) = args.next() {
             let flag = flag.to_string_lossy();
             let mut value = || {
-                let value = args
-                    .next()
-                    .ok_or_else(|| Answer::Wrong(format!("option {flag} needs a value")))?;
+                let value =
+                    args.next().ok_or_else(|| Answer::Wrong(format!("option {flag} needs a value")))?;
                 Ok(PathBuf::from(value))
             };
             match &*flag {

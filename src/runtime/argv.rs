@@ -10,26 +10,10 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 /// Global flags of runc and crun that take a value.
-const GLOBAL_VALUES: [&str; 7] = [
-    "root",
-    "log",
-    "log-format",
-    "log-level",
-    "criu",
-    "rootless",
-    "cgroup-manager",
-];
+const GLOBAL_VALUES: [&str; 7] =
+    ["root", "log", "log-format", "log-level", "criu", "rootless", "cgroup-manager"];
 /// Global flags of runc and crun that take none.
-const GLOBAL_SWITCHES: [&str; 8] = [
-    "debug",
-    "systemd-cgroup",
-    "help",
-    "h",
-    "?",
-    "usage",
-    "version",
-    "v",
-];
+const GLOBAL_SWITCHES: [&str; 8] = ["debug", "systemd-cgroup", "help", "h", "?", "usage", "version", "v"];
 /// Flags of `create` and `run` that take a value.
 const CREATE_VALUES: [&str; 9] = [
     "bundle",
@@ -152,25 +136,14 @@ impl Flag {
         let takes_value = |name: &[u8]| with_value.iter().any(|known| known.as_bytes() == name);
         let (name, value) = if long.is_none() && !takes_value(name) {
             // getopt's clusters: everything behind the first letter that takes a value is that value.
-            let at = body
-                .iter()
-                .position(|letter| takes_value(std::slice::from_ref(letter)));
-            let split = |at: usize| {
-                (
-                    &body[at..=at],
-                    Some(&body[at + 1..]).filter(|value| !value.is_empty()),
-                )
-            };
+            let at = body.iter().position(|letter| takes_value(std::slice::from_ref(letter)));
+            let split = |at: usize| (&body[at..=at], Some(&body[at + 1..]).filter(|value| !value.is_empty()));
             at.map_or((name, value), split)
         } else {
             (name, value)
         };
         let owned = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
-        Some(Self {
-            name: owned(name),
-            takes_value: takes_value(name),
-            value: value.map(owned),
-        })
+        Some(Self { name: owned(name), takes_value: takes_value(name), value: value.map(owned) })
     }
 }
 
@@ -234,28 +207,16 @@ mod tests {
     #[test]
     fn the_log() {
         let invocation = read("--log /l --log-format json create c").unwrap();
-        assert_eq!(
-            (invocation.log, invocation.log_is_json),
-            (Some("/l".into()), true)
-        );
+        assert_eq!((invocation.log, invocation.log_is_json), (Some("/l".into()), true));
         assert!(!read("--log=/l --log-format=text create c").unwrap().log_is_json);
-        assert_eq!(
-            read("create -f other.json c").unwrap().create.unwrap().config,
-            Some("other.json".into())
-        );
+        assert_eq!(read("create -f other.json c").unwrap().create.unwrap().config, Some("other.json".into()));
     }
 
     #[test]
     fn what_cannot_be_told_is_an_error() {
-        assert_eq!(
-            read("--new create c"),
-            Err(ArgvError::UnknownGlobal("--new".into()))
-        );
+        assert_eq!(read("--new create c"), Err(ArgvError::UnknownGlobal("--new".into())));
         assert_eq!(read("--root"), Err(ArgvError::NoValue("--root".into())));
-        assert_eq!(
-            read("create --bundle"),
-            Err(ArgvError::NoValue("--bundle".into()))
-        );
+        assert_eq!(read("create --bundle"), Err(ArgvError::NoValue("--bundle".into())));
     }
 
     #[test]

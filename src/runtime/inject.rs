@@ -106,26 +106,15 @@ fn addition(text: &str, top: &Top<'_>, hook: &Hook<'_>) -> Result<Option<Edit>, 
         return Ok(Some(insert_member(text, 0..text.len(), "hooks", &object)));
     };
     if hooks.get() == "null" {
-        return Ok(Some(Edit {
-            range: range(text, hooks),
-            with: object,
-        }));
+        return Ok(Some(Edit { range: range(text, hooks), with: object }));
     }
     let Object(parsed): Object<Hooks<'_>> = serde_json::from_str(hooks.get())?;
     let Some(create_runtime) = parsed.create_runtime else {
-        return Ok(Some(insert_member(
-            text,
-            range(text, hooks),
-            "createRuntime",
-            &list,
-        )));
+        return Ok(Some(insert_member(text, range(text, hooks), "createRuntime", &list)));
     };
     let place = range(text, create_runtime);
     if create_runtime.get() == "null" {
-        return Ok(Some(Edit {
-            range: place,
-            with: list,
-        }));
+        return Ok(Some(Edit { range: place, with: list }));
     }
     let present: Vec<Program> = serde_json::from_str(create_runtime.get())?;
     if present.iter().any(|program| program.path == *path) {
@@ -138,10 +127,7 @@ fn addition(text: &str, top: &Top<'_>, hook: &Hook<'_>) -> Result<Option<Edit>, 
 
 /// Adds a member to the object in `place`.
 fn insert_member(text: &str, place: Range<usize>, key: &str, value: &str) -> Edit {
-    let inside = text[place.clone()]
-        .trim()
-        .trim_start_matches('{')
-        .trim_end_matches('}');
+    let inside = text[place.clone()].trim().trim_start_matches('{').trim_end_matches('}');
     let comma = if inside.trim().is_empty() { "" } else { "," };
     insert_last(text, place, &format!("{comma}\"{key}\":{value}"))
 }
@@ -150,10 +136,7 @@ fn insert_member(text: &str, place: Range<usize>, key: &str, value: &str) -> Edi
 fn insert_last(text: &str, place: Range<usize>, addition: &str) -> Edit {
     let without_bracket = text[place.clone()].trim_end().len() - 1;
     let at = place.start + text[place.start..place.start + without_bracket].trim_end().len();
-    Edit {
-        range: at..at,
-        with: addition.to_owned(),
-    }
+    Edit { range: at..at, with: addition.to_owned() }
 }
 
 /// Takes elements out of the array `mounts`, each with one comma.
@@ -170,10 +153,7 @@ fn removals(text: &str, mounts: &RawValue, removed: &[usize]) -> Result<Vec<Edit
         // Up to the next element, so that what stands before it stays.
         if let (Some(place), Some(next)) = (places.get(index), places.get(index + 1)) {
             if last_kept > Some(index) {
-                edits.push(Edit {
-                    range: place.start..next.start,
-                    with: String::new(),
-                });
+                edits.push(Edit { range: place.start..next.start, with: String::new() });
             }
         }
     }
@@ -181,10 +161,7 @@ fn removals(text: &str, mounts: &RawValue, removed: &[usize]) -> Result<Vec<Edit
     let first_of_tail = last_kept.map_or(0, |index| index + 1);
     if let (Some(first), Some(last)) = (places.get(first_of_tail), places.last()) {
         let start = last_kept.map_or(first.start, |index| places[index].end);
-        edits.push(Edit {
-            range: start..last.end,
-            with: String::new(),
-        });
+        edits.push(Edit { range: start..last.end, with: String::new() });
     }
     Ok(edits)
 }

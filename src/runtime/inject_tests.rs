@@ -6,14 +6,8 @@ const ENTRY: &str = r#"{"args":["podhosts-hook"],"env":[],"path":"/h","timeout":
 
 fn edit(text: &str, removed: &[usize]) -> Option<String> {
     let args = ["podhosts-hook".to_owned()];
-    let hook = Hook {
-        path: "/h",
-        args: &args,
-        timeout: 10,
-    };
-    inject(text.as_bytes(), &hook, removed)
-        .unwrap()
-        .map(|bytes| String::from_utf8(bytes).unwrap())
+    let hook = Hook { path: "/h", args: &args, timeout: 10 };
+    inject(text.as_bytes(), &hook, removed).unwrap().map(|bytes| String::from_utf8(bytes).unwrap())
 }
 
 #[test]
@@ -21,34 +15,16 @@ fn the_hook_goes_in_and_no_other_byte_changes() {
     let list = format!("[{ENTRY}]");
     let cases = [
         ("{}", format!(r#"{{"hooks":{{"createRuntime":{list}}}}}"#)),
-        (
-            " { } \n",
-            format!(r#" {{"hooks":{{"createRuntime":{list}}}}} "#) + " \n",
-        ),
+        (" { } \n", format!(r#" {{"hooks":{{"createRuntime":{list}}}}} "#) + " \n"),
         (
             r#"{"a":1e999,"b":"\u0041" }"#,
             format!(r#"{{"a":1e999,"b":"\u0041","hooks":{{"createRuntime":{list}}} }}"#),
         ),
-        (
-            r#"{"hooks":null,"z":1}"#,
-            format!(r#"{{"hooks":{{"createRuntime":{list}}},"z":1}}"#),
-        ),
-        (
-            r#"{"hooks":{},"z":1}"#,
-            format!(r#"{{"hooks":{{"createRuntime":{list}}},"z":1}}"#),
-        ),
-        (
-            r#"{"hooks":{"x":[ ]}}"#,
-            format!(r#"{{"hooks":{{"x":[ ],"createRuntime":{list}}}}}"#),
-        ),
-        (
-            r#"{"hooks":{"createRuntime":null}}"#,
-            format!(r#"{{"hooks":{{"createRuntime":{list}}}}}"#),
-        ),
-        (
-            r#"{"hooks":{"createRuntime":[]}}"#,
-            format!(r#"{{"hooks":{{"createRuntime":{list}}}}}"#),
-        ),
+        (r#"{"hooks":null,"z":1}"#, format!(r#"{{"hooks":{{"createRuntime":{list}}},"z":1}}"#)),
+        (r#"{"hooks":{},"z":1}"#, format!(r#"{{"hooks":{{"createRuntime":{list}}},"z":1}}"#)),
+        (r#"{"hooks":{"x":[ ]}}"#, format!(r#"{{"hooks":{{"x":[ ],"createRuntime":{list}}}}}"#)),
+        (r#"{"hooks":{"createRuntime":null}}"#, format!(r#"{{"hooks":{{"createRuntime":{list}}}}}"#)),
+        (r#"{"hooks":{"createRuntime":[]}}"#, format!(r#"{{"hooks":{{"createRuntime":{list}}}}}"#)),
         (
             r#"{"hooks":{"createRuntime":[ {"path":"/n"} ]}}"#,
             format!(r#"{{"hooks":{{"createRuntime":[ {{"path":"/n"}},{ENTRY} ]}}}}"#),
@@ -59,10 +35,7 @@ fn the_hook_goes_in_and_no_other_byte_changes() {
         // A space that stood before the closing bracket may stand on either side of what was added.
         let strip = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
         assert_eq!(strip(&edited), strip(&expected));
-        assert_eq!(
-            edited.len(),
-            text.len() + edited.matches("").count() - text.matches("").count()
-        );
+        assert_eq!(edited.len(), text.len() + edited.matches("").count() - text.matches("").count());
     }
 }
 
@@ -78,13 +51,7 @@ fn what_is_added_can_be_cut_out_again() {
 fn twice_is_once() {
     let once = edit(r#"{"mounts":[1,2,3]}"#, &[1]).unwrap();
     assert_eq!(edit(&once, &[]), None);
-    assert_eq!(
-        edit(
-            r#"{"hooks":{"createRuntime":[{"path":"/h","args":["other"]}]}}"#,
-            &[]
-        ),
-        None
-    );
+    assert_eq!(edit(r#"{"hooks":{"createRuntime":[{"path":"/h","args":["other"]}]}}"#, &[]), None);
 }
 
 #[test]
@@ -101,10 +68,8 @@ fn mounts_go_with_one_comma_each() {
         ("[0, 1]", &[], "[0, 1]"),
     ];
     for (mounts, removed, expected) in cases {
-        let edited = edit(
-            &format!(r#"{{"mounts":{mounts},"hooks":{{"createRuntime":[{ENTRY}]}}}}"#),
-            removed,
-        );
+        let edited =
+            edit(&format!(r#"{{"mounts":{mounts},"hooks":{{"createRuntime":[{ENTRY}]}}}}"#), removed);
         let edited = edited.unwrap_or_else(|| format!("{{\"mounts\":{mounts},"));
         assert!(
             edited.starts_with(&format!(r#"{{"mounts":{expected},"#)),
@@ -124,11 +89,7 @@ fn brackets_in_strings_are_no_brackets() {
 
 #[test]
 fn another_shape_is_refused() {
-    let hook = Hook {
-        path: "/h",
-        args: &[],
-        timeout: 1,
-    };
+    let hook = Hook { path: "/h", args: &[], timeout: 1 };
     for bad in [
         "",
         "[]",
@@ -140,9 +101,6 @@ fn another_shape_is_refused() {
     ] {
         assert!(inject(bad.as_bytes(), &hook, &[]).is_err(), "{bad}");
     }
-    assert!(matches!(
-        inject(b"{\"a\":\"\xff\"}", &hook, &[]),
-        Err(InjectError::NotUtf8)
-    ));
+    assert!(matches!(inject(b"{\"a\":\"\xff\"}", &hook, &[]), Err(InjectError::NotUtf8)));
     assert!(inject(br#"{"mounts":{}}"#, &hook, &[0]).is_err());
 }

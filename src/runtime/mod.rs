@@ -109,18 +109,11 @@ fn prepare_and_become(
 fn prepare(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
     let here =
         std::env::current_dir().map_err(|cause| WrapperError::Where("the current directory", cause))?;
-    let bundle = create
-        .bundle
-        .as_ref()
-        .map_or_else(|| here.clone(), |bundle| here.join(bundle));
+    let bundle = create.bundle.as_ref().map_or_else(|| here.clone(), |bundle| here.join(bundle));
     let config_json = bundle.join(create.config.as_deref().unwrap_or(Path::new(CONFIG_JSON)));
     let original = Original::read(&config_json, CONFIG_MAX)?;
     let inputs = PodInputs::read(&original.bytes, &bundle, &sys::node_name())?;
-    let Decision::Seal {
-        replaced_mounts,
-        kubelet_file,
-    } = inputs.decide(node)?
-    else {
+    let Decision::Seal { replaced_mounts, kubelet_file } = inputs.decide(node)? else {
         return Ok(());
     };
     let hook = hook_path(node)?;
@@ -137,15 +130,9 @@ fn prepare(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
         OnError::Closed => replaced_mounts,
         OnError::Open => Vec::new(),
     };
-    let hook = Hook {
-        path: utf8(&hook)?,
-        args: &args,
-        timeout: node.runtime.hook_timeout,
-    };
-    let edited = inject::inject(&original.bytes, &hook, &removed).map_err(|cause| WrapperError::Inject {
-        bundle: bundle.clone(),
-        cause,
-    })?;
+    let hook = Hook { path: utf8(&hook)?, args: &args, timeout: node.runtime.hook_timeout };
+    let edited = inject::inject(&original.bytes, &hook, &removed)
+        .map_err(|cause| WrapperError::Inject { bundle: bundle.clone(), cause })?;
     if let Some(edited) = edited {
         original.replace(&edited)?;
     }
@@ -161,16 +148,11 @@ fn hook_path(node: &NodeConfig) -> Result<PathBuf, WrapperError> {
         }
     };
     // A missing hook would make the runtime fail with an error that names neither podhosts nor the remedy.
-    if path.is_file() {
-        Ok(path)
-    } else {
-        Err(WrapperError::NoHook(path))
-    }
+    if path.is_file() { Ok(path) } else { Err(WrapperError::NoHook(path)) }
 }
 
 fn utf8(path: &Path) -> Result<&str, WrapperError> {
-    path.to_str()
-        .ok_or_else(|| WrapperError::NotUtf8(path.to_owned()))
+    path.to_str().ok_or_else(|| WrapperError::NotUtf8(path.to_owned()))
 }
 
 /// Reports on stderr and, as runc does, in the file of `--log`: engines show its last error.
@@ -200,10 +182,7 @@ mod tests {
     #[test]
     fn log_lines_have_runcs_forms() {
         let json: serde_json::Value = serde_json::from_str(&log_line("a \"b\"\n", true)).unwrap();
-        assert_eq!(
-            (json["level"].as_str(), json["msg"].as_str()),
-            (Some("error"), Some("a \"b\"\n"))
-        );
+        assert_eq!((json["level"].as_str(), json["msg"].as_str()), (Some("error"), Some("a \"b\"\n")));
         assert!(json["time"].as_str().unwrap().ends_with('Z'));
         assert!(log_line("a \"b\"\n", false).ends_with(" level=error msg=\"a \\\"b\\\"\\n\""));
     }

@@ -31,10 +31,7 @@ pub enum CapabilityError {
 /// [`CapabilityError`] where a needed one is missing.
 pub fn keep_needed() -> Result<(), CapabilityError> {
     let permitted = caps::read(None, CapSet::Permitted)?;
-    if let Some(missing) = NEEDED
-        .into_iter()
-        .find(|capability| !permitted.contains(capability))
-    {
+    if let Some(missing) = NEEDED.into_iter().find(|capability| !permitted.contains(capability)) {
         return Err(CapabilityError::Missing(missing));
     }
     let needed = CapsHashSet::from(NEEDED);

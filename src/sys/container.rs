@@ -76,14 +76,7 @@ impl Container {
         }
         let on_node_network = same("ns/net", &net_ns)?;
         let in_user_namespace = !same("ns/user", &user_ns)?;
-        Ok(Self {
-            pid,
-            mount_ns,
-            net_ns,
-            user_ns,
-            on_node_network,
-            in_user_namespace,
-        })
+        Ok(Self { pid, mount_ns, net_ns, user_ns, on_node_network, in_user_namespace })
     }
 
     /// Joins the container's network namespace. There is no way back, and no need of one.
@@ -113,11 +106,7 @@ impl Container {
 fn kernel_error(verb: &'static str, pid: i32, cause: rustix::io::Errno) -> ContainerError {
     match cause {
         rustix::io::Errno::SRCH => ContainerError::Gone(pid),
-        cause => ContainerError::Kernel {
-            verb,
-            pid,
-            cause: cause.into(),
-        },
+        cause => ContainerError::Kernel { verb, pid, cause: cause.into() },
     }
 }
 
@@ -161,10 +150,7 @@ fn open_namespace(process: &OwnedFd, name: &str, pid: i32) -> Result<OwnedFd, Co
 
 fn has_ended(pidfd: &OwnedFd) -> rustix::io::Result<bool> {
     let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
-    let at_once = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     Ok(poll(&mut fds, Some(&at_once))? > 0)
 }
 

@@ -22,24 +22,15 @@ pub fn own_path() -> io::Result<PathBuf> {
 
 /// The first of `runtimes` that is an executable file other than this program. Names are looked for on PATH.
 pub fn find_runtime(runtimes: &[String]) -> Option<PathBuf> {
-    let own = fs::metadata("/proc/self/exe")
-        .ok()
-        .map(|own| (own.dev(), own.ino()));
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the engine's PATH decides which runc it means"
-    )]
-    let path = env::var_os("PATH")
-        .filter(|path| !path.is_empty())
-        .unwrap_or(DEFAULT_PATH.into());
+    let own = fs::metadata("/proc/self/exe").ok().map(|own| (own.dev(), own.ino()));
+    #[allow(clippy::disallowed_methods, reason = "the engine's PATH decides which runc it means")]
+    let path = env::var_os("PATH").filter(|path| !path.is_empty()).unwrap_or(DEFAULT_PATH.into());
     let usable = |candidate: &PathBuf| {
         fs::metadata(candidate).is_ok_and(|file| {
             file.is_file() && file.permissions().mode() & 0o111 != 0 && Some((file.dev(), file.ino())) != own
         })
     };
-    runtimes
-        .iter()
-        .find_map(|runtime| candidates(runtime, &path).into_iter().find(usable))
+    runtimes.iter().find_map(|runtime| candidates(runtime, &path).into_iter().find(usable))
 }
 
 fn candidates(runtime: &str, path: &OsStr) -> Vec<PathBuf> {
@@ -47,10 +38,7 @@ fn candidates(runtime: &str, path: &OsStr) -> Vec<PathBuf> {
         return vec![PathBuf::from(runtime)];
     }
     // An empty or relative entry of PATH would make the current directory, a bundle, choose the program.
-    env::split_paths(path)
-        .filter(|dir| dir.is_absolute())
-        .map(|dir| dir.join(runtime))
-        .collect()
+    env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(runtime)).collect()
 }
 
 /// Becomes `program` with `args`, the environment and all descriptors that the engine passed. Returns only where
@@ -67,15 +55,9 @@ mod tests {
 
     #[test]
     fn a_runtime_is_found_on_path_but_never_in_the_bundle() {
-        assert_eq!(
-            candidates("/opt/runc", "/bin".as_ref()),
-            [PathBuf::from("/opt/runc")]
-        );
+        assert_eq!(candidates("/opt/runc", "/bin".as_ref()), [PathBuf::from("/opt/runc")]);
         let dirs = OsStr::new("/a::.:bin:/b");
-        assert_eq!(
-            candidates("runc", dirs),
-            [PathBuf::from("/a/runc"), PathBuf::from("/b/runc")]
-        );
+        assert_eq!(candidates("runc", dirs), [PathBuf::from("/a/runc"), PathBuf::from("/b/runc")]);
     }
 
     #[test]

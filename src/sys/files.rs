@@ -41,11 +41,7 @@ pub enum FileError {
 
 impl FileError {
     fn io(verb: &'static str, path: &Path, cause: impl Into<io::Error>) -> Self {
-        Self::Io {
-            verb,
-            path: path.to_owned(),
-            cause: cause.into(),
-        }
+        Self::Io { verb, path: path.to_owned(), cause: cause.into() }
     }
 
     /// Whether the file is simply not there.
@@ -97,18 +93,11 @@ pub fn read_at(
 /// [`FileError`] naming the file as `shown`.
 pub fn read_fd(fd: OwnedFd, shown: &Path, limit: usize) -> Result<Vec<u8>, FileError> {
     let file = File::from(fd);
-    let metadata = file
-        .metadata()
-        .map_err(|cause| FileError::io("stat", shown, cause))?;
+    let metadata = file.metadata().map_err(|cause| FileError::io("stat", shown, cause))?;
     if !metadata.is_file() {
         return Err(FileError::NotRegular(shown.to_owned()));
     }
-    read_stream(
-        file,
-        shown,
-        limit,
-        usize::try_from(metadata.len()).unwrap_or(limit),
-    )
+    read_stream(file, shown, limit, usize::try_from(metadata.len()).unwrap_or(limit))
 }
 
 /// Reads a stream to its end, `shown` being its name in errors.
@@ -123,15 +112,9 @@ pub fn read_stream(
 ) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::with_capacity(expected.min(limit) + 1);
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    stream
-        .take(bound)
-        .read_to_end(&mut bytes)
-        .map_err(|cause| FileError::io("read", shown, cause))?;
+    stream.take(bound).read_to_end(&mut bytes).map_err(|cause| FileError::io("read", shown, cause))?;
     if bytes.len() > limit {
-        return Err(FileError::TooLarge {
-            path: shown.to_owned(),
-            limit,
-        });
+        return Err(FileError::TooLarge { path: shown.to_owned(), limit });
     }
     Ok(bytes)
 }
@@ -149,9 +132,7 @@ pub fn read_text_if_present(
         Err(error) if error.is_absent() => return Ok(None),
         other => other?,
     };
-    String::from_utf8(bytes)
-        .map(Some)
-        .map_err(|_| FileError::NotUtf8(path.to_owned()))
+    String::from_utf8(bytes).map(Some).map_err(|_| FileError::NotUtf8(path.to_owned()))
 }
 
 /// A file's content together with what a replacement has to keep.
@@ -173,15 +154,9 @@ impl Original {
         let fd = openat(CWD, path, flags, Mode::empty());
         let fd = fd.map_err(|cause| FileError::io("open", path, cause))?;
         let file = File::from(fd);
-        let metadata = file
-            .metadata()
-            .map_err(|cause| FileError::io("stat", path, cause))?;
+        let metadata = file.metadata().map_err(|cause| FileError::io("stat", path, cause))?;
         let bytes = read_fd(file.into(), path, limit)?;
-        Ok(Self {
-            bytes,
-            path: path.to_owned(),
-            metadata,
-        })
+        Ok(Self { bytes, path: path.to_owned(), metadata })
     }
 
     /// Puts `bytes` in the file's place, with its mode and owner, so that a reader sees the old or the new text.
@@ -195,11 +170,8 @@ impl Original {
         let dir = self.path.parent().unwrap_or(Path::new("/"));
         let mode = Permissions::from_mode(self.metadata.mode() & 0o7777);
         let mut builder = tempfile::Builder::new();
-        let mut temporary = builder
-            .prefix(".config.json.")
-            .permissions(mode.clone())
-            .tempfile_in(dir)
-            .map_err(failed)?;
+        let mut temporary =
+            builder.prefix(".config.json.").permissions(mode.clone()).tempfile_in(dir).map_err(failed)?;
         temporary.write_all(bytes).map_err(failed)?;
         let file = temporary.as_file();
         // The umask may have taken bits from the mode.
@@ -207,9 +179,7 @@ impl Original {
         let uid = rustix::fs::Uid::from_raw(self.metadata.uid());
         let gid = rustix::fs::Gid::from_raw(self.metadata.gid());
         fchown(file, Some(uid), Some(gid)).map_err(|cause| failed(cause.into()))?;
-        temporary
-            .persist(&self.path)
-            .map_err(|error| failed(error.error))?;
+        temporary.persist(&self.path).map_err(|error| failed(error.error))?;
         Ok(())
     }
 }
@@ -227,33 +197,17 @@ mod tests {
         std::os::unix::fs::symlink("f", dir.path().join("link")).unwrap();
         put(&path, b"12345");
         assert_eq!(read(&path, 5, LastLink::Refuse).unwrap(), b"12345");
-        assert!(matches!(
-            read(&path, 4, LastLink::Refuse),
-            Err(FileError::TooLarge { limit: 4, .. })
-        ));
+        assert!(matches!(read(&path, 4, LastLink::Refuse), Err(FileError::TooLarge { limit: 4, .. })));
         let link = dir.path().join("link");
         assert_eq!(read(&link, 5, LastLink::Follow).unwrap(), b"12345");
         assert!(read(&link, 5, LastLink::Refuse).is_err());
-        assert!(matches!(
-            read(dir.path(), 5, LastLink::Refuse),
-            Err(FileError::NotRegular(_))
-        ));
+        assert!(matches!(read(dir.path(), 5, LastLink::Refuse), Err(FileError::NotRegular(_))));
         let fifo = dir.path().join("fifo");
         rustix::fs::mknodat(CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
-        assert!(matches!(
-            read(&fifo, 5, LastLink::Refuse),
-            Err(FileError::NotRegular(_))
-        ));
-        assert!(
-            read_text_if_present(&dir.path().join("none"), 5, LastLink::Refuse)
-                .unwrap()
-                .is_none()
-        );
+        assert!(matches!(read(&fifo, 5, LastLink::Refuse), Err(FileError::NotRegular(_))));
+        assert!(read_text_if_present(&dir.path().join("none"), 5, LastLink::Refuse).unwrap().is_none());
         put(&path, b"\xff");
-        assert!(matches!(
-            read_text_if_present(&path, 5, LastLink::Refuse),
-            Err(FileError::NotUtf8(_))
-        ));
+        assert!(matches!(read_text_if_present(&path, 5, LastLink::Refuse), Err(FileError::NotUtf8(_))));
     }
 
     #[test]

@@ -32,9 +32,7 @@ impl Log {
             return Ok(Self { file });
         }
         rotate(path, &file)?;
-        Ok(Self {
-            file: append_to(path)?,
-        })
+        Ok(Self { file: append_to(path)? })
     }
 
     /// Appends one line, by one write: lines of several processes do not mix.
@@ -74,10 +72,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("podhosts/hook.log");
         for i in 0..100 {
-            Log::open(&path, 100)
-                .unwrap()
-                .append(&format!("line {i:03}"))
-                .unwrap();
+            Log::open(&path, 100).unwrap().append(&format!("line {i:03}")).unwrap();
         }
         let new = String::from_utf8(read(&path, 200, LastLink::Refuse).unwrap()).unwrap();
         let old =

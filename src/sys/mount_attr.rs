@@ -11,12 +11,7 @@ pub(super) fn mount_setattr(
     set: u64,
     user_ns: Option<BorrowedFd<'_>>,
 ) -> io::Result<()> {
-    let mut attributes = libc::mount_attr {
-        attr_set: set,
-        attr_clr: 0,
-        propagation: 0,
-        userns_fd: 0,
-    };
+    let mut attributes = libc::mount_attr { attr_set: set, attr_clr: 0, propagation: 0, userns_fd: 0 };
     if let Some(user_ns) = user_ns {
         attributes.attr_set |= libc::MOUNT_ATTR_IDMAP;
         attributes.userns_fd = u64::try_from(user_ns.as_raw_fd()).map_err(io::Error::other)?;
@@ -33,9 +28,5 @@ pub(super) fn mount_setattr(
             size_of::<libc::mount_attr>(),
         )
     };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -31,10 +31,7 @@ pub fn addresses(container: &Container) -> Result<Vec<InterfaceAddress>, NetnsEr
         let storage = interface.address?;
         let v4 = storage.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
         let v6 = storage.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip()));
-        Some(InterfaceAddress {
-            interface: interface.interface_name,
-            address: v4.or(v6)?,
-        })
+        Some(InterfaceAddress { interface: interface.interface_name, address: v4.or(v6)? })
     });
     Ok(addresses.collect())
 }

@@ -51,6 +51,11 @@ pub enum RootFsError {
     /// The mount point is missing in a volume.
     #[error("cannot seal /etc/hosts: it is missing and /etc is a volume, expected an (empty) file there")]
     Volume,
+    /// A mount namespace without the container's mounts.
+    #[error(
+        "cannot use {0}: its /proc is not mounted, expected the mount namespace of a container in creation"
+    )]
+    NotPrepared(PathBuf),
     /// Not the directory that the runtime prepared.
     #[error("cannot use {0}: it is another directory in the container's mount namespace than on the node")]
     Changed(PathBuf),
@@ -81,10 +86,7 @@ impl RootFs {
         let flags = PATH | OFlags::DIRECTORY;
         let dir = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)
             .map_err(|cause| kernel("open the root file system", path, cause))?;
-        Ok(Self {
-            dir,
-            path: path.to_owned(),
-        })
+        Ok(Self { dir, path: path.to_owned() })
     }
 
     /// Opens it again after a change of mount namespace, and checks that it is the same directory: a process id
@@ -95,15 +97,20 @@ impl RootFs {
     pub fn reopen(&self) -> Result<Self, RootFsError> {
         let again = Self::open(&self.path)?;
         let id = |root: &Self| {
-            fstat(&root.dir)
-                .map(|s| (s.st_dev, s.st_ino))
-                .map_err(|cause| kernel("stat", &self.path, cause))
+            fstat(&root.dir).map(|s| (s.st_dev, s.st_ino)).map_err(|cause| kernel("stat", &self.path, cause))
         };
-        if id(self)? == id(&again)? {
-            Ok(again)
-        } else {
-            Err(RootFsError::Changed(self.path.clone()))
-        }
+        if id(self)? == id(&again)? { Ok(again) } else { Err(RootFsError::Changed(self.path.clone())) }
+    }
+
+    /// Checks that /proc is mounted in it, as it is in the container's own mount namespace and in no other: a
+    /// process that is not the container's may well see the same directory.
+    ///
+    /// # Errors
+    /// [`RootFsError`] where it is not.
+    pub fn expect_proc(&self) -> Result<(), RootFsError> {
+        let proc = openat2(&self.dir, c"proc", PATH, Mode::empty(), IN_ROOT);
+        let kind = proc.and_then(fstatfs).map(|found| found.f_type);
+        if kind == Ok(PROC_SUPER_MAGIC) { Ok(()) } else { Err(RootFsError::NotPrepared(self.path.clone())) }
     }
 
     /// Finds /etc/hosts, or creates it as an empty file to mount on.
@@ -126,12 +133,7 @@ impl RootFs {
                 return Err(error);
             }
         };
-        Ok(Target {
-            file,
-            etc,
-            created_file,
-            created_etc,
-        })
+        Ok(Target { file, etc, created_file, created_etc })
     }
 
     /// What a process in the container finds at /etc/hosts.
@@ -163,16 +165,11 @@ impl RootFs {
             Err(cause) => return Err(failed("open")(cause)),
         }
         // EEXIST here is a symbolic link that leads nowhere.
-        as_owner_of(&self.dir, || {
-            mkdirat(&self.dir, c"etc", Mode::from_raw_mode(0o755))
-        })
-        .map_err(|cause| {
-            if cause == Errno::ROFS {
-                RootFsError::ReadOnly
-            } else {
-                failed("create")(cause)
-            }
-        })?;
+        as_owner_of(&self.dir, || mkdirat(&self.dir, c"etc", Mode::from_raw_mode(0o755))).map_err(
+            |cause| {
+                if cause == Errno::ROFS { RootFsError::ReadOnly } else { failed("create")(cause) }
+            },
+        )?;
         let etc =
             openat(&self.dir, c"etc", flags | OFlags::NOFOLLOW, Mode::empty()).map_err(failed("open"))?;
         Ok((etc, true))
@@ -185,31 +182,19 @@ impl RootFs {
                 refuse_pseudo(&file)?;
                 let mode = fstat(&file).map_err(failed("stat"))?.st_mode;
                 let is_directory = FileType::from_raw_mode(mode) == FileType::Directory;
-                return if is_directory {
-                    Err(RootFsError::Directory)
-                } else {
-                    Ok((file, false))
-                };
+                return if is_directory { Err(RootFsError::Directory) } else { Ok((file, false)) };
             }
             Err(Errno::NOENT) => {}
             Err(cause) => return Err(failed("open")(cause)),
         }
-        let on = |fd: &OwnedFd| {
-            mount_id(fd.as_fd())
-                .map(|(mount, _)| mount)
-                .map_err(failed("stat"))
-        };
+        let on = |fd: &OwnedFd| mount_id(fd.as_fd()).map(|(mount, _)| mount).map_err(failed("stat"));
         if on(etc)? != on(&self.dir)? {
             return Err(RootFsError::Volume);
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let create = || openat(etc, c"hosts", flags, Mode::from_raw_mode(0o644));
         let file = as_owner_of(etc, create).map_err(|cause| {
-            if cause == Errno::ROFS {
-                RootFsError::ReadOnly
-            } else {
-                failed("create")(cause)
-            }
+            if cause == Errno::ROFS { RootFsError::ReadOnly } else { failed("create")(cause) }
         })?;
         Ok((file, true))
     }
@@ -223,23 +208,13 @@ impl Target {
 }
 
 fn kernel(verb: &'static str, path: &Path, cause: Errno) -> RootFsError {
-    RootFsError::Kernel {
-        verb,
-        path: path.to_owned(),
-        cause: cause.into(),
-    }
+    RootFsError::Kernel { verb, path: path.to_owned(), cause: cause.into() }
 }
 
 fn refuse_pseudo(fd: &OwnedFd) -> Result<(), RootFsError> {
-    let kind = fstatfs(fd)
-        .map_err(|cause| kernel("stat", Path::new("/etc"), cause))?
-        .f_type;
+    let kind = fstatfs(fd).map_err(|cause| kernel("stat", Path::new("/etc"), cause))?.f_type;
     let is_pseudo = kind == PROC_SUPER_MAGIC || u64::try_from(kind).ok() == Some(SYSFS_MAGIC);
-    if is_pseudo {
-        Err(RootFsError::Pseudo)
-    } else {
-        Ok(())
-    }
+    if is_pseudo { Err(RootFsError::Pseudo) } else { Ok(()) }
 }
 
 /// Creates something in `dir` as the owner of `dir`, which is the container's root in a user namespace: there our
@@ -293,24 +268,15 @@ impl HostsView {
         };
         let mountinfo = files::read(&path, MOUNTINFO_MAX, files::LastLink::Refuse).map_err(unreadable)?;
         // Opened again only once it is known to be a regular file: a device could do anything when opened.
-        let mode = fstat(&hosts)
-            .map_err(|cause| kernel("stat", Path::new("/etc/hosts"), cause))?
-            .st_mode;
+        let mode = fstat(&hosts).map_err(|cause| kernel("stat", Path::new("/etc/hosts"), cause))?.st_mode;
         let text = (FileType::from_raw_mode(mode) == FileType::RegularFile).then(|| {
             let again = format!("/proc/self/fd/{}", hosts.as_raw_fd());
-            files::read(
-                Path::new(&again),
-                crate::plan::HOSTS_FILE_MAX,
-                files::LastLink::Follow,
-            )
-            .ok()
+            files::read(Path::new(&again), crate::plan::HOSTS_FILE_MAX, files::LastLink::Follow).ok()
         });
         Ok(Self {
             mount_id,
             mountinfo: String::from_utf8_lossy(&mountinfo).into_owned(),
-            text: text
-                .flatten()
-                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+            text: text.flatten().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
         })
     }
 }

@@ -69,16 +69,9 @@ impl Sealed {
         let flagged = mount_setattr(mount.as_fd(), MOUNT_FLAGS, content.user_ns).or_else(|cause| {
             // tmpfs cannot be mapped before Linux 6.3; unmapped, the file reads as nobody's, and reads all the same.
             let unmappable = cause.raw_os_error() == Some(libc::EINVAL) && content.user_ns.is_some();
-            if unmappable {
-                mount_setattr(mount.as_fd(), MOUNT_FLAGS, None)
-            } else {
-                Err(cause)
-            }
+            if unmappable { mount_setattr(mount.as_fd(), MOUNT_FLAGS, None) } else { Err(cause) }
         });
-        flagged.map_err(|cause| SealError {
-            step: "make the sealed mount read-only",
-            cause,
-        })?;
+        flagged.map_err(|cause| SealError { step: "make the sealed mount read-only", cause })?;
         Ok(Self { mount })
     }
 
@@ -108,10 +101,7 @@ pub(super) fn mount_id(fd: BorrowedFd<'_>) -> rustix::io::Result<(u64, u64)> {
 }
 
 fn step(step: &'static str) -> impl Fn(Errno) -> SealError {
-    move |cause| SealError {
-        step,
-        cause: cause.into(),
-    }
+    move |cause| SealError { step, cause: cause.into() }
 }
 
 fn tmpfs(content: &Content<'_>) -> Result<OwnedFd, SealError> {
@@ -140,10 +130,7 @@ fn write_file(tmpfs: &OwnedFd, bytes: &[u8]) -> Result<(), SealError> {
     let file = openat(tmpfs, NAME, flags, Mode::from_raw_mode(0o644)).map_err(&failed)?;
     // The runtime's umask may be anything; the kubelet's file is 0644.
     fchmod(&file, Mode::from_raw_mode(0o644)).map_err(&failed)?;
-    File::from(file).write_all(bytes).map_err(|cause| SealError {
-        step: "write the hosts file",
-        cause,
-    })
+    File::from(file).write_all(bytes).map_err(|cause| SealError { step: "write the hosts file", cause })
 }
 
 fn make_superblock_read_only(tmpfs: &OwnedFd) -> Result<(), SealError> {
@@ -155,13 +142,7 @@ fn make_superblock_read_only(tmpfs: &OwnedFd) -> Result<(), SealError> {
 }
 
 fn clone_file(tmpfs: &OwnedFd) -> Result<OwnedFd, SealError> {
-    let clone = || {
-        open_tree(
-            tmpfs,
-            NAME,
-            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
-        )
-    };
+    let clone = || open_tree(tmpfs, NAME, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC);
     let cloned = match clone() {
         // Before Linux 6.15: not from a mount that is attached nowhere.
         Err(Errno::INVAL) => {
@@ -182,12 +163,6 @@ fn attach_privately(tmpfs: &OwnedFd) -> Result<(), SealError> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change(c"/", private).map_err(step("make the mount namespace private"))?;
     // On the root's own mount point: our root directory stays the one beneath, so no path changes its meaning.
-    move_mount(
-        tmpfs,
-        c"",
-        rustix::fs::CWD,
-        c"/",
-        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
-    )
-    .map_err(step("attach the tmpfs in a private mount namespace"))
+    move_mount(tmpfs, c"", rustix::fs::CWD, c"/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .map_err(step("attach the tmpfs in a private mount namespace"))
 }

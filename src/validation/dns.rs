@@ -23,11 +23,7 @@ pub fn label_errors(value: &str) -> Vec<&'static str> {
     }
     if !has_label_form(value) {
         // Kubernetes says "dots" only where the dots are all that is wrong.
-        errors.push(if subdomain_errors(value).is_empty() {
-            LABEL_DOTS
-        } else {
-            LABEL_FORM
-        });
+        errors.push(if has_subdomain_form(value) { LABEL_DOTS } else { LABEL_FORM });
     }
     errors
 }
@@ -38,7 +34,7 @@ pub fn subdomain_errors(value: &str) -> Vec<&'static str> {
     if value.len() > SUBDOMAIN_MAX {
         errors.push(SUBDOMAIN_TOO_LONG);
     }
-    if !value.split('.').all(has_label_form) {
+    if !has_subdomain_form(value) {
         errors.push(SUBDOMAIN_FORM);
     }
     errors
@@ -52,6 +48,10 @@ pub fn is_label(value: &str) -> bool {
 /// Whether `value` is a valid RFC 1123 subdomain.
 pub fn is_subdomain(value: &str) -> bool {
     subdomain_errors(value).is_empty()
+}
+
+fn has_subdomain_form(value: &str) -> bool {
+    value.split('.').all(has_label_form)
 }
 
 fn has_label_form(value: &str) -> bool {
@@ -84,14 +84,8 @@ mod tests {
         for good in ["a", "a.b", "1.2.3", "a-b.c"] {
             assert!(is_subdomain(good), "{good}");
         }
-        assert_eq!(
-            subdomain_errors(&format!("{}a", "a.".repeat(126))),
-            Vec::<&str>::new()
-        );
-        assert_eq!(
-            subdomain_errors(&format!("{}aa", "a.".repeat(126))),
-            [SUBDOMAIN_TOO_LONG]
-        );
+        assert_eq!(subdomain_errors(&format!("{}a", "a.".repeat(126))), Vec::<&str>::new());
+        assert_eq!(subdomain_errors(&format!("{}aa", "a.".repeat(126))), [SUBDOMAIN_TOO_LONG]);
         for bad in ["", ".", "a.", ".a", "a..b", "a.-b", "A.b", "a\u{2028}b"] {
             assert_eq!(subdomain_errors(bad), [SUBDOMAIN_FORM], "{bad:?}");
         }

@@ -37,29 +37,19 @@ pub fn parse_sloppy(value: &str) -> Option<IpAddr> {
     }
     let groups: Option<Vec<String>> = value
         .split(':')
-        .map(|group| {
-            if group.contains('.') {
-                without_zeros_v4(group)
-            } else {
-                Some(without_zeros(group, 4))
-            }
-        })
+        .map(
+            |group| {
+                if group.contains('.') { without_zeros_v4(group) } else { Some(without_zeros(group, 4)) }
+            },
+        )
         .collect();
     groups?.join(":").parse().ok()
 }
 
 fn without_zeros_v4(value: &str) -> Option<String> {
     let octets: Vec<&str> = value.split('.').collect();
-    let decimal = octets
-        .iter()
-        .all(|octet| octet.bytes().all(|b| b.is_ascii_digit()));
-    decimal.then(|| {
-        octets
-            .iter()
-            .map(|octet| without_zeros(octet, 1))
-            .collect::<Vec<_>>()
-            .join(".")
-    })
+    let decimal = octets.iter().all(|octet| octet.bytes().all(|b| b.is_ascii_digit()));
+    decimal.then(|| octets.iter().map(|octet| without_zeros(octet, 1)).collect::<Vec<_>>().join("."))
 }
 
 /// Drops leading zeros, but never below `keep` digits: those the standard library reads by itself.
@@ -75,15 +65,7 @@ mod tests {
 
     #[test]
     fn the_addresses_of_kubernetes_own_table() {
-        for good in [
-            "1.2.3.4",
-            "1234::abcd",
-            "::",
-            "0.0.0.0",
-            "fd00::6",
-            "1234::ABCD",
-            "0001:002::",
-        ] {
+        for good in ["1.2.3.4", "1234::abcd", "::", "0.0.0.0", "fd00::6", "1234::ABCD", "0001:002::"] {
             assert_eq!(ip_error(good, IpRules::Strict), None, "{good}");
         }
         for (legacy, why) in [

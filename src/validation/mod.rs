@@ -25,22 +25,12 @@ pub struct FieldError {
 impl FieldError {
     /// A rejected `value` at `path`.
     pub fn invalid(path: impl Into<String>, value: impl Into<String>, detail: &'static str) -> Self {
-        Self {
-            path: path.into(),
-            value: value.into(),
-            detail,
-        }
+        Self { path: path.into(), value: value.into(), detail }
     }
 }
 
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: Invalid value: {}: {}",
-            self.path,
-            go_quote(&self.value),
-            self.detail
-        )
+        write!(f, "{}: Invalid value: {}: {}", self.path, go_quote(&self.value), self.detail)
     }
 }
