@@ -6,6 +6,7 @@
 mod args;
 
 #[cfg(feature = "cli")]
+#[allow(clippy::disallowed_methods, reason = "cargo tells a build script its directory in the environment")]
 fn main() -> std::io::Result<()> {
     use clap::{CommandFactory, ValueEnum};
     use clap_complete::{Shell, generate_to};

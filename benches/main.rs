@@ -1,1 +1,224 @@
-fn main() {}
+//! `make bench`: what the hook and the wrapper cost, as ratios to a peer measured in the same run.
+//!
+//! Runs of both sides alternate, so that a machine whose speed drifts slows both. Medians are printed.
+#![allow(clippy::disallowed_methods, reason = "a benchmark runs other programs and writes files as it likes")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark fails by a panic")]
+
+#[path = "../integration/harness/mod.rs"]
+#[allow(dead_code, unused_macros, unused_imports, reason = "it uses a part of what tests use")]
+mod harness;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use harness::{Bundle, Node, bin};
+
+/// Counted runs of each side.
+const RUNS: usize = 300;
+/// Runs of containers, which take longer.
+const CONTAINER_RUNS: usize = 200;
+/// Each run of the hook seals the same container once more; after so many it gets a new one.
+const RUNS_ON_ONE_CONTAINER: usize = 20;
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    if let Some(at) = args.iter().position(|arg| arg == "--inside") {
+        return inside(Path::new(&args[at + 1]));
+    }
+    if !harness::has_all(&["runc", "busybox", "time"]) {
+        return;
+    }
+    // The wrapper reads /etc/podhosts, so everything happens in a node of the benchmark's own.
+    let node = Node::with_config("[runtime]\nruntimes = [\"/bin/true\"]\n");
+    for (name, bundle) in [
+        ("plain", Bundle::new(&node, "true")),
+        ("hook-true", Bundle::new(&node, "true").hook_program(Path::new("/bin/true"), &[])),
+        ("hook-ours", pod(&node).hook(&[])),
+        ("wrapped", pod(&node)),
+    ] {
+        let dir = bundle.write();
+        fs::rename(dir, node.path(name)).unwrap();
+    }
+    let exe = std::env::current_exe().unwrap();
+    let status = node.command(&node.path(""), exe, &["--inside", node.path("").to_str().unwrap()]).status();
+    assert!(status.unwrap().success());
+}
+
+fn pod(node: &Node) -> Bundle {
+    let aliases =
+        r#"[{"ip":"127.0.0.1","hostnames":["foo.local","bar.local"]},{"ip":"10.1.2.3","hostnames":["db"]}]"#;
+    Bundle::new(node, "true")
+        .containerd()
+        .annotate("podhosts.io/pod-ips", "10.244.1.4,2001:db8::4")
+        .annotate("podhosts.io/host-aliases", aliases)
+}
+
+fn inside(dir: &Path) {
+    println!("{:<44} {:>10} {:>10} {:>7} {:>9}", "median", "this", "peer", "ratio", "more");
+    hook_alone(dir);
+    wrapper_alone(dir);
+    containers(dir);
+    memory(dir);
+}
+
+/// The hook from fork to exit, against /bin/true.
+fn hook_alone(dir: &Path) {
+    let mut container = Prepared::new(dir);
+    let (mut ours, mut peer) = (Vec::new(), Vec::new());
+    for run in 0..RUNS {
+        if run % RUNS_ON_ONE_CONTAINER == 0 {
+            container = Prepared::new(dir);
+        }
+        ours.push(container.hook());
+        peer.push(timed(Command::new("/bin/true").stdin(File::open(&container.state).unwrap())));
+    }
+    container.assert_sealed();
+    print_row("hook (peer: /bin/true)", ours, peer);
+}
+
+/// The wrapper becoming /bin/true, against /bin/true.
+fn wrapper_alone(dir: &Path) {
+    let bundle = dir.join("wrapped");
+    let config = fs::read(bundle.join("config.json")).unwrap();
+    let create = |program: &Path| {
+        let mut command = Command::new(program);
+        command.arg("create").arg("--bundle").arg(&bundle).arg("c");
+        timed(&mut command)
+    };
+    let (mut ours, mut peer) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        // Without the hook in it, so that every run has to add it.
+        fs::write(bundle.join("config.json"), &config).unwrap();
+        ours.push(create(&bin("podhosts-runtime")));
+        peer.push(create(Path::new("/bin/true")));
+    }
+    fs::write(bundle.join("config.json"), &config).unwrap();
+    print_row("wrapper, adding the hook (peer: /bin/true)", ours, peer);
+}
+
+/// Whole containers by runc.
+fn containers(dir: &Path) {
+    fs::write("/etc/podhosts/config.toml", format!("[log]\nfile = {:?}\n", dir.join("hook.log"))).unwrap();
+    let config = dir.join("wrapped/config.json");
+    let text = fs::read(&config).unwrap();
+    let run = |program: &Path, bundle: &str| {
+        let mut command = Command::new(program);
+        command
+            .arg("--root")
+            .arg(dir.join("state"))
+            .arg("run")
+            .arg("--bundle")
+            .arg(dir.join(bundle))
+            .arg("bench");
+        timed(&mut command)
+    };
+    let (runc, wrapper) = (PathBuf::from("runc"), bin("podhosts-runtime"));
+    let mut times: [Vec<Duration>; 4] = Default::default();
+    for _ in 0..CONTAINER_RUNS {
+        fs::write(&config, &text).unwrap();
+        times[0].push(run(&runc, "plain"));
+        times[1].push(run(&runc, "hook-true"));
+        times[2].push(run(&runc, "hook-ours"));
+        times[3].push(run(&wrapper, "wrapped"));
+    }
+    let [plain, hook_true, hook_ours, wrapped] = times;
+    print_row("runc with our hook (peer: /bin/true as hook)", hook_ours.clone(), hook_true);
+    print_row("wrapper + runc (peer: runc with our hook)", wrapped.clone(), hook_ours);
+    print_row("wrapper + runc + hook (peer: runc alone)", wrapped, plain);
+}
+
+/// Peak resident memory, by GNU time, whose own is small enough not to be counted.
+fn memory(dir: &Path) {
+    println!("\n{:<44} {:>10}", "peak resident memory", "KiB");
+    let container = Prepared::new(dir);
+    let hook = bin("podhosts-hook");
+    print_memory("hook", &[hook.to_str().unwrap()], &container.state);
+    fs::write("/etc/podhosts/config.toml", "[runtime]\nruntimes = [\"/bin/true\"]\n").unwrap();
+    let bundle = dir.join("wrapped");
+    let wrapper = bin("podhosts-runtime");
+    let args = [wrapper.to_str().unwrap(), "create", "-b", bundle.to_str().unwrap(), "c"];
+    print_memory("wrapper", &args, &container.state);
+    print_memory("/bin/true", &["/bin/true"], &container.state);
+}
+
+fn print_memory(name: &str, command: &[&str], stdin: &Path) {
+    let mut peaks: Vec<u64> = (0..RUNS_ON_ONE_CONTAINER).map(|_| peak(command, stdin)).collect();
+    peaks.sort_unstable();
+    println!("{name:<44} {:>10}", peaks[peaks.len() / 2]);
+}
+
+fn peak(command: &[&str], stdin: &Path) -> u64 {
+    let output = Command::new("time")
+        .args(["-f", "%M"])
+        .args(command)
+        .stdin(File::open(stdin).unwrap())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stderr).unwrap().trim().parse().unwrap()
+}
+
+/// A process as a runtime leaves it for createRuntime hooks: namespaces made, /proc mounted, not yet pivoted.
+struct Prepared {
+    process: Child,
+    state: PathBuf,
+}
+
+impl Prepared {
+    fn new(dir: &Path) -> Self {
+        let bundle = dir.join("hook-ours");
+        let script = "mount -t proc proc \"$1/rootfs/proc\" && echo ready && exec sleep 600";
+        let mut process = Command::new("unshare")
+            .args(["-m", "-n", "--propagation", "private", "sh", "-c", script, "sh"])
+            .arg(&bundle)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = [0; 6];
+        std::io::Read::read_exact(process.stdout.as_mut().unwrap(), &mut ready).unwrap();
+        let state = dir.join("state.json");
+        let json = json!({"id": "bench", "pid": process.id(), "bundle": bundle, "status": "creating"});
+        fs::write(&state, json.to_string()).unwrap();
+        Self { process, state }
+    }
+
+    /// A benchmark of a hook that gave up at once would look splendid.
+    fn assert_sealed(&self) {
+        let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", self.process.id())).unwrap();
+        assert!(mounts.contains(" podhosts:annotation "), "{mounts}");
+    }
+
+    fn hook(&self) -> Duration {
+        timed(Command::new(bin("podhosts-hook")).stdin(File::open(&self.state).unwrap()))
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn timed(command: &mut Command) -> Duration {
+    let start = Instant::now();
+    let status = command.stdout(Stdio::null()).status().unwrap();
+    let elapsed = start.elapsed();
+    assert!(status.success(), "{command:?}");
+    elapsed
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_secs_f64() * 1000.0
+}
+
+fn print_row(name: &str, ours: Vec<Duration>, peer: Vec<Duration>) {
+    let (ours, peer) = (median(ours), median(peer));
+    let (ratio, more) = (ours / peer, ours - peer);
+    println!("{name:<44} {ours:>7.2} ms {peer:>7.2} ms {ratio:>6.2}x {more:>6.2} ms");
+}

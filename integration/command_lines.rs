@@ -19,7 +19,7 @@ fn versions_and_help() {
     assert_eq!(run("podhosts-hook", &["--version"], &[]).success(), format!("podhosts-hook {version}\n"));
     assert!(run("podhosts-hook", &["--help"], &[]).success().contains("exit codes:"));
     for verb in ["render", "inspect"] {
-        assert!(run("podhosts", &["help", verb], &[]).success().contains("Usage: podhosts"), "{verb}");
+        assert!(run("podhosts", &[verb, "--help"], &[]).success().contains("Usage: podhosts"), "{verb}");
     }
     assert_eq!(run("podhosts", &[], &[]).code, Some(2));
     assert_eq!(run("podhosts-hook", &["--nonsense"], &[]).code, Some(2));

@@ -1,5 +1,8 @@
 //! Tests of the whole: real runtimes, real kernels, real files. See CONTRIBUTING.md for how they are run.
 
+#![allow(clippy::disallowed_methods, reason = "tests run other programs and write files as they like")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
+
 mod harness;
 
 // The pure part, against what the kubelet wrote.
@@ -20,3 +23,6 @@ mod command_lines;
 mod inspect;
 mod wrapper;
 mod wrapper_crash;
+
+// What is delivered with them.
+mod delivered;

@@ -1,1 +1,262 @@
-//! x
+//! The wrapper: real runtimes behind it, and every byte of config.json.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
+
+use oci_spec::runtime::Spec;
+use serde_json::Value;
+
+use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, Run, bin, managed, needs};
+
+const TRUE: &str = "[runtime]\nruntimes = [\"/bin/true\"]\n";
+const ECHO: &str = "[runtime]\nruntimes = [\"/bin/echo\"]\n";
+
+fn wrapper(node: &Node, args: &[&str]) -> Run {
+    node.run(bin("podhosts-runtime"), args)
+}
+
+fn pod(node: &Node, script: &str) -> Bundle {
+    Bundle::new(node, script).containerd().annotate("podhosts.io/pod-ips", "10.0.0.9")
+}
+
+fn hook_entry(args: &str) -> String {
+    let path = bin("podhosts-hook");
+    format!(r#"{{"args":["podhosts-hook"{args}],"env":[],"path":{path:?},"timeout":10}}"#)
+}
+
+#[test]
+fn real_runtimes_behind_it() {
+    needs!("runc", "crun", "busybox");
+    for runtimes in ["runc", "crun"] {
+        let node = Node::with_config(&format!("[runtime]\nruntimes = [\"{runtimes}\"]\n"));
+        let bundle = pod(&node, "cat /etc/hosts").write();
+        assert_eq!(node.run_wrapped(&bundle).success(), managed("10.0.0.9\tweb\n"), "{runtimes}");
+        let config: Value = serde_json::from_slice(&fs::read(bundle.join("config.json")).unwrap()).unwrap();
+        assert_eq!(config["hooks"]["createRuntime"].as_array().unwrap().len(), 1);
+        // The bundle is run once more, as after a restart: still one hook.
+        assert_eq!(node.run_wrapped(&bundle).success(), managed("10.0.0.9\tweb\n"));
+        assert_eq!(node.log().len(), 2);
+    }
+}
+
+#[test]
+fn every_byte_but_the_hook_and_the_mount_stays() {
+    needs!("busybox");
+    let node = Node::with_config(TRUE);
+    let engines =
+        "{\"destination\":\"/etc/hosts\", \"source\": \"/x/sandboxes/sandbox-1/hosts\", \"type\":\"bind\"}";
+    let annotations = serde_json::to_string(&pod(&node, "true").config["annotations"]).unwrap();
+    let original = format!(
+        "{{ \"ociVersion\" : \"1.0.2-dev\",\n\t\"unknown\": {{\"a\":1e999,\"b\":[ 1 ,2],\"b2\":18446744073709551616}},\n\
+         \"root\":{{\"path\":\"rootfs\"}} , \"mounts\": [ {{\"destination\":\"/proc\",\"x\":null}} ,\n  {engines},\n\
+         {{\"destination\":\"/dev\"}} ]  ,\"annotations\":{annotations},\r\n\"z\":\"\\u0041\\/\u{e9}\" }}\n"
+    );
+    let dir = node.path("bytes");
+    fs::create_dir(&dir).unwrap();
+    let file = dir.join("config.json");
+    fs::write(&file, &original).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o604)).unwrap();
+    chown(&file, Some(1234), Some(5678)).unwrap();
+    wrapper(&node, &["create", "-b", dir.to_str().unwrap(), "c"]).success();
+
+    let hooks = format!(",\"hooks\":{{\"createRuntime\":[{}]}}", hook_entry(""));
+    let edited = fs::read_to_string(&file).unwrap();
+    assert_eq!(edited.matches(&hooks).count(), 1, "{edited}");
+    assert_eq!(edited.replacen(&hooks, "", 1), original.replacen(&format!("{engines},\n"), "", 1));
+    let metadata = file.metadata().unwrap();
+    assert_eq!((metadata.mode() & 0o7777, metadata.uid(), metadata.gid()), (0o604, 1234, 5678));
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "something is left beside config.json");
+
+    // Once more changes nothing, not even the inode.
+    wrapper(&node, &["create", "-b", dir.to_str().unwrap(), "c"]).success();
+    assert_eq!(fs::read_to_string(&file).unwrap(), edited);
+    assert_eq!(file.metadata().unwrap().ino(), metadata.ino());
+}
+
+#[test]
+fn what_is_written_is_still_an_oci_configuration() {
+    needs!("busybox");
+    let node = Node::with_config(TRUE);
+    let bundle = pod(&node, "true");
+    let dir = bundle.write();
+    let before = Spec::load(dir.join("config.json")).unwrap();
+    wrapper(&node, &["create", "--bundle", dir.to_str().unwrap(), "c"]).success();
+    let mut after = Spec::load(dir.join("config.json")).unwrap();
+    let hooks = after.hooks_mut().take().unwrap();
+    let hook = &hooks.create_runtime().as_ref().unwrap()[0];
+    assert_eq!(hook.path(), &bin("podhosts-hook"));
+    assert_eq!((hook.env().as_deref(), hook.timeout()), (Some(&[][..]), Some(10)));
+    after.set_hooks(before.hooks().clone());
+    assert_eq!(after, before);
+}
+
+#[test]
+fn containers_that_are_left_alone_keep_their_file() {
+    needs!("busybox");
+    let node = Node::with_config(TRUE);
+    node.write("mine", "10.0.0.1 mine\n");
+    let bundles = [
+        ("sandbox", pod(&node, "true").annotate("io.kubernetes.cri.container-type", "sandbox")),
+        ("opted out", pod(&node, "true").annotate("podhosts.io/seal", "false")),
+        ("own volume", pod(&node, "true").mount(&node.path("mine"), "/etc/hosts")),
+        ("plain", Bundle::new(&node, "true")),
+        ("podman", Bundle::new(&node, "true").annotate("io.container.manager", "libpod")),
+    ];
+    for (what, bundle) in bundles {
+        let file = bundle.write().join("config.json");
+        let (before, inode) = (fs::read(&file).unwrap(), file.metadata().unwrap().ino());
+        wrapper(&node, &["run", "-b", bundle.dir().to_str().unwrap(), "c"]).success();
+        assert_eq!((fs::read(&file).unwrap(), file.metadata().unwrap().ino()), (before, inode), "{what}");
+    }
+}
+
+#[test]
+fn the_engines_mount_is_replaced_not_covered() {
+    needs!("runc", "busybox");
+    let node = Node::new();
+    node.write("x/sandboxes/sandbox-1/hosts", "127.0.0.1 the-node\n");
+    let engines = node.path("x/sandboxes/sandbox-1/hosts");
+    let script = "cat /etc/hosts; umount /etc/hosts; cat /etc/hosts";
+    let run = || {
+        let mut bundle = pod(&node, script).mount(&engines, "/etc/hosts").user_namespace();
+        bundle.capabilities(&[&DEFAULT_CAPABILITIES[..], &["CAP_SYS_ADMIN"]].concat());
+        node.run_wrapped(&bundle.write()).success()
+    };
+    let sealed = managed("10.0.0.9\tweb\n");
+    assert_eq!(run(), format!("{sealed}127.0.0.1 image\n"), "the engine's writable file was beneath");
+    // A container that may start without a seal needs the engine's file.
+    node.configure("on-error = \"open\"");
+    assert_eq!(run(), format!("{sealed}127.0.0.1 the-node\n"));
+}
+
+#[test]
+fn the_kubelets_file_is_found_without_its_mount() {
+    needs!("runc", "crun", "busybox");
+    for runtimes in ["runc", "crun"] {
+        let node = Node::new();
+        let root = node.path("kubelet");
+        node.configure(&format!("kubelet-root = {root:?}\n[runtime]\nruntimes = [\"{runtimes}\"]\n"));
+        let content = managed("10.0.0.9\tweb\n\n# Entries added by HostAliases.\n10.1.1.1\tdb\n");
+        node.write("kubelet/pods/uid-1/etc-hosts", &content);
+        let bundle = pod(&node, "cat /etc/hosts; grep -c ' /etc/hosts ' /proc/mounts");
+        let bundle = bundle.mount(&root.join("pods/uid-1/etc-hosts"), "/etc/hosts").write();
+        assert_eq!(node.run_wrapped(&bundle).success(), format!("{content}1\n"));
+        assert_eq!(node.last_log()["reason"], "kubelet");
+    }
+}
+
+#[test]
+fn the_bundle_is_the_current_directory_unless_told_otherwise() {
+    needs!("busybox");
+    let node = Node::with_config(ECHO);
+    for (here, args) in [("bundle-1", vec!["create", "c"]), ("", vec!["create", "--bundle=bundle-2", "c"])] {
+        let bundle = pod(&node, "true").write();
+        let args: Vec<&str> = [&["--root", "/r", "--log-format", "json"][..], &args].concat();
+        let here = node.path(here);
+        let output = node.command(&here, bin("podhosts-runtime"), &args).output().unwrap();
+        // The runtime gets its arguments as they were.
+        assert_eq!(Run::from(output).success(), format!("{}\n", args.join(" ")));
+        assert!(fs::read_to_string(bundle.join("config.json")).unwrap().contains("podhosts-hook"));
+    }
+}
+
+#[test]
+fn other_commands_go_through_at_once() {
+    needs!("busybox");
+    let node = Node::with_config(ECHO);
+    for args in [&["state", "c"][..], &["--root", "create", "delete", "-f", "c"], &["start", "create"], &[]] {
+        assert_eq!(wrapper(&node, args).success(), format!("{}\n", args.join(" ")));
+    }
+    // Containers can be stopped and deleted even with a configuration that is broken.
+    node.write("etc/podhosts/config.toml", "nonsense");
+    assert!(wrapper(&node, &["delete", "nobody"]).failure().contains("container does not exist"));
+    assert!(
+        wrapper(&node, &["create", "c"])
+            .failure()
+            .contains("podhosts-runtime: cannot read /etc/podhosts/config.toml")
+    );
+}
+
+#[test]
+fn never_itself() {
+    needs!("runc", "busybox");
+    let node = Node::new();
+    // The first runc on PATH is the wrapper under another name, as where an engine is made to use it.
+    fs::create_dir(node.path("bin")).unwrap();
+    symlink(bin("podhosts-runtime"), node.path("bin/runc")).unwrap();
+    let script = format!("PATH={}:$PATH runc --version", node.path("bin").display());
+    assert!(node.run("sh", &["-c", &script]).success().starts_with("runc version"));
+    node.configure(&format!("[runtime]\nruntimes = [{:?}]\n", node.path("bin/runc")));
+    let error = wrapper(&node, &["state", "c"]).failure();
+    assert!(error.contains("cannot find a low-level runtime: none of "), "{error}");
+}
+
+#[test]
+fn failures_are_said_on_stderr_and_in_the_runtimes_log() {
+    needs!("busybox");
+    let node = Node::with_config(TRUE);
+    let log = node.path("runtime.log");
+    let bundle = |key: &str, value: &str| pod(&node, "true").annotate(key, value).write();
+    let bad_annotation = bundle("podhosts.io/seal", "maybe");
+    let half = bundle("a", "b");
+    let text = fs::read(half.join("config.json")).unwrap();
+    fs::write(half.join("config.json"), &text[..text.len() / 2]).unwrap();
+    for (bundle, expected) in [
+        (bad_annotation.as_path(), "cannot read annotation podhosts.io/seal: got \"maybe\""),
+        (half.as_path(), "cannot read config.json: EOF"),
+        (Path::new("/nowhere"), "cannot open /nowhere/config.json: No such file"),
+    ] {
+        let _ = fs::remove_file(&log);
+        let args = [
+            "--log",
+            log.to_str().unwrap(),
+            "--log-format=json",
+            "create",
+            "-b",
+            bundle.to_str().unwrap(),
+            "c",
+        ];
+        let run = wrapper(&node, &args);
+        assert_eq!(run.code, Some(1));
+        assert!(run.stderr.starts_with(&format!("podhosts-runtime: {expected}")), "{}", run.stderr);
+        let line: Value = serde_json::from_str(fs::read_to_string(&log).unwrap().trim_end()).unwrap();
+        assert_eq!(line["level"], "error");
+        assert!(
+            line["msg"].as_str().unwrap().starts_with(&format!("podhosts-runtime: {expected}")),
+            "{line}"
+        );
+    }
+    node.configure("[runtime]\nruntimes = [\"/bin/true\"]\nhook = \"/nowhere/podhosts-hook\"\n");
+    let error = wrapper(&node, &["create", "-b", bundle("a", "b").to_str().unwrap(), "c"]).failure();
+    assert!(error.contains("cannot find the hook: /nowhere/podhosts-hook is not a file"), "{error}");
+    let error = wrapper(&node, &["--unheard-of", "create", "c"]).failure();
+    assert!(error.contains("unknown global option \"--unheard-of\""), "{error}");
+}
+
+#[test]
+fn on_error_open_becomes_the_runtime_all_the_same() {
+    needs!("runc", "busybox");
+    let node = Node::with_config("on-error = \"open\"");
+    let run = node.run_wrapped(&pod(&node, "cat /etc/hosts").annotate("podhosts.io/seal", "maybe").write());
+    assert!(
+        run.stderr.contains("podhosts-runtime: started without a seal (on-error = \"open\"): "),
+        "{run:?}"
+    );
+    assert_eq!(run.success(), "127.0.0.1 image\n");
+}
+
+#[test]
+fn cruns_other_configuration() {
+    needs!("crun", "busybox");
+    let node = Node::with_config("[runtime]\nruntimes = [\"crun\"]\n");
+    let bundle = pod(&node, "cat /etc/hosts").write();
+    fs::rename(bundle.join("config.json"), bundle.join("other.json")).unwrap();
+    let other = bundle.join("other.json");
+    // crun looks for a relative one in the current directory, not in the bundle.
+    let relative = other.strip_prefix(node.path("")).unwrap();
+    for (id, config) in [("absolute", other.to_str().unwrap()), ("relative", relative.to_str().unwrap())] {
+        let args = ["--root", &node.root(), "run", "-f", config, "-b", bundle.to_str().unwrap(), id];
+        assert_eq!(wrapper(&node, &args).success(), managed("10.0.0.9\tweb\n"), "{id}");
+    }
+}

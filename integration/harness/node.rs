@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -203,15 +203,5 @@ impl Container<'_> {
 impl Drop for Container<'_> {
     fn drop(&mut self) {
         self.node.run(self.program, &["--root", &self.node.root(), "delete", "--force", &self.id]);
-    }
-}
-
-/// A process that is killed when the test is over.
-pub(crate) struct Killed(pub(crate) Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 /// Kubernetes-managed hosts files, on any OCI runtime
 #[derive(Debug, Parser)]
-#[command(name = "podhosts", version)]
+#[command(name = "podhosts", version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -151,10 +151,10 @@ fn removals(text: &str, mounts: &RawValue, removed: &[usize]) -> Result<Vec<Edit
     let mut edits = Vec::new();
     for &index in removed {
         // Up to the next element, so that what stands before it stays.
-        if let (Some(place), Some(next)) = (places.get(index), places.get(index + 1)) {
-            if last_kept > Some(index) {
-                edits.push(Edit { range: place.start..next.start, with: String::new() });
-            }
+        if let (Some(place), Some(next)) = (places.get(index), places.get(index + 1))
+            && last_kept > Some(index)
+        {
+            edits.push(Edit { range: place.start..next.start, with: String::new() });
         }
     }
     // Those behind the last one that stays go together with the comma before them.

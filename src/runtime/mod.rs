@@ -89,20 +89,30 @@ fn prepare_and_become(
     args: &[OsString],
     invocation: &Invocation,
 ) -> Result<std::convert::Infallible, WrapperError> {
-    let node = inputs::node_config(Path::new(CONFIG_PATH))?;
-    if let Some(create) = &invocation.create
-        && let Err(error) = prepare(&node, create)
-    {
-        match node.on_error {
-            OnError::Closed => return Err(error),
-            // The hook would have said so in its log; here there is only stderr.
-            OnError::Open => report::complain(PROGRAM, &format!("started without a seal: {error}")),
+    let config = inputs::node_config(Path::new(CONFIG_PATH));
+    let node = match &invocation.create {
+        Some(create) => {
+            let node = config?;
+            prepare_as_configured(&node, create)?;
+            node
         }
-    }
+        // What runs has to be stopped and deleted, whatever has become of the configuration since.
+        None => config.unwrap_or_default(),
+    };
     let runtimes = &node.runtime.runtimes;
     let runtime = exec::find_runtime(runtimes).ok_or_else(|| WrapperError::NoRuntime(runtimes.join(", ")))?;
     let error = exec::become_program(&runtime, args);
     Err(WrapperError::Exec(runtime, error))
+}
+
+fn prepare_as_configured(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
+    match (prepare(node, create), node.on_error) {
+        (Err(error), OnError::Open) => {
+            report::complain(PROGRAM, &format!("started without a seal (on-error = \"open\"): {error}"));
+            Ok(())
+        }
+        (result, _) => result,
+    }
 }
 
 /// Puts the hook into the bundle of a container that is to be sealed; any other bundle is left as it is.
@@ -110,7 +120,9 @@ fn prepare(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
     let here =
         std::env::current_dir().map_err(|cause| WrapperError::Where("the current directory", cause))?;
     let bundle = create.bundle.as_ref().map_or_else(|| here.clone(), |bundle| here.join(bundle));
-    let config_json = bundle.join(create.config.as_deref().unwrap_or(Path::new(CONFIG_JSON)));
+    // crun looks for another configuration in the current directory, not in the bundle.
+    let config_json =
+        create.config.as_ref().map_or_else(|| bundle.join(CONFIG_JSON), |config| here.join(config));
     let original = Original::read(&config_json, CONFIG_MAX)?;
     let inputs = PodInputs::read(&original.bytes, &bundle, &sys::node_name())?;
     let Decision::Seal { replaced_mounts, kubelet_file } = inputs.decide(node)? else {

@@ -1,0 +1,87 @@
+# make demo     see it work, as root on a fresh Debian
+# make test     all tests, formatting, lints and docs
+# make bench    what the hook and the wrapper cost
+# make install  PREFIX=/usr/local DESTDIR= CNI_BIN_DIR=/opt/cni/bin
+
+PREFIX      ?= /usr/local
+DESTDIR     ?=
+CNI_BIN_DIR ?= /opt/cni/bin
+
+CARGO   ?= cargo
+TARGET  := $(shell rustc -vV | sed -n 's/^host: //p')
+# With a target named, the flags below are for the programs only: build scripts and macros cannot be static.
+RELEASE := $(CURDIR)/target/$(TARGET)/release
+STATIC  := RUSTFLAGS="-C target-feature=+crt-static"
+TOOLS   := $(CURDIR)/target/tools
+
+DEMO_PACKAGES  := runc busybox-static
+TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2
+BENCH_PACKAGES := $(DEMO_PACKAGES) time
+
+.PHONY: all build demo test bench lint deny install uninstall clean need-demo need-test need-bench
+
+all: build
+
+build:
+	$(STATIC) $(CARGO) build --release --locked --target $(TARGET)
+
+# Installs what is missing, where that is possible; without root the tests say what they skip.
+define install_packages
+	@missing=""; for package in $(1); do \
+	  dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing$$missing"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	elif [ -n "$$missing" ]; then echo "not installed, and cannot be from here:$$missing"; fi
+endef
+
+need-demo: ; $(call install_packages,$(DEMO_PACKAGES))
+need-test: ; $(call install_packages,$(TEST_PACKAGES))
+need-bench: ; $(call install_packages,$(BENCH_PACKAGES))
+
+demo: need-demo build
+	@PODHOSTS_BIN_DIR=$(RELEASE) sh examples/demo.sh
+
+test: need-test lint deny build
+	PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --locked --lib
+	PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --locked --test integration
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --lib --bins -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+# Licences, duplicate crates and sources. The database of advisories is not asked: it is fetched from elsewhere.
+deny:
+	@export PATH="$$PATH:$(TOOLS)/bin"; command -v cargo-deny >/dev/null || \
+	  $(CARGO) install --locked --quiet --root $(TOOLS) cargo-deny; \
+	$(CARGO) deny check licenses bans sources
+
+# Bundles are on a tmpfs, as under /run.
+bench: need-bench build
+	TMPDIR=/dev/shm PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) bench --locked --bench bench
+
+install: build
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin \
+	  $(RELEASE)/podhosts $(RELEASE)/podhosts-hook $(RELEASE)/podhosts-runtime
+	install -D -m 755 -t $(DESTDIR)$(CNI_BIN_DIR) $(RELEASE)/podhosts-cni
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(RELEASE)/man/*.1
+	install -D -m 644 $(RELEASE)/completions/podhosts.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/podhosts
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(RELEASE)/completions/_podhosts
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(RELEASE)/completions/podhosts.fish
+	for file in hooks/*.json vendor-configs/*/*; do \
+	  install -d $(DESTDIR)$(PREFIX)/share/podhosts/$$(dirname $$file); \
+	  sed 's|/usr/local/bin|$(PREFIX)/bin|g' $$file > $(DESTDIR)$(PREFIX)/share/podhosts/$$file; done
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,podhosts podhosts-hook podhosts-runtime)
+	rm -f $(DESTDIR)$(CNI_BIN_DIR)/podhosts-cni
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/podhosts.1 $(DESTDIR)$(PREFIX)/share/man/man1/podhosts-*.1
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/podhosts
+	rm -f $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_podhosts
+	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/podhosts.fish
+	rm -rf $(DESTDIR)$(PREFIX)/share/podhosts
+
+clean:
+	$(CARGO) clean
