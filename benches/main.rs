@@ -1,6 +1,7 @@
 //! `make bench`: what the hook and the wrapper cost, as ratios to a peer measured in the same run.
 //!
-//! Runs of both sides alternate, so that a machine whose speed drifts slows both. Medians are printed.
+//! Runs of both sides alternate and are compared pair by pair, so that a machine whose speed drifts slows both.
+//! Medians are printed.
 #![allow(clippy::disallowed_methods, reason = "a benchmark runs other programs and writes files as it likes")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark fails by a panic")]
 
@@ -77,7 +78,7 @@ fn hook_alone(dir: &Path) {
         peer.push(timed(Command::new("/bin/true").stdin(File::open(&container.state).unwrap())));
     }
     container.assert_sealed();
-    print_row("hook (peer: /bin/true)", ours, peer);
+    print_row("hook (peer: /bin/true)", &ours, &peer);
 }
 
 /// The wrapper becoming /bin/true, against /bin/true.
@@ -97,7 +98,7 @@ fn wrapper_alone(dir: &Path) {
         peer.push(create(Path::new("/bin/true")));
     }
     fs::write(bundle.join("config.json"), &config).unwrap();
-    print_row("wrapper, adding the hook (peer: /bin/true)", ours, peer);
+    print_row("wrapper, adding the hook (peer: /bin/true)", &ours, &peer);
 }
 
 /// Whole containers by runc.
@@ -118,17 +119,26 @@ fn containers(dir: &Path) {
     };
     let (runc, wrapper) = (PathBuf::from("runc"), bin("podhosts-runtime"));
     let mut times: [Vec<Duration>; 4] = Default::default();
-    for _ in 0..CONTAINER_RUNS {
-        fs::write(&config, &text).unwrap();
-        times[0].push(run(&runc, "plain"));
-        times[1].push(run(&runc, "hook-true"));
-        times[2].push(run(&runc, "hook-ours"));
-        times[3].push(run(&wrapper, "wrapped"));
+    let mut order = [0, 1, 2, 3];
+    for turn in 0..CONTAINER_RUNS {
+        // The kernel takes a container down while the next one starts already: nobody may always have the same
+        // predecessor. Swapping neighbours and turning round goes through all orders.
+        order.swap(turn % 4, (turn + 1) % 4);
+        order.rotate_left(turn % 3);
+        for side in order {
+            fs::write(&config, &text).unwrap();
+            times[side].push(match side {
+                0 => run(&runc, "plain"),
+                1 => run(&runc, "hook-true"),
+                2 => run(&runc, "hook-ours"),
+                _ => run(&wrapper, "wrapped"),
+            });
+        }
     }
     let [plain, hook_true, hook_ours, wrapped] = times;
-    print_row("runc with our hook (peer: /bin/true as hook)", hook_ours.clone(), hook_true);
-    print_row("wrapper + runc (peer: runc with our hook)", wrapped.clone(), hook_ours);
-    print_row("wrapper + runc + hook (peer: runc alone)", wrapped, plain);
+    print_row("runc with our hook (peer: /bin/true as hook)", &hook_ours, &hook_true);
+    print_row("wrapper + runc (peer: runc with our hook)", &wrapped, &hook_ours);
+    print_row("wrapper + runc + hook (peer: runc alone)", &wrapped, &plain);
 }
 
 /// Peak resident memory, by GNU time, whose own is small enough not to be counted.
@@ -212,13 +222,17 @@ fn timed(command: &mut Command) -> Duration {
     elapsed
 }
 
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times[times.len() / 2].as_secs_f64() * 1000.0
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
-fn print_row(name: &str, ours: Vec<Duration>, peer: Vec<Duration>) {
-    let (ours, peer) = (median(ours), median(peer));
-    let (ratio, more) = (ours / peer, ours - peer);
+/// Prints the medians of both sides, and the medians of their ratios and differences run by run.
+fn print_row(name: &str, ours: &[Duration], peer: &[Duration]) {
+    let ms = |time: &Duration| time.as_secs_f64() * 1000.0;
+    let of_pairs =
+        |f: fn(f64, f64) -> f64| median(ours.iter().zip(peer).map(|(a, b)| f(ms(a), ms(b))).collect());
+    let (ratio, more) = (of_pairs(|a, b| a / b), of_pairs(|a, b| a - b));
+    let (ours, peer) = (median(ours.iter().map(ms).collect()), median(peer.iter().map(ms).collect()));
     println!("{name:<44} {ours:>7.2} ms {peer:>7.2} ms {ratio:>6.2}x {more:>6.2} ms");
 }
