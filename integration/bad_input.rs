@@ -143,6 +143,27 @@ fn processes_of_somebody_else() {
     assert!(!mounts.contains("podhosts:"), "{mounts}");
 }
 
+#[test]
+fn a_bundle_that_crun_calls_the_root_directory() {
+    needs!("busybox");
+    let node = Node::new();
+    let bundle = pod(&node).write();
+    let hook = format!("{} < state.json", bin("podhosts-hook").display());
+    std::fs::write(bundle.join("state.json"), state(NOBODY, Path::new("/"))).unwrap();
+    let run = node.command(&bundle, "sh", &["-c", &hook]).output().unwrap();
+    // It got as far as the process, so it has read config.json in the current directory.
+    refused(&node, run.into(), "cannot use pid 4194305: there is no such process");
+}
+
+#[test]
+fn a_closed_stderr_is_no_panic() {
+    needs!("busybox");
+    let node = Node::new();
+    let hook = format!("{} <&- 2>&- >&-", bin("podhosts-hook").display());
+    assert_eq!(node.run("sh", &["-c", &hook]).code, Some(1));
+    assert_eq!(node.last_log()["outcome"], "failed");
+}
+
 /// Values of an annotation that are refused, and the words that say why.
 #[test]
 fn annotations() {

@@ -1,6 +1,7 @@
 //! What the hook says of a container: one short line on stderr, one JSON object in its log, one exit code.
 
 use std::borrow::Cow;
+use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -100,7 +101,8 @@ pub fn first_of(errors: &[String]) -> String {
 pub fn complain(program: &str, message: &str) {
     let clean: String =
         shortened(message, TEXT_MAX).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    eprintln!("{program}: {clean}");
+    // Not eprintln!, which panics where stderr is closed.
+    let _ = writeln!(io::stderr(), "{program}: {clean}");
 }
 
 /// Turns a panic into a line on stderr and [`ExitCode::Internal`]: a runtime is never left with a signal.

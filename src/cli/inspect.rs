@@ -184,7 +184,10 @@ impl Report {
         }
         if let Some(text) = &self.hosts_file {
             row("/etc/hosts", String::new());
-            out.push_str(text);
+            // The container may have written it, and a terminal obeys what it is shown.
+            out.extend(
+                text.chars().map(|c| if c.is_control() && !"\n\t".contains(c) { '\u{fffd}' } else { c }),
+            );
         }
         out
     }

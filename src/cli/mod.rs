@@ -8,6 +8,8 @@ mod mountinfo;
 mod render;
 mod runtime_state;
 
+use std::io::{self, Write, stderr, stdout};
+
 use clap::Parser;
 use clap::error::ErrorKind;
 
@@ -33,7 +35,7 @@ pub fn run() -> ExitCode {
         Ok(output) => print(&output),
         Err(errors) => {
             for error in errors {
-                eprintln!("{error}");
+                let _ = writeln!(stderr(), "{error}");
             }
             ExitCode::Failure
         }
@@ -41,12 +43,11 @@ pub fn run() -> ExitCode {
 }
 
 fn print(output: &[u8]) -> ExitCode {
-    use std::io::{ErrorKind, Write, stdout};
     match stdout().write_all(output).and_then(|()| stdout().flush()) {
         Ok(()) => ExitCode::Success,
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::Success,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Success,
         Err(error) => {
-            eprintln!("cannot write to stdout: {error}");
+            let _ = writeln!(stderr(), "cannot write to stdout: {error}");
             ExitCode::Failure
         }
     }

@@ -1,7 +1,10 @@
 //! The createRuntime hook: from the state on stdin to the sealed file, one call for each stage.
 
+mod error;
+mod kubelet;
 mod options;
 
+pub use error::HookError;
 pub use options::{Answer, Options};
 
 use std::io::Read;
@@ -9,23 +12,21 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use thiserror::Error;
-
 use crate::addresses::{self, Source};
 use crate::inputs::{self, CONFIG_JSON, InputError, PodInputs};
-use crate::kubelet_file::{KubeletFile, KubeletFileError};
+use crate::kubelet_file::KubeletFile;
 use crate::node_config::{NodeConfig, OnError};
 use crate::plan::{self, Decision, HOSTS_FILE_MAX, Skip};
 use crate::pod::{Network, Pod};
 use crate::report::{self, Entry, ExitCode, Outcome};
-use crate::state::{STATE_MAX, State, StateError};
-use crate::sys::capabilities::{self, CapabilityError};
-use crate::sys::container::{Container, ContainerError};
+use crate::state::{STATE_MAX, State};
+use crate::sys::capabilities;
+use crate::sys::container::Container;
 use crate::sys::files::{self, FileError, LastLink};
 use crate::sys::log::Log;
-use crate::sys::netns::{self, NetnsError};
-use crate::sys::rootfs::{RootFs, RootFsError};
-use crate::sys::seal::{Content, SealError, Sealed};
+use crate::sys::netns;
+use crate::sys::rootfs::RootFs;
+use crate::sys::seal::{Content, Sealed};
 use crate::validation::ip::IpRules;
 
 /// Starts the source of our mounts in /proc/PID/mountinfo; behind it comes the name of the addresses' source.
@@ -33,58 +34,6 @@ pub const MOUNT_SOURCE: &str = "podhosts:";
 
 /// The program's name on stderr.
 pub const PROGRAM: &str = "podhosts-hook";
-
-/// Why a container's file was not sealed.
-#[derive(Debug, Error)]
-pub enum HookError {
-    /// The state on stdin.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// A file, the bundle, an annotation, the configuration.
-    #[error(transparent)]
-    Input(#[from] InputError),
-    /// The kubelet's file.
-    #[error(transparent)]
-    Kubelet(#[from] KubeletFileError),
-    /// The kubelet's file and the container's network do not fit.
-    #[error("cannot use the kubelet's hosts file {0}: it is of a pod on {1}, expected one on {2}")]
-    KubeletNetwork(PathBuf, &'static str, &'static str),
-    /// The Pod, in Kubernetes' words.
-    #[error("cannot render the hosts file: {}", report::first_of(.0))]
-    Pod(Vec<String>),
-    /// Nobody tells the pod's name.
-    #[error(
-        "cannot tell the pod's name: expected annotation podhosts.io/hostname or io.kubernetes.pod.name, or hostname in config.json"
-    )]
-    NoName,
-    /// A hosts file that is too large.
-    #[error("cannot seal a hosts file of {0} bytes, expected at most {HOSTS_FILE_MAX}")]
-    TooLarge(usize),
-    /// The container's process.
-    #[error(transparent)]
-    Container(#[from] ContainerError),
-    /// The container's network.
-    #[error(transparent)]
-    Netns(#[from] NetnsError),
-    /// The container's root file system.
-    #[error(transparent)]
-    RootFs(#[from] RootFsError),
-    /// The seal.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    /// The seal does not show at /etc/hosts.
-    #[error("cannot verify the seal: /etc/hosts in the container is not the sealed file")]
-    NotThere,
-    /// Privileges.
-    #[error(transparent)]
-    Capabilities(#[from] CapabilityError),
-}
-
-impl From<FileError> for HookError {
-    fn from(error: FileError) -> Self {
-        Self::Input(error.into())
-    }
-}
 
 /// What is known of a container as the hook goes on; it ends in the log.
 #[derive(Debug, Default)]
@@ -156,6 +105,8 @@ fn seal_container(
     stdin: impl Read,
     progress: &mut Progress,
 ) -> Result<Done, HookError> {
+    // Before the first byte of what others wrote is read.
+    let capabilities = capabilities::drop_others()?;
     let state = State::parse(&files::read_stream(stdin, Path::new("stdin"), STATE_MAX, 8192)?)?;
     progress.container.clone_from(&state.id);
     progress.pid = state.pid;
@@ -168,11 +119,11 @@ fn seal_container(
     };
     // The wrapper has taken the kubelet's mount out of config.json and passes its source.
     let kubelet_path = kubelet_path.or_else(|| options.kubelet_hosts.clone());
-    capabilities::keep_needed()?;
+    capabilities.expect_all()?;
     let container = Container::pin(state.pid)?;
-    let kubelet_file = kubelet_path.as_deref().map(read_kubelet_file).transpose()?;
+    let kubelet_file = kubelet_path.as_deref().map(kubelet::read).transpose()?;
     if let (Some(path), Some(Some(file))) = (&kubelet_path, &kubelet_file) {
-        check_kubelet_network(path, file, container.on_node_network)?;
+        kubelet::check_network(path, file, container.on_node_network)?;
     }
     let root = RootFs::open(&bundle.join(inputs.config.root_path()))?;
     // The last look at the node's network namespace and file system is taken here.
@@ -202,35 +153,6 @@ fn read_node_hosts(node: &NodeConfig, container: &Container) -> Result<Option<Ve
     container.on_node_network.then(|| files::read(path, HOSTS_FILE_MAX, LastLink::Follow)).transpose()
 }
 
-/// How often, and how far apart, a kubelet's file that is empty is read again: the kubelet truncates and rewrites
-/// it whenever another container of the pod starts.
-const KUBELET_TRIES: u32 = 20;
-const KUBELET_PAUSE: Duration = Duration::from_millis(5);
-
-/// Reads the kubelet's file; `None` where it never shows the kubelet's header.
-fn read_kubelet_file(path: &Path) -> Result<Option<KubeletFile>, HookError> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let text = files::read_text_if_present(path, HOSTS_FILE_MAX, LastLink::Refuse)?.unwrap_or_default();
-        match KubeletFile::parse(&text) {
-            Ok(Some(file)) => return Ok(Some(file)),
-            Ok(None) if tries == KUBELET_TRIES => return Ok(None),
-            Err(error) if tries == KUBELET_TRIES => return Err(error.into()),
-            Ok(None) | Err(_) => std::thread::sleep(KUBELET_PAUSE),
-        }
-    }
-}
-
-fn check_kubelet_network(path: &Path, file: &KubeletFile, on_node_network: bool) -> Result<(), HookError> {
-    let (node, own) = ("the node's network", "a network of its own");
-    match (file.pod.is_none(), on_node_network) {
-        (true, false) => Err(HookError::KubeletNetwork(path.into(), node, own)),
-        (false, true) => Err(HookError::KubeletNetwork(path.into(), own, node)),
-        _ => Ok(()),
-    }
-}
-
 /// Renders the file from the first source that answers.
 fn hosts_file(
     node: &NodeConfig,
@@ -240,7 +162,7 @@ fn hosts_file(
     container: &Container,
 ) -> Result<(Vec<u8>, Source), HookError> {
     let (bytes, source) = if let Some(file) = kubelet_file {
-        (from_kubelet(file, node_hosts), Source::Kubelet)
+        (kubelet::render(&file, node_hosts), Source::Kubelet)
     } else {
         let pod = plan::pod(&inputs.identity, inputs.annotations(), inputs.record.as_ref())
             .map_err(InputError::from)?;
@@ -254,13 +176,6 @@ fn hosts_file(
         return Err(HookError::TooLarge(bytes.len()));
     }
     Ok((bytes, source))
-}
-
-fn from_kubelet(file: KubeletFile, node_hosts: Option<Vec<u8>>) -> Vec<u8> {
-    match file.pod {
-        Some(pod) => crate::hosts_file::pod_network(&pod.ips, &pod.name, &file.aliases),
-        None => crate::hosts_file::host_network(&node_hosts.unwrap_or_default(), &file.aliases),
-    }
 }
 
 fn render(mut pod: Pod, network: &Network, cluster_domain: &str) -> Result<Vec<u8>, HookError> {

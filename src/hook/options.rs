@@ -1,6 +1,7 @@
 //! The hook's command line. The runtime passes it from hooks.d or from the wrapper, never from a pod.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process;
 
@@ -77,7 +78,7 @@ impl Answer {
     pub fn give(self) -> process::ExitCode {
         match self {
             Self::Text(text) => {
-                println!("{text}");
+                let _ = writeln!(std::io::stdout(), "{text}");
                 ExitCode::Success.into()
             }
             Self::Wrong(message) => {

@@ -17,7 +17,7 @@ use crate::report::{self, ExitCode};
 use crate::sys;
 use crate::sys::exec;
 use crate::sys::files::{FileError, Original};
-use crate::sys::log::Log;
+use crate::sys::log;
 use crate::validation::go_quote;
 
 use argv::{ArgvError, Create, Invocation};
@@ -172,7 +172,8 @@ fn fail(error: &WrapperError, invocation: &Invocation) -> ExitCode {
     let message = format!("{PROGRAM}: {error}");
     if let Some(path) = &invocation.log {
         let line = log_line(&message, invocation.log_is_json);
-        let _ = Log::open(path, u64::MAX).map(|log| log.append(&line));
+        // stderr has it too.
+        let _ = log::append_to_file(path, &line);
     }
     report::complain(PROGRAM, &error.to_string());
     ExitCode::Failure

@@ -25,19 +25,31 @@ pub enum CapabilityError {
     Kernel(#[from] caps::errors::CapsError),
 }
 
-/// Keeps the needed capabilities and drops all others, for good.
+/// The needed capabilities that this process has.
+#[derive(Debug)]
+pub struct Kept(CapsHashSet);
+
+/// Drops all capabilities but the needed ones, for good.
 ///
 /// # Errors
-/// [`CapabilityError`] where a needed one is missing.
-pub fn keep_needed() -> Result<(), CapabilityError> {
+/// The kernel's answer.
+pub fn drop_others() -> Result<Kept, CapabilityError> {
     let permitted = caps::read(None, CapSet::Permitted)?;
-    if let Some(missing) = NEEDED.into_iter().find(|capability| !permitted.contains(capability)) {
-        return Err(CapabilityError::Missing(missing));
-    }
-    let needed = CapsHashSet::from(NEEDED);
+    let kept: CapsHashSet = NEEDED.into_iter().filter(|needed| permitted.contains(needed)).collect();
     // Nothing is executed from here on, so the bounding and ambient sets have no effect.
     caps::set(None, CapSet::Inheritable, &CapsHashSet::new())?;
-    caps::set(None, CapSet::Effective, &needed)?;
-    caps::set(None, CapSet::Permitted, &needed)?;
-    Ok(())
+    caps::set(None, CapSet::Effective, &kept)?;
+    caps::set(None, CapSet::Permitted, &kept)?;
+    Ok(Kept(kept))
+}
+
+impl Kept {
+    /// Checks that every needed one is there. A container that is skipped needs none.
+    ///
+    /// # Errors
+    /// The first one that is missing.
+    pub fn expect_all(&self) -> Result<(), CapabilityError> {
+        let missing = NEEDED.into_iter().find(|needed| !self.0.contains(needed));
+        missing.map_or(Ok(()), |missing| Err(CapabilityError::Missing(missing)))
+    }
 }

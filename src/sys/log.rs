@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, stat};
+use rustix::io::Errno;
 
 /// An open log. It is opened early, because its path may mean nothing once the container is entered.
 #[derive(Debug)]
@@ -20,9 +21,11 @@ impl Log {
     /// The kernel's answer. A log that cannot be written never keeps a container from starting.
     pub fn open(path: &Path, max_bytes: u64) -> rustix::io::Result<Self> {
         let file = match append_to(path) {
-            Err(rustix::io::Errno::NOENT) => {
-                if let Some(dir) = path.parent() {
-                    mkdirat(CWD, dir, Mode::from_raw_mode(0o750))?;
+            Err(Errno::NOENT) => {
+                match mkdirat(CWD, path.parent().unwrap_or(path), Mode::from_raw_mode(0o750)) {
+                    // Another container's hook was first.
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(cause) => return Err(cause),
                 }
                 append_to(path)?
             }
@@ -40,9 +43,20 @@ impl Log {
     /// # Errors
     /// The kernel's answer.
     pub fn append(&self, line: &str) -> std::io::Result<()> {
-        let mut file = File::from(self.file.as_fd().try_clone_to_owned()?);
-        file.write_all(format!("{line}\n").as_bytes())
+        append_line(self.file.as_fd().try_clone_to_owned()?, line)
     }
+}
+
+/// Appends one line to somebody else's log, such as the runtime's.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn append_to_file(path: &Path, line: &str) -> std::io::Result<()> {
+    append_line(append_to(path)?, line)
+}
+
+fn append_line(file: OwnedFd, line: &str) -> std::io::Result<()> {
+    File::from(file).write_all(format!("{line}\n").as_bytes())
 }
 
 fn append_to(path: &Path) -> rustix::io::Result<OwnedFd> {
@@ -53,8 +67,13 @@ fn append_to(path: &Path) -> rustix::io::Result<OwnedFd> {
 /// Moves the full log aside, unless another process just did.
 fn rotate(path: &Path, full: &OwnedFd) -> rustix::io::Result<()> {
     flock(full, FlockOperation::LockExclusive)?;
-    let (ours, now) = (fstat(full)?, stat(path)?);
-    if (ours.st_dev, ours.st_ino) == (now.st_dev, now.st_ino) {
+    let ours = fstat(full)?;
+    let is_current = match stat(path) {
+        Ok(now) => (ours.st_dev, ours.st_ino) == (now.st_dev, now.st_ino),
+        Err(Errno::NOENT) => false,
+        Err(cause) => return Err(cause),
+    };
+    if is_current {
         let mut aside = path.as_os_str().to_owned();
         aside.push(".1");
         renameat(CWD, path, CWD, PathBuf::from(aside))?;

@@ -1,0 +1,72 @@
+//! Why a container's file was not sealed.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::inputs::InputError;
+use crate::kubelet_file::KubeletFileError;
+use crate::plan::HOSTS_FILE_MAX;
+use crate::report;
+use crate::state::StateError;
+use crate::sys::capabilities::CapabilityError;
+use crate::sys::container::ContainerError;
+use crate::sys::files::FileError;
+use crate::sys::netns::NetnsError;
+use crate::sys::rootfs::RootFsError;
+use crate::sys::seal::SealError;
+
+/// Why a container's file was not sealed.
+#[derive(Debug, Error)]
+pub enum HookError {
+    /// The state on stdin.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A file, the bundle, an annotation, the configuration.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The kubelet's file.
+    #[error(transparent)]
+    Kubelet(#[from] KubeletFileError),
+    /// The kubelet's file does not come to rest.
+    #[error("cannot use the kubelet's hosts file {0}: it changes at every look")]
+    KubeletBusy(PathBuf),
+    /// The kubelet's file and the container's network do not fit.
+    #[error("cannot use the kubelet's hosts file {0}: it is of a pod on {1}, expected one on {2}")]
+    KubeletNetwork(PathBuf, &'static str, &'static str),
+    /// The Pod, in Kubernetes' words.
+    #[error("cannot render the hosts file: {}", report::first_of(.0))]
+    Pod(Vec<String>),
+    /// Nobody tells the pod's name.
+    #[error(
+        "cannot tell the pod's name: expected annotation podhosts.io/hostname or io.kubernetes.pod.name, or hostname in config.json"
+    )]
+    NoName,
+    /// A hosts file that is too large.
+    #[error("cannot seal a hosts file of {0} bytes, expected at most {HOSTS_FILE_MAX}")]
+    TooLarge(usize),
+    /// The container's process.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// The container's network.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+    /// The container's root file system.
+    #[error(transparent)]
+    RootFs(#[from] RootFsError),
+    /// The seal.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The seal does not show at /etc/hosts.
+    #[error("cannot verify the seal: /etc/hosts in the container is not the sealed file")]
+    NotThere,
+    /// Privileges.
+    #[error(transparent)]
+    Capabilities(#[from] CapabilityError),
+}
+
+impl From<FileError> for HookError {
+    fn from(error: FileError) -> Self {
+        Self::Input(error.into())
+    }
+}

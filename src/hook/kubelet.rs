@@ -1,0 +1,54 @@
+//! The kubelet's own file as the source of everything in it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::HookError;
+use crate::hosts_file;
+use crate::kubelet_file::KubeletFile;
+use crate::plan::HOSTS_FILE_MAX;
+use crate::sys::files::{self, FileError, LastLink};
+
+/// How often, and how far apart, a kubelet's file that is empty is read again: the kubelet truncates and rewrites
+/// it whenever another container of the pod starts.
+const KUBELET_TRIES: u32 = 20;
+const KUBELET_PAUSE: Duration = Duration::from_millis(5);
+
+/// Reads the kubelet's file; `None` where it never shows the kubelet's header.
+pub(super) fn read(path: &Path) -> Result<Option<KubeletFile>, HookError> {
+    let text_now = || {
+        let text = files::read_text_if_present(path, HOSTS_FILE_MAX, LastLink::Refuse)?;
+        Ok::<_, FileError>(text.unwrap_or_default())
+    };
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let text = text_now()?;
+        match KubeletFile::parse(&text) {
+            // The first lines of a file that is being written may look like a whole one.
+            Ok(Some(file)) if text_now()? == text => return Ok(Some(file)),
+            Ok(None) if tries == KUBELET_TRIES => return Ok(None),
+            Err(error) if tries == KUBELET_TRIES => return Err(error.into()),
+            Ok(Some(_)) if tries == KUBELET_TRIES => return Err(HookError::KubeletBusy(path.to_owned())),
+            Ok(_) | Err(_) => std::thread::sleep(KUBELET_PAUSE),
+        }
+    }
+}
+
+/// A file of a host-network pod in a pod with a network of its own, or the other way round, is not its.
+pub(super) fn check_network(path: &Path, file: &KubeletFile, on_node_network: bool) -> Result<(), HookError> {
+    let (node, own) = ("the node's network", "a network of its own");
+    match (file.pod.is_none(), on_node_network) {
+        (true, false) => Err(HookError::KubeletNetwork(path.into(), node, own)),
+        (false, true) => Err(HookError::KubeletNetwork(path.into(), own, node)),
+        _ => Ok(()),
+    }
+}
+
+/// Renders it again; the node's own lines come from the node.
+pub(super) fn render(file: &KubeletFile, node_hosts: Option<Vec<u8>>) -> Vec<u8> {
+    match &file.pod {
+        Some(pod) => hosts_file::pod_network(&pod.ips, &pod.name, &file.aliases),
+        None => hosts_file::host_network(&node_hosts.unwrap_or_default(), &file.aliases),
+    }
+}
