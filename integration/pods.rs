@@ -144,6 +144,23 @@ fn names_overridden_and_cut() {
 }
 
 #[test]
+fn a_plain_bundle_names_its_pod_one_way_or_another() {
+    needs!("runc", "busybox");
+    let node = Node::new();
+    let named = |hostname: &str, key: &str, value: &str| {
+        let mut bundle = Bundle::new(&node, "cat /etc/hosts").annotate("podhosts.io/pod-ips", "10.0.0.9");
+        bundle.config["hostname"] = hostname.into();
+        run(&node, Runtime::Runc, bundle.annotate(key, value))
+    };
+    assert_eq!(named("h", "other", "x").success(), managed("10.0.0.9\th\n"));
+    assert_eq!(named("", "podhosts.io/hostname", "a").success(), managed("10.0.0.9\ta\n"));
+    assert_eq!(named("h", "io.kubernetes.pod.name", "p").success(), managed("10.0.0.9\tp\n"));
+    assert!(named("", "other", "x").failure().contains("cannot tell the pod's name: expected annotation "));
+    let error = named("", "podhosts.io/hostname", "NOT").failure();
+    assert!(error.contains("cannot render the hosts file: pod Hostname "), "{error}");
+}
+
+#[test]
 fn no_address_at_all_gives_a_file_without_the_pods_lines() {
     needs!("runc", "busybox");
     let node = Node::new();

@@ -86,6 +86,13 @@ impl PodInputs {
         PodAnnotations::new(self.config.annotations(), self.record.as_ref().map(|record| &record.annotations))
     }
 
+    /// `<namespace>/<name>`, for people; a bundle made by hand may name the pod by its host name only.
+    pub fn display_name(&self) -> String {
+        let given = Some(self.identity.name.as_str()).filter(|name| !name.is_empty());
+        let name = given.or(self.annotations().hostname()).unwrap_or_default();
+        format!("{}/{name}", self.identity.namespace)
+    }
+
     /// What is to be done with the container.
     ///
     /// # Errors

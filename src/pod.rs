@@ -58,15 +58,13 @@ impl Pod {
         Err(errors)
     }
 
+    /// An empty name is none: a bundle made by hand may leave it out.
     fn metadata_errors(&self) -> Vec<FieldError> {
-        let name = &self.names.pod_name;
-        let namespace = &self.names.namespace;
-        let names = subdomain_errors(name);
-        let namespaces = label_errors(namespace);
+        let (name, namespace) = (&self.names.pod_name, &self.names.namespace);
+        let names = if name.is_empty() { Vec::new() } else { subdomain_errors(name) };
         let names = names.into_iter().map(|detail| FieldError::invalid("metadata.name", name, detail));
-        names
-            .chain(namespaces.into_iter().map(|d| FieldError::invalid("metadata.namespace", namespace, d)))
-            .collect()
+        let namespaces = label_errors(namespace).into_iter();
+        names.chain(namespaces.map(|d| FieldError::invalid("metadata.namespace", namespace, d))).collect()
     }
 }
 

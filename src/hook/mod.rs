@@ -112,7 +112,7 @@ fn seal_container(
     progress.pid = state.pid;
     let (bundle, json) = open_bundle(&state.bundle, options.config_json.as_deref())?;
     let inputs = PodInputs::read(&json, &bundle, &crate::sys::node_name())?;
-    progress.pod = format!("{}/{}", inputs.identity.namespace, inputs.identity.name);
+    progress.pod = inputs.display_name();
     let kubelet_path = match inputs.decide(node)? {
         Decision::Skip(skip) => return Ok(Done::Skipped(skip)),
         Decision::Seal { kubelet_file, .. } => kubelet_file.map(PathBuf::from),
@@ -170,7 +170,7 @@ fn hosts_file(
             Some(node_hosts) => (Network::Host(node_hosts), Source::Node),
             None => pod_addresses(node, inputs, container)?,
         };
-        (render(pod, &network, &node.cluster_domain)?, source)
+        (render(&pod, &network, &node.cluster_domain)?, source)
     };
     if bytes.len() > HOSTS_FILE_MAX {
         return Err(HookError::TooLarge(bytes.len()));
@@ -178,12 +178,11 @@ fn hosts_file(
     Ok((bytes, source))
 }
 
-fn render(mut pod: Pod, network: &Network, cluster_domain: &str) -> Result<Vec<u8>, HookError> {
-    if pod.names.pod_name.is_empty() {
-        // A plain bundle need not name its pod; the name that stands in the file does.
-        let names = &pod.names;
-        let given = names.hostname_override.as_ref().or(names.hostname.as_ref());
-        pod.names.pod_name = given.cloned().ok_or(HookError::NoName)?;
+fn render(pod: &Pod, network: &Network, cluster_domain: &str) -> Result<Vec<u8>, HookError> {
+    let names = &pod.names;
+    // A plain bundle need not name its pod, as long as it names what stands in the file.
+    if names.pod_name.is_empty() && names.hostname.is_none() && names.hostname_override.is_none() {
+        return Err(HookError::NoName);
     }
     pod.hosts_file(network, cluster_domain, IpRules::Strict).map_err(HookError::Pod)
 }
