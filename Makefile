@@ -8,11 +8,16 @@ DESTDIR     ?=
 CNI_BIN_DIR ?= /opt/cni/bin
 
 CARGO   ?= cargo
-TARGET  := $(shell rustc -vV | sed -n 's/^host: //p')
+# Without a toolchain (sudo make install) what was built tells.
+TARGET  ?= $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p' || true)
+ifeq ($(TARGET),)
+TARGET  := $(notdir $(patsubst %/release/podhosts,%,$(firstword $(wildcard $(CURDIR)/target/*/release/podhosts))))
+endif
 # With a target named, the flags below are for the programs only: build scripts and macros cannot be static.
 RELEASE := $(CURDIR)/target/$(TARGET)/release
 STATIC  := RUSTFLAGS="-C target-feature=+crt-static"
 TOOLS   := $(CURDIR)/target/tools
+CARGO_DENY := 0.20.2
 
 DEMO_PACKAGES  := runc busybox-static
 TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2
@@ -55,14 +60,16 @@ lint:
 # Licences, duplicate crates and sources. The database of advisories is not asked: it is fetched from elsewhere.
 deny:
 	@export PATH="$$PATH:$(TOOLS)/bin"; command -v cargo-deny >/dev/null || \
-	  $(CARGO) install --locked --quiet --root $(TOOLS) cargo-deny; \
+	  $(CARGO) install --locked --quiet --root $(TOOLS) cargo-deny --version $(CARGO_DENY); \
 	$(CARGO) deny check licenses bans sources
 
 # Bundles are on a tmpfs, as under /run.
 bench: need-bench build
 	TMPDIR=/dev/shm PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) bench --locked --bench bench
 
-install: build
+# Takes what `make build` left: with sudo, root need not have a toolchain.
+install:
+	@test -x $(RELEASE)/podhosts || { echo "$(RELEASE)/podhosts is missing: run make build first"; exit 1; }
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin \
 	  $(RELEASE)/podhosts $(RELEASE)/podhosts-hook $(RELEASE)/podhosts-runtime
 	install -D -m 755 -t $(DESTDIR)$(CNI_BIN_DIR) $(RELEASE)/podhosts-cni

@@ -1,6 +1,6 @@
 //! Input that cannot be used: one clear error, and everything as it was.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -41,7 +41,7 @@ fn states() {
     needs!("busybox");
     let node = Node::new();
     let bundle = pod(&node).write();
-    let watched = [Path::new("/etc"), &node.path("etc"), &bundle];
+    let watched = [&node.path("etc"), bundle.as_path()];
     let before = Snapshot::of(&watched);
     let mut huge = state(NOBODY, &bundle);
     huge.splice(1..1, format!("\"annotations\":{{\"a\":\"{}\"}},", "x".repeat(5 << 20)).into_bytes());
@@ -139,6 +139,7 @@ fn processes_of_somebody_else() {
     refused(&node, call(&node, &state(container.pid(), &bundle)), "cannot open the root file system ");
     assert_eq!(container.exec("cat /etc/hosts").success(), "127.0.0.1 image\n");
     before.assert_same(&Snapshot::of(&[&root]));
+    // The machine's own mount namespace, into which the second of them would have led.
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains("podhosts:"), "{mounts}");
 }
@@ -162,6 +163,26 @@ fn a_stderr_that_takes_nothing_is_no_panic() {
     let hook = format!("{} <&- 2>/dev/full >/dev/full", bin("podhosts-hook").display());
     assert_eq!(node.run("sh", &["-c", &hook]).code, Some(1));
     assert_eq!(node.last_log()["outcome"], "failed");
+}
+
+#[test]
+fn the_environment_is_nobodys_business() {
+    needs!("runc", "busybox");
+    let node = Node::new();
+    let mut bundle = pod(&node);
+    bundle.config["hooks"]["createRuntime"][0]["env"] = json!([
+        "PATH=/nowhere",
+        "HOME=",
+        "TMPDIR=/nowhere",
+        "LD_PRELOAD=/nowhere.so",
+        "RUST_BACKTRACE=full",
+        "LC_ALL=xx_XX",
+        "PODHOSTS_CONFIG=/nowhere",
+        "HOSTALIASES=/nowhere",
+        "GLIBC_TUNABLES=glibc.malloc.check=3",
+    ]);
+    let run = node.run_bundle(Runtime::Runc, &bundle.write());
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), (managed("10.0.0.9\tweb\n").as_str(), ""));
 }
 
 /// Values of an annotation that are refused, and the words that say why.
@@ -224,7 +245,8 @@ fn annotations() {
         for (key, value, expected) in &cases {
             let bundle = pod(&node).annotate(key, value);
             let dir = bundle.write();
-            let watched = [Path::new("/etc"), &node.path("etc"), &bundle.rootfs()];
+            let watched = [&node.path("etc"), bundle.rootfs().as_path()].map(Path::to_owned);
+            let watched: Vec<&Path> = watched.iter().map(PathBuf::as_path).collect();
             let before = Snapshot::of(&watched);
             let run = node.run_bundle(runtime, &dir);
             assert!(run.stdout.is_empty(), "{runtime:?}, {key}: the container ran");
@@ -276,6 +298,14 @@ fn configurations() {
     assert!(run.stdout.is_empty());
     let run = call(&node, b"");
     assert_eq!(run.code, Some(2), "{run:?}");
+    // crun shows no stderr, and the log that was configured is not known.
+    let log = "cat /var/log/podhosts/hook.log";
+    let script = format!("mount -t tmpfs tmpfs /var/log; {}; {log}", bin("podhosts-hook").display());
+    let logged = node.run("sh", &["-c", &script]).success();
+    assert!(
+        logged.contains("\"outcome\":\"failed\",\"reason\":\"cannot read /etc/podhosts/config.toml: line 1"),
+        "{logged}"
+    );
 }
 
 #[test]

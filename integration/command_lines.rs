@@ -25,6 +25,23 @@ fn versions_and_help() {
     assert_eq!(run("podhosts-hook", &["--nonsense"], &[]).code, Some(2));
 }
 
+/// The name of the next test, which runs itself.
+const PANICS: &str = "command_lines::a_panic_is_one_line_and_exit_code_70";
+
+#[test]
+fn a_panic_is_one_line_and_exit_code_70() {
+    if std::env::var_os("PODHOSTS_TEST_PANIC").is_some() {
+        podhosts::report::panics_become_errors("podhosts-test");
+        panic!("on\npurpose");
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", PANICS, "--nocapture"]).env("PODHOSTS_TEST_PANIC", "1");
+    let run = Run::from(command.output().unwrap());
+    assert_eq!(run.code, Some(70), "{run:?}");
+    let line = run.stderr.lines().find(|line| line.starts_with("podhosts-test: internal error: ")).unwrap();
+    assert!(line.contains("on purpose"), "{line}");
+}
+
 #[test]
 fn cni_answers_version() {
     let version = run("podhosts-cni", &[], &[("CNI_COMMAND", "VERSION")]).success();

@@ -1,6 +1,7 @@
 //! The files that are installed beside the programs, and the demo.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -55,21 +56,70 @@ fn both_examples_are_the_same_pod() {
 }
 
 #[test]
+fn install_and_uninstall() {
+    let dir = tempfile::tempdir().unwrap();
+    let make = |target: &str| {
+        let mut command = Command::new("make");
+        command.arg("-s").arg(target).current_dir(file("")).env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+        command.arg(format!("DESTDIR={}", dir.path().display())).arg("PREFIX=/opt/p");
+        command.arg(format!("RELEASE={}", bin("podhosts").parent().unwrap().display()));
+        Run::from(command.output().unwrap()).success();
+    };
+    make("install");
+    let at = |name: &str| dir.path().join(name);
+    for name in [
+        "opt/p/bin/podhosts",
+        "opt/p/bin/podhosts-hook",
+        "opt/p/bin/podhosts-runtime",
+        "opt/cni/bin/podhosts-cni",
+        "opt/p/share/man/man1/podhosts.1",
+        "opt/p/share/man/man1/podhosts-render.1",
+        "opt/p/share/man/man1/podhosts-inspect.1",
+        "opt/p/share/bash-completion/completions/podhosts",
+        "opt/p/share/zsh/site-functions/_podhosts",
+        "opt/p/share/fish/vendor_completions.d/podhosts.fish",
+    ] {
+        assert!(at(name).is_file(), "{name}");
+    }
+    let man = fs::read_to_string(at("opt/p/share/man/man1/podhosts-render.1")).unwrap();
+    assert!(man.contains("\\-\\-cluster\\-domain"), "{man}");
+    let hook = fs::read_to_string(at("opt/p/share/podhosts/hooks/podhosts.json")).unwrap();
+    assert!(hook.contains("\"/opt/p/bin/podhosts-hook\""), "{hook}");
+    make("uninstall");
+    let left = Command::new("find").arg(dir.path()).args(["-type", "f"]).output().unwrap().stdout;
+    assert_eq!(String::from_utf8(left).unwrap(), "");
+}
+
+#[test]
 fn the_demo() {
     needs!("runc", "busybox");
+    // A copy that anybody may read, for the demo without root.
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    for path in [
+        file("examples/demo.sh"),
+        file("examples/hostaliases-pod.yaml"),
+        bin("podhosts"),
+        bin("podhosts-hook"),
+        bin("podhosts-runtime"),
+    ] {
+        fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+    }
     let demo = |uid: &str| {
-        let dir = bin("podhosts").parent().unwrap().to_owned();
         let mut command = Command::new("setpriv");
-        // A demo without root must not be able to become root by what root has left it.
-        command.args(["--reuid", uid, "--regid", uid, "--clear-groups", "sh"]);
-        command.arg(file("examples/demo.sh")).env("PODHOSTS_BIN_DIR", dir);
-        Run::from(command.output().unwrap())
+        command
+            .args(["--reuid", uid, "--regid", uid, "--clear-groups", "sh"])
+            .arg(dir.path().join("demo.sh"));
+        Run::from(command.env("PODHOSTS_BIN_DIR", dir.path()).output().unwrap()).success()
     };
-    let output = demo("0").success();
+    let output = demo("0");
     assert!(output.contains("\nyes, byte for byte\n"), "{output}");
     assert_eq!(output.matches("  # ").count(), 7);
     assert_eq!(output.matches("Read-only file system\n").count(), 2, "{output}");
     assert_eq!(output.matches("Device or resource busy\n").count(), 2, "{output}");
     assert_eq!(output.matches("permission denied").count(), 2, "{output}");
     assert!(output.trim_end().ends_with(" microseconds"), "{output}");
+    let without_root = demo("65534");
+    assert!(without_root.starts_with("The demo needs root"), "{without_root}");
+    assert!(without_root.ends_with("\n10.1.2.3\tfoo.remote\tbar.remote\n"), "{without_root}");
 }

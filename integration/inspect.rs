@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Bundle, Node, RUNTIMES, bin, managed, needs};
+use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, RUNTIMES, Runtime, bin, managed, needs};
 
 fn json(node: &Node, args: &[&str]) -> Value {
     let output = node.run(bin("podhosts"), &[&["inspect", "--json"], args].concat()).success();
@@ -18,10 +18,10 @@ fn a_sealed_container_by_id_pid_and_bundle() {
             Bundle::new(&node, "sleep 1000").containerd().annotate("podhosts.io/pod-ips", "10.0.0.9");
         let dir = bundle.hook(&[]).write();
         let container = node.start(runtime, &dir, "web-1");
-        let (pid, root) = (container.pid().to_string(), node.root());
-        for name in ["web-1", &pid, dir.to_str().unwrap()] {
+        let (id, pid, root) = (&container.id, container.pid().to_string(), node.root());
+        for name in [id.as_str(), &pid, dir.to_str().unwrap()] {
             let found = json(&node, &[name, "--root", &root]);
-            assert_eq!(found["container"]["id"], "web-1", "{runtime:?} {name}");
+            assert_eq!(&found["container"]["id"], id, "{runtime:?} {name}");
             assert_eq!(found["container"]["pid"].to_string(), pid);
             assert_eq!((&found["sealed"], &found["reason"]), (&Value::Bool(true), &Value::Null));
             assert_eq!(found["addressSource"], "annotation");
@@ -35,7 +35,7 @@ fn a_sealed_container_by_id_pid_and_bundle() {
         // By its pid alone, with the runtime's state nobody knows where.
         let found = json(&node, &[&pid]);
         assert_eq!((&found["sealed"], &found["addressSource"]), (&Value::Bool(true), &"annotation".into()));
-        let text = node.run(bin("podhosts"), &["inspect", "web-1", "--root", &root]).success();
+        let text = node.run(bin("podhosts"), &["inspect", id, "--root", &root]).success();
         for line in
             ["pod        default/web (containerd)", "sealed     yes", "addresses  from the annotation"]
         {
@@ -66,6 +66,32 @@ fn containers_without_a_seal_and_why() {
         assert_eq!(reason(pod().hook(&[]), "plain"), "no podhosts.io annotation is present (plain bundle)");
         assert!(reason(pod().containerd(), "no-hook").starts_with("the hook has not run"));
     }
+}
+
+#[test]
+fn a_seal_that_was_broken_and_a_bundle_that_cannot_be_read() {
+    needs!("runc", "busybox");
+    let node = Node::with_config("on-error = \"open\"");
+    let root = node.root();
+    let mut bundle = Bundle::new(&node, "sleep 1000").containerd().hook(&[]);
+    bundle.capabilities(&[&DEFAULT_CAPABILITIES[..], &["CAP_SYS_ADMIN"]].concat());
+    let container = node.start(Runtime::Runc, &bundle.write(), "broken");
+    assert_eq!(json(&node, &[&container.id, "--root", &root])["sealed"], true);
+    container.exec("mount -o remount,rw /etc/hosts && echo evil >> /etc/hosts").success();
+    let found = json(&node, &[&container.id, "--root", &root]);
+    assert_eq!(
+        (&found["sealed"], &found["reason"]),
+        (&false.into(), &"the mount was made writable in the container".into())
+    );
+    let bundle =
+        Bundle::new(&node, "sleep 1000").containerd().annotate("podhosts.io/seal", "maybe").hook(&[]);
+    let container = node.start(Runtime::Runc, &bundle.write(), "unreadable");
+    let found = json(&node, &[&container.id, "--root", &root]);
+    assert_eq!((&found["sealed"], &found["hostsFile"]), (&false.into(), &"127.0.0.1 image\n".into()));
+    assert!(
+        found["reason"].as_str().unwrap().starts_with("cannot read annotation podhosts.io/seal: got "),
+        "{found}"
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn pod(node: &Node) -> Bundle {
 #[test]
 fn dual_stack_from_the_network_namespace() {
     needs!("runc", "crun", "busybox", "ip");
-    let netns = Netns::new("dual", &["2001:db8::4/64", "10.244.1.4/24"]);
+    let netns = Netns::new(&["2001:db8::4/64", "10.244.1.4/24"]);
     for runtime in RUNTIMES {
         let node = Node::new();
         let output = run(&node, runtime, pod(&node).network(Some(&netns.path()))).success();
@@ -28,7 +28,7 @@ fn dual_stack_from_the_network_namespace() {
 #[test]
 fn ipv6_only() {
     needs!("runc", "crun", "busybox", "ip");
-    let netns = Netns::new("v6", &["fd00:10::7/64"]);
+    let netns = Netns::new(&["fd00:10::7/64"]);
     for runtime in RUNTIMES {
         let node = Node::new();
         let output = run(&node, runtime, pod(&node).network(Some(&netns.path()))).success();
@@ -39,7 +39,7 @@ fn ipv6_only() {
 #[test]
 fn an_annotation_cannot_contradict_the_namespace() {
     needs!("runc", "busybox", "ip");
-    let netns = Netns::new("forged", &["10.244.1.4/24"]);
+    let netns = Netns::new(&["10.244.1.4/24"]);
     let node = Node::new();
     let bundle = pod(&node).network(Some(&netns.path())).annotate("podhosts.io/pod-ips", "6.6.6.6");
     assert_eq!(run(&node, Runtime::Runc, bundle).success(), managed("10.244.1.4\tweb\n"));
@@ -48,7 +48,7 @@ fn an_annotation_cannot_contradict_the_namespace() {
 #[test]
 fn crios_list_in_its_order_without_what_a_pod_added() {
     needs!("runc", "busybox", "ip");
-    let netns = Netns::new("crio", &["10.244.1.4/24", "fd00::4/64"]);
+    let netns = Netns::new(&["10.244.1.4/24", "fd00::4/64"]);
     let node = Node::new();
     let bundle = Bundle::new(&node, "cat /etc/hosts")
         .network(Some(&netns.path()))
@@ -67,7 +67,7 @@ fn crios_list_in_its_order_without_what_a_pod_added() {
 #[test]
 fn the_cni_record_goes_before_the_namespace() {
     needs!("runc", "busybox", "ip");
-    let netns = Netns::new("record", &["10.244.1.4/24", "fd00::4/64"]);
+    let netns = Netns::new(&["10.244.1.4/24", "fd00::4/64"]);
     let node = Node::new();
     let record = serde_json::json!({
         "version": 1, "sandboxID": "sandbox-1", "namespace": "default", "name": "web", "uid": "uid-1",
@@ -80,6 +80,14 @@ fn the_cni_record_goes_before_the_namespace() {
     let tail = "fd00::4\tweb\n10.244.1.4\tweb\n\n# Entries added by HostAliases.\n10.1.1.1\tdb\n";
     assert_eq!(output, managed(tail));
     assert_eq!(node.last_log()["reason"], "cni");
+
+    // A record without addresses is no source of them.
+    node.write(
+        "run/podhosts/pods/sandbox-1.json",
+        &record.to_string().replace("\"fd00::4\",\"10.244.1.4\"", ""),
+    );
+    run(&node, Runtime::Runc, pod(&node).network(Some(&netns.path()))).success();
+    assert_eq!(node.last_log()["reason"], "netns");
 
     node.write("run/podhosts/pods/sandbox-1.json", "{\"version\":1");
     let error = run(&node, Runtime::Runc, pod(&node)).failure();
@@ -184,12 +192,55 @@ fn the_kubelets_own_file_is_parsed_and_sealed() {
         assert_eq!(node.last_log()["reason"], "kubelet");
 
         // A sibling that has the file mounted writable can write into it what it likes.
-        node.write("kubelet/pods/uid-1/etc-hosts", &managed("10.0.0.9\tweb\n6.6.6.6\tbank.example\n"));
-        let error = run(&node, runtime, bundle()).failure();
-        if runtime == Runtime::Runc {
-            assert!(error.contains("cannot use the kubelet's hosts file: line 9 is "), "{error}");
+        for (text, expected) in [
+            (
+                managed("10.0.0.9\tweb\n6.6.6.6\tbank.example\n"),
+                "line 9 is \"6.6.6.6\\tbank.example\", expected the pod's",
+            ),
+            (
+                "127.0.0.1 localhost\n".to_owned(),
+                "it is missing, or does not begin with the kubelet's header",
+            ),
+            (String::new(), "it is missing, or does not begin with the kubelet's header"),
+            (
+                "# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost\n".to_owned(),
+                "it is of a pod on the node's network, expected one on a network of its own",
+            ),
+        ] {
+            node.write("kubelet/pods/uid-1/etc-hosts", &text);
+            let run = run(&node, runtime, bundle());
+            assert!(!run.ok && run.stdout.is_empty(), "{run:?}");
+            let reason = node.last_log()["reason"].as_str().unwrap().to_owned();
+            assert!(
+                reason.starts_with("cannot use the kubelet's hosts file") && reason.contains(expected),
+                "{reason}"
+            );
         }
+    }
+}
+
+#[test]
+fn the_kubelets_file_of_a_host_network_pod() {
+    needs!("runc", "crun", "busybox");
+    for runtime in RUNTIMES {
+        let node = Node::new();
+        let root = node.path("kubelet");
+        node.configure(&format!("kubelet-root = {root:?}"));
+        node.write("etc/hosts", "127.0.0.1 localhost\n");
+        let header = "# Kubernetes-managed hosts file (host network).\n";
+        let aliases = "\n# Entries added by HostAliases.\n10.1.1.1\tdb\n";
+        let bundle = || pod(&node).network(None).mount(&root.join("pods/uid-1/etc-hosts"), "/etc/hosts");
+        // A line that a sibling has added among the node's is not the node's.
+        let written = format!("{header}127.0.0.1 localhost\n6.6.6.6 bank.example\n{aliases}");
+        node.write("kubelet/pods/uid-1/etc-hosts", &written);
+        let output = run(&node, runtime, bundle()).success();
+        assert_eq!(output, format!("{header}127.0.0.1 localhost\n{aliases}"), "{runtime:?}");
+        node.write("kubelet/pods/uid-1/etc-hosts", &managed("10.0.0.9\tweb\n"));
+        run(&node, runtime, bundle()).failure();
         let reason = node.last_log()["reason"].to_string();
-        assert!(reason.contains("expected the pod's address, a tab and the pod's name"), "{reason}");
+        assert!(
+            reason.contains("it is of a pod on a network of its own, expected one on the node's"),
+            "{reason}"
+        );
     }
 }

@@ -69,3 +69,21 @@ fn even_with_cap_sys_admin_the_content_stays() {
         assert_eq!(output, format!("{}same\n", expected()), "{runtime:?}");
     }
 }
+
+/// Without this, the remounts above might fail for another reason than the seal.
+#[test]
+fn the_same_remounts_succeed_on_a_tmpfs_of_its_own() {
+    needs!("runc", "crun", "busybox");
+    let script = "
+        mount -t tmpfs tmpfs /tmp && echo a > /tmp/hosts &&
+        mount -t tmpfs -o remount,ro tmpfs /tmp && ! touch /tmp/hosts 2>/dev/null &&
+        mount -t tmpfs -o remount,rw tmpfs /tmp && echo b > /tmp/hosts &&
+        mount --bind /tmp/hosts /etc/hosts && mount -o remount,bind,ro /etc/hosts &&
+        mount -o remount,bind,rw /etc/hosts && echo c > /etc/hosts && umount /etc/hosts && cat /tmp/hosts";
+    for runtime in RUNTIMES {
+        let node = Node::new();
+        let mut bundle = Bundle::new(&node, script).user_namespace();
+        bundle.capabilities(&[&DEFAULT_CAPABILITIES[..], &["CAP_SYS_ADMIN"]].concat());
+        assert_eq!(node.run_bundle(runtime, &bundle.write()).success(), "c\n", "{runtime:?}");
+    }
+}

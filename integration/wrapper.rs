@@ -147,6 +147,24 @@ fn the_kubelets_file_is_found_without_its_mount() {
 }
 
 #[test]
+fn a_hook_from_a_hooks_directory_learns_what_the_wrapper_knows() {
+    needs!("runc", "busybox");
+    let node = Node::new();
+    let root = node.path("kubelet");
+    node.configure(&format!("kubelet-root = {root:?}"));
+    let content = managed("10.0.0.9\tweb\n\n# Entries added by HostAliases.\n10.1.1.1\tdb\n");
+    node.write("kubelet/pods/uid-1/etc-hosts", &content);
+    let bundle =
+        pod(&node, "cat /etc/hosts").hook(&[]).mount(&root.join("pods/uid-1/etc-hosts"), "/etc/hosts");
+    let dir = bundle.write();
+    for _ in 0..2 {
+        assert_eq!(node.run_wrapped(&dir).success(), content);
+        assert_eq!(node.last_log()["reason"], "kubelet");
+    }
+    assert_eq!(node.log().len(), 2, "one hook for each run");
+}
+
+#[test]
 fn the_bundle_is_the_current_directory_unless_told_otherwise() {
     needs!("busybox");
     let node = Node::with_config(ECHO);
@@ -255,8 +273,9 @@ fn cruns_other_configuration() {
     let other = bundle.join("other.json");
     // crun looks for a relative one in the current directory, not in the bundle.
     let relative = other.strip_prefix(node.path("")).unwrap();
-    for (id, config) in [("absolute", other.to_str().unwrap()), ("relative", relative.to_str().unwrap())] {
-        let args = ["--root", &node.root(), "run", "-f", config, "-b", bundle.to_str().unwrap(), id];
-        assert_eq!(wrapper(&node, &args).success(), managed("10.0.0.9\tweb\n"), "{id}");
+    for (name, config) in [("absolute", other.to_str().unwrap()), ("relative", relative.to_str().unwrap())] {
+        let args =
+            ["--root", &node.root(), "run", "-f", config, "-b", bundle.to_str().unwrap(), &node.id(name)];
+        assert_eq!(wrapper(&node, &args).success(), managed("10.0.0.9\tweb\n"), "{name}");
     }
 }

@@ -155,6 +155,9 @@ impl NodeConfig {
                 return wrong(key, value, "an absolute path");
             }
         }
+        if self.runtime.hook_timeout == 0 {
+            return wrong("runtime.hook-timeout", "0", "seconds, more than 0");
+        }
         if self.runtime.runtimes.is_empty() {
             return wrong("runtime.runtimes", "", "at least one low-level runtime");
         }
@@ -201,6 +204,7 @@ mod tests {
             ("cluster-domain = \"A b\"", "cannot use c: cluster-domain is \"A b\", expected a DNS domain"),
             ("node-hosts = \"hosts\"", "node-hosts is \"hosts\", expected an absolute path"),
             ("[runtime]\nruntimes = []", "at least one"),
+            ("[runtime]\nhook-timeout = 0", "hook-timeout is \"0\", expected seconds, more than 0"),
         ] {
             let error = NodeConfig::parse(text, "c").unwrap_err().to_string();
             assert!(error.contains(expected), "{error} lacks {expected}");

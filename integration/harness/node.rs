@@ -15,17 +15,24 @@ use super::{Runtime, bin};
 const ENTER: &str = r#"
 set -e
 mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/etc,workdir=$1/work" /etc
-mkdir -p "$1/netns"
-if [ -d /run/netns ]; then mount --rbind /run/netns "$1/netns"; fi
 mount -t tmpfs tmpfs /run
-mkdir /run/netns
-mount --rbind "$1/netns" /run/netns
 if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
 if [ -d "$1/run" ]; then cp -a "$1/run/." /run/; fi
 cd "$2"
+set +e
+node=$1
 shift 2
-exec "$@"
+"$@"
+code=$?
+if grep -q podhosts: /proc/self/mountinfo; then
+    echo "a seal shows on the node" >&2
+    code=99
+fi
+exit $code
 "#;
+
+/// How a command in a node ends that has left a seal in the node's mount namespace.
+const SEAL_ON_THE_NODE: i32 = 99;
 
 /// A node. Everything it has goes with it.
 pub(crate) struct Node {
@@ -43,6 +50,7 @@ pub(crate) struct Run {
 
 impl From<Output> for Run {
     fn from(output: Output) -> Self {
+        assert_ne!(output.status.code(), Some(SEAL_ON_THE_NODE), "a seal shows on the node");
         Self {
             ok: output.status.success(),
             code: output.status.code(),
@@ -113,6 +121,11 @@ impl Node {
         command
     }
 
+    /// A container id that no other test has, at any time.
+    pub(crate) fn id(&self, name: &str) -> String {
+        format!("podhosts-{}-{name}", self.dir.path().extension().unwrap().to_str().unwrap())
+    }
+
     /// Runs a command inside the node.
     pub(crate) fn run(&self, program: impl AsRef<Path>, args: &[&str]) -> Run {
         self.command(self.dir.path(), program, args).output().unwrap().into()
@@ -146,12 +159,13 @@ impl Node {
     }
 
     fn run_with(&self, program: &Path, bundle: &Path) -> Run {
-        let id = format!("podhosts-{}", self.dir.path().extension().unwrap().to_str().unwrap());
+        let id = self.id("run");
         self.run(program, &["--root", &self.root(), "run", "--bundle", bundle.to_str().unwrap(), &id])
     }
 
     /// Starts a container that stays; it is removed when the guard is dropped.
-    pub(crate) fn start(&self, runtime: Runtime, bundle: &Path, id: &str) -> Container<'_> {
+    pub(crate) fn start(&self, runtime: Runtime, bundle: &Path, name: &str) -> Container<'_> {
+        let id = self.id(name);
         let program = Path::new(runtime.name());
         let run = |args: &[&str]| {
             let mut all = vec!["--root".to_owned(), self.root()];
@@ -162,9 +176,9 @@ impl Node {
             let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
             assert!(status.success(), "{args:?}");
         };
-        run(&["create", "--bundle", bundle.to_str().unwrap(), id]);
-        let container = Container { node: self, program: runtime.name(), id: id.to_owned() };
-        run(&["start", id]);
+        run(&["create", "--bundle", bundle.to_str().unwrap(), &id]);
+        let container = Container { node: self, program: runtime.name(), id: id.clone() };
+        run(&["start", &id]);
         container
     }
 

@@ -79,13 +79,17 @@ fn report(args: &InspectArgs) -> Result<Report, String> {
     let source = report.mount.as_ref().and_then(|mount| mount.source.strip_prefix(MOUNT_SOURCE));
     report.address_source =
         source.and_then(|name| Source::ALL.into_iter().find(|source| source.name() == name));
-    report.sealed = report.address_source.is_some();
-    let decision = match &container.bundle {
-        Some(bundle) => report.add_pod(bundle, args)?,
-        None => None,
-    };
-    if !report.sealed {
-        report.reason = Some(reason(&container, decision));
+    let writable = report.mount.as_ref().is_some_and(|mount| !mount.is_read_only_tmpfs());
+    report.sealed = report.address_source.is_some() && !writable;
+    // A bundle that cannot be read is a reason, and no reason to say nothing of the container.
+    let decision = container.bundle.as_deref().map(|bundle| report.add_pod(bundle, args));
+    if report.address_source.is_some() && writable {
+        report.reason = Some("the mount was made writable in the container".to_owned());
+    } else if !report.sealed {
+        report.reason = Some(match decision.transpose() {
+            Ok(decision) => reason(&container, decision),
+            Err(error) => error,
+        });
     }
     report.container = container;
     Ok(report)
@@ -143,7 +147,7 @@ impl From<RuntimeState> for ContainerReport {
 
 impl Report {
     /// Adds the pod that the bundle tells; the decision is what podhosts would do with it now.
-    fn add_pod(&mut self, bundle: &Path, args: &InspectArgs) -> Result<Option<Decision>, String> {
+    fn add_pod(&mut self, bundle: &Path, args: &InspectArgs) -> Result<Decision, String> {
         let node = inputs::node_config(&args.config).map_err(|error| error.to_string())?;
         let json = inputs::config_json(bundle, Path::new(CONFIG_JSON)).map_err(|error| error.to_string())?;
         let inputs = PodInputs::read(&json, bundle, &sys::node_name()).map_err(|error| error.to_string())?;
@@ -156,7 +160,7 @@ impl Report {
             uid: identity.uid,
             sandbox_id: identity.sandbox_id,
         });
-        Ok(Some(decision))
+        Ok(decision)
     }
 
     fn to_text(&self) -> String {

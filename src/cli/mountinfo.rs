@@ -17,6 +17,12 @@ pub(super) struct MountInfo {
 }
 
 impl MountInfo {
+    /// Whether nobody can write to it: neither through this mount nor through another one of its superblock.
+    pub(super) fn is_read_only_tmpfs(&self) -> bool {
+        let is_ro = |options: &str| options.split(',').any(|option| option == "ro");
+        self.fs_type == "tmpfs" && is_ro(&self.options) && is_ro(&self.super_options)
+    }
+
     /// Finds the mount with the id `mount_id` in the text of a mountinfo file.
     pub(super) fn find(text: &str, mount_id: u64) -> Option<Self> {
         let wanted = mount_id.to_string();
@@ -51,5 +57,7 @@ mod tests {
         assert_eq!((mount.options.as_str(), mount.fs_type.as_str()), ("ro,nosuid", "tmpfs"));
         assert_eq!(MountInfo::find(text, 22).unwrap().fs_type, "ext4");
         assert_eq!(MountInfo::find(text, 30), None);
+        assert!(mount.is_read_only_tmpfs());
+        assert!(!MountInfo { options: "rw,nosuid".into(), ..mount }.is_read_only_tmpfs());
     }
 }

@@ -28,6 +28,11 @@ pub enum HookError {
     /// The kubelet's file.
     #[error(transparent)]
     Kubelet(#[from] KubeletFileError),
+    /// The kubelet's file is empty, missing, or somebody else's text.
+    #[error(
+        "cannot use the kubelet's hosts file {0}: it is missing, or does not begin with the kubelet's header"
+    )]
+    KubeletHeader(PathBuf),
     /// The kubelet's file does not come to rest.
     #[error("cannot use the kubelet's hosts file {0}: it changes at every look")]
     KubeletBusy(PathBuf),

@@ -14,8 +14,9 @@ use crate::sys::files::{self, FileError, LastLink};
 const KUBELET_TRIES: u32 = 20;
 const KUBELET_PAUSE: Duration = Duration::from_millis(5);
 
-/// Reads the kubelet's file; `None` where it never shows the kubelet's header.
-pub(super) fn read(path: &Path) -> Result<Option<KubeletFile>, HookError> {
+/// Reads the kubelet's file. One without the kubelet's header is an error and not a reason to ask other sources: a
+/// sibling that may write to it could get rid of the pod's HostAliases that way.
+pub(super) fn read(path: &Path) -> Result<KubeletFile, HookError> {
     let text_now = || {
         let text = files::read_text_if_present(path, HOSTS_FILE_MAX, LastLink::Refuse)?;
         Ok::<_, FileError>(text.unwrap_or_default())
@@ -26,8 +27,8 @@ pub(super) fn read(path: &Path) -> Result<Option<KubeletFile>, HookError> {
         let text = text_now()?;
         match KubeletFile::parse(&text) {
             // The first lines of a file that is being written may look like a whole one.
-            Ok(Some(file)) if text_now()? == text => return Ok(Some(file)),
-            Ok(None) if tries == KUBELET_TRIES => return Ok(None),
+            Ok(Some(file)) if text_now()? == text => return Ok(file),
+            Ok(None) if tries == KUBELET_TRIES => return Err(HookError::KubeletHeader(path.to_owned())),
             Err(error) if tries == KUBELET_TRIES => return Err(error.into()),
             Ok(Some(_)) if tries == KUBELET_TRIES => return Err(HookError::KubeletBusy(path.to_owned())),
             Ok(_) | Err(_) => std::thread::sleep(KUBELET_PAUSE),

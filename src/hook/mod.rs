@@ -54,14 +54,10 @@ pub fn run(options: &Options, stdin: impl Read) -> ExitCode {
     let start = Instant::now();
     let node = match inputs::node_config(&options.config) {
         Ok(node) => node,
-        Err(error) => {
-            report::complain(PROGRAM, &error.to_string());
-            return ExitCode::Usage;
-        }
+        Err(error) => return refuse(&error.to_string()),
     };
     // Opened now: in the container's mount namespace the path may lead elsewhere.
-    let path = Path::new(&node.log.file);
-    let log = if node.log.file.is_empty() { None } else { Log::open(path, node.log.max_bytes).ok() };
+    let log = open_log(&node);
     let mut progress = Progress::default();
     let result = seal_container(&node, options, stdin, &mut progress);
     let (outcome, reason, code) = match (result, node.on_error) {
@@ -76,11 +72,34 @@ pub fn run(options: &Options, stdin: impl Read) -> ExitCode {
             (Outcome::Open, error.to_string(), ExitCode::Success)
         }
     };
-    if let Some(log) = log {
-        // A log that cannot be written is no reason to keep a container from starting.
-        let _ = log.append(&progress.entry(outcome, reason, start.elapsed()).to_json());
-    }
+    write(log, &progress.entry(outcome, reason, start.elapsed()));
     code
+}
+
+/// Ends the hook for an error in its own command line or configuration. crun keeps stderr to itself, so it goes to
+/// the log as well: the default one, since no other is known.
+pub fn refuse(error: &str) -> ExitCode {
+    report::complain(PROGRAM, error);
+    let nothing_known = Progress::default();
+    let entry = nothing_known.entry(Outcome::Failed, error.to_owned(), Duration::ZERO);
+    write(open_log(&NodeConfig::default()), &entry);
+    ExitCode::Usage
+}
+
+/// Opens the log, if there is one and it can be opened.
+pub(crate) fn open_log(node: &NodeConfig) -> Option<Log> {
+    if node.log.file.is_empty() {
+        None
+    } else {
+        Log::open(Path::new(&node.log.file), node.log.max_bytes).ok()
+    }
+}
+
+/// Writes one entry. A log that cannot be written is no reason to keep a container from starting.
+pub(crate) fn write(log: Option<Log>, entry: &Entry<'_>) {
+    if let Some(log) = log {
+        let _ = log.append(&entry.to_json());
+    }
 }
 
 impl Progress {
@@ -122,13 +141,13 @@ fn seal_container(
     capabilities.expect_all()?;
     let container = Container::pin(state.pid)?;
     let kubelet_file = kubelet_path.as_deref().map(kubelet::read).transpose()?;
-    if let (Some(path), Some(Some(file))) = (&kubelet_path, &kubelet_file) {
+    if let (Some(path), Some(file)) = (&kubelet_path, &kubelet_file) {
         kubelet::check_network(path, file, container.on_node_network)?;
     }
     let root = RootFs::open(&bundle.join(inputs.config.root_path()))?;
     // The last look at the node's network namespace and file system is taken here.
     let node_hosts = read_node_hosts(node, &container)?;
-    let (bytes, source) = hosts_file(node, &inputs, kubelet_file.flatten(), node_hosts, &container)?;
+    let (bytes, source) = hosts_file(node, &inputs, kubelet_file, node_hosts, &container)?;
     progress.bytes = bytes.len();
     seal(&bytes, source, &inputs, &container, &root)?;
     Ok(Done::Sealed(source))
@@ -192,7 +211,7 @@ fn pod_addresses(
     inputs: &PodInputs,
     container: &Container,
 ) -> Result<(Network, Source), HookError> {
-    if let Some(record) = &inputs.record {
+    if let Some(record) = inputs.record.as_ref().filter(|record| !record.pod_ips.is_empty()) {
         return Ok((Network::Pod(record.pod_ips.clone()), Source::Cni));
     }
     let found = netns::addresses(container)?;

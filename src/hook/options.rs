@@ -7,7 +7,7 @@ use std::process;
 
 use super::PROGRAM;
 use crate::node_config::CONFIG_PATH;
-use crate::report::{ExitCode, complain};
+use crate::report::ExitCode;
 use crate::runtime::{CONFIG_JSON_FLAG, KUBELET_HOSTS_FLAG};
 
 const USAGE: &str = "\
@@ -82,8 +82,7 @@ impl Answer {
                 ExitCode::Success.into()
             }
             Self::Wrong(message) => {
-                complain(PROGRAM, &message);
-                ExitCode::Usage.into()
+                super::refuse(&format!("cannot read the hook's command line: {message}")).into()
             }
         }
     }

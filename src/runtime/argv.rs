@@ -45,6 +45,8 @@ pub struct Create {
     pub bundle: Option<PathBuf>,
     /// crun's `--config`.
     pub config: Option<PathBuf>,
+    /// The container's id, for messages: the last word that is no flag.
+    pub container: String,
 }
 
 /// A command line whose command cannot be told.
@@ -99,9 +101,13 @@ fn create(args: &[OsString]) -> Result<Create, ArgvError> {
         if word == "--" {
             break;
         }
-        let Some(flag) = Flag::read(word, &CREATE_VALUES).filter(|flag| flag.takes_value) else {
+        let Some(flag) = Flag::read(word, &CREATE_VALUES) else {
+            create.container = word.to_string_lossy().into_owned();
             continue;
         };
+        if !flag.takes_value {
+            continue;
+        }
         let value = flag.value.or_else(|| rest.next().cloned());
         let value = value.ok_or_else(|| ArgvError::NoValue(word.clone()))?;
         match flag.name.as_bytes() {

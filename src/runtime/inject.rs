@@ -49,6 +49,8 @@ struct Hooks<'a> {
 #[derive(Deserialize)]
 struct Program {
     path: String,
+    #[serde(default)]
+    args: Option<Vec<String>>,
 }
 
 /// A `null` has a place in the text, too.
@@ -116,9 +118,14 @@ fn addition(text: &str, top: &Top<'_>, hook: &Hook<'_>) -> Result<Option<Edit>, 
     if create_runtime.get() == "null" {
         return Ok(Some(Edit { range: place, with: list }));
     }
-    let present: Vec<Program> = serde_json::from_str(create_runtime.get())?;
-    if present.iter().any(|program| program.path == *path) {
-        return Ok(None);
+    let present: Vec<&RawValue> = serde_json::from_str(create_runtime.get())?;
+    for raw in &present {
+        let Object(program): Object<Program> = serde_json::from_str(raw.get())?;
+        if program.path == *path {
+            // Somebody else's entry, from a hooks directory, does not have what only the wrapper knows.
+            let knows_more = args.len() > 1 && program.args.as_deref() != Some(*args);
+            return Ok(knows_more.then(|| Edit { range: range(text, raw), with: entry }));
+        }
     }
     // Last: other hooks may still change what is mounted.
     let comma = if present.is_empty() { "" } else { "," };

@@ -55,6 +55,19 @@ fn twice_is_once() {
 }
 
 #[test]
+fn an_entry_that_knows_less_is_replaced() {
+    let args = ["podhosts-hook".to_owned(), "--kubelet-hosts".to_owned(), "/k".to_owned()];
+    let hook = Hook { path: "/h", args: &args, timeout: 10 };
+    let others = r#"{"hooks":{"createRuntime":[{"path":"/a"},{"path":"/h","args":["podhosts-hook"]} ,{"path":"/z"}]}}"#;
+    let edited = inject(others.as_bytes(), &hook, &[]).unwrap().unwrap();
+    let expected = r#"{"hooks":{"createRuntime":[{"path":"/a"},{"args":["podhosts-hook","--kubelet-hosts","/k"],"env":[],"path":"/h","timeout":10} ,{"path":"/z"}]}}"#;
+    assert_eq!(String::from_utf8(edited).unwrap(), expected);
+    assert!(inject(expected.as_bytes(), &hook, &[]).unwrap().is_none());
+    // The wrapper again, with the kubelet's mount gone: what it wrote before stays.
+    assert_eq!(edit(expected, &[]), None);
+}
+
+#[test]
 fn mounts_go_with_one_comma_each() {
     let cases: [(&str, &[usize], &str); 9] = [
         ("[0, 1, 2]", &[0], "[1, 2]"),

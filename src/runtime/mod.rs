@@ -10,10 +10,11 @@ use serde_json::json;
 use thiserror::Error;
 
 use crate::bundle::CONFIG_MAX;
+use crate::hook;
 use crate::inputs::{self, CONFIG_JSON, InputError, PodInputs};
 use crate::node_config::{CONFIG_PATH, NodeConfig, OnError};
 use crate::plan::Decision;
-use crate::report::{self, ExitCode};
+use crate::report::{self, Entry, ExitCode, Outcome};
 use crate::sys;
 use crate::sys::exec;
 use crate::sys::files::{FileError, Original};
@@ -93,7 +94,7 @@ fn prepare_and_become(
     let node = match &invocation.create {
         Some(create) => {
             let node = config?;
-            prepare_as_configured(&node, create)?;
+            prepare_as_configured(&node, create, invocation)?;
             node
         }
         // What runs has to be stopped and deleted, whatever has become of the configuration since.
@@ -105,13 +106,34 @@ fn prepare_and_become(
     Err(WrapperError::Exec(runtime, error))
 }
 
-fn prepare_as_configured(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
+fn prepare_as_configured(
+    node: &NodeConfig,
+    create: &Create,
+    invocation: &Invocation,
+) -> Result<(), WrapperError> {
     match (prepare(node, create), node.on_error) {
         (Err(error), OnError::Open) => {
-            report::complain(PROGRAM, &format!("started without a seal (on-error = \"open\"): {error}"));
+            let message = format!("started without a seal (on-error = \"open\"): {error}");
+            say(&message, "warning", invocation);
+            hook::write(hook::open_log(node), &open_entry(&error.to_string(), invocation));
             Ok(())
         }
         (result, _) => result,
+    }
+}
+
+/// The hook's log tells of every pod container, so also of one that the hook never sees.
+fn open_entry<'a>(reason: &'a str, invocation: &'a Invocation) -> Entry<'a> {
+    let create = invocation.create.as_ref();
+    Entry {
+        time: report::now().into(),
+        container: create.map(|create| create.container.as_str()).unwrap_or_default().into(),
+        pid: 0,
+        pod: "".into(),
+        outcome: Outcome::Open,
+        reason: reason.into(),
+        bytes: 0,
+        duration_us: 0,
     }
 }
 
@@ -128,8 +150,8 @@ fn prepare(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
     let Decision::Seal { replaced_mounts, kubelet_file } = inputs.decide(node)? else {
         return Ok(());
     };
-    let hook = hook_path(node)?;
-    let mut args = vec![crate::hook::PROGRAM.to_owned()];
+    let program = hook_path(node)?;
+    let mut args = vec![hook::PROGRAM.to_owned()];
     if let Some(path) = kubelet_file {
         args.extend([KUBELET_HOSTS_FLAG.to_owned(), path]);
     }
@@ -142,7 +164,7 @@ fn prepare(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
         OnError::Closed => replaced_mounts,
         OnError::Open => Vec::new(),
     };
-    let hook = Hook { path: utf8(&hook)?, args: &args, timeout: node.runtime.hook_timeout };
+    let hook = Hook { path: utf8(&program)?, args: &args, timeout: node.runtime.hook_timeout };
     let edited = inject::inject(&original.bytes, &hook, &removed)
         .map_err(|cause| WrapperError::Inject { bundle: bundle.clone(), cause })?;
     if let Some(edited) = edited {
@@ -156,7 +178,7 @@ fn hook_path(node: &NodeConfig) -> Result<PathBuf, WrapperError> {
         Some(path) => PathBuf::from(path),
         None => {
             let own = exec::own_path().map_err(|cause| WrapperError::Where("this program", cause))?;
-            own.with_file_name(crate::hook::PROGRAM)
+            own.with_file_name(hook::PROGRAM)
         }
     };
     // A missing hook would make the runtime fail with an error that names neither podhosts nor the remedy.
@@ -169,22 +191,25 @@ fn utf8(path: &Path) -> Result<&str, WrapperError> {
 
 /// Reports on stderr and, as runc does, in the file of `--log`: engines show its last error.
 fn fail(error: &WrapperError, invocation: &Invocation) -> ExitCode {
-    let message = format!("{PROGRAM}: {error}");
-    if let Some(path) = &invocation.log {
-        let line = log_line(&message, invocation.log_is_json);
-        // stderr has it too.
-        let _ = log::append_to_file(path, &line);
-    }
-    report::complain(PROGRAM, &error.to_string());
+    say(&error.to_string(), "error", invocation);
     ExitCode::Failure
 }
 
-fn log_line(message: &str, is_json: bool) -> String {
+fn say(message: &str, level: &str, invocation: &Invocation) {
+    if let Some(path) = &invocation.log {
+        let line = log_line(&format!("{PROGRAM}: {message}"), level, invocation.log_is_json);
+        // stderr has it too.
+        let _ = log::append_to_file(path, &line);
+    }
+    report::complain(PROGRAM, message);
+}
+
+fn log_line(message: &str, level: &str, is_json: bool) -> String {
     let time = report::now();
     if is_json {
-        json!({"level": "error", "msg": message, "time": time}).to_string()
+        json!({"level": level, "msg": message, "time": time}).to_string()
     } else {
-        format!("time=\"{time}\" level=error msg={}", go_quote(message))
+        format!("time=\"{time}\" level={level} msg={}", go_quote(message))
     }
 }
 
@@ -194,9 +219,9 @@ mod tests {
 
     #[test]
     fn log_lines_have_runcs_forms() {
-        let json: serde_json::Value = serde_json::from_str(&log_line("a \"b\"\n", true)).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&log_line("a \"b\"\n", "error", true)).unwrap();
         assert_eq!((json["level"].as_str(), json["msg"].as_str()), (Some("error"), Some("a \"b\"\n")));
         assert!(json["time"].as_str().unwrap().ends_with('Z'));
-        assert!(log_line("a \"b\"\n", false).ends_with(" level=error msg=\"a \\\"b\\\"\\n\""));
+        assert!(log_line("a \"b\"\n", "error", false).ends_with(" level=error msg=\"a \\\"b\\\"\\n\""));
     }
 }
