@@ -95,6 +95,30 @@ fn a_seal_that_was_broken_and_a_bundle_that_cannot_be_read() {
 }
 
 #[test]
+fn a_container_that_has_stopped() {
+    needs!("runc", "crun", "busybox");
+    for runtime in RUNTIMES {
+        let node = Node::new();
+        let root = node.root();
+        let bundle = Bundle::new(&node, "sleep 1000").containerd().hook(&[]).write();
+        let container = node.start(runtime, &bundle, "stopped");
+        let pid = container.pid();
+        node.run(runtime.name(), &["--root", &root, "kill", &container.id, "KILL"]).success();
+        // Until nobody has the process any more.
+        while std::path::Path::new(&format!("/proc/{pid}/ns/mnt")).exists() {
+            std::thread::yield_now();
+        }
+        let found = json(&node, &[&container.id, "--root", &root]);
+        assert_eq!(
+            (&found["container"]["pid"], &found["sealed"]),
+            (&Value::Null, &false.into()),
+            "{runtime:?}"
+        );
+        assert_eq!(found["reason"], "no running container has this bundle");
+    }
+}
+
+#[test]
 fn a_container_that_is_not_there() {
     needs!("busybox");
     let node = Node::new();

@@ -169,6 +169,33 @@ fn a_plain_bundle_names_its_pod_one_way_or_another() {
 }
 
 #[test]
+fn the_host_name_that_containerd_gave_the_pod() {
+    needs!("runc", "busybox");
+    let node = Node::new();
+    let named = |text: &str| {
+        node.write("x/sandboxes/sandbox-1/hostname", text);
+        let mut bundle = pod(&node).annotate("podhosts.io/pod-ips", "10.0.0.9");
+        bundle.config["process"]["env"] = serde_json::json!(["PATH=/bin", "HOSTNAME=the-images"]);
+        let bundle = bundle.mount(&node.path("x/sandboxes/sandbox-1/hostname"), "/etc/hostname");
+        run(&node, Runtime::Runc, bundle).success()
+    };
+    assert_eq!(named("front\n"), managed("10.0.0.9\tfront\n"));
+    let node_name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(named(&node_name), managed("10.0.0.9\tweb\n"), "a pod without a host name shows the node's");
+}
+
+#[test]
+fn a_kubelet_elsewhere_is_known_by_the_pods_uid() {
+    needs!("runc", "busybox");
+    let node = Node::new();
+    let content = managed("10.0.0.9\tweb\n\n# Entries added by HostAliases.\n10.1.1.1\tdb\n");
+    node.write("k0s/kubelet/pods/uid-1/etc-hosts", &content);
+    let bundle = pod(&node).mount(&node.path("k0s/kubelet/pods/uid-1/etc-hosts"), "/etc/hosts");
+    assert_eq!(run(&node, Runtime::Runc, bundle).success(), content);
+    assert_eq!(node.last_log()["reason"], "kubelet");
+}
+
+#[test]
 fn no_address_at_all_gives_a_file_without_the_pods_lines() {
     needs!("runc", "busybox");
     let node = Node::new();

@@ -165,6 +165,30 @@ fn a_hook_from_a_hooks_directory_learns_what_the_wrapper_knows() {
 }
 
 #[test]
+fn a_volume_at_etc_gets_its_mount_point_from_the_runtime() {
+    needs!("runc", "crun", "busybox");
+    for runtimes in ["runc", "crun"] {
+        let node = Node::with_config(&format!("[runtime]\nruntimes = [\"{runtimes}\"]\n"));
+        node.write("x/sandboxes/sandbox-1/hosts", "127.0.0.1 the-node\n");
+        fs::create_dir(node.path("volume")).unwrap();
+        let bundle = pod(&node, "cat /etc/hosts").mount(&node.path("volume"), "/etc");
+        let bundle = bundle.mount(&node.path("x/sandboxes/sandbox-1/hosts"), "/etc/hosts").write();
+        assert_eq!(node.run_wrapped(&bundle).success(), managed("10.0.0.9\tweb\n"), "{runtimes}");
+    }
+}
+
+#[test]
+fn a_config_json_that_is_a_link() {
+    needs!("runc", "busybox");
+    let node = Node::new();
+    let bundle = pod(&node, "cat /etc/hosts").write();
+    fs::rename(bundle.join("config.json"), node.path("elsewhere.json")).unwrap();
+    symlink(node.path("elsewhere.json"), bundle.join("config.json")).unwrap();
+    assert_eq!(node.run_wrapped(&bundle).success(), managed("10.0.0.9\tweb\n"));
+    assert!(bundle.join("config.json").is_symlink());
+}
+
+#[test]
 fn the_bundle_is_the_current_directory_unless_told_otherwise() {
     needs!("busybox");
     let node = Node::with_config(ECHO);
@@ -248,8 +272,14 @@ fn failures_are_said_on_stderr_and_in_the_runtimes_log() {
     node.configure("[runtime]\nruntimes = [\"/bin/true\"]\nhook = \"/nowhere/podhosts-hook\"\n");
     let error = wrapper(&node, &["create", "-b", bundle("a", "b").to_str().unwrap(), "c"]).failure();
     assert!(error.contains("cannot find the hook: /nowhere/podhosts-hook is not a file"), "{error}");
-    let error = wrapper(&node, &["--unheard-of", "create", "c"]).failure();
+    let _ = fs::remove_file(&log);
+    let error = wrapper(&node, &["--log", log.to_str().unwrap(), "--unheard-of", "create", "c"]).failure();
     assert!(error.contains("unknown global option \"--unheard-of\""), "{error}");
+    assert!(
+        fs::read_to_string(&log)
+            .unwrap()
+            .contains("level=error msg=\"podhosts-runtime: cannot tell the runtime's")
+    );
 }
 
 #[test]

@@ -25,8 +25,6 @@ pub struct Config {
     mounts: Option<Vec<Mount>>,
     /// All annotations.
     annotations: Option<Annotations>,
-    /// The container's process.
-    process: Option<Process>,
     /// Linux' own part.
     linux: Option<Linux>,
 }
@@ -48,11 +46,6 @@ pub struct Mount {
     pub destination: String,
     /// What is mounted; a path on the node for a bind mount.
     pub source: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Process {
-    env: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -114,12 +107,6 @@ impl Config {
         self.annotations.as_ref()
     }
 
-    /// The value of a variable in the container's environment; the last one counts.
-    pub fn env(&self, name: &str) -> Option<&str> {
-        let env = self.process.as_ref()?.env.as_deref()?;
-        env.iter().rev().find_map(|variable| variable.strip_prefix(name)?.strip_prefix('='))
-    }
-
     /// The SELinux label for the container's mounts, if one is set.
     pub fn mount_label(&self) -> Option<&str> {
         self.linux.as_ref()?.mount_label.as_deref().filter(|label| !label.is_empty())
@@ -134,17 +121,14 @@ mod tests {
     fn what_it_reads() {
         let json = br#"{"root":{"path":"rootfs","readonly":true},"hostname":"h",
             "mounts":[{"destination":"/proc","type":"proc"}],"annotations":{"a":"b"},
-            "process":{"env":["HOSTNAME=a","X","HOSTNAME=b\u0021","HOSTNAMES=c"]},
             "linux":{"mountLabel":"","namespaces":[{"type":"mount"}]},"unknown":[1e999]}"#;
         let config = Config::parse(json).unwrap();
         assert_eq!(config.root_path(), "rootfs");
         assert_eq!(config.annotation("a"), Some("b"));
-        assert_eq!(config.env("HOSTNAME"), Some("b!"));
-        assert_eq!(config.env("HOST"), None);
         assert_eq!(config.mount_label(), None);
         assert_eq!(config.mounts().len(), 1);
         assert!(config.mounts_proc());
-        let nulls = br#"{"root":{"path":"/r"},"mounts":null,"annotations":null,"process":null,"linux":null}"#;
+        let nulls = br#"{"root":{"path":"/r"},"mounts":null,"annotations":null,"linux":null}"#;
         assert!(Config::parse(nulls).unwrap().mounts().is_empty());
     }
 

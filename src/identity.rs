@@ -86,6 +86,8 @@ const MANAGER: &str = "io.container.manager";
 const CRIO_TYPE: &str = "io.kubernetes.cri-o.ContainerType";
 const CRIO_SANDBOX_ID: &str = "io.kubernetes.cri-o.SandboxID";
 const DEFAULT_NAMESPACE: &str = "default";
+/// Length of an id that is cut to serve as a host name.
+const SHORT_ID: usize = 12;
 
 impl PodIdentity {
     /// An identity with nothing known but the engine.
@@ -111,7 +113,7 @@ impl PodIdentity {
         // CRI-O refuses this key from pods and containerd writes it last, so its presence is proof.
         match (config.annotation(CRI_TYPE), manager) {
             (Some(_), Some("cri-o")) => Err(IdentityError::TwoEngines),
-            (Some(_), _) => containerd(config, node_name),
+            (Some(_), _) => containerd(config),
             (None, Some("cri-o")) => crio(config, node_name),
             (None, Some("libpod")) => podman(config),
             (None, _) => Ok(plain(config)),
@@ -119,7 +121,23 @@ impl PodIdentity {
     }
 }
 
-fn containerd(config: &Config, node_name: &str) -> Result<PodIdentity, IdentityError> {
+/// The file with the pod's host name that containerd mounts at /etc/hostname. A container's environment names it, too,
+/// but an image may have changed that.
+pub fn containerd_hostname_file<'a>(config: &'a Config, identity: &PodIdentity) -> Option<&'a str> {
+    let suffix = format!("/sandboxes/{}/hostname", identity.sandbox_id.as_deref()?);
+    let at_hostname = config.mounts().iter().filter(|mount| mount.destination == "/etc/hostname");
+    at_hostname.filter_map(|mount| mount.source.as_deref()).find(|source| source.ends_with(&suffix))
+}
+
+impl PodIdentity {
+    /// Takes the host name from the text of [`containerd_hostname_file`], unless it is the node's.
+    pub fn set_hostname(&mut self, text: &str, node_name: &str) {
+        let name = Some(text.trim()).filter(|name| is_label(name) && *name != node_name);
+        self.hostname = name.map(str::to_owned);
+    }
+}
+
+fn containerd(config: &Config) -> Result<PodIdentity, IdentityError> {
     let required = |key| {
         let value = config.annotation(key).filter(|value| !value.is_empty());
         value.map(str::to_owned).ok_or(IdentityError::Missing { engine: "containerd", key })
@@ -131,9 +149,6 @@ fn containerd(config: &Config, node_name: &str) -> Result<PodIdentity, IdentityE
     pod.namespace = required("io.kubernetes.cri.sandbox-namespace")?;
     // Absent in the first releases of 1.6.
     pod.uid = config.annotation("io.kubernetes.cri.sandbox-uid").map(str::to_owned);
-    // containerd hands the pod's host name down in the environment; without one it is the node's.
-    let hostname = config.env("HOSTNAME").filter(|name| is_label(name) && *name != node_name);
-    pod.hostname = hostname.map(str::to_owned);
     Ok(pod)
 }
 
@@ -145,7 +160,7 @@ fn crio(config: &Config, node_name: &str) -> Result<PodIdentity, IdentityError> 
     let sandbox_id = config.annotation(CRIO_SANDBOX_ID).ok_or(missing(CRIO_SANDBOX_ID))?;
     let (name, namespace, uid) = crio_sandbox_name(config)?;
     // A pod without a host name gets the start of its id, on the node's network the node's name.
-    let made_up = |name: &str| name == node_name || sandbox_id.starts_with(name);
+    let made_up = |name: &str| name == node_name || name.len() == SHORT_ID && sandbox_id.starts_with(name);
     let hostname = config.hostname.as_deref().filter(|name| is_label(name) && !made_up(name));
     pod.hostname = hostname.map(str::to_owned);
     pod.sandbox_id = Some(sandbox_id.to_owned());

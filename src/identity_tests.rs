@@ -2,9 +2,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn read(annotations: Value, hostname: &str, env: &[&str]) -> Result<PodIdentity, String> {
+fn read(annotations: Value, hostname: &str) -> Result<PodIdentity, String> {
     let json = json!({
-        "root": {"path": "rootfs"}, "hostname": hostname, "annotations": annotations, "process": {"env": env},
+        "root": {"path": "rootfs"}, "hostname": hostname, "annotations": annotations,
     });
     let json = json.to_string();
     PodIdentity::read(&Config::parse(json.as_bytes()).unwrap(), "node-1").map_err(|error| error.to_string())
@@ -39,15 +39,19 @@ fn with(mut keys: Value, key: &str, value: &str) -> Value {
 
 #[test]
 fn containerd_dialect() {
-    let pod = read(containerd_keys(), "", &["HOSTNAME=node-1"]).unwrap();
+    let pod = read(containerd_keys(), "").unwrap();
     assert_eq!((pod.engine, pod.is_sandbox), (Engine::Containerd, false));
     assert_eq!((pod.name.as_str(), pod.namespace.as_str()), ("web", "shop"));
     assert_eq!((pod.sandbox_id.as_deref(), pod.uid.as_deref(), pod.hostname), (Some("s1"), Some("u1"), None));
-    let named = read(containerd_keys(), "", &["HOSTNAME=shopfront"]).unwrap();
-    assert_eq!(named.hostname.as_deref(), Some("shopfront"));
-    assert_eq!(read(containerd_keys(), "", &["HOSTNAME=not_a_label"]).unwrap().hostname, None);
+    let mut named = read(containerd_keys(), "").unwrap();
+    for (text, expected) in
+        [("shopfront\n", Some("shopfront")), ("node-1\n", None), ("not_a_label", None), ("", None)]
+    {
+        named.set_hostname(text, "node-1");
+        assert_eq!(named.hostname.as_deref(), expected);
+    }
     let sandbox = with(containerd_keys(), CRI_TYPE, "sandbox");
-    assert!(read(sandbox, "", &[]).unwrap().is_sandbox);
+    assert!(read(sandbox, "").unwrap().is_sandbox);
 }
 
 #[test]
@@ -55,38 +59,42 @@ fn containerd_without_a_key_names_it() {
     for key in ["sandbox-id", "sandbox-name", "sandbox-namespace"] {
         let mut keys = containerd_keys();
         keys.as_object_mut().unwrap().remove(&format!("io.kubernetes.cri.{key}"));
-        let error = read(keys, "", &[]).unwrap_err();
+        let error = read(keys, "").unwrap_err();
         assert_eq!(
             error,
             format!("cannot tell the pod: containerd annotation io.kubernetes.cri.{key} is missing")
         );
     }
-    let odd = read(with(containerd_keys(), CRI_TYPE, "pause\n"), "", &[]).unwrap_err();
+    let odd = read(with(containerd_keys(), CRI_TYPE, "pause\n"), "").unwrap_err();
     assert!(odd.contains(r#"is "pause\n", expected "sandbox" or "container""#), "{odd}");
 }
 
 #[test]
 fn crio_dialect() {
-    let pod = read(crio_keys(), "abcdef012345", &[]).unwrap();
+    let pod = read(crio_keys(), "abcdef012345").unwrap();
     assert_eq!((pod.engine, pod.name.as_str(), pod.namespace.as_str()), (Engine::CriO, "web", "shop"));
     assert_eq!(pod.crio_ips, ["10.0.0.1", "fd00::1"], "the list ends at the first gap");
     assert_eq!(pod.hostname, None, "the start of the id is not a name that anybody chose");
-    assert_eq!(read(crio_keys(), "front", &[]).unwrap().hostname.as_deref(), Some("front"));
-    let odd = read(with(crio_keys(), "io.kubernetes.cri-o.SandboxName", "web"), "", &[]).unwrap_err();
+    assert_eq!(read(crio_keys(), "front").unwrap().hostname.as_deref(), Some("front"));
+    assert_eq!(
+        read(crio_keys(), "abc").unwrap().hostname.as_deref(),
+        Some("abc"),
+        "chosen, not cut from the id"
+    );
+    let odd = read(with(crio_keys(), "io.kubernetes.cri-o.SandboxName", "web"), "").unwrap_err();
     assert!(odd.contains("expected k8s_<name>_"), "{odd}");
 }
 
 #[test]
 fn podman_and_plain_dialects() {
     let podman = json!({"io.container.manager": "libpod", "io.kubernetes.cri-o.SandboxID": "s"});
-    let pod = read(podman.clone(), "c1", &[]).unwrap();
+    let pod = read(podman.clone(), "c1").unwrap();
     assert_eq!((pod.engine, pod.name.as_str(), pod.sandbox_id.as_deref()), (Engine::Podman, "c1", Some("s")));
-    assert!(read(with(podman, CRIO_TYPE, "sandbox"), "c1", &[]).unwrap().is_sandbox);
-    let plain =
-        read(json!({"io.kubernetes.pod.name": "web", "io.kubernetes.pod.namespace": "shop"}), "h", &[]);
+    assert!(read(with(podman, CRIO_TYPE, "sandbox"), "c1").unwrap().is_sandbox);
+    let plain = read(json!({"io.kubernetes.pod.name": "web", "io.kubernetes.pod.namespace": "shop"}), "h");
     let plain = plain.unwrap();
     assert_eq!((plain.engine, plain.name.as_str(), plain.namespace.as_str()), (Engine::Plain, "web", "shop"));
-    let bare = read(Value::Null, "h", &[]).unwrap();
+    let bare = read(Value::Null, "h").unwrap();
     assert_eq!((bare.name.as_str(), bare.namespace.as_str()), ("h", "default"));
 }
 
@@ -95,9 +103,25 @@ fn a_pod_cannot_pass_for_another_engines() {
     // Under CRI-O a pod may carry any containerd key but the container type; under containerd it may carry
     // CRI-O's manager where the node passes it through. Neither turns a container into a sandbox.
     let forged = with(crio_keys(), "io.kubernetes.cri.sandbox-id", "other");
-    assert_eq!(read(forged, "", &[]).unwrap().sandbox_id.as_deref(), Some("abcdef0123456789"));
+    assert_eq!(read(forged, "").unwrap().sandbox_id.as_deref(), Some("abcdef0123456789"));
     let both = with(containerd_keys(), MANAGER, "cri-o");
-    assert!(read(both, "", &[]).unwrap_err().contains("both containerd's and CRI-O's"));
+    assert!(read(both, "").unwrap_err().contains("both containerd's and CRI-O's"));
     let libpod = with(containerd_keys(), MANAGER, "libpod");
-    assert_eq!(read(libpod, "", &[]).unwrap().engine, Engine::Containerd);
+    assert_eq!(read(libpod, "").unwrap().engine, Engine::Containerd);
+}
+
+#[test]
+fn the_file_with_containerds_host_name() {
+    let file = |source: &str| {
+        let json = json!({
+            "root": {"path": "rootfs"}, "annotations": containerd_keys(),
+            "mounts": [{"destination": "/etc/hostname", "source": source}],
+        });
+        let config = Config::parse(json.to_string().as_bytes()).unwrap();
+        let pod = PodIdentity::read(&config, "node-1").unwrap();
+        containerd_hostname_file(&config, &pod).map(str::to_owned)
+    };
+    assert_eq!(file("/x/sandboxes/s1/hostname").as_deref(), Some("/x/sandboxes/s1/hostname"));
+    assert_eq!(file("/x/sandboxes/s2/hostname"), None);
+    assert_eq!(file("/etc/shadow"), None);
 }

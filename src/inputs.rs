@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::annotations::{AnnotationError, PodAnnotations};
 use crate::bundle::{CONFIG_MAX, Config, ConfigError};
-use crate::identity::{IdentityError, PodIdentity};
+use crate::identity::{self, IdentityError, PodIdentity};
 use crate::node_config::{self, NodeConfig, NodeConfigError};
 use crate::plan::{self, Decision};
 use crate::record::{self, PodRecord, RECORD_DIR, RECORD_MAX, RecordError};
@@ -14,6 +14,9 @@ use crate::sys::files::{self, FileError, LastLink};
 
 /// Name of the configuration in a bundle.
 pub const CONFIG_JSON: &str = "config.json";
+
+/// Largest file with a host name that is read, in bytes.
+const HOSTNAME_MAX: usize = 4096;
 
 /// Something that cannot be read, or that cannot be used as it is.
 #[derive(Debug, Error)]
@@ -74,7 +77,11 @@ impl PodInputs {
     pub fn read(json: &[u8], bundle: &Path, node_name: &str) -> Result<Self, InputError> {
         let config =
             Config::parse(json).map_err(|cause| InputError::Config { bundle: bundle.to_owned(), cause })?;
-        let identity = PodIdentity::read(&config, node_name)?;
+        let mut identity = PodIdentity::read(&config, node_name)?;
+        if let Some(path) = identity::containerd_hostname_file(&config, &identity) {
+            let text = files::read_text_if_present(Path::new(path), HOSTNAME_MAX, LastLink::Refuse)?;
+            identity.set_hostname(&text.unwrap_or_default(), node_name);
+        }
         // A sandbox is skipped whatever its record says.
         let sandbox_id = identity.sandbox_id.as_deref().filter(|_| !identity.is_sandbox);
         let record = sandbox_id.map(read_record).transpose()?.flatten();

@@ -45,35 +45,65 @@ const QUOTED: usize = 60;
 
 impl KubeletFile {
     /// Takes the file apart; `None` where it does not begin with the kubelet's header (or is still empty).
+    /// `node_hosts` is the node's own file, for a pod on the node's network.
     ///
     /// # Errors
     /// The first line that the kubelet would not have written.
-    pub fn parse(text: &str) -> Result<Option<Self>, KubeletFileError> {
-        if let Some(rest) = text.strip_prefix(HEADER_HOST_NETWORK) {
-            // The node's file may hold anything, the kubelet's block too: the last one is the pod's.
-            let Some(start) = rest.rfind(ALIASES_HEADER) else {
-                return Ok(Some(Self { pod: None, aliases: Vec::new() }));
+    pub fn parse(bytes: &[u8], node_hosts: Option<&[u8]>) -> Result<Option<Self>, KubeletFileError> {
+        if let Some(rest) = bytes.strip_prefix(HEADER_HOST_NETWORK.as_bytes()) {
+            let block = block_behind(rest, node_hosts.unwrap_or_default());
+            let first_line = 1 + count_lines(&bytes[..bytes.len() - block.len()]);
+            let Some(lines) = block.strip_prefix(ALIASES_HEADER.as_bytes()) else {
+                let found = text(block, first_line)?.lines().next().unwrap_or_default();
+                let is_empty = block.is_empty();
+                let none = Self { pod: None, aliases: Vec::new() };
+                let expected = "the node's hosts file, then the HostAliases";
+                return if is_empty { Ok(Some(none)) } else { Err(error(first_line, found, expected)) };
             };
-            let before = text.len() - rest.len() + start + ALIASES_HEADER.len();
-            let aliases = aliases(text, before)?;
-            return Ok(Some(Self { pod: None, aliases }));
+            let first_line = first_line + count_lines(ALIASES_HEADER.as_bytes());
+            return Ok(Some(Self { pod: None, aliases: aliases(text(lines, first_line)?, first_line)? }));
         }
-        let Some(rest) = text.strip_prefix(HEADER) else {
+        if !bytes.starts_with(HEADER.as_bytes()) {
             return Ok(None);
-        };
+        }
+        let rest = &text(bytes, 1)?[HEADER.len()..];
         let Some(rest) = rest.strip_prefix(LOCAL_LINES) else {
             return Err(error(2, rest.lines().next().unwrap_or_default(), "the kubelet's localhost lines"));
         };
-        let (pod_lines, aliases) = match rest.find(ALIASES_HEADER) {
-            Some(start) => {
-                let before = text.len() - rest.len() + start + ALIASES_HEADER.len();
-                (&rest[..start], aliases(text, before)?)
-            }
-            None => (rest, Vec::new()),
+        let first_line = 1 + count_lines(HEADER.as_bytes()) + count_lines(LOCAL_LINES.as_bytes());
+        let (pod_lines, block) = match rest.split_once(ALIASES_HEADER) {
+            Some((pod_lines, block)) => (pod_lines, Some(block)),
+            None => (rest, None),
         };
-        let first = 1 + HEADER.matches('\n').count() + LOCAL_LINES.matches('\n').count();
-        Ok(Some(Self { pod: Some(pod_lines_of(pod_lines, first)?), aliases }))
+        let pod = pod_lines_of(pod_lines, first_line)?;
+        let before = count_lines(pod_lines.as_bytes()) + count_lines(ALIASES_HEADER.as_bytes());
+        let aliases = block.map_or(Ok(Vec::new()), |block| aliases(block, first_line + before))?;
+        Ok(Some(Self { pod: Some(pod), aliases }))
     }
+}
+
+/// What the kubelet has appended to the node's file. That file may hold anything, another such block too; only
+/// where it is another one than the kubelet saw, the last block is taken for the pod's.
+fn block_behind<'a>(rest: &'a [u8], node_hosts: &[u8]) -> &'a [u8] {
+    let header = ALIASES_HEADER.as_bytes();
+    rest.strip_prefix(node_hosts)
+        .filter(|block| block.is_empty() || block.starts_with(header))
+        .unwrap_or_else(|| {
+            let last = rest.windows(header.len()).rposition(|window| window == header);
+            &rest[last.unwrap_or(rest.len())..]
+        })
+}
+
+fn count_lines(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// `bytes`, of which the first line has the number `first_line`, as text.
+fn text(bytes: &[u8], first_line: usize) -> Result<&str, KubeletFileError> {
+    str::from_utf8(bytes).map_err(|cause| {
+        let line = first_line + count_lines(&bytes[..cause.valid_up_to()]);
+        error(line, "not UTF-8", "names and addresses")
+    })
 }
 
 fn pod_lines_of(text: &str, first_line: usize) -> Result<PodLines, KubeletFileError> {
@@ -104,10 +134,8 @@ fn pod_line(line: &str) -> Option<(&str, HostName)> {
     valid.then(|| (ip, HostName { host: host.to_owned(), domain: domain.to_owned() }))
 }
 
-/// The aliases in `text` from byte `start` on.
-fn aliases(text: &str, start: usize) -> Result<Vec<HostAlias>, KubeletFileError> {
-    let (before, block) = text.split_at(start);
-    let first_line = 1 + before.matches('\n').count();
+/// The aliases in `block`, of which the first line has the number `first_line`.
+fn aliases(block: &str, first_line: usize) -> Result<Vec<HostAlias>, KubeletFileError> {
     let mut aliases = Vec::new();
     for (i, line) in lines(block, first_line)? {
         let alias = alias(line).ok_or_else(|| error(i, line, "a HostAlias: an address, then names"))?;
@@ -154,14 +182,31 @@ mod tests {
         let aliases = vec![alias("1.2.3.004", &["a", "b.c"]), alias("::ffff:1.2.3.4", &[])];
         for (name, aliases) in [(name.clone(), vec![]), (name, aliases.clone()), (short, aliases)] {
             let ips = vec!["10.0.0.1".to_owned(), "FD00::1".to_owned()];
-            let text = String::from_utf8(hosts_file::pod_network(&ips, &name, &aliases)).unwrap();
-            let file = KubeletFile::parse(&text).unwrap().unwrap();
+            let text = hosts_file::pod_network(&ips, &name, &aliases);
+            let file = KubeletFile::parse(&text, None).unwrap().unwrap();
             assert_eq!(file, KubeletFile { pod: Some(PodLines { ips, name }), aliases });
         }
-        let node = b"127.0.0.1 localhost\n\n# Entries added by HostAliases.\n6.6.6.6\told\n";
+    }
+
+    #[test]
+    fn the_nodes_file_may_hold_anything() {
         let aliases = vec![alias("10.0.0.9", &["x"])];
-        let text = String::from_utf8(hosts_file::host_network(node, &aliases)).unwrap();
-        assert_eq!(KubeletFile::parse(&text).unwrap().unwrap(), KubeletFile { pod: None, aliases });
+        for node in [
+            &b"127.0.0.1 localhost\n"[..],
+            b"127.0.0.1 localhost\n\n# Entries added by HostAliases.\n6.6.6.6\told\n",
+            b"127.0.0.1 localhost\n\n# Entries added by HostAliases.\n6.6.6.6 with a space",
+            b"# caf\xe9\n127.0.0.1 localhost",
+            b"",
+        ] {
+            for aliases in [&aliases[..], &[]] {
+                let bytes = hosts_file::host_network(node, aliases);
+                let expected = KubeletFile { pod: None, aliases: aliases.to_vec() };
+                assert_eq!(KubeletFile::parse(&bytes, Some(node)).unwrap().unwrap(), expected);
+            }
+        }
+        // The node's file has changed since.
+        let bytes = hosts_file::host_network(b"old\n", &aliases);
+        assert_eq!(KubeletFile::parse(&bytes, Some(b"new\n")).unwrap().unwrap().aliases, aliases);
     }
 
     #[test]
@@ -172,7 +217,7 @@ mod tests {
             "# Kubernetes-managed hosts file",
             "\n# Kubernetes-managed hosts file.\n",
         ] {
-            assert_eq!(KubeletFile::parse(other).unwrap(), None, "{other:?}");
+            assert_eq!(KubeletFile::parse(other.as_bytes(), None).unwrap(), None, "{other:?}");
         }
     }
 
@@ -196,7 +241,7 @@ mod tests {
             (format!("{HEADER_HOST_NETWORK}node{block}1.1.1.1\ta\n\n"), 5),
         ];
         for (text, line) in cases {
-            let error = KubeletFile::parse(&text).unwrap_err();
+            let error = KubeletFile::parse(text.as_bytes(), None).unwrap_err();
             assert_eq!(error.line, line, "{error}");
         }
     }

@@ -36,17 +36,19 @@ fn owner(mount: &Mount, config: &Config, identity: &PodIdentity, kubelet_root: &
     if engines { Owner::Engine } else { Owner::User(source.to_owned()) }
 }
 
-/// `<kubelet root>/pods/<uid>/etc-hosts`. Early containerd 1.6 does not tell the uid: then any pod's will do.
+/// `<kubelet root>/pods/<uid>/etc-hosts`. Where the engine tells the uid, the root can be any: nobody knows a pod's
+/// uid before it is made, and Kubernetes' volumes have other paths. Early containerd 1.6 does not tell it; there, and
+/// in bundles whose uid is a mere annotation, the root decides.
 fn is_kubelet_file(source: &str, identity: &PodIdentity, kubelet_root: &str) -> bool {
+    let is_engines = matches!(identity.engine, Engine::Containerd | Engine::CriO);
+    let uid = identity.uid.as_deref().filter(|uid| is_engines && !uid.is_empty());
+    if let Some(uid) = uid {
+        return source.ends_with(&format!("/pods/{uid}/etc-hosts"));
+    }
     let in_pods =
         source.strip_prefix(kubelet_root.trim_end_matches('/')).and_then(|r| r.strip_prefix("/pods/"));
-    let Some(uid) = in_pods.and_then(|rest| rest.strip_suffix("/etc-hosts")) else {
-        return false;
-    };
-    match identity.uid.as_deref() {
-        Some(expected) => uid == expected,
-        None => !uid.is_empty() && !uid.contains('/') && uid != "." && uid != "..",
-    }
+    let uid = in_pods.and_then(|rest| rest.strip_suffix("/etc-hosts"));
+    uid.is_some_and(|uid| !uid.is_empty() && !uid.contains('/') && uid != "." && uid != "..")
 }
 
 /// containerd copies the node's file to `<state>/sandboxes/<sandbox id>/hosts`.
@@ -75,9 +77,18 @@ fn is_crio_volume(config: &Config) -> bool {
         .map_or(true, |volumes| volumes.into_iter().flatten().any(|v| is_etc_hosts(&v.container_path)))
 }
 
+/// Whether something is mounted at /etc itself: the mount point of /etc/hosts is the runtime's to make in it.
+pub fn has_etc_volume(config: &Config) -> bool {
+    config.mounts().iter().any(|mount| clean(&mount.destination) == [Component::Normal("etc".as_ref())])
+}
+
 /// Whether `path`, a mount's destination, is /etc/hosts once `.`, `..` and doubled slashes are gone.
 pub fn is_etc_hosts(path: &str) -> bool {
-    let mut clean: Vec<Component<'_>> = Vec::new();
+    clean(path) == [Component::Normal("etc".as_ref()), Component::Normal("hosts".as_ref())]
+}
+
+fn clean(path: &str) -> Vec<Component<'_>> {
+    let mut clean = Vec::new();
     for component in Path::new(path).components() {
         match component {
             Component::Normal(_) => clean.push(component),
@@ -85,7 +96,7 @@ pub fn is_etc_hosts(path: &str) -> bool {
             Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
         }
     }
-    clean == [Component::Normal("etc".as_ref()), Component::Normal("hosts".as_ref())]
+    clean
 }
 
 #[cfg(test)]
@@ -141,7 +152,14 @@ mod tests {
         let file = "/var/lib/kubelet/pods/u1/etc-hosts";
         let kubelets = Owner::Kubelet(file.to_owned());
         assert_eq!(owners(Engine::Containerd, Some("u1"), file, "null"), std::slice::from_ref(&kubelets));
-        assert_eq!(owners(Engine::CriO, None, file, "null"), [kubelets]);
+        assert_eq!(owners(Engine::CriO, None, file, "null"), std::slice::from_ref(&kubelets));
+        assert_eq!(owners(Engine::Plain, Some("u2"), file, "null"), [kubelets]);
+        let elsewhere = "/var/lib/k0s/kubelet/pods/u1/etc-hosts";
+        let kubelets = Owner::Kubelet(elsewhere.to_owned());
+        assert_eq!(owners(Engine::Containerd, Some("u1"), elsewhere, "null"), [kubelets]);
+        let users = Owner::User(elsewhere.to_owned());
+        assert_eq!(owners(Engine::Containerd, None, elsewhere, "null"), std::slice::from_ref(&users));
+        assert_eq!(owners(Engine::Plain, Some("u1"), elsewhere, "null"), [users]);
         assert_eq!(owners(Engine::CriO, Some("u2"), file, "null"), [Owner::User(file.to_owned())]);
         for other in [
             "/var/lib/kubelet/pods/../etc-hosts",

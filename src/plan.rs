@@ -87,7 +87,7 @@ pub fn decide(
     if matches!(identity.engine, Engine::Podman | Engine::Plain) && !annotations.any() {
         return Ok(Decision::Skip(Skip::NoAnnotations(identity.engine)));
     }
-    if annotations.opted_out()? && node.allow_opt_out {
+    if node.allow_opt_out && annotations.opted_out()? {
         return Ok(Decision::Skip(Skip::OptedOut));
     }
     let mut replaced_mounts = Vec::new();
@@ -99,6 +99,10 @@ pub fn decide(
             Owner::Engine => {}
         }
         replaced_mounts.push(index);
+    }
+    if mounts::has_etc_volume(config) {
+        // The mount point in the volume is the runtime's to make, and not ours: it needs the mount for that.
+        replaced_mounts.clear();
     }
     Ok(Decision::Seal { replaced_mounts, kubelet_file })
 }
@@ -167,6 +171,8 @@ mod tests {
         let strict = NodeConfig { allow_opt_out: false, ..NodeConfig::default() };
         assert!(matches!(decision(opted_out.clone(), none.clone(), &strict).unwrap(), Decision::Seal { .. }));
         opted_out["podhosts.io/seal"] = "0".into();
+        // An opt-out that is not allowed is not looked at: with on-error = "open" an error would be one.
+        assert!(decision(opted_out.clone(), none.clone(), &strict).is_ok());
         let error = decision(opted_out, none, &node).unwrap_err();
         assert_eq!(
             error,
@@ -185,6 +191,16 @@ mod tests {
             replaced_mounts: vec![1, 2],
             kubelet_file: Some("/var/lib/kubelet/pods/u/etc-hosts".into()),
         };
-        assert_eq!(decision(containerd("container"), mounts, &NodeConfig::default()).unwrap(), expected);
+        assert_eq!(
+            decision(containerd("container"), mounts.clone(), &NodeConfig::default()).unwrap(),
+            expected
+        );
+        let mut with_volume = mounts;
+        with_volume[0]["destination"] = "/etc".into();
+        let covered = Decision::Seal {
+            replaced_mounts: Vec::new(),
+            kubelet_file: Some("/var/lib/kubelet/pods/u/etc-hosts".into()),
+        };
+        assert_eq!(decision(containerd("container"), with_volume, &NodeConfig::default()).unwrap(), covered);
     }
 }

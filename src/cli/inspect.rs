@@ -120,7 +120,7 @@ fn find(args: &InspectArgs) -> Result<ContainerReport, String> {
         return Ok(state.into());
     }
     if let Ok(pid) = given.parse::<i32>() {
-        let state = runtime_state::find(&roots, |state| state.pid == pid);
+        let state = runtime_state::find(&roots, |state| state.pid == Some(pid));
         return Ok(state.map_or_else(|| ContainerReport { pid: Some(pid), ..Default::default() }, Into::into));
     }
     if Path::new(given).join(CONFIG_JSON).is_file() {
@@ -139,9 +139,7 @@ fn find(args: &InspectArgs) -> Result<ContainerReport, String> {
 
 impl From<RuntimeState> for ContainerReport {
     fn from(state: RuntimeState) -> Self {
-        // runc keeps a pid of 0, or one that is gone, for a container that has stopped.
-        let pid = Some(state.pid).filter(|pid| *pid > 0);
-        Self { id: Some(state.id), pid, bundle: Some(state.bundle) }
+        Self { id: Some(state.id), pid: state.pid, bundle: Some(state.bundle) }
     }
 }
 

@@ -16,7 +16,8 @@ const DEFAULT_ROOTS: [&str; 4] =
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RuntimeState {
     pub(super) id: String,
-    pub(super) pid: i32,
+    /// Its process, if that still runs.
+    pub(super) pid: Option<i32>,
     pub(super) bundle: PathBuf,
 }
 
@@ -24,6 +25,7 @@ pub(super) struct RuntimeState {
 #[derive(Deserialize)]
 struct Runc {
     init_process_pid: i32,
+    init_process_start: u64,
     config: RuncConfig,
 }
 
@@ -34,8 +36,10 @@ struct RuncConfig {
 
 /// crun's `<root>/<id>/status`.
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Crun {
     pid: i32,
+    process_start_time: u64,
     bundle: PathBuf,
 }
 
@@ -69,11 +73,24 @@ fn runc(dir: &Path, id: &str) -> Option<RuntimeState> {
     let json = read(&dir.join("state.json"), STATE_MAX, LastLink::Refuse).ok()?;
     let state: Runc = serde_json::from_slice(&json).ok()?;
     let bundle = state.config.labels.iter().find_map(|label| label.strip_prefix("bundle="))?;
-    Some(RuntimeState { id: id.to_owned(), pid: state.init_process_pid, bundle: bundle.into() })
+    let pid = if_running(state.init_process_pid, state.init_process_start);
+    Some(RuntimeState { id: id.to_owned(), pid, bundle: bundle.into() })
 }
 
 fn crun(dir: &Path, id: &str) -> Option<RuntimeState> {
     let json = read(&dir.join("status"), STATE_MAX, LastLink::Refuse).ok()?;
-    let Crun { pid, bundle } = serde_json::from_slice(&json).ok()?;
-    Some(RuntimeState { id: id.to_owned(), pid, bundle })
+    let Crun { pid, process_start_time, bundle } = serde_json::from_slice(&json).ok()?;
+    Some(RuntimeState { id: id.to_owned(), pid: if_running(pid, process_start_time), bundle })
+}
+
+/// `pid`, unless it is gone or another process' by now: a process is known by its start, in clock ticks since boot.
+fn if_running(pid: i32, start: u64) -> Option<i32> {
+    let stat = read(Path::new(&format!("/proc/{pid}/stat")), 4096, LastLink::Refuse).ok()?;
+    let stat = String::from_utf8_lossy(&stat).into_owned();
+    // The name in the second field may hold anything, brackets too; the start is the 22nd.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    // One that has ended, but that nobody has waited for yet, has no file system to look at.
+    let has_ended = matches!(fields.next()?, "Z" | "X");
+    let started: u64 = fields.nth(18)?.parse().ok()?;
+    (started == start && !has_ended).then_some(pid)
 }

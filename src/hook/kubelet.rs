@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::HookError;
 use crate::hosts_file;
 use crate::kubelet_file::KubeletFile;
-use crate::plan::HOSTS_FILE_MAX;
-use crate::sys::files::{self, FileError, LastLink};
+use crate::plan::HOSTS_FILE_MAX as KUBELET_FILE_MAX;
+use crate::sys::files::{self, LastLink};
 
 /// How often, and how far apart, a kubelet's file that is empty is read again: the kubelet truncates and rewrites
 /// it whenever another container of the pod starts.
@@ -16,18 +16,18 @@ const KUBELET_PAUSE: Duration = Duration::from_millis(5);
 
 /// Reads the kubelet's file. One without the kubelet's header is an error and not a reason to ask other sources: a
 /// sibling that may write to it could get rid of the pod's HostAliases that way.
-pub(super) fn read(path: &Path) -> Result<KubeletFile, HookError> {
-    let text_now = || {
-        let text = files::read_text_if_present(path, HOSTS_FILE_MAX, LastLink::Refuse)?;
-        Ok::<_, FileError>(text.unwrap_or_default())
+pub(super) fn read(path: &Path, node_hosts: Option<&[u8]>) -> Result<KubeletFile, HookError> {
+    let bytes_now = || match files::read(path, KUBELET_FILE_MAX, LastLink::Refuse) {
+        Err(error) if error.is_absent() => Ok(Vec::new()),
+        other => other,
     };
     let mut tries = 0;
     loop {
         tries += 1;
-        let text = text_now()?;
-        match KubeletFile::parse(&text) {
+        let bytes = bytes_now()?;
+        match KubeletFile::parse(&bytes, node_hosts) {
             // The first lines of a file that is being written may look like a whole one.
-            Ok(Some(file)) if text_now()? == text => return Ok(file),
+            Ok(Some(file)) if bytes_now()? == bytes => return Ok(file),
             Ok(None) if tries == KUBELET_TRIES => return Err(HookError::KubeletHeader(path.to_owned())),
             Err(error) if tries == KUBELET_TRIES => return Err(error.into()),
             Ok(Some(_)) if tries == KUBELET_TRIES => return Err(HookError::KubeletBusy(path.to_owned())),

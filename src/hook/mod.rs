@@ -140,13 +140,13 @@ fn seal_container(
     let kubelet_path = kubelet_path.or_else(|| options.kubelet_hosts.clone());
     capabilities.expect_all()?;
     let container = Container::pin(state.pid)?;
-    let kubelet_file = kubelet_path.as_deref().map(kubelet::read).transpose()?;
+    let node_hosts = read_node_hosts(node, &container)?;
+    let read_kubelet = |path: &PathBuf| kubelet::read(path, node_hosts.as_deref());
+    let kubelet_file = kubelet_path.as_ref().map(read_kubelet).transpose()?;
     if let (Some(path), Some(file)) = (&kubelet_path, &kubelet_file) {
         kubelet::check_network(path, file, container.on_node_network)?;
     }
     let root = RootFs::open(&bundle.join(inputs.config.root_path()))?;
-    // The last look at the node's network namespace and file system is taken here.
-    let node_hosts = read_node_hosts(node, &container)?;
     let (bytes, source) = hosts_file(node, &inputs, kubelet_file, node_hosts, &container)?;
     progress.bytes = bytes.len();
     seal(&bytes, source, &inputs, &container, &root)?;

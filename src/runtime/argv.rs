@@ -13,7 +13,8 @@ use thiserror::Error;
 const GLOBAL_VALUES: [&str; 7] =
     ["root", "log", "log-format", "log-level", "criu", "rootless", "cgroup-manager"];
 /// Global flags of runc and crun that take none.
-const GLOBAL_SWITCHES: [&str; 8] = ["debug", "systemd-cgroup", "help", "h", "?", "usage", "version", "v"];
+const GLOBAL_SWITCHES: [&str; 9] =
+    ["debug", "systemd-cgroup", "help", "h", "?", "usage", "version", "v", "V"];
 /// Flags of `create` and `run` that take a value.
 const CREATE_VALUES: [&str; 9] = [
     "bundle",
@@ -26,6 +27,9 @@ const CREATE_VALUES: [&str; 9] = [
     "preserve-fds",
     "systemd-unit",
 ];
+
+/// Short flags of `create` and `run` that take no value.
+const CLUSTERED_SWITCHES: &[u8] = b"d";
 
 /// What a command line asks of the low-level runtime.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,23 +64,25 @@ pub enum ArgvError {
     NoValue(OsString),
 }
 
-/// Reads the runtime's arguments, without the program's name.
+/// Reads the runtime's arguments, without the program's name, into `invocation`: an error is reported in the log
+/// that was named before it.
 ///
 /// # Errors
 /// [`ArgvError`] naming the option.
-pub fn parse(args: &[OsString]) -> Result<Invocation, ArgvError> {
-    let mut invocation = Invocation::default();
+pub fn parse(args: &[OsString], invocation: &mut Invocation) -> Result<(), ArgvError> {
     let mut rest = args.iter();
     while let Some(word) = rest.next() {
         let Some(flag) = Flag::read(word, &GLOBAL_VALUES) else {
             let command = if word == "--" { rest.next() } else { Some(word) };
-            if command.is_some_and(|command| command == "create" || command == "run") {
-                invocation.create = Some(create(rest.as_slice())?);
+            if command.is_some_and(|command| makes_a_container(command)) {
+                invocation.create = create(rest.as_slice())?;
             }
-            return Ok(invocation);
+            return Ok(());
         };
         if !flag.takes_value {
-            if !GLOBAL_SWITCHES.iter().any(|known| flag.name == *known) {
+            let known = flag.value.is_some() || GLOBAL_SWITCHES.iter().any(|known| flag.name == *known);
+            // Where nothing can be made, nothing can go wrong: what runs has to be stopped and deleted.
+            if !known && rest.as_slice().iter().any(|word| makes_a_container(word)) {
                 return Err(ArgvError::UnknownGlobal(word.clone()));
             }
             continue;
@@ -89,12 +95,16 @@ pub fn parse(args: &[OsString]) -> Result<Invocation, ArgvError> {
             _ => {}
         }
     }
-    Ok(invocation)
+    Ok(())
+}
+
+fn makes_a_container(command: &OsStr) -> bool {
+    command == "create" || command == "run"
 }
 
 /// Reads what follows `create` or `run`. Unknown flags are taken for switches: at worst their values look like
-/// container ids, which are not looked at.
-fn create(args: &[OsString]) -> Result<Create, ArgvError> {
+/// container ids, which are not looked at. `None` where help is asked for.
+fn create(args: &[OsString]) -> Result<Option<Create>, ArgvError> {
     let mut create = Create::default();
     let mut rest = args.iter();
     while let Some(word) = rest.next() {
@@ -106,6 +116,9 @@ fn create(args: &[OsString]) -> Result<Create, ArgvError> {
             continue;
         };
         if !flag.takes_value {
+            if ["help", "h", "?", "usage"].iter().any(|help| flag.name == *help) {
+                return Ok(None);
+            }
             continue;
         }
         let value = flag.value.or_else(|| rest.next().cloned());
@@ -116,7 +129,7 @@ fn create(args: &[OsString]) -> Result<Create, ArgvError> {
             _ => {}
         }
     }
-    Ok(create)
+    Ok(Some(create))
 }
 
 /// One flag, as far as one word tells.
@@ -141,8 +154,10 @@ impl Flag {
         };
         let takes_value = |name: &[u8]| with_value.iter().any(|known| known.as_bytes() == name);
         let (name, value) = if long.is_none() && !takes_value(name) {
-            // getopt's clusters: everything behind the first letter that takes a value is that value.
-            let at = body.iter().position(|letter| takes_value(std::slice::from_ref(letter)));
+            // getopt's clusters: switches, then perhaps one letter that takes all behind it for its value. A long flag
+            // with one hyphen, as Go has it, stops at a letter that is neither.
+            let at = body.iter().position(|letter| !CLUSTERED_SWITCHES.contains(letter));
+            let at = at.filter(|at| takes_value(&body[*at..=*at]));
             let split = |at: usize| (&body[at..=at], Some(&body[at + 1..]).filter(|value| !value.is_empty()));
             at.map_or((name, value), split)
         } else {
@@ -158,7 +173,9 @@ mod tests {
     use super::*;
 
     fn read(line: &str) -> Result<Invocation, ArgvError> {
-        parse(&line.split_whitespace().map(OsString::from).collect::<Vec<_>>())
+        let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+        let mut invocation = Invocation::default();
+        parse(&args, &mut invocation).map(|()| invocation)
     }
 
     fn bundle(line: &str) -> Option<Option<PathBuf>> {
@@ -182,6 +199,8 @@ mod tests {
             "create --bundle /a --bundle /b c",
             "create --pid-file --bundle -b /b c",
             "create --new-flag --bundle /b c",
+            "create -no-subreaper -detach -b /b c",
+            "--new-flag=x create -b /b c",
             "--root create --log-format json create --bundle /b c",
             "--root=/r --debug --systemd-cgroup -log /l --rootless true run --bundle /b c",
             "--cgroup-manager=disabled --log-level debug create -b /b c",
@@ -205,6 +224,9 @@ mod tests {
             "--help",
             "exec c create",
             "-v",
+            "-V",
+            "create --help",
+            "run -h",
         ] {
             assert_eq!(bundle(line), None, "{line}");
         }
@@ -221,6 +243,8 @@ mod tests {
     #[test]
     fn what_cannot_be_told_is_an_error() {
         assert_eq!(read("--new create c"), Err(ArgvError::UnknownGlobal("--new".into())));
+        // Nothing is made, so nothing can be made without a hook.
+        assert_eq!(read("--new delete c").unwrap(), Invocation::default());
         assert_eq!(read("--root"), Err(ArgvError::NoValue("--root".into())));
         assert_eq!(read("create --bundle"), Err(ArgvError::NoValue("--bundle".into())));
     }
@@ -229,6 +253,8 @@ mod tests {
     fn paths_need_not_be_utf8() {
         let path = OsString::from_vec(vec![b'/', 0xff]);
         let args = [OsString::from("create"), OsString::from("-b"), path.clone()];
-        assert_eq!(parse(&args).unwrap().create.unwrap().bundle, Some(path.into()));
+        let mut invocation = Invocation::default();
+        parse(&args, &mut invocation).unwrap();
+        assert_eq!(invocation.create.unwrap().bundle, Some(path.into()));
     }
 }

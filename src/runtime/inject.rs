@@ -101,8 +101,9 @@ fn range(text: &str, value: &RawValue) -> Range<usize> {
 fn addition(text: &str, top: &Top<'_>, hook: &Hook<'_>) -> Result<Option<Edit>, InjectError> {
     let Hook { path, args, timeout } = hook;
     // No environment at all: the hook reads none, and the runtime's is not for it.
-    let entry = json!({"path": path, "args": args, "env": [], "timeout": timeout}).to_string();
-    let list = format!("[{entry}]");
+    let entry =
+        |args: &[String]| json!({"path": path, "args": args, "env": [], "timeout": timeout}).to_string();
+    let list = format!("[{}]", entry(args));
     let object = format!("{{\"createRuntime\":{list}}}");
     let Some(hooks) = top.hooks else {
         return Ok(Some(insert_member(text, 0..text.len(), "hooks", &object)));
@@ -123,13 +124,21 @@ fn addition(text: &str, top: &Top<'_>, hook: &Hook<'_>) -> Result<Option<Edit>, 
         let Object(program): Object<Program> = serde_json::from_str(raw.get())?;
         if program.path == *path {
             // Somebody else's entry, from a hooks directory, does not have what only the wrapper knows.
-            let knows_more = args.len() > 1 && program.args.as_deref() != Some(*args);
-            return Ok(knows_more.then(|| Edit { range: range(text, raw), with: entry }));
+            let present = program.args.unwrap_or_default();
+            let merged = with_missing_options(&present, args);
+            return Ok((merged != present).then(|| Edit { range: range(text, raw), with: entry(&merged) }));
         }
     }
     // Last: other hooks may still change what is mounted.
     let comma = if present.is_empty() { "" } else { "," };
-    Ok(Some(insert_last(text, place, &format!("{comma}{entry}"))))
+    Ok(Some(insert_last(text, place, &format!("{comma}{}", entry(args)))))
+}
+
+/// The arguments `present`, and those options of `ours` that are not among them: each a flag and its value.
+fn with_missing_options(present: &[String], ours: &[String]) -> Vec<String> {
+    let options = ours.get(1..).unwrap_or_default().chunks(2);
+    let missing = options.filter(|option| !present.contains(&option[0]));
+    present.iter().chain(missing.flatten()).cloned().collect()
 }
 
 /// Adds a member to the object in `place`.

@@ -76,10 +76,10 @@ impl From<FileError> for WrapperError {
 
 /// Runs the wrapper with the runtime's arguments, the program's name left out. Returns only on failure.
 pub fn run(args: &[OsString]) -> ExitCode {
-    let invocation = match argv::parse(args) {
-        Ok(invocation) => invocation,
-        Err(error) => return fail(&error.into(), &Invocation::default()),
-    };
+    let mut invocation = Invocation::default();
+    if let Err(error) = argv::parse(args, &mut invocation) {
+        return fail(&error.into(), &invocation);
+    }
     match prepare_and_become(args, &invocation) {
         Ok(never) => match never {},
         Err(error) => fail(&error, &invocation),

@@ -150,6 +150,8 @@ impl Original {
     /// # Errors
     /// [`FileError`] naming the file.
     pub fn read(path: &Path, limit: usize) -> Result<Self, FileError> {
+        // A link stays one: what it leads to is replaced.
+        let path = &path.canonicalize().map_err(|cause| FileError::io("open", path, cause))?;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
         let fd = openat(CWD, path, flags, Mode::empty());
         let fd = fd.map_err(|cause| FileError::io("open", path, cause))?;
@@ -220,6 +222,11 @@ mod tests {
         assert_eq!(read(&path, 100, LastLink::Refuse).unwrap(), b"new");
         assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o640);
         assert_eq!(dir.path().read_dir().unwrap().count(), 1);
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("config.json", &link).unwrap();
+        Original::read(&link, 100).unwrap().replace(b"newer").unwrap();
+        assert_eq!(read(&path, 100, LastLink::Refuse).unwrap(), b"newer");
+        assert!(link.is_symlink());
     }
 
     fn put(path: &Path, bytes: &[u8]) {

@@ -109,9 +109,10 @@ fn tmpfs(content: &Content<'_>) -> Result<OwnedFd, SealError> {
     let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map_err(&failed)?;
     let set = |key: &str, value: &str| fsconfig_set_string(&context, key, value).map_err(&failed);
     set("source", content.source)?;
-    // Room for the content, rounded up to pages by tmpfs, where 0 would be no bound; two inodes: directory, file.
+    // Room for the content, rounded up to pages by tmpfs, where 0 would be no bound; inodes for
+    // the directory, the file, and the extended attributes that a security module gives them (counted since 6.6).
     set("size", &content.bytes.len().max(1).to_string())?;
-    set("nr_inodes", "2")?;
+    set("nr_inodes", "8")?;
     set("mode", "0755")?;
     if let Some(label) = content.mount_label {
         fsconfig_set_string(&context, "context", label)
