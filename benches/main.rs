@@ -31,7 +31,7 @@ fn main() {
         return inside(Path::new(&args[at + 1]));
     }
     if !harness::has_all(&["runc", "busybox", "time"]) {
-        return;
+        std::process::exit(1);
     }
     // The wrapper reads /etc/podhosts, so everything happens in a node of the benchmark's own.
     let node = Node::with_config("[runtime]\nruntimes = [\"/bin/true\"]\n");
@@ -120,11 +120,16 @@ fn containers(dir: &Path) {
     let (runc, wrapper) = (PathBuf::from("runc"), bin("podhosts-runtime"));
     let mut times: [Vec<Duration>; 4] = Default::default();
     let mut order = [0, 1, 2, 3];
-    for turn in 0..CONTAINER_RUNS {
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    for _ in 0..CONTAINER_RUNS {
         // The kernel takes a container down while the next one starts already: nobody may always have the same
-        // predecessor. Swapping neighbours and turning round goes through all orders.
-        order.swap(turn % 4, (turn + 1) % 4);
-        order.rotate_left(turn % 3);
+        // predecessor. A fixed sequence of shuffles (xorshift) keeps runs comparable.
+        for last in (1..order.len()).rev() {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            order.swap(last, usize::try_from(random % (last as u64 + 1)).unwrap());
+        }
         for side in order {
             fs::write(&config, &text).unwrap();
             times[side].push(match side {
@@ -143,25 +148,28 @@ fn containers(dir: &Path) {
 
 /// Peak resident memory, by GNU time, whose own is small enough not to be counted.
 fn memory(dir: &Path) {
-    println!("\n{:<44} {:>10}", "peak resident memory", "KiB");
-    let container = Prepared::new(dir);
-    let hook = bin("podhosts-hook");
-    print_memory("hook", &[hook.to_str().unwrap()], &container.state);
+    println!("\n{:<44} {:>10} {:>10} {:>7}", "peak resident memory", "this", "/bin/true", "ratio");
+    let mut container = Prepared::new(dir);
     fs::write("/etc/podhosts/config.toml", "[runtime]\nruntimes = [\"/bin/true\"]\n").unwrap();
-    let bundle = dir.join("wrapped");
-    let wrapper = bin("podhosts-runtime");
-    let args = [wrapper.to_str().unwrap(), "create", "-b", bundle.to_str().unwrap(), "c"];
-    print_memory("wrapper", &args, &container.state);
-    print_memory("/bin/true", &["/bin/true"], &container.state);
+    let (hook, wrapper, bundle) = (bin("podhosts-hook"), bin("podhosts-runtime"), dir.join("wrapped"));
+    let hook = [hook.to_str().unwrap()];
+    let wrapper = [wrapper.to_str().unwrap(), "create", "-b", bundle.to_str().unwrap(), "c"];
+    let mut peaks: [Vec<f64>; 3] = Default::default();
+    for run in 0..CONTAINER_RUNS {
+        if run % RUNS_ON_ONE_CONTAINER == 0 {
+            container = Prepared::new(dir);
+        }
+        for (peaks, command) in peaks.iter_mut().zip([&hook[..], &wrapper, &["/bin/true"]]) {
+            peaks.push(peak(command, &container.state));
+        }
+    }
+    let [hook, wrapper, peer] = peaks.map(median);
+    for (name, ours) in [("hook", hook), ("wrapper", wrapper)] {
+        println!("{name:<44} {ours:>6.0} KiB {peer:>6.0} KiB {:>6.2}x", ours / peer);
+    }
 }
 
-fn print_memory(name: &str, command: &[&str], stdin: &Path) {
-    let mut peaks: Vec<u64> = (0..RUNS_ON_ONE_CONTAINER).map(|_| peak(command, stdin)).collect();
-    peaks.sort_unstable();
-    println!("{name:<44} {:>10}", peaks[peaks.len() / 2]);
-}
-
-fn peak(command: &[&str], stdin: &Path) -> u64 {
+fn peak(command: &[&str], stdin: &Path) -> f64 {
     let output = Command::new("time")
         .args(["-f", "%M"])
         .args(command)
