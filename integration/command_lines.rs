@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Run, bin};
+use crate::harness::{Node, Run, bin, needs};
 
 fn run(program: &str, args: &[&str], env: &[(&str, &str)]) -> Run {
     let mut command = Command::new(bin(program));
@@ -22,7 +22,20 @@ fn versions_and_help() {
         assert!(run("podhosts", &[verb, "--help"], &[]).success().contains("Usage: podhosts"), "{verb}");
     }
     assert_eq!(run("podhosts", &[], &[]).code, Some(2));
-    assert_eq!(run("podhosts-hook", &["--nonsense"], &[]).code, Some(2));
+}
+
+#[test]
+fn a_wrong_command_line_of_the_hook_is_logged() {
+    needs!("busybox");
+    let node = Node::new();
+    let script =
+        format!("{} --nonsense; echo $?; cat /var/log/podhosts/hook.log", bin("podhosts-hook").display());
+    let run = node.run("sh", &["-c", &script]);
+    let expected = "cannot read the hook's command line: unknown option \"--nonsense\", see --help";
+    assert_eq!(run.stderr, format!("podhosts-hook: {expected}\n"));
+    let (code, entry) = run.stdout.split_once('\n').unwrap();
+    assert_eq!(code, "2");
+    assert_eq!(serde_json::from_str::<Value>(entry).unwrap()["reason"], expected);
 }
 
 /// The name of the next test, which runs itself.

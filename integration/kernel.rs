@@ -50,7 +50,10 @@ fn nothing_shows_on_a_node_whose_root_is_a_shared_mount() {
     needs!("runc", "busybox", "strace");
     let node = Node::new();
     let hook = traced(&node, "-e inject=open_tree:error=EINVAL:when=1");
-    let bundle = pod(&node, "cat /etc/hosts").hook_program(&hook, &[]).write();
+    let mut bundle = pod(&node, "cat /etc/hosts").hook_program(&hook, &[]);
+    // What a pod with a bidirectional volume gets.
+    bundle.config["linux"]["rootfsPropagation"] = "rshared".into();
+    let bundle = bundle.write();
     // As systemd has it: what is mounted in a copy of the namespace shows in the original, too.
     let script = "mount --make-rshared / && runc --root \"$1\" run -b \"$2\" shared && grep podhosts: /proc/self/mountinfo; true";
     let args = ["-c", script, "sh", &node.root(), bundle.to_str().unwrap()];

@@ -1,4 +1,5 @@
-//! A node of a test's own: a directory, and a mount namespace in which /etc, /run and the cgroups are the test's.
+//! A node of a test's own: a directory, and a mount namespace in which /etc, /run, /var/log and the cgroups are the
+//! test's.
 
 use std::fs;
 use std::io::Write;
@@ -10,12 +11,13 @@ use tempfile::TempDir;
 
 use super::{Runtime, bin};
 
-/// In a mount namespace of its own: an /etc that can be written to without anybody noticing, an empty /run, and
-/// pure cgroup v1, which crun insists on.
+/// In a mount namespace of its own: an /etc that can be written to without anybody noticing, an empty /run and
+/// /var/log, and pure cgroup v1, which crun insists on.
 const ENTER: &str = r#"
 set -e
 mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/etc,workdir=$1/work" /etc
 mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /var/log
 if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
 if [ -d "$1/run" ]; then cp -a "$1/run/." /run/; fi
 cd "$2"
