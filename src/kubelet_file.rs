@@ -141,6 +141,10 @@ fn aliases(block: &str, first_line: usize) -> Result<Vec<HostAlias>, KubeletFile
         let alias = alias(line).ok_or_else(|| error(i, line, "a HostAlias: an address, then names"))?;
         aliases.push(alias);
     }
+    // The kubelet writes no block without aliases: this one is still being written.
+    if aliases.is_empty() {
+        return Err(error(first_line, "", "at least one HostAlias"));
+    }
     Ok(aliases)
 }
 
@@ -207,6 +211,33 @@ mod tests {
         // The node's file has changed since.
         let bytes = hosts_file::host_network(b"old\n", &aliases);
         assert_eq!(KubeletFile::parse(&bytes, Some(b"new\n")).unwrap().unwrap().aliases, aliases);
+    }
+
+    /// Whatever is accepted is exactly what the kubelet would have written: rendered again it is the same.
+    #[test]
+    fn nothing_is_accepted_that_would_not_be_rendered() {
+        let name = HostName { host: "web".into(), domain: "s.n.svc.c".into() };
+        let ips = ["10.0.0.1".to_owned(), "fd00::1".to_owned()];
+        let file = hosts_file::pod_network(&ips, &name, &[alias("1.2.3.4", &["a", "b"]), alias("::1", &[])]);
+        let bytes = b"\t\n\r\0 #.-:a1Z\xe9\x7f";
+        let mut accepted = 0;
+        for at in 0..file.len() {
+            for byte in bytes {
+                let mut replaced = file.clone();
+                replaced[at] = *byte;
+                let mut inserted = file.clone();
+                inserted.insert(at, *byte);
+                let mut removed = file.clone();
+                removed.truncate(at);
+                for text in [replaced, inserted, removed] {
+                    let Ok(Some(found)) = KubeletFile::parse(&text, None) else { continue };
+                    let pod = found.pod.unwrap();
+                    assert_eq!(hosts_file::pod_network(&pod.ips, &pod.name, &found.aliases), text);
+                    accepted += 1;
+                }
+            }
+        }
+        assert!(accepted > 100, "{accepted}");
     }
 
     #[test]

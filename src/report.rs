@@ -2,9 +2,13 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+
+use crate::node_config::NodeConfig;
+use crate::sys::log::Log;
 
 /// How a program of podhosts ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +74,19 @@ impl Entry<'_> {
         };
         // Strings and numbers always have a JSON form.
         serde_json::to_string(&bounded).unwrap_or_default()
+    }
+}
+
+/// Opens the node's log, if it has one that can be opened.
+pub fn open_log(node: &NodeConfig) -> Option<Log> {
+    let file = Some(&node.log.file).filter(|file| !file.is_empty())?;
+    Log::open(Path::new(file), node.log.max_bytes).ok()
+}
+
+/// Writes one entry. A log that cannot be written is no reason to keep a container from starting.
+pub fn write(log: Option<Log>, entry: &Entry<'_>) {
+    if let Some(log) = log {
+        let _ = log.append(&entry.to_json());
     }
 }
 

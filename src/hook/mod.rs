@@ -23,7 +23,6 @@ use crate::state::{STATE_MAX, State};
 use crate::sys::capabilities;
 use crate::sys::container::Container;
 use crate::sys::files::{self, FileError, LastLink};
-use crate::sys::log::Log;
 use crate::sys::netns;
 use crate::sys::rootfs::RootFs;
 use crate::sys::seal::{Content, Sealed};
@@ -57,7 +56,7 @@ pub fn run(options: &Options, stdin: impl Read) -> ExitCode {
         Err(error) => return refuse(&error.to_string()),
     };
     // Opened now: in the container's mount namespace the path may lead elsewhere.
-    let log = open_log(&node);
+    let log = report::open_log(&node);
     let mut progress = Progress::default();
     let result = seal_container(&node, options, stdin, &mut progress);
     let (outcome, reason, code) = match (result, node.on_error) {
@@ -72,7 +71,7 @@ pub fn run(options: &Options, stdin: impl Read) -> ExitCode {
             (Outcome::Open, error.to_string(), ExitCode::Success)
         }
     };
-    write(log, &progress.entry(outcome, reason, start.elapsed()));
+    report::write(log, &progress.entry(outcome, reason, start.elapsed()));
     code
 }
 
@@ -82,24 +81,8 @@ pub fn refuse(error: &str) -> ExitCode {
     report::complain(PROGRAM, error);
     let nothing_known = Progress::default();
     let entry = nothing_known.entry(Outcome::Failed, error.to_owned(), Duration::ZERO);
-    write(open_log(&NodeConfig::default()), &entry);
+    report::write(report::open_log(&NodeConfig::default()), &entry);
     ExitCode::Usage
-}
-
-/// Opens the log, if there is one and it can be opened.
-pub(crate) fn open_log(node: &NodeConfig) -> Option<Log> {
-    if node.log.file.is_empty() {
-        None
-    } else {
-        Log::open(Path::new(&node.log.file), node.log.max_bytes).ok()
-    }
-}
-
-/// Writes one entry. A log that cannot be written is no reason to keep a container from starting.
-pub(crate) fn write(log: Option<Log>, entry: &Entry<'_>) {
-    if let Some(log) = log {
-        let _ = log.append(&entry.to_json());
-    }
 }
 
 impl Progress {

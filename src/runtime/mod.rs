@@ -115,7 +115,7 @@ fn prepare_as_configured(
         (Err(error), OnError::Open) => {
             let message = format!("started without a seal (on-error = \"open\"): {error}");
             say(&message, "warning", invocation);
-            hook::write(hook::open_log(node), &open_entry(&error.to_string(), invocation));
+            report::write(report::open_log(node), &open_entry(&error.to_string(), invocation));
             Ok(())
         }
         (result, _) => result,
