@@ -119,6 +119,7 @@ fn bundles() {
 fn processes_of_somebody_else() {
     needs!("runc", "busybox");
     let node = Node::new();
+    node.write("etc/hosts", "127.0.0.1 localhost\n");
     let bundle = pod(&node).write();
     let root = bundle.join("rootfs");
     let before = Snapshot::of(&[&root]);

@@ -131,6 +131,31 @@ fn the_engines_mount_is_replaced_not_covered() {
 }
 
 #[test]
+fn podmans_and_crios_mounts_are_replaced_too() {
+    needs!("runc", "busybox");
+    let node = Node::new();
+    node.write("etc/hosts", "127.0.0.1 localhost\n");
+    let script = "cat /etc/hosts; grep -c ' /etc/hosts ' /proc/mounts";
+    let podmans = node.path("overlay-containers").join("0a".repeat(32)).join("userdata/hosts");
+    node.write(podmans.strip_prefix(node.path("")).unwrap().to_str().unwrap(), "");
+    let podman = Bundle::new(&node, script)
+        .annotate("io.container.manager", "libpod")
+        .annotate("podhosts.io/pod-ips", "10.0.0.9")
+        .mount(&podmans, "/etc/hosts");
+    assert_eq!(node.run_wrapped(&podman.write()).success(), format!("{}1\n", managed("10.0.0.9\tweb\n")));
+    // For a pod on the node's network CRI-O mounts the node's own file, writable.
+    let crio = Bundle::new(&node, script)
+        .annotate("io.container.manager", "cri-o")
+        .annotate("io.kubernetes.cri-o.ContainerType", "container")
+        .annotate("io.kubernetes.cri-o.SandboxID", "abc")
+        .annotate("io.kubernetes.cri-o.SandboxName", "k8s_web_default_u1_0")
+        .network(None)
+        .mount(Path::new("/etc/hosts"), "/etc/hosts");
+    let expected = "# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost\n1\n";
+    assert_eq!(node.run_wrapped(&crio.write()).success(), expected);
+}
+
+#[test]
 fn the_kubelets_file_is_found_without_its_mount() {
     needs!("runc", "crun", "busybox");
     for runtimes in ["runc", "crun"] {
