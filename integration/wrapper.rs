@@ -317,6 +317,9 @@ fn on_error_open_becomes_the_runtime_all_the_same() {
         "{run:?}"
     );
     assert_eq!(run.success(), "127.0.0.1 image\n");
+    let log = node.last_log();
+    assert_eq!((&log["outcome"], &log["container"]), (&"open".into(), &node.id("run").into()));
+    assert!(log["reason"].as_str().unwrap().starts_with("cannot read annotation podhosts.io/seal"));
 }
 
 #[test]
