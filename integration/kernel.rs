@@ -119,6 +119,21 @@ fn a_kernel_that_refuses_a_step_is_one_error_and_no_trace() {
 }
 
 #[test]
+fn a_seal_that_cannot_be_verified_is_taken_away() {
+    needs!("runc", "busybox", "strace");
+    let node = Node::with_config("on-error = \"open\"");
+    // The last openat2 looks at /etc/hosts as a process in the container would: root, root again, proc, etc, hosts.
+    let hook = traced(&node, "-e inject=openat2:error=EPERM:when=5");
+    let bundle = pod(&node, "grep podhosts: /proc/mounts; ls /etc").hook_program(&hook, &[]);
+    fs::remove_file(bundle.rootfs().join("etc/hosts")).unwrap();
+    let output = node.run_bundle(Runtime::Runc, &bundle.write()).success();
+    assert_eq!(output, "", "a seal that nobody saw, or an empty file that was made for it");
+    assert_eq!(node.last_log()["outcome"], "open");
+    assert!(node.last_log()["reason"].as_str().unwrap().starts_with("cannot open /etc/hosts: "));
+    assert!(trace(&node).contains("move_mount("), "it was not even attached");
+}
+
+#[test]
 fn the_mount_label_reaches_the_tmpfs() {
     needs!("busybox", "runc", "strace");
     let node = Node::new();

@@ -92,6 +92,7 @@ fn the_cni_record_goes_before_the_namespace() {
     node.write("run/podhosts/pods/sandbox-1.json", "{\"version\":1");
     let error = run(&node, Runtime::Runc, pod(&node)).failure();
     assert!(error.contains("cannot read the pod's CNI record: EOF"), "{error}");
+    assert!(error.contains(", in /run/podhosts/pods/sandbox-1.json"), "{error}");
 }
 
 #[test]
@@ -239,7 +240,8 @@ fn the_kubelets_own_file_is_parsed_and_sealed() {
             assert!(!run.ok && run.stdout.is_empty(), "{run:?}");
             let reason = node.last_log()["reason"].as_str().unwrap().to_owned();
             assert!(
-                reason.starts_with("cannot use the kubelet's hosts file") && reason.contains(expected),
+                reason.starts_with(&format!("cannot use the kubelet's hosts file {}: ", file.display()))
+                    && reason.contains(expected),
                 "{reason}"
             );
         }

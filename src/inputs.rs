@@ -40,8 +40,17 @@ pub enum InputError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// The CNI record.
+    #[error("{cause}, in {path}")]
+    Record {
+        /// The record.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        cause: RecordError,
+    },
+    /// A sandbox id that cannot name a record.
     #[error(transparent)]
-    Record(#[from] RecordError),
+    SandboxId(RecordError),
     /// An annotation.
     #[error(transparent)]
     Annotation(#[from] AnnotationError),
@@ -118,9 +127,12 @@ pub fn config_json(bundle: &Path, name: &Path) -> Result<Vec<u8>, InputError> {
 }
 
 fn read_record(sandbox_id: &str) -> Result<Option<PodRecord>, InputError> {
-    let path = record::path(Path::new(RECORD_DIR), sandbox_id)?;
+    let path = record::path(Path::new(RECORD_DIR), sandbox_id).map_err(InputError::SandboxId)?;
     match files::read(&path, RECORD_MAX, LastLink::Refuse) {
-        Ok(json) => Ok(Some(PodRecord::parse(&json, sandbox_id)?)),
+        Ok(json) => match PodRecord::parse(&json, sandbox_id) {
+            Ok(record) => Ok(Some(record)),
+            Err(cause) => Err(InputError::Record { path, cause }),
+        },
         Err(error) if error.is_absent() => Ok(None),
         Err(error) => Err(error.into()),
     }

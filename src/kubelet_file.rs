@@ -33,7 +33,7 @@ pub struct PodLines {
 
 /// A file that carries the kubelet's header, but not its form.
 #[derive(Debug, PartialEq, Eq, Error)]
-#[error("cannot use the kubelet's hosts file: line {line} is {}, expected {expected}", go_quote(.found))]
+#[error("line {line} is {}, expected {expected}", go_quote(.found))]
 pub struct KubeletFileError {
     line: usize,
     found: String,

@@ -25,9 +25,9 @@ pub enum HookError {
     /// A file, the bundle, an annotation, the configuration.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The kubelet's file.
-    #[error(transparent)]
-    Kubelet(#[from] KubeletFileError),
+    /// A line in the kubelet's file.
+    #[error("cannot use the kubelet's hosts file {0}: {1}")]
+    Kubelet(PathBuf, #[source] KubeletFileError),
     /// The kubelet's file is empty, missing, or somebody else's text.
     #[error(
         "cannot use the kubelet's hosts file {0}: it is missing, or does not begin with the kubelet's header"

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::HookError;
 use crate::hosts_file;
 use crate::kubelet_file::KubeletFile;
-use crate::plan::HOSTS_FILE_MAX as KUBELET_FILE_MAX;
+use crate::plan::HOSTS_FILE_MAX;
 use crate::sys::files::{self, LastLink};
 
 /// How often, and how far apart, a kubelet's file that is empty is read again: the kubelet truncates and rewrites
@@ -17,7 +17,7 @@ const KUBELET_PAUSE: Duration = Duration::from_millis(5);
 /// Reads the kubelet's file. One without the kubelet's header is an error and not a reason to ask other sources: a
 /// sibling that may write to it could get rid of the pod's HostAliases that way.
 pub(super) fn read(path: &Path, node_hosts: Option<&[u8]>) -> Result<KubeletFile, HookError> {
-    let bytes_now = || match files::read(path, KUBELET_FILE_MAX, LastLink::Refuse) {
+    let bytes_now = || match files::read(path, HOSTS_FILE_MAX, LastLink::Refuse) {
         Err(error) if error.is_absent() => Ok(Vec::new()),
         other => other,
     };
@@ -29,7 +29,7 @@ pub(super) fn read(path: &Path, node_hosts: Option<&[u8]>) -> Result<KubeletFile
             // The first lines of a file that is being written may look like a whole one.
             Ok(Some(file)) if bytes_now()? == bytes => return Ok(file),
             Ok(None) if tries == KUBELET_TRIES => return Err(HookError::KubeletHeader(path.to_owned())),
-            Err(error) if tries == KUBELET_TRIES => return Err(error.into()),
+            Err(error) if tries == KUBELET_TRIES => return Err(HookError::Kubelet(path.to_owned(), error)),
             Ok(Some(_)) if tries == KUBELET_TRIES => return Err(HookError::KubeletBusy(path.to_owned())),
             Ok(_) | Err(_) => std::thread::sleep(KUBELET_PAUSE),
         }

@@ -24,7 +24,7 @@ use crate::sys::capabilities;
 use crate::sys::container::Container;
 use crate::sys::files::{self, FileError, LastLink};
 use crate::sys::netns;
-use crate::sys::rootfs::RootFs;
+use crate::sys::rootfs::{RootFs, Target};
 use crate::sys::seal::{Content, Sealed};
 use crate::validation::ip::IpRules;
 
@@ -232,10 +232,15 @@ fn seal(
         root.expect_proc()?;
     }
     let target = root.target()?;
-    if let Err(error) = sealed.attach(target.file()) {
-        root.undo(&target);
-        return Err(error.into());
-    }
-    let found = root.resolve_hosts()?;
-    if sealed.is_at(found.as_fd())? { Ok(()) } else { Err(HookError::NotThere) }
+    attach(&sealed, &root, &target).inspect_err(|_| root.undo(&target))
+}
+
+fn attach(sealed: &Sealed, root: &RootFs, target: &Target) -> Result<(), HookError> {
+    sealed.attach(target.file())?;
+    let verified = root
+        .resolve_hosts()
+        .map_err(HookError::from)
+        .and_then(|found| if sealed.is_at(found.as_fd())? { Ok(()) } else { Err(HookError::NotThere) });
+    // Where a container may start without a seal, it must not start with one that nobody has seen at its place.
+    verified.inspect_err(|_| sealed.detach())
 }

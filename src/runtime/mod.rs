@@ -115,7 +115,7 @@ fn prepare_as_configured(
         (Err(error), OnError::Open) => {
             let message = format!("started without a seal (on-error = \"open\"): {error}");
             say(&message, "warning", invocation);
-            report::write(report::open_log(node), &open_entry(&error.to_string(), invocation));
+            report::write(report::open_log(node), &open_entry(&create.container, &error.to_string()));
             Ok(())
         }
         (result, _) => result,
@@ -123,11 +123,10 @@ fn prepare_as_configured(
 }
 
 /// The hook's log tells of every pod container, so also of one that the hook never sees.
-fn open_entry<'a>(reason: &'a str, invocation: &'a Invocation) -> Entry<'a> {
-    let create = invocation.create.as_ref();
+fn open_entry<'a>(container: &'a str, reason: &'a str) -> Entry<'a> {
     Entry {
         time: report::now().into(),
-        container: create.map(|create| create.container.as_str()).unwrap_or_default().into(),
+        container: container.into(),
         pid: 0,
         pod: "".into(),
         outcome: Outcome::Open,

@@ -9,14 +9,14 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, fchmod, openat, statx};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
-    OpenTreeFlags, fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag, fsconfig_set_string, fsmount,
-    fsopen, fspick, mount_change, move_mount, open_tree,
+    OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, fspick, mount_change, move_mount, open_tree, unmount,
 };
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use thiserror::Error;
@@ -82,6 +82,13 @@ impl Sealed {
     pub fn attach(&self, target: BorrowedFd<'_>) -> Result<(), SealError> {
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         move_mount(&self.mount, c"", target, c"", flags).map_err(step("attach the sealed file at /etc/hosts"))
+    }
+
+    /// Takes the seal away again.
+    pub fn detach(&self) {
+        // The mount has no name but its descriptor's. If this fails the container's namespace still goes with it.
+        let path = format!("/proc/self/fd/{}", self.mount.as_raw_fd());
+        let _ = unmount(path, UnmountFlags::DETACH);
     }
 
     /// Whether `found` is the root of this very mount.
