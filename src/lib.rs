@@ -4,6 +4,7 @@
 
 // What comes in.
 pub mod annotations;
+pub mod attachment;
 pub mod bundle;
 pub mod json;
 pub mod node_config;
@@ -23,6 +24,9 @@ pub mod hosts_file;
 pub mod kubelet_file;
 pub mod pod;
 pub mod validation;
+
+// Which addresses a pod gets.
+pub mod ipam;
 
 // The kernel.
 pub mod inputs;

@@ -6,12 +6,24 @@ pub mod exec;
 pub mod files;
 pub mod log;
 pub mod netns;
+pub mod network;
 pub mod rootfs;
 pub mod seal;
+pub mod state_dir;
 
 mod mount_attr;
 
 /// The node's host name.
 pub fn node_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// What tells this boot from all others.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn boot_id() -> Result<String, files::FileError> {
+    let path = std::path::Path::new("/proc/sys/kernel/random/boot_id");
+    let bytes = files::read(path, 64, files::LastLink::Refuse)?;
+    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
 }

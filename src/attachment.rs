@@ -1,0 +1,76 @@
+//! What ADD made for one interface of a container, and DEL and GC have to undo:
+//! `/run/podhosts/networks/<network>/attachments/<container id>:<interface>`.
+//!
+//! It is written before the address book is changed for good, so an address book that is lost can be made from these.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ipam::allocate::Holder;
+use crate::json::Object;
+use crate::sys::network::NamespaceId;
+
+/// The version this program writes, and the only one it reads.
+pub const ATTACHMENT_VERSION: u32 = 1;
+/// Largest file that is read, in bytes.
+pub const ATTACHMENT_MAX: usize = 64 << 10;
+
+/// One interface of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attachment {
+    /// [`ATTACHMENT_VERSION`].
+    pub version: u32,
+    /// `CNI_CONTAINERID`.
+    #[serde(rename = "containerID")]
+    pub container_id: String,
+    /// `CNI_IFNAME`.
+    pub ifname: String,
+    /// `CNI_NETNS`.
+    #[serde(default)]
+    pub netns: String,
+    /// What tells that namespace from a later one at the same path.
+    #[serde(default)]
+    pub netns_id: Option<NamespaceId>,
+    /// The node's end of the veth pair, where ADD made one.
+    #[serde(default)]
+    pub host_interface: Option<String>,
+    /// Its addresses, in the order of the result.
+    pub addresses: Vec<IpAddr>,
+    /// Whether there are rules in the packet filter.
+    #[serde(default)]
+    pub has_rules: bool,
+}
+
+impl Attachment {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(json: &[u8]) -> Result<Self, String> {
+        let Object(attachment): Object<Self> =
+            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        if attachment.version != ATTACHMENT_VERSION {
+            return Err(format!("it has version {}, expected {ATTACHMENT_VERSION}", attachment.version));
+        }
+        Ok(attachment)
+    }
+
+    /// Whose it is.
+    pub fn holder(&self) -> Holder {
+        Holder { container: self.container_id.clone(), ifname: self.ifname.clone() }
+    }
+}
+
+/// The name of a holder's file. Neither part can hold a colon or a slash.
+pub fn file_name(holder: &Holder) -> String {
+    format!("{}:{}", holder.container, holder.ifname)
+}
+
+/// Whose file it is, by its name.
+pub fn holder_of(name: &str) -> Option<Holder> {
+    let (container, ifname) = name.split_once(':')?;
+    let own = !container.is_empty() && !ifname.is_empty() && !name.starts_with('.');
+    own.then(|| Holder { container: container.to_owned(), ifname: ifname.to_owned() })
+}

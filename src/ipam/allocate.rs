@@ -1,0 +1,239 @@
+//! Which address is next: first those of a range that nobody had, in order, then those that came back longest ago.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use rusqlite::{Connection, OptionalExtension};
+use thiserror::Error;
+
+use super::ranges::{Range, RangeSet};
+use super::schema::Stored;
+
+/// Whose address it is: CNI's container id and interface name, which together name an attachment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holder {
+    /// `CNI_CONTAINERID`.
+    pub container: String,
+    /// `CNI_IFNAME`.
+    pub ifname: String,
+}
+
+/// An address and what goes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allocated {
+    /// With the prefix length of its subnet.
+    pub address: IpNet,
+    /// The gateway of its range.
+    pub gateway: IpAddr,
+}
+
+/// Why there is no address.
+#[derive(Debug, Error)]
+pub enum AllocateError {
+    /// Everything is in use.
+    #[error("no IP addresses available in range set: {0}")]
+    Exhausted(String),
+    /// The attachment has addresses.
+    #[error("{container}, {ifname} holds {address} already: expected a DEL before another ADD")]
+    Held {
+        /// `CNI_CONTAINERID`.
+        container: String,
+        /// `CNI_IFNAME`.
+        ifname: String,
+        /// Its first address.
+        address: IpAddr,
+    },
+    /// A requested address is somebody else's.
+    #[error("requested address {address} is in use by {container}, {ifname}")]
+    InUse {
+        /// The address.
+        address: IpAddr,
+        /// `CNI_CONTAINERID`.
+        container: String,
+        /// `CNI_IFNAME`.
+        ifname: String,
+    },
+    /// A requested address is in no range, or is a gateway.
+    #[error("requested address {address} is not available: {reason}")]
+    Unavailable {
+        /// The address.
+        address: IpAddr,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The book cannot be read or written.
+    #[error("cannot use the address book: {0}")]
+    Book(#[from] rusqlite::Error),
+}
+
+/// Takes one address of each set for `holder`: all of them, if the transaction around it is committed.
+pub(super) fn take(
+    db: &Connection,
+    holder: &Holder,
+    sets: &[RangeSet],
+    requested: &[IpAddr],
+) -> Result<Vec<Allocated>, AllocateError> {
+    if let Some(address) = held(db, holder)?.first().copied() {
+        let Holder { container, ifname } = holder.clone();
+        return Err(AllocateError::Held { container, ifname, address });
+    }
+    let mut requested = requested.to_vec();
+    let mut taken = Vec::with_capacity(sets.len());
+    for (position, set) in sets.iter().enumerate() {
+        let wish = requested.iter().position(|ip| set.ranges.iter().any(|range| range.allows(*ip)));
+        let (range, address) = match wish {
+            Some(at) => (set, fixed(db, set, requested.remove(at))?),
+            None => (set, dynamic(db, set)?),
+        };
+        let (range, address) = (&range.ranges[address.0], address.1);
+        enter(db, holder, address, position)?;
+        taken.push(Allocated { address: range.with_prefix(address), gateway: range.gateway });
+    }
+    match requested.first() {
+        Some(address) => {
+            Err(AllocateError::Unavailable { address: *address, reason: why_not(*address, sets) })
+        }
+        None => Ok(taken),
+    }
+}
+
+fn why_not(address: IpAddr, sets: &[RangeSet]) -> &'static str {
+    if sets.iter().flat_map(|set| &set.ranges).any(|range| range.gateway == address) {
+        "it is a gateway"
+    } else if sets.iter().flat_map(|set| &set.ranges).any(|range| range.allows(address)) {
+        "another one of the same ranges is requested, too"
+    } else {
+        "it is in none of the configured ranges"
+    }
+}
+
+/// The addresses of an attachment, in their order.
+pub(super) fn held(db: &Connection, holder: &Holder) -> rusqlite::Result<Vec<IpAddr>> {
+    let mut select =
+        db.prepare("SELECT address FROM lease WHERE container=? AND ifname=? ORDER BY position")?;
+    let found = select.query_map((&holder.container, &holder.ifname), |row| row.get::<_, Stored>(0))?;
+    found.map(|stored| stored.map(|Stored(address)| address)).collect()
+}
+
+/// Enters a lease. Fails where the address has a holder: it is the table's key.
+pub(super) fn enter(
+    db: &Connection,
+    holder: &Holder,
+    address: IpAddr,
+    position: usize,
+) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM released WHERE address=?")?.execute([Stored(address)])?;
+    db.prepare_cached("INSERT INTO lease VALUES(?,?,?,?)")?.execute((
+        Stored(address),
+        &holder.container,
+        &holder.ifname,
+        i64::try_from(position).unwrap_or(i64::MAX),
+    ))?;
+    Ok(())
+}
+
+/// Gives all addresses of an attachment back; they will be the last ones to be given out again.
+pub(super) fn release(db: &Connection, holder: &Holder) -> rusqlite::Result<Vec<IpAddr>> {
+    let addresses = held(db, holder)?;
+    if addresses.is_empty() {
+        return Ok(addresses);
+    }
+    db.execute("DELETE FROM lease WHERE container=? AND ifname=?", (&holder.container, &holder.ifname))?;
+    // A range that the configuration no longer has may come back, so all that ever were are told.
+    let mut tell = db.prepare(
+        "INSERT INTO released(range, address) SELECT id, ?1 FROM range WHERE first<=?1 AND last>=?1 AND gateway<>?1",
+    )?;
+    for address in &addresses {
+        tell.execute([Stored(*address)])?;
+    }
+    Ok(addresses)
+}
+
+/// Whether a set has an address left. It may be left in another state than before: roll it back.
+pub(super) fn has_free(db: &Connection, set: &RangeSet) -> Result<bool, AllocateError> {
+    match dynamic(db, set) {
+        Ok(_) => Ok(true),
+        Err(AllocateError::Exhausted(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A requested address, with the index of its range.
+fn fixed(db: &Connection, set: &RangeSet, address: IpAddr) -> Result<(usize, IpAddr), AllocateError> {
+    let select = "SELECT container, ifname FROM lease WHERE address=?";
+    let holder: Option<(String, String)> =
+        db.query_row(select, [Stored(address)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    if let Some((container, ifname)) = holder {
+        return Err(AllocateError::InUse { address, container, ifname });
+    }
+    let index = set.ranges.iter().position(|range| range.allows(address)).unwrap_or_default();
+    Ok((index, address))
+}
+
+/// The next free address, with the index of its range.
+fn dynamic(db: &Connection, set: &RangeSet) -> Result<(usize, IpAddr), AllocateError> {
+    for (index, range) in set.ranges.iter().enumerate() {
+        let (id, next) = progress(db, range)?;
+        let unused = next.map(|next| first_unused(db, range, next)).transpose()?.flatten();
+        let after = unused.and_then(|address| range.next(address));
+        // Only what has changed is written.
+        if next.is_some() && next != after {
+            db.prepare_cached("UPDATE range SET next=? WHERE id=?")?.execute((after.map(Stored), id))?;
+        }
+        let address = match unused {
+            Some(address) => Some(address),
+            None => oldest_released(db, range, id)?,
+        };
+        if let Some(address) = address {
+            return Ok((index, address));
+        }
+    }
+    let shown: Vec<String> =
+        set.ranges.iter().map(|range| format!("{}-{}", range.first, range.last)).collect();
+    Err(AllocateError::Exhausted(shown.join(", ")))
+}
+
+/// A range's row, which is made where it is missing, and how far the range was given out.
+fn progress(db: &Connection, range: &Range) -> rusqlite::Result<(i64, Option<IpAddr>)> {
+    let key = (Stored(range.first), Stored(range.last), Stored(range.gateway));
+    let row = db
+        .prepare_cached("SELECT id, next FROM range WHERE first=? AND last=? AND gateway=?")?
+        .query_row(key, |row| Ok((row.get(0)?, row.get::<_, Option<Stored>>(1)?)))
+        .optional()?;
+    if let Some((id, next)) = row {
+        return Ok((id, next.map(|Stored(address)| address)));
+    }
+    db.execute(
+        "INSERT INTO range(first, last, gateway, next) VALUES(?,?,?,?)",
+        (key.0, key.1, key.2, Stored(range.first)),
+    )?;
+    Ok((db.last_insert_rowid(), Some(range.first)))
+}
+
+/// The first address at or behind `next` that has no holder.
+fn first_unused(db: &Connection, range: &Range, next: IpAddr) -> rusqlite::Result<Option<IpAddr>> {
+    let mut candidate = Some(next);
+    let mut used =
+        db.prepare_cached("SELECT address FROM lease WHERE address>=? AND address<=? ORDER BY address")?;
+    let mut used = used.query((Stored(next), Stored(range.last)))?;
+    let mut used_next = || -> rusqlite::Result<Option<IpAddr>> {
+        used.next()?.map(|row| row.get::<_, Stored>(0).map(|Stored(address)| address)).transpose()
+    };
+    let mut in_use = used_next()?;
+    while let Some(address) = candidate {
+        if in_use == Some(address) {
+            in_use = used_next()?;
+        } else if address != range.gateway {
+            return Ok(Some(address));
+        }
+        candidate = range.next(address);
+    }
+    Ok(None)
+}
+
+/// The address of the range that came back longest ago.
+fn oldest_released(db: &Connection, range: &Range, id: i64) -> rusqlite::Result<Option<IpAddr>> {
+    let mut select = db.prepare_cached("SELECT address FROM released WHERE range=? ORDER BY seq LIMIT 1")?;
+    let oldest = select.query_row([id], |row| row.get::<_, Stored>(0)).optional()?;
+    Ok(oldest.map(|Stored(address)| address).filter(|address| range.allows(*address)))
+}

@@ -1,0 +1,323 @@
+//! The address book of one network: who has which address. Several processes use it at a time, any of which may be
+//! killed at any moment.
+//!
+//! It is an SQLite database under an exclusive lock of ours, which gives waiting processes their turn where SQLite's
+//! own would have them try again and again. `docs/design/cni.md` says why SQLite.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use thiserror::Error;
+
+use super::allocate::{self, AllocateError, Allocated, Holder};
+use super::ranges::RangeSet;
+use super::schema::{self, Found};
+use crate::attachment::{self, ATTACHMENT_MAX, Attachment};
+use crate::sys::files::{self, FileError, LastLink};
+use crate::sys::state_dir::{self, Lock, LockKind};
+
+const LEASES: &str = "leases.db";
+const JOURNAL: &str = "leases.db-journal";
+const ATTACHMENTS: &str = "attachments";
+
+/// An address book that cannot be used.
+#[derive(Debug, Error)]
+pub enum BookError {
+    /// One of its files.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// No address, and why.
+    #[error(transparent)]
+    Allocate(#[from] AllocateError),
+    /// The database.
+    #[error("cannot use {path}: {cause}")]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// SQLite's answer.
+        #[source]
+        cause: rusqlite::Error,
+    },
+    /// Written by a later podhosts.
+    #[error("cannot use {path}: it has version {version}, expected {}", schema::VERSION)]
+    Later {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        version: i32,
+    },
+}
+
+impl BookError {
+    /// Whether the disk, not the request, is the reason.
+    pub fn is_io(&self) -> bool {
+        !matches!(self, Self::Allocate(error) if !matches!(error, AllocateError::Book(_)))
+    }
+
+    /// Whether what is on the disk is no database, or only the remains of one.
+    fn is_damage(&self) -> bool {
+        let cause = match self {
+            Self::Database { cause, .. } | Self::Allocate(AllocateError::Book(cause)) => cause,
+            _ => return false,
+        };
+        match cause {
+            rusqlite::Error::SqliteFailure(error, message) => match error.code {
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
+                // Tables of ours that are not as we made them.
+                ErrorCode::Unknown => message
+                    .as_ref()
+                    .is_some_and(|text| text.starts_with("no such ") || text.contains(" has ")),
+                _ => false,
+            },
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::QueryReturnedNoRows => true,
+            _ => false,
+        }
+    }
+}
+
+/// The address book of a network, and nobody else using it.
+#[derive(Debug)]
+pub struct Book {
+    dir: PathBuf,
+    boot_id: String,
+    db: Connection,
+    /// What was found damaged and set aside.
+    pub notices: Vec<String>,
+    _lock: Lock,
+}
+
+impl Book {
+    /// Opens the book in `dir`, which is made where it is missing. One of an earlier boot is emptied: none of its pods
+    /// are left. Something that is no book is set aside, and the book made anew from the attachments.
+    ///
+    /// # Errors
+    /// [`BookError`] naming the file.
+    pub fn open(dir: &Path, boot_id: &str) -> Result<Self, BookError> {
+        let lock = state_dir::lock(&dir.join("lock"), LockKind::Exclusive)?;
+        let mut notices = Vec::new();
+        let db = match open_database(dir, boot_id) {
+            Err(error) if error.is_damage() => rebuild(dir, boot_id, &error, &mut notices)?,
+            other => other?,
+        };
+        Ok(Self { dir: dir.to_owned(), boot_id: boot_id.to_owned(), db, notices, _lock: lock })
+    }
+
+    /// Takes one address of each set, or none. `keep` is called with them before they are taken for good.
+    ///
+    /// # Errors
+    /// [`BookError`]; no address is taken then.
+    pub fn take(
+        &mut self,
+        holder: &Holder,
+        sets: &[RangeSet],
+        requested: &[IpAddr],
+        keep: impl Fn(&[Allocated]) -> Result<(), FileError>,
+    ) -> Result<Vec<Allocated>, BookError> {
+        self.transact(|db| {
+            let taken = allocate::take(db, holder, sets, requested)?;
+            keep(&taken)?;
+            Ok(taken)
+        })
+    }
+
+    /// Enters addresses that a holder has already, as another plugin's files tell.
+    ///
+    /// # Errors
+    /// [`BookError`]; also where an address has another holder.
+    pub fn enter(&mut self, holder: &Holder, addresses: &[IpAddr]) -> Result<(), BookError> {
+        self.transact(|db| {
+            for (position, address) in addresses.iter().enumerate() {
+                allocate::enter(db, holder, *address, position).map_err(AllocateError::from)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Gives all addresses of an attachment back, and tells which.
+    ///
+    /// # Errors
+    /// [`BookError`]; it has them still then.
+    pub fn release(&mut self, holder: &Holder) -> Result<Vec<IpAddr>, BookError> {
+        self.transact(|db| Ok(allocate::release(db, holder).map_err(AllocateError::from)?))
+    }
+
+    /// The addresses of an attachment, in their order.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn held(&mut self, holder: &Holder) -> Result<Vec<IpAddr>, BookError> {
+        self.transact(|db| Ok(allocate::held(db, holder).map_err(AllocateError::from)?))
+    }
+
+    /// Everybody who has an address.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn holders(&mut self) -> Result<Vec<Holder>, BookError> {
+        self.transact(|db| Ok(holders(db).map_err(AllocateError::from)?))
+    }
+
+    /// The sets that have no address left.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn exhausted<'a>(&mut self, sets: &'a [RangeSet]) -> Result<Vec<&'a RangeSet>, BookError> {
+        // Never committed: looking leaves no trace.
+        let transaction = self.db.transaction().map_err(AllocateError::from)?;
+        let mut exhausted = Vec::new();
+        for set in sets {
+            if !allocate::has_free(&transaction, set)? {
+                exhausted.push(set);
+            }
+        }
+        Ok(exhausted)
+    }
+
+    /// Does `work` wholly or not at all. Where it meets damage, the book is made anew and `work` done again.
+    fn transact<T>(&mut self, work: impl Fn(&Connection) -> Result<T, BookError>) -> Result<T, BookError> {
+        match self.attempt(&work) {
+            Err(error) if error.is_damage() => {
+                self.db = rebuild(&self.dir, &self.boot_id, &error, &mut self.notices)?;
+                self.attempt(&work)
+            }
+            other => other,
+        }
+    }
+
+    fn attempt<T>(&mut self, work: impl Fn(&Connection) -> Result<T, BookError>) -> Result<T, BookError> {
+        let transaction =
+            self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(AllocateError::from)?;
+        let done = work(&transaction)?;
+        transaction.commit().map_err(AllocateError::from)?;
+        Ok(done)
+    }
+}
+
+fn holders(db: &Connection) -> rusqlite::Result<Vec<Holder>> {
+    let mut select = db.prepare("SELECT DISTINCT container, ifname FROM lease")?;
+    let found = select.query_map([], |row| Ok(Holder { container: row.get(0)?, ifname: row.get(1)? }))?;
+    found.collect()
+}
+
+/// Writes down what an attachment is, in the directory of its network.
+///
+/// # Errors
+/// [`FileError`] naming the file.
+pub fn keep_attachment(dir: &Path, attachment: &Attachment) -> Result<(), FileError> {
+    let path = dir.join(ATTACHMENTS).join(attachment::file_name(&attachment.holder()));
+    // Strings and numbers always have a JSON form.
+    state_dir::replace(&path, &serde_json::to_vec(attachment).unwrap_or_default())
+}
+
+/// Forgets an attachment; tells whether there was one.
+///
+/// # Errors
+/// [`FileError`] naming the file.
+pub fn forget_attachment(dir: &Path, holder: &Holder) -> Result<bool, FileError> {
+    state_dir::remove(&dir.join(ATTACHMENTS).join(attachment::file_name(holder)))
+}
+
+/// What is written down of an attachment, if anything that can be read is.
+pub fn attachment(dir: &Path, holder: &Holder) -> Option<Attachment> {
+    let path = dir.join(ATTACHMENTS).join(attachment::file_name(holder));
+    let json = files::read(&path, ATTACHMENT_MAX, LastLink::Refuse).ok()?;
+    Attachment::parse(&json).ok().filter(|attachment| attachment.holder() == *holder)
+}
+
+/// All attachments of which anything is written down, and the names of files that a killed writer left.
+///
+/// # Errors
+/// [`FileError`] naming the directory.
+pub fn attachments(dir: &Path) -> Result<Vec<Holder>, FileError> {
+    Ok(state_dir::names(&dir.join(ATTACHMENTS))?
+        .iter()
+        .filter_map(|name| attachment::holder_of(name))
+        .collect())
+}
+
+/// Removes the half-written files of killed writers. Nobody may be writing.
+///
+/// # Errors
+/// [`FileError`] naming the file.
+pub fn sweep(dir: &Path) -> Result<(), FileError> {
+    let dir = dir.join(ATTACHMENTS);
+    for name in state_dir::names(&dir)?.iter().filter(|name| name.starts_with(state_dir::TEMPORARY)) {
+        state_dir::remove(&dir.join(name))?;
+    }
+    Ok(())
+}
+
+fn open_database(dir: &Path, boot_id: &str) -> Result<Connection, BookError> {
+    let path = dir.join(LEASES);
+    let failed = |cause| BookError::Database { path: path.clone(), cause };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let mut db = Connection::open_with_flags(&path, flags).map_err(failed)?;
+    schema::prepare(&db).map_err(failed)?;
+    match schema::examine(&mut db, boot_id).map_err(failed)? {
+        Found::Book => Ok(db),
+        Found::EarlierBoot => {
+            drop(db);
+            empty(dir)?;
+            open_database(dir, boot_id)
+        }
+        Found::Later(version) => Err(BookError::Later { path, version }),
+        Found::Foreign => {
+            let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_NOTADB);
+            let text = "it is a database of something else".to_owned();
+            Err(failed(rusqlite::Error::SqliteFailure(error, Some(text))))
+        }
+    }
+}
+
+fn empty(dir: &Path) -> Result<(), FileError> {
+    for holder in attachments(dir)? {
+        forget_attachment(dir, &holder)?;
+    }
+    // The journal goes first: behind a new database it would be another one's.
+    state_dir::remove(&dir.join(JOURNAL))?;
+    state_dir::remove(&dir.join(LEASES))?;
+    Ok(())
+}
+
+/// Sets what is there aside and makes a book from the attachments.
+fn rebuild(
+    dir: &Path,
+    boot_id: &str,
+    why: &BookError,
+    notices: &mut Vec<String>,
+) -> Result<Connection, BookError> {
+    let path = dir.join(LEASES);
+    let aside = state_dir::aside(&path);
+    state_dir::remove(&dir.join(JOURNAL))?;
+    state_dir::rename(&path, &aside)?;
+    let mut db = open_database(dir, boot_id)?;
+    let transaction = db.transaction().map_err(AllocateError::from)?;
+    let mut entered = 0;
+    for holder in attachments(dir)? {
+        let Some(attachment) = attachment(dir, &holder) else {
+            let path = dir.join(ATTACHMENTS).join(attachment::file_name(&holder));
+            notices.push(format!("cannot read {}: it is no attachment of podhosts", path.display()));
+            continue;
+        };
+        for (position, address) in attachment.addresses.iter().enumerate() {
+            if allocate::enter(&transaction, &holder, *address, position).is_err() {
+                notices
+                    .push(format!("{address} of {}, {} has another holder", holder.container, holder.ifname));
+            }
+        }
+        entered += 1;
+    }
+    transaction.commit().map_err(AllocateError::from)?;
+    notices.push(format!("{why}: set aside as {}, made anew from {entered} attachments", aside.display()));
+    Ok(db)
+}
+
+#[cfg(test)]
+#[path = "book_tests.rs"]
+mod tests;

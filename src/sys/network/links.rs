@@ -1,0 +1,340 @@
+//! Interfaces: veth pairs, bridges, VLANs.
+
+use std::fmt;
+use std::os::fd::AsRawFd;
+use std::str::FromStr;
+
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::link::{
+    AfSpecBridge, AfSpecInet6, AfSpecUnspec, BridgeFlag, BridgeVlanInfo, BridgeVlanInfoFlags, In6AddrGenMode,
+    InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, InfoVlan,
+    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use serde::{Deserialize, Serialize};
+
+use super::namespace::Namespace;
+use super::netlink::{Network, NetworkError};
+
+/// A MAC address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Mac(pub [u8; 6]);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl FromStr for Mac {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected a unicast MAC address such as 0a:58:0a:f4:01:04";
+        let mut bytes = [0; 6];
+        let mut parts = text.split(':');
+        for byte in &mut bytes {
+            let part =
+                parts.next().filter(|part| part.len() == 2 && !part.starts_with('+')).ok_or(EXPECTED)?;
+            *byte = u8::from_str_radix(part, 16).map_err(|_| EXPECTED)?;
+        }
+        let unicast = bytes[0] & 1 == 0 && bytes != [0; 6];
+        if parts.next().is_some() || !unicast { Err(EXPECTED) } else { Ok(Self(bytes)) }
+    }
+}
+
+impl TryFrom<String> for Mac {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Mac> for String {
+    fn from(mac: Mac) -> Self {
+        mac.to_string()
+    }
+}
+
+/// An interface as the kernel has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its index.
+    pub index: u32,
+    /// `veth`, `bridge`, ...; empty for hardware.
+    pub kind: String,
+    /// Its MAC address.
+    pub mac: Option<Mac>,
+    /// In bytes.
+    pub mtu: u32,
+    /// Whether it is up.
+    pub is_up: bool,
+    /// Index of the bridge it is a port of.
+    pub bridge: Option<u32>,
+    /// Whether it is promiscuous by configuration.
+    pub is_promiscuous: bool,
+}
+
+/// A veth pair as it is to be made.
+#[derive(Debug)]
+pub struct NewVeth<'a> {
+    /// The pod's end, which is made where the socket is.
+    pub name: &'a str,
+    /// Its MAC address.
+    pub mac: Mac,
+    /// The node's end.
+    pub peer_name: &'a str,
+    /// Its MAC address.
+    pub peer_mac: Mac,
+    /// Where the node's end goes.
+    pub peer_namespace: &'a Namespace,
+    /// In bytes; the kernel's 1500 unless given.
+    pub mtu: Option<u32>,
+}
+
+/// What an interface is to be as a port of a bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BridgePort {
+    /// Index of the bridge.
+    pub bridge: u32,
+    /// Whether frames may leave through the port they came from.
+    pub hairpin: bool,
+    /// Whether it may not talk to other isolated ports.
+    pub isolated: bool,
+}
+
+fn link(index: u32) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message
+}
+
+fn named(name: &str) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    message
+}
+
+impl Network {
+    fn set_link(
+        &mut self,
+        message: LinkMessage,
+        verb: &'static str,
+        what: impl Into<String>,
+    ) -> Result<(), NetworkError> {
+        self.change(RouteNetlinkMessage::SetLink(message), 0).map_err(|cause| NetworkError::Refused {
+            verb,
+            what: what.into(),
+            cause,
+        })
+    }
+
+    fn new_link(&mut self, message: LinkMessage, what: String) -> Result<(), NetworkError> {
+        self.change(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
+            .map_err(|cause| NetworkError::Refused { verb: "make", what, cause })
+    }
+
+    /// Makes a veth pair, both ends down.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn add_veth(&mut self, veth: &NewVeth<'_>) -> Result<(), NetworkError> {
+        let mut peer = named(veth.peer_name);
+        peer.attributes.push(LinkAttribute::NetNsFd(veth.peer_namespace.as_raw_fd()));
+        peer.attributes.push(LinkAttribute::Address(veth.peer_mac.0.to_vec()));
+        let mut message = named(veth.name);
+        message.attributes.push(LinkAttribute::Address(veth.mac.0.to_vec()));
+        if let Some(mtu) = veth.mtu {
+            peer.attributes.push(LinkAttribute::Mtu(mtu));
+            message.attributes.push(LinkAttribute::Mtu(mtu));
+        }
+        message.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+        ]));
+        self.new_link(message, format!("veth pair {} and {}", veth.name, veth.peer_name))
+    }
+
+    /// Makes a bridge, down.
+    ///
+    /// # Errors
+    /// The kernel's answer; one where there is such an interface already.
+    pub fn add_bridge(
+        &mut self,
+        name: &str,
+        mac: Mac,
+        mtu: Option<u32>,
+        vlans: bool,
+    ) -> Result<(), NetworkError> {
+        let mut message = named(name);
+        message.attributes.push(LinkAttribute::Address(mac.0.to_vec()));
+        message.attributes.extend(mtu.map(LinkAttribute::Mtu));
+        message.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Bridge),
+            LinkInfo::Data(InfoData::Bridge(vec![InfoBridge::VlanFiltering(vlans)])),
+        ]));
+        self.new_link(message, format!("bridge {name}"))
+    }
+
+    /// Makes an interface for one VLAN of the interface with that index, down.
+    ///
+    /// # Errors
+    /// The kernel's answer; one where there is such an interface already.
+    pub fn add_vlan(&mut self, name: &str, parent: u32, vlan: u16) -> Result<(), NetworkError> {
+        let mut message = named(name);
+        message.attributes.push(LinkAttribute::Link(parent));
+        message.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Vlan),
+            LinkInfo::Data(InfoData::Vlan(vec![InfoVlan::Id(vlan)])),
+        ]));
+        self.new_link(message, format!("VLAN interface {name}"))
+    }
+
+    /// The interface called `name`, if there is one.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn link(&mut self, name: &str) -> Result<Option<Link>, NetworkError> {
+        match self.get(RouteNetlinkMessage::GetLink(named(name))) {
+            Ok(answers) => Ok(answers.iter().find_map(link_of)),
+            Err(cause) if cause.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+            Err(cause) => Err(NetworkError::Refused { verb: "look up", what: name.to_owned(), cause }),
+        }
+    }
+
+    /// Brings an interface up.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn up(&mut self, index: u32, name: &str) -> Result<(), NetworkError> {
+        let mut message = link(index);
+        message.header.flags = LinkFlags::Up;
+        message.header.change_mask = LinkFlags::Up;
+        self.set_link(message, "bring up", name)
+    }
+
+    /// Makes an interface promiscuous.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn promiscuous(&mut self, index: u32, name: &str) -> Result<(), NetworkError> {
+        let mut message = link(index);
+        message.header.flags = LinkFlags::Promisc;
+        message.header.change_mask = LinkFlags::Promisc;
+        self.set_link(message, "make promiscuous", name)
+    }
+
+    /// Keeps the kernel from giving the interface a link-local address of its own.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn no_link_local(&mut self, index: u32, name: &str) -> Result<(), NetworkError> {
+        let mut message = link(index);
+        let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+        message.attributes.push(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![mode])]));
+        self.set_link(message, "set addrgenmode of", name)
+    }
+
+    /// Makes an interface a port of a bridge.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn join_bridge(&mut self, index: u32, name: &str, port: BridgePort) -> Result<(), NetworkError> {
+        let mut message = link(index);
+        message.attributes.push(LinkAttribute::Controller(port.bridge));
+        self.set_link(message, "add to its bridge", name)?;
+        if !port.hairpin && !port.isolated {
+            return Ok(());
+        }
+        let mut message = link(index);
+        let settings =
+            vec![InfoBridgePort::HairpinMode(port.hairpin), InfoBridgePort::Isolated(port.isolated)];
+        message.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::PortKind(InfoPortKind::Bridge),
+            LinkInfo::PortData(InfoPortData::BridgePort(settings)),
+        ]));
+        self.set_link(message, "set the bridge port", name)
+    }
+
+    /// Gives a bridge's port a VLAN: untagged, for everything that comes in; or, of the bridge itself, tagged.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn bridge_vlan(&mut self, index: u32, vlan: u16, of_bridge: bool) -> Result<(), NetworkError> {
+        let mut message = link(index);
+        message.header.interface_family = AddressFamily::Bridge;
+        let untagged = BridgeVlanInfoFlags::Pvid | BridgeVlanInfoFlags::Untagged;
+        let flags = if of_bridge { BridgeVlanInfoFlags::Brentry } else { untagged };
+        let mut spec = vec![AfSpecBridge::VlanInfo(BridgeVlanInfo { flags, vid: vlan })];
+        if of_bridge {
+            spec.insert(0, AfSpecBridge::Flags(BridgeFlag::LowerDev));
+        }
+        message.attributes.push(LinkAttribute::AfSpecBridge(spec));
+        self.set_link(message, "set VLAN", vlan.to_string())
+    }
+
+    /// Removes the interface called `name`; tells whether there was one.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn delete_link(&mut self, name: &str) -> Result<bool, NetworkError> {
+        match self.change(RouteNetlinkMessage::DelLink(named(name)), 0) {
+            Ok(()) => Ok(true),
+            Err(cause) if cause.raw_os_error() == Some(libc::ENODEV) => Ok(false),
+            Err(cause) => Err(NetworkError::Refused { verb: "remove", what: name.to_owned(), cause }),
+        }
+    }
+}
+
+fn link_of(message: &RouteNetlinkMessage) -> Option<Link> {
+    let RouteNetlinkMessage::NewLink(message) = message else { return None };
+    let mut link = Link {
+        index: message.header.index,
+        kind: String::new(),
+        mac: None,
+        mtu: 0,
+        is_up: message.header.flags.contains(LinkFlags::Up),
+        bridge: None,
+        is_promiscuous: message.header.flags.contains(LinkFlags::Promisc),
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::Address(bytes) => link.mac = <[u8; 6]>::try_from(&bytes[..]).ok().map(Mac),
+            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            LinkAttribute::Controller(index) => link.bridge = Some(*index),
+            LinkAttribute::LinkInfo(infos) => {
+                let kind = infos.iter().find_map(|info| match info {
+                    LinkInfo::Kind(kind) => Some(kind.to_string()),
+                    _ => None,
+                });
+                link.kind = kind.unwrap_or_default();
+            }
+            _ => {}
+        }
+    }
+    Some(link)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mac_address_is_a_unicast_one() {
+        let mac: Mac = "0a:58:0A:f4:01:04".parse().unwrap();
+        assert_eq!(mac.to_string(), "0a:58:0a:f4:01:04");
+        for bad in [
+            "",
+            "0a:58:0a:f4:01",
+            "0a:58:0a:f4:01:04:05",
+            "01:00:5e:00:00:01",
+            "a:58:0a:f4:1:4",
+            "+a:58:0a:f4:01:04",
+        ] {
+            assert!(bad.parse::<Mac>().is_err(), "{bad}");
+        }
+    }
+}

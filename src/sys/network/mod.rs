@@ -1,0 +1,17 @@
+//! Network namespaces and what is in them, by rtnetlink.
+//!
+//! One socket per namespace: it stays in the namespace it was opened in, so nobody has to enter it twice.
+
+mod addresses;
+mod links;
+mod namespace;
+mod netlink;
+mod routes;
+mod sysctl;
+
+pub use addresses::Scope;
+pub use links::{BridgePort, Link, Mac, NewVeth};
+pub use namespace::{Namespace, NamespaceId};
+pub use netlink::{Network, NetworkError};
+pub use routes::NewRoute;
+pub use sysctl::set;

@@ -1,0 +1,137 @@
+//! Routes.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteProtocol, RouteScope,
+    RouteType,
+};
+
+use super::addresses::family;
+use super::netlink::{Network, NetworkError};
+
+/// `RT_TABLE_MAIN` of linux/rtnetlink.h.
+const TABLE_MAIN: u32 = 254;
+
+/// A route as it is to be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRoute {
+    /// Destination.
+    pub dst: IpNet,
+    /// Next hop; none where the destination is on the link.
+    pub gw: Option<IpAddr>,
+    /// Index of the interface.
+    pub interface: u32,
+    /// Routing table; main unless given.
+    pub table: Option<u32>,
+    /// Scope; universe with a gateway and link without one unless given.
+    pub scope: Option<u8>,
+    /// Priority (metric).
+    pub priority: Option<u32>,
+    /// MTU along the path, in bytes.
+    pub mtu: Option<u32>,
+    /// Advertised maximal segment size, in bytes.
+    pub advmss: Option<u32>,
+}
+
+impl NewRoute {
+    /// A route with a destination, perhaps a gateway, and nothing special.
+    pub fn new(dst: IpNet, gw: Option<IpAddr>, interface: u32) -> Self {
+        Self { dst, gw, interface, table: None, scope: None, priority: None, mtu: None, advmss: None }
+    }
+
+    fn message(&self) -> RouteMessage {
+        let table = self.table.unwrap_or(TABLE_MAIN);
+        let scope = match (self.scope, self.gw) {
+            (Some(scope), _) => scope.into(),
+            (None, None) if self.dst.addr().is_ipv4() => RouteScope::Link,
+            _ => RouteScope::Universe,
+        };
+        let mut message = RouteMessage::default();
+        message.header = RouteHeader {
+            address_family: family(self.dst.addr()),
+            destination_prefix_length: self.dst.prefix_len(),
+            // A number that does not fit is in the attribute only.
+            table: u8::try_from(table).unwrap_or(0),
+            protocol: RouteProtocol::Boot,
+            scope,
+            kind: RouteType::Unicast,
+            ..RouteHeader::default()
+        };
+        let address = RouteAddress::from;
+        message.attributes = vec![RouteAttribute::Table(table), RouteAttribute::Oif(self.interface)];
+        if self.dst.prefix_len() > 0 {
+            message.attributes.push(RouteAttribute::Destination(address(self.dst.network())));
+        }
+        message.attributes.extend(self.gw.map(address).map(RouteAttribute::Gateway));
+        message.attributes.extend(self.priority.map(RouteAttribute::Priority));
+        let metrics: Vec<RouteMetric> =
+            self.mtu.map(RouteMetric::Mtu).into_iter().chain(self.advmss.map(RouteMetric::Advmss)).collect();
+        if !metrics.is_empty() {
+            message.attributes.push(RouteAttribute::Metrics(metrics));
+        }
+        message
+    }
+
+    fn shown(&self) -> String {
+        match self.gw {
+            Some(gw) => format!("{} via {gw}", self.dst),
+            None => self.dst.to_string(),
+        }
+    }
+}
+
+impl Network {
+    /// Adds a route.
+    ///
+    /// # Errors
+    /// The kernel's answer; one where there is such a route already.
+    pub fn add_route(&mut self, route: &NewRoute) -> Result<(), NetworkError> {
+        self.change(RouteNetlinkMessage::NewRoute(route.message()), NLM_F_CREATE | NLM_F_EXCL)
+            .map_err(|cause| NetworkError::Refused { verb: "add route", what: route.shown(), cause })
+    }
+
+    /// The destinations and gateways of all unicast routes through the interface with that index.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn routes(&mut self, interface: u32) -> Result<Vec<(IpNet, Option<IpAddr>)>, NetworkError> {
+        let mut message = RouteMessage::default();
+        message.attributes = vec![RouteAttribute::Oif(interface)];
+        let found = self
+            .dump(RouteNetlinkMessage::GetRoute(message))
+            .map_err(|cause| NetworkError::Refused { verb: "list", what: "routes".to_owned(), cause })?;
+        Ok(found.into_iter().filter_map(|message| route_of(&message, interface)).collect())
+    }
+}
+
+fn route_of(message: &RouteNetlinkMessage, interface: u32) -> Option<(IpNet, Option<IpAddr>)> {
+    let RouteNetlinkMessage::NewRoute(message) = message else { return None };
+    let (mut dst, mut gw, mut oif) = (None, None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(address) => dst = ip(address),
+            RouteAttribute::Gateway(address) => gw = ip(address),
+            RouteAttribute::Oif(index) => oif = Some(*index),
+            _ => {}
+        }
+    }
+    let everything: IpAddr = match message.header.address_family {
+        netlink_packet_route::AddressFamily::Inet => [0; 4].into(),
+        _ => [0; 16].into(),
+    };
+    let wanted = oif == Some(interface) && message.header.kind == RouteType::Unicast;
+    let dst = IpNet::new(dst.unwrap_or(everything), message.header.destination_prefix_length).ok();
+    wanted.then_some((dst?, gw))
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(v4) => Some((*v4).into()),
+        RouteAddress::Inet6(v6) => Some((*v6).into()),
+        _ => None,
+    }
+}

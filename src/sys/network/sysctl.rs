@@ -1,0 +1,26 @@
+//! Settings below /proc/sys/net, which show the network namespace of whoever opens them.
+
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::{Errno, read, write};
+
+use super::netlink::NetworkError;
+
+/// Sets `key`, as in `net/ipv4/ip_forward`, in this thread's network namespace, unless it has the value already:
+/// some settings walk over all interfaces when they are written.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn set(key: &str, value: &'static str) -> Result<(), NetworkError> {
+    let refused = |cause: Errno| NetworkError::Sysctl { key: key.to_owned(), value, cause: cause.into() };
+    let path = Path::new("/proc/sys").join(key);
+    let open = |flags| openat(CWD, &path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty());
+    let mut now = [0; 16];
+    let length = read(open(OFlags::RDONLY).map_err(refused)?, &mut now).map_err(refused)?;
+    if now[..length].trim_ascii() == value.as_bytes() {
+        return Ok(());
+    }
+    write(open(OFlags::WRONLY).map_err(refused)?, value.as_bytes()).map_err(refused)?;
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! Directories in which podhosts keeps state: made on first use, locked, their files replaced as a whole.
+
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, mkdirat, openat, renameat, unlinkat};
+use rustix::io::Errno;
+
+use super::files::FileError;
+
+/// What one holds while nobody else may.
+#[derive(Debug)]
+pub struct Lock {
+    _file: OwnedFd,
+}
+
+/// Who else may hold a lock at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockKind {
+    /// Others that share it.
+    Shared,
+    /// Nobody.
+    Exclusive,
+}
+
+fn refused(verb: &'static str, path: &Path) -> impl Fn(Errno) -> FileError {
+    move |cause| FileError::Io { verb, path: path.to_owned(), cause: cause.into() }
+}
+
+/// Makes a directory and those above it, for root only.
+///
+/// # Errors
+/// [`FileError`] naming the directory.
+pub fn create(dir: &Path) -> Result<(), FileError> {
+    match mkdirat(CWD, dir, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(Errno::NOENT) if dir.parent().is_some() => {
+            create(dir.parent().unwrap_or(dir))?;
+            match mkdirat(CWD, dir, Mode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => Ok(()),
+                Err(cause) => Err(refused("create", dir)(cause)),
+            }
+        }
+        Err(cause) => Err(refused("create", dir)(cause)),
+    }
+}
+
+/// Locks the file `path`, which is made where it is missing, and waits for whoever has it. The kernel gives the lock
+/// back however its holder ends.
+///
+/// # Errors
+/// [`FileError`] naming the file.
+pub fn lock(path: &Path, kind: LockKind) -> Result<Lock, FileError> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let open = || openat(CWD, path, flags, Mode::RUSR | Mode::WUSR);
+    let file = match (open(), path.parent()) {
+        (Err(Errno::NOENT), Some(dir)) => {
+            create(dir)?;
+            open()
+        }
+        (other, _) => other,
+    }
+    .map_err(refused("open", path))?;
+    let operation = match kind {
+        LockKind::Shared => FlockOperation::LockShared,
+        LockKind::Exclusive => FlockOperation::LockExclusive,
+    };
+    loop {
+        match flock(&file, operation) {
+            Err(Errno::INTR) => {}
+            Err(cause) => return Err(refused("lock", path)(cause)),
+            Ok(()) => return Ok(Lock { _file: file }),
+        }
+    }
+}
+
+/// Puts a file with `bytes` at `path`: a reader sees the old one or the new one, whole.
+///
+/// # Errors
+/// [`FileError`] naming the file, which is then as it was.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let failed = |cause: io::Error| FileError::Io { verb: "write", path: path.to_owned(), cause };
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let make = || tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir);
+    let mut temporary = match make() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create(dir)?;
+            make()
+        }
+        other => other,
+    }
+    .map_err(failed)?;
+    temporary.write_all(bytes).map_err(failed)?;
+    temporary.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// How the names of files begin that are being written, or whose writer was killed.
+pub const TEMPORARY: &str = ".tmp";
+
+/// Removes a file; tells whether there was one.
+///
+/// # Errors
+/// [`FileError`] naming the file.
+pub fn remove(path: &Path) -> Result<bool, FileError> {
+    match unlinkat(CWD, path, AtFlags::empty()) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        Err(cause) => Err(refused("remove", path)(cause)),
+    }
+}
+
+/// Gives a file another name.
+///
+/// # Errors
+/// [`FileError`] naming the file.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    renameat(CWD, from, CWD, to).map_err(refused("rename", from))
+}
+
+/// The names in a directory, sorted; none where there is no such directory. Names that are not UTF-8 are not ours.
+///
+/// # Errors
+/// [`FileError`] naming the directory.
+pub fn names(dir: &Path) -> Result<Vec<String>, FileError> {
+    let failed = |cause: io::Error| FileError::Io { verb: "list", path: dir.to_owned(), cause };
+    let entries = match dir.read_dir() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(failed)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(failed)?.file_name().into_string().ok());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// A free name for a file that is set aside: `<path>.bad`, `<path>.bad1`, ...
+pub fn aside(path: &Path) -> PathBuf {
+    let name = |n: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(if n == 0 { ".bad".to_owned() } else { format!(".bad{n}") });
+        PathBuf::from(name)
+    };
+    (0..).map(name).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| name(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::files::{LastLink, read};
+
+    #[test]
+    fn files_are_replaced_and_removed_and_directories_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a/b/c");
+        replace(&file, b"1").unwrap();
+        replace(&file, b"2").unwrap();
+        assert_eq!(read(&file, 10, LastLink::Refuse).unwrap(), b"2");
+        assert_eq!(names(file.parent().unwrap()).unwrap(), ["c"]);
+        let bad = aside(&file);
+        rename(&file, &bad).unwrap();
+        assert_eq!(aside(&file), dir.path().join("a/b/c.bad1"));
+        assert!(!remove(&file).unwrap() && remove(&bad).unwrap());
+        assert_eq!(names(&dir.path().join("none")).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn a_lock_that_is_not_shared_is_not_shared() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x/lock");
+        let shared = [lock(&path, LockKind::Shared).unwrap(), lock(&path, LockKind::Shared).unwrap()];
+        let other = openat(CWD, &path, OFlags::RDWR, Mode::empty()).unwrap();
+        assert!(flock(&other, FlockOperation::NonBlockingLockExclusive).is_err());
+        drop(shared);
+        flock(&other, FlockOperation::NonBlockingLockExclusive).unwrap();
+    }
+}
