@@ -44,6 +44,12 @@ pub struct PodRecord {
     /// The pod's annotations.
     #[serde(default)]
     pub annotations: Annotations,
+    /// The network that the addresses are of.
+    #[serde(default)]
+    pub network: String,
+    /// When ADD was, RFC 3339 in UTC.
+    #[serde(default)]
+    pub since: String,
 }
 
 /// A record that cannot be used.
@@ -114,6 +120,8 @@ mod tests {
             pod_ips: vec!["10.244.1.4".into(), "2001:db8::4".into()],
             hostname: "web".into(),
             annotations: [("podhosts.io/hostname".to_owned(), "x".to_owned())].into(),
+            network: "net".into(),
+            since: String::new(),
         };
         let json = serde_json::to_vec(&record).unwrap();
         assert_eq!(PodRecord::parse(&json, "s1").unwrap(), record);

@@ -1,20 +1,19 @@
-//! The CNI plugin: command and parameters in the environment, JSON on stdout.
+//! The CNI plugin: command and parameters in the environment, configuration on stdin, JSON on stdout.
 
-use std::io::{self, Write};
+use std::io::{self, Write, stdin};
 use std::process::ExitCode;
 
 use podhosts::{cni, report};
 
 fn main() -> ExitCode {
-    report::panics_become_errors("podhosts-cni");
+    report::panics_become_errors(cni::PROGRAM);
     #[allow(clippy::disallowed_methods, reason = "CNI passes its parameters in the environment")]
-    let command = std::env::var("CNI_COMMAND").ok();
-    let answer = cni::answer(command.as_deref());
-    // A stream that is closed is the runtime's affair.
-    if !answer.stderr.is_empty() {
-        let _ = writeln!(io::stderr(), "{}", answer.stderr);
+    let answer = cni::answer(|name| std::env::var(name).ok(), stdin().lock());
+    for line in &answer.stderr {
+        report::complain(cni::PROGRAM, line);
     }
     if !answer.stdout.is_empty() {
+        // A stream that is closed is the runtime's affair.
         let _ = writeln!(io::stdout(), "{}", answer.stdout);
     }
     answer.code.into()

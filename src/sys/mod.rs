@@ -7,6 +7,7 @@ pub mod files;
 pub mod log;
 pub mod netns;
 pub mod network;
+pub mod nft;
 pub mod rootfs;
 pub mod seal;
 pub mod state_dir;

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, mkdirat, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FlockOperation, Mode, OFlags, flock, mkdirat, openat, renameat, symlinkat, unlinkat,
+};
 use rustix::io::Errno;
 
 use super::files::FileError;
@@ -135,6 +137,30 @@ pub fn names(dir: &Path) -> Result<Vec<String>, FileError> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// Makes a symbolic link at `path` to `target`, unless there is something already.
+///
+/// # Errors
+/// [`FileError`] naming the link.
+pub fn link(path: &Path, target: &Path) -> Result<(), FileError> {
+    let make = || symlinkat(target, CWD, path);
+    let made = match (make(), path.parent()) {
+        (Err(Errno::NOENT), Some(dir)) => {
+            create(dir)?;
+            make()
+        }
+        (other, _) => other,
+    };
+    match made {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(cause) => Err(refused("create", path)(cause)),
+    }
+}
+
+/// Where a symbolic link leads, if it is one.
+pub fn target(path: &Path) -> Option<PathBuf> {
+    path.read_link().ok()
 }
 
 /// A free name for a file that is set aside: `<path>.bad`, `<path>.bad1`, ...

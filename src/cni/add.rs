@@ -1,0 +1,202 @@
+//! ADD: everything is checked, then addresses are taken, then the interface is made; what fails undoes all of it.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use super::call::Call;
+use super::config::Ipam;
+use super::detach::{self, Remains};
+use super::error::CniError;
+use super::main_config::{MainConfig, Mode};
+use super::result::{CniResult, Dns, Ip};
+use super::runtime_config::RuntimeConfig;
+use super::wiring::Wiring;
+use super::{bridge, names, pod_record, routed, stores};
+use crate::attachment::{ATTACHMENT_VERSION, Attachment};
+use crate::ipam::allocate::Allocated;
+use crate::ipam::book;
+use crate::sys::network::{Namespace, NamespaceId};
+use crate::sys::nft::{self, Rules};
+use crate::sys::state_dir::LockKind;
+
+/// ADD of the main role: addresses and the interface.
+pub(super) fn main(call: &mut Call) -> Result<Value, CniError> {
+    let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
+    let config = MainConfig::read(&call.document)?;
+    let ipam = call.document.ipam(&runtime)?;
+    if call.document.prev_result()?.is_some() {
+        let msg =
+            "prevResult: there is one, expected this plugin to be the first of its list, or to have no ipam";
+        return Err(CniError::config(msg));
+    }
+    let dns = call.dns(&runtime, ipam.resolv_conf.as_deref())?;
+    let node = Namespace::own()?;
+    let (pod, netns_id) = call.pod_namespace(&node)?;
+    let _no_gc = call.against_gc(LockKind::Shared)?;
+
+    let name = names::host_interface(&call.document.name, &call.parameters.holder());
+    let has_rules = config.ip_masq || !runtime.port_mappings.is_empty();
+    let allocated = take(call, &ipam, &runtime, Some(netns_id), Some(&name), has_rules)?;
+    let mut remains = Remains { link: None, has_rules: false, has_record: false };
+    let wired = Wired { call, config: &config, ipam: &ipam, runtime: &runtime, allocated: &allocated };
+    match wired.connect(&pod, &node, &name, &mut remains) {
+        Ok(result) => Ok(CniResult { dns, ..result }.to_json(call.document.version)),
+        Err(error) => Err(undone(call, &remains, error)),
+    }
+}
+
+/// ADD of the ipam role: addresses only.
+pub(super) fn ipam(call: &mut Call) -> Result<Value, CniError> {
+    let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
+    let ipam = call.document.ipam(&runtime)?;
+    let dns = call.dns(&runtime, ipam.resolv_conf.as_deref())?;
+    let _no_gc = call.against_gc(LockKind::Shared)?;
+    // Where the namespace cannot be looked at, GC will not judge by it.
+    let netns_id = Namespace::open(&call.parameters.netns).and_then(|netns| netns.id()).ok();
+    let allocated = take(call, &ipam, &runtime, netns_id, None, false)?;
+    let mut remains = Remains { link: None, has_rules: false, has_record: true };
+    if let Err(error) = write_record(call, &runtime, &addresses(&allocated), &mut remains) {
+        return Err(undone(call, &remains, error));
+    }
+    let ips =
+        allocated.iter().map(|one| Ip { interface: None, address: one.address, gateway: Some(one.gateway) });
+    let result = CniResult { ips: ips.collect(), routes: ipam.routes, dns, ..CniResult::default() };
+    Ok(result.to_json(call.document.version))
+}
+
+/// ADD of the chained role: the record, and the result of the plugins before as it came.
+pub(super) fn chained(call: &mut Call) -> Result<Value, CniError> {
+    let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
+    let previous = call.document.prev_result()?.ok_or_else(|| {
+        CniError::config(
+            "prevResult: missing, expected this plugin behind another one, or ipam in its configuration",
+        )
+    })?;
+    let addresses = previous.addresses_of(&call.parameters.ifname);
+    let mut remains = Remains { link: None, has_rules: false, has_record: false };
+    write_record(call, &runtime, &addresses, &mut remains)?;
+    Ok(call.document.raw_prev_result())
+}
+
+fn addresses(allocated: &[Allocated]) -> Vec<IpAddr> {
+    allocated.iter().map(|one| one.address.addr()).collect()
+}
+
+/// Takes the addresses, and writes down what is going to be made with them.
+fn take(
+    call: &mut Call,
+    ipam: &Ipam,
+    runtime: &RuntimeConfig,
+    netns_id: Option<NamespaceId>,
+    host_interface: Option<&str>,
+    has_rules: bool,
+) -> Result<Vec<Allocated>, CniError> {
+    if !call.is_in_default_dir() {
+        stores::register(&call.document.dir)?;
+    }
+    let mut book = call.book()?;
+    let (parameters, dir) = (&call.parameters, &call.document.dir);
+    let keep = |allocated: &[Allocated]| {
+        let attachment = Attachment {
+            version: ATTACHMENT_VERSION,
+            container_id: parameters.container_id.clone(),
+            ifname: parameters.ifname.clone(),
+            netns: parameters.netns.to_string_lossy().into_owned(),
+            netns_id,
+            host_interface: host_interface.map(str::to_owned),
+            addresses: addresses(allocated),
+            has_rules,
+        };
+        book::keep_attachment(dir, &attachment)
+    };
+    let taken = book.take(&parameters.holder(), &ipam.sets, &runtime.ips, keep);
+    call.notices.append(&mut book.notices);
+    Ok(taken?)
+}
+
+fn write_record(
+    call: &Call,
+    runtime: &RuntimeConfig,
+    addresses: &[IpAddr],
+    remains: &mut Remains,
+) -> Result<(), CniError> {
+    let record = pod_record::of(&call.parameters, &call.document.name, addresses, &runtime.annotations);
+    let Some(record) = record else { return Ok(()) };
+    remains.has_record = true;
+    pod_record::write(&record)
+}
+
+/// Undoes what an ADD has made, and gives the error it failed with, and with it whatever could not be undone.
+fn undone(call: &mut Call, remains: &Remains, error: CniError) -> CniError {
+    match detach::undo(call, remains) {
+        Ok(()) => error,
+        Err(also) => CniError { msg: format!("{error}; then {also}"), ..error },
+    }
+}
+
+/// An ADD whose addresses are taken.
+struct Wired<'a> {
+    call: &'a Call,
+    config: &'a MainConfig,
+    ipam: &'a Ipam,
+    runtime: &'a RuntimeConfig,
+    allocated: &'a [Allocated],
+}
+
+impl Wired<'_> {
+    fn connect(
+        &self,
+        pod: &Namespace,
+        node: &Namespace,
+        host_ifname: &str,
+        remains: &mut Remains,
+    ) -> Result<CniResult, CniError> {
+        let parameters = &self.call.parameters;
+        let (mac, host_mac) = names::macs(&self.call.document.name, &parameters.holder());
+        let wiring = Wiring {
+            pod,
+            node,
+            netns: parameters.netns.to_string_lossy().into_owned(),
+            ifname: &parameters.ifname,
+            mac: self.runtime.mac.unwrap_or(mac),
+            host_ifname,
+            host_mac,
+            mtu: self.config.mtu,
+            addresses: self.allocated,
+            routes: &self.ipam.routes,
+            route_localnet: !self.runtime.port_mappings.is_empty(),
+            is_made: Cell::new(false),
+        };
+        let connected = match &self.config.mode {
+            Mode::Routed => routed::connect(&wiring),
+            Mode::Bridge(bridge) => bridge::connect(&wiring, bridge),
+        };
+        remains.link = wiring.is_made.get().then(|| host_ifname.to_owned());
+        let result = connected?;
+        self.install_rules(remains)?;
+        write_record(self.call, self.runtime, &addresses(self.allocated), remains)?;
+        Ok(CniResult { dns: Dns::default(), ..result })
+    }
+
+    fn install_rules(&self, remains: &mut Remains) -> Result<(), CniError> {
+        if !self.config.ip_masq && self.runtime.port_mappings.is_empty() {
+            return Ok(());
+        }
+        remains.has_rules = true;
+        Ok(nft::install(&Rules {
+            network: &self.call.document.name,
+            subnets: &subnets(self.ipam),
+            addresses: &addresses(self.allocated),
+            masquerade: self.config.ip_masq,
+            ports: &self.runtime.port_mappings,
+        })?)
+    }
+}
+
+/// All subnets that pods of this network can be in.
+pub(super) fn subnets(ipam: &Ipam) -> Vec<(IpAddr, u8)> {
+    let ranges = ipam.sets.iter().flat_map(|set| &set.ranges);
+    ranges.map(|range| (range.subnet.network(), range.subnet.prefix_len())).collect()
+}

@@ -1,0 +1,133 @@
+//! Undoing an ADD: its own failure, DEL, and GC do the same things in the same order.
+//!
+//! An address is given back when nothing uses it any more: after the interface is gone, and before what was written
+//! down of it is forgotten.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use super::call::Call;
+use super::config::Role;
+use super::error::CniError;
+use super::{names, pod_record, stores};
+use crate::attachment::Attachment;
+use crate::ipam::allocate::Holder;
+use crate::ipam::book;
+use crate::sys::network::{Namespace, Network, NetworkError};
+use crate::sys::nft;
+use crate::sys::state_dir::LockKind;
+
+/// What there is to undo beside the addresses.
+#[derive(Debug)]
+pub(super) struct Remains {
+    /// The node's end of a veth pair.
+    pub(super) link: Option<String>,
+    /// Whether there may be rules in the packet filter.
+    pub(super) has_rules: bool,
+    /// Whether there may be a record.
+    pub(super) has_record: bool,
+}
+
+/// Undoes an ADD that failed, as far as it had come.
+pub(super) fn undo(call: &mut Call, remains: &Remains) -> Result<(), CniError> {
+    let (dir, holder) = (call.document.dir.clone(), call.parameters.holder());
+    let addresses =
+        book::attachment(&dir, &holder).map(|attachment| attachment.addresses).unwrap_or_default();
+    take_down(call, &dir, &holder, remains, &addresses)
+}
+
+/// DEL: succeeds where nothing is left to do.
+pub(super) fn del(call: &mut Call) -> Result<(), CniError> {
+    let (dir, holder) = (call.document.dir.clone(), call.parameters.holder());
+    let mut was_there = false;
+    // Without the directory there are neither addresses nor a GC to be kept out.
+    if dir.is_dir() {
+        let _no_gc = call.against_gc(LockKind::Shared)?;
+        was_there = detach(call, &dir, &holder)?;
+    }
+    if !was_there {
+        // The configuration may have had another dataDir at ADD.
+        for dir in stores::others(&call.document.name, &dir)? {
+            if book::attachment(&dir, &holder).is_some() {
+                detach(call, &dir, &holder)?;
+            }
+        }
+        if call.document.role == Role::Main {
+            let link = names::host_interface(&call.document.name, &holder);
+            remove_link(&link, None, &holder)?;
+        }
+    }
+    pod_record::remove(&call.document.name, &holder.container, &holder.ifname)
+}
+
+/// Undoes everything of one attachment; tells whether there was anything.
+pub(super) fn detach(call: &mut Call, dir: &Path, holder: &Holder) -> Result<bool, CniError> {
+    let attachment = book::attachment(dir, holder);
+    let (link, has_rules, addresses) = match &attachment {
+        Some(attachment) => {
+            (attachment.host_interface.clone(), attachment.has_rules, attachment.addresses.clone())
+        }
+        // Nothing readable is written down, so everything is looked for.
+        None => {
+            let addresses = call.book_in(dir)?.held(holder)?;
+            let ours = call.document.role == Role::Main;
+            let link = ours.then(|| names::host_interface(&call.document.name, holder));
+            (link, ours && !addresses.is_empty(), addresses)
+        }
+    };
+    let was_there = attachment.is_some() || !addresses.is_empty();
+    if let Some(link) = &link {
+        remove_link(link, attachment.as_ref(), holder)?;
+    }
+    let remains = Remains { link: None, has_rules, has_record: true };
+    take_down(call, dir, holder, &remains, &addresses)?;
+    Ok(was_there)
+}
+
+fn take_down(
+    call: &mut Call,
+    dir: &Path,
+    holder: &Holder,
+    remains: &Remains,
+    addresses: &[IpAddr],
+) -> Result<(), CniError> {
+    if let Some(link) = &remains.link {
+        Network::here()?.delete_link(link)?;
+    }
+    if remains.has_rules {
+        nft::remove(&call.document.name, addresses)?;
+    }
+    if remains.has_record {
+        pod_record::remove(&call.document.name, &holder.container, &holder.ifname)?;
+    }
+    let mut book = call.book_in(dir)?;
+    book.release(holder)?;
+    call.notices.append(&mut book.notices);
+    book::forget_attachment(dir, holder)?;
+    Ok(())
+}
+
+/// Removes a veth pair, by the node's end, or where somebody has renamed that, by the pod's.
+fn remove_link(name: &str, attachment: Option<&Attachment>, holder: &Holder) -> Result<(), CniError> {
+    if Network::here()?.delete_link(name)? {
+        return Ok(());
+    }
+    let Some(attachment) = attachment.filter(|attachment| attachment.netns_id.is_some()) else {
+        return Ok(());
+    };
+    let in_pod = || -> Result<(), NetworkError> {
+        let (pod, node) = (Namespace::open(Path::new(&attachment.netns))?, Namespace::own()?);
+        if Some(pod.id()?) != attachment.netns_id {
+            return Ok(());
+        }
+        let mut network = Network::of(&pod, &node)?;
+        if network.link(&holder.ifname)?.is_some_and(|link| link.kind == "veth") {
+            network.delete_link(&holder.ifname)?;
+        }
+        Ok(())
+    };
+    match in_pod() {
+        Err(error) if error.is_absent() => Ok(()),
+        other => Ok(other?),
+    }
+}

@@ -1,0 +1,192 @@
+//! What both modes do alike: the veth pair, and the pod's end of it.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::error::{CniError, Code};
+use super::result::{Interface, Route};
+use crate::ipam::allocate::Allocated;
+use crate::sys::network::{Link, Mac, Namespace, Network, NetworkError, NewRoute, NewVeth, Scope, set};
+
+/// A pod's interface as it is to be.
+pub(super) struct Wiring<'a> {
+    /// The pod's namespace.
+    pub(super) pod: &'a Namespace,
+    /// The node's.
+    pub(super) node: &'a Namespace,
+    /// `CNI_NETNS`, for the result.
+    pub(super) netns: String,
+    /// `CNI_IFNAME`.
+    pub(super) ifname: &'a str,
+    /// The pod's end.
+    pub(super) mac: Mac,
+    /// The node's end.
+    pub(super) host_ifname: &'a str,
+    /// Its MAC address.
+    pub(super) host_mac: Mac,
+    /// In bytes.
+    pub(super) mtu: Option<u32>,
+    /// What the address book gave.
+    pub(super) addresses: &'a [Allocated],
+    /// `ipam.routes`.
+    pub(super) routes: &'a [Route],
+    /// Whether the node's loopback addresses lead to the pod, for host ports.
+    pub(super) route_localnet: bool,
+    /// Set as soon as there is a pair that has to be removed should anything fail.
+    pub(super) is_made: Cell<bool>,
+}
+
+/// Both ends of a pair, made and down.
+pub(super) struct Pair {
+    /// The network in the pod.
+    pub(super) pod: Network,
+    /// The pod's end.
+    pub(super) inside: Link,
+    /// The node's end.
+    pub(super) outside: Link,
+}
+
+impl Wiring<'_> {
+    /// Whether the pod gets an address of that family.
+    pub(super) fn has(&self, is_ipv6: bool) -> bool {
+        self.addresses.iter().any(|one| one.address.addr().is_ipv6() == is_ipv6)
+    }
+
+    /// Lets the node forward what pods send.
+    pub(super) fn forward(&self) -> Result<(), NetworkError> {
+        if self.has(false) {
+            set("net/ipv4/ip_forward", "1")?;
+        }
+        if self.has(true) {
+            set("net/ipv6/conf/all/forwarding", "1")?;
+        }
+        Ok(())
+    }
+
+    /// Makes the veth pair, so that the kernel never waits for anything on either end.
+    pub(super) fn make_pair(&self, node: &mut Network, accept_ra: bool) -> Result<Pair, CniError> {
+        let mut pod = self.pod.inside(self.node, || {
+            let mut pod = Network::here()?;
+            pod.add_veth(&NewVeth {
+                name: self.ifname,
+                mac: self.mac,
+                peer_name: self.host_ifname,
+                peer_mac: self.host_mac,
+                peer_namespace: self.node,
+                mtu: self.mtu,
+            })?;
+            self.is_made.set(true);
+            self.settings(accept_ra)?;
+            Ok(pod)
+        })?;
+        let inside = found(pod.link(self.ifname)?, self.ifname)?;
+        let outside = found(node.link(self.host_ifname)?, self.host_ifname)?;
+        Ok(Pair { pod, inside, outside })
+    }
+
+    /// The kernel's settings of the pod's interface. This thread is in the pod's namespace.
+    fn settings(&self, accept_ra: bool) -> Result<(), NetworkError> {
+        let ifname = self.ifname;
+        if self.has(true) {
+            set("net/ipv6/conf/lo/disable_ipv6", "0")?;
+            set(&format!("net/ipv6/conf/{ifname}/disable_ipv6"), "0")?;
+            // The kernel's own link-local address is to be there at once, too.
+            set(&format!("net/ipv6/conf/{ifname}/accept_dad"), "0")?;
+            set(&format!("net/ipv6/conf/{ifname}/keep_addr_on_down"), "1")?;
+            if !accept_ra {
+                set(&format!("net/ipv6/conf/{ifname}/accept_ra"), "0")?;
+            }
+        }
+        if self.has(false) {
+            set(&format!("net/ipv4/conf/{ifname}/arp_notify"), "1")?;
+        }
+        Ok(())
+    }
+
+    /// The kernel's settings of an interface of the node on which pods are.
+    pub(super) fn node_settings(&self, interface: &str) -> Result<(), NetworkError> {
+        let key = format!("net/ipv6/conf/{interface}/accept_ra");
+        // A kernel without IPv6 accepts no router advertisements either.
+        match set(&key, "0") {
+            Err(error) if error.is_absent() => {}
+            other => other?,
+        }
+        if self.route_localnet {
+            set(&format!("net/ipv4/conf/{interface}/route_localnet"), "1")?;
+        }
+        Ok(())
+    }
+
+    /// Brings the pod's end up with its addresses and routes.
+    pub(super) fn furnish(
+        &self,
+        pair: &mut Pair,
+        addresses: &[IpNet],
+        routes: &[NewRoute],
+    ) -> Result<(), NetworkError> {
+        pair.pod.up(pair.inside.index, self.ifname)?;
+        for address in addresses {
+            pair.pod.add_address(pair.inside.index, *address, Scope::Global)?;
+        }
+        routes.iter().try_for_each(|route| pair.pod.add_route(route))
+    }
+
+    /// `ipam.routes` of the families the pod has, with `gateway` where they name none.
+    pub(super) fn configured_routes(
+        &self,
+        interface: u32,
+        gateway: impl Fn(bool) -> Option<IpAddr>,
+    ) -> Vec<NewRoute> {
+        let wanted = self.routes.iter().filter(|route| self.has(route.dst.addr().is_ipv6()));
+        wanted
+            .map(|route| NewRoute {
+                dst: route.dst,
+                gw: route.gw.or_else(|| gateway(route.dst.addr().is_ipv6())),
+                interface,
+                table: route.table,
+                scope: route.scope,
+                priority: route.priority,
+                mtu: route.mtu,
+                advmss: route.advmss,
+            })
+            .collect()
+    }
+
+    /// Both interfaces for the result, the node's first.
+    pub(super) fn interfaces(&self, pair: &Pair) -> [Interface; 2] {
+        let shown = |name: &str, mac: Mac, link: &Link, sandbox: &str| Interface {
+            name: name.to_owned(),
+            mac: mac.to_string(),
+            mtu: Some(link.mtu),
+            sandbox: sandbox.to_owned(),
+        };
+        [
+            shown(self.host_ifname, self.host_mac, &pair.outside, ""),
+            shown(self.ifname, self.mac, &pair.inside, &self.netns),
+        ]
+    }
+}
+
+pub(super) fn found(link: Option<Link>, name: &str) -> Result<Link, CniError> {
+    link.ok_or_else(|| CniError::new(Code::Network, format!("cannot find {name}: it was removed meanwhile")))
+}
+
+/// A route for the result.
+pub(super) fn shown(route: &NewRoute) -> Route {
+    Route {
+        dst: route.dst,
+        gw: route.gw,
+        mtu: route.mtu,
+        advmss: route.advmss,
+        priority: route.priority,
+        table: route.table,
+        scope: route.scope,
+    }
+}
+
+/// Everything of a family.
+pub(super) fn everything(is_ipv6: bool) -> IpNet {
+    if is_ipv6 { ipnet::Ipv6Net::default().into() } else { ipnet::Ipv4Net::default().into() }
+}
