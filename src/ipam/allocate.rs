@@ -9,6 +9,10 @@ use thiserror::Error;
 use super::ranges::{Range, RangeSet};
 use super::schema::Stored;
 
+/// So many addresses may come back before the oldest of them goes first: the end of an IPv6 range is never reached, and
+/// those that came back would be remembered for ever.
+const RELEASED_MAX: i64 = 1 << 17;
+
 /// Whose address it is: CNI's container id and interface name, which together name an attachment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Holder {
@@ -174,16 +178,18 @@ fn fixed(db: &Connection, set: &RangeSet, address: IpAddr) -> Result<(usize, IpA
 fn dynamic(db: &Connection, set: &RangeSet) -> Result<(usize, IpAddr), AllocateError> {
     for (index, range) in set.ranges.iter().enumerate() {
         let (id, next) = progress(db, range)?;
+        let released = oldest_released(db, id)?;
+        let waits_long = |(address, since): (IpAddr, i64)| (since >= RELEASED_MAX).then_some(address);
+        if let Some(address) = released.and_then(waits_long) {
+            return Ok((index, address));
+        }
         let unused = next.map(|next| first_unused(db, range, next)).transpose()?.flatten();
         let after = unused.and_then(|address| range.next(address));
         // Only what has changed is written.
         if next.is_some() && next != after {
             db.prepare_cached("UPDATE range SET next=? WHERE id=?")?.execute((after.map(Stored), id))?;
         }
-        let address = match unused {
-            Some(address) => Some(address),
-            None => oldest_released(db, range, id)?,
-        };
+        let address = unused.or(released.map(|(address, _)| address));
         if let Some(address) = address {
             return Ok((index, address));
         }
@@ -231,9 +237,10 @@ fn first_unused(db: &Connection, range: &Range, next: IpAddr) -> rusqlite::Resul
     Ok(None)
 }
 
-/// The address of the range that came back longest ago.
-fn oldest_released(db: &Connection, range: &Range, id: i64) -> rusqlite::Result<Option<IpAddr>> {
-    let mut select = db.prepare_cached("SELECT address FROM released WHERE range=? ORDER BY seq LIMIT 1")?;
-    let oldest = select.query_row([id], |row| row.get::<_, Stored>(0)).optional()?;
-    Ok(oldest.map(|Stored(address)| address).filter(|address| range.allows(*address)))
+/// The address of the range that came back longest ago, and how many came back since, in all ranges.
+fn oldest_released(db: &Connection, id: i64) -> rusqlite::Result<Option<(IpAddr, i64)>> {
+    let mut select = db.prepare_cached(
+        "SELECT address, (SELECT max(seq) FROM released)-seq FROM released WHERE range=? ORDER BY seq LIMIT 1",
+    )?;
+    select.query_row([id], |row| Ok((row.get::<_, Stored>(0)?.0, row.get(1)?))).optional()
 }
