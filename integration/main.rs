@@ -24,5 +24,8 @@ mod inspect;
 mod wrapper;
 mod wrapper_crash;
 
+// The CNI plugin.
+mod cni;
+
 // What is delivered with them.
 mod delivered;

@@ -1,6 +1,7 @@
 //! What every test needs: a node of its own, bundles, runtimes.
 
 mod bundle;
+pub(crate) mod cni;
 mod netns;
 mod node;
 mod snapshot;

@@ -172,10 +172,12 @@ impl Network {
         let mut message = named(name);
         message.attributes.push(LinkAttribute::Address(mac.0.to_vec()));
         message.attributes.extend(mtu.map(LinkAttribute::Mtu));
-        message.attributes.push(LinkAttribute::LinkInfo(vec![
-            LinkInfo::Kind(InfoKind::Bridge),
-            LinkInfo::Data(InfoData::Bridge(vec![InfoBridge::VlanFiltering(vlans)])),
-        ]));
+        let mut info = vec![LinkInfo::Kind(InfoKind::Bridge)];
+        // Some kernels are built without it, and refuse even to be told that it is off.
+        if vlans {
+            info.push(LinkInfo::Data(InfoData::Bridge(vec![InfoBridge::VlanFiltering(true)])));
+        }
+        message.attributes.push(LinkAttribute::LinkInfo(info));
         self.new_link(message, format!("bridge {name}"))
     }
 
