@@ -6,6 +6,7 @@ pub mod exec;
 pub mod files;
 pub mod log;
 pub mod netns;
+pub mod nft;
 pub mod rootfs;
 pub mod seal;
 

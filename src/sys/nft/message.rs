@@ -1,0 +1,258 @@
+//! Netlink's messages and attributes as bytes. An attribute is its length, its type and its value, padded to four
+//! bytes; a value may be attributes again.
+
+/// Says of an attribute's type that its value is attributes.
+const NESTED: u16 = 0x8000;
+/// The bits of an attribute's type that are no flags.
+const KIND: u16 = 0x3fff;
+/// Length of an attribute's header.
+const HEADER: usize = 4;
+/// Length of `nlmsghdr`, and of it with `nfgenmsg`.
+pub(super) const NLMSG_HEADER: usize = 16;
+pub(super) const NFT_HEADER: usize = 20;
+
+/// Attributes in the making.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Attributes(Vec<u8>);
+
+impl Attributes {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an attribute with these bytes.
+    pub(super) fn bytes(self, kind: u16, value: &[u8]) -> Self {
+        self.push(kind, &[value])
+    }
+
+    /// Adds a text, which the kernel wants with a NUL.
+    pub(super) fn text(self, kind: u16, value: &str) -> Self {
+        self.push(kind, &[value.as_bytes(), b"\0"])
+    }
+
+    /// Adds a number, which nf_tables has in network byte order.
+    pub(super) fn number(self, kind: u16, value: u32) -> Self {
+        self.push(kind, &[&value.to_be_bytes()])
+    }
+
+    /// Adds an attribute made of others.
+    pub(super) fn nested(self, kind: u16, value: &Self) -> Self {
+        self.push(kind | NESTED, &[&value.0])
+    }
+
+    /// The encoded attributes.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn push(mut self, kind: u16, parts: &[&[u8]]) -> Self {
+        let length = HEADER + parts.iter().map(|part| part.len()).sum::<usize>();
+        // Nothing of ours comes near the limit, and the kernel refuses a length that is not the value's.
+        self.0.extend(u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes());
+        self.0.extend(kind.to_ne_bytes());
+        parts.iter().for_each(|part| self.0.extend(*part));
+        self.0.resize(self.0.len().next_multiple_of(4), 0);
+        self
+    }
+}
+
+/// One attribute of a message of the kernel's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Attribute<'a> {
+    pub(super) kind: u16,
+    nested: bool,
+    pub(super) value: &'a [u8],
+}
+
+/// The attributes in `bytes`, up to the first that is cut off.
+pub(super) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = Attribute<'_>> {
+    std::iter::from_fn(move || {
+        let length = usize::from(u16_at(bytes, 0)?);
+        let kind = u16_at(bytes, 2)?;
+        let value = bytes.get(HEADER..length)?;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(Attribute { kind: kind & KIND, nested: kind & NESTED != 0, value })
+    })
+}
+
+/// The value of the first attribute of this type.
+pub(super) fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
+    attributes(bytes).find(|attribute| attribute.kind == kind).map(|attribute| attribute.value)
+}
+
+/// The value of the attribute that is reached through these types.
+pub(super) fn find_in<'a>(bytes: &'a [u8], path: &[u16]) -> Option<&'a [u8]> {
+    path.iter().try_fold(bytes, |bytes, kind| find(bytes, *kind))
+}
+
+/// A text's value, without its NUL.
+pub(super) fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value.strip_suffix(b"\0").unwrap_or(value)).into_owned()
+}
+
+/// Whether `found` has everything that is in `wanted`. The kernel tells more of an object than it is made with, in
+/// an order of its own and without the mark of nested attributes.
+pub(super) fn covers(found: &[u8], wanted: &[u8]) -> bool {
+    attributes(wanted).enumerate().all(|(index, attribute)| {
+        // Of a list, each member has to be at its place.
+        let same = |other: &Attribute<'_>| other.kind == attribute.kind;
+        let place = attributes(wanted).take(index).filter(same).count();
+        let other = attributes(found).filter(same).nth(place);
+        other.is_some_and(|other| match attribute.nested {
+            true => covers(other.value, attribute.value),
+            false => other.value == attribute.value,
+        })
+    })
+}
+
+/// A message of nfnetlink: `nlmsghdr`, `nfgenmsg`, attributes.
+pub(super) fn message(
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    about: About,
+    attributes: &Attributes,
+) -> Vec<u8> {
+    let length = NFT_HEADER + attributes.0.len();
+    let mut bytes = Vec::with_capacity(length);
+    bytes.extend(u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes());
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(flags.to_ne_bytes());
+    bytes.extend(sequence.to_ne_bytes());
+    // The sender: the kernel knows.
+    bytes.extend(0_u32.to_ne_bytes());
+    bytes.push(about.family);
+    bytes.push(0);
+    bytes.extend(about.resource.to_be_bytes());
+    bytes.extend(&attributes.0);
+    bytes
+}
+
+/// What `nfgenmsg` holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct About {
+    pub(super) family: u8,
+    pub(super) resource: u16,
+}
+
+/// One message of the kernel's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reply<'a> {
+    pub(super) kind: u16,
+    pub(super) flags: u16,
+    pub(super) sequence: u32,
+    /// What is behind `nlmsghdr`.
+    pub(super) payload: &'a [u8],
+}
+
+/// The messages in a datagram, up to the first that is cut off.
+pub(super) fn replies(mut bytes: &[u8]) -> impl Iterator<Item = Reply<'_>> {
+    std::iter::from_fn(move || {
+        let length = usize::try_from(u32_at(bytes, 0)?).ok()?;
+        let reply = Reply {
+            kind: u16_at(bytes, 4)?,
+            flags: u16_at(bytes, 6)?,
+            sequence: u32_at(bytes, 8)?,
+            payload: bytes.get(NLMSG_HEADER..length)?,
+        };
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(reply)
+    })
+}
+
+impl<'a> Reply<'a> {
+    /// The errno of an error message, 0 being an acknowledgement.
+    pub(super) fn errno(&self) -> Option<i32> {
+        u32_at(self.payload, 0).map(|code| code.cast_signed().saturating_neg())
+    }
+
+    /// The attributes behind `nfgenmsg`.
+    pub(super) fn attributes(&self) -> &'a [u8] {
+        self.payload.get(NFT_HEADER - NLMSG_HEADER..).unwrap_or_default()
+    }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_padded_and_read_back() {
+        let inner = Attributes::new().number(2, 0x0102_0304).bytes(3, &[9]);
+        let all = Attributes::new().text(1, "abc").nested(4, &inner);
+        let ne = |value: u16| value.to_ne_bytes();
+        let expected: Vec<u8> = [
+            &ne(8)[..],
+            &ne(1),
+            b"abc\0",
+            &ne(20),
+            &ne(0x8004),
+            &ne(8),
+            &ne(2),
+            &[1, 2, 3, 4],
+            &ne(5),
+            &ne(3),
+            &[9, 0, 0, 0],
+        ]
+        .concat();
+        assert_eq!(all.as_bytes(), expected);
+        assert_eq!(text(find(all.as_bytes(), 1).unwrap()), "abc");
+        assert_eq!(find_in(all.as_bytes(), &[4, 3]), Some(&[9][..]));
+        assert_eq!(find_in(all.as_bytes(), &[4, 5]), None);
+    }
+
+    #[test]
+    fn what_is_cut_off_is_not_read() {
+        let all = Attributes::new().number(1, 7).number(2, 8);
+        for end in 0..all.as_bytes().len() {
+            assert_eq!(attributes(&all.as_bytes()[..end]).count(), end / 8, "{end}");
+        }
+        // A length below the header's own would never end.
+        assert_eq!(attributes(&[0; 16]).count(), 0);
+        assert_eq!(replies(&[0; 64]).count(), 0);
+    }
+
+    #[test]
+    fn what_the_kernel_adds_is_no_difference_and_what_it_lacks_is() {
+        let list = |values: &[u32]| values.iter().fold(Attributes::new(), |all, value| all.number(1, *value));
+        let wanted = Attributes::new().text(1, "x").nested(2, &list(&[1, 2]));
+        let wanted = wanted.as_bytes();
+        // Without the flag, in another order, and with one more.
+        let reply =
+            |values: &[u32]| Attributes::new().bytes(2, list(values).as_bytes()).number(7, 0).text(1, "x");
+        assert!(covers(reply(&[1, 2]).as_bytes(), wanted));
+        assert!(!covers(reply(&[2, 1]).as_bytes(), wanted));
+        assert!(!covers(reply(&[1]).as_bytes(), wanted));
+        assert!(!covers(Attributes::new().text(1, "x").as_bytes(), wanted));
+    }
+
+    #[test]
+    fn a_message_is_read_back_with_its_sequence_number() {
+        let about = About { family: 1, resource: 10 };
+        let sent = message(0xa01, 5, 77, about, &Attributes::new().text(1, "podhosts"));
+        let two = [sent.clone(), sent.clone()].concat();
+        let read: Vec<_> = replies(&two).collect();
+        assert_eq!(read.len(), 2);
+        assert_eq!((read[1].kind, read[1].flags, read[1].sequence), (0xa01, 5, 77));
+        assert_eq!(read[1].payload[..4], [1, 0, 0, 10]);
+        assert_eq!(text(find(read[1].attributes(), 1).unwrap()), "podhosts");
+        assert_eq!(replies(&two[..two.len() - 1]).count(), 1);
+    }
+
+    #[test]
+    fn errno_is_what_the_kernel_negated() {
+        let reply =
+            |code: i32| Reply { kind: 2, flags: 0, sequence: 1, payload: &code.to_ne_bytes() }.errno();
+        assert_eq!(reply(0), Some(0));
+        assert_eq!(reply(-17), Some(17));
+    }
+}

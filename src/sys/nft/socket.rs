@@ -1,0 +1,206 @@
+//! Asks the kernel's nf_tables and changes it. Netlink to the kernel is synchronous: when a message has been sent,
+//! the whole answer is there, or is made while it is read. So nothing ever waits.
+
+use std::io;
+
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
+
+use super::NftError;
+use super::message::{About, Attributes, message, replies};
+
+/// `NFNL_SUBSYS_NFTABLES` of linux/netfilter/nfnetlink.h.
+const SUBSYSTEM: u16 = 10;
+/// `NFPROTO_INET`: the table sees IPv4 and IPv6.
+const INET: About = About { family: 1, resource: 0 };
+/// The frame of a transaction, `NFNL_MSG_BATCH_BEGIN` and `NFNL_MSG_BATCH_END`.
+const BATCH: About = About { family: 0, resource: SUBSYSTEM };
+const BATCH_BEGIN: u16 = 16;
+const BATCH_END: u16 = 17;
+/// Flags of linux/netlink.h.
+const REQUEST: u16 = 0x1;
+const ACK: u16 = 0x4;
+const DUMP: u16 = 0x300;
+const DUMP_INTERRUPTED: u16 = 0x10;
+/// Types of linux/netlink.h.
+const ERROR: u16 = 2;
+const DONE: u16 = 3;
+/// The kernel makes no datagram that is longer.
+const DATAGRAM_MAX: usize = 64 * 1024;
+/// How often a list is read again that changed meanwhile: every change on the node interrupts, not only ours.
+const ATTEMPTS: usize = 100;
+
+const NO_ANSWER: &str = "the kernel did not answer";
+
+/// Changes to make, all or none.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    changes: Vec<Change>,
+}
+
+/// One message of a transaction.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// `NFT_MSG_…`.
+    pub(super) operation: u16,
+    /// `NLM_F_…`.
+    pub(super) flags: u16,
+    /// What it is about.
+    pub(super) attributes: Attributes,
+    /// What an error says that it is, behind "cannot".
+    pub(super) step: String,
+}
+
+/// Why nothing was changed.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// Which of the changes, where it was one of them.
+    pub(super) change: Option<usize>,
+    /// The kernel's answer.
+    pub(super) cause: io::Error,
+}
+
+impl Batch {
+    pub(super) fn push(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// The error that a refusal amounts to.
+    pub(super) fn explain(&self, refusal: Refusal) -> NftError {
+        let change = refusal.change.and_then(|index| self.changes.get(index));
+        match (change, refusal.cause.raw_os_error()) {
+            (None, Some(libc::EOPNOTSUPP)) => NftError::NoNfTables,
+            (None, _) => NftError::Socket { verb: "change", cause: refusal.cause },
+            (Some(change), _) => NftError::Refused { step: change.step.clone(), cause: refusal.cause },
+        }
+    }
+
+    /// The bytes, the first message having the number `first`.
+    fn encode(&self, first: u32) -> Vec<u8> {
+        let frame = |kind, sequence| message(kind, REQUEST, sequence, BATCH, &Attributes::new());
+        let mut bytes = frame(BATCH_BEGIN, first);
+        let mut sequence = first;
+        for (index, change) in self.changes.iter().enumerate() {
+            sequence = sequence.wrapping_add(1);
+            // Every error is told, asked for or not; that there was none is told once.
+            let ack = if index + 1 == self.changes.len() { ACK } else { 0 };
+            let flags = REQUEST | ack | change.flags;
+            bytes.extend(message(kind(change.operation), flags, sequence, INET, &change.attributes));
+        }
+        bytes.extend(frame(BATCH_END, sequence.wrapping_add(1)));
+        bytes
+    }
+}
+
+/// A socket of nfnetlink in the calling thread's network namespace.
+pub(super) struct Netfilter {
+    socket: Socket,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl Netfilter {
+    /// Opens one.
+    pub(super) fn open() -> Result<Self, NftError> {
+        let failed = |cause: io::Error| match cause.raw_os_error() {
+            Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => NftError::NoNfTables,
+            _ => NftError::Socket { verb: "open a socket to", cause },
+        };
+        let mut socket = Socket::new(NETLINK_NETFILTER).map_err(failed)?;
+        socket.bind_auto().map_err(failed)?;
+        // An error would quote the whole message that it is about.
+        socket.set_cap_ack(true).map_err(failed)?;
+        Ok(Self { socket, sequence: 1, buffer: Vec::with_capacity(DATAGRAM_MAX) })
+    }
+
+    /// Makes all changes, or none.
+    pub(super) fn commit(&mut self, batch: &Batch) -> Result<(), Refusal> {
+        let first = self.sequence;
+        let count = batch.changes.len();
+        self.sequence = first.wrapping_add(u32::try_from(count).unwrap_or(u32::MAX)).wrapping_add(2);
+        let unsent = |cause| Refusal { change: None, cause };
+        self.send(&batch.encode(first)).map_err(unsent)?;
+        let (mut done, mut refusal) = (false, None);
+        while let Some(datagram) = self.receive().map_err(unsent)? {
+            for reply in replies(datagram).filter(|reply| reply.kind == ERROR) {
+                let errno = reply.errno().unwrap_or(libc::EPROTO);
+                let place = usize::try_from(reply.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
+                let change = place.checked_sub(1).filter(|index| *index < count);
+                done |= errno == 0 && change.is_some();
+                if errno != 0 {
+                    // The first one is the cause of the others.
+                    let cause = io::Error::from_raw_os_error(errno);
+                    refusal.get_or_insert(Refusal { change, cause });
+                }
+            }
+        }
+        match refusal {
+            Some(refusal) => Err(refusal),
+            None if done => Ok(()),
+            None => Err(unsent(io::Error::other(NO_ANSWER))),
+        }
+    }
+
+    /// Looks one object up; the attributes that the kernel tells of it, or `None` where there is none.
+    pub(super) fn get(&mut self, operation: u16, about: &Attributes) -> io::Result<Option<Vec<u8>>> {
+        let mut found = self.ask(operation, 0, about)?;
+        Ok(found.as_mut().and_then(Vec::pop))
+    }
+
+    /// Lists objects by their attributes; `None` where that which they would be in is not there.
+    pub(super) fn list(&mut self, operation: u16, about: &Attributes) -> io::Result<Option<Vec<Vec<u8>>>> {
+        for _ in 0..ATTEMPTS {
+            match self.ask(operation, DUMP, about) {
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+        Err(io::Error::other(format!("it changed {ATTEMPTS} times while it was read")))
+    }
+
+    fn ask(&mut self, operation: u16, flags: u16, about: &Attributes) -> io::Result<Option<Vec<Vec<u8>>>> {
+        let sequence = self.sequence;
+        self.sequence = sequence.wrapping_add(1);
+        let ack = if flags & DUMP == 0 { ACK } else { 0 };
+        self.send(&message(kind(operation), REQUEST | flags | ack, sequence, INET, about))?;
+        let (mut found, mut end, mut interrupted) = (Vec::new(), None, false);
+        while let Some(datagram) = self.receive()? {
+            for reply in replies(datagram).filter(|reply| reply.sequence == sequence) {
+                interrupted |= flags & DUMP != 0 && reply.flags & DUMP_INTERRUPTED != 0;
+                match reply.kind {
+                    // Both hold an errno, or 0.
+                    ERROR | DONE => end = end.or(reply.errno()),
+                    _ => found.push(reply.attributes().to_vec()),
+                }
+            }
+        }
+        match end {
+            None => Err(io::Error::other(NO_ANSWER)),
+            Some(libc::ENOENT) => Ok(None),
+            Some(0) if interrupted => Err(io::ErrorKind::Interrupted.into()),
+            Some(0) => Ok(Some(found)),
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
+
+    fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.send_to(bytes, &SocketAddr::new(0, 0), 0).map(drop)
+    }
+
+    /// The next datagram, if there is one.
+    fn receive(&mut self) -> io::Result<Option<&[u8]>> {
+        self.buffer.clear();
+        match self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT) {
+            Ok(_) => Ok(Some(&self.buffer)),
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(cause) => Err(cause),
+        }
+    }
+}
+
+fn kind(operation: u16) -> u16 {
+    (SUBSYSTEM << 8) | operation
+}

@@ -1,0 +1,180 @@
+//! What an attachment's rules are in the table. Nothing here touches the kernel.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::chains::{Chain, hairpin_name, masquerade_name};
+use super::elements::{Element, Enter, Family};
+use super::socket::Batch;
+use super::{NftError, PortMapping, Rules};
+
+/// The elements of an attachment, and the chains of its network that they lead to.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// In the order in which they are added.
+    pub(super) elements: Vec<Element>,
+    pub(super) chains: Vec<Chain>,
+}
+
+impl Wanted {
+    /// Checks the rules and lays them out.
+    pub(super) fn new(rules: &Rules<'_>) -> Result<Self, NftError> {
+        let addresses: Vec<IpAddr> = rules.addresses.iter().map(IpAddr::to_canonical).collect();
+        let mut elements = BTreeSet::new();
+        if rules.masquerade {
+            elements.extend(addresses.iter().map(|pod| masquerade(*pod, rules.network)));
+        }
+        for mapping in rules.ports {
+            let ports = ports(mapping, &addresses)?;
+            if ports.iter().any(|port| elements.iter().any(|other| port.clashes(other) && port != other)) {
+                return Err(unusable(mapping, "it is mapped to two ports of the pod".to_owned()));
+            }
+            elements.extend(ports.iter().map(|port| hairpin(port.pod(), rules.network)));
+            elements.extend(ports);
+        }
+        let has = |name: &str| elements.iter().any(|element| element.chain() == Some(name));
+        let chains =
+            [Chain::masquerade(rules.network, rules.subnets), Chain::hairpin(rules.network, rules.subnets)];
+        let chains = chains.into_iter().filter(|chain| has(&chain.name)).collect();
+        Ok(Self { elements: elements.into_iter().collect(), chains })
+    }
+
+    /// All chains that have to be there.
+    pub(super) fn all_chains(&self) -> Vec<Chain> {
+        Chain::base().into_iter().chain(self.chains.iter().cloned()).collect()
+    }
+
+    /// The transaction that makes `chains` and all elements.
+    pub(super) fn batch(&self, chains: &[Chain]) -> Batch {
+        self.batch_replacing(chains, &[], &[])
+    }
+
+    /// The same in the place of `stale`, `others` being what else there is.
+    pub(super) fn batch_replacing(&self, chains: &[Chain], stale: &[Element], others: &[Element]) -> Batch {
+        let mut batch = Batch::default();
+        batch.make_table();
+        chains.iter().for_each(|chain| batch.make_chain(chain));
+        stale.iter().for_each(|element| batch.take_away(element));
+        self.elements.iter().for_each(|element| batch.add(element));
+        let is_wanted = |name: &str| self.chains.iter().any(|chain| chain.name == name);
+        let unused = unused_chains(stale, others).into_iter().filter(|name| !is_wanted(name));
+        unused.for_each(|name| batch.remove_chain(name));
+        batch
+    }
+}
+
+/// The chains that nothing leads to once `gone` is gone.
+pub(super) fn unused_chains<'a>(gone: &'a [Element], kept: &[Element]) -> BTreeSet<&'a str> {
+    let is_used = |name: &str| kept.iter().any(|element| element.chain() == Some(name));
+    gone.iter().filter_map(Element::chain).filter(|name| !is_used(name)).collect()
+}
+
+fn masquerade(pod: IpAddr, network: &str) -> Element {
+    Element::Masquerade { pod, enter: Enter::Goto, chain: masquerade_name(network) }
+}
+
+fn hairpin(pod: IpAddr, network: &str) -> Element {
+    // What is no hairpin of this network may still have to be masqueraded for the network that it comes from.
+    Element::Hairpin { pod, enter: Enter::Jump, chain: hairpin_name(network) }
+}
+
+/// The elements of one mapping, at most one of each family.
+fn ports(mapping: &PortMapping, addresses: &[IpAddr]) -> Result<Vec<Element>, NftError> {
+    if mapping.host_port == 0 || mapping.container_port == 0 {
+        return Err(unusable(mapping, "a port is 0, expected 1 to 65535".to_owned()));
+    }
+    let host_ip = mapping.host_ip.map(|ip| ip.to_canonical());
+    let families = host_ip.map_or(Family::ALL.to_vec(), |ip| vec![Family::of(ip)]);
+    let of = |family: &Family| addresses.iter().find(|address| Family::of(**address) == *family);
+    let pods: Vec<IpAddr> = families.iter().filter_map(of).copied().collect();
+    if let (Some(ip), []) = (host_ip, pods.as_slice()) {
+        let family = Family::of(ip).name();
+        let cause = format!("its address {ip} is {family}, and the pod has no {family} address");
+        return Err(unusable(mapping, cause));
+    }
+    let element = |pod| Element::Port {
+        host_ip: host_ip.filter(|ip| !ip.is_unspecified()),
+        protocol: mapping.protocol,
+        host_port: mapping.host_port,
+        pod,
+        pod_port: mapping.container_port,
+    };
+    Ok(pods.into_iter().map(element).collect())
+}
+
+fn unusable(mapping: &PortMapping, cause: String) -> NftError {
+    NftError::Unusable { port: mapping.host_port, protocol: mapping.protocol, cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::nft::Protocol;
+
+    fn mapping(host_ip: Option<&str>, host_port: u16, container_port: u16) -> PortMapping {
+        let host_ip = host_ip.map(|ip| ip.parse().unwrap());
+        PortMapping { host_ip, host_port, container_port, protocol: Protocol::Tcp }
+    }
+
+    fn wanted(addresses: &[&str], masquerade: bool, ports: &[PortMapping]) -> Result<Wanted, NftError> {
+        let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        Wanted::new(&Rules { network: "n", subnets: &[], addresses: &addresses, masquerade, ports })
+    }
+
+    fn names(addresses: &[&str], masquerade: bool, ports: &[PortMapping]) -> Vec<String> {
+        let wanted = wanted(addresses, masquerade, ports).unwrap();
+        wanted.elements.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_port_leads_to_the_first_address_of_each_family() {
+        let addresses = ["10.0.0.5", "10.0.0.6", "fd00::5", "fd00::6"];
+        assert_eq!(
+            names(&addresses, false, &[mapping(None, 80, 8080)]),
+            [
+                "hairpin of 10.0.0.5",
+                "hairpin of fd00::5",
+                "host port 80/tcp to 10.0.0.5",
+                "host port 80/tcp to fd00::5",
+            ]
+        );
+        let of = |ip| names(&addresses, false, &[mapping(Some(ip), 80, 8080)]);
+        assert_eq!(of("0.0.0.0"), ["hairpin of 10.0.0.5", "host port 80/tcp to 10.0.0.5"]);
+        assert_eq!(of("::"), ["hairpin of fd00::5", "host port 80/tcp to fd00::5"]);
+        assert_eq!(
+            of("::ffff:192.0.2.1"),
+            ["hairpin of 10.0.0.5", "host port 80/tcp of 192.0.2.1 to 10.0.0.5"]
+        );
+        assert_eq!(
+            names(&["10.0.0.5"], true, &[mapping(None, 80, 8080)]),
+            ["masquerading of 10.0.0.5", "hairpin of 10.0.0.5", "host port 80/tcp to 10.0.0.5"]
+        );
+    }
+
+    #[test]
+    fn nothing_wanted_is_nothing_made() {
+        let nothing = wanted(&["10.0.0.5"], false, &[]).unwrap();
+        assert!(nothing.elements.is_empty() && nothing.chains.is_empty());
+        let masquerade = wanted(&["10.0.0.5"], true, &[]).unwrap();
+        assert_eq!(masquerade.chains.len(), 1);
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused() {
+        let refused = |ports: &[PortMapping]| wanted(&["10.0.0.5"], true, ports).unwrap_err().to_string();
+        assert_eq!(
+            refused(&[mapping(Some("::"), 80, 8080)]),
+            "cannot map host port 80/tcp: its address :: is IPv6, and the pod has no IPv6 address"
+        );
+        assert_eq!(
+            refused(&[mapping(None, 80, 0)]),
+            "cannot map host port 80/tcp: a port is 0, expected 1 to 65535"
+        );
+        assert_eq!(
+            refused(&[mapping(None, 80, 1), mapping(None, 81, 1), mapping(None, 80, 2)]),
+            "cannot map host port 80/tcp: it is mapped to two ports of the pod"
+        );
+        // The same one twice is one.
+        assert_eq!(names(&["10.0.0.5"], false, &[mapping(None, 80, 1), mapping(None, 80, 1)]).len(), 2);
+    }
+}
