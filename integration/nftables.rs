@@ -339,6 +339,7 @@ fn what_is_deleted_by_hand_is_missing_and_installed_again() {
         pod.install();
         let before = ruleset();
         let element = |map: &str, key: &str| format!("delete element inet podhosts {map} {{ {key} }}");
+        let hairpin = format!("inet podhosts hairpin-{BRIDGE}");
         for (command, name) in [
             (element("masquerade4", V4), "masquerading of 10.0.0.5".to_owned()),
             (element("hairpin6", V6), "hairpin of fd00::5".to_owned()),
@@ -348,8 +349,9 @@ fn what_is_deleted_by_hand_is_missing_and_installed_again() {
                 "host port 81/tcp of 192.0.2.1 to 10.0.0.5".to_owned(),
             ),
             ("flush chain inet podhosts output".to_owned(), "rules of chain output".to_owned()),
+            // As many rules as before, and other ones.
             (
-                format!("flush chain inet podhosts hairpin-{BRIDGE}"),
+                format!("flush chain {hairpin}{}", format!("; add rule {hairpin} accept").repeat(3)),
                 format!("rules of chain hairpin-{BRIDGE}"),
             ),
             (
