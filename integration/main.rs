@@ -18,6 +18,11 @@ mod seal;
 mod skip;
 mod user_namespace;
 
+// The packet filter, as nft and real traffic see it.
+mod nftables;
+mod nftables_parallel;
+mod nftables_traffic;
+
 // The other programs.
 mod command_lines;
 mod inspect;

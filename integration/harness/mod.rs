@@ -7,7 +7,7 @@ mod node;
 mod snapshot;
 
 pub(crate) use bundle::{Bundle, DEFAULT_CAPABILITIES};
-pub(crate) use netns::Netns;
+pub(crate) use netns::{Netns, in_new_netns};
 pub(crate) use node::{Node, Run};
 pub(crate) use snapshot::Snapshot;
 

@@ -204,3 +204,36 @@ impl Netfilter {
 fn kind(operation: u16) -> u16 {
     (SUBSYSTEM << 8) | operation
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch() -> Batch {
+        let change = |step: &str| Change {
+            operation: 6,
+            flags: 0x400,
+            attributes: Attributes::new(),
+            step: step.to_owned(),
+        };
+        Batch { changes: vec![change("make a"), change("make b")] }
+    }
+
+    #[test]
+    fn a_batch_is_framed_and_only_its_last_change_is_acknowledged() {
+        let bytes = batch().encode(7);
+        let messages: Vec<_> = replies(&bytes).map(|m| (m.kind, m.flags, m.sequence)).collect();
+        assert_eq!(messages, [(16, 0x1, 7), (0xa06, 0x401, 8), (0xa06, 0x405, 9), (17, 0x1, 10)]);
+    }
+
+    #[test]
+    fn a_refusal_names_the_step_or_the_kernel_that_has_no_nf_tables() {
+        let explained = |change, errno| {
+            batch().explain(Refusal { change, cause: io::Error::from_raw_os_error(errno) }).to_string()
+        };
+        let refused = explained(Some(1), libc::EPERM);
+        assert!(refused.starts_with("cannot make b: Operation not permitted"), "{refused}");
+        assert!(explained(None, libc::EOPNOTSUPP).ends_with("this kernel has no nf_tables"));
+        assert!(explained(None, libc::EPERM).starts_with("cannot change the packet filter: Operation"));
+    }
+}

@@ -1,0 +1,399 @@
+//! The packet filter's table as `nft` shows it, in network namespaces of the tests' own.
+
+use std::net::IpAddr;
+use std::process::Command;
+
+use podhosts::sys::nft::{NftError, PortMapping, Protocol, Rules, install, missing, remove};
+
+use crate::harness::{in_new_netns, needs};
+
+const V4: &str = "10.0.0.5";
+const V6: &str = "fd00::5";
+/// FNV-1a of "bridge" and "other".
+const BRIDGE: &str = "9cdc3637e7ce0390";
+const OTHER: &str = "0a24ad61c2562a55";
+
+/// The chains of every node.
+const BASE: &str = "\
+chain postrouting {
+type nat hook postrouting priority srcnat; policy accept;
+ct status dnat ip daddr vmap @hairpin4
+ct status dnat ip6 daddr vmap @hairpin6
+ip saddr vmap @masquerade4
+ip6 saddr vmap @masquerade6
+}
+chain prerouting {
+type nat hook prerouting priority dstnat; policy accept;
+fib daddr type != local return
+ip daddr 127.0.0.0/8 return
+dnat ip to ip daddr . meta l4proto . th dport map @hostip-ports4
+meta nfproto ipv4 dnat ip to meta l4proto . th dport map @hostports4
+dnat ip6 to ip6 daddr . meta l4proto . th dport map @hostip-ports6
+meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @hostports6
+}
+chain output {
+type nat hook output priority dstnat; policy accept;
+fib daddr type != local return
+ip6 daddr ::1 return
+dnat ip to ip daddr . meta l4proto . th dport map @hostip-ports4
+meta nfproto ipv4 dnat ip to meta l4proto . th dport map @hostports4
+dnat ip6 to ip6 daddr . meta l4proto . th dport map @hostip-ports6
+meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @hostports6
+}
+";
+
+/// The maps of every node and their types.
+const MAPS: [(&str, &str); 8] = [
+    ("masquerade4", "ipv4_addr : verdict"),
+    ("masquerade6", "ipv6_addr : verdict"),
+    ("hairpin4", "ipv4_addr : verdict"),
+    ("hairpin6", "ipv6_addr : verdict"),
+    ("hostports4", "inet_proto . inet_service : ipv4_addr . inet_service"),
+    ("hostports6", "inet_proto . inet_service : ipv6_addr . inet_service"),
+    ("hostip-ports4", "ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service"),
+    ("hostip-ports6", "ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service"),
+];
+
+/// An attachment of a test.
+#[derive(Clone)]
+struct Attachment {
+    network: &'static str,
+    subnets: Vec<(IpAddr, u8)>,
+    addresses: Vec<IpAddr>,
+    masquerade: bool,
+    ports: Vec<PortMapping>,
+}
+
+/// One that masquerades, in the network "bridge" with the usual subnets.
+fn attachment(addresses: &[&str]) -> Attachment {
+    let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    let subnets = [("10.0.0.0", 23), ("fd00::", 64)];
+    let subnets = subnets.map(|(subnet, prefix)| (subnet.parse::<IpAddr>().unwrap(), prefix));
+    let has = |subnet: &IpAddr| addresses.iter().any(|address| address.is_ipv4() == subnet.is_ipv4());
+    let subnets = subnets.into_iter().filter(|(subnet, _)| has(subnet)).collect();
+    Attachment { network: "bridge", subnets, addresses, masquerade: true, ports: Vec::new() }
+}
+
+impl Attachment {
+    fn port(mut self, host_ip: Option<&str>, host_port: u16) -> Self {
+        let host_ip = host_ip.map(|ip| ip.parse().unwrap());
+        self.ports.push(PortMapping { host_ip, host_port, container_port: 8080, protocol: Protocol::Tcp });
+        self
+    }
+
+    fn rules(&self) -> Rules<'_> {
+        Rules {
+            network: self.network,
+            subnets: &self.subnets,
+            addresses: &self.addresses,
+            masquerade: self.masquerade,
+            ports: &self.ports,
+        }
+    }
+
+    #[track_caller]
+    fn install(&self) {
+        install(&self.rules()).unwrap();
+        assert_eq!(missing(&self.rules()).unwrap(), [""; 0]);
+    }
+
+    #[track_caller]
+    fn remove(&self) {
+        remove(self.network, &self.addresses).unwrap();
+    }
+}
+
+/// What `nft list ruleset` prints, with a map's elements in one line and in order, and nothing of its layout.
+fn ruleset() -> String {
+    let text = nft(&["list", "ruleset"]).replace("priority -100", "priority dstnat");
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        match lines.last_mut() {
+            Some(last) if last.ends_with(',') => *last = format!("{last} {line}"),
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    let sorted = |line: &String| match line.strip_prefix("elements = { ").and_then(|l| l.strip_suffix(" }")) {
+        Some(elements) => {
+            let mut elements: Vec<&str> = elements.split(", ").collect();
+            elements.sort_unstable();
+            format!("elements = {{ {} }}\n", elements.join(", "))
+        }
+        None => format!("{line}\n"),
+    };
+    lines.iter().map(sorted).collect()
+}
+
+fn nft(args: &[&str]) -> String {
+    let output = Command::new("nft").args(args).output().unwrap();
+    assert!(output.status.success(), "nft {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The table with these elements and these chains of networks.
+fn table(elements: &[(&str, &str)], chains: &[String]) -> String {
+    let map = |(name, kind): &(&str, &str)| {
+        let elements = elements.iter().find(|(map, _)| map == name);
+        let elements = elements.map(|(_, elements)| format!("elements = {{ {elements} }}\n"));
+        format!("map {name} {{\ntype {kind}\n{}}}\n", elements.unwrap_or_default())
+    };
+    let maps: String = MAPS.iter().map(map).collect();
+    format!("table inet podhosts {{\n{maps}{BASE}{}}}\n", chains.concat())
+}
+
+/// The chain of a network that masquerades what is not for these subnets.
+fn masq(hash: &str, subnets: &[&str]) -> String {
+    let stay = subnets.iter().map(|subnet| format!("{subnet} return\n")).collect::<String>();
+    let multicast = "ip daddr 224.0.0.0/4 return\nip6 daddr ff00::/8 return\n";
+    format!("chain masq-{hash} {{\n{stay}{multicast}masquerade\n}}\n")
+}
+
+/// The chain of a network that masquerades what comes from these subnets.
+fn hairpin(hash: &str, subnets: &[&str]) -> String {
+    let subnets = subnets.iter().map(|subnet| format!("{subnet} masquerade\n")).collect::<String>();
+    format!("chain hairpin-{hash} {{\n{subnets}ip saddr 127.0.0.0/8 masquerade\n}}\n")
+}
+
+#[test]
+fn each_family_has_what_it_needs() {
+    needs!("nft");
+    in_new_netns(|| {
+        let (goto4, goto6) = (format!("{V4} : goto masq-{BRIDGE}"), format!("{V6} : goto masq-{BRIDGE}"));
+        let (masq4, masq6) = (("masquerade4", goto4.as_str()), ("masquerade6", goto6.as_str()));
+        let (net4, net6) = ("ip daddr 10.0.0.0/23", "ip6 daddr fd00::/64");
+        for (addresses, elements, subnets) in [
+            (vec![V4], vec![masq4], vec![net4]),
+            (vec![V6], vec![masq6], vec![net6]),
+            (vec![V4, V6], vec![masq4, masq6], vec![net4, net6]),
+        ] {
+            let attachment = attachment(&addresses);
+            attachment.install();
+            assert_eq!(ruleset(), table(&elements, &[masq(BRIDGE, &subnets)]));
+            attachment.remove();
+            assert_eq!(ruleset(), "");
+        }
+    });
+}
+
+#[test]
+fn ports_are_elements_of_the_families_that_the_pod_has() {
+    needs!("nft");
+    in_new_netns(|| {
+        let (jump4, jump6) =
+            (format!("{V4} : jump hairpin-{BRIDGE}"), format!("{V6} : jump hairpin-{BRIDGE}"));
+        let (hairpin4, hairpin6) = (("hairpin4", jump4.as_str()), ("hairpin6", jump6.as_str()));
+        let port4 = ("hostports4", "tcp . 80 : 10.0.0.5 . 8080");
+        let port6 = ("hostports6", "tcp . 80 : fd00::5 . 8080");
+        let (net4, net6) = ("ip saddr 10.0.0.0/23", "ip6 saddr fd00::/64");
+        for (addresses, elements, subnets) in [
+            (vec![V4], vec![hairpin4, port4], vec![net4]),
+            (vec![V6], vec![hairpin6, port6], vec![net6]),
+            (vec![V4, "10.0.0.6", V6], vec![hairpin4, hairpin6, port4, port6], vec![net4, net6]),
+        ] {
+            let attachment = Attachment { masquerade: false, ..attachment(&addresses) }.port(None, 80);
+            attachment.install();
+            assert_eq!(ruleset(), table(&elements, &[hairpin(BRIDGE, &subnets)]));
+            attachment.remove();
+            assert_eq!(ruleset(), "");
+        }
+        let both = attachment(&[V4, V6]);
+        let both = Attachment { masquerade: false, ..both }
+            .port(Some("0.0.0.0"), 80)
+            .port(Some("::"), 81)
+            .port(Some("192.0.2.1"), 82)
+            .port(Some("2001:db8::1"), 83);
+        both.install();
+        let elements = [
+            hairpin4,
+            hairpin6,
+            port4,
+            ("hostports6", "tcp . 81 : fd00::5 . 8080"),
+            ("hostip-ports4", "192.0.2.1 . tcp . 82 : 10.0.0.5 . 8080"),
+            ("hostip-ports6", "2001:db8::1 . tcp . 83 : fd00::5 . 8080"),
+        ];
+        assert_eq!(ruleset(), table(&elements, &[hairpin(BRIDGE, &[net4, net6])]));
+    });
+}
+
+#[test]
+fn an_attachment_that_needs_nothing_leaves_no_trace() {
+    needs!("nft");
+    in_new_netns(|| {
+        let nothing = Attachment { masquerade: false, ..attachment(&[V4, V6]) };
+        nothing.install();
+        nothing.remove();
+        assert_eq!(ruleset(), "");
+        let unusable = attachment(&[V4]).port(None, 80).port(Some("::"), 81);
+        let error = install(&unusable.rules()).unwrap_err();
+        assert!(matches!(error, NftError::Unusable { port: 81, .. }), "{error}");
+        assert_eq!(ruleset(), "");
+    });
+}
+
+#[test]
+fn installing_again_changes_nothing() {
+    needs!("nft");
+    in_new_netns(|| {
+        let pod = attachment(&[V4, V6]).port(None, 80).port(Some("192.0.2.1"), 81);
+        pod.install();
+        let before = ruleset();
+        pod.install();
+        assert_eq!(ruleset(), before);
+        // With what a removal that never came has left behind.
+        let next = Attachment { network: "other", ..attachment(&[V4, V6]) }.port(None, 80);
+        next.install();
+        let after = ruleset();
+        assert!(after.contains(&format!("elements = {{ {V4} : goto masq-{OTHER} }}")), "{after}");
+        assert!(!after.contains("192.0.2.1") && !after.contains(BRIDGE), "{after}");
+        next.remove();
+        assert_eq!(ruleset(), "");
+    });
+}
+
+#[test]
+fn a_chain_stays_while_a_pod_needs_it_and_the_table_while_there_is_one() {
+    needs!("nft");
+    in_new_netns(|| {
+        let first = attachment(&[V4]).port(None, 80);
+        let second = attachment(&["10.0.0.6"]).port(None, 81);
+        let third = Attachment { network: "other", ..attachment(&["10.0.0.7"]) };
+        [&first, &second, &third].into_iter().for_each(Attachment::install);
+        let subnets = ["ip daddr 10.0.0.0/23"];
+        let (masq_bridge, masq_other) = (masq(BRIDGE, &subnets), masq(OTHER, &subnets));
+        let hairpin_bridge = hairpin(BRIDGE, &["ip saddr 10.0.0.0/23"]);
+        let goto = |pod: &str, hash: &str| format!("{pod} : goto masq-{hash}");
+        let elements = [goto(V4, BRIDGE), goto("10.0.0.6", BRIDGE), goto("10.0.0.7", OTHER)].join(", ");
+        let jump = |pod: &str| format!("{pod} : jump hairpin-{BRIDGE}");
+        let ports = "tcp . 80 : 10.0.0.5 . 8080, tcp . 81 : 10.0.0.6 . 8080";
+        let hairpins = [jump(V4), jump("10.0.0.6")].join(", ");
+        let all = [("masquerade4", elements.as_str()), ("hairpin4", &hairpins), ("hostports4", ports)];
+        let chains = [masq_bridge.clone(), hairpin_bridge.clone(), masq_other.clone()];
+        assert_eq!(ruleset(), table(&all, &chains));
+        first.remove();
+        let elements = [goto("10.0.0.6", BRIDGE), goto("10.0.0.7", OTHER)].join(", ");
+        let hairpins = jump("10.0.0.6");
+        let port = ("hostports4", "tcp . 81 : 10.0.0.6 . 8080");
+        let two = [("masquerade4", elements.as_str()), ("hairpin4", &hairpins), port];
+        assert_eq!(ruleset(), table(&two, &chains));
+        second.remove();
+        let last = goto("10.0.0.7", OTHER);
+        assert_eq!(ruleset(), table(&[("masquerade4", &last)], &[masq_other]));
+        // Those that are gone already take nothing with them.
+        let before = ruleset();
+        [&first, &second].into_iter().for_each(Attachment::remove);
+        assert_eq!(ruleset(), before);
+        third.remove();
+        assert_eq!(ruleset(), "");
+        third.remove();
+        assert_eq!(ruleset(), "");
+    });
+}
+
+#[test]
+fn a_networks_new_subnets_take_effect() {
+    needs!("nft");
+    in_new_netns(|| {
+        attachment(&[V4]).port(None, 80).install();
+        let mut second = attachment(&["10.0.0.6"]).port(None, 81);
+        second.subnets = vec![("10.7.1.2".parse().unwrap(), 12), ("10.9.9.9".parse().unwrap(), 32)];
+        second.install();
+        let after = ruleset();
+        let chain = masq(BRIDGE, &["ip daddr 10.0.0.0/12", "ip daddr 10.9.9.9"]);
+        assert!(after.contains(&chain), "{after}");
+        assert!(after.contains(&hairpin(BRIDGE, &["ip saddr 10.0.0.0/12", "ip saddr 10.9.9.9"])), "{after}");
+    });
+}
+
+#[test]
+fn a_port_that_another_pod_has_is_refused_and_nothing_changes() {
+    needs!("nft");
+    in_new_netns(|| {
+        let first = attachment(&[V4, V6]).port(None, 80).port(Some("192.0.2.1"), 81);
+        first.install();
+        let before = ruleset();
+        for (host_ip, port) in [(None, 80), (Some("192.0.2.1"), 81)] {
+            let mut second = attachment(&["10.0.0.6"]).port(None, 90).port(host_ip, port);
+            second.network = "other";
+            let error = install(&second.rules()).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("cannot map host port {port}/tcp: it is already mapped to 10.0.0.5")
+            );
+            assert_eq!(ruleset(), before);
+        }
+        // The same port of another address is another port.
+        let third = attachment(&["10.0.0.7"]).port(Some("192.0.2.2"), 81);
+        let third = Attachment { subnets: first.subnets, ..third };
+        third.install();
+        third.remove();
+        assert_eq!(ruleset(), before);
+    });
+}
+
+#[test]
+fn what_is_deleted_by_hand_is_missing_and_installed_again() {
+    needs!("nft");
+    in_new_netns(|| {
+        let pod = attachment(&[V4, V6]).port(None, 80).port(Some("192.0.2.1"), 81);
+        assert_eq!(missing(&pod.rules()).unwrap(), ["table inet podhosts"]);
+        pod.install();
+        let before = ruleset();
+        let element = |map: &str, key: &str| format!("delete element inet podhosts {map} {{ {key} }}");
+        let hairpin = format!("inet podhosts hairpin-{BRIDGE}");
+        for (command, name) in [
+            (element("masquerade4", V4), "masquerading of 10.0.0.5".to_owned()),
+            (element("hairpin6", V6), "hairpin of fd00::5".to_owned()),
+            (element("hostports4", "tcp . 80"), "host port 80/tcp to 10.0.0.5".to_owned()),
+            (
+                element("hostip-ports4", "192.0.2.1 . tcp . 81"),
+                "host port 81/tcp of 192.0.2.1 to 10.0.0.5".to_owned(),
+            ),
+            ("flush chain inet podhosts output".to_owned(), "rules of chain output".to_owned()),
+            // As many rules as before, and other ones.
+            (
+                format!("flush chain {hairpin}{}", format!("; add rule {hairpin} accept").repeat(3)),
+                format!("rules of chain hairpin-{BRIDGE}"),
+            ),
+            (
+                format!("insert rule inet podhosts masq-{BRIDGE} accept"),
+                format!("rules of chain masq-{BRIDGE}"),
+            ),
+            (
+                "flush chain inet podhosts postrouting; delete chain inet podhosts postrouting".to_owned(),
+                "chain postrouting".to_owned(),
+            ),
+        ] {
+            nft(&[&command]);
+            assert_eq!(missing(&pod.rules()).unwrap(), [name], "{command}");
+            pod.install();
+        }
+        // The chain that was deleted is the last one now.
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(lines(&ruleset()), lines(&before));
+        nft(&["flush chain inet podhosts prerouting; flush chain inet podhosts output"]);
+        nft(&["delete map inet podhosts hostports6"]);
+        let all = missing(&pod.rules()).unwrap();
+        let expected = [
+            "map hostports6",
+            "rules of chain prerouting",
+            "rules of chain output",
+            "host port 80/tcp to fd00::5",
+        ];
+        assert_eq!(all, expected);
+        pod.remove();
+        assert_eq!(ruleset(), "");
+    });
+}
+
+#[test]
+fn other_tables_are_left_alone() {
+    needs!("nft");
+    in_new_netns(|| {
+        nft(&["add table inet filter; add chain inet filter input; add rule inet filter input accept"]);
+        let before = ruleset();
+        let pod = attachment(&[V4]).port(None, 80);
+        pod.install();
+        pod.remove();
+        assert_eq!(ruleset(), before);
+    });
+}
