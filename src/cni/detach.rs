@@ -76,10 +76,7 @@ pub(super) fn detach(call: &mut Call, dir: &Path, holder: &Holder) -> Result<boo
         }
     };
     let was_there = attachment.is_some() || !addresses.is_empty();
-    if let Some(link) = &link {
-        remove_link(link, attachment.as_ref(), holder)?;
-    }
-    let remains = Remains { link: None, has_rules, has_record: true };
+    let remains = Remains { link, has_rules, has_record: true };
     take_down(call, dir, holder, &remains, &addresses)?;
     Ok(was_there)
 }
@@ -91,11 +88,10 @@ fn take_down(
     remains: &Remains,
     addresses: &[IpAddr],
 ) -> Result<(), CniError> {
+    // The kernel takes its time over both; while it removes the interface it is done with the rules.
+    let _rules = remains.has_rules.then(|| nft::remove(&call.document.name, addresses)).transpose()?;
     if let Some(link) = &remains.link {
-        Network::here()?.delete_link(link)?;
-    }
-    if remains.has_rules {
-        nft::remove(&call.document.name, addresses)?;
+        remove_link(link, book::attachment(dir, holder).as_ref(), holder)?;
     }
     if remains.has_record {
         pod_record::remove(&call.document.name, &holder.container, &holder.ifname)?;

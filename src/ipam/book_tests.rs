@@ -155,8 +155,8 @@ fn a_damaged_book_is_made_anew_from_the_attachments() {
         bytes[from..].fill(0x5a);
         bytes
     };
-    let damages: [&dyn Fn(&[u8]) -> Vec<u8>; 3] = [&|_| text.clone(), &torn, &scribbled];
-    for (n, damage) in damages.iter().enumerate() {
+    let foreign = |_: &[u8]| text.clone();
+    for n in 0..3 {
         let dir = tempfile::tempdir().unwrap();
         let mut book = open(&dir);
         for n in 0..100 {
@@ -165,7 +165,12 @@ fn a_damaged_book_is_made_anew_from_the_attachments() {
         drop(book);
         let path = dir.path().join(LEASES);
         let bytes = files::read(&path, 1 << 20, LastLink::Refuse).unwrap();
-        state_dir::replace(&path, &damage(&bytes)).unwrap();
+        let damaged = match n {
+            0 => foreign(&bytes),
+            1 => torn(&bytes),
+            _ => scribbled(&bytes),
+        };
+        state_dir::replace(&path, &damaged).unwrap();
         let mut book = open(&dir);
         assert_eq!(take(&mut book, 200, &sets, &[]).unwrap(), ["10.0.0.102"], "damage {n}");
         assert!(

@@ -258,7 +258,12 @@ impl Network {
             LinkInfo::PortKind(InfoPortKind::Bridge),
             LinkInfo::PortData(InfoPortData::BridgePort(settings)),
         ]));
-        self.set_link(message, "set the bridge port", name)
+        // Only this one of the two requests looks at the settings of a port.
+        self.change(RouteNetlinkMessage::NewLink(message), 0).map_err(|cause| NetworkError::Refused {
+            verb: "set the bridge port",
+            what: name.to_owned(),
+            cause,
+        })
     }
 
     /// Gives a bridge's port a VLAN: untagged, for everything that comes in; or, of the bridge itself, tagged.

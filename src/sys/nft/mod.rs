@@ -151,14 +151,21 @@ fn changed_chains(netfilter: &mut Netfilter, wanted: &Wanted) -> Result<Vec<Chai
     Ok(changed)
 }
 
+/// Rules that are removed, and whose memory the kernel has still to free. Dropping this waits for that, so whoever has
+/// something else to wait for does that first.
+#[derive(Debug)]
+pub struct Removed {
+    _netfilter: Option<Netfilter>,
+}
+
 /// Removes all that there is of these addresses, which were in `network`, in the calling thread's network
 /// namespace. With the last of its elements a chain goes, and with the last of all the table.
 ///
 /// # Errors
 /// [`NftError`]; nothing was changed. That there is nothing to remove is no error.
-pub fn remove(network: &str, addresses: &[IpAddr]) -> Result<(), NftError> {
+pub fn remove(network: &str, addresses: &[IpAddr]) -> Result<Removed, NftError> {
     let _lock = Lock::take()?;
-    let Some(mut netfilter) = open_table()? else { return Ok(()) };
+    let Some(mut netfilter) = open_table()? else { return Ok(Removed { _netfilter: None }) };
     let (gone, kept) = of_and_not_of(addresses, netfilter.contents()?.elements);
     let mut batch = Batch::default();
     if kept.is_empty() {
@@ -174,10 +181,10 @@ pub fn remove(network: &str, addresses: &[IpAddr]) -> Result<(), NftError> {
             }
         }
     }
-    if batch.is_empty() {
-        return Ok(());
+    if !batch.is_empty() {
+        netfilter.commit(&batch).map_err(|refusal| batch.explain(refusal))?;
     }
-    netfilter.commit(&batch).map_err(|refusal| batch.explain(refusal))
+    Ok(Removed { _netfilter: Some(netfilter) })
 }
 
 /// Names what of an attachment's rules is not there, in the calling thread's network namespace.
