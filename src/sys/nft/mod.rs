@@ -153,7 +153,7 @@ fn changed_chains(netfilter: &mut Netfilter, wanted: &Wanted) -> Result<Vec<Chai
 
 /// Rules that are removed, and whose memory the kernel has still to free. Dropping this waits for that, so whoever has
 /// something else to wait for does that first.
-#[derive(Debug)]
+#[allow(missing_debug_implementations, reason = "there is nothing to see")]
 pub struct Removed {
     _netfilter: Option<Netfilter>,
 }
