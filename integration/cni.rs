@@ -1,9 +1,11 @@
 //! The CNI plugin in its three roles, in namespaces of the kernel's own.
 
-use serde_json::json;
+use std::path::Path;
+
+use serde_json::{Value, json};
 
 use crate::harness::cni::{Call, CniNode, addresses, is_there, routed};
-use crate::harness::needs;
+use crate::harness::{bin, needs};
 
 #[test]
 fn two_pods_and_the_node_reach_each_other_in_both_families() {
@@ -55,4 +57,58 @@ fn a_bridge_as_the_reference_plugin_has_it() {
         node.del(pod, &config);
     }
     assert_eq!(node.sh("ip -o link | grep -c veth || true"), "0\n");
+}
+
+#[test]
+fn the_nodes_pods_are_listed() {
+    needs!("ip", "nft");
+    let node = CniNode::new();
+    let list = |args: &[&str]| node.run(bin("podhosts"), &[&["list"], args].concat());
+    assert_eq!(list(&[]).success(), "NAMESPACE   NAME   POD IPS   NETWORK   SINCE\n");
+    let config = routed();
+    for pod in ["c1", "c2"] {
+        node.pod(pod);
+        node.add(pod, &config);
+    }
+    let table = list(&[]).success();
+    assert!(table.contains("\ndefault     web    10.244.1.3,2001:db8:1::3   net       20"), "{table}");
+    let json: Value = serde_json::from_str(&list(&["--json"]).success()).unwrap();
+    assert_eq!(json[0]["podIPs"], json!(["10.244.1.2", "2001:db8:1::2"]));
+    assert_eq!((&json[0]["sandboxID"], &json[0]["uid"]), (&"c1".into(), &"u1".into()));
+    // One record that nobody can read hides no other.
+    node.sh("echo torn > /run/podhosts/pods/c1.json");
+    let run = list(&[]);
+    assert!(!run.ok && run.stdout.contains("10.244.1.3") && run.stderr.contains("pods/c1.json"), "{run:?}");
+    node.del("c1", &config);
+    assert_eq!(list(&[]).success().lines().count(), 2);
+}
+
+#[test]
+fn what_host_local_gave_out_is_taken_over() {
+    needs!("ip", "nft", "/usr/lib/cni/host-local");
+    let node = CniNode::new();
+    let mut config = json!({"cniVersion": "1.0.0", "name": "net", "type": "bridge", "ipam": {"type": "host-local",
+        "ranges": [[{"subnet": "10.9.0.0/29"}], [{"subnet": "2001:db8:9::/64"}]]}});
+    let host_local = Path::new("/usr/lib/cni/host-local");
+    for pod in ["c1", "c2"] {
+        node.pod(pod);
+        node.call_plugin(host_local, &Call::new("ADD", pod, &config)).success();
+    }
+    node.sh("touch /var/lib/cni/networks/net/10.9.0.6");
+    let migrate = || node.run(bin("podhosts-cni"), &["migrate", "net"]);
+    let run = migrate();
+    assert_eq!(run.stdout, "net: 2 attachments taken over, 0 were already\n");
+    assert!(run.ok && run.stderr.contains("10.9.0.6: nobody is named in it"), "{run:?}");
+    assert_eq!(migrate().success(), "net: 0 attachments taken over, 2 were already\n");
+    config["ipam"]["type"] = "podhosts-cni".into();
+    node.pod("c3");
+    assert_eq!(addresses(&node.add("c3", &config)), ["10.9.0.4", "2001:db8:9::4"]);
+    for pod in ["c1", "c2", "c3"] {
+        node.del(pod, &config);
+    }
+    node.gc(&[], &config);
+    assert_eq!(node.sh("ls /run/podhosts/networks/net/attachments"), "");
+    assert!(
+        node.run(bin("podhosts-cni"), &["migrate", "none"]).failure().contains("there is no such directory")
+    );
 }

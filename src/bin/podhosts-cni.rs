@@ -7,8 +7,10 @@ use podhosts::{cni, report};
 
 fn main() -> ExitCode {
     report::panics_become_errors(cni::PROGRAM);
+    let args: Vec<String> =
+        std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
     #[allow(clippy::disallowed_methods, reason = "CNI passes its parameters in the environment")]
-    let answer = cni::answer(|name| std::env::var(name).ok(), stdin().lock());
+    let answer = cni::answer(&args, |name| std::env::var(name).ok(), stdin().lock());
     for line in &answer.stderr {
         report::complain(cni::PROGRAM, line);
     }

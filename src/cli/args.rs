@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Render(RenderArgs),
     /// Show what podhosts did for a container
     Inspect(InspectArgs),
+    /// List the node's pods that podhosts-cni has connected
+    List(ListArgs),
 }
 
 #[derive(Debug, Args)]
@@ -38,6 +40,13 @@ pub(crate) struct RenderArgs {
     /// The node's hosts file, for a pod on the node's network
     #[arg(long, value_name = "FILE", default_value = "/etc/hosts")]
     pub(crate) node_hosts: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 #[path = "args.rs"]
 mod args;
 mod inspect;
+mod list;
 pub mod manifest;
 mod mountinfo;
 mod render;
@@ -28,18 +29,25 @@ pub fn run() -> ExitCode {
         }
     };
     let result = match &cli.command {
+        Command::List(args) => {
+            let (output, errors) = list::run(args);
+            let printed = print(&output);
+            return if errors.is_empty() { printed } else { complain(&errors) };
+        }
         Command::Render(args) => render::run(args),
         Command::Inspect(args) => inspect::run(args),
     };
     match result {
         Ok(output) => print(&output),
-        Err(errors) => {
-            for error in errors {
-                let _ = writeln!(stderr(), "{error}");
-            }
-            ExitCode::Failure
-        }
+        Err(errors) => complain(&errors),
     }
+}
+
+fn complain(errors: &[String]) -> ExitCode {
+    for error in errors {
+        let _ = writeln!(stderr(), "{error}");
+    }
+    ExitCode::Failure
 }
 
 fn print(output: &[u8]) -> ExitCode {

@@ -13,6 +13,7 @@ pub mod environment;
 pub mod error;
 mod gc;
 mod main_config;
+mod migrate;
 mod names;
 mod pod_record;
 pub mod result;
@@ -52,11 +53,17 @@ pub struct Answer {
     pub code: ExitCode,
 }
 
-/// Answers a call with these variables and this standard input.
-pub fn answer(variable: impl Fn(&str) -> Option<String>, stdin: impl Read) -> Answer {
+/// Answers a call with this command line, these variables and this standard input.
+pub fn answer(args: &[String], variable: impl Fn(&str) -> Option<String>, stdin: impl Read) -> Answer {
     let command = variable("CNI_COMMAND").unwrap_or_default();
-    if command.is_empty() {
-        return Answer { stdout: String::new(), stderr: vec![about()], code: ExitCode::Success };
+    match args {
+        // A runtime passes no arguments.
+        [migrate, args @ ..] if migrate == "migrate" => return migrate::run(args),
+        _ if command.is_empty() => {
+            let about = vec![about(), migrate::usage()];
+            return Answer { stdout: String::new(), stderr: about, code: ExitCode::Success };
+        }
+        _ => {}
     }
     let (mut version, mut notices) = (Version::CURRENT, Vec::new());
     let result = Command::parse(&command).and_then(|command| {

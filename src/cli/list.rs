@@ -1,0 +1,110 @@
+//! `podhosts list`: the records of podhosts-cni, as a table or as JSON.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::args::ListArgs;
+use crate::record::{self, PodRecord, RECORD_DIR, RECORD_MAX};
+use crate::sys::files::{self, LastLink};
+use crate::sys::state_dir;
+
+const HEADER: [&str; 5] = ["NAMESPACE", "NAME", "POD IPS", "NETWORK", "SINCE"];
+
+/// What is to be printed, and what is wrong with records that are left out.
+pub(super) fn run(args: &ListArgs) -> (Vec<u8>, Vec<String>) {
+    let (records, errors) = match read() {
+        Ok(read) => read,
+        Err(error) => return (Vec::new(), vec![error]),
+    };
+    if !args.json {
+        return (table(&records).into_bytes(), errors);
+    }
+    // Strings and lists always have a JSON form.
+    let mut json = serde_json::to_vec_pretty(&records).unwrap_or_default();
+    json.push(b'\n');
+    (json, errors)
+}
+
+/// All records that can be read, by namespace and name, and what is wrong with the others.
+fn read() -> Result<(Vec<PodRecord>, Vec<String>), String> {
+    let dir = Path::new(RECORD_DIR);
+    let (mut records, mut errors) = (Vec::new(), Vec::new());
+    let names = state_dir::names(dir).map_err(|error| error.to_string())?;
+    for id in names.iter().filter_map(|name| name.strip_suffix(".json")) {
+        match read_one(dir, id) {
+            Ok(record) => records.extend(record),
+            Err(error) => errors.push(error),
+        }
+    }
+    records.sort_by(|a, b| (&a.namespace, &a.name, &a.since).cmp(&(&b.namespace, &b.name, &b.since)));
+    Ok((records, errors))
+}
+
+/// One record; none where its pod went meanwhile.
+fn read_one(dir: &Path, id: &str) -> Result<Option<PodRecord>, String> {
+    let path = record::path(dir, id).map_err(|error| error.to_string())?;
+    match files::read(&path, RECORD_MAX, LastLink::Refuse) {
+        Ok(json) => {
+            PodRecord::parse(&json, id).map(Some).map_err(|error| format!("{error}, in {}", path.display()))
+        }
+        Err(error) if error.is_absent() => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn table(records: &[PodRecord]) -> String {
+    let rows: Vec<[String; 5]> = records
+        .iter()
+        .map(|record| {
+            // Milliseconds are for machines.
+            let since =
+                record.since.split_once('.').map_or(record.since.clone(), |(time, _)| format!("{time}Z"));
+            [
+                printable(&record.namespace),
+                printable(&record.name),
+                record.pod_ips.join(","),
+                printable(&record.network),
+                printable(&since),
+            ]
+        })
+        .collect();
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([HEADER[column].len()]).max().unwrap_or_default()
+    };
+    let mut text = String::new();
+    for row in [HEADER.map(str::to_owned)].iter().chain(&rows) {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            // Writing to a String cannot fail.
+            let _ = write!(line, "{cell:<width$}   ", width = width(column));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// What a runtime passes must not steer a terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let record: PodRecord = serde_json::from_value(serde_json::json!({
+            "version": 1, "sandboxID": "s", "namespace": "kube-system", "name": "web\u{1b}[0m",
+            "podIPs": ["10.0.0.2", "2001:db8::2"], "network": "net", "since": "2026-01-02T03:04:05.678Z"
+        }))
+        .unwrap();
+        assert_eq!(
+            table(&[record]),
+            "NAMESPACE     NAME      POD IPS                NETWORK   SINCE\n\
+             kube-system   web [0m   10.0.0.2,2001:db8::2   net       2026-01-02T03:04:05Z\n"
+        );
+    }
+}
