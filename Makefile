@@ -21,7 +21,7 @@ CARGO_DENY := 0.20.2
 
 DEMO_PACKAGES  := runc busybox-static
 TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2
-BENCH_PACKAGES := $(DEMO_PACKAGES) time
+BENCH_PACKAGES := $(DEMO_PACKAGES) time iproute2 nftables containernetworking-plugins
 
 .PHONY: all build demo test bench lint deny install uninstall clean need-demo need-test need-bench
 

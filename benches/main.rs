@@ -1,4 +1,4 @@
-//! `make bench`: what the hook and the wrapper cost, as ratios to a peer measured in the same run.
+//! `make bench`: what the hook, the wrapper and the CNI plugin cost, as ratios to a peer measured in the same run.
 //!
 //! Runs of both sides alternate and are compared pair by pair, so that a machine whose speed drifts slows both.
 //! Medians are printed.
@@ -8,6 +8,8 @@
 #[path = "../integration/harness/mod.rs"]
 #[allow(dead_code, unused_macros, unused_imports, reason = "it uses a part of what tests use")]
 mod harness;
+
+mod cni;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -30,7 +32,11 @@ fn main() {
     if let Some(at) = args.iter().position(|arg| arg == "--inside") {
         return inside(Path::new(&args[at + 1]));
     }
-    if !harness::has_all(&["runc", "busybox", "time"]) {
+    if args.iter().any(|arg| arg == "--inside-cni") {
+        return cni::inside();
+    }
+    let bridge = "/usr/lib/cni/bridge";
+    if !harness::has_all(&["runc", "busybox", "time", "ip", "nft", bridge]) {
         std::process::exit(1);
     }
     // The wrapper reads /etc/podhosts, so everything happens in a node of the benchmark's own.
@@ -47,6 +53,8 @@ fn main() {
     let exe = std::env::current_exe().unwrap();
     let status = node.command(&node.path(""), exe, &["--inside", node.path("").to_str().unwrap()]).status();
     assert!(status.unwrap().success());
+    println!();
+    cni::run();
 }
 
 fn pod(node: &Node) -> Bundle {
@@ -59,7 +67,7 @@ fn pod(node: &Node) -> Bundle {
 }
 
 fn inside(dir: &Path) {
-    println!("{:<44} {:>10} {:>10} {:>7} {:>9}", "median", "this", "peer", "ratio", "more");
+    print_header();
     hook_alone(dir);
     wrapper_alone(dir);
     containers(dir);
@@ -148,7 +156,7 @@ fn containers(dir: &Path) {
 
 /// Peak resident memory, by GNU time, whose own is small enough not to be counted.
 fn memory(dir: &Path) {
-    println!("\n{:<44} {:>10} {:>10} {:>7}", "peak resident memory", "this", "/bin/true", "ratio");
+    println!("\n{:<58} {:>10} {:>10} {:>7}", "peak resident memory", "this", "/bin/true", "ratio");
     let mut container = Prepared::new(dir);
     fs::write("/etc/podhosts/config.toml", "[runtime]\nruntimes = [\"/bin/true\"]\n").unwrap();
     let (hook, wrapper, bundle) = (bin("podhosts-hook"), bin("podhosts-runtime"), dir.join("wrapped"));
@@ -160,24 +168,34 @@ fn memory(dir: &Path) {
             container = Prepared::new(dir);
         }
         for (peaks, command) in peaks.iter_mut().zip([&hook[..], &wrapper, &["/bin/true"]]) {
-            peaks.push(peak(command, &container.state));
+            let mut process = Command::new(command[0]);
+            peaks.push(peak(process.args(&command[1..]), &container.state));
         }
     }
-    let [hook, wrapper, peer] = peaks.map(median);
-    for (name, ours) in [("hook", hook), ("wrapper", wrapper)] {
-        println!("{name:<44} {ours:>6.0} KiB {peer:>6.0} KiB {:>6.2}x", ours / peer);
-    }
+    let [hook, wrapper, peer] = peaks;
+    print_memory("hook", hook, peer.clone());
+    print_memory("wrapper", wrapper, peer);
 }
 
-fn peak(command: &[&str], stdin: &Path) -> f64 {
-    let output = Command::new("time")
-        .args(["-f", "%M"])
-        .args(command)
-        .stdin(File::open(stdin).unwrap())
-        .output()
-        .unwrap();
+/// The most memory that a command had, in KiB, by GNU time, whose own is small enough not to be counted.
+fn peak(command: &Command, stdin: &Path) -> f64 {
+    let mut time = Command::new("time");
+    time.args(["-f", "%M"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        time.env(name, value.unwrap_or_default());
+    }
+    let output = time.stdin(File::open(stdin).unwrap()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stderr).unwrap().trim().parse().unwrap()
+}
+
+fn print_memory(name: &str, ours: Vec<f64>, peer: Vec<f64>) {
+    let (ours, peer) = (median(ours), median(peer));
+    println!("{name:<58} {ours:>6.0} KiB {peer:>6.0} KiB {:>6.2}x", ours / peer);
+}
+
+fn print_header() {
+    println!("{:<58} {:>10} {:>10} {:>7} {:>9}", "median", "this", "peer", "ratio", "more");
 }
 
 /// A process as a runtime leaves it for createRuntime hooks: namespaces made, /proc mounted, not yet pivoted.
@@ -242,5 +260,5 @@ fn print_row(name: &str, ours: &[Duration], peer: &[Duration]) {
         |f: fn(f64, f64) -> f64| median(ours.iter().zip(peer).map(|(a, b)| f(ms(a), ms(b))).collect());
     let (ratio, more) = (of_pairs(|a, b| a / b), of_pairs(|a, b| a - b));
     let (ours, peer) = (median(ours.iter().map(ms).collect()), median(peer.iter().map(ms).collect()));
-    println!("{name:<44} {ours:>7.2} ms {peer:>7.2} ms {ratio:>6.2}x {more:>6.2} ms");
+    println!("{name:<58} {ours:>7.2} ms {peer:>7.2} ms {ratio:>6.2}x {more:>6.2} ms");
 }

@@ -77,21 +77,17 @@ impl Options {
         }
         let mut book =
             Book::open(&dir, &crate::sys::boot_id().map_err(text)?).map_err(|error| error.to_string())?;
-        let (mut taken_over, mut already) = (0, 0);
-        for (holder, addresses) in &holders {
-            if !book.held(holder).map_err(|error| error.to_string())?.is_empty() {
-                already += 1;
-                continue;
-            }
+        let known = book.holders().map_err(|error| error.to_string())?;
+        let (already, new): (Vec<_>, Vec<_>) =
+            holders.into_iter().partition(|(holder, _)| known.binary_search(holder).is_ok());
+        book.enter(&new).map_err(|error| format!("cannot take over {}: {error}", theirs.display()))?;
+        for (holder, addresses) in &new {
             book::keep_attachment(&dir, &attachment(holder, addresses)).map_err(text)?;
-            book.enter(holder, addresses).map_err(|error| {
-                format!("cannot take over {}, {}: {error}", holder.container, holder.ifname)
-            })?;
-            taken_over += 1;
         }
         skipped.append(&mut book.notices);
         let network = &self.network;
-        Ok((format!("{network}: {taken_over} attachments taken over, {already} were already"), skipped))
+        let (new, already) = (new.len(), already.len());
+        Ok((format!("{network}: {new} attachments taken over, {already} were already"), skipped))
     }
 }
 

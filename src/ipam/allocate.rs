@@ -48,7 +48,7 @@ pub enum AllocateError {
         address: IpAddr,
     },
     /// A requested address is somebody else's.
-    #[error("requested address {address} is in use by {container}, {ifname}")]
+    #[error("address {address} is in use by {container}, {ifname}")]
     InUse {
         /// The address.
         address: IpAddr,
@@ -119,6 +119,17 @@ pub(super) fn held(db: &Connection, holder: &Holder) -> rusqlite::Result<Vec<IpA
     found.map(|stored| stored.map(|Stored(address)| address)).collect()
 }
 
+/// Enters a lease that somebody else gave.
+pub(super) fn enter_held(
+    db: &Connection,
+    holder: &Holder,
+    address: IpAddr,
+    position: usize,
+) -> Result<(), AllocateError> {
+    refuse_in_use(db, address)?;
+    Ok(enter(db, holder, address, position)?)
+}
+
 /// Enters a lease. Fails where the address has a holder: it is the table's key.
 pub(super) fn enter(
     db: &Connection,
@@ -162,14 +173,19 @@ pub(super) fn has_free(db: &Connection, set: &RangeSet) -> Result<bool, Allocate
     }
 }
 
+fn refuse_in_use(db: &Connection, address: IpAddr) -> Result<(), AllocateError> {
+    let mut select = db.prepare_cached("SELECT container, ifname FROM lease WHERE address=?")?;
+    let holder: Option<(String, String)> =
+        select.query_row([Stored(address)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    match holder {
+        Some((container, ifname)) => Err(AllocateError::InUse { address, container, ifname }),
+        None => Ok(()),
+    }
+}
+
 /// A requested address, with the index of its range.
 fn fixed(db: &Connection, set: &RangeSet, address: IpAddr) -> Result<(usize, IpAddr), AllocateError> {
-    let select = "SELECT container, ifname FROM lease WHERE address=?";
-    let holder: Option<(String, String)> =
-        db.query_row(select, [Stored(address)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    if let Some((container, ifname)) = holder {
-        return Err(AllocateError::InUse { address, container, ifname });
-    }
+    refuse_in_use(db, address)?;
     let index = set.ranges.iter().position(|range| range.allows(address)).unwrap_or_default();
     Ok((index, address))
 }

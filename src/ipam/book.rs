@@ -123,14 +123,16 @@ impl Book {
         })
     }
 
-    /// Enters addresses that a holder has already, as another plugin's files tell.
+    /// Enters who has which addresses already, as another plugin's files tell: all of them, or none.
     ///
     /// # Errors
     /// [`BookError`]; also where an address has another holder.
-    pub fn enter(&mut self, holder: &Holder, addresses: &[IpAddr]) -> Result<(), BookError> {
+    pub fn enter(&mut self, held: &[(Holder, Vec<IpAddr>)]) -> Result<(), BookError> {
         self.transact(|db| {
-            for (position, address) in addresses.iter().enumerate() {
-                allocate::enter(db, holder, *address, position).map_err(AllocateError::from)?;
+            for (holder, addresses) in held {
+                for (position, address) in addresses.iter().enumerate() {
+                    allocate::enter_held(db, holder, *address, position)?;
+                }
             }
             Ok(())
         })
@@ -152,7 +154,7 @@ impl Book {
         self.transact(|db| Ok(allocate::held(db, holder).map_err(AllocateError::from)?))
     }
 
-    /// Everybody who has an address.
+    /// Everybody who has an address, sorted.
     ///
     /// # Errors
     /// [`BookError`].
@@ -197,7 +199,7 @@ impl Book {
 }
 
 fn holders(db: &Connection) -> rusqlite::Result<Vec<Holder>> {
-    let mut select = db.prepare("SELECT DISTINCT container, ifname FROM lease")?;
+    let mut select = db.prepare("SELECT DISTINCT container, ifname FROM lease ORDER BY container, ifname")?;
     let found = select.query_map([], |row| Ok(Holder { container: row.get(0)?, ifname: row.get(1)? }))?;
     found.collect()
 }

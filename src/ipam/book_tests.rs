@@ -119,7 +119,7 @@ fn a_requested_address_is_given_or_refused_with_the_reason() {
     assert_eq!(take(&mut book, 1, &sets, &["2001:db8::2"]).unwrap(), ["10.0.0.2", "2001:db8::2"]);
     assert_eq!(take(&mut book, 2, &sets, &[]).unwrap(), ["10.0.0.3", "2001:db8::3"]);
     for (wish, why) in [
-        (&["10.0.0.2"][..], "requested address 10.0.0.2 is in use by c1, eth0"),
+        (&["10.0.0.2"][..], "address 10.0.0.2 is in use by c1, eth0"),
         (&["10.0.0.1"], "requested address 10.0.0.1 is not available: it is a gateway"),
         (
             &["10.9.0.1"],
