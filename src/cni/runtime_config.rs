@@ -181,3 +181,7 @@ impl RawDns {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "runtime_config_tests.rs"]
+mod tests;
