@@ -355,7 +355,7 @@ fn what_is_deleted_by_hand_is_missing_and_installed_again() {
                 format!("rules of chain hairpin-{BRIDGE}"),
             ),
             (
-                format!("insert rule inet podhosts masq-{BRIDGE} accept"),
+                format!("add rule inet podhosts masq-{BRIDGE} accept"),
                 format!("rules of chain masq-{BRIDGE}"),
             ),
             (
@@ -367,6 +367,11 @@ fn what_is_deleted_by_hand_is_missing_and_installed_again() {
             assert_eq!(missing(&pod.rules()).unwrap(), [name], "{command}");
             pod.install();
         }
+        // A pod of the same network that came later may have brought another subnet: nothing is missing for that.
+        Attachment { subnets: Vec::new(), ..attachment(&[V4]) }.install();
+        let first = attachment(&[V4]);
+        assert_eq!(missing(&first.rules()).unwrap(), [""; 0]);
+        pod.install();
         // The chain that was deleted is the last one now.
         let lines = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
         assert_eq!(lines(&ruleset()), lines(&before));

@@ -56,8 +56,8 @@ pub struct Args {
     pub sandbox_id: String,
 }
 
-/// Longest container id, in bytes. It becomes part of a file's name.
-const CONTAINER_ID_MAX: usize = 200;
+/// Longest container id, in bytes, as in the names of records. Real ones have 64.
+const CONTAINER_ID_MAX: usize = 128;
 /// Longest name of an interface, in bytes: `IFNAMSIZ` less its NUL.
 const IFNAME_MAX: usize = 15;
 

@@ -48,6 +48,10 @@ pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
 fn is_gone(dir: &Path, holder: &Holder) -> bool {
     let Some(attachment) = book::attachment(dir, holder) else { return false };
     let Some(id) = attachment.netns_id else { return false };
+    // A process may end while others are still in its namespace.
+    if attachment.netns.starts_with("/proc/") && attachment.host_interface.is_none() {
+        return false;
+    }
     let namespace = match Namespace::open(Path::new(&attachment.netns)).and_then(|netns| netns.id()) {
         Ok(now) => now != id,
         Err(NetworkError::NoNamespace(_)) => true,

@@ -199,8 +199,11 @@ pub fn missing(rules: &Rules<'_>) -> Result<Vec<String>, NftError> {
     let Some(mut netfilter) = open_table()? else { return Ok(vec!["table inet podhosts".to_owned()]) };
     let contents = netfilter.contents()?;
     let mut missing: Vec<String> = contents.absent.iter().map(|map| format!("map {}", map.name())).collect();
-    for chain in wanted.all_chains() {
+    for chain in Chain::base() {
         missing.extend(netfilter.differs(&chain)?);
+    }
+    for chain in wanted.chains() {
+        missing.extend(netfilter.lacks(chain)?);
     }
     let absent = wanted.elements.iter().filter(|element| !contents.elements.contains(element));
     missing.extend(absent.map(ToString::to_string));

@@ -149,6 +149,16 @@ impl Netfilter {
         Ok((!same).then(|| format!("rules of chain {name}")))
     }
 
+    /// What is missing of a network's own chain. Its subnets are those of the network's latest pod, so only the last
+    /// rule, which does the work, has to be as in `chain`.
+    pub(super) fn lacks(&mut self, chain: &Chain) -> Result<Option<String>, NftError> {
+        let Some(what) = self.differs(chain)? else { return Ok(None) };
+        let refused = |cause| NftError::Refused { step: format!("read the chain {}", chain.name), cause };
+        let rules = self.list(GET_RULE, &named(2, &chain.name)).map_err(refused)?.unwrap_or_default();
+        let works = rules.last().zip(chain.rules.last()).is_some_and(|(found, rule)| is_rule(found, rule));
+        Ok((!works).then_some(what))
+    }
+
     fn chain(&mut self, name: &str) -> Result<Option<Vec<u8>>, NftError> {
         let refused = |cause| NftError::Refused { step: format!("read the chain {name}"), cause };
         self.get(GET_CHAIN, &named(3, name)).map_err(refused)

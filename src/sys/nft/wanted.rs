@@ -40,6 +40,11 @@ impl Wanted {
     }
 
     /// All chains that have to be there.
+    pub(super) fn chains(&self) -> &[Chain] {
+        &self.chains
+    }
+
+    /// Those, and the table's own.
     pub(super) fn all_chains(&self) -> Vec<Chain> {
         Chain::base().into_iter().chain(self.chains.iter().cloned()).collect()
     }
