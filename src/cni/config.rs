@@ -16,7 +16,7 @@ use super::result::{CniResult, Dns, Route};
 use super::runtime_config::RuntimeConfig;
 use super::version::Version;
 use crate::ipam::allocate::Holder;
-use crate::ipam::ranges::{RangeConfig, RangeSet};
+use crate::ipam::ranges::{RangeConfig, RangeSet, optional_address};
 
 /// The name of this plugin in configurations.
 pub const PLUGIN: &str = "podhosts-cni";
@@ -67,8 +67,11 @@ struct RawIpam {
     #[serde(rename = "podCIDRs")]
     pod_cidrs: Option<Vec<String>>,
     subnet: Option<String>,
+    #[serde(default, deserialize_with = "optional_address")]
     range_start: Option<IpAddr>,
+    #[serde(default, deserialize_with = "optional_address")]
     range_end: Option<IpAddr>,
+    #[serde(default, deserialize_with = "optional_address")]
     gateway: Option<IpAddr>,
     ranges: Option<Vec<Vec<RangeConfig>>>,
     routes: Option<Vec<Route>>,
@@ -150,7 +153,8 @@ impl Document {
         }
         let sets = raw.sets(&runtime.ip_ranges)?;
         RangeSet::check_apart(&sets, "ipam.ranges")?;
-        Ok(Ipam { sets, routes: raw.routes.unwrap_or_default(), resolv_conf: raw.resolv_conf })
+        let resolv_conf = raw.resolv_conf.filter(|path| !path.as_os_str().is_empty());
+        Ok(Ipam { sets, routes: raw.routes.unwrap_or_default(), resolv_conf })
     }
 
     /// `prevResult`, checked.
