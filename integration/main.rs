@@ -36,6 +36,7 @@ mod cni_conformance_add;
 mod cni_conformance_check;
 mod cni_conformance_del;
 mod cni_conformance_gc;
+mod cni_conformance_runtime;
 
 // What is delivered with them.
 mod delivered;
