@@ -19,6 +19,38 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
+/// Reads an object that may be null, for `deserialize_with`.
+///
+/// # Errors
+/// Anything else.
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(value)| value))
+}
+
+/// Reads a list of objects, null being an empty one.
+///
+/// # Errors
+/// Anything else.
+pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let list = Option::<Vec<Object<T>>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(list.into_iter().map(|Object(value)| value).collect())
+}
+
+/// Reads a list of lists of objects, null being an empty one.
+///
+/// # Errors
+/// Anything else.
+pub fn object_lists<'de, D, T>(deserializer: D) -> Result<Vec<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let lists = Option::<Vec<Vec<Object<T>>>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(lists.into_iter().map(|list| list.into_iter().map(|Object(value)| value).collect()).collect())
+}
+
 struct ObjectVisitor<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {

@@ -104,6 +104,11 @@ impl CniNode {
         self.run("ip", &["netns", "exec", name, "sh", "-ec", script]).success()
     }
 
+    /// Everything that an ADD may make in a pod.
+    pub(crate) fn pod_state(&self, name: &str) -> String {
+        self.in_pod(name, "ip -o link; ip -o addr; ip route show table all; ip -6 route show table all")
+    }
+
     /// Calls our plugin.
     pub(crate) fn call(&self, call: &Call<'_>) -> Run {
         self.call_plugin(&bin("podhosts-cni"), call)

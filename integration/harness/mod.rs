@@ -5,6 +5,7 @@ pub(crate) mod cni;
 mod netns;
 mod node;
 mod snapshot;
+pub(crate) mod subject;
 
 pub(crate) use bundle::{Bundle, DEFAULT_CAPABILITIES};
 pub(crate) use netns::{Netns, in_new_netns};

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::error::{CniError, Code};
-use super::main_config::Bridge;
+use super::main_config::{Bridge, vlan_interface};
 use super::names;
 use super::result::{CniResult, Interface, Ip};
 use super::wiring::{Wiring, everything, found, shown};
@@ -115,12 +115,7 @@ fn gateway_interface(
     wiring: &Wiring<'_>,
 ) -> Result<(u32, String), CniError> {
     let Some(vlan) = bridge.vlan else { return Ok((link.index, bridge.name.clone())) };
-    let name = format!("{}.{vlan}", bridge.name);
-    if name.len() > 15 {
-        return Err(CniError::config(format!(
-            "bridge: {name:?}, which the VLAN needs, is too long for a name"
-        )));
-    }
+    let name = vlan_interface(&bridge.name, vlan);
     let mut of_vlan = node.link(&name)?;
     if of_vlan.is_none() {
         node.bridge_vlan(link.index, vlan, true)?;

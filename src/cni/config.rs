@@ -3,11 +3,12 @@
 //! What every command needs is read first and with patience, so that DEL works with whatever a configuration has become
 //! since ADD. Everything else is checked as a whole before anything is touched.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::environment::{Command, is_name};
@@ -16,7 +17,8 @@ use super::result::{CniResult, Dns, Route};
 use super::runtime_config::RuntimeConfig;
 use super::version::Version;
 use crate::ipam::allocate::Holder;
-use crate::ipam::ranges::{RangeConfig, RangeSet};
+use crate::ipam::ranges::{RangeConfig, RangeSet, optional_address};
+use crate::json::{Object, object_lists, objects};
 
 /// The name of this plugin in configurations.
 pub const PLUGIN: &str = "podhosts-cni";
@@ -67,11 +69,16 @@ struct RawIpam {
     #[serde(rename = "podCIDRs")]
     pod_cidrs: Option<Vec<String>>,
     subnet: Option<String>,
+    #[serde(default, deserialize_with = "optional_address")]
     range_start: Option<IpAddr>,
+    #[serde(default, deserialize_with = "optional_address")]
     range_end: Option<IpAddr>,
+    #[serde(default, deserialize_with = "optional_address")]
     gateway: Option<IpAddr>,
-    ranges: Option<Vec<Vec<RangeConfig>>>,
-    routes: Option<Vec<Route>>,
+    #[serde(default, deserialize_with = "object_lists")]
+    ranges: Vec<Vec<RangeConfig>>,
+    #[serde(default, deserialize_with = "objects")]
+    routes: Vec<Route>,
     resolv_conf: Option<PathBuf>,
 }
 
@@ -105,6 +112,10 @@ impl Document {
                  at most {NAME_MAX}"
             )));
         }
+        // Without one this would be the chained role.
+        if matches!(command, Command::Add | Command::Check | Command::Status) && !value["ipam"].is_null() {
+            read_value::<Object<BTreeMap<String, IgnoredAny>>>(&value["ipam"], "ipam")?;
+        }
         let role = match (text("type") == PLUGIN, value["ipam"].is_object()) {
             (true, true) => Role::Main,
             (true, false) => Role::Chained,
@@ -119,11 +130,19 @@ impl Document {
     ///
     /// # Errors
     /// [`CniError`] naming the key and what was expected.
-    pub(super) fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CniError> {
+    fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CniError> {
         match &self.value[key] {
             Value::Null => Ok(None),
             value => read_value(value, key).map(Some),
         }
+    }
+
+    /// Reads the object `key` as a `T`.
+    ///
+    /// # Errors
+    /// [`CniError`] naming the key and what was expected.
+    pub(super) fn read_object<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CniError> {
+        Ok(self.read::<Object<T>>(key)?.map(|Object(value)| value))
     }
 
     /// Reads the whole configuration as a `T`.
@@ -140,7 +159,7 @@ impl Document {
     /// [`CniError`] naming the key and what was expected.
     pub fn ipam(&self, runtime: &RuntimeConfig) -> Result<Ipam, CniError> {
         let raw: RawIpam =
-            self.read("ipam")?.ok_or_else(|| CniError::config("ipam: missing, expected an object"))?;
+            self.read_object("ipam")?.ok_or_else(|| CniError::config("ipam: missing, expected an object"))?;
         match self.value["ipam"]["dataDir"] {
             Value::Null => {}
             Value::String(ref dir) if dir.is_empty() || dir.starts_with('/') => {}
@@ -150,7 +169,14 @@ impl Document {
         }
         let sets = raw.sets(&runtime.ip_ranges)?;
         RangeSet::check_apart(&sets, "ipam.ranges")?;
-        Ok(Ipam { sets, routes: raw.routes.unwrap_or_default(), resolv_conf: raw.resolv_conf })
+        for (index, route) in raw.routes.iter().enumerate() {
+            if let Some(gw) = route.gw.filter(|gw| gw.is_ipv4() != route.dst.addr().is_ipv4()) {
+                let msg = format!("ipam.routes[{index}].gw: {gw} is of another family than {}", route.dst);
+                return Err(CniError::config(msg));
+            }
+        }
+        let resolv_conf = raw.resolv_conf.filter(|path| !path.as_os_str().is_empty());
+        Ok(Ipam { sets, routes: raw.routes, resolv_conf })
     }
 
     /// `prevResult`, checked.
@@ -158,7 +184,18 @@ impl Document {
     /// # Errors
     /// [`CniError`] naming the key and what was expected.
     pub fn prev_result(&self) -> Result<Option<CniResult>, CniError> {
-        self.read("prevResult")
+        let result: Option<CniResult> = self.read_object("prevResult")?;
+        if let Some(CniResult { ips, interfaces, .. }) = &result {
+            for (at, ip) in ips.iter().enumerate() {
+                if let Some(index) = ip.interface.filter(|index| *index >= interfaces.len()) {
+                    let count = interfaces.len();
+                    return Err(CniError::config(format!(
+                        "prevResult.ips[{at}].interface: {index}, expected the index of one of {count} interfaces"
+                    )));
+                }
+            }
+        }
+        Ok(result)
     }
 
     /// `prevResult` as it came, to be handed on.
@@ -173,7 +210,7 @@ impl Document {
     /// # Errors
     /// [`CniError`] naming the key and what was expected.
     pub fn dns(&self) -> Result<Option<Dns>, CniError> {
-        Ok(self.read::<Dns>("dns")?.filter(|dns| !dns.is_empty()))
+        Ok(self.read_object::<Dns>("dns")?.filter(|dns| !dns.is_empty()))
     }
 
     /// Whether `key` is true: `disableCheck` and `disableGC`, which the runtime should have seen to.
@@ -200,8 +237,10 @@ impl Document {
         let mut holders = Vec::new();
         for key in present {
             // libcni writes null for an empty list.
-            let valid: Vec<Valid> = self.read(key)?.unwrap_or_default();
-            holders.extend(valid.into_iter().map(|v| Holder { container: v.container, ifname: v.ifname }));
+            let valid: Vec<Object<Valid>> = self.read(key)?.unwrap_or_default();
+            holders.extend(
+                valid.into_iter().map(|Object(v)| Holder { container: v.container, ifname: v.ifname }),
+            );
         }
         holders.sort_unstable();
         Ok(holders)
@@ -216,7 +255,7 @@ impl RawIpam {
             range_end: self.range_end,
             gateway: self.gateway,
         });
-        let ranges = self.ranges.as_deref().unwrap_or_default();
+        let ranges = &self.ranges[..];
         if let Some(cidrs) = &self.pod_cidrs {
             if old_style.is_some() || !ranges.is_empty() {
                 let msg = "ipam.podCIDRs: given together with subnet or ranges, expected one of them";

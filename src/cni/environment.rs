@@ -59,7 +59,7 @@ pub struct Args {
 /// Longest container id, in bytes, as in the names of records. Real ones have 64.
 const CONTAINER_ID_MAX: usize = 128;
 /// Longest name of an interface, in bytes: `IFNAMSIZ` less its NUL.
-const IFNAME_MAX: usize = 15;
+pub(super) const IFNAME_MAX: usize = 15;
 
 impl Command {
     /// Reads `CNI_COMMAND`.
@@ -197,9 +197,9 @@ fn check_ifname(name: &str) -> Result<(), CniError> {
         "is invalid, expected neither . nor .."
     } else if name
         .bytes()
-        .any(|b| matches!(b, b'/' | b':') || b.is_ascii_whitespace() || b.is_ascii_control())
+        .any(|b| matches!(b, b'/' | b':' | b'%') || b.is_ascii_whitespace() || b.is_ascii_control())
     {
-        "is invalid, expected no '/', no ':' and no space"
+        "is invalid, expected no '/', no ':', no '%' and no space"
     } else {
         return Ok(());
     };

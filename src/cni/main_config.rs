@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::config::{Document, PLUGIN};
+use super::environment::IFNAME_MAX;
 use super::error::{CniError, Code};
 
 /// How pods reach the node, and through it everything else.
@@ -78,6 +79,11 @@ struct RawIpamType {
 /// Smallest MTU that IPv4 and largest that any interface can have.
 const MTU: std::ops::RangeInclusive<u32> = 68..=65535;
 
+/// The name of a bridge's own interface in a VLAN.
+pub(super) fn vlan_interface(bridge: &str, vlan: u16) -> String {
+    format!("{bridge}.{vlan}")
+}
+
 impl MainConfig {
     /// Reads and checks the keys.
     ///
@@ -150,7 +156,8 @@ impl Raw {
 
     fn bridge_keys(&self) -> Result<Bridge, CniError> {
         let name = self.bridge.as_deref().filter(|name| !name.is_empty()).unwrap_or("cni0");
-        let fits = name.len() <= 15 && name.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':');
+        let fits =
+            name.len() <= IFNAME_MAX && name.bytes().all(|b| b.is_ascii_graphic() && !b"/:%".contains(&b));
         if !fits || name == "." || name == ".." {
             return Err(CniError::config(format!("bridge: {name:?} is no name of an interface")));
         }
@@ -158,16 +165,23 @@ impl Raw {
         if let Some(vlan) = vlan.filter(|vlan| *vlan > 4094) {
             return Err(CniError::config(format!("vlan: {vlan}, expected 1 to 4094, or 0 for none")));
         }
+        let is_default_gateway = self.is_default_gateway == Some(true);
+        let is_gateway = is_default_gateway || self.is_gateway == Some(true);
+        let of_vlan = vlan.filter(|_| is_gateway).map(|vlan| vlan_interface(name, vlan));
+        if let Some(of_vlan) = of_vlan.filter(|of_vlan| of_vlan.len() > IFNAME_MAX) {
+            return Err(CniError::config(format!(
+                "bridge: {of_vlan:?}, which the VLAN needs, is too long for a name"
+            )));
+        }
         let (hairpin, promiscuous) = (self.hairpin_mode == Some(true), self.promisc_mode == Some(true));
         if hairpin && promiscuous {
             return Err(CniError::config(
                 "hairpinMode: true together with promiscMode, expected one of them",
             ));
         }
-        let is_default_gateway = self.is_default_gateway == Some(true);
         Ok(Bridge {
             name: name.to_owned(),
-            is_gateway: is_default_gateway || self.is_gateway == Some(true),
+            is_gateway,
             is_default_gateway,
             force_address: self.force_address == Some(true),
             hairpin,

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use super::version::Version;
+use crate::json::{object, objects};
 
 /// An interface.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
@@ -106,17 +107,21 @@ impl Dns {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub struct CniResult {
     /// All interfaces that were made.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub interfaces: Vec<Interface>,
     /// All addresses.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub ips: Vec<Ip>,
     /// All routes.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub routes: Vec<Route>,
     /// DNS settings.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "dns")]
     pub dns: Dns,
+}
+
+fn dns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dns, D::Error> {
+    Ok(object(deserializer)?.unwrap_or_default())
 }
 
 impl CniResult {

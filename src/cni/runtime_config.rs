@@ -12,6 +12,7 @@ use super::environment::{Args, parse_ip};
 use super::error::{CniError, Code};
 use super::result::Dns;
 use crate::ipam::ranges::RangeConfig;
+use crate::json::{object, object_lists, objects};
 use crate::sys::network::Mac;
 use crate::sys::nft::{PortMapping, Protocol};
 
@@ -37,14 +38,14 @@ pub struct RuntimeConfig {
 struct Raw {
     ips: Option<Vec<String>>,
     mac: Option<String>,
-    #[serde(alias = "PortMappings")]
-    port_mappings: Option<Vec<RawPort>>,
-    #[serde(alias = "Bandwidth")]
+    #[serde(alias = "PortMappings", deserialize_with = "objects")]
+    port_mappings: Vec<RawPort>,
+    #[serde(alias = "Bandwidth", deserialize_with = "object")]
     bandwidth: Option<RawBandwidth>,
-    #[serde(alias = "DNS", alias = "Dns")]
+    #[serde(alias = "DNS", alias = "Dns", deserialize_with = "object")]
     dns: Option<RawDns>,
-    #[serde(alias = "IPRanges", alias = "IpRanges")]
-    ip_ranges: Option<Vec<Vec<RangeConfig>>>,
+    #[serde(alias = "IPRanges", alias = "IpRanges", deserialize_with = "object_lists")]
+    ip_ranges: Vec<Vec<RangeConfig>>,
     #[serde(rename = "io.kubernetes.cri.pod-annotations")]
     annotations: Option<BTreeMap<String, String>>,
 }
@@ -83,6 +84,7 @@ struct RawDns {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct RawArgs {
+    #[serde(deserialize_with = "object")]
     cni: Option<RawCniArgs>,
 }
 
@@ -99,12 +101,12 @@ impl RuntimeConfig {
     /// # Errors
     /// [`CniError`] naming the key and what was expected.
     pub fn read(document: &Document, args: &Args) -> Result<Self, CniError> {
-        let raw: Raw = document.read("runtimeConfig")?.unwrap_or_default();
+        let raw: Raw = document.read_object("runtimeConfig")?.unwrap_or_default();
         if raw.bandwidth.is_some_and(|limits| limits.ingress_rate > 0 || limits.egress_rate > 0) {
             let msg = "runtimeConfig.bandwidth: not supported, expected the bandwidth plugin behind this one";
             return Err(CniError::new(Code::UnsupportedField, msg));
         }
-        let older = document.read::<RawArgs>("args")?.and_then(|args| args.cni).unwrap_or_default();
+        let older = document.read_object::<RawArgs>("args")?.and_then(|args| args.cni).unwrap_or_default();
         let mut ips = parse_ips(raw.ips.as_deref(), "runtimeConfig.ips")?;
         if ips.is_empty() {
             ips = parse_ips(older.ips.as_deref(), "args.cni.ips")?;
@@ -116,18 +118,18 @@ impl RuntimeConfig {
             None => parse_mac(older.mac.as_deref(), "args.cni.mac")?.or(args.mac),
             mac => mac,
         };
-        let ports = raw.port_mappings.unwrap_or_default();
         Ok(Self {
             ips,
             mac,
-            port_mappings: ports
+            port_mappings: raw
+                .port_mappings
                 .iter()
                 .enumerate()
                 .filter(|(_, port)| port.host_port != 0)
                 .map(|(index, port)| port.check(index))
                 .collect::<Result<_, _>>()?,
             dns: raw.dns.map(RawDns::into_dns).filter(|dns| !dns.is_empty()),
-            ip_ranges: raw.ip_ranges.unwrap_or_default(),
+            ip_ranges: raw.ip_ranges,
             annotations: raw.annotations.unwrap_or_default(),
         })
     }

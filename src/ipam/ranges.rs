@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use thiserror::Error;
 
 use crate::addresses::IpFamily;
@@ -28,18 +28,35 @@ pub struct Range {
     pub gateway: IpAddr,
 }
 
-/// A range as it is written.
+/// A range as it is written, by people or as Go writes a struct without tags.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RangeConfig {
     /// In CIDR notation.
+    #[serde(alias = "Subnet")]
     pub subnet: String,
     /// First address; the subnet's first unless given.
+    #[serde(alias = "RangeStart", default, deserialize_with = "optional_address")]
     pub range_start: Option<IpAddr>,
     /// Last address; the subnet's last unless given.
+    #[serde(alias = "RangeEnd", default, deserialize_with = "optional_address")]
     pub range_end: Option<IpAddr>,
     /// Gateway; the subnet's first address unless given.
+    #[serde(alias = "Gateway", default, deserialize_with = "optional_address")]
     pub gateway: Option<IpAddr>,
+}
+
+/// Reads an address that may be null or, as for host-local, empty.
+///
+/// # Errors
+/// A text that is neither.
+pub fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |_| de::Error::custom(format!("{text:?} is no IP address"));
+    text.parse().map(Some).map_err(wrong)
 }
 
 /// Ranges that make no sense. `at` is the key, as in `ipam.ranges[0][1]`.
