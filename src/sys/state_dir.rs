@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::{
     AtFlags, CWD, FlockOperation, Mode, OFlags, flock, linkat, mkdirat, openat, renameat, symlinkat, unlinkat,
@@ -161,6 +162,11 @@ pub fn names(dir: &Path) -> Result<Vec<String>, FileError> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// When a file was written; `None` where there is none.
+pub fn modified(path: &Path) -> Option<SystemTime> {
+    path.symlink_metadata().and_then(|metadata| metadata.modified()).ok()
 }
 
 /// Makes a symbolic link at `path` to `target`, unless there is something already.
