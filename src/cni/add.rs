@@ -98,6 +98,7 @@ fn take(
     }
     let mut book = call.book()?;
     let (parameters, dir) = (&call.parameters, &call.document.dir);
+    let is_kept = Cell::new(false);
     let keep = |allocated: &[Allocated]| {
         let attachment = Attachment {
             version: ATTACHMENT_VERSION,
@@ -109,9 +110,15 @@ fn take(
             addresses: addresses(allocated),
             has_rules,
         };
+        is_kept.set(true);
         book::keep_attachment(dir, &attachment)
     };
     let taken = book.take(&parameters.holder(), &ipam.sets, &runtime.ips, keep);
+    if taken.is_err() && is_kept.get() {
+        // The addresses are others' from now on.
+        // What cannot be removed either is DEL's to find.
+        let _ = book::forget_attachment(dir, &parameters.holder());
+    }
     call.notices.append(&mut book.notices);
     Ok(taken?)
 }

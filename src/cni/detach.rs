@@ -65,7 +65,13 @@ pub(super) fn detach(call: &mut Call, dir: &Path, holder: &Holder) -> Result<boo
     let attachment = book::attachment(dir, holder);
     let (link, has_rules, addresses) = match &attachment {
         Some(attachment) => {
-            (attachment.host_interface.clone(), attachment.has_rules, attachment.addresses.clone())
+            // Where a call was killed the addresses that are written down may be another pod's by now, and with them
+            // the rules.
+            let addresses = match attachment.has_rules {
+                true => call.book_in(dir)?.held(holder)?,
+                false => attachment.addresses.clone(),
+            };
+            (attachment.host_interface.clone(), attachment.has_rules, addresses)
         }
         // Nothing readable is written down, so everything is looked for.
         None => {

@@ -4,6 +4,7 @@
 //! It is an SQLite database under an exclusive lock of ours, which gives waiting processes their turn where SQLite's
 //! own would have them try again and again. `docs/design/cni.md` says why SQLite.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -98,7 +99,7 @@ impl Book {
     pub fn open(dir: &Path, boot_id: &str) -> Result<Self, BookError> {
         let lock = state_dir::lock(&dir.join("lock"), LockKind::Exclusive)?;
         let mut notices = Vec::new();
-        let db = match open_database(dir, boot_id) {
+        let db = match open_database(dir, boot_id, &mut notices) {
             Err(error) if error.is_damage() => rebuild(dir, boot_id, &error, &mut notices)?,
             other => other?,
         };
@@ -252,7 +253,7 @@ pub fn sweep(dir: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-fn open_database(dir: &Path, boot_id: &str) -> Result<Connection, BookError> {
+fn open_database(dir: &Path, boot_id: &str, notices: &mut Vec<String>) -> Result<Connection, BookError> {
     let path = dir.join(LEASES);
     let failed = |cause| BookError::Database { path: path.clone(), cause };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -261,12 +262,20 @@ fn open_database(dir: &Path, boot_id: &str) -> Result<Connection, BookError> {
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut db = Connection::open_with_flags(&path, flags).map_err(failed)?;
     schema::prepare(&db).map_err(failed)?;
-    match schema::examine(&mut db, boot_id).map_err(failed)? {
+    match schema::examine(&db, boot_id).map_err(failed)? {
         Found::Book => Ok(db),
         Found::EarlierBoot => {
             drop(db);
             empty(dir)?;
-            open_database(dir, boot_id)
+            open_database(dir, boot_id, notices)
+        }
+        Found::Nothing => {
+            // In one step: a book that has the tables has all that is known.
+            let transaction = db.transaction().map_err(failed)?;
+            schema::make(&transaction, boot_id).map_err(failed)?;
+            enter_attachments(dir, &transaction, notices)?;
+            transaction.commit().map_err(failed)?;
+            Ok(db)
         }
         Found::Later(version) => Err(BookError::Later { path, version }),
         Found::Foreign => {
@@ -298,26 +307,35 @@ fn rebuild(
     let aside = state_dir::aside(&path);
     state_dir::remove(&dir.join(JOURNAL))?;
     state_dir::rename(&path, &aside)?;
-    let mut db = open_database(dir, boot_id)?;
-    let transaction = db.transaction().map_err(AllocateError::from)?;
+    notices.push(format!("{why}: set aside as {}", aside.display()));
+    open_database(dir, boot_id, notices)
+}
+
+/// Enters what is written down of attachments.
+fn enter_attachments(dir: &Path, db: &Connection, notices: &mut Vec<String>) -> Result<(), BookError> {
+    let path = |holder: &Holder| dir.join(ATTACHMENTS).join(attachment::file_name(holder));
+    let mut holders = attachments(dir)?;
+    // Where two have one address the later one has it: the other's call was killed.
+    holders.sort_by_cached_key(|holder| Reverse(state_dir::modified(&path(holder))));
     let mut entered = 0;
-    for holder in attachments(dir)? {
-        let Some(attachment) = attachment(dir, &holder) else {
-            let path = dir.join(ATTACHMENTS).join(attachment::file_name(&holder));
-            notices.push(format!("cannot read {}: it is no attachment of podhosts", path.display()));
+    for holder in &holders {
+        let Some(attachment) = attachment(dir, holder) else {
+            notices.push(format!("cannot read {}: it is no attachment of podhosts", path(holder).display()));
             continue;
         };
         for (position, address) in attachment.addresses.iter().enumerate() {
-            if allocate::enter(&transaction, &holder, *address, position).is_err() {
+            if allocate::enter(db, holder, *address, position).is_err() {
                 notices
                     .push(format!("{address} of {}, {} has another holder", holder.container, holder.ifname));
             }
         }
         entered += 1;
     }
-    transaction.commit().map_err(AllocateError::from)?;
-    notices.push(format!("{why}: set aside as {}, made anew from {entered} attachments", aside.display()));
-    Ok(db)
+    if !holders.is_empty() {
+        let path = dir.join(LEASES);
+        notices.push(format!("{}: made anew from {entered} attachments", path.display()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -41,6 +41,8 @@ pub(super) enum Found {
     Later(i32),
     /// A database of something else.
     Foreign,
+    /// One without tables: nobody has made any yet, or the file was lost.
+    Nothing,
 }
 
 /// Sets a connection up for a holder of the lock, who is alone.
@@ -50,8 +52,8 @@ pub(super) fn prepare(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch("PRAGMA locking_mode=EXCLUSIVE;PRAGMA journal_mode=PERSIST;PRAGMA synchronous=OFF;")
 }
 
-/// Looks what the database is; makes the tables where it is empty.
-pub(super) fn examine(db: &mut Connection, boot_id: &str) -> rusqlite::Result<Found> {
+/// Looks what the database is.
+pub(super) fn examine(db: &Connection, boot_id: &str) -> rusqlite::Result<Found> {
     let application: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     if application == APPLICATION_ID {
         let version: i32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -62,16 +64,14 @@ pub(super) fn examine(db: &mut Connection, boot_id: &str) -> rusqlite::Result<Fo
         return Ok(if boot == boot_id { Found::Book } else { Found::EarlierBoot });
     }
     let tables: i32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if application != 0 || tables != 0 {
-        return Ok(Found::Foreign);
-    }
-    let transaction = db.transaction()?;
-    transaction.execute_batch(TABLES)?;
-    transaction.execute("INSERT INTO boot VALUES(?)", [boot_id])?;
-    transaction
-        .execute_batch(&format!("PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={VERSION};"))?;
-    transaction.commit()?;
-    Ok(Found::Book)
+    Ok(if application != 0 || tables != 0 { Found::Foreign } else { Found::Nothing })
+}
+
+/// Makes the tables; `db` is in a transaction.
+pub(super) fn make(db: &Connection, boot_id: &str) -> rusqlite::Result<()> {
+    db.execute_batch(TABLES)?;
+    db.execute("INSERT INTO boot VALUES(?)", [boot_id])?;
+    db.execute_batch(&format!("PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={VERSION};"))
 }
 
 /// An address as it is stored: the family and the bytes, so that the order of the bytes is that of the addresses.

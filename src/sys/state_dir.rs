@@ -1,11 +1,13 @@
 //! Directories in which podhosts keeps state: made on first use, locked, their files replaced as a whole.
 
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::{
-    AtFlags, CWD, FlockOperation, Mode, OFlags, flock, mkdirat, openat, renameat, symlinkat, unlinkat,
+    AtFlags, CWD, FlockOperation, Mode, OFlags, flock, linkat, mkdirat, openat, renameat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -79,22 +81,45 @@ pub fn lock(path: &Path, kind: LockKind) -> Result<Lock, FileError> {
 
 /// Puts a file with `bytes` at `path`: a reader sees the old one or the new one, whole.
 ///
+/// A new file has no name until it is written: whose writer is killed leaves nothing.
+///
 /// # Errors
 /// [`FileError`] naming the file, which is then as it was.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let failed = |cause: io::Error| FileError::Io { verb: "write", path: path.to_owned(), cause };
     let dir = path.parent().unwrap_or(Path::new("/"));
-    let make = || tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir);
-    let mut temporary = match make() {
+    let put = match put_new(dir, path, bytes) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             create(dir)?;
-            make()
+            put_new(dir, path, bytes)
         }
         other => other,
+    };
+    let has_other_ways = |error: &io::Error| {
+        // There is a file already, the file system has no files without a name, or there is no /proc.
+        let errno = Errno::from_io_error(error);
+        matches!(errno, Some(Errno::EXIST | Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT))
+    };
+    match put {
+        Err(error) if has_other_ways(&error) => exchange(dir, path, bytes).map_err(failed),
+        other => other.map_err(failed),
     }
-    .map_err(failed)?;
-    temporary.write_all(bytes).map_err(failed)?;
-    temporary.persist(path).map_err(|error| failed(error.error))?;
+}
+
+/// Writes a file that has no name, and gives it its name, which must be free.
+fn put_new(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+    let mut file = File::from(openat(CWD, dir, flags, Mode::RUSR | Mode::WUSR)?);
+    file.write_all(bytes)?;
+    let open_file = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(linkat(CWD, open_file, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+/// Writes a file beside another one and puts it in its place.
+fn exchange(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir)?;
+    temporary.write_all(bytes)?;
+    temporary.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
@@ -137,6 +162,11 @@ pub fn names(dir: &Path) -> Result<Vec<String>, FileError> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// When a file was written; `None` where there is none.
+pub fn modified(path: &Path) -> Option<SystemTime> {
+    path.symlink_metadata().and_then(|metadata| metadata.modified()).ok()
 }
 
 /// Makes a symbolic link at `path` to `target`, unless there is something already.
