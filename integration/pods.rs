@@ -1,6 +1,6 @@
 //! Pods of every kind: networks, names, sources of addresses.
 
-use crate::harness::{Bundle, Netns, Node, RUNTIMES, Run, Runtime, managed, needs};
+use crate::harness::{Bundle, Netns, Node, RUNTIMES, Run, Runtime, bin, managed, needs};
 
 fn run(node: &Node, runtime: Runtime, bundle: Bundle) -> Run {
     node.run_bundle(runtime, &bundle.hook(&[]).write())
@@ -93,6 +93,59 @@ fn the_cni_record_goes_before_the_namespace() {
     let error = run(&node, Runtime::Runc, pod(&node)).failure();
     assert!(error.contains("cannot read the pod's CNI record: EOF"), "{error}");
     assert!(error.contains(", in /run/podhosts/pods/sandbox-1.json"), "{error}");
+}
+
+#[test]
+fn a_container_outside_any_pod_has_the_record_of_its_own_id() {
+    needs!("runc", "crun", "busybox", "ip");
+    let netns = Netns::new(&["10.244.1.4/24", "fd00::4/64"]);
+    for runtime in RUNTIMES {
+        let node = Node::new();
+        let plain = || Bundle::new(&node, "cat /etc/hosts").network(Some(&netns.path()));
+        let podman = || plain().annotate("io.container.manager", "libpod");
+        let record = serde_json::json!({
+            "version": 1, "sandboxID": node.id("run"), "namespace": "", "name": "web",
+            "podIPs": ["fd00::4", "10.244.1.4"],
+        });
+        node.write(&format!("run/podhosts/pods/{}.json", node.id("run")), &record.to_string());
+        for bundle in [plain(), podman()] {
+            let output = run(&node, runtime, bundle.annotate("podhosts.io/hostname", "www")).success();
+            assert_eq!(output, managed("fd00::4\twww\n10.244.1.4\twww\n"), "{runtime:?}");
+            assert_eq!(node.last_log()["reason"], "cni");
+        }
+        // In a pod the record is the pod's.
+        let in_pod = podman().annotate("io.kubernetes.cri-o.SandboxID", "infra");
+        run(&node, runtime, in_pod.annotate("podhosts.io/hostname", "www")).success();
+        assert_eq!(node.last_log()["reason"], "netns");
+        // An id that is no file's name.
+        let bundle = plain().annotate("podhosts.io/hostname", "www").hook(&[]).write();
+        let id = format!("{}+", node.id("run"));
+        let args = ["--root", &node.root(), "run", "--bundle", bundle.to_str().unwrap(), &id];
+        let output = node.run(runtime.name(), &args).success();
+        assert_eq!(output, managed("10.244.1.4\twww\nfd00::4\twww\n"));
+    }
+}
+
+#[test]
+fn the_wrapper_and_inspect_know_the_record_of_a_containers_own_id() {
+    needs!("runc", "busybox");
+    let node = Node::new();
+    // Nothing but the record says that podhosts is wanted.
+    let record = |name: &str| {
+        let id = node.id(name);
+        let record = serde_json::json!({
+            "version": 1, "sandboxID": id, "namespace": "", "name": "web", "podIPs": ["10.244.1.4"],
+            "annotations": {"podhosts.io/hostname": "www"},
+        });
+        node.write(&format!("run/podhosts/pods/{id}.json"), &record.to_string());
+    };
+    record("run");
+    let bundle = Bundle::new(&node, "cat /etc/hosts").write();
+    assert_eq!(node.run_wrapped(&bundle).success(), managed("10.244.1.4\twww\n"));
+    record("stays");
+    let container = node.start(Runtime::Runc, &Bundle::new(&node, "sleep 1000").write(), "stays");
+    let found = node.run(bin("podhosts"), &["inspect", &container.id, "--root", &node.root()]).success();
+    assert!(found.contains("sealed     no: the hook has not run"), "{found}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::annotations::{AnnotationError, PodAnnotations};
 use crate::bundle::{CONFIG_MAX, Config, ConfigError};
-use crate::identity::{self, IdentityError, PodIdentity};
+use crate::identity::{self, Engine, IdentityError, PodIdentity};
 use crate::node_config::{self, NodeConfig, NodeConfigError};
 use crate::plan::{self, Decision};
 use crate::record::{self, PodRecord, RECORD_DIR, RECORD_MAX, RecordError};
@@ -79,11 +79,12 @@ pub struct PodInputs {
 }
 
 impl PodInputs {
-    /// Reads what belongs to the config.json with the text `json`, found in `bundle`.
+    /// Reads what belongs to the config.json with the text `json`, found in `bundle`, of the container `id`; an id
+    /// that is not known is empty.
     ///
     /// # Errors
     /// [`InputError`] naming file, annotation or field.
-    pub fn read(json: &[u8], bundle: &Path, node_name: &str) -> Result<Self, InputError> {
+    pub fn read(json: &[u8], bundle: &Path, id: &str, node_name: &str) -> Result<Self, InputError> {
         let config =
             Config::parse(json).map_err(|cause| InputError::Config { bundle: bundle.to_owned(), cause })?;
         let mut identity = PodIdentity::read(&config, node_name)?;
@@ -91,9 +92,12 @@ impl PodInputs {
             let text = files::read_text_if_present(Path::new(path), HOSTNAME_MAX, LastLink::Refuse)?;
             identity.set_hostname(&text.unwrap_or_default(), node_name);
         }
-        // A sandbox is skipped whatever its record says.
-        let sandbox_id = identity.sandbox_id.as_deref().filter(|_| !identity.is_sandbox);
-        let record = sandbox_id.map(read_record).transpose()?.flatten();
+        let record = match &identity.sandbox_id {
+            // A sandbox is skipped whatever its record says.
+            _ if identity.is_sandbox => None,
+            Some(sandbox_id) => read_record(sandbox_id)?,
+            None => own_record(&identity, id)?,
+        };
         Ok(Self { config, identity, record })
     }
 
@@ -124,6 +128,13 @@ impl PodInputs {
 /// [`InputError`] naming the file.
 pub fn config_json(bundle: &Path, name: &Path) -> Result<Vec<u8>, InputError> {
     Ok(files::read(&bundle.join(name), CONFIG_MAX, LastLink::Follow)?)
+}
+
+/// The record of a container outside any pod, for which podman calls CNI with the container's own id. Plain runtimes
+/// take ids that can name no record.
+fn own_record(identity: &PodIdentity, id: &str) -> Result<Option<PodRecord>, InputError> {
+    let has_no_pod = matches!(identity.engine, Engine::Podman | Engine::Plain);
+    if has_no_pod && record::path(Path::new(RECORD_DIR), id).is_ok() { read_record(id) } else { Ok(None) }
 }
 
 fn read_record(sandbox_id: &str) -> Result<Option<PodRecord>, InputError> {

@@ -82,7 +82,10 @@ fn report(args: &InspectArgs) -> Result<Report, String> {
     let writable = report.mount.as_ref().is_some_and(|mount| !mount.is_read_only_tmpfs());
     report.sealed = report.address_source.is_some() && !writable;
     // A bundle that cannot be read is a reason, and no reason to say nothing of the container.
-    let decision = container.bundle.as_deref().map(|bundle| report.add_pod(bundle, args));
+    let decision = container.bundle.as_deref().map(|bundle| {
+        let id = container.id.as_deref().unwrap_or_default();
+        report.add_pod(bundle, id, args)
+    });
     if report.address_source.is_some() && writable {
         report.reason = Some("the mount was made writable in the container".to_owned());
     } else if !report.sealed {
@@ -145,10 +148,11 @@ impl From<RuntimeState> for ContainerReport {
 
 impl Report {
     /// Adds the pod that the bundle tells; the decision is what podhosts would do with it now.
-    fn add_pod(&mut self, bundle: &Path, args: &InspectArgs) -> Result<Decision, String> {
+    fn add_pod(&mut self, bundle: &Path, id: &str, args: &InspectArgs) -> Result<Decision, String> {
         let node = inputs::node_config(&args.config).map_err(|error| error.to_string())?;
         let json = inputs::config_json(bundle, Path::new(CONFIG_JSON)).map_err(|error| error.to_string())?;
-        let inputs = PodInputs::read(&json, bundle, &sys::node_name()).map_err(|error| error.to_string())?;
+        let inputs =
+            PodInputs::read(&json, bundle, id, &sys::node_name()).map_err(|error| error.to_string())?;
         let decision = inputs.decide(&node).map_err(|error| error.to_string())?;
         let identity = inputs.identity;
         self.pod = Some(PodReport {

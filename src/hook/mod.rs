@@ -113,7 +113,7 @@ fn seal_container(
     progress.container.clone_from(&state.id);
     progress.pid = state.pid;
     let (bundle, json) = open_bundle(&state.bundle, options.config_json.as_deref())?;
-    let inputs = PodInputs::read(&json, &bundle, &crate::sys::node_name())?;
+    let inputs = PodInputs::read(&json, &bundle, &state.id, &crate::sys::node_name())?;
     progress.pod = inputs.display_name();
     let kubelet_path = match inputs.decide(node)? {
         Decision::Skip(skip) => return Ok(Done::Skipped(skip)),

@@ -49,7 +49,7 @@ pub struct Create {
     pub bundle: Option<PathBuf>,
     /// crun's `--config`.
     pub config: Option<PathBuf>,
-    /// The container's id, for messages: the last word that is no flag.
+    /// The container's id, the last word that is no flag: for messages, and for a record of the container's own.
     pub container: String,
 }
 
@@ -102,8 +102,8 @@ fn makes_a_container(command: &OsStr) -> bool {
     command == "create" || command == "run"
 }
 
-/// Reads what follows `create` or `run`. Unknown flags are taken for switches: at worst their values look like
-/// container ids, which are not looked at. `None` where help is asked for.
+/// Reads what follows `create` or `run`. Unknown flags are taken for switches: their values look like container ids,
+/// but the id that counts stands behind them. `None` where help is asked for.
 fn create(args: &[OsString]) -> Result<Option<Create>, ArgvError> {
     let mut create = Create::default();
     let mut rest = args.iter();

@@ -145,7 +145,7 @@ fn prepare(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
     let config_json =
         create.config.as_ref().map_or_else(|| bundle.join(CONFIG_JSON), |config| here.join(config));
     let original = Original::read(&config_json, CONFIG_MAX)?;
-    let inputs = PodInputs::read(&original.bytes, &bundle, &sys::node_name())?;
+    let inputs = PodInputs::read(&original.bytes, &bundle, &create.container, &sys::node_name())?;
     let Decision::Seal { replaced_mounts, kubelet_file } = inputs.decide(node)? else {
         return Ok(());
     };
