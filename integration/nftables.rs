@@ -354,10 +354,7 @@ fn what_is_deleted_by_hand_is_missing_and_installed_again() {
                 format!("flush chain {hairpin}{}", format!("; add rule {hairpin} accept").repeat(3)),
                 format!("rules of chain hairpin-{BRIDGE}"),
             ),
-            (
-                format!("add rule inet podhosts masq-{BRIDGE} accept"),
-                format!("rules of chain masq-{BRIDGE}"),
-            ),
+            (format!("add rule inet podhosts masq-{BRIDGE} accept"), format!("rules of chain masq-{BRIDGE}")),
             (
                 "flush chain inet podhosts postrouting; delete chain inet podhosts postrouting".to_owned(),
                 "chain postrouting".to_owned(),
