@@ -106,7 +106,8 @@ impl CniNode {
 
     /// Everything that an ADD may make in a pod.
     pub(crate) fn pod_state(&self, name: &str) -> String {
-        self.in_pod(name, "ip -o link; ip -o addr; ip route show table all; ip -6 route show table all")
+        // The kernel enters IPv6 addresses into the local table a moment later.
+        self.in_pod(name, "ip -o link; ip -o addr; ip route; ip -6 route")
     }
 
     /// Calls our plugin.
