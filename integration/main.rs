@@ -31,6 +31,7 @@ mod wrapper_crash;
 
 // The CNI plugin.
 mod cni;
+mod cni_conflists;
 
 // What is delivered with them.
 mod delivered;
