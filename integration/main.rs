@@ -32,6 +32,8 @@ mod wrapper_crash;
 // The CNI plugin.
 mod cni;
 mod cni_conflists;
+mod cni_containerd;
+mod cni_podman;
 
 // What is delivered with them.
 mod delivered;
