@@ -177,6 +177,8 @@ fn what_ctr_never_gives_back_is_found_by_gc() {
     containerd.call(&["task", "rm", "-f", "one"]).success();
     containerd.call(&["container", "rm", "one"]).success();
     assert!(containerd.is_attached("one"));
+    // The kernel removes a namespace that nobody is in when it has the time.
+    node.sh("timeout 30 sh -c 'while ip -o link | grep -q veth; do sleep 0.05; done'");
     node.gc(&[&id], &config);
     assert!(!containerd.is_attached("one"));
     assert_eq!(node.traces(), before);
