@@ -29,6 +29,9 @@ const RUN_OPTIONS: [&str; 10] = [
     "podhosts",
 ];
 
+/// How many of these a container in a pod has as well: the network is the pod's.
+const IN_A_POD: usize = 8;
+
 /// podman on a node.
 struct Podman<'a> {
     node: &'a CniNode,
@@ -103,7 +106,9 @@ impl Drop for Podman<'_> {
     /// Processes go with the node; cgroups do not.
     fn drop(&mut self) {
         self.call(&["rm", "-f", "-t", "0", "--all"]);
-        self.node.run("sh", &["-c", &format!("rmdir /sys/fs/cgroup/*{}", self.cgroup())]);
+        // Of a pod podman leaves one itself.
+        let script = format!("find /sys/fs/cgroup/*{} -depth -type d -exec rmdir {{}} +", self.cgroup());
+        self.node.run("sh", &["-c", &script]);
     }
 }
 
@@ -147,18 +152,24 @@ fn podmans_port_mappings_in_both_families_from_outside_and_from_the_node() {
     assert_eq!(node.traces(), before);
 }
 
-#[test]
-fn podmans_container_behind_the_wrapper_has_the_records_addresses_in_cni_order() {
-    needs!("podman", "runc", "ip", "nft", "busybox");
-    let node = CniNode::with_processes();
-    // The network namespace as the source would have IPv4 first.
+/// podman with the wrapper for its runtime, on the delivered network with IPv6 first. The network namespace as the
+/// source would have IPv4 first.
+fn wrapped(node: &CniNode) -> Podman<'_> {
     let mut conflist: Value = serde_json::from_str(&delivered()).unwrap();
     conflist["plugins"][0]["ipam"]["podCIDRs"].as_array_mut().unwrap().reverse();
     let log = node.path("hook.log");
     node.sh("mkdir -p /etc/podhosts");
     fs::write(node.file("/etc/podhosts/config.toml"), format!("log.file = {log:?}\n")).unwrap();
-    let mut podman = Podman::new(&node, &conflist.to_string());
+    let mut podman = Podman::new(node, &conflist.to_string());
     podman.runtime = bin("podhosts-runtime");
+    podman
+}
+
+#[test]
+fn podmans_container_behind_the_wrapper_has_the_records_addresses_in_cni_order() {
+    needs!("podman", "runc", "ip", "nft", "busybox");
+    let node = CniNode::with_processes();
+    let podman = wrapped(&node);
     let id = podman.start("web", &["--annotation", "podhosts.io/hostname=www"], &["sleep", "1000"]);
     let expected = managed(&format!("{}\twww\n{}\twww\n", FIRST[1], FIRST[0]));
     assert_eq!(podman.exec("web", "cat /etc/hosts").success(), expected);
@@ -172,4 +183,31 @@ fn podmans_container_behind_the_wrapper_has_the_records_addresses_in_cni_order()
     assert!(text.contains("addresses  from the CNI record\n"), "{text}");
     podman.remove("web");
     assert!(!is_there(&node, &format!("/run/podhosts/pods/{id}.json")));
+}
+
+#[test]
+fn a_podman_pods_containers_have_the_record_of_the_whole_pod() {
+    needs!("podman", "runc", "ip", "nft", "busybox");
+    let node = CniNode::with_processes();
+    let podman = wrapped(&node);
+    let (tar, cgroup) = (node.path("pause.tar"), podman.cgroup());
+    node.sh(&format!("tar -C {} -cf {} .", podman.rootfs.display(), tar.display()));
+    let pause = r#"ENTRYPOINT ["/bin/sleep", "1000"]"#;
+    podman.call(&["import", "--change", pause, tar.to_str().unwrap(), "pause"]).success();
+    let pod =
+        ["pod", "create", "--name", "shop", "--infra-image", "localhost/pause", "--network", "podhosts"];
+    let here = ["--security-opt", "seccomp=unconfined", "--cgroup-parent", &cgroup];
+    podman.call(&[&pod[..], &here].concat()).success();
+    let root = format!("{}:O", podman.rootfs.display());
+    for name in ["web", "db"] {
+        let how = ["run", "-d", "--pod", "shop", "--name", name, "--annotation", "podhosts.io/hostname=www"];
+        let what = ["--rootfs", &root, "sleep", "1000"];
+        podman.call(&[&how[..], &RUN_OPTIONS[..IN_A_POD], &what].concat()).success();
+        let expected = managed(&format!("{}\twww\n{}\twww\n", FIRST[1], FIRST[0]));
+        assert_eq!(podman.exec(name, "cat /etc/hosts").success(), expected);
+    }
+    let log = fs::read_to_string(node.path("hook.log")).unwrap();
+    assert_eq!(log.matches(r#""reason":"cni""#).count(), 2, "{log}");
+    podman.call(&["pod", "rm", "-f", "-t", "0", "shop"]).success();
+    assert_eq!(node.sh("ls /run/podhosts/pods"), "");
 }
