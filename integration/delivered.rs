@@ -29,20 +29,38 @@ fn hooks_d_files_have_the_schema() {
 
 #[test]
 fn vendor_configs_name_what_is_installed() {
-    let mut seen = 0;
+    let (mut engines, mut networks) = (0, Vec::new());
     for engine in fs::read_dir(file("vendor-configs")).unwrap() {
         for config in fs::read_dir(engine.unwrap().path()).unwrap() {
             let path = config.unwrap().path();
             let text = fs::read_to_string(&path).unwrap();
-            toml::from_str::<toml::Table>(&text)
-                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            for (at, _) in text.match_indices("/podhosts-runtime\"") {
-                assert!(text[..at].ends_with("\"/usr/local/bin"), "{}", path.display());
+            let shown = path.display();
+            if path.extension().is_some_and(|extension| extension == "conflist") {
+                networks.push(network(&text));
+                continue;
             }
-            seen += 1;
+            toml::from_str::<toml::Table>(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
+            for (at, _) in text.match_indices("/podhosts-runtime\"") {
+                assert!(text[..at].ends_with("\"/usr/local/bin"), "{shown}");
+            }
+            engines += 1;
         }
     }
-    assert_eq!(seen, 5);
+    networks.sort_unstable();
+    assert_eq!(
+        (engines, networks),
+        (5, ["podhosts", "podhosts-chained", "podhosts-ipam"].map(str::to_owned).to_vec())
+    );
+}
+
+/// The name of a network whose list older and newer engines can read.
+fn network(text: &str) -> String {
+    let list: Value = serde_json::from_str(text).unwrap();
+    // libcni up to 1.1 knows cniVersion alone, later ones take the latest of cniVersions.
+    assert_eq!(list["cniVersion"], "1.0.0");
+    assert_eq!(list["cniVersions"], serde_json::json!(["1.0.0", "1.1.0"]));
+    assert!(text.contains("\"podhosts-cni\""), "{text}");
+    list["name"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -78,6 +96,7 @@ fn install_and_uninstall() {
         "opt/p/share/bash-completion/completions/podhosts",
         "opt/p/share/zsh/site-functions/_podhosts",
         "opt/p/share/fish/vendor_completions.d/podhosts.fish",
+        "opt/p/share/podhosts/vendor-configs/cni/10-podhosts.conflist",
     ] {
         assert!(at(name).is_file(), "{name}");
     }

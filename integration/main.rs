@@ -31,12 +31,15 @@ mod wrapper_crash;
 
 // The CNI plugin.
 mod cni;
+mod cni_conflists;
 mod cni_conformance;
 mod cni_conformance_add;
 mod cni_conformance_check;
 mod cni_conformance_del;
 mod cni_conformance_gc;
 mod cni_conformance_runtime;
+mod cni_containerd;
+mod cni_podman;
 
 // What is delivered with them.
 mod delivered;

@@ -42,16 +42,7 @@ impl Bundle {
         let free = (1..).map(|n| node.path(&format!("bundle-{n}"))).find(|dir| !dir.exists());
         let dir = free.expect("a free name");
         let root = dir.join("rootfs");
-        for name in ["bin", "etc", "proc", "sys", "dev", "tmp"] {
-            fs::create_dir_all(root.join(name)).unwrap();
-        }
-        let busybox = super::which("busybox").expect("busybox");
-        fs::copy(&busybox, root.join("bin/busybox")).unwrap();
-        let applets = Command::new(&busybox).arg("--list").output().unwrap().stdout;
-        for applet in String::from_utf8(applets).unwrap().lines().filter(|applet| *applet != "busybox") {
-            symlink("busybox", root.join("bin").join(applet)).unwrap();
-        }
-        fs::write(root.join("etc/hosts"), "127.0.0.1 image\n").unwrap();
+        busybox_root(&root);
         let mut bundle = Self { dir, config: serde_json::to_value(Spec::default()).unwrap() };
         bundle.set_defaults(script);
         bundle
@@ -150,6 +141,20 @@ impl Bundle {
         fs::write(self.dir.join("config.json"), text).unwrap();
         self.dir.clone()
     }
+}
+
+/// Makes a root file system out of busybox.
+pub(crate) fn busybox_root(root: &Path) {
+    for name in ["bin", "etc", "proc", "sys", "dev", "tmp"] {
+        fs::create_dir_all(root.join(name)).unwrap();
+    }
+    let busybox = super::which("busybox").expect("busybox");
+    fs::copy(&busybox, root.join("bin/busybox")).unwrap();
+    let applets = Command::new(&busybox).arg("--list").output().unwrap().stdout;
+    for applet in String::from_utf8(applets).unwrap().lines().filter(|applet| *applet != "busybox") {
+        symlink("busybox", root.join("bin").join(applet)).unwrap();
+    }
+    fs::write(root.join("etc/hosts"), "127.0.0.1 image\n").unwrap();
 }
 
 fn give_to_mapped_root(path: &Path) {

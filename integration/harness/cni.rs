@@ -21,12 +21,17 @@ mount -t tmpfs tmpfs /var/lib/cni
 if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
 ip link set lo up
 echo ready
+# The first process of a process namespace has to see to those that lost their parents.
+if [ $$ = 1 ]; then sleep 100000 & wait $!; fi
 exec sleep 100000
 "#;
 
 /// A node. It goes with the value, and everything in it.
 pub(crate) struct CniNode {
     holder: Child,
+    /// The process that is in the node's namespaces.
+    inside: u32,
+    enter: &'static [&'static str],
     dir: TempDir,
 }
 
@@ -52,16 +57,34 @@ impl<'a> Call<'a> {
 
 impl CniNode {
     pub(crate) fn new() -> Self {
+        let mut node = Self::held(&[]);
+        node.inside = node.holder.id();
+        node
+    }
+
+    /// A node with a process namespace of its own: whatever an engine leaves running ends with the node.
+    pub(crate) fn with_processes() -> Self {
+        let mut node = Self::held(&["-p", "--fork", "--kill-child", "--mount-proc"]);
+        let holder = node.holder.id();
+        let children = fs::read_to_string(format!("/proc/{holder}/task/{holder}/children")).unwrap();
+        node.inside = children.trim().parse().unwrap();
+        node.enter = &["-m", "-n", "-p", "--"];
+        node
+    }
+
+    fn held(options: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("podhosts-test.").tempdir().unwrap();
         let mut holder = Command::new("unshare")
-            .args(["-m", "-n", "--propagation", "private", "sh", "-c", SET_UP, "sh"])
+            .args(["-m", "-n", "--propagation", "private"])
+            .args(options)
+            .args(["sh", "-c", SET_UP, "sh"])
             .arg(dir.path())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut ready = [0; 6];
         holder.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
-        Self { holder, dir }
+        Self { holder, inside: 0, enter: &["-m", "-n", "--"], dir }
     }
 
     /// A directory of the test's that is the same inside the node.
@@ -71,13 +94,13 @@ impl CniNode {
 
     /// A file of the node's, seen from outside: `/run/podhosts/...`.
     pub(crate) fn file(&self, path: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root{path}", self.holder.id()))
+        PathBuf::from(format!("/proc/{}/root{path}", self.inside))
     }
 
     /// A program inside the node.
     pub(crate) fn command(&self, program: impl AsRef<Path>, args: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg("-t").arg(self.holder.id().to_string()).args(["-m", "-n", "--"]);
+        command.arg("-t").arg(self.inside.to_string()).args(self.enter);
         command.arg(program.as_ref()).args(args).stdin(Stdio::null());
         command
     }

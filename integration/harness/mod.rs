@@ -4,10 +4,11 @@ mod bundle;
 pub(crate) mod cni;
 mod netns;
 mod node;
+pub(crate) mod outside;
 mod snapshot;
 pub(crate) mod subject;
 
-pub(crate) use bundle::{Bundle, DEFAULT_CAPABILITIES};
+pub(crate) use bundle::{Bundle, DEFAULT_CAPABILITIES, busybox_root};
 pub(crate) use netns::{Netns, in_new_netns};
 pub(crate) use node::{Node, Run};
 pub(crate) use snapshot::Snapshot;
