@@ -31,6 +31,8 @@ mod wrapper_crash;
 
 // The CNI plugin.
 mod cni;
+mod cni_bad_input;
+mod cni_bad_input_keys;
 mod cni_conformance;
 mod cni_conformance_add;
 mod cni_conformance_check;
