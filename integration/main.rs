@@ -33,6 +33,8 @@ mod wrapper_crash;
 mod cni;
 mod cni_bad_input;
 mod cni_bad_input_keys;
+mod cni_bad_input_store;
+mod cni_bad_input_undone;
 mod cni_conformance;
 mod cni_conformance_add;
 mod cni_conformance_check;
