@@ -31,6 +31,10 @@ mod wrapper_crash;
 
 // The CNI plugin.
 mod cni;
+mod cni_bad_input;
+mod cni_bad_input_keys;
+mod cni_bad_input_store;
+mod cni_bad_input_undone;
 mod cni_conflists;
 mod cni_conformance;
 mod cni_conformance_add;

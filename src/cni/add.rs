@@ -191,14 +191,16 @@ impl Wired<'_> {
         if !self.config.ip_masq && self.runtime.port_mappings.is_empty() {
             return Ok(());
         }
-        remains.has_rules = true;
-        Ok(nft::install(&Rules {
+        nft::install(&Rules {
             network: &self.call.document.name,
             subnets: &subnets(self.ipam),
             addresses: &addresses(self.allocated),
             masquerade: self.config.ip_masq,
             ports: &self.runtime.port_mappings,
-        })?)
+        })?;
+        // Where that failed nothing was changed, and a packet filter that cannot be used need not be undone.
+        remains.has_rules = true;
+        Ok(())
     }
 }
 

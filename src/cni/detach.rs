@@ -95,13 +95,15 @@ fn take_down(
     addresses: &[IpAddr],
 ) -> Result<(), CniError> {
     // The kernel takes its time over both; while it removes the interface it is done with the rules.
-    let _rules = remains.has_rules.then(|| nft::remove(&call.document.name, addresses)).transpose()?;
-    if let Some(link) = &remains.link {
-        remove_link(link, book::attachment(dir, holder).as_ref(), holder)?;
-    }
+    let rules = remains.has_rules.then(|| nft::remove(&call.document.name, addresses)).transpose();
+    let attachment = || book::attachment(dir, holder);
+    let link = remains.link.as_ref().map_or(Ok(()), |link| remove_link(link, attachment().as_ref(), holder));
     if remains.has_record {
         pod_record::remove(&call.document.name, &holder.container, &holder.ifname)?;
     }
+    // What is left keeps its addresses, and the rest from nothing.
+    link?;
+    let _rules = rules?;
     let mut book = call.book_in(dir)?;
     book.release(holder)?;
     call.notices.append(&mut book.notices);
