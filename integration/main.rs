@@ -31,6 +31,11 @@ mod wrapper_crash;
 
 // The CNI plugin.
 mod cni;
+mod cni_disk;
+mod cni_faults;
+mod cni_faults_store;
+mod cni_parallel;
+mod cni_regressions;
 
 // What is delivered with them.
 mod delivered;
