@@ -210,7 +210,8 @@ fn gc_takes_nothing_from_an_add_that_it_does_not_know_of() {
     for _ in 0..5 {
         thread::scope(|scope| {
             let (node, config) = (&node, &config);
-            let adds: Vec<_> = pods.iter().map(|pod| scope.spawn(move || (pod, node.add(pod, config)))).collect();
+            let adds: Vec<_> =
+                pods.iter().map(|pod| scope.spawn(move || (pod, node.add(pod, config)))).collect();
             for _ in 0..4 {
                 node.gc(&valid, config);
             }

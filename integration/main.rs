@@ -36,6 +36,7 @@ mod cni_faults;
 mod cni_faults_store;
 mod cni_parallel;
 mod cni_regressions;
+mod cni_regressions_network;
 
 // What is delivered with them.
 mod delivered;
