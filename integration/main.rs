@@ -43,7 +43,13 @@ mod cni_conformance_del;
 mod cni_conformance_gc;
 mod cni_conformance_runtime;
 mod cni_containerd;
+mod cni_disk;
+mod cni_faults;
+mod cni_faults_store;
+mod cni_parallel;
 mod cni_podman;
+mod cni_regressions;
+mod cni_regressions_network;
 
 // What is delivered with them.
 mod delivered;

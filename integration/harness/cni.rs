@@ -195,9 +195,10 @@ impl CniNode {
         assert_eq!(self.call(&Call::new("GC", "", &config)).success(), "");
     }
 
-    /// Everything that an ADD may leave on the node: interfaces, routes, rules, and files but locks and databases.
+    /// Everything that an ADD may leave on the node: interfaces, routes, rules, and files but locks and databases. That
+    /// a bridge has no port left the kernel notices in its own time.
     pub(crate) fn traces(&self) -> String {
-        self.sh("ip -o link | cut -d: -f2; ip -o addr | awk '{print $2,$4}'; ip route; ip -6 route; \
+        self.sh("ip -o link | cut -d: -f2; ip -o addr | awk '{print $2,$4}'; (ip route; ip -6 route) | sed 's/ linkdown//'; \
              nft list ruleset; cd /run; find podhosts -type f -o -type l 2>/dev/null | grep -v -e '/lock$' \
              -e 'gc.lock$' -e 'nftables.lock$' -e 'leases.db$' -e 'leases.db-journal$' | sort")
     }

@@ -2,6 +2,7 @@
 
 mod bundle;
 pub(crate) mod cni;
+pub(crate) mod kill;
 mod netns;
 mod node;
 pub(crate) mod outside;

@@ -96,7 +96,7 @@ fn ensure_bridge(node: &mut Network, bridge: &Bridge, wiring: &Wiring<'_>) -> Re
     }
     // Each of these is a notification to the whole node.
     if !link.is_up {
-        wiring.node_settings(name)?;
+        wiring.bridge_settings(name)?;
         node.up(link.index, name)?;
     } else if wiring.route_localnet {
         wiring.node_settings(name)?;
@@ -127,7 +127,7 @@ fn gateway_interface(
     }
     let of_vlan = found(of_vlan, &name)?;
     if !of_vlan.is_up {
-        wiring.node_settings(&name)?;
+        wiring.bridge_settings(&name)?;
         node.up(of_vlan.index, &name)?;
     }
     Ok((of_vlan.index, name))

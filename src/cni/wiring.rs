@@ -107,16 +107,18 @@ impl Wiring<'_> {
 
     /// The kernel's settings of an interface of the node on which pods are.
     pub(super) fn node_settings(&self, interface: &str) -> Result<(), NetworkError> {
-        let key = format!("net/ipv6/conf/{interface}/accept_ra");
-        // A kernel without IPv6 accepts no router advertisements either.
-        match set(&key, "0") {
-            Err(error) if error.is_absent() => {}
-            other => other?,
-        }
+        set_if_there(&format!("net/ipv6/conf/{interface}/accept_ra"), "0")?;
         if self.route_localnet {
             set(&format!("net/ipv4/conf/{interface}/route_localnet"), "1")?;
         }
         Ok(())
+    }
+
+    /// The same of an interface with addresses of its own, which the kernel is to use at once: as long as its link-local
+    /// address is tentative it looks for no neighbours there on behalf of others.
+    pub(super) fn bridge_settings(&self, interface: &str) -> Result<(), NetworkError> {
+        self.node_settings(interface)?;
+        set_if_there(&format!("net/ipv6/conf/{interface}/accept_dad"), "0")
     }
 
     /// Brings the pod's end up with its addresses and routes.
@@ -166,6 +168,14 @@ impl Wiring<'_> {
             shown(self.host_ifname, self.host_mac, &pair.outside, ""),
             shown(self.ifname, self.mac, &pair.inside, &self.netns),
         ]
+    }
+}
+
+/// Sets what a kernel without IPv6 does not have, nor need.
+fn set_if_there(key: &str, value: &'static str) -> Result<(), NetworkError> {
+    match set(key, value) {
+        Err(error) if error.is_absent() => Ok(()),
+        other => other,
     }
 }
 

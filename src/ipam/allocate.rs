@@ -164,6 +164,18 @@ pub(super) fn release(db: &Connection, holder: &Holder) -> rusqlite::Result<Vec<
     Ok(addresses)
 }
 
+/// Gives all addresses of an attachment back where there is no room to remember them as released: their ranges are
+/// looked through from the start again.
+pub(super) fn release_in_place(db: &Connection, holder: &Holder) -> rusqlite::Result<Vec<IpAddr>> {
+    let addresses = held(db, holder)?;
+    db.execute("DELETE FROM lease WHERE container=? AND ifname=?", (&holder.container, &holder.ifname))?;
+    let mut rewind = db.prepare("UPDATE range SET next=first WHERE first<=?1 AND last>=?1")?;
+    for address in &addresses {
+        rewind.execute([Stored(*address)])?;
+    }
+    Ok(addresses)
+}
+
 /// Whether a set has an address left. It may be left in another state than before: roll it back.
 pub(super) fn has_free(db: &Connection, set: &RangeSet) -> Result<bool, AllocateError> {
     match dynamic(db, set) {

@@ -21,6 +21,8 @@ use crate::sys::state_dir::{self, Lock, LockKind};
 const LEASES: &str = "leases.db";
 const JOURNAL: &str = "leases.db-journal";
 const ATTACHMENTS: &str = "attachments";
+/// Room for the journal of any release, in bytes: it must not need any of a disk that is full by then.
+const JOURNAL_ROOM: u64 = 64 << 10;
 
 /// An address book that cannot be used.
 #[derive(Debug, Error)]
@@ -56,12 +58,21 @@ impl BookError {
         !matches!(self, Self::Allocate(error) if !matches!(error, AllocateError::Book(_)))
     }
 
+    /// SQLite's answer.
+    fn cause(&self) -> Option<&rusqlite::Error> {
+        match self {
+            Self::Database { cause, .. } | Self::Allocate(AllocateError::Book(cause)) => Some(cause),
+            _ => None,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.cause().and_then(rusqlite::Error::sqlite_error_code) == Some(ErrorCode::DiskFull)
+    }
+
     /// Whether what is on the disk is no database, or only the remains of one.
     fn is_damage(&self) -> bool {
-        let cause = match self {
-            Self::Database { cause, .. } | Self::Allocate(AllocateError::Book(cause)) => cause,
-            _ => return false,
-        };
+        let Some(cause) = self.cause() else { return false };
         match cause {
             rusqlite::Error::SqliteFailure(error, message) => match error.code {
                 ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
@@ -144,7 +155,12 @@ impl Book {
     /// # Errors
     /// [`BookError`]; it has them still then.
     pub fn release(&mut self, holder: &Holder) -> Result<Vec<IpAddr>, BookError> {
-        self.transact(|db| Ok(allocate::release(db, holder).map_err(AllocateError::from)?))
+        match self.transact(|db| Ok(allocate::release(db, holder).map_err(AllocateError::from)?)) {
+            Err(error) if error.is_full() => {
+                self.transact(|db| Ok(allocate::release_in_place(db, holder).map_err(AllocateError::from)?))
+            }
+            other => other,
+        }
     }
 
     /// The addresses of an attachment, in their order.
@@ -273,6 +289,8 @@ fn open_database(dir: &Path, boot_id: &str, notices: &mut Vec<String>) -> Result
             // In one step: a book that has the tables has all that is known.
             let transaction = db.transaction().map_err(failed)?;
             schema::make(&transaction, boot_id).map_err(failed)?;
+            // SQLite has made the journal by now, and keeps it.
+            state_dir::reserve(&dir.join(JOURNAL), JOURNAL_ROOM)?;
             enter_attachments(dir, &transaction, notices)?;
             transaction.commit().map_err(failed)?;
             Ok(db)

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::{
-    AtFlags, CWD, FlockOperation, Mode, OFlags, flock, linkat, mkdirat, openat, renameat, symlinkat, unlinkat,
+    AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, fallocate, flock, linkat, mkdirat, openat,
+    renameat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -162,6 +163,20 @@ pub fn names(dir: &Path) -> Result<Vec<String>, FileError> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// Sees that a file has at least `size` bytes, and that they have their place on the disk.
+///
+/// # Errors
+/// [`FileError`] naming the file.
+pub fn reserve(path: &Path, size: u64) -> Result<(), FileError> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = openat(CWD, path, flags, Mode::empty()).map_err(refused("open", path))?;
+    match fallocate(&file, FallocateFlags::empty(), 0, size) {
+        // What the file system cannot promise.
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(cause) => Err(refused("write", path)(cause)),
+    }
 }
 
 /// When a file was written; `None` where there is none.
