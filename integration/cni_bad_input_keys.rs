@@ -1,8 +1,8 @@
-//! Keys of `ipam`, of the runtime and of previous results that make no sense; as in `cni_bad_input.rs`.
+//! Configurations that make no sense, as in `cni_bad_input.rs`: tables of keys, values and errors.
 
 use serde_json::{Value, json};
 
-use crate::cni_bad_input::{bridged, case, try_all};
+use crate::cni_bad_input::{bridged, try_table};
 use crate::harness::cni::routed;
 use crate::harness::needs;
 
@@ -17,304 +17,192 @@ fn chained() -> Value {
         "ips": [{"address": "10.0.0.2/24", "interface": 0}]}})
 }
 
+const MAIN: &str = r#"
+7 mode "vlan" => mode: "vlan", expected "routed" or "bridge"
+7 mode 7 => mode: invalid type: integer `7`, expected a string
+7 mtu 67 => mtu: 67, expected 68 to 65535, or 0 for the default
+7 mtu 65536 => mtu: 65536, expected 68 to 65535
+7 mtu "1500" => mtu: invalid type: string "1500", expected u32
+7 mtu -1 => mtu: invalid value: integer `-1`, expected u32
+7 ipMasq "yes" => ipMasq: invalid type: string "yes", expected a boolean
+2 ipMasqBackend "iptables" => ipMasqBackend: "iptables" is not supported
+2 macspoofchk true => macspoofchk: not supported
+2 enabledad true => enabledad: not supported
+2 disableContainerInterface true => disableContainerInterface: not supported
+2 vlanTrunk [{"id": 7}] => vlanTrunk: not supported
+2 preserveDefaultVlan false => preserveDefaultVlan: not supported
+2 ipam/type "host-local" => ipam.type: "host-local" is not supported
+7 ipam/type 7 => ipam.type: invalid type: integer `7`
+7 bridge "br0" => bridge: has no meaning here, expected "mode": "bridge"
+7 isGateway false => isGateway: has no meaning here, expected "mode": "bridge"
+7 vlan 0 => vlan: has no meaning here, expected "mode": "bridge"
+7 prevResult {} => prevResult: there is one, expected this plugin to be the first
+7 ipam {} => ipam: no IP ranges specified, expected podCIDRs, ranges or subnet
+7 ipam [] => ipam: invalid type: sequence, expected a JSON object
+7 ipam "podhosts-cni" => ipam: invalid type: string "podhosts-cni", expected a JSON object
+"#;
+
+#[test]
+fn keys_of_the_main_role() {
+    needs!("ip", "nft");
+    try_table(&routed(), MAIN);
+}
+
+const BRIDGE: &str = r#"
+7 bridge "sixteen-bytes-xx" => bridge: "sixteen-bytes-xx" is no name of an interface
+7 bridge "a/b" => bridge: "a/b" is no name
+7 bridge "a b" => bridge: "a b" is no name
+7 bridge ".." => bridge: ".." is no name
+7 bridge "br%d" => bridge: "br%d" is no name
+7 vlan 4095 => vlan: 4095, expected 1 to 4094, or 0 for none
+7 vlan 65536 => vlan: invalid value: integer `65536`, expected u16
+7 promiscMode 1 => promiscMode: invalid type: integer `1`, expected a boolean
+7 hairpinMode "on" => hairpinMode: invalid type: string "on"
+"#;
+
+#[test]
+fn keys_of_the_bridge() {
+    needs!("ip", "nft");
+    try_table(&bridged(), BRIDGE);
+    let mut config = bridged();
+    config["hairpinMode"] = true.into();
+    try_table(
+        &config,
+        "7 promiscMode true => hairpinMode: true together with promiscMode, expected one of them",
+    );
+    config["bridge"] = "a-bridge-of-15b".into();
+    let message = r#"bridge: "a-bridge-of-15b.100", which the VLAN needs, is too long for a name"#;
+    try_table(&config, &format!("7 vlan 100 => {message}"));
+}
+
+const POD_CIDRS: &str = r#"
+7 ipam/podCIDRs [] => ipam.podCIDRs is empty, expected at least one range
+7 ipam/podCIDRs "10.0.0.0/24" => ipam.podCIDRs: invalid type: string "10.0.0.0/24", expected a sequence
+7 ipam/podCIDRs [7] => ipam.podCIDRs[0]: invalid type: integer `7`, expected a string
+7 ipam/podCIDRs ["10.0.0.0"] => ipam.podCIDRs[0]: "10.0.0.0" is no CIDR, expected one such as
+7 ipam/podCIDRs ["10.0.0.0/24", ""] => ipam.podCIDRs[1]: "" is no CIDR
+7 ipam/podCIDRs ["10.0.0.0/33"] => ipam.podCIDRs[0]: "10.0.0.0/33" is no CIDR
+7 ipam/podCIDRs ["10.0.0.0/-1"] => ipam.podCIDRs[0]: "10.0.0.0/-1" is no CIDR
+7 ipam/podCIDRs ["10.0.0.7/24"] => ipam.podCIDRs[0]: 10.0.0.7/24 has host bits set, expected 10.0.0.0/24
+7 ipam/podCIDRs ["10.0.0.0/31"] => ipam.podCIDRs[0]: network 10.0.0.0/31 is too small to allocate from
+7 ipam/podCIDRs ["2001:db8::/127"] => ipam.podCIDRs[0]: network 2001:db8::/127 is too small to allocate from, expected a prefix of at most 126 bits
+7 ipam/podCIDRs ["10.0.0.0/24", "10.0.0.128/25"] => ipam.podCIDRs[1]: 10.0.0.129-10.0.0.254 overlaps
+7 ipam/subnet "10.9.0.0/24" => ipam.podCIDRs: given together with subnet or ranges
+7 ipam/ranges [[]] => ipam.podCIDRs: given together with subnet or ranges
+"#;
+
+#[test]
+fn pod_cidrs() {
+    needs!("ip", "nft");
+    try_table(&routed(), POD_CIDRS);
+}
+
+const RANGES: &str = r#"
+7 ipam/ranges [] => ipam: no IP ranges specified
+7 ipam/ranges [[]] => ipam.ranges[0] is empty, expected at least one range
+7 ipam/ranges [{"subnet": "10.0.0.0/24"}] => ipam.ranges[0]: invalid type: map, expected a sequence
+7 ipam/ranges [[["10.0.0.0/24"]]] => ipam.ranges[0][0]: invalid type: sequence, expected a JSON object
+7 ipam/ranges [[{}]] => ipam.ranges[0][0]: missing field `subnet`
+7 ipam/ranges [[{"subnet": "x"}]] => ipam.ranges[0][0].subnet: "x" is no CIDR
+7 ipam/ranges [[{"subnet": "10.0.0.0/24", "rangeStart": "x"}]] => ipam.ranges[0][0].rangeStart: "x" is no IP address
+7 ipam/ranges [[{"subnet": "10.0.0.0/24", "rangeStart": 7}]] => ipam.ranges[0][0].rangeStart: invalid type: integer `7`
+7 ipam/ranges [[{"subnet": "10.0.0.0/24", "rangeEnd": "10.0.1.1"}]] => ipam.ranges[0][0].rangeEnd: 10.0.1.1 is not in 10.0.0.0/24
+7 ipam/ranges [[{"subnet": "10.0.0.0/24", "rangeEnd": "::1"}]] => ipam.ranges[0][0].rangeEnd: ::1 is not in 10.0.0.0/24
+7 ipam/ranges [[{"subnet": "10.0.0.0/24", "gateway": "2001:db8::1"}]] => ipam.ranges[0][0].gateway: 2001:db8::1 is not in 10.0.0.0/24
+7 ipam/ranges [[{"subnet": "10.0.0.0/24", "rangeStart": "10.0.0.9", "rangeEnd": "10.0.0.8"}]] => ipam.ranges[0][0]: rangeEnd 10.0.0.8 is before rangeStart 10.0.0.9
+7 ipam/ranges [[{"subnet": "10.0.0.0/24"}, {"subnet": "2001:db8::/64"}]] => ipam.ranges[0][1]: 2001:db8::/64 is of another family than 10.0.0.0/24
+7 ipam/ranges [[{"subnet": "10.0.0.0/24"}], [{"subnet": "10.0.0.0/16"}]] => ipam.ranges[1]: 10.0.0.1-10.0.255.254 overlaps with 10.0.0.1-10.0.0.254
+7 ipam/subnet "" => ipam.subnet: "" is no CIDR
+7 ipam/rangeStart "x" => ipam.rangeStart: "x" is no IP address
+7 ipam/dataDir "run" => ipam.dataDir: "run", expected an absolute path
+7 ipam/dataDir 7 => ipam.dataDir: 7, expected an absolute path
+7 ipam/resolvConf 7 => ipam.resolvConf: invalid type: integer `7`
+5 ipam/resolvConf "/none" => ipam.resolvConf: cannot open /none: No such file
+5 ipam/resolvConf "/run" => ipam.resolvConf: cannot read /run: it is not a regular file
+7 ipam/routes {} => ipam.routes: invalid type: map, expected a sequence
+7 ipam/routes [{}] => ipam.routes[0]: missing field `dst`
+7 ipam/routes [["0.0.0.0/0"]] => ipam.routes[0]: invalid type: sequence, expected a JSON object
+7 ipam/routes [{"dst": "0.0.0.0"}] => ipam.routes[0].dst: "0.0.0.0" is no CIDR, expected one such as 10.244.1.0/24
+7 ipam/routes [{"dst": "0.0.0.0/0", "gw": "x"}] => ipam.routes[0].gw: "x" is no IP address
+7 ipam/routes [{"dst": "0.0.0.0/0", "gw": "fe80::1"}] => ipam.routes[0].gw: fe80::1 is of another family than 0.0.0.0/0
+7 ipam/routes [{"dst": "0.0.0.0/0", "priority": -1}] => ipam.routes[0].priority: invalid value: integer `-1`, expected u32
+"#;
+
 #[test]
 fn ranges_as_host_local_has_them() {
     needs!("ip", "nft");
-    let range = |range: Value| json!([[range]]);
-    let key = "ipam/ranges";
-    let cases = || {
-        [
-            case(key, json!([]), 7, "ipam: no IP ranges specified"),
-            case(key, json!([[]]), 7, "ipam.ranges[0] is empty, expected at least one range"),
-            case(
-                key,
-                json!([{"subnet": "10.0.0.0/24"}]),
-                7,
-                "ipam.ranges[0]: invalid type: map, expected a sequence",
-            ),
-            case(
-                key,
-                json!([[["10.0.0.0/24"]]]),
-                7,
-                "ipam.ranges[0][0]: invalid type: sequence, expected a JSON object",
-            ),
-            case(key, range(json!({})), 7, "ipam.ranges[0][0]: missing field `subnet`"),
-            case(key, range(json!({"subnet": "x"})), 7, "ipam.ranges[0][0].subnet: \"x\" is no CIDR"),
-            case(
-                key,
-                range(json!({"subnet": "10.0.0.0/24", "rangeStart": "x"})),
-                7,
-                "ipam.ranges[0][0].rangeStart: \"x\" is no IP address",
-            ),
-            case(
-                key,
-                range(json!({"subnet": "10.0.0.0/24", "rangeStart": 7})),
-                7,
-                "ipam.ranges[0][0].rangeStart: invalid type: integer `7`",
-            ),
-            case(
-                key,
-                range(json!({"subnet": "10.0.0.0/24", "rangeEnd": "10.0.1.1"})),
-                7,
-                "ipam.ranges[0][0].rangeEnd: 10.0.1.1 is not in 10.0.0.0/24",
-            ),
-            case(
-                key,
-                range(json!({"subnet": "10.0.0.0/24", "rangeEnd": "::1"})),
-                7,
-                "ipam.ranges[0][0].rangeEnd: ::1 is not in 10.0.0.0/24",
-            ),
-            case(
-                key,
-                range(json!({"subnet": "10.0.0.0/24", "gateway": "2001:db8::1"})),
-                7,
-                "ipam.ranges[0][0].gateway: 2001:db8::1 is not in 10.0.0.0/24",
-            ),
-            case(
-                key,
-                range(json!({"subnet": "10.0.0.0/24", "rangeStart": "10.0.0.9", "rangeEnd": "10.0.0.8"})),
-                7,
-                "rangeEnd 10.0.0.8 is before rangeStart 10.0.0.9",
-            ),
-            case(
-                key,
-                json!([[{"subnet": "10.0.0.0/24"}, {"subnet": "2001:db8::/64"}]]),
-                7,
-                "ipam.ranges[0][1]: 2001:db8::/64 is of another family than 10.0.0.0/24",
-            ),
-            case(
-                key,
-                json!([[{"subnet": "10.0.0.0/24"}], [{"subnet": "10.0.0.0/16"}]]),
-                7,
-                "ipam.ranges[1]: 10.0.0.1-10.0.255.254 overlaps with 10.0.0.1-10.0.0.254",
-            ),
-            case("ipam/subnet", json!(""), 7, "ipam.subnet: \"\" is no CIDR"),
-            case("ipam/rangeStart", json!("x"), 7, "ipam.rangeStart: \"x\" is no IP address"),
-            case("ipam/dataDir", json!("run"), 7, "ipam.dataDir: \"run\", expected an absolute path"),
-            case("ipam/dataDir", json!(7), 7, "ipam.dataDir: 7, expected an absolute path"),
-            case("ipam/resolvConf", json!(7), 7, "ipam.resolvConf: invalid type: integer `7`"),
-            case("ipam/resolvConf", json!("/none"), 5, "ipam.resolvConf: cannot open /none: No such file"),
-            case("ipam/resolvConf", json!("/run"), 5, "ipam.resolvConf: "),
-            case("ipam/routes", json!({}), 7, "ipam.routes: invalid type: map, expected a sequence"),
-            case("ipam/routes", json!([{}]), 7, "ipam.routes[0]: missing field `dst`"),
-            case(
-                "ipam/routes",
-                json!([["0.0.0.0/0"]]),
-                7,
-                "ipam.routes[0]: invalid type: sequence, expected a JSON object",
-            ),
-            case("ipam/routes", json!([{"dst": "0.0.0.0"}]), 7, "ipam.routes[0].dst: "),
-            case("ipam/routes", json!([{"dst": "0.0.0.0/0", "gw": "x"}]), 7, "ipam.routes[0].gw: "),
-            case(
-                "ipam/routes",
-                json!([{"dst": "0.0.0.0/0", "gw": "fe80::1"}]),
-                7,
-                "ipam.routes[0].gw: fe80::1 is of another family than 0.0.0.0/0",
-            ),
-            case(
-                "ipam/routes",
-                json!([{"dst": "0.0.0.0/0", "priority": -1}]),
-                7,
-                "ipam.routes[0].priority: ",
-            ),
-        ]
-    };
-    try_all(&bridged(), &cases());
-    try_all(&ipam(), &cases());
+    try_table(&bridged(), RANGES);
+    try_table(&ipam(), RANGES);
 }
+
+/// In every role.
+const RUNTIME: &str = r#"
+7 runtimeConfig "x" => runtimeConfig: invalid type: string "x", expected a JSON object
+7 runtimeConfig [] => runtimeConfig: invalid type: sequence, expected a JSON object
+7 runtimeConfig/ips "10.244.1.9" => runtimeConfig.ips: invalid type: string
+7 runtimeConfig/ips ["10.244.1.9", "x"] => runtimeConfig.ips[1]: "x" is no IP address
+7 runtimeConfig/mac "zz" => runtimeConfig.mac: "zz": expected a unicast MAC address
+7 runtimeConfig/mac "01:00:5e:00:00:01" => runtimeConfig.mac: "01:00:5e:00:00:01": expected
+7 args [] => args: invalid type: sequence, expected a JSON object
+7 args/cni "x" => args.cni: invalid type: string "x", expected a JSON object
+7 args/cni/ips ["x"] => args.cni.ips[0]: "x" is no IP address
+7 args/cni/mac "zz" => args.cni.mac: "zz": expected
+7 runtimeConfig/portMappings {} => runtimeConfig.portMappings: invalid type: map, expected a sequence
+7 runtimeConfig/portMappings [[80, 80]] => runtimeConfig.portMappings[0]: invalid type: sequence, expected a JSON object
+7 runtimeConfig/portMappings [{"hostPort": 80}] => runtimeConfig.portMappings[0]: missing field `containerPort`
+7 runtimeConfig/portMappings [{"hostPort": 80, "containerPort": 0}] => runtimeConfig.portMappings[0].containerPort: "0", expected a port from 1 to 65535
+7 runtimeConfig/portMappings [{"hostPort": 65536, "containerPort": 80}] => runtimeConfig.portMappings[0].hostPort: invalid value: integer `65536`, expected u16
+7 runtimeConfig/portMappings [{"hostPort": -1, "containerPort": 80}] => runtimeConfig.portMappings[0].hostPort: invalid value: integer `-1`, expected u16
+7 runtimeConfig/portMappings [{"hostPort": 80, "containerPort": 80, "protocol": "icmp"}] => runtimeConfig.portMappings[0].protocol: "icmp", expected tcp, udp or sctp
+7 runtimeConfig/portMappings [{"hostPort": 80, "containerPort": 80, "hostIP": "x"}] => runtimeConfig.portMappings[0].hostIP: "x", expected an IP address
+7 runtimeConfig/bandwidth {"ingressRate": "1"} => runtimeConfig.bandwidth.ingressRate: invalid type: string "1", expected u64
+2 runtimeConfig/bandwidth {"ingressRate": 1} => runtimeConfig.bandwidth: not supported
+7 runtimeConfig/dns {"servers": "x"} => runtimeConfig.dns.servers: invalid type: string
+7 runtimeConfig/ipRanges [[{}]] => runtimeConfig.ipRanges[0][0]: missing field `subnet`
+7 runtimeConfig/io.kubernetes.cri.pod-annotations {"a": 1} => runtimeConfig.io.kubernetes.cri.pod-annotations.a: invalid type: integer `1`
+"#;
+
+/// Where addresses are given.
+const DNS_AND_RANGES: &str = r#"
+7 dns [] => dns: invalid type: sequence, expected a JSON object
+7 dns/nameservers "x" => dns.nameservers: invalid type: string
+7 runtimeConfig/ipRanges [[]] => runtimeConfig.ipRanges[0] is empty
+7 runtimeConfig/ipRanges [[{"subnet": "10.0.0.1/24"}]] => runtimeConfig.ipRanges[0][0].subnet: 10.0.0.1/24 has host bits set, expected 10.0.0.0/24
+"#;
 
 #[test]
 fn what_the_runtime_says() {
     needs!("ip", "nft");
-    let ports = |port: Value| json!([port]);
-    let key = "runtimeConfig/portMappings";
-    let cases = || {
-        [
-            case(
-                "runtimeConfig",
-                json!("x"),
-                7,
-                "runtimeConfig: invalid type: string \"x\", expected a JSON object",
-            ),
-            case(
-                "runtimeConfig",
-                json!([]),
-                7,
-                "runtimeConfig: invalid type: sequence, expected a JSON object",
-            ),
-            case("runtimeConfig/ips", json!("10.244.1.9"), 7, "runtimeConfig.ips: invalid type: string"),
-            case(
-                "runtimeConfig/ips",
-                json!(["10.244.1.9", "x"]),
-                7,
-                "runtimeConfig.ips[1]: \"x\" is no IP address",
-            ),
-            case(
-                "runtimeConfig/mac",
-                json!("zz"),
-                7,
-                "runtimeConfig.mac: \"zz\": expected a unicast MAC address",
-            ),
-            case(
-                "runtimeConfig/mac",
-                json!("01:00:5e:00:00:01"),
-                7,
-                "runtimeConfig.mac: \"01:00:5e:00:00:01\": expected",
-            ),
-            case("args", json!([]), 7, "args: invalid type: sequence, expected a JSON object"),
-            case("args/cni", json!("x"), 7, "args.cni: invalid type: string \"x\", expected a JSON object"),
-            case("args/cni/ips", json!(["x"]), 7, "args.cni.ips[0]: \"x\" is no IP address"),
-            case("args/cni/mac", json!("zz"), 7, "args.cni.mac: \"zz\": expected"),
-            case(key, json!({}), 7, "runtimeConfig.portMappings: invalid type: map, expected a sequence"),
-            case(
-                key,
-                ports(json!([80, 80])),
-                7,
-                "runtimeConfig.portMappings[0]: invalid type: sequence, expected a JSON object",
-            ),
-            case(
-                key,
-                ports(json!({"hostPort": 80})),
-                7,
-                "runtimeConfig.portMappings[0]: missing field `containerPort`",
-            ),
-            case(
-                key,
-                ports(json!({"hostPort": 80, "containerPort": 0})),
-                7,
-                "runtimeConfig.portMappings[0].containerPort: \"0\", expected a port from 1 to 65535",
-            ),
-            case(
-                key,
-                ports(json!({"hostPort": 65536, "containerPort": 80})),
-                7,
-                "runtimeConfig.portMappings[0].hostPort: ",
-            ),
-            case(
-                key,
-                ports(json!({"hostPort": -1, "containerPort": 80})),
-                7,
-                "runtimeConfig.portMappings[0].hostPort: ",
-            ),
-            case(
-                key,
-                ports(json!({"hostPort": 80, "containerPort": 80, "protocol": "icmp"})),
-                7,
-                "runtimeConfig.portMappings[0].protocol: \"icmp\", expected tcp, udp or sctp",
-            ),
-            case(
-                key,
-                ports(json!({"hostPort": 80, "containerPort": 80, "hostIP": "x"})),
-                7,
-                "runtimeConfig.portMappings[0].hostIP: \"x\", expected an IP address",
-            ),
-            case(
-                "runtimeConfig/bandwidth",
-                json!({"ingressRate": "1"}),
-                7,
-                "runtimeConfig.bandwidth.ingressRate: ",
-            ),
-            case(
-                "runtimeConfig/bandwidth",
-                json!({"ingressRate": 1}),
-                2,
-                "runtimeConfig.bandwidth: not supported",
-            ),
-            case(
-                "runtimeConfig/dns",
-                json!({"servers": "x"}),
-                7,
-                "runtimeConfig.dns.servers: invalid type: string",
-            ),
-            case(
-                "runtimeConfig/ipRanges",
-                json!([[{}]]),
-                7,
-                "runtimeConfig.ipRanges[0][0]: missing field `subnet`",
-            ),
-            case(
-                "runtimeConfig/io.kubernetes.cri.pod-annotations",
-                json!({"a": 1}),
-                7,
-                "runtimeConfig.io.kubernetes.cri.pod-annotations.a: invalid type: integer `1`",
-            ),
-        ]
-    };
-    for config in [routed(), ipam(), chained()] {
-        try_all(&config, &cases());
+    for config in [bridged(), ipam(), chained()] {
+        try_table(&config, RUNTIME);
     }
-    for config in [routed(), ipam()] {
-        try_all(
-            &config,
-            &[
-                case("dns", json!([]), 7, "dns: invalid type: sequence, expected a JSON object"),
-                case("dns/nameservers", json!("x"), 7, "dns.nameservers: invalid type: string"),
-            ],
-        );
+    for config in [bridged(), ipam()] {
+        try_table(&config, DNS_AND_RANGES);
     }
-    try_all(
-        &ipam(),
-        &[
-            case("runtimeConfig/ipRanges", json!([[]]), 7, "runtimeConfig.ipRanges[0] is empty"),
-            case(
-                "runtimeConfig/ipRanges",
-                json!([[{"subnet": "10.0.0.1/24"}]]),
-                7,
-                "runtimeConfig.ipRanges[0][0].subnet: ",
-            ),
-        ],
-    );
 }
+
+const PREVIOUS: &str = r#"
+7 prevResult null => prevResult: missing, expected this plugin behind another one, or ipam
+7 prevResult "x" => prevResult: invalid type: string "x", expected a JSON object
+7 prevResult [] => prevResult: invalid type: sequence, expected a JSON object
+7 prevResult/ips {} => prevResult.ips: invalid type: map, expected a sequence
+7 prevResult/ips [{}] => prevResult.ips[0]: missing field `address`
+7 prevResult/ips ["10.0.0.1/24"] => prevResult.ips[0]: invalid type: string
+7 prevResult/ips [["10.0.0.1/24"]] => prevResult.ips[0]: invalid type: sequence
+7 prevResult/ips [{"address": "10.0.0.1"}] => prevResult.ips[0].address: "10.0.0.1" is no CIDR, expected one such as
+7 prevResult/ips [{"address": "10.0.0.1/33"}] => prevResult.ips[0].address: "10.0.0.1/33" is no CIDR
+7 prevResult/ips [{"address": "10.0.0.1/24", "interface": -1}] => prevResult.ips[0].interface: invalid value: integer `-1`, expected usize
+7 prevResult/ips [{"address": "10.0.0.1/24", "interface": 1}] => prevResult.ips[0].interface: 1, expected the index of one of 1 interfaces
+7 prevResult/ips [{"address": "10.0.0.1/24", "gateway": "x"}] => prevResult.ips[0].gateway: "x" is no IP address
+7 prevResult/interfaces [{}] => prevResult.interfaces[0]: missing field `name`
+7 prevResult/interfaces [["eth0"]] => prevResult.interfaces[0]: invalid type: sequence
+7 prevResult/routes [{"dst": "x"}] => prevResult.routes[0].dst: "x" is no CIDR
+7 prevResult/dns "x" => prevResult.dns: invalid type: string "x"
+7 ipam [] => ipam: invalid type: sequence, expected a JSON object
+"#;
 
 #[test]
 fn previous_results() {
     needs!("ip", "nft");
-    let key = "prevResult";
-    try_all(
-        &chained(),
-        &[
-            case(
-                key,
-                Value::Null,
-                7,
-                "prevResult: missing, expected this plugin behind another one, or ipam",
-            ),
-            case(key, json!("x"), 7, "prevResult: invalid type: string \"x\", expected a JSON object"),
-            case(key, json!([]), 7, "prevResult: invalid type: sequence, expected a JSON object"),
-            case("prevResult/ips", json!({}), 7, "prevResult.ips: invalid type: map, expected a sequence"),
-            case("prevResult/ips", json!([{}]), 7, "prevResult.ips[0]: missing field `address`"),
-            case("prevResult/ips", json!(["10.0.0.1/24"]), 7, "prevResult.ips[0]: invalid type: string"),
-            case("prevResult/ips", json!([["10.0.0.1/24"]]), 7, "prevResult.ips[0]: invalid type: sequence"),
-            case("prevResult/ips", json!([{"address": "10.0.0.1"}]), 7, "prevResult.ips[0].address: "),
-            case("prevResult/ips", json!([{"address": "10.0.0.1/33"}]), 7, "prevResult.ips[0].address: "),
-            case(
-                "prevResult/ips",
-                json!([{"address": "10.0.0.1/24", "interface": -1}]),
-                7,
-                "prevResult.ips[0].interface: ",
-            ),
-            case(
-                "prevResult/ips",
-                json!([{"address": "10.0.0.1/24", "interface": 1}]),
-                7,
-                "prevResult.ips[0].interface: 1, expected the index of one of 1 interfaces",
-            ),
-            case(
-                "prevResult/ips",
-                json!([{"address": "10.0.0.1/24", "gateway": "x"}]),
-                7,
-                "prevResult.ips[0].gateway: ",
-            ),
-            case("prevResult/interfaces", json!([{}]), 7, "prevResult.interfaces[0]: missing field `name`"),
-            case(
-                "prevResult/interfaces",
-                json!([["eth0"]]),
-                7,
-                "prevResult.interfaces[0]: invalid type: sequence",
-            ),
-            case("prevResult/routes", json!([{"dst": "x"}]), 7, "prevResult.routes[0].dst: "),
-            case("prevResult/dns", json!("x"), 7, "prevResult.dns: invalid type: string \"x\""),
-            case("ipam", json!([]), 7, "ipam: invalid type: sequence, expected a JSON object"),
-        ],
-    );
+    try_table(&chained(), PREVIOUS);
 }

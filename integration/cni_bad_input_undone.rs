@@ -78,7 +78,6 @@ fn what_is_in_the_way_of_the_nodes_routes() {
     let mut config = routed();
     // Whoever comes after c1 gets the same address at each attempt.
     config["ipam"]["podCIDRs"] = json!(["10.244.1.0/30", "10.244.2.0/30", "2001:db8:1::/64"]);
-    put(&mut config, "args/cni/ips", &Value::Null);
     let taken = "ip route add 10.244.2.2/32 dev lo";
     try_all(
         &config,

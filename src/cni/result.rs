@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Value, json};
 
 use super::version::Version;
+use crate::ipam::ranges::optional_address;
 use crate::json::{object, objects};
 
 /// An interface.
@@ -32,9 +33,10 @@ pub struct Ip {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<usize>,
     /// In CIDR notation.
+    #[serde(deserialize_with = "cidr")]
     pub address: IpNet,
     /// Its gateway.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_address")]
     pub gateway: Option<IpAddr>,
 }
 
@@ -42,9 +44,10 @@ pub struct Ip {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Route {
     /// Destination.
+    #[serde(deserialize_with = "cidr")]
     pub dst: IpNet,
     /// Next hop; the gateway of the address of that family unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_address")]
     pub gw: Option<IpAddr>,
     /// In bytes; from 1.1.0 on, as are the next ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,6 +121,16 @@ pub struct CniResult {
     /// DNS settings.
     #[serde(default, deserialize_with = "dns")]
     pub dns: Dns,
+}
+
+fn cidr<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wrong = |_| {
+        de::Error::custom(format!(
+            "{text:?} is no CIDR, expected one such as 10.244.1.0/24 or 2001:db8:1::/64"
+        ))
+    };
+    text.parse().map_err(wrong)
 }
 
 fn dns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dns, D::Error> {
