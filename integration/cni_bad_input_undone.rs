@@ -126,7 +126,7 @@ fn addresses_that_cannot_be_had() {
     try_all(
         &routed(),
         &[
-            refusal(ips(&["10.244.1.2"]), 101, "requested address 10.244.1.2 is in use by c1, eth0"),
+            refusal(ips(&["10.244.1.2"]), 101, "address 10.244.1.2 is in use by c1, eth0"),
             refusal(ips(&["10.244.1.9", "2001:db8:1::2"]), 101, "2001:db8:1::2 is in use by c1, eth0"),
             refusal(
                 ips(&["10.244.1.1"]),

@@ -37,7 +37,8 @@ impl<'a> Network<'a> {
                 serde_json::from_str(&self.node.call_plugin(&program(plugin), &call).success()).unwrap();
             answer["supportedVersions"].as_array().unwrap().contains(version)
         };
-        let versions = self.list["cniVersions"].as_array().unwrap().iter();
+        let only = vec![self.list["cniVersion"].clone()];
+        let versions = self.list["cniVersions"].as_array().unwrap_or(&only).iter();
         let of_all = versions.filter(|version| self.plugins().iter().all(|plugin| speak(plugin, version)));
         of_all.map(|version| version.as_str().unwrap().to_owned()).collect()
     }
