@@ -20,7 +20,7 @@ TOOLS   := $(CURDIR)/target/tools
 CARGO_DENY := 0.20.2
 
 DEMO_PACKAGES  := runc busybox-static
-TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2
+TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetworking-plugins
 BENCH_PACKAGES := $(DEMO_PACKAGES) time
 
 .PHONY: all build demo test bench lint deny install uninstall clean need-demo need-test need-bench
