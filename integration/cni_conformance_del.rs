@@ -1,6 +1,6 @@
 //! The rules of the CNI specification for DEL: it says nothing, leaves nothing, and succeeds whatever is gone already.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::cni::Call;
 use crate::harness::needs;
@@ -85,7 +85,7 @@ fn the_addresses_of_a_pod_that_is_gone_are_free_again() {
             let mut config = trial.config();
             // Two addresses for pods, and one for the gateway.
             let small: Value = "10.244.3.0/30".into();
-            config["ipam"]["ranges"] = serde_json::json!([[{"subnet": small}]]);
+            config["ipam"]["ranges"] = json!([[{"subnet": small}]]);
             let one = |command: &str| trial.call(command, &config);
             for _ in 0..4 {
                 one("ADD").success();
@@ -116,6 +116,28 @@ fn del_leaves_the_other_interface_of_a_container_alone() {
             assert_eq!(trial.call_as(&on_eth1("DEL")).success(), "");
             trial.assert_state(&before);
             assert_eq!(trial.call("CHECK", &trial.after(&result)).success(), "");
+        },
+    );
+}
+
+#[test]
+fn a_chained_plugin_leaves_the_addresses_to_whoever_gave_them() {
+    needs!("ip", "nft");
+    let full = json!({"type": "podhosts-cni", "ranges": [[{"subnet": "10.244.1.0/30"}]]});
+    let of_bridge = json!({"cniVersion": "1.1.0", "name": "net", "type": "bridge", "ipam": full});
+    each(
+        |subject, version| subject.name == "chained" && version == "1.1.0",
+        |trial| {
+            let node = &trial.node;
+            node.pod("c2");
+            let result = node.add("c1", &of_bridge);
+            let chained = trial.after(&result);
+            trial.call("ADD", &chained).success();
+            // A list is undone from its end: c1's interface is still there, with its address.
+            assert_eq!(trial.call("DEL", &chained).success(), "");
+            assert!(!node.call(&Call::new("ADD", "c2", &of_bridge)).ok);
+            node.del("c1", &of_bridge);
+            assert_eq!(node.add("c2", &of_bridge)["ips"], result["ips"]);
         },
     );
 }

@@ -41,14 +41,14 @@ pub(super) fn del(call: &mut Call) -> Result<(), CniError> {
     let (dir, holder) = (call.document.dir.clone(), call.parameters.holder());
     let mut was_there = false;
     // Without the directory there are neither addresses nor a GC to be kept out.
-    if dir.is_dir() {
+    if dir.is_dir() && is_to_undo(call.document.role, &dir, &holder) {
         let _no_gc = call.against_gc(LockKind::Shared)?;
         was_there = detach(call, &dir, &holder)?;
     }
     if !was_there {
         // The configuration may have had another dataDir at ADD.
         for dir in stores::others(&call.document.name, &dir)? {
-            if book::attachment(&dir, &holder).is_some() {
+            if book::attachment(&dir, &holder).is_some() && is_to_undo(call.document.role, &dir, &holder) {
                 detach(call, &dir, &holder)?;
             }
         }
@@ -58,6 +58,14 @@ pub(super) fn del(call: &mut Call) -> Result<(), CniError> {
         }
     }
     pod_record::remove(&call.document.name, &holder.container, &holder.ifname)
+}
+
+/// Whether DEL of that role undoes an attachment. Addresses that a plugin before the chained role has asked for are in
+/// use until that one's DEL; an interface of the main role is there when `ipam` was removed from the configuration.
+fn is_to_undo(role: Role, dir: &Path, holder: &Holder) -> bool {
+    let has_interface =
+        || book::attachment(dir, holder).is_some_and(|attachment| attachment.host_interface.is_some());
+    role != Role::Chained || has_interface()
 }
 
 /// Undoes everything of one attachment; tells whether there was anything.
