@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Child;
 
 use ipnet::IpNet;
 use serde_json::{Value, json};
@@ -224,6 +225,16 @@ fn whereabouts_an_address_that_was_just_released_comes_last() {
     }
 }
 
+/// A process that ends with the value.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Its reconciler freed addresses of pods that run: <https://github.com/k8snetworkplumbingwg/whereabouts/issues/162>
 /// and <https://github.com/k8snetworkplumbingwg/whereabouts/issues/207>.
 #[test]
@@ -235,8 +246,8 @@ fn whereabouts_162_and_207_gc_frees_nothing_of_a_pod_that_runs() {
         node.add(pod, &config);
     }
     // The pod runs on, but its namespace has lost its name.
-    let mut lives = node.command("ip", &["netns", "exec", "c2", "sleep", "1000"]).spawn().unwrap();
-    let in_c2 = format!("ls -l /proc/{}/ns/net", lives.id());
+    let lives = Running(node.command("ip", &["netns", "exec", "c2", "sleep", "1000"]).spawn().unwrap());
+    let in_c2 = format!("ls -l /proc/{}/ns/net", lives.0.id());
     let inode = node.sh("stat -Lc %i /run/netns/c2");
     while !node.sh(&in_c2).contains(inode.trim()) {}
     node.sh("ip netns del c2");
@@ -246,8 +257,6 @@ fn whereabouts_162_and_207_gc_frees_nothing_of_a_pod_that_runs() {
         assert_eq!(node.traces(), before);
     }
     node.in_pod("c1", "busybox ping -c 1 -W 2 10.244.1.3; busybox ping -c 1 -W 2 2001:db8:1::3");
-    lives.kill().unwrap();
-    lives.wait().unwrap();
 }
 
 /// Addresses outside of the range (<https://github.com/kubernetes/kubernetes/issues/134193> and 138374, of a /64),
