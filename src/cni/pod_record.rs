@@ -80,7 +80,7 @@ pub(super) fn read(container_id: &str) -> Option<PodRecord> {
     PodRecord::parse(&json, container_id).ok()
 }
 
-/// The containers of `network` that have a record, after the files of killed writers are removed.
+/// The containers of `network` that have a record.
 ///
 /// # Errors
 /// [`CniError`] naming the directory.
