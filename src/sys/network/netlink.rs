@@ -13,7 +13,8 @@ use thiserror::Error;
 
 use super::namespace::Namespace;
 
-/// Larger than any answer: the kernel makes parts of a dump of at most 32 KiB.
+/// Larger than any answer, of which the kernel makes parts of at most 32 KiB, and than any request. Only what is used of
+/// it is ever touched.
 const BUFFER: usize = 64 << 10;
 
 /// Something the kernel would not do to the network.
@@ -104,7 +105,7 @@ impl Network {
         };
         let refused =
             |cause| NetworkError::Refused { verb: "open", what: "a netlink socket".to_owned(), cause };
-        Ok(Self { socket: open().map_err(refused)?, sequence: 0, buffer: Vec::new() })
+        Ok(Self { socket: open().map_err(refused)?, sequence: 0, buffer: vec![0; BUFFER] })
     }
 
     /// The network of `namespace`, seen from `home`.
@@ -137,7 +138,6 @@ impl Network {
         header.sequence_number = self.sequence;
         let mut request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
         request.finalize();
-        self.buffer.resize(request.buffer_len().max(BUFFER), 0);
         request.serialize(&mut self.buffer);
         self.socket.send(&self.buffer[..request.buffer_len()], 0)?;
         let mut answers = Vec::new();
