@@ -1,6 +1,6 @@
 # make demo     see it work, as root on a fresh Debian
 # make test     all tests, formatting, lints and docs
-# make bench    what the hook and the wrapper cost
+# make bench    what the hook, the wrapper and the CNI plugin cost
 # make install  PREFIX=/usr/local DESTDIR= CNI_BIN_DIR=/opt/cni/bin
 
 PREFIX      ?= /usr/local
@@ -20,7 +20,7 @@ TOOLS   := $(CURDIR)/target/tools
 CARGO_DENY := 0.20.2
 
 DEMO_PACKAGES  := runc busybox-static
-TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetworking-plugins podman containerd
+TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetworking-plugins podman containerd python3
 BENCH_PACKAGES := $(DEMO_PACKAGES) time iproute2 nftables containernetworking-plugins
 
 .PHONY: all build demo test bench lint deny install uninstall clean need-demo need-test need-bench

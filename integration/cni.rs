@@ -97,9 +97,9 @@ fn what_host_local_gave_out_is_taken_over() {
     node.sh("touch /var/lib/cni/networks/net/10.9.0.6");
     let migrate = || node.run(bin("podhosts-cni"), &["migrate", "net"]);
     let run = migrate();
-    assert_eq!(run.stdout, "net: 2 attachments taken over, 0 were already\n");
+    assert_eq!(run.stdout, "net: attachments taken over: 2, here already: 0\n");
     assert!(run.ok && run.stderr.contains("10.9.0.6: nobody is named in it"), "{run:?}");
-    assert_eq!(migrate().success(), "net: 0 attachments taken over, 2 were already\n");
+    assert_eq!(migrate().success(), "net: attachments taken over: 0, here already: 2\n");
     config["ipam"]["type"] = "podhosts-cni".into();
     node.pod("c3");
     assert_eq!(addresses(&node.add("c3", &config)), ["10.9.0.4", "2001:db8:9::4"]);
@@ -111,4 +111,33 @@ fn what_host_local_gave_out_is_taken_over() {
     assert!(
         node.run(bin("podhosts-cni"), &["migrate", "none"]).failure().contains("there is no such directory")
     );
+}
+
+#[test]
+fn a_pod_has_two_routed_interfaces() {
+    needs!("ip", "nft", "busybox");
+    let node = CniNode::new();
+    let second = json!({"cniVersion": "1.0.0", "name": "second", "type": "podhosts-cni", "ipam": {
+        "podCIDRs": ["10.245.1.0/24", "2001:db8:2::/64"],
+        "routes": [{"dst": "198.51.100.0/24"}, {"dst": "2001:db8:100::/64"}]}});
+    node.pod("c1");
+    let first = node.add("c1", &routed());
+    let call = Call { ifname: "net1", ..Call::new("ADD", "c1", &second) };
+    let result: Value = serde_json::from_str(&node.call(&call).success()).unwrap();
+    let mut checked = second.clone();
+    checked["prevResult"] = result;
+    node.call(&Call { command: "CHECK", config: &checked, ..call.clone() }).success();
+    node.sh("ip addr add 198.51.100.1/32 dev lo; ip addr add 2001:db8:100::1/128 dev lo; ip addr add 192.0.2.1/32 dev lo");
+    for to in ["198.51.100.1", "2001:db8:100::1", "192.0.2.1"] {
+        node.in_pod("c1", &format!("busybox ping -c 1 -W 2 {to}"));
+    }
+    let way = node.in_pod("c1", "ip route get 198.51.100.1; ip route get 192.0.2.1");
+    assert!(way.contains("dev net1 src 10.245.1.2") && way.contains("dev eth0 src 10.244.1.2"), "{way}");
+    // The pod's record stays the first one's.
+    let record: Value = serde_json::from_str(&node.sh("cat /run/podhosts/pods/c1.json")).unwrap();
+    assert_eq!(json!(addresses(&first)), record["podIPs"]);
+    node.call(&Call { command: "DEL", ..call }).success();
+    node.in_pod("c1", "busybox ping -c 1 -W 2 192.0.2.1");
+    assert!(is_there(&node, "/run/podhosts/pods/c1.json"));
+    node.del("c1", &routed());
 }

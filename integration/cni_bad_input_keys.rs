@@ -87,8 +87,9 @@ const POD_CIDRS: &str = r#"
 7 ipam/podCIDRs ["10.0.0.0/31"] => ipam.podCIDRs[0]: network 10.0.0.0/31 is too small to allocate from
 7 ipam/podCIDRs ["2001:db8::/127"] => ipam.podCIDRs[0]: network 2001:db8::/127 is too small to allocate from, expected a prefix of at most 126 bits
 7 ipam/podCIDRs ["10.0.0.0/24", "10.0.0.128/25"] => ipam.podCIDRs[1]: 10.0.0.129-10.0.0.254 overlaps
-7 ipam/subnet "10.9.0.0/24" => ipam.podCIDRs: given together with subnet or ranges
-7 ipam/ranges [[]] => ipam.podCIDRs: given together with subnet or ranges
+7 ipam/subnet "10.9.0.0/24" => ipam.podCIDRs: given together with other ranges
+7 ipam/ranges [[]] => ipam.podCIDRs: given together with other ranges
+7 ipam/gateway "10.9.0.5" => ipam.podCIDRs: given together with other ranges
 "#;
 
 #[test]

@@ -253,12 +253,7 @@ fn a_packet_filter_that_cannot_be_locked() {
     let script = "mkdir /run/podhosts/nftables.lock";
     let lock = Failure {
         more: json!({"ipMasq": true}),
-        ..failure(
-            script,
-            100,
-            "cannot lock /run/podhosts/nftables.lock: ",
-            "rmdir /run/podhosts/nftables.lock",
-        )
+        ..failure(script, 5, "cannot open /run/podhosts/nftables.lock: ", "rmdir /run/podhosts/nftables.lock")
     };
     try_all(&routed(), &[lock]);
 }

@@ -94,6 +94,7 @@ fn install_and_uninstall() {
         "opt/p/share/man/man1/podhosts.1",
         "opt/p/share/man/man1/podhosts-render.1",
         "opt/p/share/man/man1/podhosts-inspect.1",
+        "opt/p/share/man/man1/podhosts-list.1",
         "opt/p/share/bash-completion/completions/podhosts",
         "opt/p/share/zsh/site-functions/_podhosts",
         "opt/p/share/fish/vendor_completions.d/podhosts.fish",

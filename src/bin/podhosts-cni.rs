@@ -7,6 +7,7 @@ use podhosts::{cni, report};
 
 fn main() -> ExitCode {
     report::panics_become_errors(cni::PROGRAM);
+    cni::panics_become_answers();
     let args: Vec<String> =
         std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
     #[allow(clippy::disallowed_methods, reason = "CNI passes its parameters in the environment")]

@@ -31,7 +31,7 @@ pub(crate) struct RenderArgs {
     /// A Kubernetes Pod or a crictl pod config, as YAML or JSON; - is stdin
     #[arg(short, long, value_name = "FILE")]
     pub(crate) filename: PathBuf,
-    /// An address of the pod; repeat it, in order [default: the manifest's status.podIPs]
+    /// An address of the pod; repeat it, in order [default: the manifest's status.podIPs, or podhosts.io/pod-ips]
     #[arg(long, value_name = "IP")]
     pub(crate) pod_ip: Vec<String>,
     /// The cluster's DNS domain

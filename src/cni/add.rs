@@ -10,13 +10,13 @@ use super::config::Ipam;
 use super::detach::{self, Remains};
 use super::error::CniError;
 use super::main_config::{MainConfig, Mode};
-use super::result::{CniResult, Dns, Ip};
+use super::result::{CniResult, Ip};
 use super::runtime_config::RuntimeConfig;
 use super::wiring::Wiring;
 use super::{bridge, names, pod_record, routed, stores};
 use crate::attachment::{ATTACHMENT_VERSION, Attachment};
 use crate::ipam::allocate::Allocated;
-use crate::ipam::book;
+use crate::ipam::attachments;
 use crate::sys::network::{Namespace, NamespaceId};
 use crate::sys::nft::{self, Rules};
 use crate::sys::state_dir::LockKind;
@@ -111,13 +111,12 @@ fn take(
             has_rules,
         };
         is_kept.set(true);
-        book::keep_attachment(dir, &attachment)
+        attachments::keep(dir, &attachment)
     };
     let taken = book.take(&parameters.holder(), &ipam.sets, &runtime.ips, keep);
     if taken.is_err() && is_kept.get() {
-        // The addresses are others' from now on.
-        // What cannot be removed either is DEL's to find.
-        let _ = book::forget_attachment(dir, &parameters.holder());
+        // The addresses were not taken, so others may get them. A file that cannot be removed now is found by DEL.
+        let _ = attachments::forget(dir, &parameters.holder());
     }
     call.notices.append(&mut book.notices);
     Ok(taken?)
@@ -184,7 +183,7 @@ impl Wired<'_> {
         let result = connected?;
         self.install_rules(remains)?;
         write_record(self.call, self.runtime, &addresses(self.allocated), remains)?;
-        Ok(CniResult { dns: Dns::default(), ..result })
+        Ok(result)
     }
 
     fn install_rules(&self, remains: &mut Remains) -> Result<(), CniError> {

@@ -22,7 +22,7 @@ pub(super) struct Call {
     pub(super) parameters: Parameters,
     /// From standard input.
     pub(super) document: Document,
-    /// What is to be said of on stderr, whatever becomes of the call.
+    /// Lines for stderr, whatever becomes of the call.
     pub(super) notices: Vec<String>,
 }
 

@@ -25,7 +25,7 @@ pub const PLUGIN: &str = "podhosts-cni";
 /// Where address books are, unless `dataDir` says otherwise: a tmpfs, which a reboot empties.
 pub const DATA_DIR: &str = "/run/podhosts/networks";
 /// Longest name of a network, in bytes. It becomes a directory's name.
-const NAME_MAX: usize = 200;
+pub(super) const NAME_MAX: usize = 200;
 
 /// What this plugin is in a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -257,8 +257,9 @@ impl RawIpam {
         });
         let ranges = &self.ranges[..];
         if let Some(cidrs) = &self.pod_cidrs {
-            if old_style.is_some() || !ranges.is_empty() {
-                let msg = "ipam.podCIDRs: given together with subnet or ranges, expected one of them";
+            let parts = self.range_start.or(self.range_end).or(self.gateway);
+            if old_style.is_some() || parts.is_some() || !ranges.is_empty() || !at_runtime.is_empty() {
+                let msg = "ipam.podCIDRs: given together with other ranges, expected one of them";
                 return Err(CniError::config(msg));
             }
             return Ok(RangeSet::of_pod_cidrs(cidrs, "ipam.podCIDRs")?);

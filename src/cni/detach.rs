@@ -12,7 +12,7 @@ use super::error::CniError;
 use super::{names, pod_record, stores};
 use crate::attachment::Attachment;
 use crate::ipam::allocate::Holder;
-use crate::ipam::book;
+use crate::ipam::attachments;
 use crate::sys::network::{Namespace, Network, NetworkError};
 use crate::sys::nft;
 use crate::sys::state_dir::LockKind;
@@ -32,7 +32,7 @@ pub(super) struct Remains {
 pub(super) fn undo(call: &mut Call, remains: &Remains) -> Result<(), CniError> {
     let (dir, holder) = (call.document.dir.clone(), call.parameters.holder());
     let addresses =
-        book::attachment(&dir, &holder).map(|attachment| attachment.addresses).unwrap_or_default();
+        attachments::read(&dir, &holder).map(|attachment| attachment.addresses).unwrap_or_default();
     take_down(call, &dir, &holder, remains, &addresses)
 }
 
@@ -48,13 +48,13 @@ pub(super) fn del(call: &mut Call) -> Result<(), CniError> {
     if !was_there {
         // The configuration may have had another dataDir at ADD.
         for dir in stores::others(&call.document.name, &dir)? {
-            if book::attachment(&dir, &holder).is_some() && is_to_undo(call.document.role, &dir, &holder) {
+            if attachments::read(&dir, &holder).is_some() && is_to_undo(call.document.role, &dir, &holder) {
                 detach(call, &dir, &holder)?;
             }
         }
         if call.document.role == Role::Main {
             let link = names::host_interface(&call.document.name, &holder);
-            remove_link(&link, None, &holder)?;
+            remove_link(&call.document.name, &link, None, &holder)?;
         }
     }
     pod_record::remove(&call.document.name, &holder.container, &holder.ifname)
@@ -64,13 +64,13 @@ pub(super) fn del(call: &mut Call) -> Result<(), CniError> {
 /// use until that one's DEL; an interface of the main role is there when `ipam` was removed from the configuration.
 fn is_to_undo(role: Role, dir: &Path, holder: &Holder) -> bool {
     let has_interface =
-        || book::attachment(dir, holder).is_some_and(|attachment| attachment.host_interface.is_some());
+        || attachments::read(dir, holder).is_some_and(|attachment| attachment.host_interface.is_some());
     role != Role::Chained || has_interface()
 }
 
 /// Undoes everything of one attachment; tells whether there was anything.
 pub(super) fn detach(call: &mut Call, dir: &Path, holder: &Holder) -> Result<bool, CniError> {
-    let attachment = book::attachment(dir, holder);
+    let attachment = attachments::read(dir, holder);
     let (link, has_rules, addresses) = match &attachment {
         Some(attachment) => {
             // Where a call was killed the addresses that are written down may be another pod's by now, and with them
@@ -104,23 +104,32 @@ fn take_down(
 ) -> Result<(), CniError> {
     // The kernel takes its time over both; while it removes the interface it is done with the rules.
     let rules = remains.has_rules.then(|| nft::remove(&call.document.name, addresses)).transpose();
-    let attachment = || book::attachment(dir, holder);
-    let link = remains.link.as_ref().map_or(Ok(()), |link| remove_link(link, attachment().as_ref(), holder));
+    let attachment = || attachments::read(dir, holder);
+    let network = &call.document.name;
+    let link = remains
+        .link
+        .as_ref()
+        .map_or(Ok(()), |link| remove_link(network, link, attachment().as_ref(), holder));
     if remains.has_record {
         pod_record::remove(&call.document.name, &holder.container, &holder.ifname)?;
     }
-    // What is left keeps its addresses, and the rest from nothing.
+    // An interface or rules that are still there keep their addresses; the rest is undone all the same.
     link?;
     let _rules = rules?;
     let mut book = call.book_in(dir)?;
     book.release(holder)?;
     call.notices.append(&mut book.notices);
-    book::forget_attachment(dir, holder)?;
+    attachments::forget(dir, holder)?;
     Ok(())
 }
 
 /// Removes a veth pair, by the node's end, or where somebody has renamed that, by the pod's.
-fn remove_link(name: &str, attachment: Option<&Attachment>, holder: &Holder) -> Result<(), CniError> {
+fn remove_link(
+    network: &str,
+    name: &str,
+    attachment: Option<&Attachment>,
+    holder: &Holder,
+) -> Result<(), CniError> {
     if Network::here()?.delete_link(name)? {
         return Ok(());
     }
@@ -132,9 +141,11 @@ fn remove_link(name: &str, attachment: Option<&Attachment>, holder: &Holder) -> 
         if Some(pod.id()?) != attachment.netns_id {
             return Ok(());
         }
-        let mut network = Network::of(&pod, &node)?;
-        if network.link(&holder.ifname)?.is_some_and(|link| link.kind == "veth") {
-            network.delete_link(&holder.ifname)?;
+        let mut inside = Network::of(&pod, &node)?;
+        // Where ADD had not come so far, the interface of that name is somebody else's.
+        let (mac, _) = names::macs(network, holder);
+        if inside.link(&holder.ifname)?.is_some_and(|link| link.kind == "veth" && link.mac == Some(mac)) {
+            inside.delete_link(&holder.ifname)?;
         }
         Ok(())
     };

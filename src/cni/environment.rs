@@ -14,7 +14,7 @@ pub enum Command {
     Add,
     /// Detach it.
     Del,
-    /// See that it is attached still.
+    /// Check that it is still attached.
     Check,
     /// Detach everything that the runtime does not know any more.
     Gc,
@@ -52,12 +52,10 @@ pub struct Args {
     pub pod_name: String,
     /// `K8S_POD_UID`.
     pub pod_uid: String,
-    /// `K8S_POD_INFRA_CONTAINER_ID`.
-    pub sandbox_id: String,
 }
 
 /// Longest container id, in bytes, as in the names of records. Real ones have 64.
-const CONTAINER_ID_MAX: usize = 128;
+pub(super) const CONTAINER_ID_MAX: usize = 128;
 /// Longest name of an interface, in bytes: `IFNAMSIZ` less its NUL.
 pub(super) const IFNAME_MAX: usize = 15;
 
@@ -142,7 +140,8 @@ impl Args {
                 "K8S_POD_NAMESPACE" => value.clone_into(&mut args.pod_namespace),
                 "K8S_POD_NAME" => value.clone_into(&mut args.pod_name),
                 "K8S_POD_UID" => value.clone_into(&mut args.pod_uid),
-                "K8S_POD_INFRA_CONTAINER_ID" => value.clone_into(&mut args.sandbox_id),
+                // The container id itself.
+                "K8S_POD_INFRA_CONTAINER_ID" => {}
                 other => unknown.push(other),
             }
         }
@@ -265,7 +264,7 @@ mod tests {
             ("ns", "web", "u")
         );
         assert_eq!(args.ips.len(), 2);
-        assert_eq!((args.mac.unwrap().0[0], args.sandbox_id.as_str()), (0x0a, "s"));
+        assert_eq!(args.mac.unwrap().0[0], 0x0a);
         assert!(with("X=y").unwrap_err().msg.contains("unknown args [X]"));
         assert!(with("X").unwrap_err().msg.contains("KEY=VALUE"));
         assert!(with("IP=banana").unwrap_err().msg.contains("\"banana\" is no IP address"));

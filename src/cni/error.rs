@@ -33,8 +33,6 @@ pub enum Code {
     TryAgainLater = 11,
     /// STATUS: ADD cannot be served.
     NotAvailable = 50,
-    /// STATUS: ADD cannot be served, and what runs may be affected.
-    LimitedConnectivity = 51,
     /// The kernel refused a change to the network.
     Network = 100,
     /// A requested address cannot be had, or the attachment has its addresses already.
@@ -116,7 +114,11 @@ impl From<NetworkError> for CniError {
 
 impl From<NftError> for CniError {
     fn from(error: NftError) -> Self {
-        let code = if matches!(error, NftError::PortTaken { .. }) { Code::Port } else { Code::Network };
+        let code = match error {
+            NftError::PortTaken { .. } => Code::Port,
+            NftError::Lock(_) => Code::Io,
+            _ => Code::Network,
+        };
         Self::new(code, error.to_string())
     }
 }

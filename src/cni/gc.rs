@@ -1,5 +1,5 @@
 //! GC: what the runtime does not know any more, and what belongs to network namespaces that are gone, is undone.
-//! An error keeps the rest from nothing.
+//! What cannot be undone does not keep the rest from being undone.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::config::Role;
 use super::error::CniError;
 use super::{detach, pod_record};
 use crate::ipam::allocate::Holder;
-use crate::ipam::book;
+use crate::ipam::attachments;
 use crate::sys::network::{Namespace, Network, NetworkError};
 use crate::sys::state_dir::LockKind;
 
@@ -24,14 +24,14 @@ pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
     if dir.is_dir() {
         let _alone = call.against_gc(LockKind::Exclusive)?;
         let mut holders: BTreeSet<Holder> = call.book()?.holders()?.into_iter().collect();
-        holders.extend(book::attachments(&dir)?);
+        holders.extend(attachments::list(&dir)?);
         for holder in holders {
             if valid.binary_search(&holder).is_ok() && !is_gone(&dir, &holder) {
                 continue;
             }
             errors.extend(detach::detach(call, &dir, &holder).err());
         }
-        errors.extend(book::sweep(&dir).err().map(CniError::from));
+        errors.extend(attachments::sweep(&dir).err().map(CniError::from));
     }
     if call.document.role == Role::Chained {
         let is_valid = |id: &str| {
@@ -46,7 +46,7 @@ pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
 
 /// Whether an attachment's network namespace is gone, and nothing of it is left. What cannot be judged is not gone.
 fn is_gone(dir: &Path, holder: &Holder) -> bool {
-    let Some(attachment) = book::attachment(dir, holder) else { return false };
+    let Some(attachment) = attachments::read(dir, holder) else { return false };
     let Some(id) = attachment.netns_id else { return false };
     // A process may end while others are still in its namespace.
     if attachment.netns.starts_with("/proc/") && attachment.host_interface.is_none() {

@@ -24,7 +24,7 @@ pub(super) struct Bridge {
     pub is_gateway: bool,
     /// Whether the pod's default route leads there.
     pub is_default_gateway: bool,
-    /// Whether other IPv4 addresses on the bridge are replaced.
+    /// Whether addresses on the bridge that overlap the gateway's subnet are replaced.
     pub force_address: bool,
     /// Whether frames may go back where they came from.
     pub hairpin: bool,

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::config::DATA_DIR;
-use super::environment::is_name;
+use super::config::{DATA_DIR, NAME_MAX};
+use super::environment::{CONTAINER_ID_MAX, is_name};
 use super::{Answer, PROGRAM, stores};
 use crate::attachment::{ATTACHMENT_VERSION, Attachment};
 use crate::ipam::allocate::Holder;
-use crate::ipam::book::{self, Book};
+use crate::ipam::attachments;
+use crate::ipam::book::Book;
 use crate::report::ExitCode;
 use crate::sys::files::{self, LastLink};
 use crate::sys::state_dir::{self, LockKind};
@@ -48,8 +49,8 @@ impl Options {
             let mut value = || args.next().ok_or_else(|| format!("option {arg} needs a value; {USAGE}"));
             match arg.as_str() {
                 "--from" => from = PathBuf::from(value()?),
-                "--data-dir" => data_dir = PathBuf::from(value()?),
-                name if network.is_none() && is_name(name, FILE_MAX) => network = Some(name.to_owned()),
+                "--data-dir" => data_dir = absolute(value()?)?,
+                name if network.is_none() && is_name(name, NAME_MAX) => network = Some(name.to_owned()),
                 other => return Err(format!("cannot use argument {other:?}; {USAGE}")),
             }
         }
@@ -82,13 +83,21 @@ impl Options {
             holders.into_iter().partition(|(holder, _)| known.binary_search(holder).is_ok());
         book.enter(&new).map_err(|error| format!("cannot take over {}: {error}", theirs.display()))?;
         for (holder, addresses) in &new {
-            book::keep_attachment(&dir, &attachment(holder, addresses)).map_err(text)?;
+            attachments::keep(&dir, &attachment(holder, addresses)).map_err(text)?;
         }
         skipped.append(&mut book.notices);
         let network = &self.network;
         let (new, already) = (new.len(), already.len());
-        Ok((format!("{network}: {new} attachments taken over, {already} were already"), skipped))
+        Ok((format!("{network}: attachments taken over: {new}, here already: {already}"), skipped))
     }
+}
+
+/// A relative path would be another directory for the plugin, whose current directory is the runtime's.
+fn absolute(path: &str) -> Result<PathBuf, String> {
+    if path.starts_with('/') {
+        return Ok(path.into());
+    }
+    Err(format!("cannot use --data-dir {path:?}: expected an absolute path; {USAGE}"))
 }
 
 fn attachment(holder: &Holder, addresses: &[IpAddr]) -> Attachment {
@@ -124,7 +133,7 @@ fn read(dir: &Path, skipped: &mut Vec<String>) -> Result<BTreeMap<Holder, Vec<Ip
 /// `<container id>\r\n<interface>`; early versions wrote the id only.
 fn holder_in(text: &str) -> Option<Holder> {
     let mut lines = text.lines().map(str::trim);
-    let container = lines.next().filter(|id| is_name(id, FILE_MAX))?.to_owned();
+    let container = lines.next().filter(|id| is_name(id, CONTAINER_ID_MAX))?.to_owned();
     let ifname = lines.next().filter(|name| !name.is_empty() && !name.contains(['/', ':'])).unwrap_or("eth0");
     Some(Holder { container, ifname: ifname.to_owned() })
 }
@@ -146,7 +155,9 @@ mod tests {
     fn the_command_line() {
         let options = args(&["--from", "/a", "net", "--data-dir", "/b"]).unwrap();
         assert_eq!(options, Options { from: "/a".into(), data_dir: "/b".into(), network: "net".into() });
-        for wrong in [&[][..], &["--from"], &["a", "b"], &["../x"], &["--what", "net"]] {
+        for wrong in
+            [&[][..], &["--from"], &["a", "b"], &["../x"], &["--what", "net"], &["--data-dir", "b", "net"]]
+        {
             assert!(args(wrong).unwrap_err().contains("usage: "), "{wrong:?}");
         }
     }

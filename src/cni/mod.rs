@@ -1,7 +1,7 @@
 //! The CNI plugin, for every specification from 0.3.0 to 1.1.0.
 //!
 //! A call is read from the environment and standard input ([`environment`], [`config`], [`runtime_config`]), checked as
-//! a whole, and then does one thing. Of the three roles [`config::Role`] tells.
+//! a whole, and then does one thing. [`config::Role`] lists the three roles.
 
 mod add;
 mod bridge;
@@ -24,7 +24,7 @@ mod stores;
 pub mod version;
 mod wiring;
 
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ use crate::sys::files;
 use call::Call;
 use config::{Document, Role};
 use environment::{Command, Parameters};
-use error::CniError;
+use error::{CniError, Code};
 use version::Version;
 
 /// The name of this program.
@@ -87,6 +87,17 @@ pub fn answer(args: &[String], variable: impl Fn(&str) -> Option<String>, stdin:
     Answer { stdout, stderr: notices, code }
 }
 
+/// Lets a panic, which is a fault of podhosts, end in an error that the runtime understands.
+pub fn panics_become_answers() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let error = CniError::new(Code::Internal, format!("internal error: {panic}"));
+        // Not println!, which panics where stdout is closed.
+        let _ = writeln!(io::stdout(), "{}", error.to_json(Version::CURRENT.name()));
+        report(panic);
+    }));
+}
+
 fn run(command: Command, call: &mut Call) -> Result<Option<Value>, CniError> {
     match (command, call.document.role) {
         (Command::Add, Role::Main) => add::main(call).map(Some),
@@ -106,7 +117,7 @@ fn versions() -> Value {
 
 fn about() -> String {
     format!(
-        "{PROGRAM} {}: the CNI plugin of podhosts; supports CNI {}",
+        "the CNI plugin of podhosts {}; supports CNI {}",
         env!("CARGO_PKG_VERSION"),
         Version::names().join(", ")
     )

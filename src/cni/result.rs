@@ -49,7 +49,7 @@ pub struct Route {
     /// Next hop; the gateway of the address of that family unless given.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_address")]
     pub gw: Option<IpAddr>,
-    /// In bytes; from 1.1.0 on, as are the next ones.
+    /// MTU in bytes. This field and those below exist from 1.1.0 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
     /// Maximal segment size to advertise.

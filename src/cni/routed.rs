@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::error::CniError;
 use super::result::{CniResult, Ip};
-use super::wiring::{Wiring, everything, shown};
+use super::wiring::{Pair, Wiring, everything, shown};
 use crate::sys::network::{Network, NewRoute, Scope};
 
 const GATEWAY_4: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
@@ -39,8 +39,12 @@ pub(super) fn connect(wiring: &Wiring<'_>) -> Result<CniResult, CniError> {
     for address in &addresses {
         node.add_route(&NewRoute::new(*address, None, outside))?;
     }
-    let routes = pod_routes(wiring, pair.inside.index);
-    wiring.furnish(&mut pair, &addresses, &routes)?;
+    wiring.furnish(&mut pair, &addresses)?;
+    let mut routes = pod_routes(wiring, pair.inside.index);
+    if wiring.has(false) && !link_to_gateway(&mut pair)? {
+        routes.iter_mut().for_each(|route| route.on_link = route.gw == Some(GATEWAY_4.into()));
+    }
+    routes.iter().try_for_each(|route| pair.pod.add_route(route))?;
     let ips = addresses.iter().map(|address| Ip {
         interface: Some(1),
         address: *address,
@@ -49,22 +53,25 @@ pub(super) fn connect(wiring: &Wiring<'_>) -> Result<CniResult, CniError> {
     Ok(CniResult {
         ips: ips.collect(),
         interfaces: wiring.interfaces(&pair).into(),
-        routes: routes.iter().filter(|route| route.gw.is_some()).map(shown).collect(),
+        routes: routes.iter().map(shown).collect(),
         ..CniResult::default()
     })
 }
 
-/// The way to the IPv4 gateway, then what is configured, else everything through the gateways.
+/// Makes the pod's route to the IPv4 gateway; `false` where another interface of the pod's has it already.
+fn link_to_gateway(pair: &mut Pair) -> Result<bool, CniError> {
+    let route = NewRoute::new(IpNet::from(IpAddr::from(GATEWAY_4)), None, pair.inside.index);
+    match pair.pod.add_route(&route) {
+        Err(error) if error.is_present() => Ok(false),
+        other => Ok(other.map(|()| true)?),
+    }
+}
+
+/// What is configured, else everything through the gateways.
 fn pod_routes(wiring: &Wiring<'_>, interface: u32) -> Vec<NewRoute> {
-    let mut routes = Vec::new();
-    if wiring.has(false) {
-        routes.push(NewRoute::new(IpNet::from(IpAddr::from(GATEWAY_4)), None, interface));
+    if !wiring.routes.is_empty() {
+        return wiring.configured_routes(interface, |is_ipv6| Some(gateway(is_ipv6)));
     }
-    if wiring.routes.is_empty() {
-        let families = [false, true].into_iter().filter(|is_ipv6| wiring.has(*is_ipv6));
-        routes.extend(families.map(|v6| NewRoute::new(everything(v6), Some(gateway(v6)), interface)));
-    } else {
-        routes.extend(wiring.configured_routes(interface, |is_ipv6| Some(gateway(is_ipv6))));
-    }
-    routes
+    let families = [false, true].into_iter().filter(|is_ipv6| wiring.has(*is_ipv6));
+    families.map(|v6| NewRoute::new(everything(v6), Some(gateway(v6)), interface)).collect()
 }

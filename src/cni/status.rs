@@ -5,7 +5,6 @@ use super::config::Role;
 use super::error::{CniError, Code};
 use super::main_config::MainConfig;
 use super::runtime_config::RuntimeConfig;
-use crate::addresses::IpFamily;
 
 /// Answers with code 50 where a family has no address left, or where there is no place to remember one.
 pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
@@ -21,8 +20,5 @@ pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
     let mut book = call.book().map_err(|error| unavailable(error.msg))?;
     let exhausted = book.exhausted(&ipam.sets).map_err(|error| unavailable(error.to_string()))?;
     let Some(set) = exhausted.first() else { return Ok(()) };
-    let family = if set.family() == IpFamily::V4 { "IPv4" } else { "IPv6" };
-    let ranges: Vec<String> =
-        set.ranges.iter().map(|range| format!("{}-{}", range.first, range.last)).collect();
-    Err(unavailable(format!("no {family} addresses available in range set: {}", ranges.join(", "))))
+    Err(unavailable(format!("no {} addresses available in range set: {set}", set.family())))
 }

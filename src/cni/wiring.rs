@@ -121,18 +121,11 @@ impl Wiring<'_> {
         set_if_there(&format!("net/ipv6/conf/{interface}/accept_dad"), "0")
     }
 
-    /// Brings the pod's end up with its addresses and routes.
-    pub(super) fn furnish(
-        &self,
-        pair: &mut Pair,
-        addresses: &[IpNet],
-        routes: &[NewRoute],
-    ) -> Result<(), NetworkError> {
+    /// Brings the pod's end up with its addresses.
+    pub(super) fn furnish(&self, pair: &mut Pair, addresses: &[IpNet]) -> Result<(), NetworkError> {
         pair.pod.up(pair.inside.index, self.ifname)?;
-        for address in addresses {
-            pair.pod.add_address(pair.inside.index, *address, Scope::Global)?;
-        }
-        routes.iter().try_for_each(|route| pair.pod.add_route(route))
+        let mut addresses = addresses.iter();
+        addresses.try_for_each(|address| pair.pod.add_address(pair.inside.index, *address, Scope::Global))
     }
 
     /// `ipam.routes` of the families the pod has, with `gateway` where they name none.
@@ -147,6 +140,7 @@ impl Wiring<'_> {
                 dst: route.dst,
                 gw: route.gw.or_else(|| gateway(route.dst.addr().is_ipv6())),
                 interface,
+                on_link: false,
                 table: route.table,
                 scope: route.scope,
                 priority: route.priority,

@@ -85,11 +85,11 @@ pub(super) fn take(
     let mut taken = Vec::with_capacity(sets.len());
     for (position, set) in sets.iter().enumerate() {
         let wish = requested.iter().position(|ip| set.ranges.iter().any(|range| range.allows(*ip)));
-        let (range, address) = match wish {
-            Some(at) => (set, fixed(db, set, requested.remove(at))?),
-            None => (set, dynamic(db, set)?),
+        let (index, address) = match wish {
+            Some(at) => fixed(db, set, requested.remove(at))?,
+            None => dynamic(db, set)?,
         };
-        let (range, address) = (&range.ranges[address.0], address.1);
+        let range = &set.ranges[index];
         enter(db, holder, address, position)?;
         taken.push(Allocated { address: range.with_prefix(address), gateway: range.gateway });
     }
@@ -222,9 +222,7 @@ fn dynamic(db: &Connection, set: &RangeSet) -> Result<(usize, IpAddr), AllocateE
             return Ok((index, address));
         }
     }
-    let shown: Vec<String> =
-        set.ranges.iter().map(|range| format!("{}-{}", range.first, range.last)).collect();
-    Err(AllocateError::Exhausted(shown.join(", ")))
+    Err(AllocateError::Exhausted(set.to_string()))
 }
 
 /// A range's row, which is made where it is missing, and how far the range was given out.

@@ -12,15 +12,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use thiserror::Error;
 
 use super::allocate::{self, AllocateError, Allocated, Holder};
+use super::attachments;
 use super::ranges::RangeSet;
 use super::schema::{self, Found};
-use crate::attachment::{self, ATTACHMENT_MAX, Attachment};
-use crate::sys::files::{self, FileError, LastLink};
+use crate::sys::files::FileError;
 use crate::sys::state_dir::{self, Lock, LockKind};
 
 const LEASES: &str = "leases.db";
 const JOURNAL: &str = "leases.db-journal";
-const ATTACHMENTS: &str = "attachments";
 /// Room for the journal of any release, in bytes: it must not need any of a disk that is full by then.
 const JOURNAL_ROOM: u64 = 64 << 10;
 
@@ -53,11 +52,6 @@ pub enum BookError {
 }
 
 impl BookError {
-    /// Whether the disk, not the request, is the reason.
-    pub fn is_io(&self) -> bool {
-        !matches!(self, Self::Allocate(error) if !matches!(error, AllocateError::Book(_)))
-    }
-
     /// SQLite's answer.
     fn cause(&self) -> Option<&rusqlite::Error> {
         match self {
@@ -153,7 +147,7 @@ impl Book {
     /// Gives all addresses of an attachment back, and tells which.
     ///
     /// # Errors
-    /// [`BookError`]; it has them still then.
+    /// [`BookError`]; the attachment keeps them then.
     pub fn release(&mut self, holder: &Holder) -> Result<Vec<IpAddr>, BookError> {
         match self.transact(|db| Ok(allocate::release(db, holder).map_err(AllocateError::from)?)) {
             Err(error) if error.is_full() => {
@@ -207,10 +201,15 @@ impl Book {
     }
 
     fn attempt<T>(&mut self, work: impl Fn(&Connection) -> Result<T, BookError>) -> Result<T, BookError> {
+        let path = self.dir.join(LEASES);
+        let failed = |cause| BookError::Database { path: path.clone(), cause };
         let transaction =
-            self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(AllocateError::from)?;
-        let done = work(&transaction)?;
-        transaction.commit().map_err(AllocateError::from)?;
+            self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let done = work(&transaction).map_err(|error| match error {
+            BookError::Allocate(AllocateError::Book(cause)) => failed(cause),
+            other => other,
+        })?;
+        transaction.commit().map_err(failed)?;
         Ok(done)
     }
 }
@@ -219,54 +218,6 @@ fn holders(db: &Connection) -> rusqlite::Result<Vec<Holder>> {
     let mut select = db.prepare("SELECT DISTINCT container, ifname FROM lease ORDER BY container, ifname")?;
     let found = select.query_map([], |row| Ok(Holder { container: row.get(0)?, ifname: row.get(1)? }))?;
     found.collect()
-}
-
-/// Writes down what an attachment is, in the directory of its network.
-///
-/// # Errors
-/// [`FileError`] naming the file.
-pub fn keep_attachment(dir: &Path, attachment: &Attachment) -> Result<(), FileError> {
-    let path = dir.join(ATTACHMENTS).join(attachment::file_name(&attachment.holder()));
-    // Strings and numbers always have a JSON form.
-    state_dir::replace(&path, &serde_json::to_vec(attachment).unwrap_or_default())
-}
-
-/// Forgets an attachment; tells whether there was one.
-///
-/// # Errors
-/// [`FileError`] naming the file.
-pub fn forget_attachment(dir: &Path, holder: &Holder) -> Result<bool, FileError> {
-    state_dir::remove(&dir.join(ATTACHMENTS).join(attachment::file_name(holder)))
-}
-
-/// What is written down of an attachment, if anything that can be read is.
-pub fn attachment(dir: &Path, holder: &Holder) -> Option<Attachment> {
-    let path = dir.join(ATTACHMENTS).join(attachment::file_name(holder));
-    let json = files::read(&path, ATTACHMENT_MAX, LastLink::Refuse).ok()?;
-    Attachment::parse(&json).ok().filter(|attachment| attachment.holder() == *holder)
-}
-
-/// All attachments of which anything is written down, and the names of files that a killed writer left.
-///
-/// # Errors
-/// [`FileError`] naming the directory.
-pub fn attachments(dir: &Path) -> Result<Vec<Holder>, FileError> {
-    Ok(state_dir::names(&dir.join(ATTACHMENTS))?
-        .iter()
-        .filter_map(|name| attachment::holder_of(name))
-        .collect())
-}
-
-/// Removes the half-written files of killed writers. Nobody may be writing.
-///
-/// # Errors
-/// [`FileError`] naming the file.
-pub fn sweep(dir: &Path) -> Result<(), FileError> {
-    let dir = dir.join(ATTACHMENTS);
-    for name in state_dir::names(&dir)?.iter().filter(|name| name.starts_with(state_dir::TEMPORARY)) {
-        state_dir::remove(&dir.join(name))?;
-    }
-    Ok(())
 }
 
 fn open_database(dir: &Path, boot_id: &str, notices: &mut Vec<String>) -> Result<Connection, BookError> {
@@ -305,8 +256,8 @@ fn open_database(dir: &Path, boot_id: &str, notices: &mut Vec<String>) -> Result
 }
 
 fn empty(dir: &Path) -> Result<(), FileError> {
-    for holder in attachments(dir)? {
-        forget_attachment(dir, &holder)?;
+    for holder in attachments::list(dir)? {
+        attachments::forget(dir, &holder)?;
     }
     // The journal goes first: behind a new database it would be another one's.
     state_dir::remove(&dir.join(JOURNAL))?;
@@ -331,13 +282,13 @@ fn rebuild(
 
 /// Enters what is written down of attachments.
 fn enter_attachments(dir: &Path, db: &Connection, notices: &mut Vec<String>) -> Result<(), BookError> {
-    let path = |holder: &Holder| dir.join(ATTACHMENTS).join(attachment::file_name(holder));
-    let mut holders = attachments(dir)?;
+    let path = |holder: &Holder| attachments::path(dir, holder);
+    let mut holders = attachments::list(dir)?;
     // Where two have one address the later one has it: the other's call was killed.
     holders.sort_by_cached_key(|holder| Reverse(state_dir::modified(&path(holder))));
     let mut entered = 0;
     for holder in &holders {
-        let Some(attachment) = attachment(dir, holder) else {
+        let Some(attachment) = attachments::read(dir, holder) else {
             notices.push(format!("cannot read {}: it is no attachment of podhosts", path(holder).display()));
             continue;
         };

@@ -3,7 +3,9 @@ use std::collections::BTreeSet;
 use tempfile::TempDir;
 
 use super::*;
+use crate::attachment::{ATTACHMENT_VERSION, Attachment};
 use crate::ipam::ranges::RangeConfig;
+use crate::sys::files::{self, LastLink};
 
 const BOOT: &str = "boot-1";
 
@@ -19,14 +21,14 @@ fn holder(n: usize) -> Holder {
 fn take(book: &mut Book, n: usize, sets: &[RangeSet], wish: &[&str]) -> Result<Vec<String>, BookError> {
     let wish: Vec<IpAddr> = wish.iter().map(|ip| ip.parse().unwrap()).collect();
     let dir = book.dir.clone();
-    let keep = |taken: &[Allocated]| keep_attachment(&dir, &note(n, taken));
+    let keep = |taken: &[Allocated]| attachments::keep(&dir, &note(n, taken));
     let taken = book.take(&holder(n), sets, &wish, keep)?;
     Ok(taken.iter().map(|one| one.address.addr().to_string()).collect())
 }
 
 fn note(n: usize, taken: &[Allocated]) -> Attachment {
     Attachment {
-        version: attachment::ATTACHMENT_VERSION,
+        version: ATTACHMENT_VERSION,
         container_id: holder(n).container,
         ifname: "eth0".into(),
         netns: "/run/netns/x".into(),
@@ -71,7 +73,6 @@ fn released_addresses_come_last_and_oldest_first() {
     assert_eq!(order, ["10.0.0.5", "10.0.0.6", "10.0.0.3", "10.0.0.2"]);
     let full = take(&mut book, 20, &sets, &[]).unwrap_err();
     assert_eq!(full.to_string(), "no IP addresses available in range set: 10.0.0.1-10.0.0.6");
-    assert!(!full.is_io());
     assert_eq!(book.release(&holder(99)).unwrap(), [] as [IpAddr; 0]);
 }
 
@@ -140,7 +141,7 @@ fn a_book_of_an_earlier_boot_is_emptied() {
     take(&mut open(&dir), 1, &sets, &[]).unwrap();
     let mut book = Book::open(dir.path(), "boot-2").unwrap();
     assert_eq!(book.holders().unwrap(), []);
-    assert_eq!(attachments(dir.path()).unwrap(), []);
+    assert_eq!(attachments::list(dir.path()).unwrap(), []);
     assert_eq!(take(&mut book, 1, &sets, &[]).unwrap(), ["10.0.0.2"]);
 }
 

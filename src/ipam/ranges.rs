@@ -1,5 +1,6 @@
 //! Ranges of addresses, as host-local's configuration has them, and podCIDRs, which are the same with less to say.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -142,6 +143,16 @@ pub enum RangeError {
         /// The key.
         at: String,
     },
+}
+
+impl fmt::Display for RangeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, range) in self.ranges.iter().enumerate() {
+            let separator = if index > 0 { ", " } else { "" };
+            write!(f, "{separator}{}-{}", range.first, range.last)?;
+        }
+        Ok(())
+    }
 }
 
 impl Range {

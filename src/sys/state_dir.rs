@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::files::FileError;
 
-/// What one holds while nobody else may.
+/// A lock, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
     _file: OwnedFd,
@@ -82,7 +82,7 @@ pub fn lock(path: &Path, kind: LockKind) -> Result<Lock, FileError> {
 
 /// Puts a file with `bytes` at `path`: a reader sees the old one or the new one, whole.
 ///
-/// A new file has no name until it is written: whose writer is killed leaves nothing.
+/// A new file has no name until it is written, so a writer that is killed leaves nothing.
 ///
 /// # Errors
 /// [`FileError`] naming the file, which is then as it was.

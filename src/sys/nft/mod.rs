@@ -8,7 +8,6 @@
 
 mod chains;
 mod elements;
-mod lock;
 mod message;
 mod rules;
 mod socket;
@@ -18,16 +17,22 @@ mod wanted;
 
 use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 
 use thiserror::Error;
 
+use super::files::FileError;
+use super::state_dir::{self, Lock, LockKind};
+
 use chains::Chain;
 use elements::Element;
-use lock::Lock;
 use socket::{Batch, Netfilter};
 use wanted::{Wanted, unused_chains};
 
 pub use types::{PortMapping, Protocol};
+
+/// What is locked while the packet filter is changed.
+const LOCK: &str = "/run/podhosts/nftables.lock";
 
 /// What one attachment needs of the packet filter.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +49,7 @@ pub struct Rules<'a> {
     pub ports: &'a [PortMapping],
 }
 
-/// A packet filter that cannot be changed as wanted. It is as it was then.
+/// A packet filter that cannot be changed as wanted; it is left as it was.
 #[derive(Debug, Error)]
 pub enum NftError {
     /// Somebody else has the port.
@@ -86,14 +91,8 @@ pub enum NftError {
         cause: io::Error,
     },
     /// The lock cannot be had.
-    #[error("cannot lock {path}: {cause}")]
-    Lock {
-        /// The file.
-        path: &'static str,
-        /// The kernel's answer.
-        #[source]
-        cause: io::Error,
-    },
+    #[error(transparent)]
+    Lock(#[from] FileError),
     /// The kernel was built without it, or its module is missing.
     #[error("cannot change the packet filter: this kernel has no nf_tables")]
     NoNfTables,
@@ -117,7 +116,7 @@ pub fn install(rules: &Rules<'_>) -> Result<(), NftError> {
     if wanted.elements.is_empty() {
         return Ok(());
     }
-    let _lock = Lock::take()?;
+    let _lock = lock()?;
     let mut netfilter = Netfilter::open()?;
     let chains = changed_chains(&mut netfilter, &wanted)?;
     let batch = wanted.batch(&chains);
@@ -164,7 +163,7 @@ pub struct Removed {
 /// # Errors
 /// [`NftError`]; nothing was changed. That there is nothing to remove is no error.
 pub fn remove(network: &str, addresses: &[IpAddr]) -> Result<Removed, NftError> {
-    let _lock = Lock::take()?;
+    let _lock = lock()?;
     let Some(mut netfilter) = open_table()? else { return Ok(Removed { _netfilter: None }) };
     let (gone, kept) = of_and_not_of(addresses, netfilter.contents()?.elements);
     let mut batch = Batch::default();
@@ -208,6 +207,11 @@ pub fn missing(rules: &Rules<'_>) -> Result<Vec<String>, NftError> {
     let absent = wanted.elements.iter().filter(|element| !contents.elements.contains(element));
     missing.extend(absent.map(ToString::to_string));
     Ok(missing)
+}
+
+/// One change at a time: removal looks at what is left before it removes the table.
+fn lock() -> Result<Lock, FileError> {
+    state_dir::lock(Path::new(LOCK), LockKind::Exclusive)
 }
 
 /// A socket, where there is a table.
