@@ -137,7 +137,11 @@ fn own_record(identity: &PodIdentity, id: &str) -> Result<Option<PodRecord>, Inp
     if has_no_pod && record::path(Path::new(RECORD_DIR), id).is_ok() { read_record(id) } else { Ok(None) }
 }
 
-fn read_record(sandbox_id: &str) -> Result<Option<PodRecord>, InputError> {
+/// The record of a sandbox, if it has one.
+///
+/// # Errors
+/// [`InputError`] naming the file.
+pub fn read_record(sandbox_id: &str) -> Result<Option<PodRecord>, InputError> {
     let path = record::path(Path::new(RECORD_DIR), sandbox_id).map_err(InputError::SandboxId)?;
     match files::read(&path, RECORD_MAX, LastLink::Refuse) {
         Ok(json) => match PodRecord::parse(&json, sandbox_id) {

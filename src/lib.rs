@@ -4,7 +4,6 @@
 
 // What comes in.
 pub mod annotations;
-pub mod attachment;
 pub mod bundle;
 pub mod json;
 pub mod node_config;
@@ -26,6 +25,8 @@ pub mod pod;
 pub mod validation;
 
 // Which addresses a pod gets.
+pub mod attachment;
+pub mod fnv;
 pub mod ipam;
 
 // The kernel.

@@ -85,6 +85,11 @@ pub fn path(dir: &Path, sandbox_id: &str) -> Result<PathBuf, RecordError> {
     Ok(dir.join(format!("{sandbox_id}.json")))
 }
 
+/// Whose record a file is, by its name.
+pub fn id_of(file_name: &str) -> Option<&str> {
+    file_name.strip_suffix(".json")
+}
+
 impl PodRecord {
     /// Reads the record of `sandbox_id`.
     ///

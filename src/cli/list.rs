@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::args::ListArgs;
-use crate::record::{self, PodRecord, RECORD_DIR, RECORD_MAX};
-use crate::sys::files::{self, LastLink};
+use crate::inputs;
+use crate::record::{self, PodRecord, RECORD_DIR};
 use crate::sys::state_dir;
 
 const HEADER: [&str; 5] = ["NAMESPACE", "NAME", "POD IPS", "NETWORK", "SINCE"];
@@ -27,29 +27,17 @@ pub(super) fn run(args: &ListArgs) -> (Vec<u8>, Vec<String>) {
 
 /// All records that can be read, by namespace and name, and what is wrong with the others.
 fn read() -> Result<(Vec<PodRecord>, Vec<String>), String> {
-    let dir = Path::new(RECORD_DIR);
     let (mut records, mut errors) = (Vec::new(), Vec::new());
-    let names = state_dir::names(dir).map_err(|error| error.to_string())?;
-    for id in names.iter().filter_map(|name| name.strip_suffix(".json")) {
-        match read_one(dir, id) {
+    let names = state_dir::names(Path::new(RECORD_DIR)).map_err(|error| error.to_string())?;
+    for id in names.iter().filter_map(|name| record::id_of(name)) {
+        match inputs::read_record(id) {
+            // None where the pod went meanwhile.
             Ok(record) => records.extend(record),
-            Err(error) => errors.push(error),
+            Err(error) => errors.push(error.to_string()),
         }
     }
     records.sort_by(|a, b| (&a.namespace, &a.name, &a.since).cmp(&(&b.namespace, &b.name, &b.since)));
     Ok((records, errors))
-}
-
-/// One record; none where its pod went meanwhile.
-fn read_one(dir: &Path, id: &str) -> Result<Option<PodRecord>, String> {
-    let path = record::path(dir, id).map_err(|error| error.to_string())?;
-    match files::read(&path, RECORD_MAX, LastLink::Refuse) {
-        Ok(json) => {
-            PodRecord::parse(&json, id).map(Some).map_err(|error| format!("{error}, in {}", path.display()))
-        }
-        Err(error) if error.is_absent() => Ok(None),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 fn table(records: &[PodRecord]) -> String {

@@ -41,7 +41,7 @@ fn leases(call: &mut Call, previous: &CniResult) -> Result<Vec<IpAddr>, CniError
     let holder = call.parameters.holder();
     let held = call.book()?.held(&holder)?;
     if held.is_empty() {
-        let msg = format!("{}, {} has no addresses, expected those of ADD", holder.container, holder.ifname);
+        let msg = format!("{holder} has no addresses, expected those of ADD");
         return Err(differs(msg));
     }
     let in_result = previous.addresses_of(&holder.ifname);

@@ -1,37 +1,34 @@
 //! Names and MAC addresses that follow from whose interface it is, so that DEL knows them when all else is lost.
 
+use crate::fnv;
 use crate::ipam::allocate::Holder;
 use crate::sys::network::Mac;
 
-/// FNV-1a: the same in every version of this program, unlike the standard library's hashes.
-fn fnv(parts: &[&str]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in parts.iter().flat_map(|part| part.bytes().chain([0])) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    hash
+/// A hash of several texts, each with its end.
+fn hash_of(parts: &[&str]) -> u64 {
+    fnv::hash(parts.iter().flat_map(|part| part.bytes().chain([0])))
 }
 
 /// The node's end of a pod's veth pair: 15 bytes, as long as a name can be.
 pub(super) fn host_interface(network: &str, holder: &Holder) -> String {
-    format!("veth{:011x}", fnv(&[network, &holder.container, &holder.ifname]) >> 20)
+    format!("veth{:011x}", hash_of(&[network, &holder.container, &holder.ifname]) >> 20)
 }
 
 /// The MAC addresses of the pod's end and of the node's, both locally administered.
 pub(super) fn macs(network: &str, holder: &Holder) -> (Mac, Mac) {
-    let [.., a, b, c, d, e] = fnv(&["mac", network, &holder.container, &holder.ifname]).to_be_bytes();
+    let [.., a, b, c, d, e] = hash_of(&["mac", network, &holder.container, &holder.ifname]).to_be_bytes();
     (Mac([0x0a, a, b, c, d, e]), Mac([0x0e, a, b, c, d, e]))
 }
 
 /// The MAC address of a bridge: one that does not change with its ports.
 pub(super) fn bridge_mac(name: &str) -> Mac {
-    let [.., a, b, c, d, e] = fnv(&["bridge", name]).to_be_bytes();
+    let [.., a, b, c, d, e] = hash_of(&["bridge", name]).to_be_bytes();
     Mac([0x06, a, b, c, d, e])
 }
 
 /// A file name for a path.
 pub(super) fn of_path(path: &std::path::Path) -> String {
-    format!("{:016x}", fnv(&[&path.to_string_lossy()]))
+    format!("{:016x}", hash_of(&[&path.to_string_lossy()]))
 }
 
 #[cfg(test)]

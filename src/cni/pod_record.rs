@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::environment::Parameters;
 use super::error::{CniError, Code};
+use crate::inputs;
 use crate::record::{self, PodRecord, RECORD_DIR, RECORD_MAX, RECORD_VERSION};
 use crate::report;
-use crate::sys::files::{self, LastLink};
 use crate::sys::state_dir;
 
 /// The interface whose addresses are the pod's, for every engine there is.
@@ -75,9 +75,7 @@ pub(super) fn remove(network: &str, container_id: &str, ifname: &str) -> Result<
 
 /// The record of a container, if there is one that can be read.
 pub(super) fn read(container_id: &str) -> Option<PodRecord> {
-    let path = record::path(Path::new(RECORD_DIR), container_id).ok()?;
-    let json = files::read(&path, RECORD_MAX, LastLink::Refuse).ok()?;
-    PodRecord::parse(&json, container_id).ok()
+    inputs::read_record(container_id).ok().flatten()
 }
 
 /// The containers of `network` that have a record.
@@ -85,15 +83,10 @@ pub(super) fn read(container_id: &str) -> Option<PodRecord> {
 /// # Errors
 /// [`CniError`] naming the directory.
 pub(super) fn containers(network: &str) -> Result<Vec<String>, CniError> {
-    let dir = Path::new(RECORD_DIR);
-    let names = state_dir::names(dir)?;
+    let names = state_dir::names(Path::new(RECORD_DIR))?;
+    let ids = names.iter().filter_map(|name| record::id_of(name));
     let of_network = |id: &&str| read(id).is_some_and(|record| record.network == network);
-    Ok(names
-        .iter()
-        .filter_map(|name| name.strip_suffix(".json"))
-        .filter(of_network)
-        .map(str::to_owned)
-        .collect())
+    Ok(ids.filter(of_network).map(str::to_owned).collect())
 }
 
 /// Removes the record of a container's pod interface, where it is `network`'s.

@@ -1,5 +1,6 @@
 //! Which address is next: first those of a range that nobody had, in order, then those that came back longest ago.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -22,6 +23,12 @@ pub struct Holder {
     pub ifname: String,
 }
 
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.container, self.ifname)
+    }
+}
+
 /// An address and what goes with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allocated {
@@ -38,24 +45,20 @@ pub enum AllocateError {
     #[error("no IP addresses available in range set: {0}")]
     Exhausted(String),
     /// The attachment has addresses.
-    #[error("{container}, {ifname} holds {address} already: expected a DEL before another ADD")]
+    #[error("{holder} holds {address} already: expected a DEL before another ADD")]
     Held {
-        /// `CNI_CONTAINERID`.
-        container: String,
-        /// `CNI_IFNAME`.
-        ifname: String,
+        /// The attachment.
+        holder: Holder,
         /// Its first address.
         address: IpAddr,
     },
     /// A requested address is somebody else's.
-    #[error("address {address} is in use by {container}, {ifname}")]
+    #[error("address {address} is in use by {holder}")]
     InUse {
         /// The address.
         address: IpAddr,
-        /// `CNI_CONTAINERID`.
-        container: String,
-        /// `CNI_IFNAME`.
-        ifname: String,
+        /// Who has it.
+        holder: Holder,
     },
     /// A requested address is in no range, or is a gateway.
     #[error("requested address {address} is not available: {reason}")]
@@ -78,8 +81,7 @@ pub(super) fn take(
     requested: &[IpAddr],
 ) -> Result<Vec<Allocated>, AllocateError> {
     if let Some(address) = held(db, holder)?.first().copied() {
-        let Holder { container, ifname } = holder.clone();
-        return Err(AllocateError::Held { container, ifname, address });
+        return Err(AllocateError::Held { holder: holder.clone(), address });
     }
     let mut requested = requested.to_vec();
     let mut taken = Vec::with_capacity(sets.len());
@@ -190,7 +192,9 @@ fn refuse_in_use(db: &Connection, address: IpAddr) -> Result<(), AllocateError> 
     let holder: Option<(String, String)> =
         select.query_row([Stored(address)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     match holder {
-        Some((container, ifname)) => Err(AllocateError::InUse { address, container, ifname }),
+        Some((container, ifname)) => {
+            Err(AllocateError::InUse { address, holder: Holder { container, ifname } })
+        }
         None => Ok(()),
     }
 }

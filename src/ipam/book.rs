@@ -294,8 +294,7 @@ fn enter_attachments(dir: &Path, db: &Connection, notices: &mut Vec<String>) -> 
         };
         for (position, address) in attachment.addresses.iter().enumerate() {
             if allocate::enter(db, holder, *address, position).is_err() {
-                notices
-                    .push(format!("{address} of {}, {} has another holder", holder.container, holder.ifname));
+                notices.push(format!("{address} of {holder} has another holder"));
             }
         }
         entered += 1;
