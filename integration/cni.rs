@@ -133,6 +133,19 @@ fn a_pod_has_two_routed_interfaces() {
     }
     let way = node.in_pod("c1", "ip route get 198.51.100.1; ip route get 192.0.2.1");
     assert!(way.contains("dev net1 src 10.245.1.2") && way.contains("dev eth0 src 10.244.1.2"), "{way}");
+    // A third one, with a default route that stands behind the first one's.
+    let mut third = second.clone();
+    third["name"] = "third".into();
+    third["ipam"] = json!({"podCIDRs": ["10.246.1.0/24", "2001:db8:3::/64"]});
+    let of_third = Call { ifname: "net2", ..Call::new("ADD", "c1", &third) };
+    node.call(&of_third).success();
+    let routes = node.in_pod("c1", "ip route show default; ip -6 route show default");
+    assert!(
+        routes.starts_with("default via 169.254.1.1 dev eth0 \n") && routes.matches("dev net2").count() == 2,
+        "{routes}"
+    );
+    node.in_pod("c1", "busybox ping -c 1 -W 2 192.0.2.1; busybox ping -c 1 -W 2 -I net2 192.0.2.1");
+    node.call(&Call { command: "DEL", ..of_third }).success();
     // The pod's record stays the first one's.
     let record: Value = serde_json::from_str(&node.sh("cat /run/podhosts/pods/c1.json")).unwrap();
     assert_eq!(json!(addresses(&first)), record["podIPs"]);
@@ -140,4 +153,32 @@ fn a_pod_has_two_routed_interfaces() {
     node.in_pod("c1", "busybox ping -c 1 -W 2 192.0.2.1");
     assert!(is_there(&node, "/run/podhosts/pods/c1.json"));
     node.del("c1", &routed());
+}
+
+#[test]
+fn a_pod_without_ipv6_needs_none_of_the_kernel() {
+    needs!("ip", "nft", "busybox");
+    let node = CniNode::new();
+    node.pod("c1");
+    // With such an MTU an interface has no IPv6 at all, as with a kernel without it.
+    let mut config = routed();
+    config["mtu"] = 1000.into();
+    config["ipam"]["podCIDRs"] = json!(["10.244.1.0/24"]);
+    assert_eq!(addresses(&node.add("c1", &config)), ["10.244.1.2"]);
+    node.sh("ip addr add 192.0.2.1/32 dev lo; busybox ping -c 1 -W 2 10.244.1.2");
+    node.del("c1", &config);
+}
+
+#[test]
+fn routes_of_one_family_leave_the_other_its_own() {
+    needs!("ip", "nft");
+    let node = CniNode::new();
+    node.pod("c1");
+    let mut config = routed();
+    config["ipam"]["routes"] = json!([{"dst": "10.96.0.0/12"}]);
+    node.add("c1", &config);
+    let routes = node.in_pod("c1", "ip route; ip -6 route");
+    for route in ["10.96.0.0/12 via 169.254.1.1", "10.244.1.0/24 via 169.254.1.1", "default via fe80::1"] {
+        assert!(routes.contains(route), "{routes}");
+    }
 }

@@ -54,6 +54,12 @@ fn address_books_that_are_none_are_set_aside_and_made_anew() {
     let aside = "set aside as /run/podhosts/networks/net/leases.db.bad";
     try_all(&[
         repaired("echo garbage > networks/net/leases.db", aside),
+        repaired("rm networks/net/leases.db; mkdir networks/net/leases.db", aside),
+        repaired("rm networks/net/leases.db; ln -s /etc/passwd networks/net/leases.db", aside),
+        repaired(
+            "rm networks/net/leases.db-journal; mkdir networks/net/leases.db-journal",
+            "set aside as /run/podhosts/networks/net/leases.db-journal.bad",
+        ),
         repaired("head -c 8192 /dev/urandom > networks/net/leases.db", aside),
         repaired("head -c 4096 networks/net/leases.db > x; mv x networks/net/leases.db", aside),
         repaired(
@@ -67,11 +73,6 @@ fn address_books_that_are_none_are_set_aside_and_made_anew() {
 fn state_that_cannot_be_used_is_reported() {
     needs!("ip", "nft");
     let cases = [
-        ("rm networks/net/leases.db; mkdir networks/net/leases.db", "/run/podhosts/networks/net/leases.db"),
-        (
-            "rm networks/net/leases.db; ln -s /etc/passwd networks/net/leases.db",
-            "/run/podhosts/networks/net/leases.db",
-        ),
         ("rm networks/net/lock; mkdir networks/net/lock", "cannot open /run/podhosts/networks/net/lock: "),
         (
             "rm networks/net/lock; ln -s /etc/passwd networks/net/lock",

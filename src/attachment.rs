@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ipam::allocate::Holder;
 use crate::json::Object;
-use crate::sys::network::NamespaceId;
+use crate::sys::network::{Mac, NamespaceId};
 
 /// The version this program writes, and the only one it reads.
 pub const ATTACHMENT_VERSION: u32 = 1;
@@ -33,6 +33,12 @@ pub struct Attachment {
     /// What tells that namespace from a later one at the same path.
     #[serde(default)]
     pub netns_id: Option<NamespaceId>,
+    /// The boot in which it was made; none of another one is left.
+    #[serde(default, rename = "bootID")]
+    pub boot_id: String,
+    /// MAC address of the interface, where ADD made one.
+    #[serde(default)]
+    pub mac: Option<Mac>,
     /// The node's end of the veth pair, where ADD made one.
     #[serde(default)]
     pub host_interface: Option<String>,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::call::Call;
+use super::call::{Call, against_gc};
 use super::config::Ipam;
 use super::detach::{self, Remains};
 use super::error::CniError;
@@ -17,7 +17,8 @@ use super::{bridge, names, pod_record, routed, stores};
 use crate::attachment::{ATTACHMENT_VERSION, Attachment};
 use crate::ipam::allocate::Allocated;
 use crate::ipam::attachments;
-use crate::sys::network::{Namespace, NamespaceId};
+use crate::sys;
+use crate::sys::network::{Mac, Namespace, NamespaceId};
 use crate::sys::nft::{self, Rules};
 use crate::sys::state_dir::LockKind;
 
@@ -26,6 +27,7 @@ pub(super) fn main(call: &mut Call) -> Result<Value, CniError> {
     let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
     let config = MainConfig::read(&call.document)?;
     let ipam = call.document.ipam(&runtime)?;
+    config.check_mtu(&ipam)?;
     if call.document.prev_result()?.is_some() {
         let msg =
             "prevResult: there is one, expected this plugin to be the first of its list, or to have no ipam";
@@ -34,7 +36,7 @@ pub(super) fn main(call: &mut Call) -> Result<Value, CniError> {
     let dns = call.dns(&runtime, ipam.resolv_conf.as_deref())?;
     let node = Namespace::own()?;
     let (pod, netns_id) = call.pod_namespace(&node)?;
-    let _no_gc = call.against_gc(LockKind::Shared)?;
+    let _no_gc = against_gc(&call.document.dir, LockKind::Shared)?;
 
     let name = names::host_interface(&call.document.name, &call.parameters.holder());
     let has_rules = config.ip_masq || !runtime.port_mappings.is_empty();
@@ -52,7 +54,7 @@ pub(super) fn ipam(call: &mut Call) -> Result<Value, CniError> {
     let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
     let ipam = call.document.ipam(&runtime)?;
     let dns = call.dns(&runtime, ipam.resolv_conf.as_deref())?;
-    let _no_gc = call.against_gc(LockKind::Shared)?;
+    let _no_gc = against_gc(&call.document.dir, LockKind::Shared)?;
     // Where the namespace cannot be looked at, GC will not judge by it.
     let netns_id = Namespace::open(&call.parameters.netns).and_then(|netns| netns.id()).ok();
     let allocated = take(call, &ipam, &runtime, netns_id, None, false)?;
@@ -80,6 +82,11 @@ pub(super) fn chained(call: &mut Call) -> Result<Value, CniError> {
     Ok(call.document.raw_prev_result())
 }
 
+/// The MAC address of the pod's interface: the requested one, or its own.
+fn mac(network: &str, runtime: &RuntimeConfig, addresses: &[IpAddr]) -> Mac {
+    runtime.mac.unwrap_or_else(|| names::pod_mac(network, addresses))
+}
+
 fn addresses(allocated: &[Allocated]) -> Vec<IpAddr> {
     allocated.iter().map(|one| one.address.addr()).collect()
 }
@@ -97,7 +104,8 @@ fn take(
         stores::register(&call.document.dir)?;
     }
     let mut book = call.book()?;
-    let (parameters, dir) = (&call.parameters, &call.document.dir);
+    let boot_id = sys::boot_id()?;
+    let (parameters, dir, network) = (&call.parameters, &call.document.dir, &call.document.name);
     let is_kept = Cell::new(false);
     let keep = |allocated: &[Allocated]| {
         let attachment = Attachment {
@@ -106,6 +114,8 @@ fn take(
             ifname: parameters.ifname.clone(),
             netns: parameters.netns.to_string_lossy().into_owned(),
             netns_id,
+            boot_id: boot_id.clone(),
+            mac: host_interface.map(|_| mac(network, runtime, &addresses(allocated))),
             host_interface: host_interface.map(str::to_owned),
             addresses: addresses(allocated),
             has_rules,
@@ -160,15 +170,15 @@ impl Wired<'_> {
         remains: &mut Remains,
     ) -> Result<CniResult, CniError> {
         let parameters = &self.call.parameters;
-        let (mac, host_mac) = names::macs(&self.call.document.name, &parameters.holder());
+        let network = &self.call.document.name;
         let wiring = Wiring {
             pod,
             node,
             netns: parameters.netns.to_string_lossy().into_owned(),
             ifname: &parameters.ifname,
-            mac: self.runtime.mac.unwrap_or(mac),
+            mac: mac(network, self.runtime, &addresses(self.allocated)),
             host_ifname,
-            host_mac,
+            host_mac: names::host_mac(network, &parameters.holder()),
             mtu: self.config.mtu,
             addresses: self.allocated,
             routes: &self.ipam.routes,

@@ -34,7 +34,7 @@ pub(super) fn connect(wiring: &Wiring<'_>, bridge: &Bridge) -> Result<CniResult,
     let outside = pair.outside.index;
     let port = BridgePort { bridge: link.index, hairpin: bridge.hairpin, isolated: bridge.isolated };
     wiring.node_settings(wiring.host_ifname)?;
-    node.no_link_local(outside, wiring.host_ifname)?;
+    wiring.no_link_local(&mut node, &pair)?;
     node.join_bridge(outside, wiring.host_ifname, port)?;
     if let Some(vlan) = bridge.vlan {
         node.bridge_vlan(outside, vlan, false)?;
@@ -43,7 +43,7 @@ pub(super) fn connect(wiring: &Wiring<'_>, bridge: &Bridge) -> Result<CniResult,
     let addresses: Vec<IpNet> = wiring.addresses.iter().map(|one| one.address).collect();
     let routes = pod_routes(wiring, bridge, pair.inside.index);
     wiring.furnish(&mut pair, &addresses)?;
-    routes.iter().try_for_each(|route| pair.pod.add_route(route))?;
+    Wiring::add_routes(&mut pair, &routes)?;
     let mac = link.mac.map(|mac| mac.to_string()).unwrap_or_default();
     let of_bridge = Interface { name: bridge.name.clone(), mac, mtu: Some(link.mtu), sandbox: String::new() };
     let ips = wiring.addresses.iter().map(|one| Ip {
@@ -127,7 +127,9 @@ fn gateway_interface(
         of_vlan = node.link(&name)?;
     }
     let of_vlan = found(of_vlan, &name)?;
-    if !of_vlan.is_up {
+    if of_vlan.is_up && wiring.route_localnet {
+        wiring.node_settings(&name)?;
+    } else if !of_vlan.is_up {
         wiring.bridge_settings(&name)?;
         node.up(of_vlan.index, &name)?;
     }

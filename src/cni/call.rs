@@ -26,6 +26,11 @@ pub(super) struct Call {
     pub(super) notices: Vec<String>,
 }
 
+/// Keeps GC out of the network's directory `dir` while an attachment is made or undone, which is more than one step.
+pub(super) fn against_gc(dir: &Path, kind: LockKind) -> Result<Lock, CniError> {
+    Ok(state_dir::lock(&dir.join("gc.lock"), kind)?)
+}
+
 impl Call {
     /// Opens the network's address book.
     pub(super) fn book(&mut self) -> Result<Book, CniError> {
@@ -37,11 +42,6 @@ impl Call {
         let mut book = Book::open(dir, &crate::sys::boot_id()?)?;
         self.notices.append(&mut book.notices);
         Ok(book)
-    }
-
-    /// Keeps GC out while an attachment is made or undone, which is more than one step.
-    pub(super) fn against_gc(&self, kind: LockKind) -> Result<Lock, CniError> {
-        Ok(state_dir::lock(&self.document.dir.join("gc.lock"), kind)?)
     }
 
     /// Opens the pod's network namespace, which must not be the node's.

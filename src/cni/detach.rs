@@ -3,10 +3,9 @@
 //! An address is given back when nothing uses it any more: after the interface is gone, and before what was written
 //! down of it is forgotten.
 
-use std::net::IpAddr;
 use std::path::Path;
 
-use super::call::Call;
+use super::call::{Call, against_gc};
 use super::config::Role;
 use super::error::CniError;
 use super::{names, pod_record, stores};
@@ -31,9 +30,7 @@ pub(super) struct Remains {
 /// Undoes an ADD that failed, as far as it had come.
 pub(super) fn undo(call: &mut Call, remains: &Remains) -> Result<(), CniError> {
     let (dir, holder) = (call.document.dir.clone(), call.parameters.holder());
-    let addresses =
-        attachments::read(&dir, &holder).map(|attachment| attachment.addresses).unwrap_or_default();
-    take_down(call, &dir, &holder, remains, &addresses)
+    take_down(call, &dir, &holder, remains)
 }
 
 /// DEL: succeeds where nothing is left to do.
@@ -42,19 +39,20 @@ pub(super) fn del(call: &mut Call) -> Result<(), CniError> {
     let mut was_there = false;
     // Without the directory there are neither addresses nor a GC to be kept out.
     if dir.is_dir() && is_to_undo(call.document.role, &dir, &holder) {
-        let _no_gc = call.against_gc(LockKind::Shared)?;
+        let _no_gc = against_gc(&dir, LockKind::Shared)?;
         was_there = detach(call, &dir, &holder)?;
     }
     if !was_there {
         // The configuration may have had another dataDir at ADD.
         for dir in stores::others(&call.document.name, &dir)? {
             if attachments::read(&dir, &holder).is_some() && is_to_undo(call.document.role, &dir, &holder) {
+                let _no_gc = against_gc(&dir, LockKind::Shared)?;
                 detach(call, &dir, &holder)?;
             }
         }
         if call.document.role == Role::Main {
             let link = names::host_interface(&call.document.name, &holder);
-            remove_link(&call.document.name, &link, None, &holder)?;
+            remove_link(&link, None, &holder)?;
         }
     }
     pod_record::remove(&call.document.name, &holder.container, &holder.ifname)
@@ -70,46 +68,25 @@ fn is_to_undo(role: Role, dir: &Path, holder: &Holder) -> bool {
 
 /// Undoes everything of one attachment; tells whether there was anything.
 pub(super) fn detach(call: &mut Call, dir: &Path, holder: &Holder) -> Result<bool, CniError> {
-    let attachment = attachments::read(dir, holder);
-    let (link, has_rules, addresses) = match &attachment {
-        Some(attachment) => {
-            // Where a call was killed the addresses that are written down may be another pod's by now, and with them
-            // the rules.
-            let addresses = match attachment.has_rules {
-                true => call.book_in(dir)?.held(holder)?,
-                false => attachment.addresses.clone(),
-            };
-            (attachment.host_interface.clone(), attachment.has_rules, addresses)
-        }
+    let (was_there, link, has_rules) = match attachments::read(dir, holder) {
+        Some(attachment) => (true, attachment.host_interface, attachment.has_rules),
         // Nothing readable is written down, so everything is looked for.
         None => {
-            let addresses = call.book_in(dir)?.held(holder)?;
-            let ours = call.document.role == Role::Main;
-            let link = ours.then(|| names::host_interface(&call.document.name, holder));
-            (link, ours && !addresses.is_empty(), addresses)
+            let is_held = !call.book_in(dir)?.held(holder)?.is_empty();
+            let is_main = call.document.role == Role::Main;
+            let link = is_main.then(|| names::host_interface(&call.document.name, holder));
+            (is_held, link, is_main && is_held)
         }
     };
-    let was_there = attachment.is_some() || !addresses.is_empty();
-    let remains = Remains { link, has_rules, has_record: true };
-    take_down(call, dir, holder, &remains, &addresses)?;
+    take_down(call, dir, holder, &Remains { link, has_rules, has_record: true })?;
     Ok(was_there)
 }
 
-fn take_down(
-    call: &mut Call,
-    dir: &Path,
-    holder: &Holder,
-    remains: &Remains,
-    addresses: &[IpAddr],
-) -> Result<(), CniError> {
+fn take_down(call: &mut Call, dir: &Path, holder: &Holder, remains: &Remains) -> Result<(), CniError> {
     // The kernel takes its time over both; while it removes the interface it is done with the rules.
-    let rules = remains.has_rules.then(|| nft::remove(&call.document.name, addresses)).transpose();
-    let attachment = || attachments::read(dir, holder);
-    let network = &call.document.name;
-    let link = remains
-        .link
-        .as_ref()
-        .map_or(Ok(()), |link| remove_link(network, link, attachment().as_ref(), holder));
+    let rules = remains.has_rules.then(|| remove_rules(call, dir, holder)).transpose();
+    let known = attachments::read(dir, holder);
+    let link = remains.link.as_ref().map_or(Ok(()), |link| remove_link(link, known.as_ref(), holder));
     if remains.has_record {
         pod_record::remove(&call.document.name, &holder.container, &holder.ifname)?;
     }
@@ -123,17 +100,20 @@ fn take_down(
     Ok(())
 }
 
+/// Removes the rules of the addresses that the book has. Those that are written down may be another pod's by now, where
+/// a call was killed or another DEL of the same attachment was faster; and so may those of the book, unless nobody can
+/// install rules meanwhile.
+fn remove_rules(call: &mut Call, dir: &Path, holder: &Holder) -> Result<nft::Removed, CniError> {
+    let network = call.document.name.clone();
+    nft::remove_of(&network, || Ok(call.book_in(dir)?.held(holder)?))
+}
+
 /// Removes a veth pair, by the node's end, or where somebody has renamed that, by the pod's.
-fn remove_link(
-    network: &str,
-    name: &str,
-    attachment: Option<&Attachment>,
-    holder: &Holder,
-) -> Result<(), CniError> {
+fn remove_link(name: &str, attachment: Option<&Attachment>, holder: &Holder) -> Result<(), CniError> {
     if Network::here()?.delete_link(name)? {
         return Ok(());
     }
-    let Some(attachment) = attachment.filter(|attachment| attachment.netns_id.is_some()) else {
+    let Some(attachment) = attachment.filter(|known| known.netns_id.is_some() && known.mac.is_some()) else {
         return Ok(());
     };
     let in_pod = || -> Result<(), NetworkError> {
@@ -143,8 +123,8 @@ fn remove_link(
         }
         let mut inside = Network::of(&pod, &node)?;
         // Where ADD had not come so far, the interface of that name is somebody else's.
-        let (mac, _) = names::macs(network, holder);
-        if inside.link(&holder.ifname)?.is_some_and(|link| link.kind == "veth" && link.mac == Some(mac)) {
+        if inside.link(&holder.ifname)?.is_some_and(|link| link.kind == "veth" && link.mac == attachment.mac)
+        {
             inside.delete_link(&holder.ifname)?;
         }
         Ok(())

@@ -131,6 +131,7 @@ impl Args {
             })?;
             match key {
                 "IgnoreUnknown" => ignore_unknown = is_true(value),
+                "IP" | "MAC" if value.is_empty() => {}
                 "IP" => args.ips = value.split(',').map(requested_ip).collect::<Result<_, _>>()?,
                 "MAC" => {
                     let mac = value.parse();

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::call::Call;
+use super::call::{Call, against_gc};
 use super::config::Role;
 use super::error::CniError;
-use super::{detach, pod_record};
+use super::{detach, pod_record, stores};
 use crate::ipam::allocate::Holder;
 use crate::ipam::attachments;
 use crate::sys::network::{Namespace, Network, NetworkError};
@@ -20,18 +20,10 @@ pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
     }
     let valid = call.document.valid_attachments()?;
     let mut errors = Vec::new();
-    let dir = call.document.dir.clone();
-    if dir.is_dir() {
-        let _alone = call.against_gc(LockKind::Exclusive)?;
-        let mut holders: BTreeSet<Holder> = call.book()?.holders()?.into_iter().collect();
-        holders.extend(attachments::list(&dir)?);
-        for holder in holders {
-            if valid.binary_search(&holder).is_ok() && !is_gone(&dir, &holder) {
-                continue;
-            }
-            errors.extend(detach::detach(call, &dir, &holder).err());
-        }
-        errors.extend(attachments::sweep(&dir).err().map(CniError::from));
+    let mut dirs = stores::others(&call.document.name, &call.document.dir)?;
+    dirs.extend(Some(call.document.dir.clone()).filter(|dir| dir.is_dir()));
+    for dir in dirs {
+        errors.extend(collect(call, &dir, &valid).unwrap_or_else(|error| vec![error]));
     }
     if call.document.role == Role::Chained {
         let is_valid = |id: &str| {
@@ -44,23 +36,36 @@ pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
     CniError::joined(&errors).map_or(Ok(()), Err)
 }
 
-/// Whether an attachment's network namespace is gone, and nothing of it is left. What cannot be judged is not gone.
+/// Undoes what is not valid in the network's directory `dir`; gives what could not be undone.
+fn collect(call: &mut Call, dir: &Path, valid: &[Holder]) -> Result<Vec<CniError>, CniError> {
+    let _alone = against_gc(dir, LockKind::Exclusive)?;
+    let mut holders: BTreeSet<Holder> = call.book_in(dir)?.holders()?.into_iter().collect();
+    holders.extend(attachments::list(dir)?);
+    let mut errors = Vec::new();
+    for holder in holders {
+        if valid.binary_search(&holder).is_err() || is_gone(dir, &holder) {
+            errors.extend(detach::detach(call, dir, &holder).err());
+        }
+    }
+    errors.extend(attachments::sweep(dir).err().map(CniError::from));
+    Ok(errors)
+}
+
+/// Whether an attachment's network namespace is gone, though the runtime lists it. What cannot be judged is not gone.
 fn is_gone(dir: &Path, holder: &Holder) -> bool {
     let Some(attachment) = attachments::read(dir, holder) else { return false };
     let Some(id) = attachment.netns_id else { return false };
-    // A process may end while others are still in its namespace.
-    if attachment.netns.starts_with("/proc/") && attachment.host_interface.is_none() {
-        return false;
+    let now = Namespace::open(Path::new(&attachment.netns)).and_then(|netns| netns.id());
+    match (now, &attachment.host_interface) {
+        // A namespace lives on without its path while a process is in it; the veth pair tells.
+        (Ok(now), Some(link)) if now != id => !is_there(link),
+        (Err(NetworkError::NoNamespace(_)), Some(link)) => !is_there(link),
+        // Of another plugin's interface nothing is known, and a path in /proc is that of whoever has the process id now.
+        (Ok(now), None) => now != id && !attachment.netns.starts_with("/proc/"),
+        _ => false,
     }
-    let namespace = match Namespace::open(Path::new(&attachment.netns)).and_then(|netns| netns.id()) {
-        Ok(now) => now != id,
-        Err(NetworkError::NoNamespace(_)) => true,
-        Err(_) => false,
-    };
-    // A namespace lives on without its path while a process is in it; the veth pair tells.
-    let link = attachment.host_interface.as_deref();
-    namespace
-        && link.is_none_or(|link| {
-            Network::here().and_then(|mut node| node.link(link)).is_ok_and(|l| l.is_none())
-        })
+}
+
+fn is_there(link: &str) -> bool {
+    Network::here().and_then(|mut node| node.link(link)).is_ok_and(|found| found.is_some())
 }

@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 
-use super::config::{Document, PLUGIN};
+use super::config::{Document, Ipam, PLUGIN};
 use super::environment::IFNAME_MAX;
 use super::error::{CniError, Code};
+use crate::addresses::IpFamily;
 
 /// How pods reach the node, and through it everything else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +108,23 @@ impl MainConfig {
             }
         };
         Ok(Self { mode, ip_masq: raw.ip_masq.unwrap_or(false), mtu })
+    }
+}
+
+/// Smallest MTU that IPv6 can have.
+const MTU_IPV6: u32 = 1280;
+
+impl MainConfig {
+    /// Refuses an MTU with which an interface has no IPv6, where pods are to have it.
+    ///
+    /// # Errors
+    /// [`CniError`] naming the key.
+    pub(super) fn check_mtu(&self, ipam: &Ipam) -> Result<(), CniError> {
+        let has_ipv6 = ipam.sets.iter().any(|set| set.family() == IpFamily::V6);
+        match self.mtu.filter(|mtu| has_ipv6 && *mtu < MTU_IPV6) {
+            Some(mtu) => Err(CniError::config(format!("mtu: {mtu}, expected {MTU_IPV6} or more for IPv6"))),
+            None => Ok(()),
+        }
     }
 }
 

@@ -76,14 +76,14 @@ impl Options {
         if self.data_dir != Path::new(DATA_DIR) {
             stores::register(&dir).map_err(|error| error.to_string())?;
         }
-        let mut book =
-            Book::open(&dir, &crate::sys::boot_id().map_err(text)?).map_err(|error| error.to_string())?;
+        let boot_id = crate::sys::boot_id().map_err(text)?;
+        let mut book = Book::open(&dir, &boot_id).map_err(|error| error.to_string())?;
         let known = book.holders().map_err(|error| error.to_string())?;
         let (already, new): (Vec<_>, Vec<_>) =
             holders.into_iter().partition(|(holder, _)| known.binary_search(holder).is_ok());
         book.enter(&new).map_err(|error| format!("cannot take over {}: {error}", theirs.display()))?;
         for (holder, addresses) in &new {
-            attachments::keep(&dir, &attachment(holder, addresses)).map_err(text)?;
+            attachments::keep(&dir, &attachment(&boot_id, holder, addresses)).map_err(text)?;
         }
         skipped.append(&mut book.notices);
         let network = &self.network;
@@ -100,7 +100,7 @@ fn absolute(path: &str) -> Result<PathBuf, String> {
     Err(format!("cannot use --data-dir {path:?}: expected an absolute path; {USAGE}"))
 }
 
-fn attachment(holder: &Holder, addresses: &[IpAddr]) -> Attachment {
+fn attachment(boot_id: &str, holder: &Holder, addresses: &[IpAddr]) -> Attachment {
     Attachment {
         version: ATTACHMENT_VERSION,
         container_id: holder.container.clone(),
@@ -108,6 +108,8 @@ fn attachment(holder: &Holder, addresses: &[IpAddr]) -> Attachment {
         // host-local does not know it.
         netns: String::new(),
         netns_id: None,
+        boot_id: boot_id.to_owned(),
+        mac: None,
         host_interface: None,
         addresses: addresses.to_vec(),
         has_rules: false,

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::error::CniError;
 use super::result::{CniResult, Ip};
-use super::wiring::{Pair, Wiring, everything, shown};
+use super::wiring::{Wiring, everything, shown};
 use crate::sys::network::{Network, NewRoute, Scope};
 
 const GATEWAY_4: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
@@ -29,7 +29,7 @@ pub(super) fn connect(wiring: &Wiring<'_>) -> Result<CniResult, CniError> {
     let mut pair = wiring.make_pair(&mut node, false)?;
     let outside = pair.outside.index;
     wiring.node_settings(wiring.host_ifname)?;
-    node.no_link_local(outside, wiring.host_ifname)?;
+    wiring.no_link_local(&mut node, &pair)?;
     node.up(outside, wiring.host_ifname)?;
     for is_ipv6 in [false, true].into_iter().filter(|is_ipv6| wiring.has(*is_ipv6)) {
         let (prefix, scope) = if is_ipv6 { (64, Scope::Global) } else { (32, Scope::Host) };
@@ -40,11 +40,11 @@ pub(super) fn connect(wiring: &Wiring<'_>) -> Result<CniResult, CniError> {
         node.add_route(&NewRoute::new(*address, None, outside))?;
     }
     wiring.furnish(&mut pair, &addresses)?;
-    let mut routes = pod_routes(wiring, pair.inside.index);
-    if wiring.has(false) && !link_to_gateway(&mut pair)? {
-        routes.iter_mut().for_each(|route| route.on_link = route.gw == Some(GATEWAY_4.into()));
-    }
-    routes.iter().try_for_each(|route| pair.pod.add_route(route))?;
+    let routes = pod_routes(wiring, pair.inside.index);
+    let to_gateway =
+        wiring.has(false).then(|| NewRoute::new(IpNet::from(gateway(false)), None, pair.inside.index));
+    Wiring::add_routes(&mut pair, to_gateway.as_slice())?;
+    Wiring::add_routes(&mut pair, &routes)?;
     let ips = addresses.iter().map(|address| Ip {
         interface: Some(1),
         address: *address,
@@ -58,20 +58,17 @@ pub(super) fn connect(wiring: &Wiring<'_>) -> Result<CniResult, CniError> {
     })
 }
 
-/// Makes the pod's route to the IPv4 gateway; `false` where another interface of the pod's has it already.
-fn link_to_gateway(pair: &mut Pair) -> Result<bool, CniError> {
-    let route = NewRoute::new(IpNet::from(IpAddr::from(GATEWAY_4)), None, pair.inside.index);
-    match pair.pod.add_route(&route) {
-        Err(error) if error.is_present() => Ok(false),
-        other => Ok(other.map(|()| true)?),
-    }
-}
-
-/// What is configured, else everything through the gateways.
+/// What is configured; for a family of which nothing is, everything through the gateway; and where the configured ones do
+/// not lead everywhere, at least the way to the other pods of the subnet, who are on no link with this one.
 fn pod_routes(wiring: &Wiring<'_>, interface: u32) -> Vec<NewRoute> {
-    if !wiring.routes.is_empty() {
-        return wiring.configured_routes(interface, |is_ipv6| Some(gateway(is_ipv6)));
+    let mut routes = wiring.configured_routes(interface, |is_ipv6| Some(gateway(is_ipv6)));
+    for one in wiring.addresses {
+        let is_ipv6 = one.address.addr().is_ipv6();
+        let configured = || wiring.routes.iter().filter(|route| route.dst.addr().is_ipv6() == is_ipv6);
+        let dst = if configured().next().is_none() { everything(is_ipv6) } else { one.address.trunc() };
+        if !configured().any(|route| route.dst.contains(&dst)) {
+            routes.push(NewRoute::new(dst, Some(gateway(is_ipv6)), interface));
+        }
     }
-    let families = [false, true].into_iter().filter(|is_ipv6| wiring.has(*is_ipv6));
-    families.map(|v6| NewRoute::new(everything(v6), Some(gateway(v6)), interface)).collect()
+    routes
 }

@@ -59,7 +59,7 @@ struct RawPort {
     #[serde(alias = "Protocol", default)]
     protocol: String,
     #[serde(rename = "hostIP", alias = "HostIP", default)]
-    host_ip: String,
+    host_ip: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -165,7 +165,7 @@ impl RawPort {
         if self.container_port == 0 {
             return Err(wrong("containerPort", "0", "a port from 1 to 65535"));
         }
-        let host_ip = match self.host_ip.as_str() {
+        let host_ip = match self.host_ip.as_deref().unwrap_or_default() {
             "" => None,
             ip => Some(ip.parse().map_err(|_| wrong("hostIP", ip, "an IP address"))?),
         };

@@ -10,6 +10,9 @@ use super::result::{Interface, Route};
 use crate::ipam::allocate::Allocated;
 use crate::sys::network::{Link, Mac, Namespace, Network, NetworkError, NewRoute, NewVeth, Scope, set};
 
+/// The kernel's own priority of IPv6 routes; those of second interfaces come behind it.
+const SECOND_PRIORITY: u32 = 1024;
+
 /// A pod's interface as it is to be.
 pub(super) struct Wiring<'a> {
     /// The pod's namespace.
@@ -69,15 +72,17 @@ impl Wiring<'_> {
     pub(super) fn make_pair(&self, node: &mut Network, accept_ra: bool) -> Result<Pair, CniError> {
         let mut pod = self.pod.inside(self.node, || {
             let mut pod = Network::here()?;
-            pod.add_veth(&NewVeth {
+            let made = pod.add_veth(&NewVeth {
                 name: self.ifname,
                 mac: self.mac,
                 peer_name: self.host_ifname,
                 peer_mac: self.host_mac,
                 peer_namespace: self.node,
                 mtu: self.mtu,
-            })?;
-            self.is_made.set(true);
+            });
+            // Only one of these names being somebody else's tells for sure that nothing was made.
+            self.is_made.set(!made.as_ref().is_err_and(NetworkError::is_present));
+            made?;
             self.settings(accept_ra)?;
             Ok(pod)
         })?;
@@ -121,11 +126,37 @@ impl Wiring<'_> {
         set_if_there(&format!("net/ipv6/conf/{interface}/accept_dad"), "0")
     }
 
+    /// Keeps the kernel from giving the node's end a link-local address.
+    pub(super) fn no_link_local(&self, node: &mut Network, pair: &Pair) -> Result<(), NetworkError> {
+        match node.no_link_local(pair.outside.index, self.host_ifname) {
+            // A kernel without IPv6, or an MTU below its minimum, does not give any.
+            Err(error) if !self.has(true) && error.is_unsupported() => Ok(()),
+            other => other,
+        }
+    }
+
     /// Brings the pod's end up with its addresses.
     pub(super) fn furnish(&self, pair: &mut Pair, addresses: &[IpNet]) -> Result<(), NetworkError> {
         pair.pod.up(pair.inside.index, self.ifname)?;
         let mut addresses = addresses.iter();
         addresses.try_for_each(|address| pair.pod.add_address(pair.inside.index, *address, Scope::Global))
+    }
+
+    /// Adds the pod's routes. One to where another interface of the pod's leads already stands behind that one's, unless
+    /// the configuration says how they are to be preferred.
+    pub(super) fn add_routes(pair: &mut Pair, routes: &[NewRoute]) -> Result<(), NetworkError> {
+        for (index, route) in routes.iter().enumerate() {
+            let is_new =
+                !routes[..index].iter().any(|other| (other.dst, other.table) == (route.dst, route.table));
+            match pair.pod.add_route(route) {
+                Err(error) if error.is_present() && is_new && route.priority.is_none() => {
+                    let priority = Some(SECOND_PRIORITY + route.interface);
+                    pair.pod.add_route(&NewRoute { priority, ..route.clone() })?;
+                }
+                other => other?,
+            }
+        }
+        Ok(())
     }
 
     /// `ipam.routes` of the families the pod has, with `gateway` where they name none.
@@ -140,7 +171,6 @@ impl Wiring<'_> {
                 dst: route.dst,
                 gw: route.gw.or_else(|| gateway(route.dst.addr().is_ipv6())),
                 interface,
-                on_link: false,
                 table: route.table,
                 scope: route.scope,
                 priority: route.priority,

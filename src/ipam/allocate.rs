@@ -86,7 +86,7 @@ pub(super) fn take(
     let mut requested = requested.to_vec();
     let mut taken = Vec::with_capacity(sets.len());
     for (position, set) in sets.iter().enumerate() {
-        let wish = requested.iter().position(|ip| set.ranges.iter().any(|range| range.allows(*ip)));
+        let wish = requested.iter().position(|ip| set.allows(*ip));
         let (index, address) = match wish {
             Some(at) => fixed(db, set, requested.remove(at))?,
             None => dynamic(db, set)?,
@@ -104,9 +104,9 @@ pub(super) fn take(
 }
 
 fn why_not(address: IpAddr, sets: &[RangeSet]) -> &'static str {
-    if sets.iter().flat_map(|set| &set.ranges).any(|range| range.gateway == address) {
+    if sets.iter().any(|set| set.has_gateway(address)) {
         "it is a gateway"
-    } else if sets.iter().flat_map(|set| &set.ranges).any(|range| range.allows(address)) {
+    } else if sets.iter().any(|set| set.allows(address)) {
         "another one of the same ranges is requested, too"
     } else {
         "it is in none of the configured ranges"
@@ -202,31 +202,35 @@ fn refuse_in_use(db: &Connection, address: IpAddr) -> Result<(), AllocateError> 
 /// A requested address, with the index of its range.
 fn fixed(db: &Connection, set: &RangeSet, address: IpAddr) -> Result<(usize, IpAddr), AllocateError> {
     refuse_in_use(db, address)?;
-    let index = set.ranges.iter().position(|range| range.allows(address)).unwrap_or_default();
+    let index = set.ranges.iter().position(|range| range.contains(address)).unwrap_or_default();
     Ok((index, address))
 }
 
-/// The next free address, with the index of its range.
+/// The next free address, with the index of its range: of all ranges first what nobody had.
 fn dynamic(db: &Connection, set: &RangeSet) -> Result<(usize, IpAddr), AllocateError> {
+    let mut oldest: Option<(i64, usize, IpAddr)> = None;
     for (index, range) in set.ranges.iter().enumerate() {
         let (id, next) = progress(db, range)?;
-        let released = oldest_released(db, id)?;
-        let waits_long = |(address, since): (IpAddr, i64)| (since >= RELEASED_MAX).then_some(address);
-        if let Some(address) = released.and_then(waits_long) {
-            return Ok((index, address));
+        if let Some((address, since)) = oldest_released(db, id)? {
+            if since >= RELEASED_MAX {
+                return Ok((index, address));
+            }
+            oldest = oldest.max(Some((since, index, address)));
         }
-        let unused = next.map(|next| first_unused(db, range, next)).transpose()?.flatten();
+        let unused = next.map(|next| first_unused(db, set, range, next)).transpose()?.flatten();
         let after = unused.and_then(|address| range.next(address));
         // Only what has changed is written.
         if next.is_some() && next != after {
             db.prepare_cached("UPDATE range SET next=? WHERE id=?")?.execute((after.map(Stored), id))?;
         }
-        let address = unused.or(released.map(|(address, _)| address));
-        if let Some(address) = address {
+        if let Some(address) = unused {
             return Ok((index, address));
         }
     }
-    Err(AllocateError::Exhausted(set.to_string()))
+    match oldest {
+        Some((_, index, address)) => Ok((index, address)),
+        None => Err(AllocateError::Exhausted(set.to_string())),
+    }
 }
 
 /// A range's row, which is made where it is missing, and how far the range was given out.
@@ -247,7 +251,12 @@ fn progress(db: &Connection, range: &Range) -> rusqlite::Result<(i64, Option<IpA
 }
 
 /// The first address at or behind `next` that has no holder.
-fn first_unused(db: &Connection, range: &Range, next: IpAddr) -> rusqlite::Result<Option<IpAddr>> {
+fn first_unused(
+    db: &Connection,
+    set: &RangeSet,
+    range: &Range,
+    next: IpAddr,
+) -> rusqlite::Result<Option<IpAddr>> {
     let mut candidate = Some(next);
     let mut used =
         db.prepare_cached("SELECT address FROM lease WHERE address>=? AND address<=? ORDER BY address")?;
@@ -259,7 +268,7 @@ fn first_unused(db: &Connection, range: &Range, next: IpAddr) -> rusqlite::Resul
     while let Some(address) = candidate {
         if in_use == Some(address) {
             in_use = used_next()?;
-        } else if address != range.gateway {
+        } else if !set.has_gateway(address) {
             return Ok(Some(address));
         }
         candidate = range.next(address);

@@ -41,6 +41,9 @@ pub enum BookError {
         #[source]
         cause: rusqlite::Error,
     },
+    /// A directory, a link or the like in a file's place.
+    #[error("cannot use {0}: it is not a regular file")]
+    Foreign(PathBuf),
     /// Written by a later podhosts.
     #[error("cannot use {path}: it has version {version}, expected {}", schema::VERSION)]
     Later {
@@ -66,7 +69,7 @@ impl BookError {
 
     /// Whether what is on the disk is no database, or only the remains of one.
     fn is_damage(&self) -> bool {
-        let Some(cause) = self.cause() else { return false };
+        let Some(cause) = self.cause() else { return matches!(self, Self::Foreign(_)) };
         match cause {
             rusqlite::Error::SqliteFailure(error, message) => match error.code {
                 ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
@@ -221,7 +224,13 @@ fn holders(db: &Connection) -> rusqlite::Result<Vec<Holder>> {
 }
 
 fn open_database(dir: &Path, boot_id: &str, notices: &mut Vec<String>) -> Result<Connection, BookError> {
-    let path = dir.join(LEASES);
+    // SQLite refuses a link anywhere in the path, and /var/run is one.
+    let path = state_dir::resolve(dir)?.join(LEASES);
+    for file in [&path, &dir.join(JOURNAL)] {
+        if state_dir::is_foreign(file) {
+            return Err(BookError::Foreign(file.clone()));
+        }
+    }
     let failed = |cause| BookError::Database { path: path.clone(), cause };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -242,7 +251,7 @@ fn open_database(dir: &Path, boot_id: &str, notices: &mut Vec<String>) -> Result
             schema::make(&transaction, boot_id).map_err(failed)?;
             // SQLite has made the journal by now, and keeps it.
             state_dir::reserve(&dir.join(JOURNAL), JOURNAL_ROOM)?;
-            enter_attachments(dir, &transaction, notices)?;
+            enter_attachments(dir, boot_id, &transaction, notices)?;
             transaction.commit().map_err(failed)?;
             Ok(db)
         }
@@ -272,16 +281,31 @@ fn rebuild(
     why: &BookError,
     notices: &mut Vec<String>,
 ) -> Result<Connection, BookError> {
-    let path = dir.join(LEASES);
-    let aside = state_dir::aside(&path);
-    state_dir::remove(&dir.join(JOURNAL))?;
-    state_dir::rename(&path, &aside)?;
-    notices.push(format!("{why}: set aside as {}", aside.display()));
+    let (path, journal) = (dir.join(LEASES), dir.join(JOURNAL));
+    let aside = |path: &Path| -> Result<String, FileError> {
+        let aside = state_dir::aside(path);
+        state_dir::rename(path, &aside)?;
+        Ok(format!("{why}: set aside as {}", aside.display()))
+    };
+    // A journal without its database is of no use to anybody.
+    if state_dir::is_foreign(&journal) {
+        notices.push(aside(&journal)?);
+    } else {
+        state_dir::remove(&journal)?;
+    }
+    if path.symlink_metadata().is_ok() {
+        notices.push(aside(&path)?);
+    }
     open_database(dir, boot_id, notices)
 }
 
 /// Enters what is written down of attachments.
-fn enter_attachments(dir: &Path, db: &Connection, notices: &mut Vec<String>) -> Result<(), BookError> {
+fn enter_attachments(
+    dir: &Path,
+    boot_id: &str,
+    db: &Connection,
+    notices: &mut Vec<String>,
+) -> Result<(), BookError> {
     let path = |holder: &Holder| attachments::path(dir, holder);
     let mut holders = attachments::list(dir)?;
     // Where two have one address the later one has it: the other's call was killed.
@@ -292,14 +316,21 @@ fn enter_attachments(dir: &Path, db: &Connection, notices: &mut Vec<String>) -> 
             notices.push(format!("cannot read {}: it is no attachment of podhosts", path(holder).display()));
             continue;
         };
+        if !attachment.boot_id.is_empty() && attachment.boot_id != boot_id {
+            attachments::forget(dir, holder)?;
+            continue;
+        }
         for (position, address) in attachment.addresses.iter().enumerate() {
-            if allocate::enter(db, holder, *address, position).is_err() {
-                notices.push(format!("{address} of {holder} has another holder"));
+            match allocate::enter_held(db, holder, *address, position) {
+                Err(AllocateError::InUse { holder: other, .. }) => {
+                    notices.push(format!("{address} of {holder} is {other}'s, too"));
+                }
+                other => other?,
             }
         }
         entered += 1;
     }
-    if !holders.is_empty() {
+    if entered > 0 {
         let path = dir.join(LEASES);
         notices.push(format!("{}: made anew from {entered} attachments", path.display()));
     }

@@ -33,6 +33,8 @@ fn note(n: usize, taken: &[Allocated]) -> Attachment {
         ifname: "eth0".into(),
         netns: "/run/netns/x".into(),
         netns_id: None,
+        boot_id: BOOT.into(),
+        mac: None,
         host_interface: None,
         addresses: taken.iter().map(|one| one.address.addr()).collect(),
         has_rules: false,
@@ -230,4 +232,53 @@ fn ranges_of_hosts_local_have_their_own_gateway() {
     let given: Vec<String> = (0..2).map(|n| take(&mut book, n, &sets, &[]).unwrap().remove(0)).collect();
     assert_eq!(given, ["10.0.0.10", "10.0.0.12"]);
     assert!(take(&mut book, 3, &sets, &[]).is_err());
+}
+
+#[test]
+fn a_released_address_comes_after_the_unused_ones_of_every_range() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut book = open(&dir);
+    let sets = sets(&["10.0.0.0/30", "10.1.0.0/29"]);
+    assert_eq!(take(&mut book, 1, &sets, &[]).unwrap(), ["10.0.0.2"]);
+    book.release(&holder(1)).unwrap();
+    let order: Vec<String> = (10..16).map(|n| take(&mut book, n, &sets, &[]).unwrap().remove(0)).collect();
+    assert_eq!(order, ["10.1.0.2", "10.1.0.3", "10.1.0.4", "10.1.0.5", "10.1.0.6", "10.0.0.2"]);
+}
+
+#[test]
+fn no_pod_gets_the_gateway_of_another_range() {
+    let dir = tempfile::tempdir().unwrap();
+    let range = |start: &str, end: &str| RangeConfig {
+        subnet: "10.0.0.0/24".into(),
+        range_start: Some(start.parse().unwrap()),
+        range_end: Some(end.parse().unwrap()),
+        gateway: Some("10.0.0.20".parse().unwrap()),
+    };
+    let mut second = range("10.0.0.20", "10.0.0.21");
+    second.gateway = None;
+    let sets = [RangeSet::new(&[range("10.0.0.10", "10.0.0.10"), second], "ranges[0]").unwrap()];
+    let mut book = open(&dir);
+    let refused = take(&mut book, 3, &sets, &["10.0.0.20"]).unwrap_err().to_string();
+    assert!(refused.ends_with("it is a gateway"), "{refused}");
+    let given: Vec<String> = (0..2).map(|n| take(&mut book, n, &sets, &[]).unwrap().remove(0)).collect();
+    assert_eq!(given, ["10.0.0.10", "10.0.0.21"]);
+}
+
+#[test]
+fn attachments_of_an_earlier_boot_are_not_entered() {
+    let dir = tempfile::tempdir().unwrap();
+    let sets = sets(&["10.0.0.0/29"]);
+    take(&mut open(&dir), 1, &sets, &[]).unwrap();
+    state_dir::replace(&dir.path().join(LEASES), b"").unwrap();
+    let mut book = Book::open(dir.path(), "boot-2").unwrap();
+    assert_eq!(book.holders().unwrap(), []);
+    assert_eq!(attachments::list(dir.path()).unwrap(), []);
+}
+
+#[test]
+fn a_link_in_the_way_to_the_directory_is_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+    assert_eq!(Book::open(&link.join("net"), BOOT).unwrap().holders().unwrap(), []);
 }

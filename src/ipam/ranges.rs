@@ -191,12 +191,8 @@ impl Range {
         Ok(Self { subnet, first, last, gateway })
     }
 
-    /// Whether pods may have `address` when they ask for it.
-    pub fn allows(&self, address: IpAddr) -> bool {
-        self.contains(address) && address != self.gateway
-    }
-
-    fn contains(&self, address: IpAddr) -> bool {
+    /// Whether `address` is one of it.
+    pub(super) fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.first.is_ipv4()
             && (number(self.first)..=number(self.last)).contains(&number(address))
     }
@@ -283,6 +279,16 @@ impl RangeSet {
         Ok(())
     }
 
+    /// Whether pods may have `address` when they ask for it.
+    pub fn allows(&self, address: IpAddr) -> bool {
+        self.ranges.iter().any(|range| range.contains(address)) && !self.has_gateway(address)
+    }
+
+    /// Whether `address` is the gateway of a range.
+    pub fn has_gateway(&self, address: IpAddr) -> bool {
+        self.ranges.iter().any(|range| range.gateway == address)
+    }
+
     /// The family of all its ranges.
     pub fn family(&self) -> IpFamily {
         self.ranges.first().map_or(IpFamily::V4, Range::family)
@@ -350,7 +356,8 @@ mod tests {
     fn a_subnet_is_used_from_its_first_to_its_last_address() {
         let v4 = Range::new(&subnet("10.0.0.0/24"), "r").unwrap();
         assert_eq!((v4.first, v4.last, v4.gateway), (ip("10.0.0.1"), ip("10.0.0.254"), ip("10.0.0.1")));
-        assert!(!v4.allows(ip("10.0.0.1")) && v4.allows(ip("10.0.0.254")) && !v4.allows(ip("10.0.0.255")));
+        let set = RangeSet { ranges: vec![v4.clone()] };
+        assert!(!set.allows(v4.gateway) && set.allows(v4.last) && !set.allows(ip("10.0.0.255")));
         let v6 = Range::new(&subnet("2001:db8::/126"), "r").unwrap();
         assert_eq!((v6.first, v6.last), (ip("2001:db8::1"), ip("2001:db8::3")));
         assert_eq!(v6.next(ip("2001:db8::3")), None);

@@ -127,6 +127,19 @@ fn exchange(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// How the names of files begin that are being written, or whose writer was killed.
 pub const TEMPORARY: &str = ".tmp";
 
+/// Where a directory really is, with no link in its path.
+///
+/// # Errors
+/// [`FileError`] naming the directory.
+pub fn resolve(dir: &Path) -> Result<PathBuf, FileError> {
+    dir.canonicalize().map_err(|cause| FileError::Io { verb: "open", path: dir.to_owned(), cause })
+}
+
+/// Whether something else than a regular file is at `path`.
+pub fn is_foreign(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file())
+}
+
 /// Removes a file; tells whether there was one.
 ///
 /// # Errors

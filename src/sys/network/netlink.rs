@@ -70,6 +70,11 @@ impl NetworkError {
         self.errno() == Some(libc::EEXIST)
     }
 
+    /// Whether the kernel, or this interface, does not have the address family.
+    pub fn is_unsupported(&self) -> bool {
+        self.errno() == Some(libc::EAFNOSUPPORT)
+    }
+
     fn errno(&self) -> Option<i32> {
         match self {
             Self::NoNamespace(_) => None,

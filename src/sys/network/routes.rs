@@ -6,8 +6,8 @@ use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteProtocol,
-    RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteProtocol, RouteScope,
+    RouteType,
 };
 
 use super::addresses::family;
@@ -25,8 +25,6 @@ pub struct NewRoute {
     pub gw: Option<IpAddr>,
     /// Index of the interface.
     pub interface: u32,
-    /// Whether the next hop is on the link, whatever other routes say.
-    pub on_link: bool,
     /// Routing table; main unless given.
     pub table: Option<u32>,
     /// Scope; universe with a gateway and link without one unless given.
@@ -42,17 +40,7 @@ pub struct NewRoute {
 impl NewRoute {
     /// A route with a destination, perhaps a gateway, and nothing special.
     pub fn new(dst: IpNet, gw: Option<IpAddr>, interface: u32) -> Self {
-        Self {
-            dst,
-            gw,
-            interface,
-            on_link: false,
-            table: None,
-            scope: None,
-            priority: None,
-            mtu: None,
-            advmss: None,
-        }
+        Self { dst, gw, interface, table: None, scope: None, priority: None, mtu: None, advmss: None }
     }
 
     fn message(&self) -> RouteMessage {
@@ -71,7 +59,6 @@ impl NewRoute {
             protocol: RouteProtocol::Boot,
             scope,
             kind: RouteType::Unicast,
-            flags: if self.on_link { RouteFlags::Onlink } else { RouteFlags::empty() },
             ..RouteHeader::default()
         };
         let address = RouteAddress::from;

@@ -102,7 +102,8 @@ impl NftError {
     /// Whether something else is there already, as an element or by a name.
     fn is_clash(&self) -> bool {
         let Self::Refused { cause, .. } = self else { return false };
-        matches!(cause.raw_os_error(), Some(libc::EEXIST | libc::EBUSY))
+        // Too many refusals of one batch have no room to be told.
+        matches!(cause.raw_os_error(), Some(libc::EEXIST | libc::EBUSY | libc::ENOBUFS))
     }
 }
 
@@ -163,7 +164,22 @@ pub struct Removed {
 /// # Errors
 /// [`NftError`]; nothing was changed. That there is nothing to remove is no error.
 pub fn remove(network: &str, addresses: &[IpAddr]) -> Result<Removed, NftError> {
-    let _lock = lock()?;
+    remove_of(network, || Ok(addresses.to_vec()))
+}
+
+/// The same for addresses that are looked up while nobody else changes anything.
+///
+/// # Errors
+/// [`NftError`], or that of `addresses`; nothing was changed.
+pub fn remove_of<E: From<NftError>>(
+    network: &str,
+    addresses: impl FnOnce() -> Result<Vec<IpAddr>, E>,
+) -> Result<Removed, E> {
+    let _lock = lock().map_err(NftError::from)?;
+    Ok(remove_locked(network, &addresses()?)?)
+}
+
+fn remove_locked(network: &str, addresses: &[IpAddr]) -> Result<Removed, NftError> {
     let Some(mut netfilter) = open_table()? else { return Ok(Removed { _netfilter: None }) };
     let (gone, kept) = of_and_not_of(addresses, netfilter.contents()?.elements);
     let mut batch = Batch::default();
