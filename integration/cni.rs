@@ -182,3 +182,40 @@ fn routes_of_one_family_leave_the_other_its_own() {
         assert!(routes.contains(route), "{routes}");
     }
 }
+
+#[test]
+fn gc_finds_what_was_made_under_another_data_dir() {
+    needs!("ip", "nft");
+    let node = CniNode::new();
+    let before = node.traces();
+    let mut config = routed();
+    config["ipMasq"] = true.into();
+    config["ipam"]["dataDir"] = "/run/elsewhere".into();
+    node.pod("c1");
+    node.add("c1", &config);
+    config["ipam"]["dataDir"] = Value::Null;
+    node.gc(&["c1"], &config);
+    assert!(is_there(&node, "/run/elsewhere/net/attachments/c1:eth0"));
+    node.gc(&[], &config);
+    assert!(!is_there(&node, "/run/elsewhere/net/attachments/c1:eth0"));
+    node.sh("rm -r /run/podhosts/stores");
+    assert_eq!(node.traces(), before);
+}
+
+#[test]
+fn gc_believes_the_runtime_where_only_a_path_is_gone() {
+    needs!("ip", "nft");
+    let node = CniNode::new();
+    let mut config = routed();
+    config["type"] = "bridge".into();
+    config["ipam"]["type"] = "podhosts-cni".into();
+    for pod in ["c1", "c2"] {
+        node.pod(pod);
+        node.add(pod, &config);
+    }
+    // c1's namespace lives on without its path, c2's path leads to another one.
+    node.sh("touch /run/kept; mount --bind /run/netns/c1 /run/kept; ip netns del c1; ip netns del c2; ip netns add c2");
+    node.gc(&["c1", "c2"], &config);
+    let holders = node.sh("ls /run/podhosts/networks/net/attachments");
+    assert_eq!(holders, "c1:eth0\n");
+}
