@@ -39,7 +39,7 @@ pub(super) fn main(call: &mut Call) -> Result<Value, CniError> {
     let _no_gc = against_gc(&call.document.dir, LockKind::Shared)?;
 
     let name = names::host_interface(&call.document.name, &call.parameters.holder());
-    let has_rules = config.ip_masq || !runtime.port_mappings.is_empty();
+    let has_rules = config.has_rules(&runtime);
     let allocated = take(call, &ipam, &runtime, Some(netns_id), Some(&name), has_rules)?;
     let mut remains = Remains { link: None, has_rules: false, has_record: false };
     let wired = Wired { call, config: &config, ipam: &ipam, runtime: &runtime, allocated: &allocated };
@@ -197,12 +197,12 @@ impl Wired<'_> {
     }
 
     fn install_rules(&self, remains: &mut Remains) -> Result<(), CniError> {
-        if !self.config.ip_masq && self.runtime.port_mappings.is_empty() {
+        if !self.config.has_rules(self.runtime) {
             return Ok(());
         }
         nft::install(&Rules {
             network: &self.call.document.name,
-            subnets: &subnets(self.ipam),
+            subnets: &self.ipam.subnets(),
             addresses: &addresses(self.allocated),
             masquerade: self.config.ip_masq,
             ports: &self.runtime.port_mappings,
@@ -211,10 +211,4 @@ impl Wired<'_> {
         remains.has_rules = true;
         Ok(())
     }
-}
-
-/// All subnets that pods of this network can be in.
-pub(super) fn subnets(ipam: &Ipam) -> Vec<(IpAddr, u8)> {
-    let ranges = ipam.sets.iter().flat_map(|set| &set.ranges);
-    ranges.map(|range| (range.subnet.network(), range.subnet.prefix_len())).collect()
 }

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use super::add;
 use super::call::Call;
 use super::config::Role;
 use super::error::{CniError, Code};
@@ -78,10 +77,10 @@ fn main(call: &mut Call, runtime: &RuntimeConfig, previous: &CniResult) -> Resul
     in_pod(&mut pod, &call.parameters.ifname, &held, previous)?;
     let name = names::host_interface(&call.document.name, &call.parameters.holder());
     on_node(&mut Network::here()?, &name, &config, &held)?;
-    if config.ip_masq || !runtime.port_mappings.is_empty() {
+    if config.has_rules(runtime) {
         let missing = nft::missing(&Rules {
             network: &call.document.name,
-            subnets: &add::subnets(&ipam),
+            subnets: &ipam.subnets(),
             addresses: &held,
             masquerade: config.ip_masq,
             ports: &runtime.port_mappings,

@@ -82,6 +82,14 @@ struct RawIpam {
     resolv_conf: Option<PathBuf>,
 }
 
+impl Ipam {
+    /// All subnets that pods of this network can be in.
+    pub(super) fn subnets(&self) -> Vec<(IpAddr, u8)> {
+        let ranges = self.sets.iter().flat_map(|set| &set.ranges);
+        ranges.map(|range| (range.subnet.network(), range.subnet.prefix_len())).collect()
+    }
+}
+
 /// What GC is told to keep, under the name of the specification and the one that libcni writes.
 const ATTACHMENTS: [&str; 2] = ["cni.dev/valid-attachments", "cni.dev/attachments"];
 

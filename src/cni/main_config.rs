@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::config::{Document, Ipam, PLUGIN};
 use super::environment::IFNAME_MAX;
 use super::error::{CniError, Code};
+use super::runtime_config::RuntimeConfig;
 use crate::addresses::IpFamily;
 
 /// How pods reach the node, and through it everything else.
@@ -115,6 +116,11 @@ impl MainConfig {
 const MTU_IPV6: u32 = 1280;
 
 impl MainConfig {
+    /// Whether a pod needs anything of the packet filter.
+    pub(super) fn has_rules(&self, runtime: &RuntimeConfig) -> bool {
+        self.ip_masq || !runtime.port_mappings.is_empty()
+    }
+
     /// Refuses an MTU with which an interface has no IPv6, where pods are to have it.
     ///
     /// # Errors
