@@ -25,7 +25,7 @@ ip6 saddr vmap @masquerade6
 chain prerouting {
 type nat hook prerouting priority dstnat; policy accept;
 fib daddr type != local return
-ip daddr 127.0.0.0/8 return
+ip daddr 127.0.0.0/8 drop
 dnat ip to ip daddr . meta l4proto . th dport map @hostip-ports4
 meta nfproto ipv4 dnat ip to meta l4proto . th dport map @hostports4
 dnat ip6 to ip6 daddr . meta l4proto . th dport map @hostip-ports6

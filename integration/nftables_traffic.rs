@@ -150,8 +150,13 @@ fn serve(mut python: Command) -> Server {
 }
 
 /// What a server that `python` asks answers: where the question came from.
-fn ask(mut python: Command, kind: &str, host: &str, port: u16) -> String {
-    let output = python.args(["-c", CLIENT, kind, host, &port.to_string(), PATIENCE]).output().unwrap();
+fn ask(python: Command, kind: &str, host: &str, port: u16) -> String {
+    ask_within(python, kind, host, port, PATIENCE)
+}
+
+/// The same with an end to the waiting, in seconds, for what is not to be answered.
+fn ask_within(mut python: Command, kind: &str, host: &str, port: u16, patience: &str) -> String {
+    let output = python.args(["-c", CLIENT, kind, host, &port.to_string(), patience]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
@@ -292,17 +297,21 @@ fn the_nodes_loopback_is_not_opened_to_the_outside() {
     needs!("nft", "ip", "python3");
     in_world(|world| {
         let _servers = world.servers();
-        install_for(POD, true, &[mapping(None, HOST_PORT, Protocol::Tcp)]);
         // Both sides take 127.0.0.0/8 for an ordinary network, as a careless or hostile neighbour would have it.
         node("for file in /proc/sys/net/ipv4/conf/*/route_localnet; do echo 1 >$file; done");
         let routes = "for file in /proc/sys/net/ipv4/conf/*/route_localnet; do echo 1 >$file; done
             ip route del table local local 127.0.0.0/8; ip route add 127.0.0.5 via 192.0.2.1 src 192.0.2.2";
         let output = world.outside.command("sh").args(["-ec", routes]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let outside = || ask(world.outside.command("python3"), "tcp", "127.0.0.5", HOST_PORT);
-        assert_eq!(outside(), "ConnectionRefusedError");
-        // The packets do arrive: something that listens there is reached.
+        // The packets do arrive, and something that listens there is reached.
         let _node = serve(python());
         assert_eq!(ask(world.outside.command("python3"), "tcp", "127.0.0.5", PORT), OUTSIDE[0]);
+        install_for(POD, true, &[mapping(None, HOST_PORT, Protocol::Tcp)]);
+        for port in [HOST_PORT, PORT] {
+            let outside = world.outside.command("python3");
+            assert_eq!(ask_within(outside, "tcp", "127.0.0.5", port, "1"), "TimeoutError");
+        }
+        // The node itself is not kept from it.
+        assert_eq!(ask(python(), "tcp", "127.0.0.5", PORT), "127.0.0.1");
     });
 }

@@ -86,8 +86,9 @@ fn postrouting() -> Vec<Rule> {
 }
 
 fn prerouting() -> Vec<Rule> {
-    // Where the node routes 127.0.0.0/8 to its pods, nobody else may get there by sending to it.
-    let from_outside = Rule::new().within(Side::Destination, LOOPBACK).leave();
+    // Host ports on 127.0.0.1 need route_localnet on the pods' interfaces, with which the kernel would also let pods reach
+    // what listens on the node's 127.0.0.1 alone. (What the node sends to itself has passed `output`, and not this.)
+    let from_outside = Rule::new().within(Side::Destination, LOOPBACK).drop();
     [Rule::new().not_to_the_node().leave(), from_outside].into_iter().chain(host_ports()).collect()
 }
 

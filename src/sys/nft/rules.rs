@@ -27,6 +27,8 @@ const LOCAL: u32 = 2;
 const FIB_ADDRESS_TYPE: u32 = 3;
 const FIB_DESTINATION: u32 = 2;
 const NAT_DESTINATION: u32 = 1;
+/// `NF_DROP` of linux/netfilter.h.
+const DROP: i32 = 0;
 const RETURN: i32 = -5;
 
 /// An address of a packet.
@@ -135,6 +137,11 @@ impl Rule {
     /// Leaves the chain.
     pub(super) fn leave(self) -> Self {
         self.expression("immediate", &Attributes::new().number(1, VERDICT).nested(2, &verdict(RETURN)))
+    }
+
+    /// Drops the packet.
+    pub(super) fn drop(self) -> Self {
+        self.expression("immediate", &Attributes::new().number(1, VERDICT).nested(2, &verdict(DROP)))
     }
 
     /// Masquerades.
