@@ -8,7 +8,7 @@ use rustix::io::{Errno, read, write};
 use super::netlink::NetworkError;
 
 /// Sets `key`, as in `net/ipv4/ip_forward`, in this thread's network namespace, unless it has the value already:
-/// some settings walk over all interfaces when they are written.
+/// writing costs more than looking, even of the value that it has.
 ///
 /// # Errors
 /// The kernel's answer.
