@@ -17,7 +17,6 @@ use super::{bridge, names, pod_record, routed, stores};
 use crate::attachment::{ATTACHMENT_VERSION, Attachment};
 use crate::ipam::allocate::Allocated;
 use crate::ipam::attachments;
-use crate::sys;
 use crate::sys::network::{Mac, Namespace, NamespaceId};
 use crate::sys::nft::{self, Rules};
 use crate::sys::state_dir::LockKind;
@@ -58,7 +57,7 @@ pub(super) fn ipam(call: &mut Call) -> Result<Value, CniError> {
     // Where the namespace cannot be looked at, GC will not judge by it.
     let netns_id = Namespace::open(&call.parameters.netns).and_then(|netns| netns.id()).ok();
     let allocated = take(call, &ipam, &runtime, netns_id, None, false)?;
-    let mut remains = Remains { link: None, has_rules: false, has_record: true };
+    let mut remains = Remains { link: None, has_rules: false, has_record: false };
     if let Err(error) = write_record(call, &runtime, &addresses(&allocated), &mut remains) {
         return Err(undone(call, &remains, error));
     }
@@ -104,7 +103,7 @@ fn take(
         stores::register(&call.document.dir)?;
     }
     let mut book = call.book()?;
-    let boot_id = sys::boot_id()?;
+    let boot_id = book.boot_id().to_owned();
     let (parameters, dir, network) = (&call.parameters, &call.document.dir, &call.document.name);
     let is_kept = Cell::new(false);
     let keep = |allocated: &[Allocated]| {

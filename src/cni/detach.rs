@@ -30,7 +30,8 @@ pub(super) struct Remains {
 /// Undoes an ADD that failed, as far as it had come.
 pub(super) fn undo(call: &mut Call, remains: &Remains) -> Result<(), CniError> {
     let (dir, holder) = (call.document.dir.clone(), call.parameters.holder());
-    take_down(call, &dir, &holder, remains)
+    let known = attachments::read(&dir, &holder);
+    take_down(call, &dir, &holder, known.as_ref(), remains)
 }
 
 /// DEL: succeeds where nothing is left to do.
@@ -68,8 +69,9 @@ fn is_to_undo(role: Role, dir: &Path, holder: &Holder) -> bool {
 
 /// Undoes everything of one attachment; tells whether there was anything.
 pub(super) fn detach(call: &mut Call, dir: &Path, holder: &Holder) -> Result<bool, CniError> {
-    let (was_there, link, has_rules) = match attachments::read(dir, holder) {
-        Some(attachment) => (true, attachment.host_interface, attachment.has_rules),
+    let known = attachments::read(dir, holder);
+    let (was_there, link, has_rules) = match &known {
+        Some(attachment) => (true, attachment.host_interface.clone(), attachment.has_rules),
         // Nothing readable is written down, so everything is looked for.
         None => {
             let is_held = !call.book_in(dir)?.held(holder)?.is_empty();
@@ -78,15 +80,21 @@ pub(super) fn detach(call: &mut Call, dir: &Path, holder: &Holder) -> Result<boo
             (is_held, link, is_main && is_held)
         }
     };
-    take_down(call, dir, holder, &Remains { link, has_rules, has_record: true })?;
+    let remains = Remains { link, has_rules, has_record: true };
+    take_down(call, dir, holder, known.as_ref(), &remains)?;
     Ok(was_there)
 }
 
-fn take_down(call: &mut Call, dir: &Path, holder: &Holder, remains: &Remains) -> Result<(), CniError> {
+fn take_down(
+    call: &mut Call,
+    dir: &Path,
+    holder: &Holder,
+    known: Option<&Attachment>,
+    remains: &Remains,
+) -> Result<(), CniError> {
     // The kernel takes its time over both; while it removes the interface it is done with the rules.
     let rules = remains.has_rules.then(|| remove_rules(call, dir, holder)).transpose();
-    let known = attachments::read(dir, holder);
-    let link = remains.link.as_ref().map_or(Ok(()), |link| remove_link(link, known.as_ref(), holder));
+    let link = remains.link.as_ref().map_or(Ok(()), |link| remove_link(link, known, holder));
     if remains.has_record {
         pod_record::remove(&call.document.name, &holder.container, &holder.ifname)?;
     }

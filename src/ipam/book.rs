@@ -114,6 +114,11 @@ impl Book {
         Ok(Self { dir: dir.to_owned(), boot_id: boot_id.to_owned(), db, notices, _lock: lock })
     }
 
+    /// The boot that the book is of.
+    pub fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+
     /// Takes one address of each set, or none. `keep` is called with them before they are taken for good.
     ///
     /// # Errors
