@@ -1,7 +1,7 @@
 //! A node for the CNI plugin: network and mount namespaces of its own that last, with pods' namespaces in them.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -163,14 +163,8 @@ impl CniNode {
     }
 
     /// Runs a command with `input` on its stdin.
-    pub(crate) fn pipe(&self, mut command: Command, input: &[u8]) -> Run {
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        // A program that refuses its input need not read it to the end.
-        let _ = stdin.write_all(input);
-        drop(stdin);
-        child.wait_with_output().unwrap().into()
+    pub(crate) fn pipe(&self, command: Command, input: &[u8]) -> Run {
+        Run::with_input(command, input)
     }
 
     /// ADD, which has to succeed, and its result.

@@ -63,6 +63,17 @@ impl From<Output> for Run {
 }
 
 impl Run {
+    /// Runs a command with `input` on its stdin.
+    pub(crate) fn with_input(mut command: Command, input: &[u8]) -> Self {
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // A program that refuses its input need not read it to the end.
+        let _ = stdin.write_all(input);
+        drop(stdin);
+        child.wait_with_output().unwrap().into()
+    }
+
     /// The stdout of a command that has to succeed.
     #[track_caller]
     pub(crate) fn success(self) -> String {
@@ -135,14 +146,7 @@ impl Node {
 
     /// Runs a command inside the node with `input` on its stdin.
     pub(crate) fn run_with_input(&self, program: impl AsRef<Path>, args: &[&str], input: &[u8]) -> Run {
-        let mut command = self.command(self.dir.path(), program, args);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        // A program that refuses its input need not read it to the end.
-        let _ = stdin.write_all(input);
-        drop(stdin);
-        child.wait_with_output().unwrap().into()
+        Run::with_input(self.command(self.dir.path(), program, args), input)
     }
 
     /// The runtime's own arguments that keep its state in this node.
