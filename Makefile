@@ -18,12 +18,14 @@ RELEASE := $(CURDIR)/target/$(TARGET)/release
 STATIC  := RUSTFLAGS="-C target-feature=+crt-static"
 TOOLS   := $(CURDIR)/target/tools
 CARGO_DENY := 0.20.2
+# Newer engines than this Debian's, as a root folder: see integration/engines.sh.
+ENGINES := $(CURDIR)/target/engines
 
 DEMO_PACKAGES  := runc busybox-static
-TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetworking-plugins podman containerd python3
+TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetworking-plugins podman containerd python3 debootstrap
 BENCH_PACKAGES := $(DEMO_PACKAGES) time iproute2 nftables containernetworking-plugins
 
-.PHONY: all build demo test bench lint deny install uninstall clean need-demo need-test need-bench
+.PHONY: all build demo test bench lint deny engines install uninstall clean need-demo need-test need-bench
 
 all: build
 
@@ -47,7 +49,11 @@ need-bench: ; $(call install_packages,$(BENCH_PACKAGES))
 demo: need-demo build
 	@PODHOSTS_BIN_DIR=$(RELEASE) sh examples/demo.sh
 
-test: need-test lint deny build
+engines: need-test
+	@sh integration/engines.sh $(ENGINES)
+
+test: need-test engines lint deny build
+	$(CARGO) build --locked --example crictl
 	PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --locked --lib
 	PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --locked --test integration
 
@@ -55,6 +61,7 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --lib --bins -- -D warnings
+	! $(CARGO) tree --locked --no-default-features -e normal -i tokio 2>/dev/null
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
 # Licences, duplicate crates and sources. The database of advisories is not asked: it is fetched from elsewhere.

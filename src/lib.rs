@@ -41,3 +41,5 @@ pub mod runtime;
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "cli")]
+pub mod cri;

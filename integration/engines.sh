@@ -1,0 +1,20 @@
+#!/bin/sh
+# Makes DIR/sid, a root folder with the newest engines that Debian has, for tests that run them in a mount namespace of
+# their own; its containerd also runs outside of it. Without root, or without debootstrap, the tests say what they skip.
+set -eu
+dir=$1/sid
+if [ -e "$dir/complete" ]; then exit 0; fi
+if [ "$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null; then
+    echo "no newer engines: debootstrap is missing, or this is not root"
+    exit 0
+fi
+packages=containerd,runc,crun,podman,netavark,conmon,kubectl,busybox-static,iproute2,nftables,containernetworking-plugins
+echo "fetching newer engines into $dir"
+rm -rf "$dir"
+mkdir -p "$1"
+if ! debootstrap --variant=minbase --include="$packages" sid "$dir" http://deb.debian.org/debian >"$1/log" 2>&1; then
+    tail -n 5 "$1/log"
+    exit 1
+fi
+rm -rf "$dir/var/cache/apt/archives" "$dir/var/lib/apt/lists"
+touch "$dir/complete"
