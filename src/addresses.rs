@@ -99,10 +99,15 @@ pub fn from_namespace(found: &[InterfaceAddress], primary: IpFamily) -> Vec<Stri
     let global: Vec<&InterfaceAddress> = found.iter().filter(|found| is_global(found.address)).collect();
     let on_pod_interface: Vec<&InterfaceAddress> =
         global.iter().copied().filter(|found| found.interface == POD_INTERFACE).collect();
-    let mut chosen = if on_pod_interface.is_empty() { global } else { on_pod_interface };
-    // A stable sort: the order within a family is the kernel's.
-    chosen.sort_by_key(|found| found.address.is_ipv4() != (primary == IpFamily::V4));
-    chosen.iter().map(|found| found.address.to_string()).collect()
+    let chosen = if on_pod_interface.is_empty() { global } else { on_pod_interface };
+    let mut ips: Vec<IpAddr> = chosen.iter().map(|found| found.address).collect();
+    primary_first(&mut ips, primary);
+    ips.iter().map(ToString::to_string).collect()
+}
+
+/// Puts the `primary` family first; the order within a family stays.
+pub fn primary_first(ips: &mut [IpAddr], primary: IpFamily) {
+    ips.sort_by_key(|ip| ip.is_ipv4() != (primary == IpFamily::V4));
 }
 
 /// The addresses of `listed` that really are in the namespace: a pod can add to CRI-O's list, not to its own

@@ -2,6 +2,9 @@
 //!
 //! None of them chooses a path, a mount option, a program or a log file: they come from the pod's author.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use thiserror::Error;
 
 use crate::bundle::Annotations;
@@ -21,6 +24,8 @@ pub const HOSTNAME_OVERRIDE: &str = "podhosts.io/hostname-override";
 pub const SUBDOMAIN: &str = "podhosts.io/subdomain";
 /// The pod's addresses, separated by commas, primary first; the last source that is asked.
 pub const POD_IPS: &str = "podhosts.io/pod-ips";
+/// Begins the key of an environment variable, whose name follows; the value is a `fieldPath` of the downward API.
+pub const ENV_PREFIX: &str = "podhosts.io/env.";
 /// `false` opts the pod out, where the node's configuration allows it.
 pub const SEAL: &str = "podhosts.io/seal";
 
@@ -28,8 +33,15 @@ pub const SEAL: &str = "podhosts.io/seal";
 #[derive(Debug, Error)]
 #[error("cannot read annotation {key}: {cause}")]
 pub struct AnnotationError {
-    key: &'static str,
+    key: Cow<'static, str>,
     cause: String,
+}
+
+impl AnnotationError {
+    /// What is wrong with the value of `key`.
+    pub fn new(key: impl Into<Cow<'static, str>>, cause: String) -> Self {
+        Self { key: key.into(), cause }
+    }
 }
 
 /// A pod's annotations: those in config.json, and behind them those that the CNI record holds.
@@ -44,8 +56,16 @@ impl<'a> PodAnnotations<'a> {
         Self { sources: [config, record] }
     }
 
-    fn get(&self, key: &str) -> Option<&'a str> {
+    /// The value of any annotation, ours or not.
+    pub fn value_of(&self, key: &str) -> Option<&'a str> {
         self.sources.iter().flatten().find_map(|annotations| annotations.get(key)).map(String::as_str)
+    }
+
+    /// What stands behind [`ENV_PREFIX`] in each key that begins with it, and the value.
+    pub fn env(&self) -> BTreeMap<&'a str, &'a str> {
+        // The first source goes before the second, so it is taken last.
+        let all = self.sources.iter().rev().flatten().flat_map(|annotations| annotations.iter());
+        all.filter_map(|(key, value)| Some((key.strip_prefix(ENV_PREFIX)?, value.as_str()))).collect()
     }
 
     /// Whether the pod carries any annotation of ours.
@@ -58,12 +78,12 @@ impl<'a> PodAnnotations<'a> {
     /// # Errors
     /// A value other than `true` or `false`.
     pub fn opted_out(&self) -> Result<bool, AnnotationError> {
-        match self.get(SEAL) {
+        match self.value_of(SEAL) {
             None | Some("true") => Ok(false),
             Some("false") => Ok(true),
             Some(other) => {
                 let cause = format!("got {}, expected \"true\" or \"false\"", go_quote(other));
-                Err(AnnotationError { key: SEAL, cause })
+                Err(AnnotationError::new(SEAL, cause))
             }
         }
     }
@@ -73,8 +93,8 @@ impl<'a> PodAnnotations<'a> {
     /// # Errors
     /// What is wrong with the JSON.
     pub fn host_aliases(&self) -> Result<Vec<HostAlias>, AnnotationError> {
-        let json = self.get(HOST_ALIASES).unwrap_or("null");
-        host_aliases::from_json(json).map_err(|cause| AnnotationError { key: HOST_ALIASES, cause })
+        let json = self.value_of(HOST_ALIASES).unwrap_or("null");
+        host_aliases::from_json(json).map_err(|cause| AnnotationError::new(HOST_ALIASES, cause))
     }
 
     /// The addresses, each one checked; empty when the annotation is absent or empty.
@@ -82,28 +102,28 @@ impl<'a> PodAnnotations<'a> {
     /// # Errors
     /// The first address that is none.
     pub fn pod_ips(&self) -> Result<Vec<String>, AnnotationError> {
-        let list = self.get(POD_IPS).unwrap_or_default();
+        let list = self.value_of(POD_IPS).unwrap_or_default();
         let ips: Vec<String> =
             if list.is_empty() { Vec::new() } else { list.split(',').map(str::to_owned).collect() };
         match pod_ip_errors(&ips).first() {
-            Some(error) => Err(AnnotationError { key: POD_IPS, cause: error.to_string() }),
+            Some(error) => Err(AnnotationError::new(POD_IPS, error.to_string())),
             None => Ok(ips),
         }
     }
 
     /// As `spec.hostname`.
     pub fn hostname(&self) -> Option<&'a str> {
-        self.get(HOSTNAME)
+        self.value_of(HOSTNAME)
     }
 
     /// As `spec.hostnameOverride`.
     pub fn hostname_override(&self) -> Option<&'a str> {
-        self.get(HOSTNAME_OVERRIDE)
+        self.value_of(HOSTNAME_OVERRIDE)
     }
 
     /// As `spec.subdomain`.
     pub fn subdomain(&self) -> Option<&'a str> {
-        self.get(SUBDOMAIN)
+        self.value_of(SUBDOMAIN)
     }
 }
 

@@ -52,6 +52,25 @@ pub struct Mount {
 #[serde(rename_all = "camelCase")]
 struct Linux {
     mount_label: Option<String>,
+    namespaces: Option<Vec<Namespace>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Namespace {
+    #[serde(rename = "type")]
+    kind: String,
+    path: Option<String>,
+}
+
+/// The network that `linux.namespaces` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkNamespace<'a> {
+    /// That of whoever runs the runtime.
+    Runtimes,
+    /// A new one, without any address.
+    New,
+    /// The one at this path.
+    At(&'a str),
 }
 
 /// A config.json that cannot be used.
@@ -107,6 +126,19 @@ impl Config {
         self.annotations.as_ref()
     }
 
+    /// The network that the container will be on.
+    pub fn network_namespace(&self) -> NetworkNamespace<'_> {
+        let namespaces =
+            self.linux.as_ref().and_then(|linux| linux.namespaces.as_deref()).unwrap_or_default();
+        match namespaces.iter().find(|namespace| namespace.kind == "network") {
+            None => NetworkNamespace::Runtimes,
+            Some(network) => match network.path.as_deref().filter(|path| !path.is_empty()) {
+                Some(path) => NetworkNamespace::At(path),
+                None => NetworkNamespace::New,
+            },
+        }
+    }
+
     /// The SELinux label for the container's mounts, if one is set.
     pub fn mount_label(&self) -> Option<&str> {
         self.linux.as_ref()?.mount_label.as_deref().filter(|label| !label.is_empty())
@@ -129,7 +161,22 @@ mod tests {
         assert_eq!(config.mounts().len(), 1);
         assert!(config.mounts_proc());
         let nulls = br#"{"root":{"path":"/r"},"mounts":null,"annotations":null,"linux":null}"#;
-        assert!(Config::parse(nulls).unwrap().mounts().is_empty());
+        let config = Config::parse(nulls).unwrap();
+        assert!(config.mounts().is_empty());
+        assert_eq!(config.network_namespace(), NetworkNamespace::Runtimes);
+    }
+
+    #[test]
+    fn the_network_it_asks_for() {
+        for (namespaces, expected) in [
+            (r#"[{"type":"mount"}]"#, NetworkNamespace::Runtimes),
+            (r#"[{"type":"mount","path":"/m"},{"type":"network"}]"#, NetworkNamespace::New),
+            (r#"[{"type":"network","path":""}]"#, NetworkNamespace::New),
+            (r#"[{"type":"network","path":"/run/netns/a"}]"#, NetworkNamespace::At("/run/netns/a")),
+        ] {
+            let json = format!(r#"{{"root":{{"path":"r"}},"linux":{{"namespaces":{namespaces}}}}}"#);
+            assert_eq!(Config::parse(json.as_bytes()).unwrap().network_namespace(), expected, "{json}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::addresses::{self, InterfaceAddress, Source};
 use crate::annotations::{AnnotationError, PodAnnotations};
 use crate::bundle::{CONFIG_MAX, Config, ConfigError};
 use crate::identity::{self, Engine, IdentityError, PodIdentity};
@@ -111,6 +112,33 @@ impl PodInputs {
         let given = Some(self.identity.name.as_str()).filter(|name| !name.is_empty());
         let name = given.or(self.annotations().hostname()).unwrap_or_default();
         format!("{}/{name}", self.identity.namespace)
+    }
+
+    /// The pod's addresses, from the first source that has any. `found` lists those in its network namespace, and is
+    /// asked only where the CNI record has none.
+    ///
+    /// # Errors
+    /// An annotation whose value cannot be read, or what `found` gives.
+    pub fn addresses<E: From<InputError>>(
+        &self,
+        node: &NodeConfig,
+        found: impl FnOnce() -> Result<Vec<InterfaceAddress>, E>,
+    ) -> Result<(Vec<String>, Source), E> {
+        if let Some(record) = self.record.as_ref().filter(|record| !record.pod_ips.is_empty()) {
+            return Ok((record.pod_ips.clone(), Source::Cni));
+        }
+        let found = found()?;
+        let confirmed = addresses::confirmed(&self.identity.crio_ips, &found);
+        if !confirmed.is_empty() {
+            return Ok((confirmed, Source::CriO));
+        }
+        let in_namespace = addresses::from_namespace(&found, node.primary_family);
+        if !in_namespace.is_empty() {
+            return Ok((in_namespace, Source::Netns));
+        }
+        let annotated = self.annotations().pod_ips().map_err(InputError::from)?;
+        let source = if annotated.is_empty() { Source::None } else { Source::Annotation };
+        Ok((annotated, source))
     }
 
     /// What is to be done with the container.

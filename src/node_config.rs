@@ -1,5 +1,7 @@
 //! The node's configuration: `/etc/podhosts/config.toml`.
 
+use std::net::IpAddr;
+
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -24,6 +26,9 @@ pub struct NodeConfig {
     pub cluster_domain: String,
     /// The family that comes first where the network namespace is the source of the addresses.
     pub primary_family: IpFamily,
+    /// The node's own addresses, primary first, as the kubelet's `--node-ip`; empty for those the node uses towards
+    /// its default routes.
+    pub node_ips: Vec<IpAddr>,
     /// The kubelet's root directory, as its `--root-dir`.
     pub kubelet_root: String,
     /// The node's hosts file, for pods on the node's network.
@@ -74,6 +79,7 @@ impl Default for NodeConfig {
             allow_opt_out: true,
             cluster_domain: "cluster.local".into(),
             primary_family: IpFamily::default(),
+            node_ips: Vec::new(),
             kubelet_root: "/var/lib/kubelet".into(),
             node_hosts: "/etc/hosts".into(),
             log: Log::default(),
@@ -155,6 +161,11 @@ impl NodeConfig {
                 return wrong(key, value, "an absolute path");
             }
         }
+        let is_pair = |ips: &[IpAddr]| ips.len() == 2 && ips[0].is_ipv4() != ips[1].is_ipv4();
+        if self.node_ips.len() > 1 && !is_pair(&self.node_ips) {
+            let ips: Vec<String> = self.node_ips.iter().map(ToString::to_string).collect();
+            return wrong("node-ips", &ips.join(","), "one address, or one of each family");
+        }
         if self.runtime.hook_timeout == 0 {
             return wrong("runtime.hook-timeout", "0", "seconds, more than 0");
         }
@@ -177,6 +188,7 @@ mod tests {
             allow-opt-out = false
             cluster-domain = "k8s.example"
             primary-family = "IPv6"
+            node-ips = ["2001:db8::1", "192.0.2.1"]
             kubelet-root = "/data/kubelet"
             node-hosts = "/etc/hosts.node"
             [log]
@@ -203,6 +215,11 @@ mod tests {
             ("allow-opt-out = \"no\"", "expected a boolean"),
             ("cluster-domain = \"A b\"", "cannot use c: cluster-domain is \"A b\", expected a DNS domain"),
             ("node-hosts = \"hosts\"", "node-hosts is \"hosts\", expected an absolute path"),
+            (
+                "node-ips = [\"10.0.0.1\", \"10.0.0.2\"]",
+                "node-ips is \"10.0.0.1,10.0.0.2\", expected one address, or",
+            ),
+            ("node-ips = [\"node\"]", "invalid IP address syntax"),
             ("[runtime]\nruntimes = []", "at least one"),
             ("[runtime]\nhook-timeout = 0", "hook-timeout is \"0\", expected seconds, more than 0"),
         ] {

@@ -44,6 +44,9 @@ pub struct PodRecord {
     /// The pod's annotations.
     #[serde(default)]
     pub annotations: Annotations,
+    /// The pod's labels, where its engine tells them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Annotations>,
     /// The network that the addresses are of.
     #[serde(default)]
     pub network: String,
@@ -125,6 +128,7 @@ mod tests {
             pod_ips: vec!["10.244.1.4".into(), "2001:db8::4".into()],
             hostname: "web".into(),
             annotations: [("podhosts.io/hostname".to_owned(), "x".to_owned())].into(),
+            labels: Some([("app".to_owned(), "web".to_owned())].into()),
             network: "net".into(),
             since: String::new(),
         };

@@ -108,8 +108,8 @@ impl Node {
 
     pub(crate) fn configure(&self, extra: &str) {
         let log = self.path("hook.log");
-        let tables = extra.find('[').unwrap_or(extra.len());
-        let (top, tables) = extra.split_at(tables);
+        let tables = if extra.starts_with('[') { Some(0) } else { extra.find("\n[") };
+        let (top, tables) = extra.split_at(tables.unwrap_or(extra.len()));
         let text = format!("{top}\n{tables}\n[log]\nfile = {log:?}\n");
         self.write("etc/podhosts/config.toml", &text);
     }

@@ -34,6 +34,7 @@ pub(super) fn of(
         pod_ips: addresses.iter().map(ToString::to_string).collect(),
         hostname: String::new(),
         annotations: annotations.clone(),
+        labels: None,
         network: network.to_owned(),
         since: report::now(),
     })

@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::addresses::{self, Source};
+use crate::addresses::Source;
 use crate::inputs::{self, CONFIG_JSON, InputError, PodInputs};
 use crate::kubelet_file::KubeletFile;
 use crate::node_config::{NodeConfig, OnError};
@@ -170,7 +170,11 @@ fn hosts_file(
             .map_err(InputError::from)?;
         let (network, source) = match node_hosts {
             Some(node_hosts) => (Network::Host(node_hosts), Source::Node),
-            None => pod_addresses(node, inputs, container)?,
+            None => {
+                let found = || netns::addresses(container).map_err(HookError::from);
+                let (ips, source) = inputs.addresses(node, found)?;
+                (Network::Pod(ips), source)
+            }
         };
         (render(&pod, &network, &node.cluster_domain)?, source)
     };
@@ -187,28 +191,6 @@ fn render(pod: &Pod, network: &Network, cluster_domain: &str) -> Result<Vec<u8>,
         return Err(HookError::NoName);
     }
     pod.hosts_file(network, cluster_domain, IpRules::Strict).map_err(HookError::Pod)
-}
-
-fn pod_addresses(
-    node: &NodeConfig,
-    inputs: &PodInputs,
-    container: &Container,
-) -> Result<(Network, Source), HookError> {
-    if let Some(record) = inputs.record.as_ref().filter(|record| !record.pod_ips.is_empty()) {
-        return Ok((Network::Pod(record.pod_ips.clone()), Source::Cni));
-    }
-    let found = netns::addresses(container)?;
-    let confirmed = addresses::confirmed(&inputs.identity.crio_ips, &found);
-    if !confirmed.is_empty() {
-        return Ok((Network::Pod(confirmed), Source::CriO));
-    }
-    let in_namespace = addresses::from_namespace(&found, node.primary_family);
-    if !in_namespace.is_empty() {
-        return Ok((Network::Pod(in_namespace), Source::Netns));
-    }
-    let annotated = inputs.annotations().pod_ips().map_err(InputError::from)?;
-    let source = if annotated.is_empty() { Source::None } else { Source::Annotation };
-    Ok((Network::Pod(annotated), source))
 }
 
 /// Makes the sealed file, enters the container's mount namespace, attaches it and looks whether it is there.

@@ -1,4 +1,4 @@
-//! Adds the hook to a config.json, as an edit of its text: every other byte stays as the engine wrote it.
+//! Adds the hook and environment variables to a config.json, as an edit of its text: every other byte stays as the engine wrote it.
 
 use std::ops::Range;
 
@@ -20,6 +20,17 @@ pub struct Hook<'a> {
     pub timeout: u32,
 }
 
+/// What is to be changed in a config.json.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes<'a> {
+    /// The hook to add.
+    pub hook: Option<Hook<'a>>,
+    /// Mounts to take out, as indices in ascending order.
+    pub removed_mounts: &'a [usize],
+    /// Entries for the environment, `NAME=value`; one whose name the container has already is left out.
+    pub env: &'a [String],
+}
+
 /// A config.json that cannot be edited.
 #[derive(Debug, Error)]
 pub enum InjectError {
@@ -37,6 +48,14 @@ struct Top<'a> {
     hooks: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "even_null")]
     mounts: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "even_null")]
+    process: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Process<'a> {
+    #[serde(borrow, default, deserialize_with = "even_null")]
+    env: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -64,23 +83,23 @@ struct Edit {
     with: String,
 }
 
-/// The text of config.json with `hook` in it and without the mounts of the indices `removed_mounts` (ascending);
-/// `None` where nothing has to change, because the hook is there already.
+/// The text of config.json with these changes; `None` where it has them already.
 ///
 /// # Errors
 /// [`InjectError`] saying where the text is not what the specification wants.
-pub fn inject(
-    config_json: &[u8],
-    hook: &Hook<'_>,
-    removed_mounts: &[usize],
-) -> Result<Option<Vec<u8>>, InjectError> {
+pub fn inject(config_json: &[u8], changes: &Changes<'_>) -> Result<Option<Vec<u8>>, InjectError> {
     let text = std::str::from_utf8(config_json).map_err(|_| InjectError::NotUtf8)?;
     let Object(top): Object<Top<'_>> = serde_json::from_str(text)?;
     let mut edits = Vec::new();
     if let Some(mounts) = top.mounts {
-        edits.extend(removals(text, mounts, removed_mounts)?);
+        edits.extend(removals(text, mounts, changes.removed_mounts)?);
     }
-    edits.extend(addition(text, &top, hook)?);
+    if let Some(process) = top.process.filter(|process| process.get() != "null") {
+        edits.extend(variables(text, process, changes.env)?);
+    }
+    if let Some(hook) = &changes.hook {
+        edits.extend(addition(text, &top, hook)?);
+    }
     if edits.is_empty() {
         return Ok(None);
     }
@@ -132,6 +151,31 @@ fn addition(text: &str, top: &Top<'_>, hook: &Hook<'_>) -> Result<Option<Edit>, 
     // Last: other hooks may still change what is mounted.
     let comma = if present.is_empty() { "" } else { "," };
     Ok(Some(insert_last(text, place, &format!("{comma}{}", entry(args)))))
+}
+
+/// Adds to the environment of `process` what it does not have. There is none where nothing is run (`process` absent).
+fn variables(text: &str, process: &RawValue, entries: &[String]) -> Result<Option<Edit>, InjectError> {
+    fn name(entry: &str) -> &str {
+        entry.split_once('=').map_or(entry, |(name, _)| name)
+    }
+    let Object(Process { env }) = serde_json::from_str(process.get())?;
+    let present: Option<Vec<String>> = env.map_or(Ok(None), |env| serde_json::from_str(env.get()))?;
+    let present = present.unwrap_or_default();
+    let is_missing = |entry: &&String| present.iter().all(|present| name(present) != name(entry));
+    let missing: Vec<String> =
+        entries.iter().filter(is_missing).map(|entry| json!(entry).to_string()).collect();
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let missing = missing.join(",");
+    Ok(Some(match env {
+        None => insert_member(text, range(text, process), "env", &format!("[{missing}]")),
+        Some(env) if env.get() == "null" => Edit { range: range(text, env), with: format!("[{missing}]") },
+        Some(env) => {
+            let comma = if present.is_empty() { "" } else { "," };
+            insert_last(text, range(text, env), &format!("{comma}{missing}"))
+        }
+    }))
 }
 
 /// The arguments `present`, and those options of `ours` that are not among them: each a flag and its value.

@@ -6,8 +6,9 @@ const ENTRY: &str = r#"{"args":["podhosts-hook"],"env":[],"path":"/h","timeout":
 
 fn edit(text: &str, removed: &[usize]) -> Option<String> {
     let args = ["podhosts-hook".to_owned()];
-    let hook = Hook { path: "/h", args: &args, timeout: 10 };
-    inject(text.as_bytes(), &hook, removed).unwrap().map(|bytes| String::from_utf8(bytes).unwrap())
+    let hook = Some(Hook { path: "/h", args: &args, timeout: 10 });
+    let changes = Changes { hook, removed_mounts: removed, env: &[] };
+    inject(text.as_bytes(), &changes).unwrap().map(|bytes| String::from_utf8(bytes).unwrap())
 }
 
 #[test]
@@ -58,10 +59,11 @@ fn an_entry_that_knows_less_is_replaced() {
     let args = ["podhosts-hook".to_owned(), "--kubelet-hosts".to_owned(), "/k".to_owned()];
     let hook = Hook { path: "/h", args: &args, timeout: 10 };
     let others = r#"{"hooks":{"createRuntime":[{"path":"/a"},{"path":"/h","args":["podhosts-hook"]} ,{"path":"/z"}]}}"#;
-    let edited = inject(others.as_bytes(), &hook, &[]).unwrap().unwrap();
+    let changes = Changes { hook: Some(hook), ..Changes::default() };
+    let edited = inject(others.as_bytes(), &changes).unwrap().unwrap();
     let expected = r#"{"hooks":{"createRuntime":[{"path":"/a"},{"args":["podhosts-hook","--kubelet-hosts","/k"],"env":[],"path":"/h","timeout":10} ,{"path":"/z"}]}}"#;
     assert_eq!(String::from_utf8(edited).unwrap(), expected);
-    assert!(inject(expected.as_bytes(), &hook, &[]).unwrap().is_none());
+    assert!(inject(expected.as_bytes(), &changes).unwrap().is_none());
     // The wrapper again, with the kubelet's mount gone: what it wrote before stays.
     assert_eq!(edit(expected, &[]), None);
 }
@@ -101,7 +103,9 @@ fn brackets_in_strings_are_no_brackets() {
 
 #[test]
 fn another_shape_is_refused() {
-    let hook = Hook { path: "/h", args: &[], timeout: 1 };
+    let hook = Some(Hook { path: "/h", args: &[], timeout: 1 });
+    let env = ["A=b".to_owned()];
+    let changes = Changes { hook, removed_mounts: &[0], env: &env };
     for bad in [
         "",
         "[]",
@@ -109,12 +113,37 @@ fn another_shape_is_refused() {
         r#"{"hooks":[]}"#,
         r#"{"hooks":{"createRuntime":{}}}"#,
         r#"{"hooks":{},"hooks":{}}"#,
+        r#"{"mounts":{}}"#,
+        r#"{"process":[]}"#,
+        r#"{"process":{"env":{}}}"#,
+        r#"{"process":{"env":[1]}}"#,
         "{} {}",
     ] {
-        assert!(inject(bad.as_bytes(), &hook, &[]).is_err(), "{bad}");
+        assert!(inject(bad.as_bytes(), &changes).is_err(), "{bad}");
     }
-    assert!(matches!(inject(b"{\"a\":\"\xff\"}", &hook, &[]), Err(InjectError::NotUtf8)));
-    assert!(inject(br#"{"mounts":{}}"#, &hook, &[0]).is_err());
+    assert!(matches!(inject(b"{\"a\":\"\xff\"}", &changes), Err(InjectError::NotUtf8)));
+}
+
+#[test]
+fn variables_go_in_where_the_container_has_none_of_the_name() {
+    let env = ["A=1".to_owned(), "B=a\"b".to_owned()];
+    let cases = [
+        (r#"{"process":{"env":["X=1"]},"z":1}"#, Some(r#"{"process":{"env":["X=1","A=1","B=a\"b"]},"z":1}"#)),
+        (r#"{"process":{"env":[ "B=" , "AA=" ]}}"#, Some(r#"{"process":{"env":[ "B=" , "AA=","A=1" ]}}"#)),
+        (r#"{"process":{"env":[]}}"#, Some(r#"{"process":{"env":["A=1","B=a\"b"]}}"#)),
+        (r#"{"process":{"env":null}}"#, Some(r#"{"process":{"env":["A=1","B=a\"b"]}}"#)),
+        (r#"{"process":{}}"#, Some(r#"{"process":{"env":["A=1","B=a\"b"]}}"#)),
+        (r#"{"process":{"cwd":"/"}}"#, Some(r#"{"process":{"cwd":"/","env":["A=1","B=a\"b"]}}"#)),
+        (r#"{"process":{"env":["A","B=2"]}}"#, None),
+        (r#"{"process":null}"#, None),
+        ("{}", None),
+    ];
+    for (text, expected) in cases {
+        let changes = Changes { env: &env, ..Changes::default() };
+        let edited =
+            inject(text.as_bytes(), &changes).unwrap().map(|edited| String::from_utf8(edited).unwrap());
+        assert_eq!(edited.as_deref(), expected, "{text}");
+    }
 }
 
 /// A fixed sequence of numbers (xorshift).

@@ -1,6 +1,7 @@
 //! The wrapper: adds the hook to a pod container's bundle on `create` and `run`, then becomes the low-level runtime.
 
 pub mod argv;
+pub mod env;
 pub mod inject;
 
 use std::ffi::OsString;
@@ -22,7 +23,8 @@ use crate::sys::log;
 use crate::validation::go_quote;
 
 use argv::{ArgvError, Create, Invocation};
-use inject::{Hook, InjectError};
+use env::EnvError;
+use inject::{Changes, Hook, InjectError};
 
 /// The program's name on stderr.
 pub const PROGRAM: &str = "podhosts-runtime";
@@ -40,6 +42,9 @@ pub enum WrapperError {
     /// The configuration, the bundle, an annotation.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// A variable cannot be set.
+    #[error(transparent)]
+    Env(#[from] EnvError),
     /// config.json cannot be edited.
     #[error("{cause}, in bundle {bundle}")]
     Inject {
@@ -136,7 +141,8 @@ fn open_entry<'a>(container: &'a str, reason: &'a str) -> Entry<'a> {
     }
 }
 
-/// Puts the hook into the bundle of a container that is to be sealed; any other bundle is left as it is.
+/// Puts the hook into the bundle of a container that is to be sealed, and the variables that its pod asks for; any
+/// other bundle is left as it is.
 fn prepare(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
     let here =
         std::env::current_dir().map_err(|cause| WrapperError::Where("the current directory", cause))?;
@@ -145,31 +151,40 @@ fn prepare(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
     let config_json =
         create.config.as_ref().map_or_else(|| bundle.join(CONFIG_JSON), |config| here.join(config));
     let original = Original::read(&config_json, CONFIG_MAX)?;
-    let inputs = PodInputs::read(&original.bytes, &bundle, &create.container, &sys::node_name())?;
-    let Decision::Seal { replaced_mounts, kubelet_file } = inputs.decide(node)? else {
-        return Ok(());
-    };
-    let program = hook_path(node)?;
-    let mut args = vec![hook::PROGRAM.to_owned()];
-    if let Some(path) = kubelet_file {
-        args.extend([KUBELET_HOSTS_FLAG.to_owned(), path]);
+    let node_name = sys::node_name();
+    let inputs = PodInputs::read(&original.bytes, &bundle, &create.container, &node_name)?;
+    let env = env::entries(node, &inputs, &node_name)?;
+    let (mut args, mut removed) = (Vec::new(), Vec::new());
+    let mut program = None;
+    if let Decision::Seal { replaced_mounts, kubelet_file } = inputs.decide(node)? {
+        program = Some(hook_path(node)?);
+        args = hook_args(kubelet_file, create.config.is_some().then_some(&config_json))?;
+        // Covered mounts can be uncovered by a container that may unmount. But where a container may start without a
+        // seal, it needs the engine's file beneath.
+        removed = if node.on_error == OnError::Closed { replaced_mounts } else { Vec::new() };
     }
-    if create.config.is_some() {
-        args.extend([CONFIG_JSON_FLAG.to_owned(), utf8(&config_json)?.to_owned()]);
-    }
-    // Covered mounts can be uncovered by a container that may unmount. But where a container may start without a
-    // seal, it needs the engine's file beneath.
-    let removed = match node.on_error {
-        OnError::Closed => replaced_mounts,
-        OnError::Open => Vec::new(),
-    };
-    let hook = Hook { path: utf8(&program)?, args: &args, timeout: node.runtime.hook_timeout };
-    let edited = inject::inject(&original.bytes, &hook, &removed)
+    let path = program.as_deref().map(utf8).transpose()?;
+    let hook = path.map(|path| Hook { path, args: &args, timeout: node.runtime.hook_timeout });
+    let edited = inject::inject(&original.bytes, &Changes { hook, removed_mounts: &removed, env: &env })
         .map_err(|cause| WrapperError::Inject { bundle: bundle.clone(), cause })?;
     if let Some(edited) = edited {
         original.replace(&edited)?;
     }
     Ok(())
+}
+
+fn hook_args(
+    kubelet_file: Option<String>,
+    config_json: Option<&PathBuf>,
+) -> Result<Vec<String>, WrapperError> {
+    let mut args = vec![hook::PROGRAM.to_owned()];
+    if let Some(path) = kubelet_file {
+        args.extend([KUBELET_HOSTS_FLAG.to_owned(), path]);
+    }
+    if let Some(path) = config_json {
+        args.extend([CONFIG_JSON_FLAG.to_owned(), utf8(path)?.to_owned()]);
+    }
+    Ok(args)
 }
 
 fn hook_path(node: &NodeConfig) -> Result<PathBuf, WrapperError> {

@@ -1,13 +1,15 @@
 //! The addresses inside a network namespace.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 
 use nix::ifaddrs::getifaddrs;
 use thiserror::Error;
 
 use crate::addresses::InterfaceAddress;
 use crate::sys::container::{Container, ContainerError};
+use crate::sys::network::{Namespace, NetworkError};
 
 /// A network namespace that cannot be looked into.
 #[derive(Debug, Error)]
@@ -15,6 +17,9 @@ pub enum NetnsError {
     /// It cannot be joined.
     #[error(transparent)]
     Join(#[from] ContainerError),
+    /// It is not where the configuration says.
+    #[error(transparent)]
+    Path(#[from] NetworkError),
     /// The kernel refused the list.
     #[error("cannot list the addresses in the pod's network namespace: {0}")]
     List(#[source] io::Error),
@@ -26,6 +31,38 @@ pub enum NetnsError {
 /// [`NetnsError`].
 pub fn addresses(container: &Container) -> Result<Vec<InterfaceAddress>, NetnsError> {
     container.join_network()?;
+    list()
+}
+
+/// Lists the addresses in the network namespace at `path`, and comes back; `None` where it is the one that this
+/// process is in.
+///
+/// # Errors
+/// [`NetnsError`].
+pub fn addresses_at(path: &Path) -> Result<Option<Vec<InterfaceAddress>>, NetnsError> {
+    let (home, pods) = (Namespace::own()?, Namespace::open(path)?);
+    if home.id()? == pods.id()? {
+        return Ok(None);
+    }
+    Ok(Some(pods.inside(&home, || Ok(list()))??))
+}
+
+/// The addresses that this process's network namespace has towards its default routes, one of each family, IPv4 first.
+/// Nothing is sent: connecting a UDP socket asks for the route and no more.
+pub fn towards_default_routes() -> Vec<IpAddr> {
+    // Of the blocks for documentation, which no more specific route has.
+    let v4 = SocketAddr::from((Ipv4Addr::new(203, 0, 113, 1), 9));
+    let v6 = SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1), 9));
+    let unspecified = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
+    let source = |(own, beyond): (IpAddr, SocketAddr)| {
+        let socket = UdpSocket::bind((own, 0)).ok()?;
+        socket.connect(beyond).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    unspecified.into_iter().zip([v4, v6]).filter_map(source).collect()
+}
+
+fn list() -> Result<Vec<InterfaceAddress>, NetnsError> {
     let found = getifaddrs().map_err(|errno| NetnsError::List(errno.into()))?;
     let addresses = found.filter_map(|interface| {
         let storage = interface.address?;

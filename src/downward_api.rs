@@ -1,0 +1,229 @@
+//! The downward API without a kubelet: environment variables that a pod asks for by annotation,
+//! `podhosts.io/env.NAME: <fieldPath>`, with the values that the kubelet gives them.
+
+use std::net::IpAddr;
+
+use thiserror::Error;
+
+use crate::addresses::IpFamily;
+use crate::annotations::{AnnotationError, ENV_PREFIX, PodAnnotations};
+use crate::bundle::Annotations;
+use crate::identity::{Engine, PodIdentity};
+use crate::validation::go_quote;
+
+/// A variable that a pod asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvVar {
+    /// Its name.
+    pub name: String,
+    /// Where its value comes from.
+    pub field: FieldPath,
+}
+
+/// A `fieldPath` of the downward API, as far as a node without an API server knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldPath {
+    /// `status.podIP`
+    PodIp,
+    /// `status.podIPs`
+    PodIps,
+    /// `status.hostIP`
+    HostIp,
+    /// `status.hostIPs`
+    HostIps,
+    /// `spec.nodeName`
+    NodeName,
+    /// `metadata.name`
+    Name,
+    /// `metadata.namespace`
+    Namespace,
+    /// `metadata.uid`
+    Uid,
+    /// `metadata.labels['<key>']`
+    Label(String),
+    /// `metadata.annotations['<key>']`
+    Annotation(String),
+}
+
+/// What the fields of one pod are.
+#[derive(Debug, Clone, Copy)]
+pub struct PodFields<'a> {
+    /// Whose container it is.
+    pub identity: &'a PodIdentity,
+    /// The pod's annotations.
+    pub annotations: PodAnnotations<'a>,
+    /// Whether these annotations are all that the pod has.
+    pub annotations_are_complete: bool,
+    /// The pod's labels, where anybody tells them.
+    pub labels: Option<&'a Annotations>,
+    /// The node's name.
+    pub node_name: &'a str,
+    /// The pod's addresses, in the order of CNI; looked at only where a variable needs them.
+    pub pod_ips: &'a [String],
+    /// The node's addresses, primary first; looked at only where a variable needs them.
+    pub host_ips: &'a [String],
+    /// The node's primary family.
+    pub primary_family: IpFamily,
+}
+
+/// A variable that cannot be given its value.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum DownwardApiError {
+    /// Nobody on this node knows the field.
+    #[error("cannot set {name}: nothing tells {field} of the pod ({engine})")]
+    Unknown {
+        /// The variable.
+        name: String,
+        /// The field.
+        field: String,
+        /// The engine.
+        engine: &'static str,
+    },
+    /// A value that no environment can hold.
+    #[error("cannot set {name}: the value of {field} has a NUL in it")]
+    Nul {
+        /// The variable.
+        name: String,
+        /// The field.
+        field: String,
+    },
+}
+
+const EXPECTED: &str = "status.podIP, status.podIPs, status.hostIP, status.hostIPs, spec.nodeName, metadata.name, \
+metadata.namespace, metadata.uid, metadata.labels['<key>'] or metadata.annotations['<key>']";
+
+/// The variables that the pod asks for, by name.
+///
+/// # Errors
+/// A name that Kubernetes would refuse, or a field that is none of [`FieldPath`].
+pub fn requested(annotations: PodAnnotations<'_>) -> Result<Vec<EnvVar>, AnnotationError> {
+    let mut variables = Vec::new();
+    for (name, value) in annotations.env() {
+        let error = |cause| AnnotationError::new(format!("{ENV_PREFIX}{name}"), cause);
+        if !is_env_var_name(name) {
+            let expected =
+                "expected a name of letters, digits, '_', '-' and '.' that does not start with a digit";
+            return Err(error(format!("{} is no environment variable, {expected}", go_quote(name))));
+        }
+        let field = FieldPath::parse(value)
+            .ok_or_else(|| error(format!("got {}, expected {EXPECTED}", go_quote(value))))?;
+        variables.push(EnvVar { name: name.to_owned(), field });
+    }
+    Ok(variables)
+}
+
+/// `IsEnvVarName` of Kubernetes' validation, before the names it relaxed later.
+fn is_env_var_name(name: &str) -> bool {
+    let is_one = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    !name.is_empty() && name.chars().all(is_one) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+impl FieldPath {
+    fn parse(path: &str) -> Option<Self> {
+        let subscript = |prefix: &str| {
+            let key = path.strip_prefix(prefix)?.strip_prefix("['")?.strip_suffix("']")?;
+            (!key.is_empty() && !key.contains('\'')).then(|| key.to_owned())
+        };
+        Some(match path {
+            "status.podIP" => Self::PodIp,
+            "status.podIPs" => Self::PodIps,
+            "status.hostIP" => Self::HostIp,
+            "status.hostIPs" => Self::HostIps,
+            "spec.nodeName" => Self::NodeName,
+            "metadata.name" => Self::Name,
+            "metadata.namespace" => Self::Namespace,
+            "metadata.uid" => Self::Uid,
+            _ => {
+                let label = subscript("metadata.labels").map(Self::Label);
+                return label.or_else(|| subscript("metadata.annotations").map(Self::Annotation));
+            }
+        })
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::PodIp => "status.podIP".into(),
+            Self::PodIps => "status.podIPs".into(),
+            Self::HostIp => "status.hostIP".into(),
+            Self::HostIps => "status.hostIPs".into(),
+            Self::NodeName => "spec.nodeName".into(),
+            Self::Name => "metadata.name".into(),
+            Self::Namespace => "metadata.namespace".into(),
+            Self::Uid => "metadata.uid".into(),
+            Self::Label(key) => format!("metadata.labels['{key}']"),
+            Self::Annotation(key) => format!("metadata.annotations['{key}']"),
+        }
+    }
+
+    /// Whether its value is one of the pod's addresses.
+    pub fn is_pod_ip(&self) -> bool {
+        matches!(self, Self::PodIp | Self::PodIps)
+    }
+
+    /// Whether its value is one of the node's addresses.
+    pub fn is_host_ip(&self) -> bool {
+        matches!(self, Self::HostIp | Self::HostIps)
+    }
+
+    /// Its value for a pod; `None` where nobody knows.
+    fn value(&self, pod: &PodFields<'_>) -> Option<String> {
+        let known = |value: &str| Some(value).filter(|value| !value.is_empty()).map(str::to_owned);
+        let pod_ips = || in_status(pod.pod_ips, pod.primary_family);
+        match self {
+            Self::PodIp => known(pod_ips().first()?),
+            Self::PodIps => known(&pod_ips().join(",")),
+            Self::HostIp => known(pod.host_ips.first()?),
+            Self::HostIps => known(&pod.host_ips.join(",")),
+            Self::NodeName => known(pod.node_name),
+            Self::Name => known(&pod.identity.name),
+            Self::Namespace => known(&pod.identity.namespace),
+            Self::Uid => known(pod.identity.uid.as_deref()?),
+            // What a pod does not have is empty, in Kubernetes too.
+            Self::Label(key) => Some(pod.labels?.get(key).cloned().unwrap_or_default()),
+            Self::Annotation(key) => match pod.annotations.value_of(key) {
+                Some(value) => Some(value.to_owned()),
+                None => pod.annotations_are_complete.then(String::new),
+            },
+        }
+    }
+}
+
+impl EnvVar {
+    /// The variable as it stands in an environment, `NAME=value`.
+    ///
+    /// # Errors
+    /// [`DownwardApiError`] where nobody knows the value, or no environment can hold it.
+    pub fn entry(&self, pod: &PodFields<'_>) -> Result<String, DownwardApiError> {
+        let Self { name, field } = self;
+        let unknown = || DownwardApiError::Unknown {
+            name: name.clone(),
+            field: field.name(),
+            engine: pod.identity.engine.name(),
+        };
+        let value = field.value(pod).ok_or_else(unknown)?;
+        if value.contains('\0') {
+            return Err(DownwardApiError::Nul { name: name.clone(), field: field.name() });
+        }
+        Ok(format!("{name}={value}"))
+    }
+}
+
+/// `status.podIPs` of a pod with these addresses: one of each family, the node's primary family first. The hosts file
+/// has all of them, in the order of CNI.
+fn in_status(ips: &[String], primary: IpFamily) -> Vec<&str> {
+    let is_primary = |ip: &IpAddr| ip.is_ipv4() == (primary == IpFamily::V4);
+    let first = |wanted: bool| {
+        let mut of_family = ips.iter().filter(|ip| ip.parse().is_ok_and(|ip| is_primary(&ip) == wanted));
+        of_family.next().map(String::as_str)
+    };
+    [first(true), first(false)].into_iter().flatten().collect()
+}
+
+/// Whether an engine tells a container all annotations of its pod.
+pub fn tells_all_annotations(engine: Engine) -> bool {
+    engine != Engine::Containerd
+}
+
+#[cfg(test)]
+#[path = "downward_api_tests.rs"]
+mod tests;

@@ -1,0 +1,97 @@
+use super::*;
+
+fn map(pairs: &[(&str, &str)]) -> Annotations {
+    pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+/// The value that a pod gets for `path`.
+fn value(path: &str, change: impl FnOnce(&mut PodFields<'_>)) -> Result<String, String> {
+    let mut identity = PodIdentity::of(Engine::Containerd);
+    identity.name = "web".into();
+    identity.uid = Some("u1".into());
+    let (annotations, labels) = (map(&[("a/b", "x y")]), map(&[("app", "web"), ("nul", "a\0b")]));
+    let pod_ips = ["2001:db8::4", "10.244.1.4", "10.244.1.5"].map(str::to_owned);
+    let host_ips = ["192.0.2.1", "2001:db8::1"].map(str::to_owned);
+    let mut pod = PodFields {
+        identity: &identity,
+        annotations: PodAnnotations::new(Some(&annotations), None),
+        annotations_are_complete: true,
+        labels: Some(&labels),
+        node_name: "node-1",
+        pod_ips: &pod_ips,
+        host_ips: &host_ips,
+        primary_family: IpFamily::V4,
+    };
+    change(&mut pod);
+    let variable = EnvVar { name: "V".into(), field: FieldPath::parse(path).expect("a field") };
+    variable.entry(&pod).map_err(|error| error.to_string())
+}
+
+#[test]
+fn every_field() {
+    for (path, expected) in [
+        ("status.podIP", "V=10.244.1.4"),
+        ("status.podIPs", "V=10.244.1.4,2001:db8::4"),
+        ("status.hostIP", "V=192.0.2.1"),
+        ("status.hostIPs", "V=192.0.2.1,2001:db8::1"),
+        ("spec.nodeName", "V=node-1"),
+        ("metadata.name", "V=web"),
+        ("metadata.namespace", "V=default"),
+        ("metadata.uid", "V=u1"),
+        ("metadata.labels['app']", "V=web"),
+        ("metadata.labels['none']", "V="),
+        ("metadata.annotations['a/b']", "V=x y"),
+        ("metadata.annotations['none']", "V="),
+    ] {
+        assert_eq!(value(path, |_| {}).unwrap(), expected, "{path}");
+        assert_eq!(FieldPath::parse(path).unwrap().name(), path);
+    }
+}
+
+#[test]
+fn the_primary_family_comes_first() {
+    let v6 = |pod: &mut PodFields<'_>| pod.primary_family = IpFamily::V6;
+    assert_eq!(value("status.podIPs", v6).unwrap(), "V=2001:db8::4,10.244.1.4");
+    assert_eq!(value("status.podIP", v6).unwrap(), "V=2001:db8::4");
+}
+
+#[test]
+fn what_nobody_knows_is_an_error_and_no_empty_value() {
+    let error = value("metadata.labels['app']", |pod| pod.labels = None).unwrap_err();
+    assert_eq!(error, "cannot set V: nothing tells metadata.labels['app'] of the pod (containerd)");
+    assert!(value("metadata.annotations['c']", |pod| pod.annotations_are_complete = false).is_err());
+    assert!(value("metadata.annotations['a/b']", |pod| pod.annotations_are_complete = false).is_ok());
+    assert!(value("status.podIPs", |pod| pod.pod_ips = &[]).is_err());
+    assert!(value("status.hostIP", |pod| pod.host_ips = &[]).is_err());
+    assert!(value("spec.nodeName", |pod| pod.node_name = "").is_err());
+    let error = value("metadata.labels['nul']", |_| {}).unwrap_err();
+    assert_eq!(error, "cannot set V: the value of metadata.labels['nul'] has a NUL in it");
+}
+
+#[test]
+fn what_is_asked_for() {
+    let config = map(&[("podhosts.io/env.A", "metadata.name"), ("podhosts.io/environment", "x")]);
+    let record = map(&[("podhosts.io/env.A", "metadata.uid"), ("podhosts.io/env.b.C-1", "status.podIPs")]);
+    let asked = requested(PodAnnotations::new(Some(&config), Some(&record))).unwrap();
+    assert_eq!(
+        asked,
+        [
+            EnvVar { name: "A".into(), field: FieldPath::Name },
+            EnvVar { name: "b.C-1".into(), field: FieldPath::PodIps }
+        ]
+    );
+    for (key, value, expected) in [
+        ("podhosts.io/env.A", "spec.replicas", "got \"spec.replicas\", expected status.podIP, "),
+        ("podhosts.io/env.A", "metadata.labels", "got "),
+        ("podhosts.io/env.A", "metadata.labels['']", "got "),
+        ("podhosts.io/env.A", "metadata.labels['a'] ", "got "),
+        ("podhosts.io/env.A", "", "got \"\""),
+        ("podhosts.io/env.1A", "metadata.name", "\"1A\" is no environment variable, expected a name"),
+        ("podhosts.io/env.", "metadata.name", "\"\" is no environment variable"),
+        ("podhosts.io/env.A=B", "metadata.name", "\"A=B\" is no"),
+    ] {
+        let error =
+            requested(PodAnnotations::new(Some(&map(&[(key, value)])), None)).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot read annotation {key}: {expected}")), "{error}");
+    }
+}
