@@ -22,6 +22,11 @@ pub(crate) enum Command {
     Render(RenderArgs),
     /// Show what podhosts did for a container
     Inspect(InspectArgs),
+    /// Find what keeps podhosts from working on this node
+    ///
+    /// One line for each check, with what to do where something is wrong. The last check creates a container and
+    /// looks into it. Ends with 1 where there is an error; warnings are none.
+    Doctor(DoctorArgs),
     /// List the node's pods that podhosts-cni has connected
     List(ListArgs),
 }
@@ -40,6 +45,19 @@ pub(crate) struct RenderArgs {
     /// The node's hosts file, for a pod on the node's network
     #[arg(long, value_name = "FILE", default_value = "/etc/hosts")]
     pub(crate) node_hosts: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Do not create a container
+    #[arg(long)]
+    pub(crate) no_self_test: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The node's configuration
+    #[arg(long, value_name = "FILE", default_value = "/etc/podhosts/config.toml")]
+    pub(crate) config: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -2,10 +2,11 @@
 
 #[path = "args.rs"]
 mod args;
+mod doctor;
 mod inspect;
 mod list;
 pub mod manifest;
-mod mountinfo;
+pub mod mountinfo;
 mod render;
 mod runtime_state;
 
@@ -34,6 +35,7 @@ pub fn run() -> ExitCode {
             let printed = print(&output);
             return if errors.is_empty() { printed } else { complain(&errors) };
         }
+        Command::Doctor(args) => return doctor::run(args),
         Command::Render(args) => render::run(args),
         Command::Inspect(args) => inspect::run(args),
     };

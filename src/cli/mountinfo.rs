@@ -5,26 +5,26 @@ use serde::Serialize;
 /// A mount.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct MountInfo {
+pub struct MountInfo {
     /// Its source.
-    pub(super) source: String,
+    pub source: String,
     /// Its file system's type.
-    pub(super) fs_type: String,
+    pub fs_type: String,
     /// The mount's own options.
-    pub(super) options: String,
+    pub options: String,
     /// The superblock's options.
-    pub(super) super_options: String,
+    pub super_options: String,
 }
 
 impl MountInfo {
     /// Whether nobody can write to it: neither through this mount nor through another one of its superblock.
-    pub(super) fn is_read_only_tmpfs(&self) -> bool {
+    pub fn is_read_only_tmpfs(&self) -> bool {
         let is_ro = |options: &str| options.split(',').any(|option| option == "ro");
         self.fs_type == "tmpfs" && is_ro(&self.options) && is_ro(&self.super_options)
     }
 
     /// Finds the mount with the id `mount_id` in the text of a mountinfo file.
-    pub(super) fn find(text: &str, mount_id: u64) -> Option<Self> {
+    pub fn find(text: &str, mount_id: u64) -> Option<Self> {
         let wanted = mount_id.to_string();
         text.lines().find_map(|line| {
             // Optional fields stand between the options and the lonely hyphen.

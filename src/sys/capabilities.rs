@@ -29,6 +29,15 @@ pub enum CapabilityError {
 #[derive(Debug)]
 pub struct Kept(CapsHashSet);
 
+/// The first needed capability that this process lacks.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn missing() -> Result<Option<Capability>, CapabilityError> {
+    let effective = caps::read(None, CapSet::Effective)?;
+    Ok(NEEDED.into_iter().find(|needed| !effective.contains(needed)))
+}
+
 /// Drops all capabilities but the needed ones, for good.
 ///
 /// # Errors

@@ -135,6 +135,12 @@ pub fn read_text_if_present(
     String::from_utf8(bytes).map(Some).map_err(|_| FileError::NotUtf8(path.to_owned()))
 }
 
+/// Whether the kernel lets this process write to the file at `path`; nothing is written.
+pub fn can_be_opened_for_writing(path: &Path) -> bool {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    openat(CWD, path, flags, Mode::empty()).is_ok()
+}
+
 /// A file's content together with what a replacement has to keep.
 #[derive(Debug)]
 pub struct Original {

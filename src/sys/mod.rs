@@ -8,6 +8,7 @@ pub mod log;
 pub mod netns;
 pub mod network;
 pub mod nft;
+pub mod programs;
 pub mod rootfs;
 pub mod seal;
 pub mod state_dir;

@@ -1,0 +1,176 @@
+//! The CNI configuration: which file the engines take, whether its plugins are there, whether ours can serve ADD.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::PATIENCE;
+use super::finding::Report;
+use super::programs::executable;
+use crate::cni::PROGRAM;
+use crate::sys::files::{self, LastLink};
+use crate::sys::{programs, state_dir};
+
+const CHECK: &str = "cni";
+/// Largest network configuration that is read, in bytes.
+const CONFIG_MAX: usize = 1 << 20;
+/// The capability by which containerd hands the pod's annotations to CNI plugins.
+const POD_ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
+
+/// Where an engine looks for networks and plugins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// The directory of network configurations.
+    pub conf_dir: PathBuf,
+    /// The directories of plugins, in order.
+    pub bin_dirs: Vec<PathBuf>,
+}
+
+impl Default for Paths {
+    /// What containerd, CRI-O and podman agree on.
+    fn default() -> Self {
+        Self { conf_dir: "/etc/cni/net.d".into(), bin_dirs: vec!["/opt/cni/bin".into()] }
+    }
+}
+
+/// A network configuration and the file it is in.
+struct Network {
+    path: PathBuf,
+    name: String,
+    version: Value,
+    plugins: Vec<Value>,
+}
+
+/// Looks at the network that engines with these paths take: the first file by name.
+pub fn check(paths: &Paths, report: &mut Report) {
+    let networks = match networks(&paths.conf_dir) {
+        Ok(networks) => networks,
+        Err((fault, remedy)) => return report.error(CHECK, fault, remedy),
+    };
+    let Some(first) = networks.first() else {
+        let message = format!("{} has no network configuration", paths.conf_dir.display());
+        return report.skipped(CHECK, message);
+    };
+    let shown = first.path.display();
+    if !has_ours(first) {
+        return match networks.iter().find(|network| has_ours(network)) {
+            None => report.skipped(CHECK, format!("{shown}, the first by name, does not use {PROGRAM}")),
+            Some(ours) => {
+                let message =
+                    format!("engines take {shown}, the first by name, and not {}", ours.path.display());
+                report.warning(
+                    CHECK,
+                    message,
+                    format!("rename {} so that it comes first", ours.path.display()),
+                );
+            }
+        };
+    }
+    let before = report.checks.len();
+    for plugin in first.plugins.iter().flat_map(types) {
+        let there = paths.bin_dirs.iter().any(|dir| executable(&dir.join(plugin)).is_ok());
+        if !there {
+            let dirs: Vec<String> = paths.bin_dirs.iter().map(|dir| dir.display().to_string()).collect();
+            let message =
+                format!("{shown} names the plugin {plugin}, which is no program in {}", dirs.join(", "));
+            let remedy = if plugin == PROGRAM {
+                format!("make install CNI_BIN_DIR={}", dirs.first().map_or("", String::as_str))
+            } else {
+                format!("install the plugin {plugin}, or take it out of the list")
+            };
+            report.error(CHECK, message, remedy);
+        }
+    }
+    let gets_annotations = |plugin: &Value| plugin["capabilities"][POD_ANNOTATIONS] == true;
+    if !first.plugins.iter().filter(|plugin| is_ours(plugin)).any(gets_annotations) {
+        let message =
+            format!("{shown} does not give {PROGRAM} the pods' annotations, so they are not in its records");
+        report.warning(
+            CHECK,
+            message,
+            format!("add \"capabilities\": {{\"{POD_ANNOTATIONS}\": true}} to the plugin"),
+        );
+    }
+    if report.checks.len() == before {
+        status(first, paths, report);
+    }
+}
+
+/// Asks the plugin itself whether it could connect a pod.
+fn status(network: &Network, paths: &Paths, report: &mut Report) {
+    let shown = network.path.display();
+    let Some(ours) = network.plugins.iter().find(|plugin| is_ours(plugin)) else { return };
+    let Some(program) = paths.bin_dirs.iter().map(|dir| dir.join(PROGRAM)).find(|path| path.is_file()) else {
+        return;
+    };
+    let mut config = ours.clone();
+    config["name"] = network.name.clone().into();
+    // STATUS came with this version.
+    config["cniVersion"] = json!("1.1.0");
+    let asked =
+        programs::run(&program, &[], &[("CNI_COMMAND", "STATUS")], config.to_string().as_bytes(), PATIENCE);
+    let run = match asked {
+        Ok(run) => run,
+        Err(cause) => {
+            let message = format!("cannot run {}: {cause}", program.display());
+            return report.error(CHECK, message, "make install, or the package again");
+        }
+    };
+    if run.status.success() {
+        let message = format!("{shown}: network {}, CNI {}", network.name, network.version);
+        return report.ok(CHECK, message);
+    }
+    let answer: Value = serde_json::from_slice(&run.stdout).unwrap_or_default();
+    let said = answer["msg"].as_str().map_or_else(|| run.last_error_line(), str::to_owned);
+    let remedy = match answer["code"].as_u64() {
+        Some(50) => "add a podCIDR, or remove pods; podhosts list shows who has addresses",
+        _ => "correct the configuration; docs/messages.md has the message",
+    };
+    report.error(CHECK, format!("{shown}: {said}"), remedy);
+}
+
+fn networks(dir: &Path) -> Result<Vec<Network>, (String, String)> {
+    let unreadable = |cause: String| (cause, "make it readable, or take it out of the directory".to_owned());
+    let mut names = state_dir::names(dir).map_err(|error| unreadable(error.to_string()))?;
+    names.retain(|name| {
+        let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
+        matches!(extension, Some("conf" | "conflist" | "json"))
+    });
+    names.sort_unstable();
+    let read = |name: &String| {
+        let path = dir.join(name);
+        let text = files::read(&path, CONFIG_MAX, LastLink::Follow)
+            .map_err(|error| unreadable(error.to_string()))?;
+        network(&path, &text).map_err(|cause| {
+            let message = format!("cannot read {}: {cause}", path.display());
+            (message, "correct the file: engines take no network after one that they cannot read".to_owned())
+        })
+    };
+    names.iter().map(read).collect()
+}
+
+fn network(path: &Path, text: &[u8]) -> Result<Network, String> {
+    let value: Value = serde_json::from_slice(text).map_err(|cause| cause.to_string())?;
+    let name = value["name"].as_str().ok_or("name is missing, expected the network's name")?.to_owned();
+    let plugins = match &value["plugins"] {
+        Value::Array(plugins) => plugins.clone(),
+        Value::Null => vec![value.clone()],
+        _ => return Err("plugins is no list".to_owned()),
+    };
+    let version = value.get("cniVersions").unwrap_or(&value["cniVersion"]).clone();
+    Ok(Network { path: path.to_owned(), name, version, plugins })
+}
+
+/// The programs that a plugin's configuration names.
+fn types(plugin: &Value) -> impl Iterator<Item = &str> {
+    let ipam = plugin["ipam"]["type"].as_str();
+    [plugin["type"].as_str(), ipam].into_iter().flatten()
+}
+
+fn is_ours(plugin: &Value) -> bool {
+    types(plugin).any(|name| name == PROGRAM)
+}
+
+fn has_ours(network: &Network) -> bool {
+    network.plugins.iter().any(is_ours)
+}

@@ -1,0 +1,86 @@
+//! The node: its configuration, its kernel, and who is asking.
+
+use std::path::Path;
+
+use super::Options;
+use super::finding::Report;
+use crate::inputs;
+use crate::node_config::{NodeConfig, OnError};
+use crate::plan::HOSTS_FILE_MAX;
+use crate::sys::capabilities;
+use crate::sys::exec;
+use crate::sys::files::{self, LastLink};
+use crate::sys::log::Log;
+use crate::sys::seal::{Content, Sealed};
+
+/// The node's configuration; the defaults where it cannot be read.
+pub(super) fn configuration(options: &Options, report: &mut Report) -> NodeConfig {
+    const CHECK: &str = "configuration";
+    let path = options.config.display();
+    let config = match inputs::node_config(&options.config) {
+        Ok(config) => config,
+        Err(error) => {
+            let remedy = format!("correct {path}; until then no container with the hook starts");
+            report.error(CHECK, error.to_string(), remedy);
+            return NodeConfig::default();
+        }
+    };
+    let before = report.checks.len();
+    if config.on_error == OnError::Open {
+        let message =
+            format!("{path} has on-error = \"open\": a container whose file cannot be sealed starts without");
+        report.warning(CHECK, message, "on-error = \"closed\", once everything else here is well");
+    }
+    if let Err(error) = files::read(Path::new(&config.node_hosts), HOSTS_FILE_MAX, LastLink::Follow) {
+        let remedy = format!("make the file, or set node-hosts in {path}: pods on the node's network get it");
+        report.error(CHECK, error.to_string(), remedy);
+    }
+    if exec::find_runtime(&config.runtime.runtimes).is_none() {
+        let message = format!("none of {} is a program on PATH", config.runtime.runtimes.join(", "));
+        report.error(CHECK, message, format!("install runc or crun, or set runtime.runtimes in {path}"));
+    }
+    if let Err(cause) = open_log(&config) {
+        let message = format!("cannot open the log {}: {cause}", config.log.file);
+        report.error(CHECK, message, format!("make the directory, or set log.file in {path}"));
+    }
+    if report.checks.len() == before {
+        let state =
+            if options.config.exists() { "is well" } else { "is absent: everything is at its default" };
+        report.ok(CHECK, format!("{path} {state}"));
+    }
+    config
+}
+
+fn open_log(config: &NodeConfig) -> std::io::Result<()> {
+    match config.log.file.as_str() {
+        "" => Ok(()),
+        file => Log::open(Path::new(file), config.log.max_bytes).map(drop).map_err(Into::into),
+    }
+}
+
+/// Whether this program may do what the hook has to.
+pub(super) fn privileges(report: &mut Report) {
+    match capabilities::missing() {
+        Ok(None) => report.ok("privileges", "all capabilities that the hook needs"),
+        Ok(Some(missing)) => {
+            let message = format!("{missing} is missing: what follows was looked at without it");
+            report.error("privileges", message, "run podhosts doctor as the node's root");
+        }
+        Err(error) => report.error("privileges", error.to_string(), "run podhosts doctor as the node's root"),
+    }
+}
+
+/// Whether the kernel can make a seal: one is made, and attached nowhere.
+pub(super) fn kernel(report: &mut Report) {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let content = Content { bytes: b"\n", source: "podhosts:none", mount_label: None, user_ns: None };
+    match Sealed::new(content) {
+        Ok(_) => report.ok("kernel", format!("Linux {release} makes sealed files")),
+        Err(error) => report.error(
+            "kernel",
+            format!("Linux {release}: {error}"),
+            "Linux 5.12 or later, with CAP_SYS_ADMIN and without a seccomp profile that refuses the mount API",
+        ),
+    }
+}

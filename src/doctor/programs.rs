@@ -1,0 +1,63 @@
+//! The programs of podhosts: whether they are there, and of one version.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::finding::Report;
+use super::{Options, PATIENCE};
+use crate::node_config::NodeConfig;
+use crate::sys::programs;
+use crate::{hook, runtime};
+
+const CHECK: &str = "programs";
+
+/// Looks at the hook and the wrapper.
+pub(super) fn check(options: &Options, config: &NodeConfig, report: &mut Report) {
+    let hook = hook_path(options, config);
+    let wrapper = options.bin_dir.join(runtime::PROGRAM);
+    let before = report.checks.len();
+    for program in [&hook, &wrapper] {
+        if let Err(fault) = executable(program) {
+            report.error(CHECK, fault, "make install, or the package again");
+        }
+    }
+    let own = env!("CARGO_PKG_VERSION");
+    if report.checks.len() == before {
+        match version(&hook) {
+            Ok(version) if version == own => {
+                report.ok(CHECK, format!("{} and {}, version {own}", hook.display(), wrapper.display()));
+            }
+            Ok(version) => {
+                let message = format!("{} is of version {version}, this program of {own}", hook.display());
+                report.error(CHECK, message, "install all programs of one version");
+            }
+            Err(fault) => report.error(CHECK, fault, "make install, or the package again"),
+        }
+    }
+}
+
+/// The hook that the wrapper would name.
+pub(super) fn hook_path(options: &Options, config: &NodeConfig) -> PathBuf {
+    config.runtime.hook.as_ref().map_or_else(|| options.bin_dir.join(hook::PROGRAM), PathBuf::from)
+}
+
+/// Whether an engine could start the program at `path`; else why not.
+pub(super) fn executable(path: &Path) -> Result<(), String> {
+    let shown = path.display();
+    match path.metadata() {
+        Err(cause) => Err(format!("cannot find {shown}: {cause}")),
+        Ok(file) if !file.is_file() => Err(format!("{shown} is not a file")),
+        Ok(file) if file.permissions().mode() & 0o111 == 0 => Err(format!("{shown} is not executable")),
+        Ok(_) => Ok(()),
+    }
+}
+
+fn version(hook: &Path) -> Result<String, String> {
+    let shown = hook.display();
+    let run = programs::run(hook, &["--version"], &[], b"", PATIENCE)
+        .map_err(|cause| format!("cannot run {shown}: {cause}"))?;
+    let said = String::from_utf8_lossy(&run.stdout).trim().to_owned();
+    said.strip_prefix("podhosts-hook ")
+        .map(str::to_owned)
+        .ok_or_else(|| format!("{shown} --version said {said:?}, expected podhosts-hook and its version"))
+}

@@ -1,0 +1,113 @@
+//! Other programs that the operator's command runs, with an end to its patience.
+
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::files;
+
+/// Most of a program's output that is read, in bytes.
+const OUTPUT_MAX: usize = 4 << 20;
+
+/// How a program ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// What it wrote to stdout.
+    pub stdout: Vec<u8>,
+    /// What it wrote to stderr.
+    pub stderr: Vec<u8>,
+}
+
+impl Finished {
+    /// The last line it wrote to stderr, for errors that quote it.
+    pub fn last_error_line(&self) -> String {
+        let stderr = String::from_utf8_lossy(&self.stderr);
+        stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("(it said nothing)").trim().to_owned()
+    }
+}
+
+/// Runs `program` to its end with `input` on its stdin and `env` added to its environment.
+///
+/// Its output goes through files: whoever it leaves running may keep them open for ever.
+///
+/// # Errors
+/// It cannot be started, or did not end within `patience`; then it is killed.
+pub fn run(
+    program: &Path,
+    args: &[&str],
+    env: &[(&str, &str)],
+    input: &[u8],
+    patience: Duration,
+) -> io::Result<Finished> {
+    let (mut stdin, stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?, tempfile::tempfile()?);
+    stdin.write_all(input)?;
+    stdin.rewind()?;
+    #[allow(clippy::disallowed_methods, reason = "the operator's command, not the hook")]
+    let mut child = Command::new(program)
+        .args(args)
+        .envs(env.iter().copied())
+        .stdin(stdin)
+        .stdout(stdout.try_clone()?)
+        .stderr(stderr.try_clone()?)
+        .spawn()?;
+    let waited = Pid::from_raw(child.id().cast_signed())
+        .ok_or_else(|| io::Error::other("the process has no id"))
+        .and_then(|pid| wait(pid, patience));
+    if waited.is_err() {
+        let _ = child.kill();
+    }
+    let status = child.wait()?;
+    waited?;
+    Ok(Finished { status, stdout: written(stdout)?, stderr: written(stderr)? })
+}
+
+fn wait(pid: Pid, patience: Duration) -> io::Result<()> {
+    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+    let timeout = Timespec::try_from(patience).map_err(io::Error::other)?;
+    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+    match poll(&mut fds, Some(&timeout))? {
+        0 => {
+            let _ = pidfd_send_signal(pidfd.as_fd(), Signal::KILL);
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("no end within {} s", patience.as_secs())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn written(mut file: File) -> io::Result<Vec<u8>> {
+    file.rewind()?;
+    files::read_stream(file, Path::new("a program's output"), OUTPUT_MAX, 0).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn input_output_and_end() {
+        let script = "cat; echo $A >&2; exit 3";
+        let run = run(Path::new("/bin/sh"), &["-c", script], &[("A", "b")], b"in", PATIENCE).unwrap();
+        assert_eq!((run.status.code(), run.stdout.as_slice()), (Some(3), &b"in"[..]));
+        assert_eq!(run.last_error_line(), "b");
+    }
+
+    #[test]
+    fn who_does_not_end_is_killed_and_who_is_left_behind_is_not_waited_for() {
+        let never = Duration::from_millis(20);
+        let error = run(Path::new("/bin/sleep"), &["1000"], &[], b"", never).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let left = run(Path::new("/bin/sh"), &["-c", "sleep 1 & echo done"], &[], b"", PATIENCE).unwrap();
+        assert_eq!(left.stdout, b"done\n");
+        assert!(run(Path::new("/nowhere"), &[], &[], b"", PATIENCE).is_err());
+    }
+}
