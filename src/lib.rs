@@ -17,7 +17,6 @@ pub mod plan;
 
 // The file, byte for byte.
 pub mod addresses;
-pub mod downward_api;
 pub mod host_aliases;
 pub mod host_name;
 pub mod hosts_file;
@@ -45,4 +44,4 @@ pub mod cli;
 #[cfg(feature = "cli")]
 pub mod cri;
 #[cfg(feature = "cli")]
-pub mod doctor;
+pub mod engines;

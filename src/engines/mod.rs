@@ -1,0 +1,99 @@
+//! The engines' own configuration: what it says, and how podhosts is put into it and taken out again.
+//!
+//! [`containerd`], [`crio`], [`podman`] and [`hooks_dir`] read; what they return is what the engine makes of its files,
+//! not what one file says.
+
+pub mod containerd;
+pub mod crio;
+pub mod files;
+pub mod hooks_dir;
+pub mod layers;
+pub mod podman;
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::sys::files::FileError;
+
+/// Name of the runtime handler, and of the CNI network, that podhosts makes.
+pub const NAME: &str = "podhosts";
+
+/// The annotations that engines have to pass on, as containerd's patterns say it.
+pub const ANNOTATIONS: &str = "podhosts.io/*";
+
+/// The hook's program.
+pub const HOOK: &str = "podhosts-hook";
+
+/// The wrapper's program.
+pub const WRAPPER: &str = "podhosts-runtime";
+
+/// The CNI plugin's program.
+pub const PLUGIN: &str = "podhosts-cni";
+
+/// An engine's configuration that cannot be read or used.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// The kernel refused, or it is no text.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Not TOML, or not JSON.
+    #[error("cannot read {path}: line {line}: {cause}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where, counted from 1.
+        line: usize,
+        /// The parser's words.
+        cause: String,
+    },
+    /// Something else is where a certain type has to be.
+    #[error("cannot use {path}: {key} is {found}, expected {expected}")]
+    Type {
+        /// The file.
+        path: PathBuf,
+        /// The key with those above it.
+        key: String,
+        /// What is there.
+        found: &'static str,
+        /// What should be.
+        expected: &'static str,
+    },
+    /// A pattern of file names that means nothing.
+    #[error("cannot use {path}: {pattern:?} is no pattern of file names: {cause}")]
+    Pattern {
+        /// The file it is in.
+        path: PathBuf,
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+}
+
+impl EngineError {
+    fn toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let at = error.span().map_or(0, |span| span.start);
+        // The message is one line but for hints, which come behind.
+        let cause = error.message().lines().next().unwrap_or_default().to_owned();
+        Self::Syntax { path: path.to_owned(), line: line_at(text, at), cause }
+    }
+
+    fn wrong_type(path: &Path, key: String, found: &'static str, expected: &'static str) -> Self {
+        Self::Type { path: path.to_owned(), key, found, expected }
+    }
+}
+
+/// The line that byte `at` of a text is in, counted from 1.
+fn line_at(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|&byte| byte == b'\n').count()
+}
+
+/// A key with those above it, as TOML writes it.
+fn dotted(keys: &[&str]) -> String {
+    let is_bare = |key: &str| {
+        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let part = |key: &&str| if is_bare(key) { (*key).to_owned() } else { format!("{key:?}") };
+    keys.iter().map(part).collect::<Vec<_>>().join(".")
+}
