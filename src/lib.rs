@@ -17,6 +17,7 @@ pub mod plan;
 
 // The file, byte for byte.
 pub mod addresses;
+pub mod downward_api;
 pub mod host_aliases;
 pub mod host_name;
 pub mod hosts_file;
@@ -43,5 +44,7 @@ pub mod runtime;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod cri;
+#[cfg(feature = "cli")]
+pub mod doctor;
 #[cfg(feature = "cli")]
 pub mod engines;

@@ -2,13 +2,19 @@
 
 pub mod cni;
 pub mod finding;
-pub mod node;
-pub mod programs;
-pub mod self_test;
+
+mod containerd;
+mod crio;
+mod engine;
+mod node;
+mod podman;
+mod programs;
+mod self_test;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use engine::Engine;
 use finding::Report;
 
 /// How long a program or an engine may take to answer.
@@ -32,8 +38,34 @@ pub fn run(options: &Options) -> Report {
     node::privileges(&mut report);
     node::kernel(&mut report);
     programs::check(options, &config, &mut report);
+    let mut networks = engines(&mut report);
+    if networks.is_empty() {
+        networks.push(cni::Paths::default());
+    }
+    for paths in &networks {
+        cni::check(paths, &mut report);
+    }
     if options.self_test {
         self_test::check(options, &config, &mut report);
     }
     report
+}
+
+/// Looks at every engine that the node has; where they look for networks, each place once.
+fn engines(report: &mut Report) -> Vec<cni::Paths> {
+    type Check = fn(&Engine, &mut Report) -> Option<cni::Paths>;
+    let all: [(&'static str, Engine, Check); 3] = [
+        (containerd::CHECK, containerd::engine(), containerd::check),
+        (crio::CHECK, crio::engine(), crio::check),
+        (podman::CHECK, podman::engine(), podman::check),
+    ];
+    let mut networks = Vec::new();
+    for (name, engine, check) in all {
+        if !engine.is_there() {
+            report.skipped(name, "not on this node");
+            continue;
+        }
+        networks.extend(check(&engine, report).filter(|paths| !networks.contains(paths)));
+    }
+    networks
 }
