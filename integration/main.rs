@@ -25,6 +25,7 @@ mod nftables_traffic;
 
 // The other programs.
 mod command_lines;
+mod doctor;
 mod downward_api;
 mod inspect;
 mod wrapper;

@@ -36,13 +36,19 @@ fn files(config: &Crio, report: &mut Report) -> Result<(), EngineError> {
     let mut found = false;
     for handler in config.handlers()? {
         let path = handler.runtime_path.as_deref().map(Path::new);
-        let Some(path) = path.filter(|path| path.file_name().is_some_and(|name| name == WRAPPER)) else { continue };
+        let Some(path) = path.filter(|path| path.file_name().is_some_and(|name| name == WRAPPER)) else {
+            continue;
+        };
         found = true;
         match executable(path) {
             Ok(()) => report.ok(CHECK, format!("runtime handler {}: {}", handler.name, path.display())),
             Err(fault) => {
                 let message = format!("runtime handler {}: {fault}", handler.name);
-                report.error(CHECK, message, format!("install podhosts there, or {CONFIGURE} --mode wrapper"));
+                report.error(
+                    CHECK,
+                    message,
+                    format!("install podhosts there, or {CONFIGURE} --mode wrapper"),
+                );
             }
         }
     }

@@ -22,7 +22,11 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
         Ok(is_cni.then_some(paths))
     });
     found.unwrap_or_else(|error| {
-        report.error(CHECK, error.to_string(), "correct the file; podman would not start a container with it");
+        report.error(
+            CHECK,
+            error.to_string(),
+            "correct the file; podman would not start a container with it",
+        );
         None
     })
 }

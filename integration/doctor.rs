@@ -1,0 +1,355 @@
+//! `podhosts doctor`: a node that is well, and nodes on each of which one thing is broken.
+
+use serde_json::Value;
+
+use crate::harness::{Node, Run, bin, needs};
+
+/// A node with podhosts in containerd, CRI-O and podman, and podhosts-cni as its network. Everything outside /etc and
+/// /run that a check looks at is covered.
+const WELL: &str = r#"
+set -e
+mount -t tmpfs tmpfs /opt
+mkdir -p /opt/cni/bin /etc/cni/net.d /etc/containerd /etc/crio/crio.conf.d /etc/containers/oci/hooks.d
+mkdir -p /etc/containers/containers.conf.d /run/bin
+rm -f /etc/cni/net.d/*
+ln -s "$BIN/podhosts-cni" /opt/cni/bin/podhosts-cni
+for name in podhosts podhosts-hook podhosts-runtime; do ln "$BIN/$name" "/run/bin/$name" 2>/dev/null || cp "$BIN/$name" /run/bin; done
+deliver() { sed "s|/usr/local/bin|/run/bin|" "$DELIVERED/$1" >"$2"; }
+deliver vendor-configs/cni/10-podhosts.conflist /etc/cni/net.d/10-podhosts.conflist
+{ echo "version = 2"; deliver vendor-configs/containerd/podhosts-v2.toml /dev/stdout; } >/etc/containerd/config.toml
+deliver vendor-configs/crio/99-podhosts.conf /etc/crio/crio.conf.d/99-podhosts.conf
+echo >/etc/crio/crio.conf
+deliver hooks/podhosts.json /etc/containers/oci/hooks.d/podhosts.json
+deliver vendor-configs/podman/podhosts.conf /etc/containers/containers.conf.d/podhosts.conf
+"#;
+
+/// What doctor finds on a node that is well but for what `breaks` does.
+fn findings(breaks: &str, options: &str) -> (Run, Vec<Value>) {
+    let node = Node::new();
+    let script = format!(
+        "BIN={}; DELIVERED={}\n{WELL}\n{breaks}\nexec ${{DOCTOR:-/run/bin/podhosts doctor}} --json {options}",
+        bin("podhosts").parent().unwrap().display(),
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let run = node.run("sh", &["-c", &script]);
+    let report: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("{run:?}"));
+    let checks = report["checks"].as_array().unwrap().clone();
+    (run, checks)
+}
+
+#[test]
+fn a_node_that_is_well() {
+    needs!("runc", "busybox", "containerd", "podman");
+    let (run, checks) = findings("", "");
+    let of = |check: &str| checks.iter().filter(|finding| finding["check"] == check).collect::<Vec<_>>();
+    for check in ["configuration", "privileges", "kernel", "programs", "crio", "podman", "cni", "self-test"] {
+        assert_eq!(of(check)[0]["status"], "ok", "{check}: {checks:?}");
+    }
+    assert_eq!(of("containerd")[0]["status"], "ok", "{checks:?}");
+    // Neither containerd nor CRI-O runs here.
+    assert_eq!(
+        (&of("containerd")[1]["status"], &of("crio")[1]["status"]),
+        (&"skipped".into(), &"skipped".into())
+    );
+    assert_eq!(run.code, Some(0));
+    assert!(checks.iter().all(|finding| finding.get("remedy").is_none()), "{checks:?}");
+}
+
+/// Each row: what breaks the node; the check, its status, and what message and remedy have in them.
+const BROKEN: [(&str, &str, &str, &str, &str); 26] = [
+    (
+        "echo 'on-eror = \"open\"' >/etc/podhosts/config.toml",
+        "configuration",
+        "error",
+        "config.toml: line 1: unknown field `on-eror`",
+        "correct /etc/podhosts/config.toml",
+    ),
+    (
+        "echo 'on-error = \"open\"' >/etc/podhosts/config.toml",
+        "configuration",
+        "warning",
+        "a container whose file cannot be sealed starts without",
+        "on-error = \"closed\"",
+    ),
+    (
+        "printf '[runtime]\\nruntimes = [\"gvisor\"]\\n' >/etc/podhosts/config.toml",
+        "configuration",
+        "error",
+        "none of gvisor is a program on PATH",
+        "install runc or crun",
+    ),
+    (
+        "echo 'node-hosts = \"/etc/hosts.none\"' >/etc/podhosts/config.toml",
+        "configuration",
+        "error",
+        "cannot open /etc/hosts.none: No such file",
+        "set node-hosts",
+    ),
+    (
+        "printf '[log]\\nfile = \"/proc/none/log\"\\n' >/etc/podhosts/config.toml",
+        "configuration",
+        "error",
+        "cannot open the log /proc/none/log: ",
+        "set log.file",
+    ),
+    (
+        "rm /run/bin/podhosts-hook",
+        "programs",
+        "error",
+        "cannot find /run/bin/podhosts-hook: No such file",
+        "make install",
+    ),
+    (
+        "rm /run/bin/podhosts-hook; printf '#!/bin/sh\\necho podhosts-hook 0.0.9\\n' >/run/bin/podhosts-hook; \
+         chmod +x /run/bin/podhosts-hook",
+        "programs",
+        "error",
+        "/run/bin/podhosts-hook is of version 0.0.9, this program of ",
+        "of one version",
+    ),
+    // The trap: engines leave a hook out, without a word, whose program is missing.
+    (
+        "sed -i 's|/run/bin|/usr/local/none|' /etc/containers/oci/hooks.d/podhosts.json",
+        "crio",
+        "error",
+        "hooks.d/podhosts.json: cannot find /usr/local/none/podhosts-hook: No such file or directory \
+         (os error 2); the engine leaves the hook out without a word",
+        "podhosts configure --runtime crio",
+    ),
+    (
+        "sed -i 's|/run/bin|/usr/local/none|' /etc/containers/oci/hooks.d/podhosts.json",
+        "podman",
+        "error",
+        "leaves the hook out without a word",
+        "podhosts configure --runtime podman",
+    ),
+    (
+        "echo '{' >/etc/containers/oci/hooks.d/other.json",
+        "podman",
+        "error",
+        "cannot read /etc/containers/oci/hooks.d/other.json: line ",
+        "no container starts with it",
+    ),
+    (
+        "rm /etc/containers/containers.conf.d/podhosts.conf",
+        "podman",
+        "error",
+        "hooks.d/podhosts.json is in a directory that is not among hooks_dir",
+        "add \"/etc/containers/oci/hooks.d\" to hooks_dir",
+    ),
+    (
+        "sed -i 's|createRuntime|poststop|' /etc/containers/oci/hooks.d/podhosts.json",
+        "crio",
+        "error",
+        "has stages [\"poststop\"], expected createRuntime",
+        "podhosts configure",
+    ),
+    (
+        "sed -i 's|\"always\": true||' /etc/containers/oci/hooks.d/podhosts.json",
+        "crio",
+        "error",
+        "is for no container",
+        "podhosts configure",
+    ),
+    (
+        "rm /etc/containers/oci/hooks.d/podhosts.json",
+        "crio",
+        "warning",
+        "no hook and no runtime handler leads to podhosts",
+        "podhosts configure --runtime crio",
+    ),
+    (
+        "rm /run/bin/podhosts-runtime",
+        "containerd",
+        "error",
+        "handler podhosts: cannot find /run/bin/podhosts-runtime",
+        "install podhosts there",
+    ),
+    (
+        "sed -i /pod_annotations/d /etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "handler podhosts does not pass podhosts.io annotations on",
+        "pod_annotations = [\"podhosts.io/*\"]",
+    ),
+    (
+        "sed -i 's|io.containerd.runc.v2|io.containerd.kata.v2|' /etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "has runtime_type \"io.containerd.kata.v2\", expected",
+        "podhosts configure",
+    ),
+    (
+        "echo 'disabled_plugins = [\"cri\"]' | cat - /etc/containerd/config.toml >/run/c; cp /run/c /etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "/etc/containerd/config.toml switches containerd's CRI plugin off",
+        "disabled_plugins",
+    ),
+    (
+        "mkdir /etc/containerd/conf.d; mv /etc/containerd/config.toml /etc/containerd/conf.d/99-podhosts.toml; \
+         echo 'version = 2' >/etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "containerd does not read /etc/containerd/conf.d/99-podhosts.toml: nothing imports it",
+        "imports = [\"/etc/containerd/conf.d/*.toml\"]",
+    ),
+    (
+        "mkdir /etc/containerd/conf.d; mv /etc/containerd/config.toml /etc/containerd/conf.d/99-podhosts.toml; \
+         printf 'version = 2\\nimports = [\"/etc/containerd/conf.d/*.toml\"]\\n' >/etc/containerd/config.toml",
+        "containerd",
+        "warning",
+        "before containerd 2.0 it replaces that of the main file",
+        "into the main file",
+    ),
+    (
+        "echo 'version = ' >>/etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "cannot read /etc/containerd/config.toml: line ",
+        "correct the file",
+    ),
+    (
+        "sed -i 's|BinaryName.*||; s|pod_annotations|base_runtime_spec = \"/etc/none.json\"\\n&|' /etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "handler podhosts: /etc/none.json cannot be used: cannot open /etc/none.json",
+        "--mode base-spec",
+    ),
+    (
+        "rm /opt/cni/bin/podhosts-cni",
+        "cni",
+        "error",
+        "names the plugin podhosts-cni, which is no program in /opt/cni/bin",
+        "make install CNI_BIN_DIR=/opt/cni/bin",
+    ),
+    (
+        "echo '{\"name\": \"other\", \"plugins\": [{\"type\": \"ptp\"}]}' >/etc/cni/net.d/05-other.conflist",
+        "cni",
+        "warning",
+        "engines take /etc/cni/net.d/05-other.conflist, the first by name, and not",
+        "rename",
+    ),
+    (
+        "sed -i /pod-annotations/d /etc/cni/net.d/10-podhosts.conflist",
+        "cni",
+        "warning",
+        "does not give podhosts-cni the pods' annotations",
+        "io.kubernetes.cri.pod-annotations",
+    ),
+    (
+        "sed -i 's|10.244.0.0/24|10.244.0.0/33|' /etc/cni/net.d/10-podhosts.conflist",
+        "cni",
+        "error",
+        "10.244.0.0/33",
+        "correct the configuration",
+    ),
+];
+
+#[test]
+fn each_broken_node_is_found_with_its_remedy() {
+    needs!("runc", "busybox", "containerd", "podman");
+    for (breaks, check, status, message, remedy) in BROKEN {
+        let (run, checks) = findings(breaks, "--no-self-test");
+        let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+        let is_it = |finding: &&Value| {
+            finding["check"] == check
+                && finding["status"] == status
+                && text(finding, "message").contains(message)
+                && text(finding, "remedy").contains(remedy)
+        };
+        assert!(checks.iter().any(|finding| is_it(&finding)), "{breaks}\n{checks:#?}");
+        assert_eq!(
+            run.code == Some(1),
+            checks.iter().any(|finding| finding["status"] == "error"),
+            "{breaks}"
+        );
+    }
+}
+
+#[test]
+fn a_range_without_a_free_address() {
+    needs!("ip", "busybox", "containerd", "podman");
+    let full = "sed -i 's|\"10.244.0.0/24\", \"fd00:10:244::/64\"|\"10.9.0.0/30\"|' /etc/cni/net.d/10-podhosts.conflist; \
+        config='{\"cniVersion\": \"1.0.0\", \"name\": \"podhosts\", \"type\": \"host-like\", \
+                 \"ipam\": {\"type\": \"podhosts-cni\", \"podCIDRs\": [\"10.9.0.0/30\"]}}'; \
+        for id in a b; do echo \"$config\" | CNI_COMMAND=ADD CNI_CONTAINERID=$id CNI_IFNAME=eth0 \
+        CNI_NETNS=/proc/self/ns/net CNI_PATH=/opt/cni/bin CNI_NETNS_OVERRIDE=1 /opt/cni/bin/podhosts-cni >/dev/null || true; done";
+    let (_, checks) = findings(full, "--no-self-test");
+    let cni = checks.iter().find(|finding| finding["check"] == "cni").unwrap();
+    assert_eq!(cni["status"], "error", "{checks:#?}");
+    assert!(
+        cni["message"].as_str().unwrap().contains("no IPv4 addresses available in range set: 10.9.0."),
+        "{cni}"
+    );
+    assert!(cni["remedy"].as_str().unwrap().starts_with("add a podCIDR"), "{cni}");
+}
+
+#[test]
+fn a_kernel_or_a_runtime_that_cannot() {
+    needs!("runc", "busybox", "strace", "containerd", "podman");
+    let refuse = |call: &str| {
+        format!(
+            "DOCTOR='strace -f -qq -o /run/trace -e trace={call} -e inject={call}:error=ENOSYS /run/bin/podhosts doctor'"
+        )
+    };
+    let (run, checks) = findings(&refuse("mount_setattr"), "--no-self-test");
+    let kernel = checks.iter().find(|finding| finding["check"] == "kernel").unwrap();
+    assert_eq!((kernel["status"].as_str(), run.code), (Some("error"), Some(1)));
+    assert!(
+        kernel["message"].as_str().unwrap().contains("cannot make the sealed mount read-only"),
+        "{kernel}"
+    );
+    assert!(kernel["remedy"].as_str().unwrap().contains("Linux 5.12 or later"), "{kernel}");
+    for (breaks, expected) in [
+        (
+            "rm /run/bin/podhosts-hook; printf '#!/bin/sh\\n' >/run/bin/podhosts-hook; chmod +x /run/bin/podhosts-hook",
+            "a container was created without a sealed hosts file: the hook was not called",
+        ),
+        (
+            "rm /run/bin/podhosts-hook; printf '#!/bin/sh\\nexit 3\\n' >/run/bin/podhosts-hook; \
+          chmod +x /run/bin/podhosts-hook",
+            "exit status 3",
+        ),
+    ] {
+        let (run, checks) = findings(breaks, "");
+        let test = checks.iter().find(|finding| finding["check"] == "self-test").unwrap();
+        assert_eq!((test["status"].as_str(), run.code), (Some("error"), Some(1)), "{test}");
+        assert!(test["message"].as_str().unwrap().contains(expected), "{test}");
+    }
+}
+
+#[test]
+fn without_root() {
+    needs!("busybox", "setpriv");
+    let (run, checks) = findings(
+        "chmod 755 /run/bin; DOCTOR='setpriv --reuid 65534 --clear-groups /run/bin/podhosts doctor'",
+        "",
+    );
+    let privileges = checks.iter().find(|finding| finding["check"] == "privileges").unwrap();
+    assert_eq!((privileges["status"].as_str(), run.code), (Some("error"), Some(1)));
+    assert_eq!(privileges["remedy"], "run podhosts doctor as the node's root");
+}
+
+#[test]
+fn one_line_for_each_check_and_nothing_left_behind() {
+    needs!("runc", "busybox");
+    let node = Node::new();
+    let before = leftovers();
+    let run = node.run(bin("podhosts"), &["doctor"]);
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    assert!(lines.len() > 6, "{run:?}");
+    for line in &lines {
+        let status = line.split(' ').next().unwrap();
+        assert!(["ok", "warning", "error", "skipped"].contains(&status), "{line}");
+        assert_eq!(line.contains("; remedy: "), matches!(status, "warning" | "error"), "{line}");
+    }
+    assert!(lines.last().unwrap().starts_with("ok       self-test     a container was created"), "{lines:?}");
+    assert_eq!(leftovers(), before);
+}
+
+/// What a self-test could leave: its directory.
+fn leftovers() -> usize {
+    let names = std::fs::read_dir(std::env::temp_dir()).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().starts_with("podhosts-doctor.")).count()
+}
