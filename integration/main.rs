@@ -59,6 +59,7 @@ mod engine_containerd_kubelet;
 mod engine_containerd_many;
 mod engine_containerd_userns;
 mod engine_crictl;
+mod engine_doctor;
 
 // What is delivered with them.
 mod delivered;

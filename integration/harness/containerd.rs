@@ -11,7 +11,7 @@ use super::outside::delivered;
 use super::{Run, bin, crictl, has_all, image};
 
 const SOCKET: &str = "/run/containerd/containerd.sock";
-const CONFIG: &str = "/etc/containerd/config.toml";
+pub(crate) const CONFIG: &str = "/etc/containerd/config.toml";
 /// Everything of the node's that containerd, the kubelet and CNI write to. What containerd mounts over each other must
 /// not be on an overlay.
 const SET_UP: &str = "for dir in /opt /var/lib /var/log; do mount -t tmpfs tmpfs $dir; done; \
@@ -97,7 +97,7 @@ impl Containerd {
         self.node.command("env", &[&[path.as_str(), program], args].concat())
     }
 
-    fn run(&self, program: &str, args: &[&str]) -> Run {
+    pub(crate) fn run(&self, program: &str, args: &[&str]) -> Run {
         self.command(program, args).output().unwrap().into()
     }
 

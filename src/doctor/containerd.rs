@@ -84,7 +84,11 @@ fn files(config: &Containerd, version: Option<Version>, report: &mut Report) -> 
             ours.push(handler);
         } else if let Some((path, Err(fault))) = spec {
             let message = format!("handler {}: {} cannot be used: {fault}", handler.name, path.display());
-            report.error(CHECK, message, format!("{CONFIGURE} --mode base-spec, or take base_runtime_spec out"));
+            report.error(
+                CHECK,
+                message,
+                format!("{CONFIGURE} --mode base-spec, or take base_runtime_spec out"),
+            );
         }
     }
     if ours.is_empty() {
@@ -125,16 +129,25 @@ fn look(handler: &Handler, hooks: Vec<PathBuf>, report: &mut Report) {
     let programs = handler.binary_name.iter().filter(|name| is_wrapper(name)).map(PathBuf::from);
     for program in programs.chain(hooks) {
         if let Err(fault) = executable(&program) {
-            report.error(CHECK, format!("handler {name}: {fault}"), format!("install podhosts there, or {CONFIGURE}"));
+            report.error(
+                CHECK,
+                format!("handler {name}: {fault}"),
+                format!("install podhosts there, or {CONFIGURE}"),
+            );
         }
     }
     if handler.runtime_type != RUNC_V2 {
-        let message = format!("handler {name} has runtime_type {:?}, expected {RUNC_V2:?}", handler.runtime_type);
+        let message =
+            format!("handler {name} has runtime_type {:?}, expected {RUNC_V2:?}", handler.runtime_type);
         report.error(CHECK, message, CONFIGURE);
     }
     if !handler.passes(HOST_ALIASES) {
         let message = format!("handler {name} does not pass podhosts.io annotations on to containers");
-        report.error(CHECK, message, format!("pod_annotations = [{ANNOTATIONS:?}] in the handler, or {CONFIGURE}"));
+        report.error(
+            CHECK,
+            message,
+            format!("pod_annotations = [{ANNOTATIONS:?}] in the handler, or {CONFIGURE}"),
+        );
     }
 }
 
@@ -165,14 +178,17 @@ fn loaded(engine: &Engine, ours: &[Handler], report: &mut Report) {
     let text = status.info.get("config").map_or("", String::as_str);
     let loaded: Loaded = match serde_json::from_str(text) {
         Ok(loaded) => loaded,
-        Err(error) => return report.skipped(CHECK, format!("what containerd tells of its configuration: {error}")),
+        Err(error) => {
+            return report.skipped(CHECK, format!("what containerd tells of its configuration: {error}"));
+        }
     };
     let differs = ours.iter().find(|handler| {
         loaded.containerd.runtimes.get(&handler.name).is_none_or(|loaded| !is_same(handler, loaded))
     });
     match differs {
         Some(handler) => {
-            let message = format!("containerd has not loaded handler {} as its files have it now", handler.name);
+            let message =
+                format!("containerd has not loaded handler {} as its files have it now", handler.name);
             report.error(CHECK, message, "systemctl restart containerd");
         }
         None if !ours.is_empty() => report.ok(CHECK, "containerd has loaded what its files say"),
@@ -181,7 +197,8 @@ fn loaded(engine: &Engine, ours: &[Handler], report: &mut Report) {
 }
 
 fn is_same(handler: &Handler, loaded: &LoadedHandler) -> bool {
-    let option = |key: &str| loaded.options.as_ref().and_then(|options| options[key].as_str()).unwrap_or_default();
+    let option =
+        |key: &str| loaded.options.as_ref().and_then(|options| options[key].as_str()).unwrap_or_default();
     let spec = handler.base_runtime_spec.as_deref().unwrap_or(Path::new(""));
     handler.binary_name.as_deref().unwrap_or_default() == option("BinaryName")
         && handler.pod_annotations == loaded.pod_annotations.as_deref().unwrap_or_default()

@@ -42,14 +42,23 @@ impl Engine {
                 return None;
             }
             Err(error) => {
-                report.error(check, error.to_string(), "see the engine's own log; its CRI may be switched off");
+                report.error(
+                    check,
+                    error.to_string(),
+                    "see the engine's own log; its CRI may be switched off",
+                );
                 return None;
             }
         };
         let conditions = status.status.iter().flat_map(|status| &status.conditions);
         for condition in conditions.filter(|condition| !condition.status && is_needed(&condition.r#type)) {
-            let message = format!("{} is not true: {} {}", condition.r#type, condition.reason, condition.message);
-            report.error(check, message, "pods cannot start until it is: see the engine's own log and the CNI lines here");
+            let message =
+                format!("{} is not true: {} {}", condition.r#type, condition.reason, condition.message);
+            report.error(
+                check,
+                message,
+                "pods cannot start until it is: see the engine's own log and the CNI lines here",
+            );
         }
         Some(status)
     }
@@ -61,7 +70,12 @@ fn is_needed(condition: &str) -> bool {
 }
 
 /// Looks at the hooks directories of an engine. Whether podhosts' hook is in them.
-pub(super) fn hooks(check: &'static str, dirs: Option<Vec<String>>, configure: &str, report: &mut Report) -> bool {
+pub(super) fn hooks(
+    check: &'static str,
+    dirs: Option<Vec<String>>,
+    configure: &str,
+    report: &mut Report,
+) -> bool {
     let dirs = dirs.unwrap_or_else(|| vec![hooks_dir::DISTRIBUTION.to_owned()]);
     let paths: Vec<PathBuf> = dirs.iter().map(PathBuf::from).collect();
     let hooks = match hooks_dir::read(&Files::new(), &paths) {
@@ -88,7 +102,8 @@ pub(super) fn hooks(check: &'static str, dirs: Option<Vec<String>>, configure: &
                     let message = format!("{shown} has stages {:?}, expected createRuntime", hook.stages);
                     report.error(check, message, configure);
                 } else if hook.when.always != Some(true) && hook.when.annotations.is_empty() {
-                    let message = format!("{shown} is for no container: when has neither always nor annotations");
+                    let message =
+                        format!("{shown} is for no container: when has neither always nor annotations");
                     report.error(check, message, configure);
                 } else {
                     report.ok(check, format!("{shown}: {}", hook.hook.path.display()));
