@@ -50,10 +50,10 @@ fn what_is_loaded_is_compared_with_the_files(containerd: &mut Containerd) {
 }
 
 fn a_network_that_is_not_ready(containerd: &mut Containerd) {
-    fs::remove_file(containerd.node.file("/etc/cni/net.d/10-podhosts.conflist")).unwrap();
-    let is_ready =
-        |info: &str| !info.contains("\"type\": \"NetworkReady\"") || info.contains("NetworkPluginNotReady");
-    containerd.until(&["info"], is_ready);
+    containerd.node.sh("rm /etc/cni/net.d/*");
+    containerd.end("TERM");
+    containerd.spawn();
+    containerd.until(&["info"], |info| info.contains("NetworkPluginNotReady"));
     let found = findings(containerd, "containerd");
     let network = found.iter().find(|finding| finding["status"] == "error").expect("an error");
     assert!(network["message"].as_str().unwrap().starts_with("NetworkReady is not true: "), "{network}");

@@ -125,13 +125,18 @@ impl Containerd {
         fs::write(self.node.file(CONFIG), config + &tables).unwrap();
     }
 
-    /// Starts the daemon and waits until its CRI answers.
-    pub(crate) fn launch(&mut self) {
+    /// Starts the daemon.
+    pub(crate) fn spawn(&mut self) {
         let log =
             fs::File::options().append(true).create(true).open(self.node.path("containerd.log")).unwrap();
         let script = format!("echo $$ >{}; exec containerd -l warn", self.node.path("pid").display());
         let mut command = self.command("sh", &["-c", &script]);
         self.daemon = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    }
+
+    /// Starts the daemon and waits until it is ready.
+    pub(crate) fn launch(&mut self) {
+        self.spawn();
         self.until(&["info", "-q"], |info| {
             let info: Value = serde_json::from_str(info).unwrap();
             info["status"]["conditions"]
