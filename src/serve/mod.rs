@@ -1,0 +1,9 @@
+//! `podhosts-cni serve`: the node's network configuration as Kubernetes API objects, for an unmodified kubectl.
+//!
+//! A request goes through these modules in this order: `http` (TLS, who asks, what is asked for), `api` (bodies,
+//! patches, selectors, tables: what is the same for every kind), `registry` (one transaction for each change), the
+//! `kinds` (what is particular to each), and `store` (SQLite).
+
+pub mod object;
+pub mod resource;
+pub mod status;

@@ -1,0 +1,102 @@
+//! API objects: JSON, with the metadata that all of them have.
+
+use serde_json::{Map, Value, json};
+
+/// An API object.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Object(pub Map<String, Value>);
+
+impl Object {
+    /// An object out of JSON; `None` where it is something else.
+    pub fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Object(map) => Some(Self(map)),
+            _ => None,
+        }
+    }
+
+    /// As JSON.
+    pub fn into_value(self) -> Value {
+        Value::Object(self.0)
+    }
+
+    /// `metadata`, empty where it is missing.
+    pub fn metadata(&self) -> &Map<String, Value> {
+        static NONE: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
+        self.0.get("metadata").and_then(Value::as_object).unwrap_or(&NONE)
+    }
+
+    /// `metadata`, made where it is missing.
+    pub fn metadata_mut(&mut self) -> &mut Map<String, Value> {
+        object_in(&mut self.0, "metadata")
+    }
+
+    /// `spec`, `null` where it is missing.
+    pub fn spec(&self) -> &Value {
+        self.0.get("spec").unwrap_or(&Value::Null)
+    }
+
+    /// `spec`, made where it is missing.
+    pub fn spec_mut(&mut self) -> &mut Map<String, Value> {
+        object_in(&mut self.0, "spec")
+    }
+
+    /// `status`, made where it is missing.
+    pub fn status_mut(&mut self) -> &mut Map<String, Value> {
+        object_in(&mut self.0, "status")
+    }
+
+    /// `metadata.name`.
+    pub fn name(&self) -> &str {
+        self.text("name")
+    }
+
+    /// `metadata.namespace`.
+    pub fn namespace(&self) -> &str {
+        self.text("namespace")
+    }
+
+    /// `metadata.uid`.
+    pub fn uid(&self) -> &str {
+        self.text("uid")
+    }
+
+    /// `metadata.resourceVersion`; 0 where there is none.
+    pub fn resource_version(&self) -> u64 {
+        self.text("resourceVersion").parse().unwrap_or(0)
+    }
+
+    /// `metadata.labels`.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        let labels = self.metadata().get("labels").and_then(Value::as_object).into_iter().flatten();
+        labels.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+    }
+
+    /// `metadata.finalizers`.
+    pub fn finalizers(&self) -> Vec<&str> {
+        let list = self.metadata().get("finalizers").and_then(Value::as_array).into_iter().flatten();
+        list.filter_map(Value::as_str).collect()
+    }
+
+    /// Whether it is being deleted.
+    pub fn is_being_deleted(&self) -> bool {
+        self.metadata().get("deletionTimestamp").is_some_and(|value| !value.is_null())
+    }
+
+    fn text(&self, key: &str) -> &str {
+        self.metadata().get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// The object at `key`, put there where something else is.
+fn object_in<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
+    let value = map.entry(key).or_insert_with(|| json!({}));
+    if !value.is_object() {
+        *value = json!({});
+    }
+    match value {
+        Value::Object(map) => map,
+        // Just made one.
+        _ => unreachable!("an object was put there"),
+    }
+}

@@ -1,0 +1,174 @@
+//! What tells one kind from another: names, versions, columns, and what happens when an object changes.
+
+use serde_json::Value;
+
+use super::object::Object;
+use super::status::ApiError;
+
+/// The names of a kind, as discovery tells them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResourceInfo {
+    /// The API group, empty for the core.
+    pub group: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// `Service`.
+    pub kind: &'static str,
+    /// `services`.
+    pub plural: &'static str,
+    /// `service`.
+    pub singular: &'static str,
+    /// `svc`.
+    pub short_names: &'static [&'static str],
+    /// `all`, for kinds that `kubectl get all` lists.
+    pub categories: &'static [&'static str],
+    /// Whether objects are in namespaces.
+    pub namespaced: bool,
+    /// What may be done.
+    pub verbs: &'static [&'static str],
+    /// The columns of its table.
+    pub columns: &'static [Column],
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Its heading, in mixed case as the API server writes it.
+    pub name: &'static str,
+    /// `string`, `integer`.
+    pub kind: &'static str,
+    /// `name` for the name's, else empty.
+    pub format: &'static str,
+    /// What it is, as `kubectl explain` has it.
+    pub description: &'static str,
+    /// 0 for columns that are always shown, 1 for those of `-o wide`.
+    pub priority: u8,
+}
+
+impl ResourceInfo {
+    /// `services`, `servicecidrs.networking.k8s.io`.
+    pub fn qualified_plural(&self) -> String {
+        with_group(self.plural, self.group)
+    }
+
+    /// `Service`, `ServiceCIDR.networking.k8s.io`.
+    pub fn qualified_kind(&self) -> String {
+        with_group(self.kind, self.group)
+    }
+
+    /// `v1`, `networking.k8s.io/v1`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+}
+
+fn with_group(name: &str, group: &str) -> String {
+    if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") }
+}
+
+/// What a kind does when one of its objects changes. Everything happens inside one transaction: an error leaves
+/// nothing, and so does a dry run.
+pub trait Resource: Send + Sync {
+    /// Its names and columns.
+    fn info(&self) -> &'static ResourceInfo;
+
+    /// Fills in what is left open, checks what is given, and allocates, before `object` is stored for the first time.
+    /// Metadata (name, uid, creationTimestamp) is there already.
+    ///
+    /// # Errors
+    /// What the API server would answer.
+    fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError>;
+
+    /// The same before `object` takes the place of `old`. Metadata that nobody may change has been taken from `old`.
+    ///
+    /// # Errors
+    /// What the API server would answer.
+    fn update(
+        &self,
+        transaction: &mut dyn Transaction,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError>;
+
+    /// What goes with `object`, which is about to be removed for good: its finalizers are done.
+    ///
+    /// # Errors
+    /// What the API server would answer.
+    fn delete(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError>;
+
+    /// The cells of its row in a table, one for each column; `now` is in seconds since 1970.
+    fn cells(&self, object: &Object, now: i64) -> Vec<Value>;
+
+    /// Brings what follows from all objects up to date: called in the same transaction after every change, and at the
+    /// time that the last call gave, in seconds since 1970. Has to cost nothing where nothing is to be done.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    fn reconcile(&self, transaction: &mut dyn Transaction) -> Result<Option<i64>, ApiError> {
+        let _ = transaction;
+        Ok(None)
+    }
+}
+
+/// What the registry keeps account of, so that nothing has to be searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Account {
+    /// IPv4 addresses that IPAddresses name.
+    V4,
+    /// IPv6 addresses that IPAddresses name.
+    V6,
+    /// `spec.ports[].nodePort` of Services, and `spec.healthCheckNodePort`.
+    NodePort,
+    /// IPv4 addresses in `status.loadBalancer.ingress` of Services.
+    LoadBalancerV4,
+    /// IPv6 addresses there.
+    LoadBalancerV6,
+}
+
+/// The objects as a change sees them, and changes them.
+pub trait Transaction {
+    /// Whether nothing of this will be kept.
+    fn is_dry_run(&self) -> bool;
+
+    /// The time of this change, in seconds since 1970.
+    fn now(&self) -> i64;
+
+    /// A number below `bound`, at random; `bound` is not 0.
+    fn random(&mut self, bound: u128) -> u128;
+
+    /// The lowest number from `first` to `last`, both included, that is not in use by the objects as they are now in this
+    /// transaction. Costs the logarithm of what is in use.
+    fn free(&mut self, account: Account, first: u128, last: u128) -> Option<u128>;
+
+    /// How many numbers from `first` to `last` are in use.
+    fn used(&mut self, account: Account, first: u128, last: u128) -> u128;
+
+    /// An object; the namespace is empty for kinds without one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn get(&mut self, plural: &str, namespace: &str, name: &str) -> Result<Option<Object>, ApiError>;
+
+    /// All objects of a kind, by namespace and name.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn list(&mut self, plural: &str) -> Result<Vec<Object>, ApiError>;
+
+    /// Stores an object of a kind whose own rules are not asked: `create` and `update` call this for *other* objects
+    /// (a Service for its IPAddresses). It gets a resource version and, where it is new, a uid and a time.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn put(&mut self, plural: &str, object: &mut Object) -> Result<(), ApiError>;
+
+    /// Removes an object, if it is there, without asking its kind.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn remove(&mut self, plural: &str, namespace: &str, name: &str) -> Result<(), ApiError>;
+}

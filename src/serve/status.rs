@@ -1,0 +1,133 @@
+//! Errors as the Kubernetes API tells them: `Status` objects. Facts from `k8s.io/apimachinery/pkg/api/errors`.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::resource::ResourceInfo;
+
+/// An error with everything that `Status` has. Its message is what kubectl shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    /// The HTTP status.
+    pub code: u16,
+    /// `reason`, in one word.
+    pub reason: &'static str,
+    /// `message`.
+    pub message: String,
+    /// `details`, `null` for none.
+    pub details: Value,
+}
+
+/// One cause in the details of an `Invalid` status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cause {
+    /// `FieldValueInvalid`, `FieldValueRequired`, ...
+    pub reason: &'static str,
+    /// What is wrong, without the field.
+    pub message: String,
+    /// The path of the field.
+    pub field: String,
+}
+
+impl ApiError {
+    fn new(code: u16, reason: &'static str, message: String, details: Value) -> Self {
+        Self { code, reason, message, details }
+    }
+
+    fn named(info: &ResourceInfo, name: &str, kind: &str) -> Value {
+        let mut details = json!({"name": name, "kind": kind});
+        if !info.group.is_empty() {
+            details["group"] = info.group.into();
+        }
+        details
+    }
+
+    /// There is no such object.
+    pub fn not_found(info: &ResourceInfo, name: &str) -> Self {
+        let message = format!("{} {name:?} not found", info.qualified_plural());
+        Self::new(404, "NotFound", message, Self::named(info, name, info.plural))
+    }
+
+    /// There is such an object.
+    pub fn already_exists(info: &ResourceInfo, name: &str) -> Self {
+        let message = format!("{} {name:?} already exists", info.qualified_plural());
+        Self::new(409, "AlreadyExists", message, Self::named(info, name, info.plural))
+    }
+
+    /// The object is another one than the request thinks.
+    pub fn conflict(info: &ResourceInfo, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", info.qualified_plural());
+        Self::new(409, "Conflict", message, Self::named(info, name, info.plural))
+    }
+
+    /// The object is not valid; several faults stand in brackets.
+    pub fn invalid(info: &ResourceInfo, name: &str, faults: &[Cause]) -> Self {
+        let texts: Vec<String> =
+            faults.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
+        let text = if let [one] = &texts[..] { one.clone() } else { format!("[{}]", texts.join(", ")) };
+        let message = format!("{} {name:?} is invalid: {text}", info.qualified_kind());
+        let mut details = Self::named(info, name, info.kind);
+        details["causes"] = serde_json::to_value(faults).unwrap_or_default();
+        Self::new(422, "Invalid", message, details)
+    }
+
+    /// The request makes no sense.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", message.into(), Value::Null)
+    }
+
+    /// The server cannot do it.
+    pub fn internal(message: impl std::fmt::Display) -> Self {
+        let causes = json!({"causes": [{"message": message.to_string()}]});
+        Self::new(500, "InternalError", format!("Internal error occurred: {message}"), causes)
+    }
+
+    /// Nobody who may ask.
+    pub fn unauthorized() -> Self {
+        Self::new(401, "Unauthorized", "Unauthorized".to_owned(), Value::Null)
+    }
+
+    /// What was asked for is not among what is served.
+    pub fn no_such_path() -> Self {
+        let message = "the server could not find the requested resource".to_owned();
+        Self::new(404, "NotFound", message, json!({}))
+    }
+
+    /// The kind does not have this verb.
+    pub fn method_not_allowed() -> Self {
+        let message = "the server does not allow this method on the requested resource".to_owned();
+        Self::new(405, "MethodNotAllowed", message, json!({}))
+    }
+
+    /// The body has a media type that is not read.
+    pub fn unsupported_media_type(given: &str, expected: &[&str]) -> Self {
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {} (got {given:?})",
+            expected.join(", ")
+        );
+        Self::new(415, "UnsupportedMediaType", message, Value::Null)
+    }
+
+    /// The body is too large.
+    pub fn too_large(limit: usize) -> Self {
+        let message = format!("Request entity is too large: limit is {limit}");
+        Self::new(413, "RequestEntityTooLarge", message, Value::Null)
+    }
+
+    /// The resource version is no longer, or not yet, known.
+    pub fn expired(message: impl Into<String>) -> Self {
+        Self::new(410, "Expired", message.into(), Value::Null)
+    }
+
+    /// As `Status`, version `v1`.
+    pub fn to_status(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message,
+            "reason": self.reason, "code": self.code,
+        });
+        if !self.details.is_null() {
+            status["details"] = self.details.clone();
+        }
+        status
+    }
+}
