@@ -158,7 +158,7 @@ fn many_at_once_share_a_commit_and_no_address() {
     let ips: BTreeSet<String> = all
         .iter()
         .flatten()
-        .map(|stored| stored.object().spec()["ip"].as_str().unwrap().to_owned())
+        .map(|object| object.spec()["ip"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!((all.iter().filter(|result| result.is_ok()).count(), ips.len()), (94, 94));
     assert_eq!(names(&registry, "ipaddresses").len(), 94);
