@@ -5,6 +5,7 @@
 //! `kinds` (what is particular to each), and `store` (SQLite).
 
 pub mod accounts;
+pub mod backup;
 pub mod object;
 pub mod registry;
 pub mod resource;

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use thiserror::Error;
 
 use crate::sys::files::FileError;
-use crate::sys::state_dir;
+use crate::sys::state_dir::{self, Lock};
 
 /// The version of the schema that this program writes, and the only one it reads.
 pub const SCHEMA: i64 = 1;
@@ -63,6 +63,8 @@ pub struct Stored {
 pub struct Store {
     pub(super) db: Connection,
     path: PathBuf,
+    /// Held by whoever changes it.
+    _lock: Option<Lock>,
 }
 
 impl Store {
@@ -74,7 +76,9 @@ impl Store {
         if let Some(dir) = path.parent() {
             state_dir::create(dir)?;
         }
-        let store = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        let lock = Self::lock(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let store = Self { _lock: Some(lock), ..Self::connect(path, flags)? };
         store.prepare().map_err(|cause| store.failed(cause))?;
         let found = store.schema().map_err(|cause| store.failed(cause))?;
         match found {
@@ -95,13 +99,23 @@ impl Store {
         Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
+    /// Locks the store against other servers, and against being replaced.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`].
+    pub(super) fn lock(path: &Path) -> Result<Lock, StoreError> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        state_dir::try_lock(Path::new(&name))?.ok_or_else(|| StoreError::InUse(path.to_owned()))
+    }
+
     fn connect(path: &Path, flags: OpenFlags) -> Result<Self, StoreError> {
         let sqlite = |cause| StoreError::Sqlite { path: path.to_owned(), cause };
         let db =
             Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(sqlite)?;
         db.busy_timeout(PATIENCE).map_err(sqlite)?;
         db.set_prepared_statement_cache_capacity(32);
-        Ok(Self { db, path: path.to_owned() })
+        Ok(Self { db, path: path.to_owned(), _lock: None })
     }
 
     fn prepare(&self) -> rusqlite::Result<()> {

@@ -13,6 +13,7 @@ pub use read::{List, ListQuery};
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
@@ -89,7 +90,23 @@ pub struct Registry {
     resources: Arc<Vec<Box<dyn Resource>>>,
     events: Arc<Events>,
     reader: Arc<Mutex<Store>>,
-    queue: Sender<Job>,
+    queue: Arc<Queue>,
+}
+
+/// The way to the writer, which ends with the last registry: whatever waits is done before.
+struct Queue {
+    jobs: Option<Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(writer) = self.writer.take() {
+            // A panic there has been told of already.
+            let _ = writer.join();
+        }
+    }
 }
 
 impl std::fmt::Debug for Registry {
@@ -122,7 +139,8 @@ impl Registry {
         // What follows from the objects as they are, before anybody asks.
         writer.batch(Vec::new());
         let spawned = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(&jobs));
-        spawned.map_err(|cause| StoreError::Thread(path.to_owned(), cause))?;
+        let writer = spawned.map_err(|cause| StoreError::Thread(path.to_owned(), cause))?;
+        let queue = Arc::new(Queue { jobs: Some(queue), writer: Some(writer) });
         Ok(Self { resources, events, reader: Arc::new(Mutex::new(reader)), queue })
     }
 
@@ -245,7 +263,8 @@ impl Registry {
     async fn change(&self, work: Work, dry_run: bool) -> Result<Outcome, ApiError> {
         let stopped = || ApiError::internal("the server is stopping");
         let (reply, answer) = oneshot::channel();
-        self.queue.send(Job { work, dry_run, reply }).map_err(|_| stopped())?;
+        let jobs = self.queue.jobs.as_ref().ok_or_else(stopped)?;
+        jobs.send(Job { work, dry_run, reply }).map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 }

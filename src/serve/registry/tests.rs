@@ -155,11 +155,8 @@ fn many_at_once_share_a_commit_and_no_address() {
         let threads: Vec<_> = (0..110).step_by(11).map(ten).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
-    let ips: BTreeSet<String> = all
-        .iter()
-        .flatten()
-        .map(|object| object.spec()["ip"].as_str().unwrap().to_owned())
-        .collect();
+    let ips: BTreeSet<String> =
+        all.iter().flatten().map(|object| object.spec()["ip"].as_str().unwrap().to_owned()).collect();
     assert_eq!((all.iter().filter(|result| result.is_ok()).count(), ips.len()), (94, 94));
     assert_eq!(names(&registry, "ipaddresses").len(), 94);
 }
