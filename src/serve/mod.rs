@@ -4,7 +4,12 @@
 //! patches, selectors, tables: what is the same for every kind), `registry` (one transaction for each change), the
 //! `kinds` (what is particular to each), and `store` (SQLite).
 
+pub mod accounts;
 pub mod api;
+pub mod backup;
 pub mod object;
+pub mod registry;
 pub mod resource;
+pub mod selector;
 pub mod status;
+pub mod store;

@@ -60,6 +60,28 @@ impl ApiError {
         Self::new(409, "Conflict", message, Self::named(info, name, info.plural))
     }
 
+    /// Somebody changed the object meanwhile.
+    pub fn modified(info: &ResourceInfo, name: &str) -> Self {
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
+        Self::conflict(info, name, why)
+    }
+
+    /// A new object has neither a name nor the beginning of one.
+    pub fn invalid_name_missing(info: &ResourceInfo) -> Self {
+        let message = "Required value: name or generateName is required".to_owned();
+        let cause = Cause { reason: "FieldValueRequired", message, field: "metadata.name".to_owned() };
+        Self::invalid(info, "", &[cause])
+    }
+
+    /// A watch that would begin in the future.
+    pub fn too_large_version(wanted: u64, current: u64) -> Self {
+        let message = format!("Too large resource version: {wanted}, current: {current}");
+        let details = json!({"retryAfterSeconds": 1, "causes": [{"reason": "ResourceVersionTooLarge",
+            "message": "Too large resource version"}]});
+        Self::new(504, "Timeout", message, details)
+    }
+
     /// The object is not valid; several faults stand in brackets.
     pub fn invalid(info: &ResourceInfo, name: &str, faults: &[Cause]) -> Self {
         let texts: Vec<String> =

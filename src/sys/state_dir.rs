@@ -80,6 +80,20 @@ pub fn lock(path: &Path, kind: LockKind) -> Result<Lock, FileError> {
     }
 }
 
+/// Locks the file `path` for this process alone, without waiting; `None` where somebody else has it.
+///
+/// # Errors
+/// [`FileError`] naming the file.
+pub fn try_lock(path: &Path) -> Result<Option<Lock>, FileError> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).map_err(refused("open", path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(Lock { _file: file })),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(cause) => Err(refused("lock", path)(cause)),
+    }
+}
+
 /// Puts a file with `bytes` at `path`: a reader sees the old one or the new one, whole.
 ///
 /// A new file has no name until it is written, so a writer that is killed leaves nothing.

@@ -11,7 +11,11 @@ use super::schema::{Field, Form, Merge, Type};
 ///
 /// # Errors
 /// An entry of a list without its key.
-pub fn merge(object: &mut Map<String, Value>, applied: &Map<String, Value>, schema: &'static Type) -> Result<(), String> {
+pub fn merge(
+    object: &mut Map<String, Value>,
+    applied: &Map<String, Value>,
+    schema: &'static Type,
+) -> Result<(), String> {
     for (key, value) in applied {
         let merged = match (object.remove(key), schema.field(key)) {
             (Some(old), Some(field)) => merged(old, value, field)?,
@@ -32,7 +36,9 @@ fn merged(old: Value, applied: &Value, field: &'static Field) -> Result<Value, S
             old.extend(applied.clone());
             Ok(Value::Object(old))
         }
-        (Value::Array(old), Value::Array(applied), Form::List(_)) => merge_list(old, applied, field).map(Value::Array),
+        (Value::Array(old), Value::Array(applied), Form::List(_)) => {
+            merge_list(old, applied, field).map(Value::Array)
+        }
         (_, applied, _) => Ok(applied.clone()),
     }
 }
@@ -56,7 +62,9 @@ fn merge_list(mut list: Vec<Value>, applied: &[Value], field: &'static Field) ->
                 }
                 let old = list.iter_mut().find(|old| identity(old, keys) == id);
                 match (old, entry, inner) {
-                    (Some(Value::Object(old)), Value::Object(entry), Some(inner)) => merge(old, entry, inner)?,
+                    (Some(Value::Object(old)), Value::Object(entry), Some(inner)) => {
+                        merge(old, entry, inner)?
+                    }
                     _ => list.push(entry.clone()),
                 }
             }
@@ -101,8 +109,13 @@ mod tests {
 
     #[test]
     fn other_lists_are_replaced() {
-        let found = applied(json!({"spec": {"ipFamilies": ["IPv4"]}}), &json!({"spec": {"ipFamilies": ["IPv4", "IPv6"]}}));
+        let found = applied(
+            json!({"spec": {"ipFamilies": ["IPv4"]}}),
+            &json!({"spec": {"ipFamilies": ["IPv4", "IPv6"]}}),
+        );
         assert_eq!(found.unwrap(), json!({"spec": {"ipFamilies": ["IPv4", "IPv6"]}}));
-        assert!(applied(json!({"spec": {"ports": []}}), &json!({"spec": {"ports": [{"name": "x"}]}})).is_err());
+        assert!(
+            applied(json!({"spec": {"ports": []}}), &json!({"spec": {"ports": [{"name": "x"}]}})).is_err()
+        );
     }
 }

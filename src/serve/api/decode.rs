@@ -105,7 +105,12 @@ impl Fitting {
         if fits { Ok(()) } else { Err(self.misfit(value, form, parent)) }
     }
 
-    fn texts(&mut self, map: &mut Map<String, Value>, form: Form, parent: &'static Type) -> Result<(), String> {
+    fn texts(
+        &mut self,
+        map: &mut Map<String, Value>,
+        form: Form,
+        parent: &'static Type,
+    ) -> Result<(), String> {
         for (key, value) in map.iter_mut() {
             if value.is_null() {
                 *value = Value::from("");
@@ -131,7 +136,8 @@ impl Fitting {
     }
 
     fn time(&self, text: &str) -> Result<(), String> {
-        let looks_right = humantime::parse_rfc3339_weak(&text.replace("+00:00", "Z")).is_ok() || has_offset(text);
+        let looks_right =
+            humantime::parse_rfc3339_weak(&text.replace("+00:00", "Z")).is_ok() || has_offset(text);
         if looks_right {
             return Ok(());
         }
@@ -152,7 +158,10 @@ impl Fitting {
             Value::Object(_) => "object".to_owned(),
         };
         let (field, wanted) = (&self.path.fields, form.go_name());
-        format!("json: cannot unmarshal {what} into Go struct field {}.{field} of type {wanted}", parent.go_name())
+        format!(
+            "json: cannot unmarshal {what} into Go struct field {}.{field} of type {wanted}",
+            parent.go_name()
+        )
     }
 }
 
@@ -183,7 +192,8 @@ mod tests {
             "kind": "Service", "foo": {"bar": 1}, "metadata": {"name": "a", "labels": {"x": "y"}},
             "spec": {"foo": 1, "clusterIP": null, "ports": [{"port": 80, "targetPort": "web", "x": []}, {"port": 81}]},
         }));
-        let expected = ["unknown field \"foo\"", "unknown field \"spec.foo\"", "unknown field \"spec.ports[0].x\""];
+        let expected =
+            ["unknown field \"foo\"", "unknown field \"spec.foo\"", "unknown field \"spec.ports[0].x\""];
         assert_eq!(faults.unwrap(), expected);
         let left = json!({
             "kind": "Service", "metadata": {"name": "a", "labels": {"x": "y"}},
@@ -195,14 +205,35 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_in_gos_words() {
         let table = [
-            (json!({"spec": {"ports": [{"port": "80"}]}}), "string into Go struct field ServicePort.spec.ports.port of type int32"),
-            (json!({"spec": {"ports": [{"port": 3_000_000_000_u32}]}}), "number 3000000000 into Go struct field ServicePort.spec.ports.port of type int32"),
-            (json!({"spec": {"ports": [{"port": 1.5}]}}), "number 1.5 into Go struct field ServicePort.spec.ports.port of type int32"),
-            (json!({"spec": {"ports": {}}}), "object into Go struct field ServiceSpec.spec.ports of type []v1.ServicePort"),
+            (
+                json!({"spec": {"ports": [{"port": "80"}]}}),
+                "string into Go struct field ServicePort.spec.ports.port of type int32",
+            ),
+            (
+                json!({"spec": {"ports": [{"port": 3_000_000_000_u32}]}}),
+                "number 3000000000 into Go struct field ServicePort.spec.ports.port of type int32",
+            ),
+            (
+                json!({"spec": {"ports": [{"port": 1.5}]}}),
+                "number 1.5 into Go struct field ServicePort.spec.ports.port of type int32",
+            ),
+            (
+                json!({"spec": {"ports": {}}}),
+                "object into Go struct field ServiceSpec.spec.ports of type []v1.ServicePort",
+            ),
             (json!({"spec": []}), "array into Go struct field Service.spec of type v1.ServiceSpec"),
-            (json!({"metadata": {"name": 5}}), "number into Go struct field ObjectMeta.metadata.name of type string"),
-            (json!({"metadata": {"labels": {"a": true}}}), "bool into Go struct field ObjectMeta.metadata.labels.a of type string"),
-            (json!({"spec": {"selector": "a"}}), "string into Go struct field ServiceSpec.spec.selector of type map[string]string"),
+            (
+                json!({"metadata": {"name": 5}}),
+                "number into Go struct field ObjectMeta.metadata.name of type string",
+            ),
+            (
+                json!({"metadata": {"labels": {"a": true}}}),
+                "bool into Go struct field ObjectMeta.metadata.labels.a of type string",
+            ),
+            (
+                json!({"spec": {"selector": "a"}}),
+                "string into Go struct field ServiceSpec.spec.selector of type map[string]string",
+            ),
         ];
         for (value, expected) in table {
             let error = service(value).0.unwrap_err();
@@ -213,8 +244,13 @@ mod tests {
     #[test]
     fn times_are_looked_at() {
         for (time, fits) in [
-            ("2026-01-02T03:04:05Z", true), ("2026-01-02T03:04:05+02:00", true), ("2026-01-02T03:04:05.123456Z", true),
-            ("tomorrow", false), ("", false), ("2026-01-02T03:04:05+2:00", false), ("ä+02:00", false),
+            ("2026-01-02T03:04:05Z", true),
+            ("2026-01-02T03:04:05+02:00", true),
+            ("2026-01-02T03:04:05.123456Z", true),
+            ("tomorrow", false),
+            ("", false),
+            ("2026-01-02T03:04:05+2:00", false),
+            ("ä+02:00", false),
         ] {
             let (faults, _) = service(json!({"metadata": {"creationTimestamp": time}}));
             assert_eq!(faults.is_ok(), fits, "{time}");

@@ -27,13 +27,17 @@ pub fn paths(kinds: Kinds<'_>) -> Value {
             paths.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));
         }
     }
-    paths.extend(["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"].map(str::to_owned));
+    paths.extend(
+        ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+            .map(str::to_owned),
+    );
     json!({"paths": paths})
 }
 
 /// `/api`.
 pub fn core_versions(kinds: Kinds<'_>, address: &str) -> Value {
-    let versions = groups(kinds).into_iter().filter(|(group, _)| group.is_empty()).flat_map(|(_, versions)| versions);
+    let versions =
+        groups(kinds).into_iter().filter(|(group, _)| group.is_empty()).flat_map(|(_, versions)| versions);
     json!({
         "kind": "APIVersions", "versions": versions.collect::<Vec<_>>(),
         "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}],
@@ -49,7 +53,8 @@ pub fn group_list(kinds: Kinds<'_>) -> Value {
 
 /// `/apis/<group>`.
 pub fn group(kinds: Kinds<'_>, wanted: &str) -> Option<Value> {
-    let (group, versions) = groups(kinds).into_iter().find(|(group, _)| *group == wanted && !group.is_empty())?;
+    let (group, versions) =
+        groups(kinds).into_iter().find(|(group, _)| *group == wanted && !group.is_empty())?;
     let mut entry = group_entry(group, &versions);
     entry["kind"] = "APIGroup".into();
     entry["apiVersion"] = "v1".into();
@@ -124,7 +129,8 @@ fn aggregated_kind(info: &'static ResourceInfo) -> Value {
         entry["categories"] = info.categories.into();
     }
     if has_status(info) {
-        entry["subresources"] = json!([{"subresource": "status", "responseKind": response, "verbs": STATUS_VERBS}]);
+        entry["subresources"] =
+            json!([{"subresource": "status", "responseKind": response, "verbs": STATUS_VERBS}]);
     }
     entry
 }
@@ -150,6 +156,10 @@ fn groups(kinds: Kinds<'_>) -> Vec<(&'static str, Vec<&'static str>)> {
 }
 
 /// The kinds of one version of a group.
-pub fn of_version<'a>(kinds: Kinds<'a>, group: &'a str, version: &'a str) -> impl Iterator<Item = &'static ResourceInfo> + 'a {
+pub fn of_version<'a>(
+    kinds: Kinds<'a>,
+    group: &'a str,
+    version: &'a str,
+) -> impl Iterator<Item = &'static ResourceInfo> + 'a {
     kinds.iter().map(|kind| kind.info()).filter(move |info| info.group == group && info.version == version)
 }

@@ -115,11 +115,27 @@ mod tests {
         let table = [
             (None, Some(Form::Plain)),
             (Some("*/*"), Some(Form::Plain)),
-            (Some("application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"), Some(Form::Table("v1"))),
-            (Some("application/json;as=Table;v=v2;g=meta.k8s.io, application/json;as=Table;v=v1beta1;g=meta.k8s.io"), Some(Form::Table("v1beta1"))),
+            (
+                Some(
+                    "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
+                ),
+                Some(Form::Table("v1")),
+            ),
+            (
+                Some(
+                    "application/json;as=Table;v=v2;g=meta.k8s.io, application/json;as=Table;v=v1beta1;g=meta.k8s.io",
+                ),
+                Some(Form::Table("v1beta1")),
+            ),
             (Some("application/vnd.kubernetes.protobuf,application/json"), Some(Form::Plain)),
-            (Some("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"), Some(Form::Metadata("v1"))),
-            (Some("application/json;as=APIGroupDiscoveryList;g=apidiscovery.k8s.io;v=v2,application/json"), Some(Form::Plain)),
+            (
+                Some("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),
+                Some(Form::Metadata("v1")),
+            ),
+            (
+                Some("application/json;as=APIGroupDiscoveryList;g=apidiscovery.k8s.io;v=v2,application/json"),
+                Some(Form::Plain),
+            ),
             (Some("application/vnd.kubernetes.protobuf"), None),
             (Some("application/json;q=0"), None),
             (Some("text/html"), None),
@@ -145,7 +161,9 @@ mod tests {
         for kind in OBJECTS.iter().chain(PATCHES) {
             assert!(content(Some(kind)).is_some(), "{kind}");
         }
-        for kind in ["", "text/plain", "application/cbor", "application/jsonx", "application/x-www-form-urlencoded"] {
+        for kind in
+            ["", "text/plain", "application/cbor", "application/jsonx", "application/x-www-form-urlencoded"]
+        {
             assert_eq!(content(Some(kind)), None, "{kind}");
         }
     }

@@ -90,7 +90,11 @@ fn parameter((name, description): &(&str, &str)) -> Value {
 }
 
 fn base(info: &ResourceInfo) -> String {
-    if info.group.is_empty() { format!("api/{}", info.version) } else { format!("apis/{}/{}", info.group, info.version) }
+    if info.group.is_empty() {
+        format!("api/{}", info.version)
+    } else {
+        format!("apis/{}/{}", info.group, info.version)
+    }
 }
 
 fn reference(schema: &Type) -> Value {
@@ -110,8 +114,10 @@ fn define(schema: &'static Type, definitions: &mut Map<String, Value>) {
             define(inner, definitions);
         }
     }
-    let required: Vec<&str> = schema.fields.iter().filter(|field| field.is_required).map(|field| field.name).collect();
-    let mut definition = json!({"description": schema.description, "type": "object", "properties": properties});
+    let required: Vec<&str> =
+        schema.fields.iter().filter(|field| field.is_required).map(|field| field.name).collect();
+    let mut definition =
+        json!({"description": schema.description, "type": "object", "properties": properties});
     if !required.is_empty() {
         definition["required"] = json!(required);
     }
@@ -154,9 +160,13 @@ fn shape(form: Form) -> Value {
         Form::Int32 => json!({"type": "integer", "format": "int32"}),
         Form::Int64 => json!({"type": "integer", "format": "int64"}),
         Form::Time | Form::MicroTime => json!({"type": "string", "format": "date-time"}),
-        Form::IntOrString => json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}),
+        Form::IntOrString => {
+            json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})
+        }
         Form::Any => json!({"type": "object"}),
-        Form::Texts | Form::Quantities => json!({"type": "object", "additionalProperties": {"type": "string"}}),
+        Form::Texts | Form::Quantities => {
+            json!({"type": "object", "additionalProperties": {"type": "string"}})
+        }
         Form::Object(inner) => reference(inner),
         Form::List(item) => json!({"type": "array", "items": shape(*item)}),
     }

@@ -106,7 +106,9 @@ fn flag(name: &str, value: &str) -> Result<bool, ApiError> {
     match value {
         "" | "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(true),
         "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(false),
-        _ => Err(ApiError::bad_request(format!("cannot read the query parameter {name}: expected true or false, got {value:?}"))),
+        _ => Err(ApiError::bad_request(format!(
+            "cannot read the query parameter {name}: expected true or false, got {value:?}"
+        ))),
     }
 }
 
@@ -114,7 +116,11 @@ fn number(name: &str, value: &str) -> Result<u64, ApiError> {
     if value.is_empty() {
         return Ok(0);
     }
-    let unable = |_| ApiError::bad_request(format!("cannot read the query parameter {name}: expected a number, got {value:?}"));
+    let unable = |_| {
+        ApiError::bad_request(format!(
+            "cannot read the query parameter {name}: expected a number, got {value:?}"
+        ))
+    };
     value.parse().map_err(unable)
 }
 
@@ -126,7 +132,9 @@ pub fn dry_run(value: &str) -> Result<bool, ApiError> {
     match value {
         "" => Ok(false),
         "All" => Ok(true),
-        _ => Err(ApiError::bad_request(format!("dryRun: Unsupported value: {value:?}: supported values: \"All\""))),
+        _ => Err(ApiError::bad_request(format!(
+            "dryRun: Unsupported value: {value:?}: supported values: \"All\""
+        ))),
     }
 }
 
@@ -156,7 +164,9 @@ fn manager(value: &str) -> Result<String, ApiError> {
         return Err(ApiError::bad_request("fieldManager: Too long: may not be more than 128 bytes"));
     }
     if value.chars().any(char::is_control) {
-        return Err(ApiError::bad_request("fieldManager: Invalid value: should only contain printable characters"));
+        return Err(ApiError::bad_request(
+            "fieldManager: Invalid value: should only contain printable characters",
+        ));
     }
     Ok(value.to_owned())
 }
@@ -179,15 +189,27 @@ mod tests {
             ..Parameters::default()
         };
         assert_eq!(Parameters::parse(query).unwrap(), expected);
-        let found = Parameters::parse("fieldManager=kubectl-create&fieldValidation=Strict&dryRun=All&force").unwrap();
-        assert_eq!((found.field_manager.as_str(), found.dry_run, found.force), ("kubectl-create", true, Some(true)));
+        let found =
+            Parameters::parse("fieldManager=kubectl-create&fieldValidation=Strict&dryRun=All&force").unwrap();
+        assert_eq!(
+            (found.field_manager.as_str(), found.dry_run, found.force),
+            ("kubectl-create", true, Some(true))
+        );
         assert_eq!(found.validation, Validation::Strict);
     }
 
     #[test]
     fn what_cannot_be_read_is_named() {
-        for query in ["limit=-1", "limit=x", "watch=maybe", "dryRun=Some", "fieldValidation=strict", "includeObject=All",
-            "fieldManager=a%00", "timeoutSeconds=99999999999999999999"] {
+        for query in [
+            "limit=-1",
+            "limit=x",
+            "watch=maybe",
+            "dryRun=Some",
+            "fieldValidation=strict",
+            "includeObject=All",
+            "fieldManager=a%00",
+            "timeoutSeconds=99999999999999999999",
+        ] {
             let error = Parameters::parse(query).unwrap_err();
             assert_eq!(error.code, 400, "{query}");
             assert!(error.message.contains(query.split('=').next().unwrap()), "{}", error.message);

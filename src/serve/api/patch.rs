@@ -35,7 +35,10 @@ impl Patch {
     pub fn parse(content: Content, value: Value) -> Result<Self, ApiError> {
         let object = |value: Value| match value {
             Value::Object(map) => Ok(map),
-            other => Err(ApiError::bad_request(format!("cannot read the patch: expected an object, got {}", kind(&other)))),
+            other => Err(ApiError::bad_request(format!(
+                "cannot read the patch: expected an object, got {}",
+                kind(&other)
+            ))),
         };
         match content {
             Content::JsonPatch => {
@@ -43,8 +46,15 @@ impl Patch {
                 let patch: json_patch::Patch = serde_json::from_value(value).map_err(unable)?;
                 let count = patch.0.len();
                 if count > OPERATIONS_MAX {
-                    let message = format!("The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {count}");
-                    return Err(ApiError { code: 413, reason: "RequestEntityTooLarge", message, details: Value::Null });
+                    let message = format!(
+                        "The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {count}"
+                    );
+                    return Err(ApiError {
+                        code: 413,
+                        reason: "RequestEntityTooLarge",
+                        message,
+                        details: Value::Null,
+                    });
                 }
                 Ok(Self::Json(patch))
             }
@@ -88,9 +98,7 @@ impl Patch {
         let Value::Object(mut map) = value else {
             return Err(unprocessable("the object is no longer an object"));
         };
-        let faults = decode::fit(&mut map, schema).map_err(|fault| {
-            invalid(&shown, &fault)
-        })?;
+        let faults = decode::fit(&mut map, schema).map_err(|fault| invalid(&shown, &fault))?;
         if validation == Validation::Strict && !faults.is_empty() {
             return Err(invalid(&shown, &format!("strict decoding error: {}", faults.join(", "))));
         }

@@ -84,7 +84,9 @@ pub fn parse(path: &str) -> Option<Route> {
         ["apis", group] => Some(Route::Group(group.to_owned())),
         ["openapi", "v2"] => Some(Route::OpenApiV2),
         ["openapi", "v3"] => Some(Route::OpenApiV3),
-        ["openapi", "v3", "api", version] => Some(Route::OpenApiV3Of { group: String::new(), version: version.to_owned() }),
+        ["openapi", "v3", "api", version] => {
+            Some(Route::OpenApiV3Of { group: String::new(), version: version.to_owned() })
+        }
         ["openapi", "v3", "apis", group, version] => {
             Some(Route::OpenApiV3Of { group: group.to_owned(), version: version.to_owned() })
         }
@@ -131,7 +133,9 @@ fn below(group: &str, version: &str, rest: &[&str]) -> Option<Route> {
 mod tests {
     use super::*;
 
-    fn objects(path: &str) -> Option<(String, String, Option<String>, String, Option<String>, Option<String>)> {
+    fn objects(
+        path: &str,
+    ) -> Option<(String, String, Option<String>, String, Option<String>, Option<String>)> {
         match parse(path)? {
             Route::Objects(t) => Some((t.group, t.version, t.namespace, t.plural, t.name, t.subresource)),
             other => panic!("{path}: {other:?}"),
@@ -150,11 +154,18 @@ mod tests {
             ("/api/v1/namespaces/a", ("", None, "namespaces", of("a"), None)),
             ("/api/v1/namespaces/a/status", ("", None, "namespaces", of("a"), of("status"))),
             ("/api/v1/nodes/n%31", ("", None, "nodes", of("n1"), None)),
-            ("/apis/networking.k8s.io/v1/ipaddresses/2001:db8::1", ("networking.k8s.io", None, "ipaddresses", of("2001:db8::1"), None)),
-            ("/apis/networking.k8s.io/v1/ipaddresses/2001%3Adb8%3A%3A1", ("networking.k8s.io", None, "ipaddresses", of("2001:db8::1"), None)),
+            (
+                "/apis/networking.k8s.io/v1/ipaddresses/2001:db8::1",
+                ("networking.k8s.io", None, "ipaddresses", of("2001:db8::1"), None),
+            ),
+            (
+                "/apis/networking.k8s.io/v1/ipaddresses/2001%3Adb8%3A%3A1",
+                ("networking.k8s.io", None, "ipaddresses", of("2001:db8::1"), None),
+            ),
         ];
         for (path, (group, namespace, plural, name, subresource)) in table {
-            let expected = (group.to_owned(), "v1".to_owned(), namespace, plural.to_owned(), name, subresource);
+            let expected =
+                (group.to_owned(), "v1".to_owned(), namespace, plural.to_owned(), name, subresource);
             assert_eq!(objects(path), Some(expected), "{path}");
         }
     }
@@ -173,9 +184,25 @@ mod tests {
     #[test]
     fn tricks_lead_nowhere() {
         for path in [
-            "", "api", "//", "/api//v1", "/api/v1//services", "/./api", "/api/../version", "/api/%2e%2e/version",
-            "/api/v1/namespaces/a%2fservices/b", "/api/v1/services/%00", "/api/v1/services/%ff", "/%252e%252e/version",
-            "/api/v1/namespaces/a/services/b/status/c", "/API", "/healthz/x", "/openapi/v3/x", "/etc/passwd", "/.", "/%2e",
+            "",
+            "api",
+            "//",
+            "/api//v1",
+            "/api/v1//services",
+            "/./api",
+            "/api/../version",
+            "/api/%2e%2e/version",
+            "/api/v1/namespaces/a%2fservices/b",
+            "/api/v1/services/%00",
+            "/api/v1/services/%ff",
+            "/%252e%252e/version",
+            "/api/v1/namespaces/a/services/b/status/c",
+            "/API",
+            "/healthz/x",
+            "/openapi/v3/x",
+            "/etc/passwd",
+            "/.",
+            "/%2e",
         ] {
             assert_eq!(parse(path), None, "{path}");
         }

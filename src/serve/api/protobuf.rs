@@ -240,7 +240,8 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         let tag = self.varint()?;
-        let number = u32::try_from(tag >> 3).ok().filter(|number| *number != 0).ok_or(ProtobufError::Malformed)?;
+        let number =
+            u32::try_from(tag >> 3).ok().filter(|number| *number != 0).ok_or(ProtobufError::Malformed)?;
         let wire = match tag & 7 {
             0 => Wire::Number(self.varint()?),
             1 => self.take(8).map(|_| Wire::Fixed)?,

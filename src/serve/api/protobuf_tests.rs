@@ -57,7 +57,13 @@ fn types_and_texts_that_do_not_fit_are_refused() {
     assert_eq!(decode(b"\x0a\x03\x0a\x01\xff", schema), Err(ProtobufError::Text("name")));
     assert_eq!(decode(b"\x08\x01", schema), Err(ProtobufError::WireType { field: "metadata", found: 0 }));
     // metadata.creationTimestamp in a year that no calendar has.
-    assert_eq!(decode(b"\x0a\x0b\x42\x09\x08\xff\xff\xff\xff\xff\xff\xff\x7f", schema), Err(ProtobufError::Time("creationTimestamp")));
+    assert_eq!(
+        decode(b"\x0a\x0b\x42\x09\x08\xff\xff\xff\xff\xff\xff\xff\x7f", schema),
+        Err(ProtobufError::Time("creationTimestamp"))
+    );
     let time = decode(b"\x0a\x08\x42\x06\x08\x80\xa3\x05\x10\x00", schema).unwrap();
-    assert_eq!(time["metadata"]["creationTimestamp"], "1970-01-02T00:00:00Z".replace("02T00:00", "01T23:17").as_str());
+    assert_eq!(
+        time["metadata"]["creationTimestamp"],
+        "1970-01-02T00:00:00Z".replace("02T00:00", "01T23:17").as_str()
+    );
 }

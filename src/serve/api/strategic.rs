@@ -14,7 +14,11 @@ const ORDER: &str = "$setElementOrder/";
 ///
 /// # Errors
 /// A directive that there is not, or an entry of a list without its key.
-pub fn merge(object: &mut Map<String, Value>, patch: &Map<String, Value>, schema: &'static Type) -> Result<(), String> {
+pub fn merge(
+    object: &mut Map<String, Value>,
+    patch: &Map<String, Value>,
+    schema: &'static Type,
+) -> Result<(), String> {
     merge_fields(object, patch, Some(schema))
 }
 
@@ -67,7 +71,12 @@ fn merge_fields(
 }
 
 /// The new value of a field.
-fn merged(old: Option<Value>, patch: &Value, field: Option<&'static Field>, name: &str) -> Result<Value, String> {
+fn merged(
+    old: Option<Value>,
+    patch: &Value,
+    field: Option<&'static Field>,
+    name: &str,
+) -> Result<Value, String> {
     match (old, patch, field) {
         (Some(Value::Array(old)), Value::Array(patch), Some(field)) => merge_list(old, patch, field),
         (None, Value::Array(patch), Some(field)) => merge_list(Vec::new(), patch, field),
@@ -117,9 +126,13 @@ fn merge_entries(
     schema: Option<&'static Type>,
 ) -> Result<Vec<Value>, String> {
     for entry in patch {
-        let Value::Object(entry) = entry else { return Err(format!("expected an object with the field {key}, got {entry}")) };
+        let Value::Object(entry) = entry else {
+            return Err(format!("expected an object with the field {key}, got {entry}"));
+        };
         let id = entry.get(key).filter(|id| !id.is_null());
-        let id = id.ok_or_else(|| format!("map: {} does not contain declared merge key: {key}", Value::Object(entry.clone())))?;
+        let id = id.ok_or_else(|| {
+            format!("map: {} does not contain declared merge key: {key}", Value::Object(entry.clone()))
+        })?;
         if directive(entry)? == Some("delete") {
             list.retain(|old| old.get(key) != Some(id));
             continue;
@@ -140,7 +153,9 @@ fn merge_entries(
 fn directive(patch: &Map<String, Value>) -> Result<Option<&str>, String> {
     match patch.get(PATCH) {
         None => Ok(None),
-        Some(Value::String(text)) if matches!(text.as_str(), "merge" | "replace" | "delete") => Ok(Some(text)),
+        Some(Value::String(text)) if matches!(text.as_str(), "merge" | "replace" | "delete") => {
+            Ok(Some(text))
+        }
         Some(other) => Err(format!("Unknown patch type found: {other}")),
     }
 }
@@ -200,13 +215,27 @@ mod tests {
     fn ports_are_merged_by_their_number() {
         let object = json!({"spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30000}, {"port": 443, "name": "b"}]}});
         let table = [
-            (json!({"spec": {"ports": [{"port": 80, "name": "a"}]}}), json!([{"port": 80, "nodePort": 30000, "name": "a"}, {"port": 443, "name": "b"}])),
-            (json!({"spec": {"ports": [{"port": 81}]}}), json!([{"port": 80, "nodePort": 30000}, {"port": 443, "name": "b"}, {"port": 81}])),
-            (json!({"spec": {"ports": [{"port": 443, "$patch": "delete"}]}}), json!([{"port": 80, "nodePort": 30000}])),
-            (json!({"spec": {"ports": [{"port": 80, "nodePort": null}]}}), json!([{"port": 80}, {"port": 443, "name": "b"}])),
+            (
+                json!({"spec": {"ports": [{"port": 80, "name": "a"}]}}),
+                json!([{"port": 80, "nodePort": 30000, "name": "a"}, {"port": 443, "name": "b"}]),
+            ),
+            (
+                json!({"spec": {"ports": [{"port": 81}]}}),
+                json!([{"port": 80, "nodePort": 30000}, {"port": 443, "name": "b"}, {"port": 81}]),
+            ),
+            (
+                json!({"spec": {"ports": [{"port": 443, "$patch": "delete"}]}}),
+                json!([{"port": 80, "nodePort": 30000}]),
+            ),
+            (
+                json!({"spec": {"ports": [{"port": 80, "nodePort": null}]}}),
+                json!([{"port": 80}, {"port": 443, "name": "b"}]),
+            ),
             (json!({"spec": {"ports": [{"$patch": "replace"}, {"port": 1}]}}), json!([{"port": 1}])),
-            (json!({"spec": {"$setElementOrder/ports": [{"port": 81}, {"port": 80}], "ports": [{"port": 81}]}}),
-             json!([{"port": 81}, {"port": 80, "nodePort": 30000}, {"port": 443, "name": "b"}])),
+            (
+                json!({"spec": {"$setElementOrder/ports": [{"port": 81}, {"port": 80}], "ports": [{"port": 81}]}}),
+                json!([{"port": 81}, {"port": 80, "nodePort": 30000}, {"port": 443, "name": "b"}]),
+            ),
         ];
         for (patch, expected) in table {
             let found = patched(object.clone(), &patch).unwrap();
@@ -229,7 +258,10 @@ mod tests {
     fn directives_replace_and_retain() {
         let object = json!({"spec": {"type": "ClusterIP", "selector": {"a": "b"}, "clusterIP": "None"}});
         let patch = json!({"spec": {"selector": {"$patch": "replace", "c": "d"}, "$retainKeys": ["type", "selector"]}});
-        assert_eq!(patched(object.clone(), &patch).unwrap(), json!({"spec": {"type": "ClusterIP", "selector": {"c": "d"}}}));
+        assert_eq!(
+            patched(object.clone(), &patch).unwrap(),
+            json!({"spec": {"type": "ClusterIP", "selector": {"c": "d"}}})
+        );
         let patch = json!({"spec": {"selector": {"$patch": "delete"}}});
         assert_eq!(patched(object.clone(), &patch).unwrap()["spec"]["selector"], json!({}));
         let new = json!({"status": {"loadBalancer": {"ingress": null, "x": {"$patch": "merge", "a": null, "b": 1}}}});
@@ -239,8 +271,12 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         for patch in [
-            json!({"spec": {"ports": [{"name": "a"}]}}), json!({"spec": {"ports": [5]}}), json!({"spec": {"ports": {"port": 1}}}),
-            json!({"$patch": "explode"}), json!({"spec": {"$patch": 5}}), json!({"spec": {"$retainKeys": 1}}),
+            json!({"spec": {"ports": [{"name": "a"}]}}),
+            json!({"spec": {"ports": [5]}}),
+            json!({"spec": {"ports": {"port": 1}}}),
+            json!({"$patch": "explode"}),
+            json!({"spec": {"$patch": 5}}),
+            json!({"spec": {"$retainKeys": 1}}),
         ] {
             assert!(patched(json!({"spec": {"ports": [{"port": 1}]}}), &patch).is_err(), "{patch}");
         }

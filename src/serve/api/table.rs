@@ -16,7 +16,8 @@ pub fn table(
     list_metadata: Value,
     with_columns: bool,
 ) -> Value {
-    let rows: Vec<Value> = objects.iter().map(|object| row(resource, version, object, include, now)).collect();
+    let rows: Vec<Value> =
+        objects.iter().map(|object| row(resource, version, object, include, now)).collect();
     json!({
         "kind": "Table",
         "apiVersion": format!("meta.k8s.io/{version}"),

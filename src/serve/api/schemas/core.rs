@@ -10,7 +10,12 @@ pub(super) static SERVICE: Type = Type::new(
         API_VERSION,
         KIND,
         METADATA,
-        Field::new(2, "spec", Form::Object(&SERVICE_SPEC), "How the Service is reached, and what is behind it."),
+        Field::new(
+            2,
+            "spec",
+            Form::Object(&SERVICE_SPEC),
+            "How the Service is reached, and what is behind it.",
+        ),
         Field::new(3, "status", Form::Object(&SERVICE_STATUS), "What was found out about it."),
     ],
 );
@@ -21,24 +26,102 @@ static SERVICE_SPEC: Type = Type::new(
     &[
         Field::new(1, "ports", Form::List(&Form::Object(&SERVICE_PORT)), "The ports of the Service.")
             .keyed("port", &["port", "protocol"]),
-        Field::new(2, "selector", Form::Texts, "The labels of the pods behind it. Without one, its endpoints are made by somebody else."),
-        Field::new(3, "clusterIP", Form::Text, "Its first address: given out where it is left open, None for a headless Service. It cannot be changed."),
+        Field::new(
+            2,
+            "selector",
+            Form::Texts,
+            "The labels of the pods behind it. Without one, its endpoints are made by somebody else.",
+        ),
+        Field::new(
+            3,
+            "clusterIP",
+            Form::Text,
+            "Its first address: given out where it is left open, None for a headless Service. It cannot be changed.",
+        ),
         Field::new(4, "type", Form::Text, "ClusterIP, NodePort, LoadBalancer or ExternalName."),
-        Field::new(5, "externalIPs", Form::List(&Form::Text), "More addresses that lead to the node and that the Service answers on."),
-        Field::new(7, "sessionAffinity", Form::Text, "ClientIP: a client stays with one pod. None: it does not."),
-        Field::new(8, "loadBalancerIP", Form::Text, "The external address that is asked for. Annotations have taken its place."),
-        Field::new(9, "loadBalancerSourceRanges", Form::List(&Form::Text), "Who may use the external address."),
-        Field::new(10, "externalName", Form::Text, "The name that the Service stands for, with type ExternalName."),
-        Field::new(11, "externalTrafficPolicy", Form::Text, "Cluster, or Local: connections from outside stay on the node that they reach."),
-        Field::new(12, "healthCheckNodePort", Form::Int32, "The port on which a load balancer asks for health, with externalTrafficPolicy Local."),
-        Field::new(13, "publishNotReadyAddresses", Form::Boolean, "Whether pods that are not ready count as well."),
-        Field::new(14, "sessionAffinityConfig", Form::Object(&SESSION_AFFINITY_CONFIG), "How long a client stays with a pod."),
-        Field::new(19, "ipFamilies", Form::List(&Form::Text), "IPv4, IPv6 or both, in the order of clusterIPs. The second can be added and removed."),
-        Field::new(17, "ipFamilyPolicy", Form::Text, "SingleStack, PreferDualStack or RequireDualStack.").pointer(),
-        Field::new(18, "clusterIPs", Form::List(&Form::Text), "The addresses of the Service, at most one of each family; the first is clusterIP."),
-        Field::new(20, "allocateLoadBalancerNodePorts", Form::Boolean, "Whether a LoadBalancer gets node ports, true where it is left open.").pointer(),
+        Field::new(
+            5,
+            "externalIPs",
+            Form::List(&Form::Text),
+            "More addresses that lead to the node and that the Service answers on.",
+        ),
+        Field::new(
+            7,
+            "sessionAffinity",
+            Form::Text,
+            "ClientIP: a client stays with one pod. None: it does not.",
+        ),
+        Field::new(
+            8,
+            "loadBalancerIP",
+            Form::Text,
+            "The external address that is asked for. Annotations have taken its place.",
+        ),
+        Field::new(
+            9,
+            "loadBalancerSourceRanges",
+            Form::List(&Form::Text),
+            "Who may use the external address.",
+        ),
+        Field::new(
+            10,
+            "externalName",
+            Form::Text,
+            "The name that the Service stands for, with type ExternalName.",
+        ),
+        Field::new(
+            11,
+            "externalTrafficPolicy",
+            Form::Text,
+            "Cluster, or Local: connections from outside stay on the node that they reach.",
+        ),
+        Field::new(
+            12,
+            "healthCheckNodePort",
+            Form::Int32,
+            "The port on which a load balancer asks for health, with externalTrafficPolicy Local.",
+        ),
+        Field::new(
+            13,
+            "publishNotReadyAddresses",
+            Form::Boolean,
+            "Whether pods that are not ready count as well.",
+        ),
+        Field::new(
+            14,
+            "sessionAffinityConfig",
+            Form::Object(&SESSION_AFFINITY_CONFIG),
+            "How long a client stays with a pod.",
+        ),
+        Field::new(
+            19,
+            "ipFamilies",
+            Form::List(&Form::Text),
+            "IPv4, IPv6 or both, in the order of clusterIPs. The second can be added and removed.",
+        ),
+        Field::new(17, "ipFamilyPolicy", Form::Text, "SingleStack, PreferDualStack or RequireDualStack.")
+            .pointer(),
+        Field::new(
+            18,
+            "clusterIPs",
+            Form::List(&Form::Text),
+            "The addresses of the Service, at most one of each family; the first is clusterIP.",
+        ),
+        Field::new(
+            20,
+            "allocateLoadBalancerNodePorts",
+            Form::Boolean,
+            "Whether a LoadBalancer gets node ports, true where it is left open.",
+        )
+        .pointer(),
         Field::new(21, "loadBalancerClass", Form::Text, "Which load balancer is meant.").pointer(),
-        Field::new(22, "internalTrafficPolicy", Form::Text, "Cluster, or Local: connections from pods stay on their node.").pointer(),
+        Field::new(
+            22,
+            "internalTrafficPolicy",
+            Form::Text,
+            "Cluster, or Local: connections from pods stay on their node.",
+        )
+        .pointer(),
         Field::new(23, "trafficDistribution", Form::Text, "Which endpoints are preferred.").pointer(),
     ],
 );
@@ -51,8 +134,18 @@ static SERVICE_PORT: Type = Type::new(
         Field::new(2, "protocol", Form::Text, "TCP, UDP or SCTP."),
         Field::new(6, "appProtocol", Form::Text, "What is spoken on it.").pointer(),
         Field::new(3, "port", Form::Int32, "Its number.").required(),
-        Field::new(4, "targetPort", Form::IntOrString, "The number or name of the pods' port; port where it is left open."),
-        Field::new(5, "nodePort", Form::Int32, "The port of the node that leads here, given out where it is left open."),
+        Field::new(
+            4,
+            "targetPort",
+            Form::IntOrString,
+            "The number or name of the pods' port; port where it is left open.",
+        ),
+        Field::new(
+            5,
+            "nodePort",
+            Form::Int32,
+            "The port of the node that leads here, given out where it is left open.",
+        ),
     ],
 );
 
@@ -65,7 +158,13 @@ static SESSION_AFFINITY_CONFIG: Type = Type::new(
 static CLIENT_IP_CONFIG: Type = Type::new(
     "io.k8s.api.core.v1.ClientIPConfig",
     "How a client stays with a pod, by its address.",
-    &[Field::new(1, "timeoutSeconds", Form::Int32, "For how many seconds, 1 to 86400; 10800 where it is left open.").pointer()],
+    &[Field::new(
+        1,
+        "timeoutSeconds",
+        Form::Int32,
+        "For how many seconds, 1 to 86400; 10800 where it is left open.",
+    )
+    .pointer()],
 );
 
 static SERVICE_STATUS: Type = Type::new(
@@ -73,7 +172,8 @@ static SERVICE_STATUS: Type = Type::new(
     "What was found out about a Service.",
     &[
         Field::new(1, "loadBalancer", Form::Object(&LOAD_BALANCER_STATUS), "The external addresses."),
-        Field::new(2, "conditions", Form::List(&Form::Object(&CONDITION)), "Its state.").keyed("type", &["type"]),
+        Field::new(2, "conditions", Form::List(&Form::Object(&CONDITION)), "Its state.")
+            .keyed("type", &["type"]),
     ],
 );
 
@@ -127,7 +227,8 @@ static NAMESPACE_STATUS: Type = Type::new(
     "Whether a Namespace is in use.",
     &[
         Field::new(1, "phase", Form::Text, "Active or Terminating."),
-        Field::new(2, "conditions", Form::List(&Form::Object(&CONDITION)), "What keeps it.").keyed("type", &["type"]),
+        Field::new(2, "conditions", Form::List(&Form::Object(&CONDITION)), "What keeps it.")
+            .keyed("type", &["type"]),
     ],
 );
 

@@ -12,7 +12,8 @@ pub(super) static ENDPOINT_SLICE: Type = Type::new(
         KIND,
         METADATA,
         Field::new(4, "addressType", Form::Text, "IPv4, IPv6 or FQDN. It cannot be changed.").required(),
-        Field::new(2, "endpoints", Form::List(&Form::Object(&ENDPOINT)), "At most 1000 endpoints.").required(),
+        Field::new(2, "endpoints", Form::List(&Form::Object(&ENDPOINT)), "At most 1000 endpoints.")
+            .required(),
         Field::new(3, "ports", Form::List(&Form::Object(&ENDPOINT_PORT)), "The ports of each endpoint."),
     ],
 );
@@ -24,7 +25,12 @@ static ENDPOINT: Type = Type::new(
         Field::new(1, "addresses", Form::List(&Form::Text), "Its addresses; the first is used.").required(),
         Field::new(2, "conditions", Form::Object(&ENDPOINT_CONDITIONS), "Its state."),
         Field::new(3, "hostname", Form::Text, "Its host name.").pointer(),
-        Field::new(4, "targetRef", Form::Object(&OBJECT_REFERENCE), "The object that it stands for, such as a Pod."),
+        Field::new(
+            4,
+            "targetRef",
+            Form::Object(&OBJECT_REFERENCE),
+            "The object that it stands for, such as a Pod.",
+        ),
         Field::new(5, "deprecatedTopology", Form::Texts, "No longer in use."),
         Field::new(6, "nodeName", Form::Text, "The node that it is on.").pointer(),
         Field::new(7, "zone", Form::Text, "The zone that it is in.").pointer(),

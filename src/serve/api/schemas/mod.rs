@@ -30,7 +30,12 @@ mod tests {
         for (index, field) in schema.fields.iter().enumerate() {
             let others = &schema.fields[..index];
             assert!(others.iter().all(|other| other.name != field.name), "{}.{}", schema.name, field.name);
-            assert!(others.iter().all(|other| other.number != field.number), "{}.{}", schema.name, field.name);
+            assert!(
+                others.iter().all(|other| other.number != field.number),
+                "{}.{}",
+                schema.name,
+                field.name
+            );
             assert!(!field.description.is_empty(), "{}.{}", schema.name, field.name);
             if let Merge::Key(key, keys) = field.merge {
                 let inner = field.form.inner().unwrap();
@@ -46,8 +51,13 @@ mod tests {
     #[test]
     fn tables_are_sound() {
         let kinds = [
-            ("", "Service"), ("", "Namespace"), ("", "Event"), ("", "Node"), ("", "Pod"),
-            ("networking.k8s.io", "ServiceCIDR"), ("networking.k8s.io", "IPAddress"),
+            ("", "Service"),
+            ("", "Namespace"),
+            ("", "Event"),
+            ("", "Node"),
+            ("", "Pod"),
+            ("networking.k8s.io", "ServiceCIDR"),
+            ("networking.k8s.io", "IPAddress"),
             ("discovery.k8s.io", "EndpointSlice"),
         ];
         for (group, kind) in kinds {

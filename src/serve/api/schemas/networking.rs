@@ -11,7 +11,12 @@ pub(super) static SERVICE_CIDR: Type = Type::new(
         KIND,
         METADATA,
         Field::new(2, "spec", Form::Object(&SERVICE_CIDR_SPEC), "The blocks."),
-        Field::new(3, "status", Form::Object(&SERVICE_CIDR_STATUS), "Whether addresses are given out of them."),
+        Field::new(
+            3,
+            "status",
+            Form::Object(&SERVICE_CIDR_STATUS),
+            "Whether addresses are given out of them.",
+        ),
     ],
 );
 
@@ -53,7 +58,13 @@ pub(super) static IP_ADDRESS: Type = Type::new(
 static IP_ADDRESS_SPEC: Type = Type::new(
     "io.k8s.api.networking.v1.IPAddressSpec",
     "What an IPAddress belongs to.",
-    &[Field::new(1, "parentRef", Form::Object(&PARENT_REFERENCE), "The object that has the address. It cannot be changed.").required()],
+    &[Field::new(
+        1,
+        "parentRef",
+        Form::Object(&PARENT_REFERENCE),
+        "The object that has the address. It cannot be changed.",
+    )
+    .required()],
 );
 
 static PARENT_REFERENCE: Type = Type::new(

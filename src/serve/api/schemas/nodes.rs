@@ -20,7 +20,13 @@ static NODE_SPEC: Type = Type::open(
     "What a node is given.",
     &[
         Field::new(1, "podCIDR", Form::Text, "The first of podCIDRs."),
-        Field::new(7, "podCIDRs", Form::List(&Form::Text), "The blocks that the node's pods get their addresses from.").set(),
+        Field::new(
+            7,
+            "podCIDRs",
+            Form::List(&Form::Text),
+            "The blocks that the node's pods get their addresses from.",
+        )
+        .set(),
         Field::new(3, "providerID", Form::Text, "What a cloud calls the node."),
         Field::new(4, "unschedulable", Form::Boolean, "Whether no more pods should come here."),
     ],
@@ -33,8 +39,10 @@ static NODE_STATUS: Type = Type::open(
         Field::new(1, "capacity", Form::Quantities, "What the node has."),
         Field::new(2, "allocatable", Form::Quantities, "What of it is for pods."),
         Field::new(3, "phase", Form::Text, "No longer in use."),
-        Field::new(4, "conditions", Form::List(&Form::Object(&NODE_CONDITION)), "Its state.").keyed("type", &["type"]),
-        Field::new(5, "addresses", Form::List(&Form::Object(&NODE_ADDRESS)), "Its addresses and names.").keyed("type", &["type"]),
+        Field::new(4, "conditions", Form::List(&Form::Object(&NODE_CONDITION)), "Its state.")
+            .keyed("type", &["type"]),
+        Field::new(5, "addresses", Form::List(&Form::Object(&NODE_ADDRESS)), "Its addresses and names.")
+            .keyed("type", &["type"]),
         Field::new(7, "nodeInfo", Form::Any, "What runs on it: kernel, system, versions."),
     ],
 );
@@ -68,7 +76,12 @@ pub(super) static POD: Type = Type::new(
         API_VERSION,
         KIND,
         METADATA,
-        Field::new(2, "spec", Form::Object(&POD_SPEC), "What the pod consists of, as far as it is known here."),
+        Field::new(
+            2,
+            "spec",
+            Form::Object(&POD_SPEC),
+            "What the pod consists of, as far as it is known here.",
+        ),
         Field::new(3, "status", Form::Object(&POD_STATUS), "What was found out about it."),
     ],
 );
@@ -90,7 +103,13 @@ static POD_STATUS: Type = Type::open(
         Field::new(1, "phase", Form::Text, "Pending, Running, Succeeded, Failed or Unknown."),
         Field::new(5, "hostIP", Form::Text, "The first of hostIPs."),
         Field::new(6, "podIP", Form::Text, "The first of podIPs."),
-        Field::new(12, "podIPs", Form::List(&Form::Object(&POD_IP)), "Its addresses, at most one of each family.").keyed("ip", &["ip"]),
+        Field::new(
+            12,
+            "podIPs",
+            Form::List(&Form::Object(&POD_IP)),
+            "Its addresses, at most one of each family.",
+        )
+        .keyed("ip", &["ip"]),
         Field::new(16, "hostIPs", Form::List(&Form::Object(&HOST_IP)), "The node's addresses."),
     ],
 );

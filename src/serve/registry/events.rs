@@ -1,0 +1,195 @@
+//! What changed lately, for those that watch: a bounded log that is read from any place in it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::serve::selector::Selector;
+use crate::serve::status::ApiError;
+use crate::serve::store::Stored;
+
+/// Most bytes of objects that the log holds. Whoever falls further behind has to list again.
+const LOG_MAX: usize = 8 << 20;
+
+/// What happened to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// It is new, or came into what is watched.
+    Added,
+    /// It changed.
+    Modified,
+    /// It is gone, or left what is watched.
+    Deleted,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// What.
+    pub kind: EventKind,
+    /// The object as it is now, or was at last.
+    pub stored: Stored,
+    /// The resource version of the change.
+    pub version: u64,
+}
+
+/// One change, as the log has it.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    pub(super) plural: &'static str,
+    pub(super) namespace: String,
+    pub(super) version: u64,
+    pub(super) old: Option<Stored>,
+    pub(super) new: Option<Stored>,
+}
+
+impl Change {
+    fn size(&self) -> usize {
+        let size = |stored: &Option<Stored>| stored.as_ref().map_or(0, |stored| stored.text.len());
+        size(&self.old) + size(&self.new)
+    }
+}
+
+#[derive(Debug)]
+struct Log {
+    changes: VecDeque<Arc<Change>>,
+    size: usize,
+    /// Changes up to this version are not in the log any more.
+    forgotten: u64,
+}
+
+/// The log, shared by the writer and everybody who watches.
+#[derive(Debug)]
+pub(super) struct Events {
+    log: Mutex<Log>,
+    latest: watch::Sender<u64>,
+}
+
+impl Events {
+    /// A log that begins behind `version`.
+    pub(super) fn new(version: u64) -> Self {
+        let log = Log { changes: VecDeque::new(), size: 0, forgotten: version };
+        Self { log: Mutex::new(log), latest: watch::Sender::new(version) }
+    }
+
+    /// The version of the last change that everybody may know of.
+    pub(super) fn latest(&self) -> u64 {
+        *self.latest.borrow()
+    }
+
+    /// Makes committed changes known.
+    pub(super) fn publish(&self, changes: Vec<Change>, version: u64) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        for change in changes {
+            log.size += change.size();
+            log.changes.push_back(Arc::new(change));
+        }
+        while log.size > LOG_MAX {
+            let Some(oldest) = log.changes.pop_front() else { break };
+            log.size -= oldest.size();
+            log.forgotten = oldest.version;
+        }
+        drop(log);
+        self.latest.send_replace(version);
+    }
+
+    /// The changes behind `version`, at most `limit`; `None` where some of them are forgotten.
+    fn behind(&self, version: u64, limit: usize) -> Option<Vec<Arc<Change>>> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if version < log.forgotten {
+            return None;
+        }
+        let start = log.changes.partition_point(|change| change.version <= version);
+        Some(log.changes.iter().skip(start).take(limit).cloned().collect())
+    }
+}
+
+/// A watch on objects of one kind.
+#[derive(Debug)]
+pub struct Watch {
+    events: Arc<Events>,
+    latest: watch::Receiver<u64>,
+    plural: &'static str,
+    namespace: Option<String>,
+    selector: Selector,
+    /// Everything up to here has been told.
+    version: u64,
+    ready: VecDeque<Event>,
+}
+
+/// So many changes are looked at at a time.
+const CHUNK: usize = 256;
+
+impl Watch {
+    pub(super) fn new(
+        events: Arc<Events>,
+        plural: &'static str,
+        namespace: Option<String>,
+        selector: Selector,
+        since: u64,
+    ) -> Result<Self, ApiError> {
+        let latest = events.latest.subscribe();
+        let now = events.latest();
+        if since > now {
+            return Err(ApiError::too_large_version(since, now));
+        }
+        if events.behind(since, 0).is_none() {
+            return Err(too_old(since));
+        }
+        Ok(Self { events, latest, plural, namespace, selector, version: since, ready: VecDeque::new() })
+    }
+
+    /// The version up to which everything has been told, for bookmarks.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The next event, however long it takes.
+    ///
+    /// # Errors
+    /// `Expired` where this watch fell too far behind.
+    pub async fn next(&mut self) -> Result<Event, ApiError> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(event);
+            }
+            self.latest.borrow_and_update();
+            let changes = self.events.behind(self.version, CHUNK).ok_or_else(|| too_old(self.version))?;
+            if let Some(last) = changes.last() {
+                self.version = last.version;
+                let events: Vec<Event> = changes.iter().filter_map(|change| self.event(change)).collect();
+                self.ready.extend(events);
+                continue;
+            }
+            if self.latest.changed().await.is_err() {
+                return Err(ApiError::internal("the server is stopping"));
+            }
+        }
+    }
+
+    fn event(&self, change: &Change) -> Option<Event> {
+        let is_watched = change.plural == self.plural
+            && self.namespace.as_ref().is_none_or(|namespace| *namespace == change.namespace);
+        if !is_watched {
+            return None;
+        }
+        let matching = |stored: &Option<Stored>| {
+            let stored = stored.as_ref()?;
+            let is_meant = self.selector.is_everything() || self.selector.matches(&stored.object());
+            is_meant.then(|| stored.clone())
+        };
+        let (kind, stored) = match (matching(&change.old), matching(&change.new)) {
+            (None, Some(new)) => (EventKind::Added, new),
+            (Some(_), Some(new)) => (EventKind::Modified, new),
+            // The object as it was, at the version at which it went.
+            (Some(old), None) => (EventKind::Deleted, old.at_version(change.version)),
+            (None, None) => return None,
+        };
+        Some(Event { kind, stored, version: change.version })
+    }
+}
+
+fn too_old(version: u64) -> ApiError {
+    ApiError::expired(format!("too old resource version: {version}"))
+}

@@ -1,0 +1,162 @@
+//! The metadata that the server gives, and that nobody may change.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use crate::serve::object::Object;
+use crate::serve::resource::ResourceInfo;
+use crate::serve::status::ApiError;
+
+/// What generated names end with: no vowels, so that no words come of them, and nothing that looks like another
+/// (`k8s.io/apimachinery/pkg/util/rand`).
+const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+const GENERATED: usize = 5;
+/// Longest name that is generated.
+const NAME_MAX: usize = 63;
+
+/// A time as API objects have it.
+pub fn timestamp(seconds: i64) -> String {
+    let since = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
+}
+
+/// Gives a new object its uid and time, where it has none.
+pub(super) fn stamp(object: &mut Object, now: i64) {
+    let metadata = object.metadata_mut();
+    if metadata.get("uid").and_then(Value::as_str).is_none_or(str::is_empty) {
+        metadata.insert("uid".to_owned(), uid().into());
+        metadata.insert("creationTimestamp".to_owned(), timestamp(now).into());
+    }
+}
+
+/// A version 4 UUID.
+fn uid() -> String {
+    let random = fastrand::u128(..) & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62;
+    let hex = format!("{random:032x}");
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+/// Prepares the metadata of an object that is to be created in `namespace`.
+pub(super) fn of_new(
+    info: &ResourceInfo,
+    object: &mut Object,
+    namespace: &str,
+    now: i64,
+) -> Result<(), ApiError> {
+    own_type(info, object)?;
+    if !object.metadata().get("resourceVersion").is_none_or(|version| version.is_null() || *version == "") {
+        return Err(ApiError::internal("resourceVersion should not be set on objects to be created"));
+    }
+    in_namespace(info, object, namespace)?;
+    if object.name().is_empty() {
+        let prefix = object.metadata().get("generateName").and_then(Value::as_str).unwrap_or_default();
+        if prefix.is_empty() {
+            return Err(ApiError::invalid_name_missing(info));
+        }
+        let kept: String = prefix.chars().take(NAME_MAX - GENERATED).collect();
+        let suffix: String =
+            (0..GENERATED).map(|_| char::from(LETTERS[fastrand::usize(..LETTERS.len())])).collect();
+        object.metadata_mut().insert("name".to_owned(), (kept + &suffix).into());
+    }
+    let metadata = object.metadata_mut();
+    for key in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "selfLink",
+        "managedFields",
+    ] {
+        metadata.remove(key);
+    }
+    stamp(object, now);
+    Ok(())
+}
+
+/// Prepares the metadata of an object that is to take the place of `old`.
+///
+/// # Errors
+/// `Conflict` where the client saw another version, `BadRequest` where it means another object.
+pub(super) fn of_changed(info: &ResourceInfo, object: &mut Object, old: &Object) -> Result<(), ApiError> {
+    own_type(info, object)?;
+    in_namespace(info, object, old.namespace())?;
+    if object.name() != old.name() {
+        let (given, url) = (object.name(), old.name());
+        let message = format!("the name of the object ({given}) does not match the name on the URL ({url})");
+        return Err(ApiError::bad_request(message));
+    }
+    let given = |key: &str| object.metadata().get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (version, uid) = (given("resourceVersion"), given("uid"));
+    if !version.is_empty() && version != old.resource_version().to_string() {
+        return Err(ApiError::modified(info, old.name()));
+    }
+    if !uid.is_empty() && uid != old.uid() {
+        let (found, name) = (old.uid(), old.name());
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
+        return Err(ApiError::conflict(info, name, &why));
+    }
+    let metadata = object.metadata_mut();
+    metadata.remove("managedFields");
+    for key in [
+        "uid",
+        "creationTimestamp",
+        "resourceVersion",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generateName",
+    ] {
+        match old.metadata().get(key) {
+            Some(value) => metadata.insert(key.to_owned(), value.clone()),
+            None => metadata.remove(key),
+        };
+    }
+    Ok(())
+}
+
+fn own_type(info: &ResourceInfo, object: &mut Object) -> Result<(), ApiError> {
+    for (key, own) in [("kind", info.kind.to_owned()), ("apiVersion", info.api_version())] {
+        match object.0.get(key).and_then(Value::as_str).unwrap_or_default() {
+            "" => {
+                object.0.insert(key.to_owned(), own.into());
+            }
+            given if given == own => {}
+            given => {
+                let message =
+                    format!("the {key} in the data ({given}) does not match the expected {key} ({own})");
+                return Err(ApiError::bad_request(message));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn in_namespace(info: &ResourceInfo, object: &mut Object, namespace: &str) -> Result<(), ApiError> {
+    if !info.namespaced {
+        object.metadata_mut().remove("namespace");
+        return Ok(());
+    }
+    let given = object.namespace();
+    if !given.is_empty() && given != namespace {
+        let message = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(ApiError::bad_request(message));
+    }
+    object.metadata_mut().insert("namespace".to_owned(), namespace.into());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uids_are_version_4_and_times_whole_seconds() {
+        let uid = uid();
+        let parts: Vec<usize> = uid.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12]);
+        assert_eq!(&uid[14..15], "4");
+        assert!("89ab".contains(&uid[19..20]), "{uid}");
+        assert_ne!(uid, super::uid());
+        assert_eq!(timestamp(1_763_836_800), "2025-11-22T18:40:00Z");
+    }
+}

@@ -1,0 +1,284 @@
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::serve::resource::{Account, Transaction};
+use crate::serve::selector::Selector;
+
+/// A kind that takes an address for each of its objects, and refuses those labelled so.
+struct Things;
+
+const INFO: ResourceInfo = ResourceInfo {
+    group: "test",
+    version: "v1",
+    kind: "Thing",
+    plural: "things",
+    singular: "thing",
+    short_names: &[],
+    categories: &[],
+    namespaced: false,
+    verbs: &[],
+    columns: &[],
+};
+
+const ADDRESSES: ResourceInfo =
+    ResourceInfo { kind: "IPAddress", plural: "ipaddresses", singular: "ipaddress", ..INFO };
+
+struct Addresses;
+
+impl Resource for Addresses {
+    fn info(&self) -> &'static ResourceInfo {
+        &ADDRESSES
+    }
+
+    fn create(&self, _: &mut dyn Transaction, _: &mut Object) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    fn update(&self, _: &mut dyn Transaction, _: &mut Object, _: &Object) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    fn delete(&self, _: &mut dyn Transaction, _: &Object) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    fn cells(&self, _: &Object, _: i64) -> Vec<Value> {
+        Vec::new()
+    }
+}
+
+impl Resource for Things {
+    fn info(&self) -> &'static ResourceInfo {
+        &INFO
+    }
+
+    fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
+        let number =
+            transaction.free(Account::V4, 1, 100).ok_or_else(|| ApiError::internal("range is full"))?;
+        let ip = std::net::Ipv4Addr::from(u32::try_from(number).unwrap_or_default()).to_string();
+        object.spec_mut().insert("ip".to_owned(), ip.clone().into());
+        let mut address = Object::from_value(json!({"metadata": {"name": ip}})).unwrap();
+        transaction.put("ipaddresses", &mut address)?;
+        if object.labels().any(|label| label.0 == "refused") {
+            return Err(ApiError::invalid(&INFO, object.name(), &[]));
+        }
+        Ok(())
+    }
+
+    fn update(&self, _: &mut dyn Transaction, _: &mut Object, _: &Object) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    fn delete(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
+        let ip = object.spec()["ip"].as_str().unwrap_or_default().to_owned();
+        transaction.remove("ipaddresses", "", &ip)
+    }
+
+    fn cells(&self, _: &Object, _: i64) -> Vec<Value> {
+        Vec::new()
+    }
+}
+
+fn open(dir: &Path) -> Registry {
+    Registry::open(&dir.join("db"), vec![Box::new(Things), Box::new(Addresses)]).unwrap()
+}
+
+fn thing(name: &str, labels: Value) -> Object {
+    Object::from_value(json!({"metadata": {"name": name, "labels": labels}})).unwrap()
+}
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+}
+
+fn create(registry: &Registry, name: &str, labels: Value, dry_run: bool) -> Result<Object, ApiError> {
+    let options = WriteOptions { dry_run, ..WriteOptions::default() };
+    run(registry.create("things", "", thing(name, labels), options)).map(|stored| stored.object())
+}
+
+fn names(registry: &Registry, plural: &'static str) -> Vec<String> {
+    let list = registry.list(plural, &ListQuery::default()).unwrap();
+    list.items.iter().map(|stored| stored.object().name().to_owned()).collect()
+}
+
+#[test]
+fn what_is_created_is_there_after_the_next_start_and_versions_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(dir.path());
+    let made = create(&registry, "a", json!({}), false).unwrap();
+    assert_eq!((made.spec()["ip"].as_str(), made.uid().len()), (Some("0.0.0.1"), 36));
+    assert_eq!(made.0["apiVersion"], "test/v1");
+    let exists = create(&registry, "a", json!({}), false).unwrap_err();
+    assert_eq!(exists.message, "things.test \"a\" already exists");
+    assert_eq!(names(&registry, "ipaddresses"), ["0.0.0.1"]);
+    run(registry.delete("things", "", "a", DeleteOptions::default())).unwrap();
+    let last = registry.resource_version();
+    assert!(last > made.resource_version());
+    drop(registry);
+    let registry = open(dir.path());
+    assert_eq!(registry.resource_version(), last);
+    assert!(names(&registry, "things").is_empty() && names(&registry, "ipaddresses").is_empty());
+    let again = create(&registry, "a", json!({}), false).unwrap();
+    assert!(again.resource_version() > last);
+    assert_ne!(again.uid(), made.uid());
+}
+
+#[test]
+fn what_is_refused_or_a_dry_run_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(dir.path());
+    let version = registry.resource_version();
+    assert_eq!(create(&registry, "a", json!({"refused": ""}), false).unwrap_err().code, 422);
+    let dry = create(&registry, "a", json!({}), true).unwrap();
+    assert_eq!(dry.spec()["ip"], "0.0.0.1");
+    assert_eq!(registry.resource_version(), version);
+    assert!(names(&registry, "things").is_empty() && names(&registry, "ipaddresses").is_empty());
+    // The address was given back both times.
+    assert_eq!(create(&registry, "b", json!({}), false).unwrap().spec()["ip"], "0.0.0.1");
+}
+
+#[test]
+fn many_at_once_share_a_commit_and_no_address() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(dir.path());
+    let labels = |n: usize| if n.is_multiple_of(7) { json!({"refused": ""}) } else { json!({}) };
+    let all: Vec<Result<Object, ApiError>> = std::thread::scope(|scope| {
+        let ten = |first: usize| {
+            let registry = &registry;
+            scope.spawn(move || {
+                let one = |n| create(registry, &format!("t{n}"), labels(n), false);
+                (first..first + 11).map(one).collect::<Vec<_>>()
+            })
+        };
+        let threads: Vec<_> = (0..110).step_by(11).map(ten).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let ips: BTreeSet<String> =
+        all.iter().flatten().map(|object| object.spec()["ip"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((all.iter().filter(|result| result.is_ok()).count(), ips.len()), (94, 94));
+    assert_eq!(names(&registry, "ipaddresses").len(), 94);
+}
+
+#[test]
+fn updates_see_what_others_did() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(dir.path());
+    let made = create(&registry, "a", json!({}), false).unwrap();
+    let update = |change| run(registry.update("things", "", "a", change, WriteOptions::default()));
+    let mut changed = made.clone();
+    changed.metadata_mut().insert("labels".to_owned(), json!({"x": "y"}));
+    let now = update(Change::Replace(changed.clone())).unwrap().stored.object();
+    assert_eq!((now.uid(), now.resource_version() > made.resource_version()), (made.uid(), true));
+    let stale = update(Change::Replace(changed)).unwrap_err();
+    assert_eq!((stale.code, stale.reason), (409, "Conflict"));
+    assert!(stale.message.ends_with("please apply your changes to the latest version and try again"));
+    // A change that changes nothing has no version of its own.
+    let same = update(Change::Patch(Box::new(|old| Ok(old.unwrap().clone())))).unwrap();
+    assert_eq!((same.stored.object().resource_version(), same.created), (now.resource_version(), false));
+    let other_name = update(Change::Replace(thing("b", json!({})))).unwrap_err();
+    assert_eq!(other_name.code, 400);
+    let none = run(registry.update(
+        "things",
+        "",
+        "b",
+        Change::Replace(thing("b", json!({}))),
+        WriteOptions::default(),
+    ));
+    assert_eq!(none.unwrap_err().code, 404);
+    let applied = Change::Patch(Box::new(|old| {
+        assert!(old.is_none());
+        Ok(thing("b", json!({})))
+    }));
+    assert!(run(registry.update("things", "", "b", applied, WriteOptions::default())).unwrap().created);
+}
+
+#[test]
+fn finalizers_keep_an_object() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(dir.path());
+    create(&registry, "a", json!({}), false).unwrap();
+    let finalizers = |list: Value| {
+        let patch = move |old: Option<&Object>| {
+            let mut object = old.unwrap().clone();
+            object.metadata_mut().insert("finalizers".to_owned(), list);
+            Ok(object)
+        };
+        run(registry.update("things", "", "a", Change::Patch(Box::new(patch)), WriteOptions::default()))
+            .unwrap()
+    };
+    let uid = finalizers(json!(["x/y"])).stored.object().uid().to_owned();
+    let delete = |options: DeleteOptions| run(registry.delete("things", "", "a", options));
+    let wrong = DeleteOptions { uid: Some("other".to_owned()), ..DeleteOptions::default() };
+    assert!(delete(wrong).unwrap_err().message.contains("Precondition failed: UID in precondition: other"));
+    let right = DeleteOptions { uid: Some(uid), ..DeleteOptions::default() };
+    let Deleted::Pending(pending) = delete(right).unwrap() else { panic!("gone at once") };
+    assert!(pending.object().is_being_deleted());
+    assert!(matches!(delete(DeleteOptions::default()).unwrap(), Deleted::Pending(_)));
+    finalizers(json!([]));
+    assert!(names(&registry, "things").is_empty() && names(&registry, "ipaddresses").is_empty());
+}
+
+#[test]
+fn lists_come_in_pieces() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(dir.path());
+    for n in 0..10 {
+        create(&registry, &format!("t{n}"), json!({"odd": (n % 2).to_string()}), false).unwrap();
+    }
+    let mut query = ListQuery { limit: 4, ..ListQuery::default() };
+    let first = registry.list("things", &query).unwrap();
+    assert_eq!((first.items.len(), first.remaining), (4, Some(6)));
+    query.continue_token = first.continue_token.unwrap();
+    let second = registry.list("things", &query).unwrap();
+    assert_eq!(
+        (second.items.len(), second.remaining, second.resource_version),
+        (4, Some(2), first.resource_version)
+    );
+    query.continue_token = second.continue_token.unwrap();
+    let last = registry.list("things", &query).unwrap();
+    assert_eq!((last.items.len(), last.continue_token), (2, None));
+    query = ListQuery { selector: Selector::parse("odd=1", "").unwrap(), limit: 5, ..ListQuery::default() };
+    let odd = registry.list("things", &query).unwrap();
+    assert_eq!((odd.items.len(), odd.continue_token), (5, None));
+    query.continue_token = "x".to_owned();
+    assert_eq!(registry.list("things", &query).unwrap_err().code, 400);
+    assert_eq!(registry.get("things", "", "none").unwrap_err().message, "things.test \"none\" not found");
+}
+
+#[test]
+fn a_watch_tells_everything_once_and_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(dir.path());
+    let start = registry.resource_version();
+    let query = ListQuery { selector: Selector::parse("seen", "").unwrap(), ..ListQuery::default() };
+    let mut watch = registry.watch("things", &query, start).unwrap();
+    let label = |value: Value| {
+        let patch = move |old: Option<&Object>| {
+            let mut object = old.unwrap().clone();
+            object.metadata_mut().insert("labels".to_owned(), value);
+            Ok(object)
+        };
+        run(registry.update("things", "", "a", Change::Patch(Box::new(patch)), WriteOptions::default()))
+            .unwrap();
+    };
+    create(&registry, "a", json!({}), false).unwrap();
+    label(json!({"seen": ""}));
+    label(json!({"seen": "again"}));
+    label(json!({}));
+    label(json!({"seen": ""}));
+    run(registry.delete("things", "", "a", DeleteOptions::default())).unwrap();
+    let mut kinds = Vec::new();
+    let mut versions = Vec::new();
+    for _ in 0..5 {
+        let event = run(watch.next()).unwrap();
+        kinds.push(event.kind);
+        versions.push(event.stored.object().resource_version());
+    }
+    use EventKind::{Added, Deleted, Modified};
+    assert_eq!(kinds, [Added, Modified, Deleted, Added, Deleted]);
+    assert!(versions.is_sorted() && versions[4] <= registry.resource_version());
+    assert_eq!(registry.watch("things", &query, start + 1000).unwrap_err().reason, "Timeout");
+    assert_eq!(registry.watch("things", &query, start - 1).unwrap_err().code, 410);
+}

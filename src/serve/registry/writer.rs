@@ -1,0 +1,213 @@
+//! The one thread that changes anything. It takes what waits in the queue, makes each change in a savepoint, and commits
+//! all of them with one sync: clients that come at once share its cost.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::oneshot;
+
+use super::events::Events;
+use super::transaction::Pending;
+use crate::serve::accounts::Accounts;
+use crate::serve::object::Object;
+use crate::serve::resource::Resource;
+use crate::serve::status::ApiError;
+use crate::serve::store::{Store, Stored};
+
+/// Most changes that are committed together.
+const BATCH: usize = 128;
+
+/// What a change came to.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    /// The object as it is stored now, or would be.
+    Stored(Stored),
+    /// The same, and it is new.
+    Created(Stored),
+    /// The object as it was last.
+    Gone(Stored),
+    /// The objects that were removed.
+    Many(Vec<Stored>),
+}
+
+/// How a change is made.
+pub(super) type Work = Box<dyn FnOnce(&mut Pending<'_>) -> Result<Outcome, ApiError> + Send>;
+
+/// A change that somebody waits for.
+pub(super) struct Job {
+    pub(super) work: Work,
+    pub(super) dry_run: bool,
+    pub(super) reply: oneshot::Sender<Result<Outcome, ApiError>>,
+}
+
+pub(super) struct Writer {
+    pub(super) store: Store,
+    pub(super) resources: Arc<Vec<Box<dyn Resource>>>,
+    pub(super) accounts: Accounts,
+    pub(super) version: u64,
+    pub(super) events: Arc<Events>,
+    /// When something is to be done though nobody asks, in seconds since 1970.
+    pub(super) wake: Option<i64>,
+}
+
+impl Writer {
+    /// Works until nobody can ask any more.
+    pub(super) fn run(mut self, queue: &Receiver<Job>) {
+        loop {
+            let first = match self.patience() {
+                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(patience) => queue.recv_timeout(patience),
+            };
+            match first {
+                Ok(first) => {
+                    let more = std::iter::from_fn(|| queue.try_recv().ok()).take(BATCH - 1);
+                    let jobs = std::iter::once(first).chain(more).collect();
+                    self.batch(jobs);
+                }
+                Err(RecvTimeoutError::Timeout) => self.batch(Vec::new()),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        let left = u64::try_from(self.wake? - now()).unwrap_or(0);
+        Some(Duration::from_secs(left))
+    }
+
+    /// Makes changes, and tells of them when they are on the disk.
+    pub(super) fn batch(&mut self, jobs: Vec<Job>) {
+        let before = self.version;
+        let mut replies = Vec::with_capacity(jobs.len());
+        let mut changes = Vec::new();
+        let begun = self.store.db.execute_batch("BEGIN IMMEDIATE");
+        let mut failure = begun.err().map(ApiError::internal);
+        if failure.is_none() {
+            if jobs.is_empty() {
+                let nothing: Work = Box::new(|_| Ok(Outcome::Many(Vec::new())));
+                if let Err(error) = self.one(nothing, false, &mut changes) {
+                    // Nobody waits for this one: it is tried again in a while.
+                    self.wake = Some(now() + 10);
+                    let _ = error;
+                }
+            }
+            for job in jobs {
+                let result = self.one(job.work, job.dry_run, &mut changes);
+                replies.push((job.reply, result));
+            }
+            failure = self.commit(before, &changes).err();
+        } else {
+            replies.extend(jobs.into_iter().map(|job| (job.reply, Err(ApiError::internal("")))));
+        }
+        match failure {
+            None => self.events.publish(changes, self.version),
+            Some(error) => {
+                let _ = self.store.db.execute_batch("ROLLBACK");
+                self.version = before;
+                self.count_again();
+                replies.iter_mut().for_each(|(_, result)| *result = Err(error.clone()));
+            }
+        }
+        for (reply, result) in replies {
+            // Whoever asked may be gone.
+            let _ = reply.send(result);
+        }
+    }
+
+    fn commit(&mut self, before: u64, changes: &[super::events::Change]) -> Result<(), ApiError> {
+        if changes.is_empty() {
+            self.version = before;
+            return self.store.db.execute_batch("ROLLBACK").map_err(ApiError::internal);
+        }
+        self.store.set_version(self.version).map_err(ApiError::internal)?;
+        self.store.db.execute_batch("COMMIT").map_err(ApiError::internal)
+    }
+
+    /// Makes one change; with what follows from it, or not at all.
+    fn one(
+        &mut self,
+        work: Work,
+        dry_run: bool,
+        changes: &mut Vec<super::events::Change>,
+    ) -> Result<Outcome, ApiError> {
+        if let Err(cause) = self.store.db.execute_batch("SAVEPOINT one") {
+            return Err(ApiError::internal(cause));
+        }
+        let mut version = self.version;
+        let resources = Arc::clone(&self.resources);
+        let mut pending =
+            Pending::new(&self.store, &resources, &mut self.accounts, &mut version, now(), dry_run);
+        let mut wake = None;
+        let result = work(&mut pending).and_then(|outcome| {
+            if !dry_run {
+                wake = reconcile(&mut pending)?;
+            }
+            Ok(outcome)
+        });
+        let is_kept = result.is_ok() && !dry_run;
+        if !is_kept {
+            pending.undo();
+        }
+        let made = std::mem::take(&mut pending.changes);
+        let end = if is_kept { "RELEASE one" } else { "ROLLBACK TO one; RELEASE one" };
+        if let Err(cause) = self.store.db.execute_batch(end) {
+            // The batch cannot be committed either, and the accounts are made anew then.
+            return Err(ApiError::internal(cause));
+        }
+        if is_kept {
+            self.version = version;
+            self.wake = wake;
+            changes.extend(made);
+        }
+        result
+    }
+
+    /// Makes the accounts anew out of what is stored.
+    pub(super) fn count_again(&mut self) {
+        self.accounts = count(&self.store);
+    }
+}
+
+/// The accounts of what is stored.
+pub(super) fn count(store: &Store) -> Accounts {
+    let mut accounts = Accounts::default();
+    for plural in ["ipaddresses", "services"] {
+        // What cannot be read now cannot be changed either: the next change says why.
+        for stored in store.list(plural, None, ("", ""), i64::MAX).unwrap_or_default() {
+            accounts.add(plural, &stored.object());
+        }
+    }
+    accounts
+}
+
+/// What follows from a change, until nothing more does; when there will be more to do.
+fn reconcile(pending: &mut Pending<'_>) -> Result<Option<i64>, ApiError> {
+    let mut wake: Option<i64> = None;
+    let resources = pending.resources;
+    for resource in resources {
+        let next = resource.reconcile(pending)?;
+        wake = [wake, next].into_iter().flatten().min();
+    }
+    Ok(wake)
+}
+
+/// The time, in seconds since 1970.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+impl Stored {
+    /// The object.
+    pub fn object(&self) -> Object {
+        serde_json::from_str(&self.text).map(Object).unwrap_or_default()
+    }
+
+    /// The same object with another resource version.
+    pub(super) fn at_version(&self, version: u64) -> Self {
+        let mut object = self.object();
+        object.metadata_mut().insert("resourceVersion".to_owned(), version.to_string().into());
+        Self { text: Arc::from(object.into_value().to_string()) }
+    }
+}

@@ -1,0 +1,184 @@
+//! Label and field selectors, as `k8s.io/apimachinery/pkg/labels` reads them.
+
+use serde_json::Value;
+
+use super::object::Object;
+use super::status::ApiError;
+
+/// Which objects are meant; all, by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selector {
+    labels: Vec<Requirement>,
+    fields: Vec<Requirement>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Requirement {
+    key: String,
+    operator: Operator,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Operator {
+    In(Vec<String>),
+    NotIn(Vec<String>),
+    Exists,
+    Absent,
+}
+
+impl Selector {
+    /// A selector out of the query parameters `labelSelector` and `fieldSelector`, which may be empty.
+    ///
+    /// # Errors
+    /// `BadRequest` quoting what cannot be read.
+    pub fn parse(labels: &str, fields: &str) -> Result<Self, ApiError> {
+        let unable = |what: &str, text: &str, why: &str| {
+            ApiError::bad_request(format!("unable to parse requirement of {what} selector {text:?}: {why}"))
+        };
+        let parse = |text: &str| -> Result<Vec<Requirement>, String> {
+            split(text).into_iter().map(requirement).collect()
+        };
+        let labels = parse(labels).map_err(|why| unable("label", labels, &why))?;
+        let parsed = parse(fields).map_err(|why| unable("field", fields, &why))?;
+        if parsed.iter().any(|field| !is_equality(&field.operator)) {
+            return Err(unable("field", fields, "expected =, == or !="));
+        }
+        Ok(Self { labels, fields: parsed })
+    }
+
+    /// Whether every object is meant.
+    pub fn is_everything(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    /// Whether this object is meant.
+    pub fn matches(&self, object: &Object) -> bool {
+        let label =
+            |key: &str| object.labels().find(|(label, _)| *label == key).map(|(_, value)| value.to_owned());
+        self.labels.iter().all(|requirement| requirement.holds(label(&requirement.key).as_deref()))
+            && self.fields.iter().all(|requirement| requirement.holds(Some(&field(object, &requirement.key))))
+    }
+}
+
+impl Requirement {
+    fn holds(&self, value: Option<&str>) -> bool {
+        let is_one = |values: &[String]| value.is_some_and(|value| values.iter().any(|one| one == value));
+        match &self.operator {
+            Operator::In(values) => is_one(values),
+            Operator::NotIn(values) => !is_one(values),
+            Operator::Exists => value.is_some(),
+            Operator::Absent => value.is_none(),
+        }
+    }
+}
+
+/// The field at a path such as `spec.parentRef.name`; what is missing is empty.
+fn field(object: &Object, path: &str) -> String {
+    let mut keys = path.split('.');
+    let first = keys.next().and_then(|key| object.0.get(key)).unwrap_or(&Value::Null);
+    match keys.fold(first, |value, key| &value[key]) {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+fn is_equality(operator: &Operator) -> bool {
+    matches!(operator, Operator::In(values) | Operator::NotIn(values) if values.len() == 1)
+}
+
+/// The parts between commas that are not in parentheses.
+fn split(text: &str) -> Vec<&str> {
+    let mut depth = 0_usize;
+    let parts = text.split(|c: char| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    });
+    parts.map(str::trim).filter(|part| !part.is_empty()).collect()
+}
+
+fn requirement(text: &str) -> Result<Requirement, String> {
+    let made = |key: &str, operator| {
+        let key = key.trim();
+        let is_key =
+            !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b));
+        if is_key {
+            Ok(Requirement { key: key.to_owned(), operator })
+        } else {
+            Err(format!("invalid key {key:?}"))
+        }
+    };
+    if let Some(key) = text.strip_prefix('!') {
+        return made(key, Operator::Absent);
+    }
+    for (sign, is_in) in [("!=", false), ("==", true), ("=", true)] {
+        if let Some((key, value)) = text.split_once(sign) {
+            let values = vec![value.trim().to_owned()];
+            return made(key, if is_in { Operator::In(values) } else { Operator::NotIn(values) });
+        }
+    }
+    let Some((key, rest)) = text.split_once(char::is_whitespace) else { return made(text, Operator::Exists) };
+    let (word, list) =
+        rest.trim().split_once('(').ok_or_else(|| format!("found {rest:?}, expected in or notin"))?;
+    let list = list.strip_suffix(')').ok_or("a parenthesis is not closed")?;
+    let values = list.split(',').map(|value| value.trim().to_owned()).collect();
+    match word.trim() {
+        "in" => made(key, Operator::In(values)),
+        "notin" => made(key, Operator::NotIn(values)),
+        other => Err(format!("found {other:?}, expected in or notin")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn which_objects_are_meant() {
+        let object = Object::from_value(json!({
+            "metadata": {"name": "web", "namespace": "default", "labels": {"app": "web", "a/b": ""}},
+            "spec": {"type": "ClusterIP", "parentRef": {"name": "x"}, "n": 3},
+        }))
+        .unwrap();
+        for (labels, fields, expected) in [
+            ("", "", true),
+            ("app=web", "", true),
+            ("app==web,a/b=", "", true),
+            ("app!=web", "", false),
+            ("none!=web", "", true),
+            ("app", "metadata.name=web", true),
+            ("!app", "", false),
+            ("!none", "metadata.name!=web", false),
+            ("app in (db, web)", "", true),
+            ("app notin (db),app", "", true),
+            ("none notin (db)", "", true),
+            ("none in (db)", "", false),
+            ("", "metadata.namespace=default,spec.type=ClusterIP", true),
+            ("", "spec.parentRef.name=x,spec.n=3", true),
+            ("", "spec.none=", true),
+        ] {
+            assert_eq!(
+                Selector::parse(labels, fields).unwrap().matches(&object),
+                expected,
+                "{labels} {fields}"
+            );
+        }
+        assert!(Selector::parse("", "").unwrap().is_everything());
+        for (labels, fields) in [
+            ("a b", ""),
+            ("=x", ""),
+            ("a in (b", ""),
+            ("a near (b)", ""),
+            ("a\0=b", ""),
+            ("", "metadata.name"),
+        ] {
+            assert_eq!(Selector::parse(labels, fields).unwrap_err().code, 400, "{labels} {fields}");
+        }
+    }
+}
