@@ -7,7 +7,11 @@
 pub mod accounts;
 pub mod api;
 pub mod backup;
+pub mod http;
+pub mod kubeconfig;
+pub mod log;
 pub mod object;
+pub mod pki;
 pub mod registry;
 pub mod resource;
 pub mod selector;

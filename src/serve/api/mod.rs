@@ -1,6 +1,7 @@
 //! What is the same for every kind: paths, media types, bodies, patches, tables, discovery. Values in, values out.
 
 pub mod apply;
+pub mod body;
 pub mod decode;
 pub mod discovery;
 pub mod json_text;

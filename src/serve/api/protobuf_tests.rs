@@ -5,7 +5,7 @@ use serde_json::json;
 use super::super::schemas;
 use super::*;
 
-/// `kubectl create service clusterip test-1 --tcp=80 --dry-run=none`.
+/// `kubectl create service clusterip test-1 --tcp=80:80`.
 const SERVICE: &[u8] = b"k8s\x00\n\r\n\x02v1\x12\x07Service\x12l\n%\n\x06test-1\x12\x00\x1a\x00\"\x00*\x002\x008\x00B\x00Z\r\n\x03app\x12\x06test-1\x12?\n\x15\n\x0280\x12\x03TCP\x18P\"\x06\x08\x00\x10P\x1a\x00(\x00\x12\r\n\x03app\x12\x06test-1\x1a\x00\"\tClusterIP:\x00B\x00R\x00Z\x00`\x00h\x00\x1a\x02\n\x00\x1a\x00\"\x00";
 
 fn service(bytes: &[u8]) -> Result<Map<String, Value>, ProtobufError> {
@@ -28,9 +28,11 @@ fn what_kubectl_sends_becomes_the_json_it_stands_for() {
 
 #[test]
 fn a_body_cut_off_anywhere_is_refused_or_has_less() {
+    // Between two fields a body may end.
+    let ends = [4, 19, 129, 131];
     for length in 0..SERVICE.len() {
-        let _ = service(&SERVICE[..length]);
-        assert!(unwrap(&SERVICE[..length]).is_err() || length == 4 || length == 19, "{length}");
+        let found = service(&SERVICE[..length]);
+        assert_eq!(found.is_ok(), ends.contains(&length), "{length}");
     }
     assert_eq!(unwrap(b"{}"), Err(ProtobufError::Prefix));
     assert_eq!(unwrap(b"k8s\0\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), Err(ProtobufError::Truncated));
@@ -41,10 +43,8 @@ fn a_body_cut_off_anywhere_is_refused_or_has_less() {
 #[test]
 fn pointers_to_nothing_much_stay_and_others_do_not() {
     // spec: publishNotReadyAddresses false, allocateLoadBalancerNodePorts false, clientIP.timeoutSeconds 0.
-    let bytes = b"\x12\x0c\x68\x00\xa0\x01\x00\x72\x04\x0a\x02\x08\x00\x18\x00";
-    let bytes = [&bytes[..2], &bytes[2..]].concat();
-    let bytes = [&[0x12, 0x0b], &bytes[2..13]].concat();
-    let found = decode(&bytes, schemas::of("", "Service").unwrap()).unwrap();
+    let bytes = b"\x12\x0b\x68\x00\xa0\x01\x00\x72\x04\x0a\x02\x08\x00";
+    let found = decode(bytes, schemas::of("", "Service").unwrap()).unwrap();
     let expected = json!({"spec": {
         "allocateLoadBalancerNodePorts": false, "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 0}},
     }});
@@ -64,6 +64,6 @@ fn types_and_texts_that_do_not_fit_are_refused() {
     let time = decode(b"\x0a\x08\x42\x06\x08\x80\xa3\x05\x10\x00", schema).unwrap();
     assert_eq!(
         time["metadata"]["creationTimestamp"],
-        "1970-01-02T00:00:00Z".replace("02T00:00", "01T23:17").as_str()
+        "1970-01-02T00:00:00Z"
     );
 }
