@@ -4,6 +4,8 @@
 //! patches, selectors, tables: what is the same for every kind), `registry` (one transaction for each change), the
 //! `kinds` (what is particular to each), and `store` (SQLite).
 
+pub mod kinds;
 pub mod object;
 pub mod resource;
 pub mod status;
+pub mod time;
