@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::age;
 use super::columns::{AGE, NAME, column};
-use super::verbs;
+use super::faults::{required, unsupported};
+use super::{age, meta, namespace, verbs};
 use crate::serve::object::Object;
 use crate::serve::resource::{Resource, ResourceInfo, Transaction};
-use crate::serve::status::ApiError;
+use crate::serve::status::{ApiError, Cause};
 
 /// `endpointslices`.
 pub const INFO: ResourceInfo = ResourceInfo {
@@ -29,6 +29,10 @@ pub const INFO: ResourceInfo = ResourceInfo {
     ],
 };
 
+const ADDRESS_TYPES: [&str; 3] = ["FQDN", "IPv4", "IPv6"];
+/// How many ports or addresses a row shows.
+const SHOWN: usize = 3;
+
 /// The kind.
 pub struct EndpointSlices;
 
@@ -37,12 +41,13 @@ impl Resource for EndpointSlices {
         &INFO
     }
 
-    fn create(&self, _: &mut dyn Transaction, _: &mut Object) -> Result<(), ApiError> {
-        Ok(())
+    fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
+        namespace::must_exist(transaction, object.namespace())?;
+        meta::checked(&INFO, object, &faults(object))
     }
 
-    fn update(&self, _: &mut dyn Transaction, _: &mut Object, _: &Object) -> Result<(), ApiError> {
-        Ok(())
+    fn update(&self, _: &mut dyn Transaction, object: &mut Object, _: &Object) -> Result<(), ApiError> {
+        meta::checked(&INFO, object, &faults(object))
     }
 
     fn delete(&self, _: &mut dyn Transaction, _: &Object) -> Result<(), ApiError> {
@@ -50,6 +55,39 @@ impl Resource for EndpointSlices {
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
-        vec![object.name().into(), age::cell(object, now)]
+        let list = |key: &str| object.0.get(key).and_then(Value::as_array).into_iter().flatten();
+        let ports =
+            list("ports").map(|port| port["port"].as_i64().map_or("*".to_owned(), |port| port.to_string()));
+        let addresses = list("endpoints").flat_map(|one| one["addresses"].as_array().into_iter().flatten());
+        let addresses = addresses.filter_map(Value::as_str).map(str::to_owned);
+        vec![
+            object.name().into(),
+            text(object, "addressType").into(),
+            shown(ports.collect()).into(),
+            shown(addresses.collect()).into(),
+            age::cell(object, now),
+        ]
+    }
+}
+
+fn text<'a>(object: &'a Object, key: &str) -> &'a str {
+    object.0.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn faults(object: &Object) -> Vec<Cause> {
+    let mut faults = meta::faults(object, meta::subdomain);
+    match text(object, "addressType") {
+        "" => faults.push(required("addressType", "")),
+        known if ADDRESS_TYPES.contains(&known) => {}
+        other => faults.push(unsupported("addressType", other, &ADDRESS_TYPES)),
+    }
+    faults
+}
+
+fn shown(all: Vec<String>) -> String {
+    match all.len() {
+        0 => "<unset>".to_owned(),
+        count if count > SHOWN => format!("{} + {} more...", all[..SHOWN].join(","), count - SHOWN),
+        _ => all.join(","),
     }
 }

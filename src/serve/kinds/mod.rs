@@ -2,11 +2,15 @@
 //! said, and what changes along with an object.
 
 mod age;
+mod allocator;
 mod columns;
 mod config;
 pub mod endpoint_slice;
 pub mod event;
+mod family;
+mod faults;
 pub mod ip_address;
+mod meta;
 pub mod namespace;
 pub mod node;
 pub mod pod;
@@ -16,6 +20,7 @@ pub mod service_cidr;
 mod verbs;
 
 pub use config::{Config, PoolRange, PortRange};
+pub use family::Family;
 
 use std::sync::Arc;
 
