@@ -23,7 +23,8 @@ fn write(level: &str, message: &str, fields: &[(&str, &dyn Display)]) {
 }
 
 fn line(level: &str, message: &str, fields: &[(&str, &dyn Display)], time: SystemTime) -> String {
-    let mut map: Map<String, Value> = fields.iter().map(|(key, value)| ((*key).to_owned(), value.to_string().into())).collect();
+    let mut map: Map<String, Value> =
+        fields.iter().map(|(key, value)| ((*key).to_owned(), value.to_string().into())).collect();
     map.insert("ts".to_owned(), humantime::format_rfc3339_millis(time).to_string().into());
     map.insert("level".to_owned(), level.into());
     map.insert("msg".to_owned(), message.into());
@@ -36,10 +37,14 @@ mod tests {
 
     #[test]
     fn a_line_is_one_json_object() {
-        let line = line("info", "it \"started\"\n", &[("address", &"127.0.0.1:6443")], SystemTime::UNIX_EPOCH);
+        let line =
+            line("info", "it \"started\"\n", &[("address", &"127.0.0.1:6443")], SystemTime::UNIX_EPOCH);
         assert_eq!(line.matches('\n').count(), 1);
         let value: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["msg"], "it \"started\"\n");
-        assert_eq!((value["ts"].as_str(), value["address"].as_str()), (Some("1970-01-01T00:00:00.000Z"), Some("127.0.0.1:6443")));
+        assert_eq!(
+            (value["ts"].as_str(), value["address"].as_str()),
+            (Some("1970-01-01T00:00:00.000Z"), Some("127.0.0.1:6443"))
+        );
     }
 }

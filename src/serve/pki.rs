@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -130,7 +130,8 @@ pub fn own(dir: &Path, names: &[Name]) -> Result<Pki, PkiError> {
 pub fn load(certificate: &Path, key: &Path) -> Result<Identity, PkiError> {
     let chain = load_chain(certificate)?;
     let text = files::read(key, FILE_MAX, LastLink::Follow)?;
-    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|cause| unreadable(key, "a private key in PEM", &cause))?;
+    let key = PrivateKeyDer::from_pem_slice(&text)
+        .map_err(|cause| unreadable(key, "a private key in PEM", &cause))?;
     Ok(Identity { chain, key })
 }
 
@@ -226,7 +227,8 @@ fn new_key(subject: &str) -> Result<KeyPair, PkiError> {
 
 fn load_key(path: &Path) -> Result<KeyPair, PkiError> {
     let text = files::read(path, FILE_MAX, LastLink::Follow)?;
-    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|cause| unreadable(path, "a private key in PEM", &cause))?;
+    let key = PrivateKeyDer::from_pem_slice(&text)
+        .map_err(|cause| unreadable(path, "a private key in PEM", &cause))?;
     KeyPair::try_from(&key).map_err(|cause| unreadable(path, "a private key for ECDSA", &cause))
 }
 

@@ -16,7 +16,8 @@ impl Notifier {
     pub fn from_environment() -> Self {
         #[allow(clippy::disallowed_methods, reason = "systemd passes this in the environment")]
         let variable = |name: &str| std::env::var(name).ok();
-        let watchdog = variable("WATCHDOG_USEC").and_then(|text| text.parse().ok()).map(Duration::from_micros);
+        let watchdog =
+            variable("WATCHDOG_USEC").and_then(|text| text.parse().ok()).map(Duration::from_micros);
         Self { socket: variable("NOTIFY_SOCKET").and_then(|path| open(&path)), watchdog }
     }
 

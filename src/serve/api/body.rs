@@ -26,10 +26,16 @@ pub fn object(
 ) -> Result<(Object, Vec<String>), ApiError> {
     let (mut map, mut faults) = fields(bytes, content, info.kind, schema)?;
     let given = |key: &str| map.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let (kind, version) = (given("kind").unwrap_or(info.kind), given("apiVersion").map_or_else(|| info.api_version(), str::to_owned));
+    let (kind, version) = (
+        given("kind").unwrap_or(info.kind),
+        given("apiVersion").map_or_else(|| info.api_version(), str::to_owned),
+    );
     let short = version.rsplit('/').next().unwrap_or_default().to_owned();
     let refused = |why: &str| {
-        ApiError::bad_request(format!("{kind} in version {short:?} cannot be handled as a {}: {why}", info.kind))
+        ApiError::bad_request(format!(
+            "{kind} in version {short:?} cannot be handled as a {}: {why}",
+            info.kind
+        ))
     };
     if kind != info.kind || version != info.api_version() {
         return Err(refused(&format!("no kind {kind:?} is registered for version {version:?} in this path")));
@@ -54,7 +60,11 @@ pub fn object(
 ///
 /// # Errors
 /// `BadRequest`.
-pub fn options(bytes: &[u8], content: Content, schema: &'static Type) -> Result<Map<String, Value>, ApiError> {
+pub fn options(
+    bytes: &[u8],
+    content: Content,
+    schema: &'static Type,
+) -> Result<Map<String, Value>, ApiError> {
     if bytes.is_empty() {
         return Ok(Map::new());
     }
@@ -77,11 +87,14 @@ fn fields(
             1..=SHOWN => shown,
             _ => shown + " ...",
         };
-        ApiError::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why} ({shown})"))
+        ApiError::bad_request(format!(
+            "the object provided is unrecognized (must be of type {kind}): {why} ({shown})"
+        ))
     };
     if content == Content::Protobuf {
         let unknown = protobuf::unwrap(bytes).map_err(|cause| unrecognized(&cause.to_string()))?;
-        let mut map = protobuf::decode(unknown.raw, schema).map_err(|cause| unrecognized(&cause.to_string()))?;
+        let mut map =
+            protobuf::decode(unknown.raw, schema).map_err(|cause| unrecognized(&cause.to_string()))?;
         for (key, value) in [("kind", unknown.kind), ("apiVersion", unknown.api_version)] {
             if !value.is_empty() {
                 map.insert(key.to_owned(), value.into());
@@ -108,9 +121,13 @@ pub fn value(bytes: &[u8], content: Content) -> Result<(Value, Vec<String>), Str
     let value = match parsed {
         Ok(value) => value,
         Err(_) if is_yaml => {
-            let text = std::str::from_utf8(bytes).map_err(|cause| format!("error converting YAML to JSON: {cause}"))?;
+            let text = std::str::from_utf8(bytes)
+                .map_err(|cause| format!("error converting YAML to JSON: {cause}"))?;
             serde_saphyr::from_str(text).map_err(|cause| {
-                format!("error converting YAML to JSON: {}", cause.to_string().lines().next().unwrap_or_default())
+                format!(
+                    "error converting YAML to JSON: {}",
+                    cause.to_string().lines().next().unwrap_or_default()
+                )
             })?
         }
         Err(cause) => return Err(format!("couldn't get version/kind; json parse error: {cause}")),

@@ -62,8 +62,5 @@ fn types_and_texts_that_do_not_fit_are_refused() {
         Err(ProtobufError::Time("creationTimestamp"))
     );
     let time = decode(b"\x0a\x08\x42\x06\x08\x80\xa3\x05\x10\x00", schema).unwrap();
-    assert_eq!(
-        time["metadata"]["creationTimestamp"],
-        "1970-01-02T00:00:00Z"
-    );
+    assert_eq!(time["metadata"]["creationTimestamp"], "1970-01-02T00:00:00Z");
 }

@@ -25,7 +25,9 @@ impl Access {
     pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
         let mut given = headers.get_all(AUTHORIZATION).iter();
         let (Some(given), None) = (given.next(), given.next()) else { return false };
-        let Some((scheme, token)) = given.to_str().ok().and_then(|text| text.split_once(' ')) else { return false };
+        let Some((scheme, token)) = given.to_str().ok().and_then(|text| text.split_once(' ')) else {
+            return false;
+        };
         let is_same: bool = token.trim_start().as_bytes().ct_eq(self.token.as_bytes()).into();
         scheme.eq_ignore_ascii_case("bearer") && is_same && !self.token.is_empty()
     }
@@ -49,8 +51,16 @@ mod tests {
         };
         assert!(admits(&["Bearer secret"]) && admits(&["bearer  secret"]));
         for refused in [
-            &[][..], &[""], &["Bearer"], &["Bearer "], &["Bearer secre"], &["Bearer secrets"], &["Bearer Secret"],
-            &["Basic secret"], &["secret"], &["Bearer secret", "Bearer secret"],
+            &[][..],
+            &[""],
+            &["Bearer"],
+            &["Bearer "],
+            &["Bearer secre"],
+            &["Bearer secrets"],
+            &["Bearer Secret"],
+            &["Basic secret"],
+            &["secret"],
+            &["Bearer secret", "Bearer secret"],
         ] {
             assert!(!admits(refused), "{refused:?}");
         }

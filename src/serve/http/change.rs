@@ -19,7 +19,11 @@ use crate::serve::registry::{Change, DeleteOptions, Deleted, List, WriteOptions}
 use crate::serve::status::ApiError;
 
 /// Does what a verb says.
-pub(super) async fn change(call: &Call<'_>, verb: &str, request: Request<Incoming>) -> Result<Answer, ApiError> {
+pub(super) async fn change(
+    call: &Call<'_>,
+    verb: &str,
+    request: Request<Incoming>,
+) -> Result<Answer, ApiError> {
     let (parts, body) = request.into_parts();
     let received = body::read(&parts.headers, body, &call.shared.limits).await?;
     match verb {
@@ -37,14 +41,19 @@ impl Call<'_> {
     }
 
     fn options(&self) -> WriteOptions {
-        WriteOptions { dry_run: self.parameters.dry_run, field_manager: self.parameters.field_manager.clone() }
+        WriteOptions {
+            dry_run: self.parameters.dry_run,
+            field_manager: self.parameters.field_manager.clone(),
+        }
     }
 
     /// The object in a body, and what was left out of it.
     fn received(&self, received: &Received) -> Result<(Object, Vec<String>), ApiError> {
-        let is_whole = |content: &Content| matches!(content, Content::Json | Content::Yaml | Content::Protobuf);
+        let is_whole =
+            |content: &Content| matches!(content, Content::Json | Content::Yaml | Content::Protobuf);
         let content = received.content.filter(is_whole);
-        let content = content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
+        let content =
+            content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
         contents::object(&received.bytes, content, self.info, self.schema, self.parameters.validation)
     }
 }
@@ -54,7 +63,8 @@ async fn create(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError
         return Err(ApiError::method_not_allowed());
     }
     let (object, warnings) = call.received(received)?;
-    let stored = call.shared.registry.create(call.info.plural, &call.namespace, object, call.options()).await?;
+    let stored =
+        call.shared.registry.create(call.info.plural, &call.namespace, object, call.options()).await?;
     Ok(with_warnings(call.object(201, &stored), &warnings))
 }
 
@@ -69,8 +79,11 @@ async fn update(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError
     } else {
         Change::Replace(object)
     };
-    let updated =
-        call.shared.registry.update(call.info.plural, &call.namespace, call.name(), change, call.options()).await?;
+    let updated = call
+        .shared
+        .registry
+        .update(call.info.plural, &call.namespace, call.name(), change, call.options())
+        .await?;
     let code = if updated.created { 201 } else { 200 };
     Ok(with_warnings(call.object(code, &updated.stored), &warnings))
 }
@@ -115,8 +128,11 @@ async fn patch(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError>
             _ => Ok(object),
         }
     }));
-    let updated =
-        call.shared.registry.update(info.plural, &call.namespace, call.name(), change, call.options()).await?;
+    let updated = call
+        .shared
+        .registry
+        .update(info.plural, &call.namespace, call.name(), change, call.options())
+        .await?;
     let code = if updated.created { 201 } else { 200 };
     warnings.append(&mut faults.lock().unwrap_or_else(PoisonError::into_inner));
     if validation == Validation::Ignore {
@@ -130,14 +146,20 @@ fn check_applied(call: &Call<'_>, applied: &mut Map<String, Value>) -> Result<()
     let info = call.info;
     if call.parameters.field_manager.is_empty() {
         let message = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
-        return Err(ApiError { code: 422, reason: "Invalid", message: message.to_owned(), details: Value::Null });
+        return Err(ApiError {
+            code: 422,
+            reason: "Invalid",
+            message: message.to_owned(),
+            details: Value::Null,
+        });
     }
     let given = |key: &str| applied.get(key).and_then(Value::as_str).unwrap_or_default();
     if given("kind") != info.kind || given("apiVersion") != info.api_version() {
         let (kind, version) = (given("kind"), given("apiVersion"));
         let wanted = (info.kind, info.api_version());
         return Err(ApiError::bad_request(format!(
-            "cannot apply: expected kind {:?} of {:?}, got {kind:?} of {version:?}", wanted.0, wanted.1
+            "cannot apply: expected kind {:?} of {:?}, got {kind:?} of {version:?}",
+            wanted.0, wanted.1
         )));
     }
     if let Some(Value::Object(metadata)) = applied.get_mut("metadata") {
@@ -156,11 +178,13 @@ fn check_applied(call: &Call<'_>, applied: &mut Map<String, Value>) -> Result<()
 /// How an object is to be deleted: by the body, and by the query.
 fn delete_options(call: &Call<'_>, received: &Received) -> Result<DeleteOptions, ApiError> {
     let content = if received.bytes.is_empty() { Some(Content::Json) } else { received.content };
-    let content = content.filter(|content| matches!(content, Content::Json | Content::Yaml | Content::Protobuf));
+    let content =
+        content.filter(|content| matches!(content, Content::Json | Content::Yaml | Content::Protobuf));
     let content = content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
     let options = contents::options(&received.bytes, content, &schemas::DELETE_OPTIONS)?;
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-    let policy = text(options.get("propagationPolicy")).unwrap_or_else(|| call.parameters.propagation_policy.clone());
+    let policy =
+        text(options.get("propagationPolicy")).unwrap_or_else(|| call.parameters.propagation_policy.clone());
     if !matches!(policy.as_str(), "" | "Orphan" | "Background" | "Foreground") {
         let message = format!(
             "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {policy:?}: \
@@ -187,9 +211,12 @@ async fn delete(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError
             if !call.info.group.is_empty() {
                 details["group"] = call.info.group.into();
             }
-            Ok(answer::json(200, &json!({
-                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
-            })))
+            Ok(answer::json(
+                200,
+                &json!({
+                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
+                }),
+            ))
         }
     }
 }

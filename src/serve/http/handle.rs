@@ -62,7 +62,10 @@ pub(super) async fn handle(shared: Arc<Shared>, caller: Caller, request: Request
         Ok(answer) => answer,
         Err(error) => {
             if error.code >= 500 && error.reason != "Timeout" {
-                log::error("a request failed", &[("verb", &counted.verb), ("resource", &counted.resource), ("cause", &error.message)]);
+                log::error(
+                    "a request failed",
+                    &[("verb", &counted.verb), ("resource", &counted.resource), ("cause", &error.message)],
+                );
             }
             answer::error(&error)
         }
@@ -84,7 +87,12 @@ async fn respond(
     }
     if request.uri().path().len() > PATH_MAX {
         let message = format!("the path is too long: limit is {PATH_MAX}");
-        return Err(ApiError { code: 414, reason: "RequestURITooLong", message, details: serde_json::Value::Null });
+        return Err(ApiError {
+            code: 414,
+            reason: "RequestURITooLong",
+            message,
+            details: serde_json::Value::Null,
+        });
     }
     match path::parse(request.uri().path()).ok_or_else(ApiError::no_such_path)? {
         Route::Objects(target) => objects(shared, target, request, counted).await,
@@ -132,7 +140,8 @@ async fn objects(
     }
     counted.resource = info.plural.to_owned();
     let parameters = Parameters::parse(request.uri().query().unwrap_or_default())?;
-    let verb = verb(request.method(), target.name.is_some(), parameters.watch).ok_or_else(ApiError::method_not_allowed)?;
+    let verb = verb(request.method(), target.name.is_some(), parameters.watch)
+        .ok_or_else(ApiError::method_not_allowed)?;
     counted.verb = verb.to_owned();
     if !info.verbs.contains(&verb) && !is_status {
         return Err(ApiError::method_not_allowed());

@@ -74,12 +74,17 @@ impl Metrics {
         page.head("apiserver_request_total", "counter", "Requests by verb, resource and HTTP status.");
         for ((request, code), count) in self.requests.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let (verb, resource) = (request.verb.to_uppercase(), &request.resource);
-            page.line("apiserver_request_total", &format!("verb=\"{verb}\",resource=\"{resource}\",code=\"{code}\""), count);
+            page.line(
+                "apiserver_request_total",
+                &format!("verb=\"{verb}\",resource=\"{resource}\",code=\"{code}\""),
+                count,
+            );
         }
         let name = "apiserver_request_duration_seconds";
         page.head(name, "histogram", "How long requests took until their answer began.");
         for (request, durations) in self.durations.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let labels = format!("verb=\"{}\",resource=\"{}\"", request.verb.to_uppercase(), request.resource);
+            let labels =
+                format!("verb=\"{}\",resource=\"{}\"", request.verb.to_uppercase(), request.resource);
             for (border, count) in BUCKETS.iter().zip(durations.buckets) {
                 page.line(&format!("{name}_bucket"), &format!("{labels},le=\"{border}\""), count);
             }
@@ -123,9 +128,19 @@ pub(super) fn page(shared: &Shared) -> Result<Answer, ApiError> {
     page.single("apiserver_longrunning_requests", "gauge", "Watches.", watches);
     tokio::task::block_in_place(|| allocators(shared, &mut page))?;
     let started = shared.metrics.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    page.single("process_start_time_seconds", "gauge", "When the server was started, in seconds since 1970.", started);
+    page.single(
+        "process_start_time_seconds",
+        "gauge",
+        "When the server was started, in seconds since 1970.",
+        started,
+    );
     if let Some(memory) = process::resident_memory() {
-        page.single("process_resident_memory_bytes", "gauge", "Memory that the server has, in bytes.", memory);
+        page.single(
+            "process_resident_memory_bytes",
+            "gauge",
+            "Memory that the server has, in bytes.",
+            memory,
+        );
     }
     Ok(answer::whole(200, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"), page.0))
 }
@@ -134,7 +149,11 @@ pub(super) fn page(shared: &Shared) -> Result<Answer, ApiError> {
 fn allocators(shared: &Shared, page: &mut Page) -> Result<(), ApiError> {
     let list = |plural: &'static str| -> Result<Vec<Stored>, ApiError> {
         let is_served = shared.registry.resources().iter().any(|kind| kind.info().plural == plural);
-        if is_served { Ok(shared.registry.list(plural, &ListQuery::default())?.items) } else { Ok(Vec::new()) }
+        if is_served {
+            Ok(shared.registry.list(plural, &ListQuery::default())?.items)
+        } else {
+            Ok(Vec::new())
+        }
     };
     let mut blocks: Vec<(IpNet, u128)> = Vec::new();
     for stored in list("servicecidrs")? {
@@ -151,7 +170,10 @@ fn allocators(shared: &Shared, page: &mut Page) -> Result<(), ApiError> {
             *used += u128::from(block.contains(&address));
         }
     }
-    let (used, free) = ("kube_apiserver_clusterip_allocator_allocated_ips", "kube_apiserver_clusterip_allocator_available_ips");
+    let (used, free) = (
+        "kube_apiserver_clusterip_allocator_allocated_ips",
+        "kube_apiserver_clusterip_allocator_available_ips",
+    );
     page.head(used, "gauge", "Addresses of a block that are in use.");
     for (block, count) in &blocks {
         page.line(used, &format!("cidr=\"{block}\""), count);
@@ -201,7 +223,13 @@ mod tests {
 
     #[test]
     fn usable_addresses_are_as_upstream_counts_them() {
-        for (block, expected) in [("10.96.0.0/28", 14), ("2001:db8::/112", 65535), ("10.0.0.0/32", 0), ("2001:db8::/128", 0), ("10.0.0.0/31", 0)] {
+        for (block, expected) in [
+            ("10.96.0.0/28", 14),
+            ("2001:db8::/112", 65535),
+            ("10.0.0.0/32", 0),
+            ("2001:db8::/128", 0),
+            ("10.0.0.0/31", 0),
+        ] {
             assert_eq!(usable(block.parse().unwrap()), expected, "{block}");
         }
     }

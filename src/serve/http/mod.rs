@@ -64,7 +64,9 @@ impl Server {
         let tls = Arc::new(tls::configuration(pki.server, pki.client_ca)?);
         let (secure, secure_address) = listen(secure).await?;
         let (insecure, insecure_address) = match insecure {
-            Some(address) => listen(address).await.map(|(listener, address)| (Some(listener), Some(address)))?,
+            Some(address) => {
+                listen(address).await.map(|(listener, address)| (Some(listener), Some(address)))?
+            }
             None => (None, None),
         };
         Ok(Self { secure, insecure, tls, secure_address, insecure_address })

@@ -42,7 +42,8 @@ fn groups(shared: &Shared, route: &Route, headers: &HeaderMap) -> Result<Answer,
     let form = media::accept(header(headers, &ACCEPT), is_possible).ok_or_else(not_acceptable)?;
     let mut answer = if let Form::Discovery(version) = form {
         let mut answer = answer::json(200, &discovery::aggregated(kinds, is_core, version));
-        let media_type = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+        let media_type =
+            format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
         if let Ok(media_type) = HeaderValue::from_str(&media_type) {
             set(&mut answer, CONTENT_TYPE, media_type);
         }

@@ -32,7 +32,13 @@ impl Call<'_> {
         }
     }
 
-    pub(super) fn table(&self, version: &str, objects: &[Object], metadata: Value, with_columns: bool) -> Value {
+    pub(super) fn table(
+        &self,
+        version: &str,
+        objects: &[Object],
+        metadata: Value,
+        with_columns: bool,
+    ) -> Value {
         let include = self.parameters.include_object;
         table::table(self.resource, version, objects, include, now(), metadata, with_columns)
     }
@@ -70,7 +76,8 @@ impl Call<'_> {
 
     /// A query parameter that makes no sense.
     pub(super) fn invalid(&self, field: &str, message: &str) -> ApiError {
-        let reason = if message.starts_with("Forbidden") { "FieldValueForbidden" } else { "FieldValueInvalid" };
+        let reason =
+            if message.starts_with("Forbidden") { "FieldValueForbidden" } else { "FieldValueInvalid" };
         let cause = Cause { reason, message: message.to_owned(), field: field.to_owned() };
         let details = json!({"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause]});
         let message = format!("ListOptions.meta.k8s.io \"\" is invalid: {field}: {message}");
@@ -89,9 +96,10 @@ impl Call<'_> {
                 Err(ApiError::too_large_version(version.unwrap_or_default(), current))
             }
             "" => Ok(()),
-            "NotOlderThan" | "Exact" if is_continued => {
-                Err(self.invalid("resourceVersionMatch", "Forbidden: resourceVersionMatch is forbidden when continue is provided"))
-            }
+            "NotOlderThan" | "Exact" if is_continued => Err(self.invalid(
+                "resourceVersionMatch",
+                "Forbidden: resourceVersionMatch is forbidden when continue is provided",
+            )),
             "NotOlderThan" | "Exact" if version.is_none() => Err(self.invalid(
                 "resourceVersionMatch",
                 "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided",
@@ -141,16 +149,20 @@ pub(super) fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
 
 /// A list in the form that is asked for.
 pub(super) fn in_form(call: &Call<'_>, list: &List) -> Answer {
-    let metadata = table::list_metadata(list.resource_version, list.continue_token.as_deref(), list.remaining);
+    let metadata =
+        table::list_metadata(list.resource_version, list.continue_token.as_deref(), list.remaining);
     let objects = || -> Vec<Object> { list.items.iter().map(Stored::object).collect() };
     match call.form {
         Form::Table(version) => answer::json(200, &call.table(version, &objects(), metadata, true)),
         Form::Metadata(version) => {
             let items: Vec<Value> = objects().iter().map(|object| table::metadata(version, object)).collect();
-            answer::json(200, &json!({
-                "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
-                "metadata": metadata, "items": items,
-            }))
+            answer::json(
+                200,
+                &json!({
+                    "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
+                    "metadata": metadata, "items": items,
+                }),
+            )
         }
         Form::Plain | Form::Discovery(_) => answer::text(200, plain(call, &metadata, &list.items)),
     }
@@ -161,7 +173,9 @@ fn plain(call: &Call<'_>, metadata: &Value, items: &[Stored]) -> String {
     let (kind, version) = (call.info.kind, call.info.api_version());
     let size: usize = items.iter().map(|stored| stored.text.len() + 1).sum();
     let mut text = String::with_capacity(size + 256);
-    text.push_str(&format!("{{\"kind\":\"{kind}List\",\"apiVersion\":\"{version}\",\"metadata\":{metadata},\"items\":["));
+    text.push_str(&format!(
+        "{{\"kind\":\"{kind}List\",\"apiVersion\":\"{version}\",\"metadata\":{metadata},\"items\":["
+    ));
     for (index, stored) in items.iter().enumerate() {
         if index > 0 {
             text.push(',');

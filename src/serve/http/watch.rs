@@ -141,10 +141,11 @@ impl Streaming {
     async fn everything(&mut self, mut query: ListQuery) -> Result<(), Closed> {
         query.limit = PIECE;
         loop {
-            let list = match tokio::task::block_in_place(|| self.shared.registry.list(self.info.plural, &query)) {
-                Ok(list) => list,
-                Err(error) => return self.error(&error).await,
-            };
+            let list =
+                match tokio::task::block_in_place(|| self.shared.registry.list(self.info.plural, &query)) {
+                    Ok(list) => list,
+                    Err(error) => return self.error(&error).await,
+                };
             for stored in &list.items {
                 self.object("ADDED", &stored.text).await?;
             }
