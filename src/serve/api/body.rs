@@ -134,3 +134,87 @@ pub fn value(bytes: &[u8], content: Content) -> Result<(Value, Vec<String>), Str
     };
     Ok((value, duplicates.iter().map(|path| format!("duplicate field {path:?}")).collect()))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::schemas;
+    use super::*;
+    use crate::serve::kinds::service;
+
+    fn service(text: &str, content: Content, validation: Validation) -> Result<(Value, Vec<String>), String> {
+        let schema = schemas::of("", "Service").unwrap();
+        let read = object(text.as_bytes(), content, &service::INFO, schema, validation);
+        read.map(|(object, faults)| (object.into_value(), faults)).map_err(|error| {
+            assert_eq!(error.code, 400);
+            error.message
+        })
+    }
+
+    #[test]
+    fn bodies_become_objects_with_their_kind() {
+        let expected = json!({"kind": "Service", "apiVersion": "v1", "metadata": {"name": "a"}});
+        for (text, content) in [
+            (r#"{"metadata": {"name": "a"}}"#, Content::Json),
+            (r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}}"#, Content::Json),
+            ("apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n", Content::Yaml),
+            ("k8s\0\x0a\x02\x0a\x00\x12\x05\x0a\x03\x0a\x01a", Content::Protobuf),
+        ] {
+            let found = service(text, content, Validation::Strict);
+            assert_eq!(found, Ok((expected.clone(), Vec::new())), "{text}");
+        }
+    }
+
+    #[test]
+    fn faults_are_told_refused_or_passed_over() {
+        let text = r#"{"kind": "Service", "spec": {"foo": 1, "type": "a", "type": "b"}}"#;
+        let faults = ["duplicate field \"spec.type\"".to_owned(), "unknown field \"spec.foo\"".to_owned()];
+        assert_eq!(service(text, Content::Json, Validation::Warn).unwrap().1, faults);
+        assert_eq!(service(text, Content::Json, Validation::Ignore).unwrap().1, [""; 0]);
+        let message = service(text, Content::Json, Validation::Strict).unwrap_err();
+        let expected = "Service in version \"v1\" cannot be handled as a Service: strict decoding error: \
+                        duplicate field \"spec.type\", unknown field \"spec.foo\"";
+        assert_eq!(message, expected);
+    }
+
+    #[test]
+    fn what_is_no_such_object_is_refused() {
+        for (text, content, expected) in [
+            ("", Content::Json, "(empty)"),
+            ("[]", Content::Json, "(5b5d)"),
+            ("{", Content::Json, "json parse error"),
+            ("a: [", Content::Yaml, "error converting YAML to JSON"),
+            ("k8s", Content::Protobuf, "does not appear to be a protobuf message"),
+            ("k8s\0\x12\x05a", Content::Protobuf, "unexpected EOF"),
+            (
+                r#"{"kind": "Namespace"}"#,
+                Content::Json,
+                "Namespace in version \"v1\" cannot be handled as a Service",
+            ),
+            (
+                r#"{"kind": "Service", "apiVersion": "v2"}"#,
+                Content::Json,
+                "Service in version \"v2\" cannot be handled",
+            ),
+            (
+                r#"{"spec": 1}"#,
+                Content::Json,
+                "json: cannot unmarshal number into Go struct field Service.spec",
+            ),
+        ] {
+            let message = service(text, content, Validation::Warn).unwrap_err();
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn yaml_that_blows_up_is_refused() {
+        let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+        for level in 1..20 {
+            let last = format!("*a{}", level - 1);
+            text += &format!("a{level}: &a{level} [{}]\n", [last.as_str(); 10].join(","));
+        }
+        assert!(service(&text, Content::Yaml, Validation::Warn).is_err());
+    }
+}

@@ -115,7 +115,8 @@ impl Fitting {
             if value.is_null() {
                 *value = Value::from("");
             }
-            if !value.is_string() && !(matches!(form, Form::Quantities) && value.is_number()) {
+            let fits = value.is_string() || matches!(form, Form::Quantities) && value.is_number();
+            if !fits {
                 self.path.enter_field(key);
                 return Err(self.misfit(value, Form::Text, parent));
             }

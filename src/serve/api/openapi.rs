@@ -171,3 +171,77 @@ fn shape(form: Form) -> Value {
         Form::List(item) => json!({"type": "array", "items": shape(*item)}),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::discovery;
+    use super::*;
+    use crate::serve::kinds::{self, Config};
+
+    /// Sees that every reference leads somewhere.
+    fn check(value: &Value, document: &Value) {
+        match value {
+            Value::Object(map) => {
+                if let Some(path) = map.get("$ref").and_then(Value::as_str) {
+                    assert!(document.pointer(&path[1..]).is_some_and(Value::is_object), "{path}");
+                }
+                map.values().for_each(|value| check(value, document));
+            }
+            Value::Array(list) => list.iter().for_each(|value| check(value, document)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_kind_is_described() {
+        let kinds = kinds::all(Config::default());
+        let index = index(&kinds);
+        assert!(
+            index["paths"]["api/v1"]["serverRelativeURL"]
+                .as_str()
+                .unwrap()
+                .starts_with("/openapi/v3/api/v1?hash=")
+        );
+        for info in kinds.iter().map(|kind| kind.info()) {
+            let document = document(&kinds, info.group, info.version).unwrap();
+            check(&document, &document);
+            let schema = &document["components"]["schemas"][schemas::of(info.group, info.kind).unwrap().name];
+            assert_eq!(schema["x-kubernetes-group-version-kind"][0]["kind"], info.kind);
+        }
+        assert!(document(&kinds, "apps", "v1").is_none());
+        // What makes kubectl leave the check of fields to the server.
+        let document = document(&kinds, "", "v1").unwrap();
+        let patch = &document["paths"]["/api/v1/namespaces/{namespace}/services/{name}"]["patch"];
+        assert_eq!(patch["x-kubernetes-group-version-kind"]["kind"], "Service");
+        assert_eq!(patch["parameters"][2]["name"], "fieldValidation");
+    }
+
+    #[test]
+    fn both_forms_of_discovery_tell_the_same() {
+        let kinds = kinds::all(Config::default());
+        let names = |entries: &Value, key: &str| -> Vec<String> {
+            let names =
+                entries.as_array().unwrap().iter().map(|entry| entry[key].as_str().unwrap().to_owned());
+            names.filter(|name| !name.contains('/')).collect()
+        };
+        let core = discovery::aggregated(&kinds, true, "v2");
+        let legacy = discovery::kinds_of(&kinds, "", "v1").unwrap();
+        let found = names(&core["items"][0]["versions"][0]["resources"], "resource");
+        assert_eq!(found, names(&legacy["resources"], "name"));
+        assert!(found.contains(&"services".to_owned()), "{found:?}");
+        let groups = discovery::aggregated(&kinds, false, "v2");
+        let found: Vec<&str> = groups["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|group| group["metadata"]["name"].as_str().unwrap())
+            .collect();
+        let legacy = discovery::group_list(&kinds);
+        assert_eq!(found, names(&legacy["groups"], "name"));
+        assert_eq!(
+            discovery::group(&kinds, "networking.k8s.io").unwrap()["preferredVersion"]["version"],
+            "v1"
+        );
+        assert!(discovery::group(&kinds, "").is_none() && discovery::kinds_of(&kinds, "", "v2").is_none());
+    }
+}

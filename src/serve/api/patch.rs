@@ -141,7 +141,101 @@ fn invalid(patch: &str, fault: &str) -> ApiError {
 
 /// A patch that cannot be applied to this object.
 fn unprocessable(cause: &str) -> ApiError {
-    let details = serde_json::json!({"causes": [{"reason": "UnexpectedServerResponse", "message": cause}]});
     let message = format!("the server rejected our request due to an error in our request: {cause}");
-    ApiError { code: 422, reason: "Invalid", message, details }
+    ApiError { code: 422, reason: "Invalid", message, details: serde_json::json!({}) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::schemas;
+    use super::*;
+    use crate::serve::kinds::service;
+
+    fn applied(
+        content: Content,
+        patch: Value,
+        validation: Validation,
+    ) -> Result<(Value, Vec<String>), ApiError> {
+        let old = json!({"kind": "Service", "metadata": {"name": "a"}, "spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30000}]}});
+        let old = Object::from_value(old).unwrap();
+        let schema = schemas::of("", "Service").unwrap();
+        let (object, faults) =
+            Patch::parse(content, patch)?.applied(Some(&old), &service::INFO, schema, validation, "a")?;
+        Ok((object.into_value(), faults))
+    }
+
+    #[test]
+    fn each_sort_of_patch_does_what_it_should() {
+        let table = [
+            (
+                Content::JsonPatch,
+                json!([{"op": "add", "path": "/spec/ports/-", "value": {"port": 81}}]),
+                json!([{"port": 80, "nodePort": 30000}, {"port": 81}]),
+            ),
+            (Content::MergePatch, json!({"spec": {"ports": [{"port": 81}]}}), json!([{"port": 81}])),
+            (
+                Content::StrategicPatch,
+                json!({"spec": {"ports": [{"port": 81}]}}),
+                json!([{"port": 80, "nodePort": 30000}, {"port": 81}]),
+            ),
+            (
+                Content::Apply,
+                json!({"spec": {"ports": [{"port": 80, "name": "x"}]}}),
+                json!([{"port": 80, "nodePort": 30000, "name": "x"}]),
+            ),
+        ];
+        for (content, patch, expected) in table {
+            let (found, faults) = applied(content, patch, Validation::Strict).unwrap();
+            assert_eq!(found["spec"]["ports"], expected, "{content:?}");
+            assert_eq!(found["spec"]["type"], "NodePort");
+            assert_eq!(faults, [""; 0]);
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_told_or_refused() {
+        let patch = json!({"spec": {"foo": 1}});
+        let (found, faults) = applied(Content::MergePatch, patch.clone(), Validation::Warn).unwrap();
+        assert_eq!(
+            (found["spec"].get("foo"), faults.as_slice()),
+            (None, &["unknown field \"spec.foo\"".to_owned()][..])
+        );
+        let error = applied(Content::MergePatch, patch, Validation::Strict).unwrap_err();
+        let expected = r#" "" is invalid: patch: Invalid value: "{\"spec\":{\"foo\":1}}": strict decoding error: unknown field "spec.foo""#;
+        assert_eq!((error.code, error.message.as_str()), (422, expected));
+    }
+
+    #[test]
+    fn what_cannot_be_applied_is_refused() {
+        let table = [
+            (Content::JsonPatch, json!([{"op": "test", "path": "/spec/type", "value": "x"}]), 422),
+            (Content::JsonPatch, json!([{"op": "remove", "path": "/spec/none"}]), 422),
+            (Content::JsonPatch, json!([{"op": "replace", "path": "", "value": 5}]), 422),
+            (Content::JsonPatch, json!([{"op": "explode"}]), 400),
+            (Content::JsonPatch, json!({}), 400),
+            (Content::JsonPatch, json!(vec![json!({"op": "remove", "path": "/x"}); OPERATIONS_MAX + 1]), 413),
+            (Content::MergePatch, json!([]), 400),
+            (Content::MergePatch, json!({"spec": {"ports": "x"}}), 422),
+            (Content::StrategicPatch, json!(null), 400),
+            (Content::StrategicPatch, json!({"spec": {"ports": [{}]}}), 400),
+            (Content::Apply, json!("x"), 400),
+        ];
+        for (content, patch, code) in table {
+            let shown: String = patch.to_string().chars().take(80).collect();
+            assert_eq!(applied(content, patch, Validation::Warn).unwrap_err().code, code, "{shown}");
+        }
+    }
+
+    #[test]
+    fn only_apply_makes_new_objects() {
+        let schema = schemas::of("", "Service").unwrap();
+        let new = |content| {
+            let patch = Patch::parse(content, json!({"metadata": {"name": "a"}})).unwrap();
+            patch.applied(None, &service::INFO, schema, Validation::Warn, "a")
+        };
+        assert!(new(Content::Apply).is_ok());
+        assert_eq!(new(Content::MergePatch).unwrap_err().code, 404);
+    }
 }

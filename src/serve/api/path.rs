@@ -133,40 +133,47 @@ fn below(group: &str, version: &str, rest: &[&str]) -> Option<Route> {
 mod tests {
     use super::*;
 
-    fn objects(
-        path: &str,
-    ) -> Option<(String, String, Option<String>, String, Option<String>, Option<String>)> {
-        match parse(path)? {
-            Route::Objects(t) => Some((t.group, t.version, t.namespace, t.plural, t.name, t.subresource)),
-            other => panic!("{path}: {other:?}"),
-        }
-    }
-
     #[test]
     fn objects_are_found() {
-        let of = |text: &str| Some(text.to_owned());
+        let networking = "networking.k8s.io";
         let table = [
-            ("/api/v1/services", ("", None, "services", None, None)),
-            ("/api/v1/namespaces/a/services", ("", of("a"), "services", None, None)),
-            ("/api/v1/namespaces/a/services/b", ("", of("a"), "services", of("b"), None)),
-            ("/api/v1/namespaces/a/services/b/status", ("", of("a"), "services", of("b"), of("status"))),
-            ("/api/v1/namespaces", ("", None, "namespaces", None, None)),
-            ("/api/v1/namespaces/a", ("", None, "namespaces", of("a"), None)),
-            ("/api/v1/namespaces/a/status", ("", None, "namespaces", of("a"), of("status"))),
-            ("/api/v1/nodes/n%31", ("", None, "nodes", of("n1"), None)),
+            ("/api/v1/services", "", "", "services", "", ""),
+            ("/api/v1/namespaces/a/services", "", "a", "services", "", ""),
+            ("/api/v1/namespaces/a/services/b", "", "a", "services", "b", ""),
+            ("/api/v1/namespaces/a/services/b/status", "", "a", "services", "b", "status"),
+            ("/api/v1/namespaces", "", "", "namespaces", "", ""),
+            ("/api/v1/namespaces/a", "", "", "namespaces", "a", ""),
+            ("/api/v1/namespaces/a/status", "", "", "namespaces", "a", "status"),
+            ("/api/v1/nodes/n%31", "", "", "nodes", "n1", ""),
             (
                 "/apis/networking.k8s.io/v1/ipaddresses/2001:db8::1",
-                ("networking.k8s.io", None, "ipaddresses", of("2001:db8::1"), None),
+                networking,
+                "",
+                "ipaddresses",
+                "2001:db8::1",
+                "",
             ),
             (
-                "/apis/networking.k8s.io/v1/ipaddresses/2001%3Adb8%3A%3A1",
-                ("networking.k8s.io", None, "ipaddresses", of("2001:db8::1"), None),
+                "/apis/networking.k8s.io/v1/ipaddresses/10.0%2e0.1",
+                networking,
+                "",
+                "ipaddresses",
+                "10.0.0.1",
+                "",
             ),
+            ("/apis/networking.k8s.io/v1/ipaddresses/a%3Ab", networking, "", "ipaddresses", "a:b", ""),
         ];
-        for (path, (group, namespace, plural, name, subresource)) in table {
-            let expected =
-                (group.to_owned(), "v1".to_owned(), namespace, plural.to_owned(), name, subresource);
-            assert_eq!(objects(path), Some(expected), "{path}");
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        for (path, group, namespace, plural, name, subresource) in table {
+            let expected = Target {
+                group: group.to_owned(),
+                version: "v1".to_owned(),
+                namespace: some(namespace),
+                plural: plural.to_owned(),
+                name: some(name),
+                subresource: some(subresource),
+            };
+            assert_eq!(parse(path), Some(Route::Objects(expected)), "{path}");
         }
     }
 

@@ -34,6 +34,8 @@ pub(super) async fn read(headers: &HeaderMap, body: Incoming, limits: &Limits) -
     }
     let announced = body.size_hint().exact().map(|size| usize::try_from(size).unwrap_or(usize::MAX));
     if announced.is_some_and(|size| size > BODY_MAX) {
+        // Some clients do not look for an answer before they have sent it all.
+        let _ = tokio::time::timeout(BODY_TIME, discard(body)).await;
         return Err(ApiError::too_large(BODY_MAX));
     }
     let room = limits.body(announced.unwrap_or(BODY_MAX))?;
@@ -43,5 +45,18 @@ pub(super) async fn read(headers: &HeaderMap, body: Incoming, limits: &Limits) -
         Ok(Err(cause)) if cause.is::<LengthLimitError>() => Err(ApiError::too_large(BODY_MAX)),
         Ok(Err(cause)) => Err(ApiError::bad_request(format!("cannot read the body: {cause}"))),
         Err(_) => Err(timeout("the body did not arrive in time")),
+    }
+}
+
+/// Most bytes of a body that are read only to be thrown away.
+const DISCARDED_MAX: usize = 4 * BODY_MAX;
+
+async fn discard(mut body: Incoming) {
+    let mut size = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        size += frame.data_ref().map_or(0, Bytes::len);
+        if size > DISCARDED_MAX {
+            return;
+        }
     }
 }
