@@ -17,6 +17,8 @@ pub mod pod;
 mod read_only;
 pub mod service;
 pub mod service_cidr;
+#[cfg(test)]
+mod testing;
 mod verbs;
 
 pub use config::{Config, PoolRange, PortRange};
