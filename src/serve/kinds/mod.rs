@@ -18,6 +18,8 @@ mod read_only;
 pub mod service;
 pub mod service_cidr;
 #[cfg(test)]
+mod small_tests;
+#[cfg(test)]
 mod testing;
 mod verbs;
 
