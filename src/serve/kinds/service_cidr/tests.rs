@@ -157,6 +157,9 @@ fn one_that_nobody_needs_goes_after_its_grace() {
     cluster.wait(1);
     assert_eq!((cluster.get(CIDRS, "a"), cluster.wake), (None, None));
     assert!(cluster.get(IPS, "10.98.0.7").is_some());
+    // It does not come back for a Service that is not there.
+    cluster.delete(IPS, "10.98.0.7").unwrap();
+    assert_eq!(cluster.get(IPS, "10.98.0.7"), None);
 }
 
 #[test]

@@ -316,3 +316,18 @@ fn rows_are_as_kubectl_has_them() {
     let balancer = json!({"type": "LoadBalancer", "ports": [{"port": 1}], "externalIPs": ["192.0.2.1"]});
     assert_eq!(row("balancer", balancer)[3], "192.0.2.1");
 }
+
+#[test]
+fn a_service_that_prefers_two_families_stays_as_it_is() {
+    let mut cluster = Cluster::new("10.96.0.0/28");
+    let made = cluster.service("s", spec(&json!({"ipFamilyPolicy": "PreferDualStack"}))).unwrap();
+    assert_eq!(made.spec()["ipFamilies"], json!(["IPv4"]));
+    cluster = cluster.restart("10.96.0.0/28,2001:db8:fd00::/112");
+    let labelled = cluster.patch(SERVICES, "s", &json!({"metadata": {"labels": {"a": "b"}}})).unwrap();
+    assert_eq!(labelled.spec(), made.spec());
+    let dual = cluster.patch(SERVICES, "s", &json!({"spec": {"ipFamilies": ["IPv4", "IPv6"]}})).unwrap();
+    assert_eq!(dual.spec()["clusterIPs"].as_array().unwrap().len(), 2);
+    cluster = cluster.restart("10.96.0.0/28");
+    let labelled = cluster.patch(SERVICES, "s", &json!({"metadata": {"labels": {"a": "c"}}})).unwrap();
+    assert_eq!(labelled.spec(), dual.spec());
+}
