@@ -1,5 +1,7 @@
 //! Networks in CIDR notation as Kubernetes reads them.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
 use super::ip::parse_sloppy;
@@ -23,12 +25,11 @@ pub fn strict_error(value: &str) -> Option<String> {
 /// zeros that could be left out.
 pub fn legacy_error(value: &str) -> Option<String> {
     let Some(network) = parse_sloppy_cidr(value) else { return Some(NOT_A_CIDR.to_owned()) };
-    let error = match value.parse::<IpNet>() {
-        _ if has_leading_zero_length(value) => LEADING_ZEROS,
-        Err(_) => LEADING_ZEROS,
-        Ok(IpNet::V6(v6)) if v6.addr().to_ipv4_mapped().is_some() => MAPPED,
-        Ok(_) if network.trunc() != network => HOST_BITS,
-        Ok(_) => return None,
+    let error = match network {
+        _ if has_leading_zeros(value) => LEADING_ZEROS,
+        IpNet::V6(v6) if v6.addr().to_ipv4_mapped().is_some() => MAPPED,
+        _ if network.trunc() != network => HOST_BITS,
+        _ => return None,
     };
     Some(error.to_owned())
 }
@@ -41,8 +42,11 @@ pub fn parse_sloppy_cidr(value: &str) -> Option<IpNet> {
     IpNet::new(parse_sloppy(address)?, u8::try_from(length).ok()?).ok()
 }
 
-fn has_leading_zero_length(value: &str) -> bool {
-    value.split_once('/').is_some_and(|(_, length)| length.len() > 1 && length.starts_with('0'))
+/// Zeros that Go dropped of old: in the length, and where the standard library refuses them.
+fn has_leading_zeros(value: &str) -> bool {
+    value.split_once('/').is_some_and(|(address, length)| {
+        length.len() > 1 && length.starts_with('0') || address.parse::<IpAddr>().is_err()
+    })
 }
 
 #[cfg(test)]

@@ -47,6 +47,15 @@ fn fault(reason: &'static str, field: impl Into<String>, what: String, detail: &
 fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => go_quote(text),
+        Value::Array(pairs) if pairs.iter().all(is_pair) && !pairs.is_empty() => {
+            let texts: Vec<String> = pairs.iter().map(|pair| format!("{}:{}", pair[0], pair[1])).collect();
+            format!("{{{}}}", texts.join(","))
+        }
         value => value.to_string(),
     }
+}
+
+/// An object in the order of Go's fields, which JSON here does not keep: a list of keys with their values.
+fn is_pair(value: &Value) -> bool {
+    value.as_array().is_some_and(|pair| matches!(&pair[..], [Value::String(_), _]))
 }

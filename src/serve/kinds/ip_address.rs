@@ -206,8 +206,10 @@ fn go_parent(parent: &Value) -> Value {
         return Value::Null;
     }
     let field = |key: &str| parent.get(key).and_then(Value::as_str).unwrap_or_default();
-    json!({
-        "Group": field("group"), "Resource": field("resource"),
-        "Namespace": field("namespace"), "Name": field("name"),
-    })
+    json!([
+        ["Group", field("group")],
+        ["Resource", field("resource")],
+        ["Namespace", field("namespace")],
+        ["Name", field("name")],
+    ])
 }

@@ -17,6 +17,10 @@ pub mod pod;
 mod read_only;
 pub mod service;
 pub mod service_cidr;
+#[cfg(test)]
+mod small_tests;
+#[cfg(test)]
+mod testing;
 mod verbs;
 
 pub use config::{Config, PoolRange, PortRange};

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use serde_json::json;
 
 use super::INFO;
-use super::families::is_settled;
 use super::spec::Spec;
 use crate::serve::kinds::allocator::{AllocationError, Ranges};
 use crate::serve::kinds::family::Family;
@@ -50,9 +49,6 @@ pub(super) fn change(
     old: &Spec,
     owner: &Owner<'_>,
 ) -> Result<(), ApiError> {
-    if is_settled(spec, old) {
-        return Ok(());
-    }
     if !old.needs_cluster_ip() {
         return allocate(transaction, spec, owner);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::spec::{NONE, PREFER_DUAL, REQUIRE_DUAL, SINGLE, Spec};
 use crate::serve::kinds::family::Family;
@@ -12,7 +12,6 @@ use crate::validation::ip::{IpRules, ip_error, parse_sloppy};
 
 const IPS: &str = "spec.clusterIPs";
 const FAMILIES: &str = "spec.ipFamilies";
-const ONCE: &str = "may not change once set";
 
 /// The faults of these fields as they stand together (`ValidateServiceClusterIPsRelatedFields`).
 pub(super) fn faults(spec: &Spec, old: Option<&Spec>) -> Vec<Cause> {
@@ -101,57 +100,18 @@ fn together_faults(spec: &Spec) -> Vec<Cause> {
     faults
 }
 
-/// The faults of a change of addresses and families: a second one may come and go, the first stays.
+/// The faults of a change of addresses: a second one may come and go, the others stay. That families and policy agree with
+/// them was looked at before.
 pub(super) fn change_faults(spec: &Spec, old: &Spec) -> Vec<Cause> {
-    if !spec.needs_cluster_ip() || !old.needs_cluster_ip() {
+    let has_none = |spec: &Spec| !spec.needs_cluster_ip();
+    if has_none(spec) || has_none(old) || spec.is_headless() && old.is_headless() {
         return Vec::new();
     }
-    let (is_headless, was_headless) = (spec.is_headless(), old.is_headless());
-    if is_headless && was_headless {
-        return Vec::new();
-    }
-    let mut faults = ip_change_faults(spec, old);
-    if !is_headless && !was_headless {
-        faults.extend(family_change_faults(spec, old));
-    }
-    faults
-}
-
-fn ip_change_faults(spec: &Spec, old: &Spec) -> Vec<Cause> {
-    let value = json!(spec.cluster_ips);
     let (new, old) = (&spec.cluster_ips, &old.cluster_ips);
     let shared = if new.len() == old.len() { new.len() } else { 1 };
     let pairs = new.iter().zip(old).take(shared).enumerate();
-    let mut faults: Vec<Cause> = pairs
+    pairs
         .filter(|(_, (new, old))| new != old)
-        .map(|(index, _)| invalid(format!("{IPS}[{index}]"), &value, ONCE))
-        .collect();
-    if new.is_empty() && !old.is_empty() {
-        faults.push(invalid(format!("{IPS}[0]"), &Value::Null, "primary clusterIP can not be unset"));
-    }
-    if new.len() == 1 && old.len() > 1 && !spec.has_policy(SINGLE) {
-        faults.push(release_fault(spec, "clusterIP"));
-    }
-    faults
-}
-
-fn family_change_faults(spec: &Spec, old: &Spec) -> Vec<Cause> {
-    let (new, old) = (&spec.ip_families, &old.ip_families);
-    let first = format!("{FAMILIES}[0]");
-    let mut faults = Vec::new();
-    if new.len() == old.len() {
-        let changed = new.iter().zip(old).filter(|(new, old)| new != old);
-        faults.extend(changed.map(|_| invalid(&first, &json!(new), ONCE)));
-    } else if new.first().zip(old.first()).is_some_and(|(new, old)| new != old) {
-        faults.push(invalid(&first, &json!(spec.cluster_ips), ONCE));
-    }
-    if new.len() == 1 && old.len() > 1 && !spec.has_policy(SINGLE) {
-        faults.push(release_fault(spec, "ipFamily"));
-    }
-    faults
-}
-
-fn release_fault(spec: &Spec, what: &str) -> Cause {
-    let why = format!("must be set to 'SingleStack' when releasing the secondary {what}");
-    invalid("spec.ipFamilyPolicy", &json!(spec.ip_family_policy), why)
+        .map(|(index, _)| invalid(format!("{IPS}[{index}]"), &json!(new), "may not change once set"))
+        .collect()
 }

@@ -48,7 +48,7 @@ fn none(faults: Vec<Cause>) -> Result<(), Vec<Cause>> {
 
 /// A Service that prefers two families and is not changed in this stays as it is, also where the cluster has become
 /// another one.
-pub(super) fn is_settled(spec: &Spec, old: &Spec) -> bool {
+fn is_settled(spec: &Spec, old: &Spec) -> bool {
     spec.kind == old.kind
         && spec.has_policy(PREFER_DUAL)
         && old.ip_family_policy.as_deref().is_none_or(|policy| policy == PREFER_DUAL)

@@ -75,10 +75,14 @@ pub(super) fn together_faults(spec: &Spec) -> Vec<Cause> {
     let mut seen = HashSet::new();
     let twice = spec.ports.iter().enumerate().filter(|(_, port)| !seen.insert((&port.protocol, port.port)));
     faults.extend(twice.map(|(index, port)| {
-        let key = json!({
-            "Name": "", "Protocol": port.protocol, "AppProtocol": null, "Port": port.port, "TargetPort": 0,
-            "NodePort": 0,
-        });
+        let key = json!([
+            ["Name", ""],
+            ["Protocol", port.protocol],
+            ["AppProtocol", null],
+            ["Port", port.port],
+            ["TargetPort", 0],
+            ["NodePort", 0],
+        ]);
         duplicate(path(index), &key)
     }));
     faults
