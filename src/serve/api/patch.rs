@@ -142,7 +142,7 @@ fn invalid(patch: &str, fault: &str) -> ApiError {
 /// A patch that cannot be applied to this object.
 fn unprocessable(cause: &str) -> ApiError {
     let message = format!("the server rejected our request due to an error in our request: {cause}");
-    ApiError { code: 422, reason: "Invalid", message, details: serde_json::json!({}) }
+    ApiError { code: 422, reason: "Invalid", message, details: Value::Null }
 }
 
 #[cfg(test)]
