@@ -7,6 +7,7 @@ pub mod discovery;
 pub mod json_text;
 pub mod media;
 pub mod openapi;
+pub mod openapi_v2;
 pub mod parameters;
 pub mod patch;
 pub mod path;

@@ -7,12 +7,6 @@ use super::schema::{Field, Form, Merge, Type};
 use super::schemas;
 use crate::serve::resource::{Resource, ResourceInfo};
 
-/// The document of `/openapi/v2` in protobuf with nothing in it but its version, 2.0: older kubectls then check
-/// nothing themselves.
-pub const V2_PROTOBUF: &[u8] = b"\x0a\x032.0";
-/// Its media type, with a dot where `Accept` has an `@`: Go's parser of media types takes no other.
-pub const V2_MEDIA_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
-
 /// `/openapi/v3`: where the documents are.
 pub fn index(kinds: &[Box<dyn Resource>]) -> Value {
     let mut paths = Map::new();

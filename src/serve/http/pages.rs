@@ -7,7 +7,7 @@ use super::handle::{Shared, header, not_acceptable};
 use super::metrics;
 use crate::serve::api::media::{self, Form};
 use crate::serve::api::path::Route;
-use crate::serve::api::{discovery, openapi};
+use crate::serve::api::{discovery, openapi, openapi_v2};
 use crate::serve::status::ApiError;
 
 /// Answers with a page.
@@ -25,8 +25,8 @@ pub(super) fn page(shared: &Shared, route: &Route, headers: &HeaderMap) -> Resul
         Route::Group(group) => found(discovery::group(kinds, group))?,
         Route::Kinds { group, version } => found(discovery::kinds_of(kinds, group, version))?,
         Route::OpenApiV2 => {
-            let media_type = HeaderValue::from_static(openapi::V2_MEDIA_TYPE);
-            return Ok(answer::whole(200, media_type, openapi::V2_PROTOBUF));
+            let media_type = HeaderValue::from_static(openapi_v2::MEDIA_TYPE);
+            return Ok(answer::whole(200, media_type, openapi_v2::document(kinds)));
         }
         Route::OpenApiV3 => openapi::index(kinds),
         Route::OpenApiV3Of { group, version } => found(openapi::document(kinds, group, version))?,
