@@ -6,9 +6,11 @@
 
 pub mod accounts;
 pub mod backup;
+pub mod kinds;
 pub mod object;
 pub mod registry;
 pub mod resource;
 pub mod selector;
 pub mod status;
 pub mod store;
+pub mod time;

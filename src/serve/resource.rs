@@ -103,6 +103,22 @@ pub trait Resource: Send + Sync {
     /// The cells of its row in a table, one for each column; `now` is in seconds since 1970.
     fn cells(&self, object: &Object, now: i64) -> Vec<Value>;
 
+    /// What follows from the removal of `object`, which is gone from the store: called right after [`Self::delete`] and
+    /// the removal, in the same transaction.
+    ///
+    /// # Errors
+    /// What the API server would answer.
+    fn deleted(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
+        let _ = (transaction, object);
+        Ok(())
+    }
+
+    /// All objects of a kind that is not in the store but found on the machine (Nodes, Pods), by namespace and name,
+    /// with all of their metadata; `None` for kinds that are stored. Such kinds are only read.
+    fn list_virtual(&self) -> Option<Vec<Object>> {
+        None
+    }
+
     /// Brings what follows from all objects up to date: called in the same transaction after every change, and at the
     /// time that the last call gave, in seconds since 1970. Has to cost nothing where nothing is to be done.
     ///

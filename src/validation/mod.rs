@@ -3,8 +3,10 @@
 //! Followed: `k8s.io/apimachinery/pkg/util/validation` of Kubernetes 1.36 (the feature gate
 //! `StrictIPCIDRValidation` is on by default there).
 
+pub mod cidr;
 pub mod dns;
 pub mod ip;
+pub mod labels;
 mod quote;
 
 pub use quote::go_quote;

@@ -1,0 +1,93 @@
+//! EndpointSlices: as they are given.
+
+use serde_json::Value;
+
+use super::columns::{AGE, NAME, column};
+use super::faults::{required, unsupported};
+use super::{age, meta, namespace, verbs};
+use crate::serve::object::Object;
+use crate::serve::resource::{Resource, ResourceInfo, Transaction};
+use crate::serve::status::{ApiError, Cause};
+
+/// `endpointslices`.
+pub const INFO: ResourceInfo = ResourceInfo {
+    group: "discovery.k8s.io",
+    version: "v1",
+    kind: "EndpointSlice",
+    plural: "endpointslices",
+    singular: "endpointslice",
+    short_names: &[],
+    categories: &[],
+    namespaced: true,
+    verbs: verbs::ALL,
+    columns: &[
+        NAME,
+        column("AddressType", "The family of the addresses, or FQDN."),
+        column("Ports", "The ports."),
+        column("Endpoints", "The addresses."),
+        AGE,
+    ],
+};
+
+const ADDRESS_TYPES: [&str; 3] = ["FQDN", "IPv4", "IPv6"];
+/// How many ports or addresses a row shows.
+const SHOWN: usize = 3;
+
+/// The kind.
+pub struct EndpointSlices;
+
+impl Resource for EndpointSlices {
+    fn info(&self) -> &'static ResourceInfo {
+        &INFO
+    }
+
+    fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
+        namespace::must_exist(transaction, object.namespace())?;
+        meta::checked(&INFO, object, &faults(object))
+    }
+
+    fn update(&self, _: &mut dyn Transaction, object: &mut Object, _: &Object) -> Result<(), ApiError> {
+        meta::checked(&INFO, object, &faults(object))
+    }
+
+    fn delete(&self, _: &mut dyn Transaction, _: &Object) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
+        let list = |key: &str| object.0.get(key).and_then(Value::as_array).into_iter().flatten();
+        let ports =
+            list("ports").map(|port| port["port"].as_i64().map_or("*".to_owned(), |port| port.to_string()));
+        let addresses = list("endpoints").flat_map(|one| one["addresses"].as_array().into_iter().flatten());
+        let addresses = addresses.filter_map(Value::as_str).map(str::to_owned);
+        vec![
+            object.name().into(),
+            text(object, "addressType").into(),
+            shown(ports.collect()).into(),
+            shown(addresses.collect()).into(),
+            age::cell(object, now),
+        ]
+    }
+}
+
+fn text<'a>(object: &'a Object, key: &str) -> &'a str {
+    object.0.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn faults(object: &Object) -> Vec<Cause> {
+    let mut faults = meta::faults(object, meta::subdomain);
+    match text(object, "addressType") {
+        "" => faults.push(required("addressType", "")),
+        known if ADDRESS_TYPES.contains(&known) => {}
+        other => faults.push(unsupported("addressType", other, &ADDRESS_TYPES)),
+    }
+    faults
+}
+
+fn shown(all: Vec<String>) -> String {
+    match all.len() {
+        0 => "<unset>".to_owned(),
+        count if count > SHOWN => format!("{} + {} more...", all[..SHOWN].join(","), count - SHOWN),
+        _ => all.join(","),
+    }
+}

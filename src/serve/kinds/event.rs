@@ -1,0 +1,98 @@
+//! Events: as they are given.
+
+use serde_json::Value;
+
+use super::columns::{column, wide};
+use super::faults::invalid;
+use super::{age, meta, namespace, verbs};
+use crate::serve::object::Object;
+use crate::serve::resource::{Column, Resource, ResourceInfo, Transaction};
+use crate::serve::status::ApiError;
+
+/// `events`.
+pub const INFO: ResourceInfo = ResourceInfo {
+    group: "",
+    version: "v1",
+    kind: "Event",
+    plural: "events",
+    singular: "event",
+    short_names: &["ev"],
+    categories: &[],
+    namespaced: true,
+    verbs: verbs::ALL,
+    columns: &[
+        column("Last Seen", "How long ago it happened last."),
+        column("Type", "Normal or Warning."),
+        column("Reason", "Why, in one word."),
+        column("Object", "What it is about."),
+        wide("Subobject", "The part of the object that it is about."),
+        wide("Source", "Who told it."),
+        column("Message", "What happened."),
+        wide("First Seen", "How long ago it happened first."),
+        wide("Count", "How often it happened."),
+        Column { format: "name", ..wide("Name", "The name of the event.") },
+    ],
+};
+
+/// The kind.
+pub struct Events;
+
+impl Resource for Events {
+    fn info(&self) -> &'static ResourceInfo {
+        &INFO
+    }
+
+    fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
+        namespace::must_exist(transaction, object.namespace())?;
+        check(object)
+    }
+
+    fn update(&self, _: &mut dyn Transaction, object: &mut Object, _: &Object) -> Result<(), ApiError> {
+        check(object)
+    }
+
+    fn delete(&self, _: &mut dyn Transaction, _: &Object) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
+        let about = field(object, "involvedObject");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let seen = |keys: [&str; 3]| {
+            let found = keys.into_iter().map(|key| field(object, key)).find(|value| value.is_string());
+            age::since(found, now)
+        };
+        let source = [&field(object, "source")["component"], &field(object, "source")["host"]].map(text);
+        let source: Vec<String> = source.into_iter().filter(|part| !part.is_empty()).collect();
+        [
+            seen(["lastTimestamp", "eventTime", "firstTimestamp"]),
+            text(field(object, "type")),
+            text(field(object, "reason")),
+            format!("{}/{}", text(&about["kind"]).to_lowercase(), text(&about["name"])),
+            text(&about["fieldPath"]),
+            source.join(", "),
+            text(field(object, "message")).trim().to_owned(),
+            seen(["firstTimestamp", "eventTime", "lastTimestamp"]),
+            field(object, "count").as_i64().unwrap_or(1).to_string(),
+            object.name().to_owned(),
+        ]
+        .map(Value::from)
+        .into()
+    }
+}
+
+fn field<'a>(object: &'a Object, key: &str) -> &'a Value {
+    object.0.get(key).unwrap_or(&Value::Null)
+}
+
+fn check(object: &Object) -> Result<(), ApiError> {
+    let mut faults = meta::faults(object, meta::subdomain);
+    let about = field(object, "involvedObject")["namespace"].as_str().unwrap_or_default();
+    // What has no namespace is told of in this one.
+    let is_elsewhere =
+        if about.is_empty() { object.namespace() != "default" } else { about != object.namespace() };
+    if is_elsewhere {
+        faults.push(invalid("involvedObject.namespace", &about.into(), "does not match event.namespace"));
+    }
+    meta::checked(&INFO, object, &faults)
+}

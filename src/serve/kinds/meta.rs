@@ -1,0 +1,104 @@
+//! What is checked of every object's metadata (`ValidateObjectMeta`).
+
+use serde_json::{Map, Value, json};
+
+use super::faults::{invalid, required, too_long};
+use crate::serve::object::Object;
+use crate::serve::status::{ApiError, Cause};
+use crate::validation::dns;
+use crate::validation::labels::{label_value_errors, qualified_name_errors};
+
+/// Largest annotations altogether, in bytes.
+const ANNOTATIONS_MAX: usize = 256 << 10;
+/// The finalizers that need no domain.
+const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+
+/// How names of a kind are checked.
+pub(super) type NameRule = fn(&str) -> Vec<String>;
+
+/// Names that are RFC 1123 labels.
+pub(super) fn label(name: &str) -> Vec<String> {
+    dns::label_errors(name).into_iter().map(str::to_owned).collect()
+}
+
+/// Names that are RFC 1123 subdomains.
+pub(super) fn subdomain(name: &str) -> Vec<String> {
+    dns::subdomain_errors(name).into_iter().map(str::to_owned).collect()
+}
+
+/// The faults of the metadata of `object`.
+pub(super) fn faults(object: &Object, rule: NameRule) -> Vec<Cause> {
+    let metadata = object.metadata();
+    let mut faults = Vec::new();
+    if let Some(prefix) = metadata.get("generateName").and_then(Value::as_str).filter(|name| !name.is_empty())
+    {
+        // A name that is about to be lengthened may end with a hyphen.
+        let stem = prefix.strip_suffix('-').map_or_else(|| prefix.to_owned(), |stem| format!("{stem}a"));
+        faults.extend(rule(&stem).iter().map(|why| invalid("metadata.generateName", &prefix.into(), why)));
+    }
+    match object.name() {
+        "" => faults.push(required("metadata.name", "name or generateName is required")),
+        name => faults.extend(rule(name).iter().map(|why| invalid("metadata.name", &name.into(), why))),
+    }
+    faults.extend(label_faults(metadata.get("labels"), "metadata.labels"));
+    faults.extend(annotation_faults(metadata.get("annotations")));
+    faults.extend(finalizer_faults(&object.finalizers()));
+    faults
+}
+
+/// The faults of labels, or of a selector, at `path`.
+pub(super) fn label_faults(labels: Option<&Value>, path: &str) -> Vec<Cause> {
+    let mut faults = Vec::new();
+    for (key, value) in entries(labels) {
+        faults.extend(qualified_name_errors(key).iter().map(|why| invalid(path, &key.as_str().into(), why)));
+        let text = value.as_str().unwrap_or_default();
+        faults.extend(label_value_errors(text).iter().map(|why| invalid(path, &text.into(), why)));
+    }
+    faults
+}
+
+fn annotation_faults(annotations: Option<&Value>) -> Vec<Cause> {
+    let path = "metadata.annotations";
+    let mut faults = Vec::new();
+    let mut size = 0;
+    for (key, value) in entries(annotations) {
+        let errors = qualified_name_errors(&key.to_lowercase());
+        faults.extend(errors.iter().map(|why| invalid(path, &key.as_str().into(), why)));
+        size += key.len() + value.as_str().map_or(0, str::len);
+    }
+    if size > ANNOTATIONS_MAX {
+        faults.push(too_long(path, ANNOTATIONS_MAX));
+    }
+    faults
+}
+
+fn finalizer_faults(finalizers: &[&str]) -> Vec<Cause> {
+    let path = "metadata.finalizers";
+    let mut faults = Vec::new();
+    for (index, finalizer) in finalizers.iter().enumerate() {
+        let value = json!(finalizer);
+        faults.extend(qualified_name_errors(finalizer).iter().map(|why| invalid(path, &value, why)));
+        if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(finalizer) {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            faults.push(invalid(format!("{path}[{index}]"), &value, why));
+        }
+    }
+    faults
+}
+
+fn entries(map: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
+    static NONE: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
+    map.and_then(Value::as_object).unwrap_or(&NONE).iter()
+}
+
+/// `Ok` where there are no faults.
+///
+/// # Errors
+/// `Invalid` with the faults.
+pub(super) fn checked(
+    info: &crate::serve::resource::ResourceInfo,
+    object: &Object,
+    faults: &[Cause],
+) -> Result<(), ApiError> {
+    if faults.is_empty() { Ok(()) } else { Err(ApiError::invalid(info, object.name(), faults)) }
+}

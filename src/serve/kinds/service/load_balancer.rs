@@ -1,0 +1,150 @@
+//! The addresses that LoadBalancer Services get from outside the cluster.
+//!
+//! A Service that asks for a class of load balancers is somebody else's. One that cannot have an address stays pending,
+//! as it does with any load balancer, until it is changed or another one is deleted.
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use super::INFO;
+use super::spec::{LOAD_BALANCER, Spec};
+use crate::serve::kinds::PoolRange;
+use crate::serve::kinds::family::{Family, number};
+use crate::serve::object::Object;
+use crate::serve::resource::Transaction;
+use crate::serve::status::ApiError;
+use crate::validation::ip::parse_sloppy;
+
+/// The first and last number of the addresses of a pool.
+fn ends(pool: &PoolRange) -> (u128, u128) {
+    let network = match pool {
+        PoolRange::Range(first, last) => return (number(*first), number(*last)),
+        PoolRange::Network(network) => network,
+    };
+    let (first, last) = (number(network.network()), number(network.broadcast()));
+    // The smallest networks have no address to spare.
+    let keeps_ends = network.addr().is_ipv4() && network.prefix_len() < 31;
+    if keeps_ends { (first + 1, last - 1) } else { (first, last) }
+}
+
+fn family(pool: &PoolRange) -> Family {
+    match pool {
+        PoolRange::Network(network) => Family::of_network(network),
+        PoolRange::Range(first, _) => Family::of(*first),
+    }
+}
+
+fn of_family(pools: &[PoolRange], wanted: Family) -> impl Iterator<Item = (u128, u128)> {
+    pools.iter().filter(move |pool| family(pool) == wanted).map(ends)
+}
+
+fn is_in_pool(pools: &[PoolRange], address: IpAddr) -> bool {
+    let asked = number(address);
+    of_family(pools, Family::of(address)).any(|(first, last)| (first..=last).contains(&asked))
+}
+
+fn ingress(object: &Object) -> impl Iterator<Item = &Value> {
+    let list = object.0.get("status").and_then(|status| status["loadBalancer"]["ingress"].as_array());
+    list.into_iter().flatten()
+}
+
+/// The addresses or names in `status.loadBalancer.ingress`.
+pub(super) fn shown(object: &Object) -> impl Iterator<Item = String> {
+    let names = ingress(object).filter_map(|one| one["ip"].as_str().or_else(|| one["hostname"].as_str()));
+    names.map(str::to_owned)
+}
+
+/// The addresses in `status.loadBalancer.ingress`.
+fn addresses(object: &Object) -> Vec<IpAddr> {
+    ingress(object).filter_map(|one| parse_sloppy(one["ip"].as_str()?)).collect()
+}
+
+/// Sets `status` of a Service, whose state before is `old`.
+pub(super) fn set_status(
+    transaction: &mut dyn Transaction,
+    pools: &[PoolRange],
+    object: &mut Object,
+    spec: &Spec,
+    old: Option<&Object>,
+) {
+    let old_status = old.and_then(|old| old.0.get("status")).cloned();
+    let mut status = old_status.filter(Value::is_object).unwrap_or_else(|| json!({}));
+    if !spec.is(LOAD_BALANCER) {
+        status["loadBalancer"] = json!({});
+    } else if spec.load_balancer_class.is_none() && !transaction.is_dry_run() {
+        let had = old.map(addresses).unwrap_or_default();
+        let own: Vec<Value> = spec
+            .families()
+            .filter_map(|family| choose(transaction, pools, spec, family, &had))
+            .map(|address| json!({"ip": address.to_string(), "ipMode": "VIP"}))
+            .collect();
+        status["loadBalancer"] = if own.is_empty() { json!({}) } else { json!({"ingress": own}) };
+    } else if !status["loadBalancer"].is_object() {
+        status["loadBalancer"] = json!({});
+    }
+    object.0.insert("status".to_owned(), status);
+}
+
+/// The address of one family: the one that is asked for, if a pool has it, the one it had, or the first that is free.
+fn choose(
+    transaction: &mut dyn Transaction,
+    pools: &[PoolRange],
+    spec: &Spec,
+    family: Family,
+    had: &[IpAddr],
+) -> Option<IpAddr> {
+    let asked = parse_sloppy(&spec.load_balancer_ip)
+        .filter(|address| Family::of(*address) == family && is_in_pool(pools, *address));
+    let own =
+        had.iter().copied().find(|address| Family::of(*address) == family && is_in_pool(pools, *address));
+    let account = family.load_balancer_account();
+    match (asked, own) {
+        (Some(asked), Some(own)) if asked == own => Some(own),
+        (Some(asked), _) => {
+            let number = number(asked);
+            (transaction.used(account, number, number) == 0).then_some(asked)
+        }
+        (None, Some(own)) => Some(own),
+        (None, None) => {
+            let free =
+                of_family(pools, family).find_map(|(first, last)| transaction.free(account, first, last));
+            free.map(|number| family.address(number))
+        }
+    }
+}
+
+/// Gives what a deleted Service had to those that wait for an address. They are only looked for where nothing was left.
+///
+/// # Errors
+/// The store cannot be read or written.
+pub(super) fn pass_on(
+    transaction: &mut dyn Transaction,
+    pools: &[PoolRange],
+    gone: &Object,
+) -> Result<(), ApiError> {
+    let mut was_full = false;
+    for address in addresses(gone) {
+        let family = Family::of(address);
+        let free = of_family(pools, family).fold(0_u128, |sum, (first, last)| {
+            let used = transaction.used(family.load_balancer_account(), first, last);
+            sum.saturating_add((last - first).saturating_add(1).saturating_sub(used))
+        });
+        was_full |= free == 1;
+    }
+    if !was_full {
+        return Ok(());
+    }
+    for mut service in transaction.list(INFO.plural)? {
+        let Ok(spec) = Spec::of(&service) else { continue };
+        if !spec.is(LOAD_BALANCER) || spec.families().count() == addresses(&service).len() {
+            continue;
+        }
+        let before = service.clone();
+        set_status(transaction, pools, &mut service, &spec, Some(&before));
+        if service != before {
+            transaction.put(INFO.plural, &mut service)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! Services: their addresses, ports, and what is said where something is wrong with one.
+//!
+//! A change goes through these modules in this order, which is the API server's: `defaults`, `carry` (what is kept of the
+//! Service before), `families`, `addresses`, `node_ports`, `validation`, `load_balancer`.
+
+mod addresses;
+mod carry;
+mod cells;
+mod cluster_ips;
+mod default_service;
+mod defaults;
+mod families;
+mod info;
+mod load_balancer;
+mod node_ports;
+mod ports;
+mod spec;
+#[cfg(test)]
+mod tests;
+mod validation;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+pub use info::INFO;
+
+use self::addresses::Owner;
+use self::node_ports::Ports;
+use self::spec::Spec;
+use super::config::Config;
+use super::family::Family;
+use super::{meta, namespace};
+use crate::serve::object::Object;
+use crate::serve::resource::{Resource, ResourceInfo, Transaction};
+use crate::serve::status::ApiError;
+
+/// The cluster IPs of a Service.
+pub(super) fn addresses(object: &Object) -> impl Iterator<Item = IpAddr> {
+    let spec = Spec::of(object).unwrap_or_default();
+    spec.addresses().collect::<Vec<_>>().into_iter()
+}
+
+/// Gives the addresses of a Service back that is about to go.
+///
+/// # Errors
+/// The store cannot be written.
+pub(super) fn release(transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
+    let owner = Owner { namespace: object.namespace(), name: object.name() };
+    addresses::release(transaction, &Spec::of(object)?, 0, &owner)
+}
+
+/// The kind.
+pub struct Services {
+    config: Arc<Config>,
+    /// The families of the cluster, the primary one first.
+    families: Vec<Family>,
+}
+
+impl Services {
+    /// With what the command line says.
+    pub fn new(config: Arc<Config>) -> Self {
+        let families = config.service_cidrs.iter().map(Family::of_network).collect();
+        Self { config, families }
+    }
+}
+
+impl Resource for Services {
+    fn info(&self) -> &'static ResourceInfo {
+        &INFO
+    }
+
+    fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
+        namespace::must_exist(transaction, object.namespace())?;
+        let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
+        let owner = Owner { namespace: &namespace, name: &name };
+        let mut spec = Spec::of(object)?;
+        defaults::fill(&mut spec);
+        carry::sync_new(&mut spec);
+        families::fill(&mut spec, None, &self.families)
+            .map_err(|faults| ApiError::invalid(&INFO, &name, &faults))?;
+        addresses::allocate(transaction, &mut spec, &owner)?;
+        Ports::new(transaction, &self.config.node_port_range).allocate(&mut spec, &name)?;
+        spec.put_into(object)?;
+        meta::checked(&INFO, object, &validation::faults(object, &spec, None))?;
+        load_balancer::set_status(transaction, &self.config.load_balancer_pools, object, &spec, None);
+        Ok(())
+    }
+
+    fn update(
+        &self,
+        transaction: &mut dyn Transaction,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        let (namespace, name) = (old.namespace().to_owned(), old.name().to_owned());
+        let owner = Owner { namespace: &namespace, name: &name };
+        let (mut spec, before) = (Spec::of(object)?, Spec::of(old)?);
+        defaults::fill(&mut spec);
+        carry::fill_allocated(&mut spec, &before);
+        carry::sync_changed(&mut spec, &before);
+        families::fill(&mut spec, Some(&before), &self.families)
+            .map_err(|faults| ApiError::invalid(&INFO, &name, &faults))?;
+        addresses::change(transaction, &mut spec, &before, &owner)?;
+        Ports::new(transaction, &self.config.node_port_range).change(&mut spec, &before, &name)?;
+        carry::drop_useless(&mut spec, &before);
+        spec.put_into(object)?;
+        let mut faults = validation::change_faults(&spec, &before);
+        faults.extend(validation::faults(object, &spec, Some(&before)));
+        meta::checked(&INFO, object, &faults)?;
+        load_balancer::set_status(transaction, &self.config.load_balancer_pools, object, &spec, Some(old));
+        Ok(())
+    }
+
+    fn delete(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
+        release(transaction, object)
+    }
+
+    fn deleted(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
+        load_balancer::pass_on(transaction, &self.config.load_balancer_pools, object)
+    }
+
+    fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
+        cells::row(object, now)
+    }
+
+    fn reconcile(&self, transaction: &mut dyn Transaction) -> Result<Option<i64>, ApiError> {
+        default_service::keep(transaction, &self.config)?;
+        Ok(None)
+    }
+}

@@ -1,0 +1,52 @@
+//! The condition `Ready` of a ServiceCIDR.
+
+use serde_json::{Value, json};
+
+use super::networks::{networks, usable};
+use crate::serve::object::Object;
+use crate::serve::time;
+
+const READY: &str = "Ready";
+/// The reason where a ServiceCIDR has a network that no address can be taken from.
+const UNUSABLE: &str = "Unusable";
+const TERMINATING: &str = "Terminating";
+
+/// The condition `Ready`, if there is one.
+pub(super) fn ready(object: &Object) -> Option<&Value> {
+    let status = object.0.get("status")?;
+    let conditions = status.get("conditions")?.as_array()?;
+    conditions.iter().find(|condition| condition["type"] == READY)
+}
+
+/// Says whether addresses are taken from it, and if not, why.
+pub(super) fn set_ready(object: &mut Object, now: i64) {
+    let faults: Vec<String> = networks(object)
+        .iter()
+        .filter_map(|network| Some(format!("{network} cannot be used: {}", usable(network).err()?)))
+        .collect();
+    if faults.is_empty() {
+        set(object, true, "", "Kubernetes Service CIDR is ready", now);
+    } else {
+        set(object, false, UNUSABLE, &faults.join("; "), now);
+    }
+}
+
+/// Says that it cannot go yet; whether that is news.
+pub(super) fn set_terminating(object: &mut Object, now: i64) -> bool {
+    let message = "There are still IPAddresses referencing the ServiceCIDR, please remove them or create a new ServiceCIDR";
+    set(object, false, TERMINATING, message, now)
+}
+
+/// Sets the condition; its time changes with its status only. Whether anything changed.
+fn set(object: &mut Object, status: bool, reason: &str, message: &str, now: i64) -> bool {
+    let status = if status { "True" } else { "False" };
+    let old = ready(object).cloned().unwrap_or_default();
+    let since = if old["status"] == status { old["lastTransitionTime"].clone() } else { Value::Null };
+    let since = if since.is_null() { time::format(now).into() } else { since };
+    let condition = json!({
+        "type": READY, "status": status, "reason": reason, "message": message, "lastTransitionTime": since,
+    });
+    let is_news = condition != old;
+    object.status_mut().insert("conditions".to_owned(), json!([condition]));
+    is_news
+}

@@ -1,0 +1,111 @@
+//! Namespaces, EndpointSlices and Events.
+
+use serde_json::{Value, json};
+
+use super::testing::{Cluster, IPS, SERVICES};
+
+fn cluster() -> Cluster {
+    Cluster::new("10.96.0.0/28")
+}
+
+#[test]
+fn the_usual_namespaces_are_there_and_some_stay() {
+    let mut cluster = cluster();
+    let names = ["default", "kube-node-lease", "kube-public", "kube-system"];
+    assert_eq!(cluster.names("namespaces"), names);
+    assert_eq!(cluster.cells("namespaces", "default"), ["default", "Active", "0s"].map(Value::from));
+    let error = cluster.delete("namespaces", "default").unwrap_err();
+    assert_eq!(error.code, 403);
+    assert_eq!(error.message, "namespaces \"default\" is forbidden: this namespace may not be deleted");
+}
+
+#[test]
+fn a_namespace_takes_along_what_is_in_it() {
+    let mut cluster = cluster();
+    cluster.create("namespaces", "mine", json!({"metadata": {"labels": {"a": "b"}}})).unwrap();
+    let own = cluster.get("namespaces", "mine").unwrap();
+    assert_eq!(own.metadata()["labels"], json!({"a": "b", "kubernetes.io/metadata.name": "mine"}));
+    let rest = json!({"metadata": {"namespace": "mine"}, "spec": {"ports": [{"port": 80}]}});
+    cluster.create(SERVICES, "s", rest).unwrap();
+    let slice = json!({"metadata": {"namespace": "mine"}, "addressType": "IPv4", "endpoints": []});
+    cluster.create("endpointslices", "s", slice).unwrap();
+    assert_eq!(cluster.names(IPS).len(), 2);
+    cluster.patch("namespaces", "mine", &json!({"metadata": {"labels": null}})).unwrap();
+    cluster.delete("namespaces", "mine").unwrap();
+    assert_eq!(cluster.names(IPS), ["10.96.0.1"]);
+    assert_eq!(cluster.names(SERVICES), ["kubernetes"]);
+    assert!(cluster.names("endpointslices").is_empty());
+    assert!(
+        cluster.create("namespaces", "a.b", json!({})).unwrap_err().message.contains("must not contain dots")
+    );
+}
+
+#[test]
+fn endpoint_slices_are_kept_and_shown() {
+    let mut cluster = cluster();
+    let addresses = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"];
+    let slice = json!({
+        "addressType": "IPv4", "ports": [{"port": 80}, {"name": "all"}],
+        "endpoints": [{"addresses": addresses[..1]}, {"addresses": addresses[1..]}],
+    });
+    cluster.create("endpointslices", "s", slice).unwrap();
+    let shown = ["s", "IPv4", "80,*", "10.0.0.1,10.0.0.2,10.0.0.3 + 1 more...", "0s"];
+    assert_eq!(cluster.cells("endpointslices", "s"), shown.map(Value::from));
+    cluster.patch("endpointslices", "s", &json!({"ports": null})).unwrap();
+    assert_eq!(cluster.cells("endpointslices", "s")[2], "<unset>");
+    let refusal = cluster.create("endpointslices", "t", json!({"addressType": "IPX"})).unwrap_err().message;
+    assert!(refusal.ends_with(
+        "addressType: Unsupported value: \"IPX\": supported values: \"FQDN\", \"IPv4\", \"IPv6\""
+    ));
+    let refusal = cluster.create("endpointslices", "t", json!({})).unwrap_err().message;
+    assert!(refusal.ends_with("addressType: Required value"));
+    cluster.delete("endpointslices", "s").unwrap();
+}
+
+#[test]
+fn events_are_kept_and_shown() {
+    let mut cluster = cluster();
+    let event = json!({
+        "type": "Normal", "reason": "Made", "message": " it is made\n", "count": 2,
+        "involvedObject": {"kind": "Service", "name": "s", "namespace": "default", "fieldPath": "spec"},
+        "source": {"component": "podhosts", "host": "n1"},
+        "firstTimestamp": "2027-01-15T07:58:00Z", "lastTimestamp": "2027-01-15T07:59:00Z",
+    });
+    cluster.create("events", "e", event).unwrap();
+    let shown = ["60s", "Normal", "Made", "service/s", "spec", "podhosts, n1", "it is made", "2m", "2", "e"];
+    assert_eq!(cluster.cells("events", "e"), shown.map(Value::from));
+    cluster.patch("events", "e", &json!({"lastTimestamp": null, "firstTimestamp": null})).unwrap();
+    assert_eq!(cluster.cells("events", "e")[0], "<unknown>");
+    let other = json!({"involvedObject": {"kind": "Service", "name": "s", "namespace": "other"}});
+    let refusal = cluster.create("events", "f", other).unwrap_err().message;
+    assert!(
+        refusal
+            .ends_with("involvedObject.namespace: Invalid value: \"other\": does not match event.namespace")
+    );
+    cluster.delete("events", "e").unwrap();
+}
+
+#[test]
+fn what_is_found_on_the_machine_is_not_changed() {
+    let cluster = cluster();
+    for plural in ["nodes", "pods"] {
+        let kind = cluster.kind(plural);
+        assert!(kind.list_virtual().is_some(), "{plural}");
+        assert!(!kind.info().verbs.contains(&"create"), "{plural}");
+    }
+    assert!(cluster.kind(SERVICES).list_virtual().is_none());
+}
+
+#[test]
+fn names_are_used_once() {
+    let kinds = super::all(super::Config::default());
+    let names = kinds.iter().flat_map(|kind| {
+        let info = kind.info();
+        [info.plural, info.singular].into_iter().chain(info.short_names.iter().copied())
+    });
+    let mut names: Vec<&str> = names.collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}
