@@ -86,7 +86,7 @@ install:
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(RELEASE)/completions/podhosts.fish
 	for file in hooks/*.json vendor-configs/*/*; do \
 	  install -d $(DESTDIR)$(PREFIX)/share/podhosts/$$(dirname $$file); \
-	  sed 's|/usr/local/bin|$(PREFIX)/bin|g' $$file > $(DESTDIR)$(PREFIX)/share/podhosts/$$file; done
+	  sed -e 's|/usr/local/bin|$(PREFIX)/bin|g' -e 's|/opt/cni/bin|$(CNI_BIN_DIR)|g' $$file > $(DESTDIR)$(PREFIX)/share/podhosts/$$file; done
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,podhosts podhosts-hook podhosts-runtime)

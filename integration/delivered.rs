@@ -39,6 +39,10 @@ fn vendor_configs_name_what_is_installed() {
                 networks.push(network(&text));
                 continue;
             }
+            if path.extension().is_some_and(|extension| extension == "service") {
+                assert!(text.contains("\nExecStart=/opt/cni/bin/podhosts-cni serve "), "{shown}");
+                continue;
+            }
             toml::from_str::<toml::Table>(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
             for (at, _) in text.match_indices("/podhosts-runtime\"") {
                 assert!(text[..at].ends_with("\"/usr/local/bin"), "{shown}");
@@ -51,6 +55,20 @@ fn vendor_configs_name_what_is_installed() {
         (engines, networks),
         (5, ["podhosts", "podhosts-chained", "podhosts-ipam"].map(str::to_owned).to_vec())
     );
+}
+
+#[test]
+fn systemd_takes_the_unit() {
+    needs!("systemd-analyze");
+    let text = fs::read_to_string(file("vendor-configs/systemd/podhosts-apiserver.service")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let unit = dir.path().join("podhosts-apiserver.service");
+    let program = bin("podhosts-cni");
+    fs::write(&unit, text.replace("/opt/cni/bin/podhosts-cni", program.to_str().unwrap())).unwrap();
+    let verify = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit).output().unwrap();
+    let told = String::from_utf8(verify.stderr).unwrap();
+    let about_it: Vec<&str> = told.lines().filter(|line| line.contains("podhosts-apiserver")).collect();
+    assert_eq!(about_it, [""; 0]);
 }
 
 /// The name of a network whose list older and newer engines can read.

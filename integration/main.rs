@@ -61,5 +61,9 @@ mod engine_containerd_userns;
 mod engine_crictl;
 mod engine_doctor;
 
+// The API server.
+mod serve_http;
+mod serve_kubectl;
+
 // What is delivered with them.
 mod delivered;

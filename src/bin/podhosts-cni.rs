@@ -10,6 +10,10 @@ fn main() -> ExitCode {
     cni::panics_become_answers();
     let args: Vec<String> =
         std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    #[cfg(feature = "serve")]
+    if podhosts::serve::run::is_meant(&args) {
+        return podhosts::serve::run::main(&args).into();
+    }
     #[allow(clippy::disallowed_methods, reason = "CNI passes its parameters in the environment")]
     let answer = cni::answer(&args, |name| std::env::var(name).ok(), stdin().lock());
     for line in &answer.stderr {

@@ -5,11 +5,18 @@
 //! `kinds` (what is particular to each), and `store` (SQLite).
 
 pub mod accounts;
+pub mod api;
 pub mod backup;
+pub mod http;
 pub mod kinds;
+pub mod kubeconfig;
+pub mod log;
 pub mod object;
+pub mod options;
+pub mod pki;
 pub mod registry;
 pub mod resource;
+pub mod run;
 pub mod selector;
 pub mod status;
 pub mod store;

@@ -1,0 +1,260 @@
+//! Bodies become objects: what a kind does not have is left out and told, what does not fit is refused.
+//! Texts as `k8s.io/apimachinery` and Go's `encoding/json` have them.
+
+use serde_json::{Map, Value};
+
+use super::schema::{Form, Type};
+
+/// How many faults are told.
+const MOST_FAULTS: usize = 100;
+
+/// Leaves out of `map` what `schema` does not have, and nulls. Tells what was left out: `unknown field "spec.foo"`.
+///
+/// # Errors
+/// What does not fit, as `json: cannot unmarshal string into Go struct field ServicePort.spec.ports.port of type int32`.
+pub fn fit(map: &mut Map<String, Value>, schema: &'static Type) -> Result<Vec<String>, String> {
+    let mut fitting = Fitting { path: Path::default(), faults: Vec::new() };
+    fitting.structure(map, schema)?;
+    Ok(fitting.faults)
+}
+
+/// Where in the object we are: with indices for people, and without for Go's text.
+#[derive(Default)]
+struct Path {
+    full: String,
+    fields: String,
+}
+
+impl Path {
+    fn lengths(&self) -> (usize, usize) {
+        (self.full.len(), self.fields.len())
+    }
+
+    fn enter_field(&mut self, name: &str) -> (usize, usize) {
+        let lengths = self.lengths();
+        for text in [&mut self.full, &mut self.fields] {
+            if !text.is_empty() {
+                text.push('.');
+            }
+            text.push_str(name);
+        }
+        lengths
+    }
+
+    fn enter_item(&mut self, index: usize) -> (usize, usize) {
+        let lengths = self.lengths();
+        self.full.push_str(&format!("[{index}]"));
+        lengths
+    }
+
+    fn leave(&mut self, (full, fields): (usize, usize)) {
+        self.full.truncate(full);
+        self.fields.truncate(fields);
+    }
+}
+
+struct Fitting {
+    path: Path,
+    faults: Vec<String>,
+}
+
+impl Fitting {
+    fn structure(&mut self, map: &mut Map<String, Value>, schema: &'static Type) -> Result<(), String> {
+        let names: Vec<String> = map.keys().cloned().collect();
+        for name in names {
+            let before = self.path.enter_field(&name);
+            let is_dropped = match (schema.field(&name), map.get_mut(&name)) {
+                // Go leaves a field that is null as it was, which is empty.
+                (_, None | Some(Value::Null)) => true,
+                (Some(field), Some(value)) => {
+                    self.value(value, field.form, schema)?;
+                    false
+                }
+                (None, Some(_)) if schema.is_open => false,
+                (None, Some(_)) => {
+                    if self.faults.len() < MOST_FAULTS {
+                        self.faults.push(format!("unknown field {:?}", self.path.full));
+                    }
+                    true
+                }
+            };
+            if is_dropped {
+                map.remove(&name);
+            }
+            self.path.leave(before);
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, value: &mut Value, form: Form, parent: &'static Type) -> Result<(), String> {
+        let fits = match (form, &mut *value) {
+            (Form::Any, _)
+            | (Form::Text | Form::IntOrString | Form::Quantity, Value::String(_))
+            | (Form::Boolean, Value::Bool(_))
+            | (Form::Quantity, Value::Number(_)) => true,
+            (Form::Time | Form::MicroTime, Value::String(text)) => return self.time(text),
+            (Form::Int64, Value::Number(number)) => number.is_i64(),
+            (Form::Int32 | Form::IntOrString, Value::Number(number)) => {
+                number.as_i64().is_some_and(|number| i32::try_from(number).is_ok())
+            }
+            (Form::Texts | Form::Quantities, Value::Object(map)) => return self.texts(map, form, parent),
+            (Form::Object(schema), Value::Object(map)) => return self.structure(map, schema),
+            (Form::List(item), Value::Array(list)) => return self.list(list, *item, parent),
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(self.misfit(value, form, parent)) }
+    }
+
+    fn texts(
+        &mut self,
+        map: &mut Map<String, Value>,
+        form: Form,
+        parent: &'static Type,
+    ) -> Result<(), String> {
+        for (key, value) in map.iter_mut() {
+            if value.is_null() {
+                *value = Value::from("");
+            }
+            let fits = value.is_string() || matches!(form, Form::Quantities) && value.is_number();
+            if !fits {
+                self.path.enter_field(key);
+                return Err(self.misfit(value, Form::Text, parent));
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, list: &mut [Value], item: Form, parent: &'static Type) -> Result<(), String> {
+        for (index, value) in list.iter_mut().enumerate() {
+            let before = self.path.enter_item(index);
+            if value.is_null() {
+                *value = if item.inner().is_some() { Value::Object(Map::new()) } else { Value::from("") };
+            }
+            self.value(value, item, parent)?;
+            self.path.leave(before);
+        }
+        Ok(())
+    }
+
+    fn time(&self, text: &str) -> Result<(), String> {
+        let looks_right =
+            humantime::parse_rfc3339_weak(&text.replace("+00:00", "Z")).is_ok() || has_offset(text);
+        if looks_right {
+            return Ok(());
+        }
+        Err(format!(
+            "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\" ({})",
+            self.path.full
+        ))
+    }
+
+    fn misfit(&self, value: &Value, form: Form, parent: &'static Type) -> String {
+        let what = match value {
+            Value::Null => "null".to_owned(),
+            Value::Bool(_) => "bool".to_owned(),
+            Value::Number(number) if matches!(form, Form::Int32 | Form::Int64) => format!("number {number}"),
+            Value::Number(_) => "number".to_owned(),
+            Value::String(_) => "string".to_owned(),
+            Value::Array(_) => "array".to_owned(),
+            Value::Object(_) => "object".to_owned(),
+        };
+        let (field, wanted) = (&self.path.fields, form.go_name());
+        format!(
+            "json: cannot unmarshal {what} into Go struct field {}.{field} of type {wanted}",
+            parent.go_name()
+        )
+    }
+}
+
+/// A time such as `2026-01-02T03:04:05+02:00`.
+fn has_offset(text: &str) -> bool {
+    let Some(at) = text.len().checked_sub(6).filter(|at| text.is_char_boundary(*at)) else { return false };
+    let (time, offset) = text.split_at(at);
+    let is_offset = matches!(offset.as_bytes(), [b'+' | b'-', a, b, b':', c, d]
+        if [a, b, c, d].iter().all(|digit| digit.is_ascii_digit()));
+    is_offset && humantime::parse_rfc3339(&format!("{time}Z")).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::schemas;
+    use super::*;
+
+    fn service(mut value: Value) -> (Result<Vec<String>, String>, Value) {
+        let faults = fit(value.as_object_mut().unwrap(), schemas::of("", "Service").unwrap());
+        (faults, value)
+    }
+
+    #[test]
+    fn unknown_fields_are_told_and_left_out() {
+        let (faults, value) = service(json!({
+            "kind": "Service", "foo": {"bar": 1}, "metadata": {"name": "a", "labels": {"x": "y"}},
+            "spec": {"foo": 1, "clusterIP": null, "ports": [{"port": 80, "targetPort": "web", "x": []}, {"port": 81}]},
+        }));
+        let expected =
+            ["unknown field \"foo\"", "unknown field \"spec.foo\"", "unknown field \"spec.ports[0].x\""];
+        assert_eq!(faults.unwrap(), expected);
+        let left = json!({
+            "kind": "Service", "metadata": {"name": "a", "labels": {"x": "y"}},
+            "spec": {"ports": [{"port": 80, "targetPort": "web"}, {"port": 81}]},
+        });
+        assert_eq!(value, left);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_in_gos_words() {
+        let table = [
+            (
+                json!({"spec": {"ports": [{"port": "80"}]}}),
+                "string into Go struct field ServicePort.spec.ports.port of type int32",
+            ),
+            (
+                json!({"spec": {"ports": [{"port": 3_000_000_000_u32}]}}),
+                "number 3000000000 into Go struct field ServicePort.spec.ports.port of type int32",
+            ),
+            (
+                json!({"spec": {"ports": [{"port": 1.5}]}}),
+                "number 1.5 into Go struct field ServicePort.spec.ports.port of type int32",
+            ),
+            (
+                json!({"spec": {"ports": {}}}),
+                "object into Go struct field ServiceSpec.spec.ports of type []v1.ServicePort",
+            ),
+            (json!({"spec": []}), "array into Go struct field Service.spec of type v1.ServiceSpec"),
+            (
+                json!({"metadata": {"name": 5}}),
+                "number into Go struct field ObjectMeta.metadata.name of type string",
+            ),
+            (
+                json!({"metadata": {"labels": {"a": true}}}),
+                "bool into Go struct field ObjectMeta.metadata.labels.a of type string",
+            ),
+            (
+                json!({"spec": {"selector": "a"}}),
+                "string into Go struct field ServiceSpec.spec.selector of type map[string]string",
+            ),
+        ];
+        for (value, expected) in table {
+            let error = service(value).0.unwrap_err();
+            assert_eq!(error, format!("json: cannot unmarshal {expected}"));
+        }
+    }
+
+    #[test]
+    fn times_are_looked_at() {
+        for (time, fits) in [
+            ("2026-01-02T03:04:05Z", true),
+            ("2026-01-02T03:04:05+02:00", true),
+            ("2026-01-02T03:04:05.123456Z", true),
+            ("tomorrow", false),
+            ("", false),
+            ("2026-01-02T03:04:05+2:00", false),
+            ("ä+02:00", false),
+        ] {
+            let (faults, _) = service(json!({"metadata": {"creationTimestamp": time}}));
+            assert_eq!(faults.is_ok(), fits, "{time}");
+        }
+    }
+}

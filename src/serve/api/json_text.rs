@@ -1,0 +1,139 @@
+//! JSON as it arrives: of bounded depth, and with a word about fields that are there twice.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// How many duplicates are told; a body can have a million.
+const MOST_FAULTS: usize = 100;
+
+/// Reads JSON. Of a field that is there twice the last one counts, and its path is noted in `duplicates`.
+///
+/// # Errors
+/// It is no JSON, or deeper than serde_json follows (128).
+pub fn parse(bytes: &[u8], duplicates: &mut Vec<String>) -> Result<Value, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = Seed { path: &mut String::new(), duplicates }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
+}
+
+struct Seed<'a> {
+    path: &'a mut String,
+    duplicates: &'a mut Vec<String>,
+}
+
+impl Seed<'_> {
+    /// Goes one step down, and comes back.
+    fn inside<T>(&mut self, step: fmt::Arguments<'_>, read: impl FnOnce(Seed<'_>) -> T) -> T {
+        let length = self.path.len();
+        // A String takes everything.
+        let _ = fmt::write(self.path, step);
+        let read = read(Seed { path: self.path, duplicates: self.duplicates });
+        self.path.truncate(length);
+        read
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        loop {
+            let step = format_args!("[{}]", list.len());
+            let Some(item) = self.inside(step, |seed| items.next_element_seed(seed))? else { break };
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            let dot = if self.path.is_empty() { "" } else { "." };
+            let value = self.inside(format_args!("{dot}{key}"), |seed| {
+                if map.contains_key(&key) && seed.duplicates.len() < MOST_FAULTS {
+                    seed.duplicates.push(seed.path.clone());
+                }
+                entries.next_value_seed(seed)
+            })?;
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_last_of_two_counts_and_is_told() {
+        let mut duplicates = Vec::new();
+        let text = br#"{"a":1,"spec":{"ports":[{"port":1,"x":null},{"port":2,"port":3}]},"a":2.5}"#;
+        let value = parse(text, &mut duplicates).unwrap();
+        assert_eq!(value, json!({"a":2.5,"spec":{"ports":[{"port":1,"x":null},{"port":3}]}}));
+        assert_eq!(duplicates, ["spec.ports[1].port", "a"]);
+    }
+
+    #[test]
+    fn what_is_no_json_or_too_deep_is_refused() {
+        for text in ["", "{", "{}x", "[1,]", "{\"a\"}", "nul", "\"\\ud800\"", "1e999"] {
+            assert!(parse(text.as_bytes(), &mut Vec::new()).is_err(), "{text}");
+        }
+        assert!(parse("[".repeat(100_000).as_bytes(), &mut Vec::new()).is_err());
+        assert!(parse(&[b'"', 0xff, b'"'], &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_million_duplicates_are_not_all_told() {
+        let text = format!("{{{}\"a\":1}}", "\"a\":1,".repeat(1000));
+        let mut duplicates = Vec::new();
+        parse(text.as_bytes(), &mut duplicates).unwrap();
+        assert_eq!(duplicates.len(), MOST_FAULTS);
+    }
+}

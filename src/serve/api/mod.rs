@@ -1,0 +1,17 @@
+//! What is the same for every kind: paths, media types, bodies, patches, tables, discovery. Values in, values out.
+
+pub mod apply;
+pub mod body;
+pub mod decode;
+pub mod discovery;
+pub mod json_text;
+pub mod media;
+pub mod openapi;
+pub mod parameters;
+pub mod patch;
+pub mod path;
+pub mod protobuf;
+pub mod schema;
+pub mod schemas;
+pub mod strategic;
+pub mod table;

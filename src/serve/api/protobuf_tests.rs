@@ -1,0 +1,66 @@
+//! The bodies are what kubectl 1.36 sends.
+
+use serde_json::json;
+
+use super::super::schemas;
+use super::*;
+
+/// `kubectl create service clusterip test-1 --tcp=80:80`.
+const SERVICE: &[u8] = b"k8s\x00\n\r\n\x02v1\x12\x07Service\x12l\n%\n\x06test-1\x12\x00\x1a\x00\"\x00*\x002\x008\x00B\x00Z\r\n\x03app\x12\x06test-1\x12?\n\x15\n\x0280\x12\x03TCP\x18P\"\x06\x08\x00\x10P\x1a\x00(\x00\x12\r\n\x03app\x12\x06test-1\x1a\x00\"\tClusterIP:\x00B\x00R\x00Z\x00`\x00h\x00\x1a\x02\n\x00\x1a\x00\"\x00";
+
+fn service(bytes: &[u8]) -> Result<Map<String, Value>, ProtobufError> {
+    decode(unwrap(bytes)?.raw, schemas::of("", "Service").unwrap())
+}
+
+#[test]
+fn what_kubectl_sends_becomes_the_json_it_stands_for() {
+    let unknown = unwrap(SERVICE).unwrap();
+    assert_eq!((unknown.api_version.as_str(), unknown.kind.as_str()), ("v1", "Service"));
+    let expected = json!({
+        "metadata": {"name": "test-1", "labels": {"app": "test-1"}},
+        "spec": {
+            "ports": [{"name": "80", "protocol": "TCP", "port": 80, "targetPort": 80}],
+            "selector": {"app": "test-1"}, "type": "ClusterIP",
+        },
+    });
+    assert_eq!(Value::Object(service(SERVICE).unwrap()), expected);
+}
+
+#[test]
+fn a_body_cut_off_anywhere_is_refused_or_has_less() {
+    // Between two fields a body may end.
+    let ends = [4, 19, 129, 131];
+    for length in 0..SERVICE.len() {
+        let found = service(&SERVICE[..length]);
+        assert_eq!(found.is_ok(), ends.contains(&length), "{length}");
+    }
+    assert_eq!(unwrap(b"{}"), Err(ProtobufError::Prefix));
+    assert_eq!(unwrap(b"k8s\0\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), Err(ProtobufError::Truncated));
+    assert_eq!(unwrap(b"k8s\0\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), Err(ProtobufError::Malformed));
+    assert_eq!(unwrap(b"k8s\0\x03"), Err(ProtobufError::Malformed));
+}
+
+#[test]
+fn pointers_to_nothing_much_stay_and_others_do_not() {
+    // spec: publishNotReadyAddresses false, allocateLoadBalancerNodePorts false, clientIP.timeoutSeconds 0.
+    let bytes = b"\x12\x0b\x68\x00\xa0\x01\x00\x72\x04\x0a\x02\x08\x00";
+    let found = decode(bytes, schemas::of("", "Service").unwrap()).unwrap();
+    let expected = json!({"spec": {
+        "allocateLoadBalancerNodePorts": false, "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 0}},
+    }});
+    assert_eq!(Value::Object(found), expected);
+}
+
+#[test]
+fn types_and_texts_that_do_not_fit_are_refused() {
+    let schema = schemas::of("", "Service").unwrap();
+    assert_eq!(decode(b"\x0a\x03\x0a\x01\xff", schema), Err(ProtobufError::Text("name")));
+    assert_eq!(decode(b"\x08\x01", schema), Err(ProtobufError::WireType { field: "metadata", found: 0 }));
+    // metadata.creationTimestamp in a year that no calendar has.
+    assert_eq!(
+        decode(b"\x0a\x0b\x42\x09\x08\xff\xff\xff\xff\xff\xff\xff\x7f", schema),
+        Err(ProtobufError::Time("creationTimestamp"))
+    );
+    let time = decode(b"\x0a\x08\x42\x06\x08\x80\xa3\x05\x10\x00", schema).unwrap();
+    assert_eq!(time["metadata"]["creationTimestamp"], "1970-01-02T00:00:00Z");
+}

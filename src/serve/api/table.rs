@@ -1,0 +1,69 @@
+//! Tables, as `kubectl get` asks for them (`meta.k8s.io`), and lists of metadata only.
+
+use serde_json::{Map, Value, json};
+
+use super::parameters::Include;
+use crate::serve::object::Object;
+use crate::serve::resource::Resource;
+
+/// A table of some objects.
+pub fn table(
+    resource: &dyn Resource,
+    version: &str,
+    objects: &[Object],
+    include: Include,
+    now: i64,
+    list_metadata: Value,
+    with_columns: bool,
+) -> Value {
+    let rows: Vec<Value> =
+        objects.iter().map(|object| row(resource, version, object, include, now)).collect();
+    json!({
+        "kind": "Table",
+        "apiVersion": format!("meta.k8s.io/{version}"),
+        "metadata": list_metadata,
+        "columnDefinitions": if with_columns { columns(resource) } else { Value::Null },
+        "rows": rows,
+    })
+}
+
+fn columns(resource: &dyn Resource) -> Value {
+    let column = |column: &crate::serve::resource::Column| {
+        json!({
+            "name": column.name, "type": column.kind, "format": column.format,
+            "description": column.description, "priority": column.priority,
+        })
+    };
+    resource.info().columns.iter().map(column).collect()
+}
+
+fn row(resource: &dyn Resource, version: &str, object: &Object, include: Include, now: i64) -> Value {
+    let shown = match include {
+        Include::None => Value::Null,
+        Include::Metadata => metadata(version, object),
+        Include::Object => Value::Object(object.0.clone()),
+    };
+    json!({"cells": resource.cells(object, now), "object": shown})
+}
+
+/// A `PartialObjectMetadata`.
+pub fn metadata(version: &str, object: &Object) -> Value {
+    json!({
+        "kind": "PartialObjectMetadata",
+        "apiVersion": format!("meta.k8s.io/{version}"),
+        "metadata": object.metadata(),
+    })
+}
+
+/// The metadata of a list.
+pub fn list_metadata(resource_version: u64, continue_token: Option<&str>, remaining: Option<u64>) -> Value {
+    let mut metadata = Map::new();
+    metadata.insert("resourceVersion".to_owned(), resource_version.to_string().into());
+    if let Some(token) = continue_token {
+        metadata.insert("continue".to_owned(), token.into());
+    }
+    if let Some(remaining) = remaining {
+        metadata.insert("remainingItemCount".to_owned(), remaining.into());
+    }
+    Value::Object(metadata)
+}

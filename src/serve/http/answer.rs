@@ -1,0 +1,105 @@
+//! Answers.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Bytes, Frame};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WARNING};
+use hyper::{Response, StatusCode};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::serve::status::ApiError;
+
+/// An answer: whole, or a stream of events.
+pub(super) type Answer = Response<Either<Full<Bytes>, Stream>>;
+
+/// A body that comes piece by piece.
+#[derive(Debug)]
+pub(super) struct Stream(pub(super) mpsc::Receiver<Bytes>);
+
+impl Body for Stream {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// An answer with a body of a media type.
+pub(super) fn whole(code: u16, media_type: HeaderValue, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Either::Left(Full::new(body.into())));
+    *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    set(&mut answer, CONTENT_TYPE, media_type);
+    set(&mut answer, CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    answer
+}
+
+/// An answer in JSON, out of text.
+pub(super) fn text(code: u16, mut json: String) -> Answer {
+    json.push('\n');
+    whole(code, JSON, json)
+}
+
+/// An answer in JSON.
+pub(super) fn json(code: u16, value: &Value) -> Answer {
+    text(code, value.to_string())
+}
+
+/// Plain text.
+pub(super) fn plain(code: u16, body: impl Into<Bytes>) -> Answer {
+    whole(code, HeaderValue::from_static("text/plain; charset=utf-8"), body)
+}
+
+/// A stream of JSON.
+pub(super) fn stream(pieces: mpsc::Receiver<Bytes>) -> Answer {
+    let mut answer = Response::new(Either::Right(Stream(pieces)));
+    set(&mut answer, CONTENT_TYPE, JSON);
+    set(&mut answer, CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    answer
+}
+
+/// An error.
+pub(super) fn error(error: &ApiError) -> Answer {
+    let mut answer = json(error.code, &error.to_status());
+    if error.code == 429 {
+        set(&mut answer, RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    answer
+}
+
+/// Adds warnings, which kubectl shows.
+pub(super) fn with_warnings(mut answer: Answer, warnings: &[String]) -> Answer {
+    for warning in warnings {
+        // A text in quotes, `299` being a warning that stays true; what a header cannot carry is left out.
+        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+            answer.headers_mut().append(WARNING, value);
+        }
+    }
+    answer
+}
+
+pub(super) fn set(answer: &mut Answer, name: HeaderName, value: HeaderValue) {
+    answer.headers_mut().insert(name, value);
+}
+
+/// There is too much to do.
+pub(super) fn busy() -> ApiError {
+    let message = "Too many requests, please try again later.".to_owned();
+    let details = serde_json::json!({"retryAfterSeconds": 1});
+    ApiError { code: 429, reason: "TooManyRequests", message, details }
+}
+
+/// The client took too long.
+pub(super) fn timeout(what: &str) -> ApiError {
+    ApiError { code: 408, reason: "Timeout", message: format!("Timeout: {what}"), details: Value::Null }
+}

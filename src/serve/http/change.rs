@@ -1,0 +1,233 @@
+//! Everything that changes objects.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hyper::Request;
+use hyper::body::Incoming;
+use serde_json::{Map, Value, json};
+
+use super::answer::{self, Answer, with_warnings};
+use super::body::{self, Received};
+use super::handle::Call;
+use super::read::in_form;
+use crate::serve::api::media::{Content, OBJECTS, PATCHES};
+use crate::serve::api::parameters::{self, Validation};
+use crate::serve::api::patch::Patch;
+use crate::serve::api::{body as contents, schemas};
+use crate::serve::object::Object;
+use crate::serve::registry::{Change, DeleteOptions, Deleted, List, WriteOptions};
+use crate::serve::status::ApiError;
+
+/// Does what a verb says.
+pub(super) async fn change(
+    call: &Call<'_>,
+    verb: &str,
+    request: Request<Incoming>,
+) -> Result<Answer, ApiError> {
+    let (parts, body) = request.into_parts();
+    let received = body::read(&parts.headers, body, &call.shared.limits).await?;
+    match verb {
+        "create" => create(call, &received).await,
+        "update" => update(call, &received).await,
+        "patch" => patch(call, &received).await,
+        "delete" => delete(call, &received).await,
+        _ => delete_collection(call, &received).await,
+    }
+}
+
+impl Call<'_> {
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    fn options(&self) -> WriteOptions {
+        WriteOptions {
+            dry_run: self.parameters.dry_run,
+            field_manager: self.parameters.field_manager.clone(),
+        }
+    }
+
+    /// The object in a body, and what was left out of it.
+    fn received(&self, received: &Received) -> Result<(Object, Vec<String>), ApiError> {
+        let is_whole =
+            |content: &Content| matches!(content, Content::Json | Content::Yaml | Content::Protobuf);
+        let content = received.content.filter(is_whole);
+        let content =
+            content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
+        contents::object(&received.bytes, content, self.info, self.schema, self.parameters.validation)
+    }
+}
+
+async fn create(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError> {
+    if call.info.namespaced && call.namespace.is_empty() {
+        return Err(ApiError::method_not_allowed());
+    }
+    let (object, warnings) = call.received(received)?;
+    let stored =
+        call.shared.registry.create(call.info.plural, &call.namespace, object, call.options()).await?;
+    Ok(with_warnings(call.object(201, &stored), &warnings))
+}
+
+async fn update(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError> {
+    let (object, warnings) = call.received(received)?;
+    let change = if call.is_status {
+        let (info, name) = (call.info, call.name().to_owned());
+        Change::Patch(Box::new(move |old| {
+            let old = old.ok_or_else(|| ApiError::not_found(info, &name))?;
+            Ok(with_status(old, &object))
+        }))
+    } else {
+        Change::Replace(object)
+    };
+    let updated = call
+        .shared
+        .registry
+        .update(call.info.plural, &call.namespace, call.name(), change, call.options())
+        .await?;
+    let code = if updated.created { 201 } else { 200 };
+    Ok(with_warnings(call.object(code, &updated.stored), &warnings))
+}
+
+/// The object with another's status, and its resource version, so that a conflict is seen.
+fn with_status(old: &Object, new: &Object) -> Object {
+    let mut object = old.clone();
+    match new.0.get("status") {
+        Some(status) => object.0.insert("status".to_owned(), status.clone()),
+        None => object.0.remove("status"),
+    };
+    if let Some(version) = new.metadata().get("resourceVersion") {
+        object.metadata_mut().insert("resourceVersion".to_owned(), version.clone());
+    }
+    object
+}
+
+async fn patch(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError> {
+    let is_patch = |content: &Content| !matches!(content, Content::Json | Content::Yaml | Content::Protobuf);
+    let content = received.content.filter(is_patch);
+    let content = content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, PATCHES))?;
+    let parameters = &call.parameters;
+    let (value, mut warnings) = contents::value(&received.bytes, content).map_err(ApiError::bad_request)?;
+    if parameters.validation == Validation::Strict && !warnings.is_empty() {
+        let message = format!("strict decoding error: {}", warnings.join(", "));
+        return Err(ApiError::bad_request(message));
+    }
+    let mut patch = Patch::parse(content, value)?;
+    if let Patch::Apply(applied) = &mut patch {
+        check_applied(call, applied)?;
+    }
+    let (info, schema, validation) = (call.info, call.schema, parameters.validation);
+    let (name, is_status) = (call.name().to_owned(), call.is_status);
+    let faults = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&faults);
+    let change = Change::Patch(Box::new(move |old| {
+        let (object, faults) = patch.applied(old, info, schema, validation, &name)?;
+        *told.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+        match old {
+            Some(old) if is_status => Ok(with_status(old, &object)),
+            None if is_status => Err(ApiError::not_found(info, &name)),
+            _ => Ok(object),
+        }
+    }));
+    let updated = call
+        .shared
+        .registry
+        .update(info.plural, &call.namespace, call.name(), change, call.options())
+        .await?;
+    let code = if updated.created { 201 } else { 200 };
+    warnings.append(&mut faults.lock().unwrap_or_else(PoisonError::into_inner));
+    if validation == Validation::Ignore {
+        warnings.clear();
+    }
+    Ok(with_warnings(call.object(code, &updated.stored), &warnings))
+}
+
+/// What upstream wants of server-side apply, beyond that it can be merged.
+fn check_applied(call: &Call<'_>, applied: &mut Map<String, Value>) -> Result<(), ApiError> {
+    let info = call.info;
+    if call.parameters.field_manager.is_empty() {
+        let message = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
+        return Err(ApiError {
+            code: 422,
+            reason: "Invalid",
+            message: message.to_owned(),
+            details: Value::Null,
+        });
+    }
+    let given = |key: &str| applied.get(key).and_then(Value::as_str).unwrap_or_default();
+    if given("kind") != info.kind || given("apiVersion") != info.api_version() {
+        let (kind, version) = (given("kind"), given("apiVersion"));
+        let wanted = (info.kind, info.api_version());
+        return Err(ApiError::bad_request(format!(
+            "cannot apply: expected kind {:?} of {:?}, got {kind:?} of {version:?}",
+            wanted.0, wanted.1
+        )));
+    }
+    if let Some(Value::Object(metadata)) = applied.get_mut("metadata") {
+        metadata.remove("managedFields");
+        let name = metadata.get("name").and_then(Value::as_str).unwrap_or(call.name());
+        if name != call.name() {
+            let url = call.name();
+            return Err(ApiError::bad_request(format!(
+                "the name of the object ({name}) does not match the name on the URL ({url})"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// How an object is to be deleted: by the body, and by the query.
+fn delete_options(call: &Call<'_>, received: &Received) -> Result<DeleteOptions, ApiError> {
+    let content = if received.bytes.is_empty() { Some(Content::Json) } else { received.content };
+    let content =
+        content.filter(|content| matches!(content, Content::Json | Content::Yaml | Content::Protobuf));
+    let content = content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
+    let options = contents::options(&received.bytes, content, &schemas::DELETE_OPTIONS)?;
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let policy =
+        text(options.get("propagationPolicy")).unwrap_or_else(|| call.parameters.propagation_policy.clone());
+    if !matches!(policy.as_str(), "" | "Orphan" | "Background" | "Foreground") {
+        let message = format!(
+            "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {policy:?}: \
+             supported values: \"Background\", \"Foreground\", \"Orphan\""
+        );
+        return Err(ApiError { code: 422, reason: "Invalid", message, details: Value::Null });
+    }
+    let mut dry_run = call.parameters.dry_run;
+    for value in options.get("dryRun").and_then(Value::as_array).into_iter().flatten() {
+        dry_run |= parameters::dry_run(value.as_str().unwrap_or_default())?;
+    }
+    let preconditions = options.get("preconditions");
+    let precondition = |key| text(preconditions.and_then(|preconditions| preconditions.get(key)));
+    Ok(DeleteOptions { dry_run, uid: precondition("uid"), resource_version: precondition("resourceVersion") })
+}
+
+async fn delete(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError> {
+    let options = delete_options(call, received)?;
+    match call.shared.registry.delete(call.info.plural, &call.namespace, call.name(), options).await? {
+        Deleted::Pending(stored) => Ok(call.object(200, &stored)),
+        Deleted::Gone(stored) => {
+            let object = stored.object();
+            let mut details = json!({"name": object.name(), "kind": call.info.plural, "uid": object.uid()});
+            if !call.info.group.is_empty() {
+                details["group"] = call.info.group.into();
+            }
+            Ok(answer::json(
+                200,
+                &json!({
+                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
+                }),
+            ))
+        }
+    }
+}
+
+async fn delete_collection(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError> {
+    if call.info.namespaced && call.namespace.is_empty() {
+        return Err(ApiError::method_not_allowed());
+    }
+    let options = delete_options(call, received)?;
+    let registry = &call.shared.registry;
+    let items = registry.delete_collection(call.info.plural, &call.query()?, options).await?;
+    let resource_version = registry.resource_version();
+    Ok(in_form(call, &List { items, resource_version, continue_token: None, remaining: None }))
+}

@@ -1,0 +1,198 @@
+//! From a request to its answer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, HeaderMap};
+use hyper::{Method, Request};
+
+use super::access::Access;
+use super::answer::{self, Answer};
+use super::limits::Limits;
+use super::metrics::{Metrics, Request as Counted};
+use super::{change, pages, read, watch};
+use crate::serve::api::media::{self, Form};
+use crate::serve::api::parameters::Parameters;
+use crate::serve::api::path::{self, PATH_MAX, Route, Target};
+use crate::serve::api::schema::Type;
+use crate::serve::api::{discovery, schemas};
+use crate::serve::log;
+use crate::serve::registry::Registry;
+use crate::serve::resource::{Resource, ResourceInfo};
+use crate::serve::status::ApiError;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) registry: Registry,
+    pub(super) access: Access,
+    pub(super) limits: Limits,
+    pub(super) metrics: Metrics,
+    /// Where clients are told that the server is.
+    pub(super) address: String,
+    /// Becomes true when the server is to stop.
+    pub(super) stopping: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Shared {
+    /// Waits until the server is to stop.
+    pub(super) async fn stopped(&self) {
+        // Whoever would say so is gone: it is stopping, too.
+        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
+    }
+}
+
+/// Who asks, as far as the connection tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// Nobody in particular: a token is needed.
+    Anybody,
+    /// Somebody with a certificate that the CA signed, or on the insecure port.
+    Trusted,
+    /// Somebody for whom there is no room.
+    Refused,
+}
+
+/// Answers a request.
+pub(super) async fn handle(shared: Arc<Shared>, caller: Caller, request: Request<Incoming>) -> Answer {
+    let start = Instant::now();
+    let mut counted = Counted::of(request.method());
+    let answer = match respond(&shared, caller, request, &mut counted).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            if error.code >= 500 && error.reason != "Timeout" {
+                log::error(
+                    "a request failed",
+                    &[("verb", &counted.verb), ("resource", &counted.resource), ("cause", &error.message)],
+                );
+            }
+            answer::error(&error)
+        }
+    };
+    shared.metrics.count(counted, answer.status().as_u16(), start.elapsed());
+    answer
+}
+
+async fn respond(
+    shared: &Arc<Shared>,
+    caller: Caller,
+    request: Request<Incoming>,
+    counted: &mut Counted,
+) -> Result<Answer, ApiError> {
+    match caller {
+        Caller::Refused => return Err(answer::busy()),
+        Caller::Anybody if !shared.access.admits(request.headers()) => return Err(ApiError::unauthorized()),
+        Caller::Anybody | Caller::Trusted => {}
+    }
+    if request.uri().path().len() > PATH_MAX {
+        let message = format!("the path is too long: limit is {PATH_MAX}");
+        return Err(ApiError {
+            code: 414,
+            reason: "RequestURITooLong",
+            message,
+            details: serde_json::Value::Null,
+        });
+    }
+    match path::parse(request.uri().path()).ok_or_else(ApiError::no_such_path)? {
+        Route::Objects(target) => objects(shared, target, request, counted).await,
+        page if request.method() == Method::GET || request.method() == Method::HEAD => {
+            pages::page(shared, &page, request.headers())
+        }
+        _ => Err(ApiError::method_not_allowed()),
+    }
+}
+
+/// A request for objects, with everything that is known about it.
+pub(super) struct Call<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) resource: &'a dyn Resource,
+    pub(super) info: &'static ResourceInfo,
+    pub(super) schema: &'static Type,
+    /// Empty for kinds without one, and for all of them.
+    pub(super) namespace: String,
+    pub(super) name: Option<String>,
+    pub(super) is_status: bool,
+    pub(super) parameters: Parameters,
+    /// In what form the answer is to be.
+    pub(super) form: Form,
+}
+
+async fn objects(
+    shared: &Arc<Shared>,
+    target: Target,
+    request: Request<Incoming>,
+    counted: &mut Counted,
+) -> Result<Answer, ApiError> {
+    let resource = shared.registry.resource(&target.group, &target.version, &target.plural);
+    let resource = resource.ok_or_else(ApiError::no_such_path)?;
+    let info = resource.info();
+    let is_status = match target.subresource.as_deref() {
+        None => false,
+        Some("status") if discovery::has_status(info) => true,
+        Some(_) => return Err(ApiError::no_such_path()),
+    };
+    if target.namespace.is_some() && !info.namespaced {
+        return Err(ApiError::no_such_path());
+    }
+    if target.name.is_some() && info.namespaced && target.namespace.is_none() {
+        return Err(ApiError::no_such_path());
+    }
+    counted.resource = info.plural.to_owned();
+    let parameters = Parameters::parse(request.uri().query().unwrap_or_default())?;
+    let verb = verb(request.method(), target.name.is_some(), parameters.watch)
+        .ok_or_else(ApiError::method_not_allowed)?;
+    counted.verb = verb.to_owned();
+    if !info.verbs.contains(&verb) && !is_status {
+        return Err(ApiError::method_not_allowed());
+    }
+    let call = Call {
+        shared,
+        resource,
+        info,
+        schema: schemas::of(info.group, info.kind).ok_or_else(ApiError::no_such_path)?,
+        namespace: target.namespace.unwrap_or_default(),
+        name: target.name,
+        is_status,
+        parameters,
+        form: form(request.headers())?,
+    };
+    if verb == "watch" {
+        return watch::watch(&call);
+    }
+    let _room = shared.limits.request()?;
+    match verb {
+        "get" => read::get(&call),
+        "list" => read::list(&call),
+        _ => change::change(&call, verb, request).await,
+    }
+}
+
+fn verb(method: &Method, is_named: bool, is_watch: bool) -> Option<&'static str> {
+    match (method, is_named) {
+        (&Method::GET, _) if is_watch => Some("watch"),
+        (&Method::GET | &Method::HEAD, true) => Some("get"),
+        (&Method::GET | &Method::HEAD, false) => Some("list"),
+        (&Method::POST, false) => Some("create"),
+        (&Method::PUT, true) => Some("update"),
+        (&Method::PATCH, true) => Some("patch"),
+        (&Method::DELETE, true) => Some("delete"),
+        (&Method::DELETE, false) => Some("deletecollection"),
+        _ => None,
+    }
+}
+
+/// The form in which objects are asked for.
+fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
+    let accept = header(headers, &ACCEPT);
+    media::accept(accept, |form| !matches!(form, Form::Discovery(_))).ok_or_else(not_acceptable)
+}
+
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &hyper::header::HeaderName) -> Option<&'a str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or("?"))
+}
+
+pub(super) fn not_acceptable() -> ApiError {
+    let message = "only the following media types are accepted: application/json".to_owned();
+    ApiError { code: 406, reason: "NotAcceptable", message, details: serde_json::Value::Null }
+}

@@ -1,0 +1,87 @@
+//! How much is done at a time, so that no client costs the others more than a share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::answer::busy;
+use crate::serve::status::ApiError;
+
+/// Largest body, in bytes, as upstream.
+pub(super) const BODY_MAX: usize = 3 << 20;
+/// Bodies that are being read and worked on, in bytes.
+const BODIES_MAX: usize = 16 * BODY_MAX;
+/// Requests that are worked on; upstream has 400 and 200 of its two sorts.
+const REQUESTS_MAX: usize = 400;
+/// Watches.
+const WATCHES_MAX: usize = 512;
+/// Connections that are served.
+const CONNECTIONS_MAX: usize = 1024;
+/// Connections above that which are told to come back later.
+const CONNECTIONS_REFUSED_MAX: usize = 64;
+
+/// How long a client may take for the headers, in all.
+pub(super) const HEADER_TIME: Duration = Duration::from_secs(30);
+/// How long a client may take for a body.
+pub(super) const BODY_TIME: Duration = Duration::from_secs(30);
+/// How long a TLS handshake may take.
+pub(super) const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// How long a client may leave unread what it was sent.
+pub(super) const UNREAD_TIME: Duration = Duration::from_secs(60);
+
+/// What there is room for.
+#[derive(Debug, Clone)]
+pub(super) struct Limits {
+    bodies: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
+    watches: Arc<Semaphore>,
+    connections: Arc<Semaphore>,
+    refused: Arc<Semaphore>,
+}
+
+/// Room that is taken until it is dropped.
+pub(super) type Room = OwnedSemaphorePermit;
+
+impl Limits {
+    pub(super) fn new() -> Self {
+        let room = |size| Arc::new(Semaphore::new(size));
+        Self {
+            bodies: room(BODIES_MAX),
+            requests: room(REQUESTS_MAX),
+            watches: room(WATCHES_MAX),
+            connections: room(CONNECTIONS_MAX),
+            refused: room(CONNECTIONS_REFUSED_MAX),
+        }
+    }
+
+    /// Room for a request.
+    pub(super) fn request(&self) -> Result<Room, ApiError> {
+        Arc::clone(&self.requests).try_acquire_owned().map_err(|_| busy())
+    }
+
+    /// Room for a watch.
+    pub(super) fn watch(&self) -> Result<Room, ApiError> {
+        Arc::clone(&self.watches).try_acquire_owned().map_err(|_| busy())
+    }
+
+    /// Room for a body of `size` bytes.
+    pub(super) fn body(&self, size: usize) -> Result<Room, ApiError> {
+        let size = u32::try_from(size.min(BODY_MAX)).unwrap_or(u32::MAX);
+        Arc::clone(&self.bodies).try_acquire_many_owned(size).map_err(|_| busy())
+    }
+
+    /// Room for a connection, and whether it is to be served.
+    pub(super) async fn connection(&self) -> (Option<Room>, bool) {
+        match Arc::clone(&self.connections).try_acquire_owned() {
+            Ok(room) => (Some(room), true),
+            Err(_) => (Arc::clone(&self.refused).acquire_owned().await.ok(), false),
+        }
+    }
+
+    /// Requests and watches that are under way.
+    pub(super) fn under_way(&self) -> (usize, usize) {
+        let taken = |max: usize, room: &Semaphore| max.saturating_sub(room.available_permits());
+        (taken(REQUESTS_MAX, &self.requests), taken(WATCHES_MAX, &self.watches))
+    }
+}

@@ -1,0 +1,115 @@
+//! The HTTP server: who asks, what is asked for, and how much of it at a time.
+
+mod access;
+mod answer;
+mod body;
+mod change;
+mod connection;
+mod handle;
+mod limits;
+mod metrics;
+mod pages;
+mod read;
+mod tls;
+mod watch;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulShutdown;
+use rustls::ServerConfig;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::pki::Pki;
+use super::registry::Registry;
+
+/// How long requests that are under way may take when the server stops.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// A server that cannot serve.
+#[derive(Debug, Error)]
+pub enum HttpError {
+    /// Something else has the address, or it is not this machine's.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The certificate does not do.
+    #[error("cannot use the certificate: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// A server with its sockets.
+#[derive(Debug)]
+pub struct Server {
+    secure: TcpListener,
+    insecure: Option<TcpListener>,
+    tls: Arc<ServerConfig>,
+    secure_address: SocketAddr,
+    insecure_address: Option<SocketAddr>,
+}
+
+impl Server {
+    /// Opens the sockets; `insecure` is without TLS and without authentication.
+    ///
+    /// # Errors
+    /// [`HttpError`].
+    pub async fn bind(secure: SocketAddr, insecure: Option<SocketAddr>, pki: Pki) -> Result<Self, HttpError> {
+        let tls = Arc::new(tls::configuration(pki.server, pki.client_ca)?);
+        let (secure, secure_address) = listen(secure).await?;
+        let (insecure, insecure_address) = match insecure {
+            Some(address) => {
+                listen(address).await.map(|(listener, address)| (Some(listener), Some(address)))?
+            }
+            None => (None, None),
+        };
+        Ok(Self { secure, insecure, tls, secure_address, insecure_address })
+    }
+
+    /// Where the server listens: port 0 has become a port.
+    pub fn address(&self) -> SocketAddr {
+        self.secure_address
+    }
+
+    /// Where it listens without TLS.
+    pub fn insecure_address(&self) -> Option<SocketAddr> {
+        self.insecure_address
+    }
+
+    /// Serves until `stopping` becomes true; then ends watches and lets other requests finish.
+    pub async fn run(self, registry: Registry, token: String, stopping: tokio::sync::watch::Receiver<bool>) {
+        let shared = Arc::new(handle::Shared {
+            registry,
+            access: access::Access::new(token),
+            limits: limits::Limits::new(),
+            metrics: metrics::Metrics::new(),
+            address: self.secure_address.to_string(),
+            stopping,
+        });
+        let graceful = GracefulShutdown::new();
+        let tls = Some(TlsAcceptor::from(self.tls));
+        let secure = connection::accept(self.secure, tls, Arc::clone(&shared), || graceful.watcher());
+        match self.insecure {
+            None => secure.await,
+            Some(listener) => {
+                let insecure = connection::accept(listener, None, Arc::clone(&shared), || graceful.watcher());
+                tokio::join!(secure, insecure);
+            }
+        }
+        // Whatever takes longer is cut off.
+        let _ = tokio::time::timeout(DRAIN_TIME, graceful.shutdown()).await;
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), HttpError> {
+    let failed = |cause| HttpError::Listen { address, cause };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}

@@ -1,0 +1,187 @@
+//! `get` and `list`.
+
+use serde_json::{Value, json};
+
+use super::answer::{self, Answer};
+use super::handle::Call;
+use crate::serve::api::media::Form;
+use crate::serve::api::table;
+use crate::serve::object::Object;
+use crate::serve::registry::{List, ListQuery};
+use crate::serve::selector::Selector;
+use crate::serve::status::{ApiError, Cause};
+use crate::serve::store::Stored;
+
+/// Now, in seconds since 1970.
+pub(super) fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+impl Call<'_> {
+    /// One object in the form that is asked for.
+    pub(super) fn object(&self, code: u16, stored: &Stored) -> Answer {
+        match self.form {
+            Form::Plain | Form::Discovery(_) => answer::text(code, stored.text.to_string()),
+            Form::Metadata(version) => answer::json(code, &table::metadata(version, &stored.object())),
+            Form::Table(version) => {
+                let object = stored.object();
+                let metadata = table::list_metadata(object.resource_version(), None, None);
+                answer::json(code, &self.table(version, &[object], metadata, true))
+            }
+        }
+    }
+
+    pub(super) fn table(
+        &self,
+        version: &str,
+        objects: &[Object],
+        metadata: Value,
+        with_columns: bool,
+    ) -> Value {
+        let include = self.parameters.include_object;
+        table::table(self.resource, version, objects, include, now(), metadata, with_columns)
+    }
+
+    /// The objects that the request means.
+    pub(super) fn query(&self) -> Result<ListQuery, ApiError> {
+        let mut fields = self.parameters.field_selector.clone();
+        if let Some(name) = &self.name {
+            if !fields.is_empty() {
+                fields.push(',');
+            }
+            fields.push_str("metadata.name=");
+            fields.push_str(name);
+        }
+        Ok(ListQuery {
+            namespace: Some(self.namespace.clone()).filter(|namespace| !namespace.is_empty()),
+            selector: Selector::parse(&self.parameters.label_selector, &fields)?,
+            limit: self.parameters.limit,
+            continue_token: self.parameters.continue_token.clone(),
+        })
+    }
+
+    /// `resourceVersion` as a number; `None` where it is not given.
+    pub(super) fn version(&self) -> Result<Option<u64>, ApiError> {
+        let given = self.parameters.resource_version.as_str();
+        if given.is_empty() {
+            return Ok(None);
+        }
+        let unable = |_| {
+            let message = format!("Invalid value: {given:?}: must be a number");
+            self.invalid("resourceVersion", &message)
+        };
+        given.parse().map(Some).map_err(unable)
+    }
+
+    /// A query parameter that makes no sense.
+    pub(super) fn invalid(&self, field: &str, message: &str) -> ApiError {
+        let reason =
+            if message.starts_with("Forbidden") { "FieldValueForbidden" } else { "FieldValueInvalid" };
+        let cause = Cause { reason, message: message.to_owned(), field: field.to_owned() };
+        let details = json!({"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause]});
+        let message = format!("ListOptions.meta.k8s.io \"\" is invalid: {field}: {message}");
+        ApiError { code: 422, reason: "Invalid", message, details }
+    }
+
+    /// Whether a list of the objects as they are now is what `resourceVersion` and `resourceVersionMatch` ask for.
+    fn check_version(&self) -> Result<(), ApiError> {
+        let (version, current) = (self.version()?, self.shared.registry.resource_version());
+        let is_continued = !self.parameters.continue_token.is_empty();
+        match self.parameters.resource_version_match.as_str() {
+            "" if is_continued && version.is_some_and(|version| version > 0) => {
+                Err(ApiError::bad_request("specifying resource version is not allowed when using continue"))
+            }
+            "" | "NotOlderThan" if version.is_some_and(|version| version > current) => {
+                Err(ApiError::too_large_version(version.unwrap_or_default(), current))
+            }
+            "" => Ok(()),
+            "NotOlderThan" | "Exact" if is_continued => Err(self.invalid(
+                "resourceVersionMatch",
+                "Forbidden: resourceVersionMatch is forbidden when continue is provided",
+            )),
+            "NotOlderThan" | "Exact" if version.is_none() => Err(self.invalid(
+                "resourceVersionMatch",
+                "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided",
+            )),
+            "NotOlderThan" => Ok(()),
+            "Exact" => match version {
+                Some(0) => Err(self.invalid(
+                    "resourceVersionMatch",
+                    "Forbidden: resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"",
+                )),
+                Some(version) if version > current => Err(ApiError::too_large_version(version, current)),
+                Some(version) if version == current => Ok(()),
+                // Only the present is kept.
+                _ => Err(ApiError::expired("The resourceVersion for the provided list is too old.")),
+            },
+            other => Err(self.invalid(
+                "resourceVersionMatch",
+                &format!("Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""),
+            )),
+        }
+    }
+}
+
+/// One object.
+pub(super) fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let name = call.name.as_deref().unwrap_or_default();
+    if let Some(version) = call.version()? {
+        let current = call.shared.registry.resource_version();
+        if version > current {
+            return Err(ApiError::too_large_version(version, current));
+        }
+    }
+    let stored = call.shared.registry.get(call.info.plural, &call.namespace, name)?;
+    Ok(call.object(200, &stored))
+}
+
+/// All objects that are asked for.
+pub(super) fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
+    if call.parameters.send_initial_events.is_some() {
+        return Err(call.invalid("sendInitialEvents", "Forbidden: sendInitialEvents is forbidden for list"));
+    }
+    call.check_version()?;
+    let query = call.query()?;
+    // The store is a file.
+    tokio::task::block_in_place(|| Ok(in_form(call, &call.shared.registry.list(call.info.plural, &query)?)))
+}
+
+/// A list in the form that is asked for.
+pub(super) fn in_form(call: &Call<'_>, list: &List) -> Answer {
+    let metadata =
+        table::list_metadata(list.resource_version, list.continue_token.as_deref(), list.remaining);
+    let objects = || -> Vec<Object> { list.items.iter().map(Stored::object).collect() };
+    match call.form {
+        Form::Table(version) => answer::json(200, &call.table(version, &objects(), metadata, true)),
+        Form::Metadata(version) => {
+            let items: Vec<Value> = objects().iter().map(|object| table::metadata(version, object)).collect();
+            answer::json(
+                200,
+                &json!({
+                    "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
+                    "metadata": metadata, "items": items,
+                }),
+            )
+        }
+        Form::Plain | Form::Discovery(_) => answer::text(200, plain(call, &metadata, &list.items)),
+    }
+}
+
+/// A list of objects as they are stored: their text is put together, not read.
+fn plain(call: &Call<'_>, metadata: &Value, items: &[Stored]) -> String {
+    let (kind, version) = (call.info.kind, call.info.api_version());
+    let size: usize = items.iter().map(|stored| stored.text.len() + 1).sum();
+    let mut text = String::with_capacity(size + 256);
+    text.push_str(&format!(
+        "{{\"kind\":\"{kind}List\",\"apiVersion\":\"{version}\",\"metadata\":{metadata},\"items\":["
+    ));
+    for (index, stored) in items.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(&stored.text);
+    }
+    text.push_str("]}");
+    text
+}

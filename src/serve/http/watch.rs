@@ -1,0 +1,239 @@
+//! `watch`: a stream of events, one JSON object a line.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{self, Sender};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::answer::{self, Answer};
+use super::handle::{Call, Shared};
+use super::limits::{Room, UNREAD_TIME};
+use super::read::now;
+use crate::serve::api::media::Form;
+use crate::serve::api::parameters::Include;
+use crate::serve::api::table;
+use crate::serve::object::Object;
+use crate::serve::registry::{Event, EventKind, ListQuery, Watch};
+use crate::serve::resource::ResourceInfo;
+use crate::serve::status::ApiError;
+
+/// How often a bookmark is sent to who asked for them.
+const BOOKMARK_TIME: Duration = Duration::from_secs(60);
+/// How long a watch lasts that does not say.
+const DEFAULT_TIME: u64 = 1800;
+/// Longest that a watch lasts.
+const LONGEST_TIME: u64 = 24 * 3600;
+/// So many objects are read at a time for the events that a watch begins with.
+const PIECE: u64 = 200;
+/// What marks the bookmark behind these events.
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// Begins a watch.
+pub(super) fn watch(call: &Call<'_>) -> Result<Answer, ApiError> {
+    let room = call.shared.limits.watch()?;
+    let start = start(call)?;
+    let query = call.query()?;
+    let registry = &call.shared.registry;
+    // Before anything is listed, so that nothing falls between the two.
+    let since = match start {
+        Start::Behind(version) => version,
+        Start::Everything | Start::Now => registry.resource_version(),
+    };
+    let events = match registry.watch(call.info.plural, &query, since) {
+        Ok(events) => events,
+        // The status is 200 by then with upstream as well.
+        Err(error) if error.code == 410 => return Ok(gone(&error)),
+        Err(error) => return Err(error),
+    };
+    let (sender, receiver) = mpsc::channel(4);
+    let seconds = call.parameters.timeout_seconds.filter(|seconds| *seconds > 0).unwrap_or(DEFAULT_TIME);
+    let stream = Streaming {
+        shared: Arc::clone(call.shared),
+        info: call.info,
+        form: call.form,
+        include: call.parameters.include_object,
+        bookmarks: call.parameters.allow_bookmarks,
+        end: Instant::now() + Duration::from_secs(seconds.min(LONGEST_TIME)),
+        with_columns: true,
+        sender,
+    };
+    let initial = matches!(start, Start::Everything).then_some(query);
+    let marks_end = call.parameters.send_initial_events == Some(true);
+    tokio::spawn(stream.run(events, initial, marks_end, room));
+    Ok(answer::stream(receiver))
+}
+
+fn gone(error: &ApiError) -> Answer {
+    answer::json(200, &json!({"type": "ERROR", "object": error.to_status()}))
+}
+
+/// Where a watch begins.
+enum Start {
+    /// With an event for every object that there is.
+    Everything,
+    /// With what happens from now on.
+    Now,
+    /// With what happened behind this version.
+    Behind(u64),
+}
+
+fn start(call: &Call<'_>) -> Result<Start, ApiError> {
+    let parameters = &call.parameters;
+    let version = call.version()?;
+    let matching = parameters.resource_version_match.as_str();
+    match parameters.send_initial_events {
+        Some(_) if matching != "NotOlderThan" => Err(call.invalid(
+            "resourceVersionMatch",
+            "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        )),
+        None if !matching.is_empty() => Err(call.invalid(
+            "resourceVersionMatch",
+            "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+        )),
+        Some(true) => match version {
+            Some(version) if version > call.shared.registry.resource_version() => {
+                Err(ApiError::too_large_version(version, call.shared.registry.resource_version()))
+            }
+            _ => Ok(Start::Everything),
+        },
+        Some(false) if version.is_none_or(|version| version == 0) => Ok(Start::Now),
+        _ => Ok(match version {
+            None | Some(0) => Start::Everything,
+            Some(version) => Start::Behind(version),
+        }),
+    }
+}
+
+/// The other end of a stream has gone, or does not read.
+struct Closed;
+
+struct Streaming {
+    shared: Arc<Shared>,
+    info: &'static ResourceInfo,
+    form: Form,
+    include: Include,
+    bookmarks: bool,
+    end: Instant,
+    with_columns: bool,
+    sender: Sender<Bytes>,
+}
+
+impl Streaming {
+    async fn run(mut self, events: Watch, initial: Option<ListQuery>, marks_end: bool, room: Room) {
+        if let Some(query) = initial {
+            if self.everything(query).await.is_err() {
+                return;
+            }
+            if marks_end && self.bookmarks && self.bookmark(events.version(), true).await.is_err() {
+                return;
+            }
+        }
+        // However it ends, the client sees the end of the stream.
+        let _ = self.follow(events).await;
+        drop(room);
+    }
+
+    /// An event for each object that there is.
+    async fn everything(&mut self, mut query: ListQuery) -> Result<(), Closed> {
+        query.limit = PIECE;
+        loop {
+            let list =
+                match tokio::task::block_in_place(|| self.shared.registry.list(self.info.plural, &query)) {
+                    Ok(list) => list,
+                    Err(error) => return self.error(&error).await,
+                };
+            for stored in &list.items {
+                self.object("ADDED", &stored.text).await?;
+            }
+            match list.continue_token {
+                Some(token) => query.continue_token = token,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn follow(&mut self, mut events: Watch) -> Result<(), Closed> {
+        let mut next_bookmark = Instant::now() + BOOKMARK_TIME;
+        let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
+        let mut stopping = pin!(shared.stopped());
+        loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    Ok(event) => self.event(&event).await?,
+                    Err(error) => return self.error(&error).await,
+                },
+                () = sleep_until(next_bookmark), if self.bookmarks => {
+                    next_bookmark = Instant::now() + BOOKMARK_TIME;
+                    self.bookmark(events.version(), false).await?;
+                }
+                () = sleep_until(self.end) => {
+                    // So that the client can go on from here.
+                    return if self.bookmarks { self.bookmark(events.version(), false).await } else { Ok(()) };
+                }
+                () = &mut stopping => return Ok(()),
+                () = sender.closed() => return Err(Closed),
+            }
+        }
+    }
+
+    async fn event(&mut self, event: &Event) -> Result<(), Closed> {
+        let kind = match event.kind {
+            EventKind::Added => "ADDED",
+            EventKind::Modified => "MODIFIED",
+            EventKind::Deleted => "DELETED",
+        };
+        self.object(kind, &event.stored.text).await
+    }
+
+    async fn object(&mut self, kind: &str, text: &str) -> Result<(), Closed> {
+        let shown = match self.form {
+            Form::Plain | Form::Discovery(_) => text.to_owned(),
+            Form::Metadata(version) => table::metadata(version, &read(text)).to_string(),
+            Form::Table(version) => self.table(version, &read(text)).to_string(),
+        };
+        self.send(format!("{{\"type\":\"{kind}\",\"object\":{shown}}}\n")).await
+    }
+
+    /// A table with one row; only the first one says what the columns are.
+    fn table(&mut self, version: &str, object: &Object) -> Value {
+        let info = self.info;
+        let Some(resource) = self.shared.registry.resource(info.group, info.version, info.plural) else {
+            return Value::Null;
+        };
+        let with_columns = std::mem::replace(&mut self.with_columns, false);
+        let metadata = table::list_metadata(object.resource_version(), None, None);
+        let objects = std::slice::from_ref(object);
+        table::table(resource, version, objects, self.include, now(), metadata, with_columns)
+    }
+
+    /// Says up to which version everything has been told.
+    async fn bookmark(&mut self, version: u64, marks_end: bool) -> Result<(), Closed> {
+        let mut object = json!({
+            "kind": self.info.kind, "apiVersion": self.info.api_version(),
+            "metadata": {"resourceVersion": version.to_string(), "creationTimestamp": null},
+        });
+        if marks_end {
+            object["metadata"]["annotations"] = json!({INITIAL_EVENTS_END: "true"});
+        }
+        self.object("BOOKMARK", &object.to_string()).await
+    }
+
+    async fn error(&mut self, error: &ApiError) -> Result<(), Closed> {
+        self.send(format!("{}\n", json!({"type": "ERROR", "object": error.to_status()}))).await
+    }
+
+    async fn send(&self, line: String) -> Result<(), Closed> {
+        match timeout(UNREAD_TIME, self.sender.send(Bytes::from(line))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Closed),
+        }
+    }
+}
+
+fn read(text: &str) -> Object {
+    serde_json::from_str(text).ok().and_then(Object::from_value).unwrap_or_default()
+}

@@ -1,0 +1,290 @@
+//! The command lines of `podhosts-cni serve`, `backup` and `restore`. Flags have Kubernetes' names where it has such flags.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
+use thiserror::Error;
+
+use super::kinds::{Config, PoolRange, PortRange};
+
+/// The name of the store in the data directory.
+pub const STORE: &str = "apiserver.db";
+
+/// Serve the node's network configuration as Kubernetes API objects
+#[derive(Debug, Parser)]
+#[command(name = "podhosts-cni", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve Services, ServiceCIDRs, IPAddresses and what goes with them to kubectl
+    Serve(Box<ServeArgs>),
+    /// Write all objects to one file, while the server runs or not
+    Backup(StoreArgs),
+    /// Put a backup in the place of all objects; the server must not run
+    Restore(StoreArgs),
+}
+
+/// `backup` and `restore`.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where the server keeps its objects
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/podhosts")]
+    pub data_dir: PathBuf,
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where Services get their addresses from: one network, or one of each IP family, the primary one first
+    #[arg(long, value_name = "CIDR[,CIDR]", default_value = "10.96.0.0/12")]
+    pub service_cluster_ip_range: String,
+    /// The ports that node ports are taken from
+    #[arg(long, value_name = "FIRST-LAST", default_value = "30000-32767")]
+    pub service_node_port_range: String,
+    /// The address to listen on
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub bind_address: IpAddr,
+    /// The port to listen on, with TLS and authentication
+    #[arg(long, value_name = "PORT", default_value_t = 6443)]
+    pub secure_port: u16,
+    /// A port on 127.0.0.1 without TLS and for everybody on this machine; 0 is none
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub insecure_port: u16,
+    /// Where objects, certificates and the token are kept
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/podhosts")]
+    pub data_dir: PathBuf,
+    /// Where to write the file for kubectl
+    #[arg(long, value_name = "FILE", default_value = "/etc/podhosts/kubeconfig")]
+    pub kubeconfig_out: PathBuf,
+    /// The server's certificate and those that signed it, as PEM [default: one of its own]
+    #[arg(long, value_name = "FILE", requires = "tls_private_key_file")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// The key of the certificate
+    #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
+    pub tls_private_key_file: Option<PathBuf>,
+    /// The name of the Node [default: the host name]
+    #[arg(long, value_name = "NAME")]
+    pub node_name: Option<String>,
+    /// The addresses of the Node, the most important one first [default: those that lead to the default routes]
+    #[arg(long, value_name = "IP[,IP]", value_delimiter = ',')]
+    pub node_ip: Vec<IpAddr>,
+    /// The networks that the node's pods get their addresses from, one of each IP family
+    #[arg(long, value_name = "CIDR[,CIDR]", value_delimiter = ',')]
+    pub pod_cidr: Vec<IpNet>,
+    /// External addresses for Services of type LoadBalancer: networks, or first and last address
+    #[arg(long, value_name = "CIDR|FIRST-LAST", value_delimiter = ',')]
+    pub load_balancer_pool: Vec<String>,
+}
+
+/// A flag that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("cannot use --{flag} {given:?}: expected {expected}")]
+pub struct OptionError {
+    /// The flag.
+    pub flag: &'static str,
+    /// What it was given.
+    pub given: String,
+    /// What it takes.
+    pub expected: &'static str,
+}
+
+impl ServeArgs {
+    /// Where to listen with TLS.
+    pub fn secure_address(&self) -> SocketAddr {
+        SocketAddr::new(self.bind_address, self.secure_port)
+    }
+
+    /// Where to listen without.
+    pub fn insecure_address(&self) -> Option<SocketAddr> {
+        let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+        Some(self.insecure_port).filter(|port| *port != 0).map(|port| SocketAddr::new(address, port))
+    }
+
+    /// What the kinds need to know; the port and what is found out about the node are missing.
+    ///
+    /// # Errors
+    /// The first flag that makes no sense.
+    pub fn config(&self) -> Result<Config, OptionError> {
+        if self.insecure_port != 0 && self.insecure_port == self.secure_port {
+            return Err(fault("insecure-port", self.insecure_port, "another port than --secure-port"));
+        }
+        let node_name = match &self.node_name {
+            None => String::new(),
+            Some(name) if is_subdomain(name) => name.clone(),
+            Some(name) => return Err(fault("node-name", name, "a DNS name in lower case")),
+        };
+        Ok(Config {
+            service_cidrs: service_cidrs(&self.service_cluster_ip_range)?,
+            node_port_range: port_range(&self.service_node_port_range)?,
+            load_balancer_pools: self
+                .load_balancer_pool
+                .iter()
+                .map(|text| pool(text))
+                .collect::<Result<_, _>>()?,
+            node_name,
+            node_ips: one_of_each("node-ip", &self.node_ip, IpAddr::is_ipv4)?,
+            pod_cidrs: one_of_each("pod-cidr", &self.pod_cidr, |cidr| cidr.addr().is_ipv4())?
+                .iter()
+                .map(IpNet::trunc)
+                .collect(),
+            ..Config::default()
+        })
+    }
+}
+
+fn fault(flag: &'static str, given: impl ToString, expected: &'static str) -> OptionError {
+    OptionError { flag, given: given.to_string(), expected }
+}
+
+fn one_of_each<T: Clone + ToString>(
+    flag: &'static str,
+    given: &[T],
+    is_ipv4: impl Fn(&T) -> bool,
+) -> Result<Vec<T>, OptionError> {
+    match given {
+        [] | [_] => Ok(given.to_vec()),
+        [first, second] if is_ipv4(first) != is_ipv4(second) => Ok(given.to_vec()),
+        _ => {
+            let texts: Vec<String> = given.iter().map(T::to_string).collect();
+            Err(fault(flag, texts.join(","), "at most one of each IP family"))
+        }
+    }
+}
+
+fn service_cidrs(text: &str) -> Result<Vec<IpNet>, OptionError> {
+    const FLAG: &str = "service-cluster-ip-range";
+    let parse = |part: &str| part.trim().parse::<IpNet>().map(|cidr| cidr.trunc());
+    let cidrs: Vec<IpNet> = text.split(',').map(parse).collect::<Result<_, _>>().map_err(|_| {
+        fault(FLAG, text, "networks such as 10.96.0.0/12 or 10.96.0.0/12,2001:db8:fd00::/112")
+    })?;
+    for cidr in &cidrs {
+        let address = cidr.addr();
+        let is_link_local = match address {
+            IpAddr::V4(address) => address.is_link_local(),
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        };
+        if address.is_loopback() || address.is_multicast() || is_link_local || address.is_unspecified() {
+            return Err(fault(FLAG, text, "no loopback, link-local, multicast or unspecified addresses"));
+        }
+        if address.is_ipv6() && cidr.prefix_len() < 64 {
+            return Err(fault(FLAG, text, "an IPv6 network of at most 64 bits: /64 or longer"));
+        }
+        if cidr.max_prefix_len() - cidr.prefix_len() < 2 {
+            return Err(fault(FLAG, text, "networks of at least four addresses"));
+        }
+    }
+    one_of_each(FLAG, &cidrs, |cidr| cidr.addr().is_ipv4())
+}
+
+fn port_range(text: &str) -> Result<PortRange, OptionError> {
+    const EXPECTED: &str = "ports such as 30000-32767, from 1 to 65535";
+    let ports =
+        text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+    match ports {
+        Some((first, last)) if 0 < first && first <= last => Ok(first..=last),
+        _ => Err(fault("service-node-port-range", text, EXPECTED)),
+    }
+}
+
+fn pool(text: &str) -> Result<PoolRange, OptionError> {
+    let range = || {
+        let (first, last) = text.split_once('-')?;
+        let (first, last): (IpAddr, IpAddr) = (first.parse().ok()?, last.parse().ok()?);
+        (first.is_ipv4() == last.is_ipv4() && first <= last).then_some(PoolRange::Range(first, last))
+    };
+    let network = || text.parse::<IpNet>().ok().map(|network| PoolRange::Network(network.trunc()));
+    let expected = "a network such as 192.0.2.0/24, or its first and last address with - between them";
+    network().or_else(range).ok_or_else(|| fault("load-balancer-pool", text, expected))
+}
+
+/// RFC 1123.
+fn is_subdomain(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(is_inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(flags: &[&str]) -> Result<Config, String> {
+        let line = ["podhosts-cni", "serve"].iter().chain(flags);
+        match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
+            Command::Serve(args) => args.config().map_err(|error| error.to_string()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn flags_are_read() {
+        let config = parse(&[
+            "--service-cluster-ip-range=10.96.0.0/28,2001:db8:fd00::/112",
+            "--service-node-port-range=31000-31010",
+            "--node-name=n1.example",
+            "--pod-cidr",
+            "10.244.1.0/24,2001:db8:1::/64",
+            "--node-ip=192.0.2.1",
+            "--load-balancer-pool=192.0.2.0/24,2001:db8::1-2001:db8::9",
+        ])
+        .unwrap();
+        assert_eq!(
+            config.service_cidrs,
+            ["10.96.0.0/28".parse().unwrap(), "2001:db8:fd00::/112".parse().unwrap()]
+        );
+        assert_eq!(config.node_port_range, 31000..=31010);
+        assert_eq!(
+            (config.node_name.as_str(), config.pod_cidrs.len(), config.node_ips.len()),
+            ("n1.example", 2, 1)
+        );
+        assert_eq!(config.load_balancer_pools.len(), 2);
+        assert_eq!(parse(&[]).unwrap().service_cidrs, ["10.96.0.0/12".parse().unwrap()]);
+    }
+
+    #[test]
+    fn each_flag_that_makes_no_sense_is_named() {
+        for (flag, value) in [
+            ("--service-cluster-ip-range", "10.96.0.0"),
+            ("--service-cluster-ip-range", ""),
+            ("--service-cluster-ip-range", "10.96.0.0/12,10.97.0.0/16"),
+            ("--service-cluster-ip-range", "10.96.0.0/31"),
+            ("--service-cluster-ip-range", "2001:db8::/48"),
+            ("--service-cluster-ip-range", "127.0.0.0/8"),
+            ("--service-cluster-ip-range", "10.96.0.0/28,2001:db8::/64,10.97.0.0/28"),
+            ("--service-node-port-range", "0-10"),
+            ("--service-node-port-range", "5-4"),
+            ("--service-node-port-range", "30000"),
+            ("--service-node-port-range", "1-65536"),
+            ("--node-name", "Node"),
+            ("--node-name", "-"),
+            ("--pod-cidr", "10.0.0.0/24,10.1.0.0/24"),
+            ("--load-balancer-pool", "192.0.2.9-192.0.2.1"),
+            ("--load-balancer-pool", "192.0.2.1-2001:db8::1"),
+            ("--load-balancer-pool", "all"),
+            ("--insecure-port", "6443"),
+            ("--secure-port", "65536"),
+            ("--bind-address", "localhost"),
+            ("--tls-cert-file", "/x"),
+        ] {
+            let error = parse(&[flag, value]).unwrap_err();
+            assert!(error.contains(flag), "{flag} {value}: {error}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Telling systemd how the service is (sd_notify(3)).
+
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+/// Where systemd listens, if it started this process.
+#[derive(Debug)]
+pub struct Notifier {
+    socket: Option<(UnixDatagram, SocketAddr)>,
+    watchdog: Option<Duration>,
+}
+
+impl Notifier {
+    /// As the environment says: `NOTIFY_SOCKET`, `WATCHDOG_USEC`.
+    pub fn from_environment() -> Self {
+        #[allow(clippy::disallowed_methods, reason = "systemd passes this in the environment")]
+        let variable = |name: &str| std::env::var(name).ok();
+        let watchdog =
+            variable("WATCHDOG_USEC").and_then(|text| text.parse().ok()).map(Duration::from_micros);
+        Self { socket: variable("NOTIFY_SOCKET").and_then(|path| open(&path)), watchdog }
+    }
+
+    /// Sends a state such as `READY=1`. Nobody may listen.
+    pub fn tell(&self, state: &str) {
+        if let Some((socket, address)) = &self.socket {
+            // systemd will see for itself.
+            let _ = socket.send_to_addr(state.as_bytes(), address);
+        }
+    }
+
+    /// How often `WATCHDOG=1` is to be sent: twice in the time that is allowed.
+    pub fn watchdog(&self) -> Option<Duration> {
+        self.socket.as_ref()?;
+        Some(self.watchdog? / 2).filter(|time| !time.is_zero())
+    }
+}
+
+/// A path, or a name in the abstract namespace behind an `@`.
+fn open(path: &str) -> Option<(UnixDatagram, SocketAddr)> {
+    let address = match path.strip_prefix('@') {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(path),
+    };
+    let socket = UnixDatagram::unbound().ok()?;
+    // A full socket must not keep the server.
+    socket.set_nonblocking(true).ok()?;
+    Some((socket, address.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_arrive() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify");
+        let listener = UnixDatagram::bind(&path).unwrap();
+        let watchdog = Some(Duration::from_secs(30));
+        let notifier = Notifier { socket: open(path.to_str().unwrap()), watchdog };
+        notifier.tell("READY=1");
+        let mut bytes = [0; 100];
+        let size = listener.recv(&mut bytes).unwrap();
+        assert_eq!(&bytes[..size], b"READY=1");
+        assert_eq!(notifier.watchdog(), Some(Duration::from_secs(15)));
+    }
+
+    #[test]
+    fn nobody_need_listen() {
+        let notifier = Notifier { socket: open("/nowhere"), watchdog: None };
+        notifier.tell("READY=1");
+        assert_eq!(notifier.watchdog(), None);
+        assert_eq!(Notifier { socket: None, watchdog: Some(Duration::from_secs(1)) }.watchdog(), None);
+    }
+}
