@@ -325,6 +325,7 @@ fn update(
     if object.is_being_deleted() && object.finalizers().is_empty() {
         resource.delete(pending, &object)?;
         pending.erase(info.plural, stored.clone())?;
+        resource.deleted(pending, &object)?;
         return Ok(Outcome::Stored(stored));
     }
     if object == old {
@@ -359,6 +360,7 @@ fn delete(
     if object.finalizers().is_empty() {
         resource.delete(pending, &object)?;
         pending.erase(info.plural, stored.clone())?;
+        resource.deleted(pending, &object)?;
         return Ok(Outcome::Gone(stored));
     }
     if object.is_being_deleted() {

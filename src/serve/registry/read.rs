@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 
 use super::Registry;
+use crate::serve::object::Object;
 use crate::serve::selector::Selector;
 use crate::serve::status::ApiError;
 use crate::serve::store::{Store, Stored};
@@ -42,9 +43,15 @@ impl Registry {
     /// # Errors
     /// `NotFound`.
     pub fn get(&self, plural: &'static str, namespace: &str, name: &str) -> Result<Stored, ApiError> {
-        let info = self.resources()[self.index(plural)?].info();
-        let found = self.read(|store| store.get(plural, namespace, name))?;
-        found.ok_or_else(|| ApiError::not_found(info, name))
+        let resource = &self.resources()[self.index(plural)?];
+        let found = match resource.list_virtual() {
+            Some(all) => {
+                let is_it = |object: &&Object| object.namespace() == namespace && object.name() == name;
+                all.iter().find(is_it).map(Stored::of).transpose()?
+            }
+            None => self.read(|store| store.get(plural, namespace, name))?,
+        };
+        found.ok_or_else(|| ApiError::not_found(resource.info(), name))
     }
 
     /// The objects that a query means.
@@ -58,6 +65,16 @@ impl Registry {
                 Some(Token::parse(token).ok_or_else(|| ApiError::bad_request("continue key is not valid"))?)
             }
         };
+        if let Some(all) = self.resources()[self.index(plural)?].list_virtual() {
+            let is_meant = |object: &&Object| {
+                query.namespace.as_ref().is_none_or(|namespace| namespace == object.namespace())
+                    && query.selector.matches(object)
+            };
+            // There are as many as pods fit on one machine: they come in one piece.
+            let items = all.iter().filter(is_meant).map(Stored::of).collect::<Result<_, _>>()?;
+            let resource_version = self.resource_version();
+            return Ok(List { items, resource_version, continue_token: None, remaining: None });
+        }
         self.read(|store| {
             // One snapshot for the version and everything in the list.
             let snapshot = store.db.unchecked_transaction()?;

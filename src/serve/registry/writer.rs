@@ -204,6 +204,12 @@ impl Stored {
         serde_json::from_str(&self.text).map(Object).unwrap_or_default()
     }
 
+    /// An object as it would be stored.
+    pub(super) fn of(object: &Object) -> Result<Self, ApiError> {
+        let text = serde_json::to_string(&object.0).map_err(ApiError::internal)?;
+        Ok(Self { text: Arc::from(text) })
+    }
+
     /// The same object with another resource version.
     pub(super) fn at_version(&self, version: u64) -> Self {
         let mut object = self.object();
