@@ -142,7 +142,12 @@ fn holder_in(text: &str) -> Option<Holder> {
 
 /// What the program says where it is called by a person.
 pub(super) fn usage() -> String {
-    format!("{USAGE}: takes over what host-local has given out; everything else about {PROGRAM} is CNI")
+    let api = if cfg!(feature = "serve") {
+        "; serve, backup and restore are Kubernetes' API, and have a --help"
+    } else {
+        ""
+    };
+    format!("{USAGE}: takes over what host-local has given out{api}; everything else about {PROGRAM} is CNI")
 }
 
 #[cfg(test)]

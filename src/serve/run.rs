@@ -72,7 +72,7 @@ pub fn main(args: &[String]) -> ExitCode {
         Ok(()) => ExitCode::Success,
         Err(error) => {
             crate::report::complain(crate::cni::PROGRAM, &error.to_string());
-            ExitCode::Failure
+            if matches!(error, ServeError::Option(_)) { ExitCode::Usage } else { ExitCode::Failure }
         }
     }
 }
