@@ -64,6 +64,7 @@ mod engine_doctor;
 // The API server.
 mod serve_http;
 mod serve_kubectl;
+mod serve_pages;
 
 // What is delivered with them.
 mod delivered;
