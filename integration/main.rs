@@ -62,8 +62,11 @@ mod engine_crictl;
 mod engine_doctor;
 
 // The API server.
+mod serve_crash;
 mod serve_http;
 mod serve_kubectl;
+mod serve_pages;
+mod serve_store;
 
 // What is delivered with them.
 mod delivered;

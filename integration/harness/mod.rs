@@ -1,5 +1,6 @@
 //! What every test needs: a node of its own, bundles, runtimes.
 
+pub(crate) mod api_client;
 mod bundle;
 pub(crate) mod cni;
 pub(crate) mod containerd;

@@ -12,6 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 
+use super::cni::CniNode;
 use super::{bin, which};
 
 /// A server that stops with its test.
@@ -56,8 +57,19 @@ impl Server {
 
     /// A server with this directory.
     pub(crate) fn start_in(dir: &Path, flags: &[&str]) -> Self {
-        let mut command = Command::new(bin("podhosts-cni"));
-        command.arg("serve").args(["--secure-port=0", "--node-name=node1"]).args(flags);
+        Self::start_by(Command::new(bin("podhosts-cni")), dir, flags)
+    }
+
+    /// A server on `node`, with this directory; its clients have to be there too.
+    pub(crate) fn start_on(node: &CniNode, dir: &Path, flags: &[&str]) -> Self {
+        Self::start_by(node.command(bin("podhosts-cni"), &[]), dir, flags)
+    }
+
+    fn start_by(mut command: Command, dir: &Path, flags: &[&str]) -> Self {
+        command.arg("serve").arg("--secure-port=0").args(flags);
+        if !flags.iter().any(|flag| flag.starts_with("--node-name")) {
+            command.arg("--node-name=node1");
+        }
         command.arg("--data-dir").arg(dir.join("data")).arg("--kubeconfig-out").arg(dir.join("kubeconfig"));
         let mut process = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
         let mut stderr = BufReader::new(process.stderr.take().unwrap());
@@ -78,6 +90,12 @@ impl Server {
     pub(crate) fn stop(mut self) -> std::process::ExitStatus {
         rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).unwrap();
         self.process.wait().unwrap()
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 
     /// Memory that it has, in KiB.

@@ -33,6 +33,16 @@ pub enum StoreError {
         #[source]
         cause: rusqlite::Error,
     },
+    /// It is not what was written.
+    #[error(
+        "cannot use {path}: it is damaged: {cause}; podhosts-cni restore puts a backup in the place of what is there"
+    )]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// Written by a later podhosts.
     #[error(
         "cannot use {path}: it has schema {found}, expected {SCHEMA}: it was written by a later podhosts-cni"
@@ -82,7 +92,10 @@ impl Store {
         store.prepare().map_err(|cause| store.failed(cause))?;
         let found = store.schema().map_err(|cause| store.failed(cause))?;
         match found {
-            SCHEMA => Ok(store),
+            SCHEMA => {
+                store.check()?;
+                Ok(store)
+            }
             0 => {
                 store.create().map_err(|cause| store.failed(cause))?;
                 Ok(store)
@@ -124,6 +137,14 @@ impl Store {
         self.db.pragma_update(None, "synchronous", "FULL")
     }
 
+    /// Whether every page can be read: one that cannot would be found only by whoever asks for it.
+    fn check(&self) -> Result<(), StoreError> {
+        let sql = "PRAGMA quick_check(1)";
+        let found: String =
+            self.db.query_row(sql, [], |row| row.get(0)).map_err(|cause| self.failed(cause))?;
+        if found == "ok" { Ok(()) } else { Err(self.damaged(found)) }
+    }
+
     fn schema(&self) -> rusqlite::Result<i64> {
         self.db.query_row("PRAGMA user_version", [], |row| row.get(0))
     }
@@ -143,7 +164,16 @@ impl Store {
 
     /// The error that SQLite refused something.
     pub fn failed(&self, cause: rusqlite::Error) -> StoreError {
-        StoreError::Sqlite { path: self.path.clone(), cause }
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match cause.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => self.damaged(cause),
+            _ => StoreError::Sqlite { path: self.path.clone(), cause },
+        }
+    }
+
+    /// The error that it is not what was written.
+    pub fn damaged(&self, cause: impl ToString) -> StoreError {
+        StoreError::Damaged { path: self.path.clone(), cause: cause.to_string() }
     }
 
     /// The last resource version that was given out.

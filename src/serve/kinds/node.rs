@@ -146,9 +146,10 @@ impl Nodes {
     }
 }
 
+/// The name first, as on Kubernetes' page about dual-stack.
 fn addresses(name: &str, ips: &[IpAddr]) -> Vec<Value> {
     let own = ips.iter().map(|ip| json!({"type": "InternalIP", "address": ip.to_string()}));
-    own.chain([json!({"type": "Hostname", "address": name})]).collect()
+    std::iter::once(json!({"type": "Hostname", "address": name})).chain(own).collect()
 }
 
 fn node_info(machine_id: &str, container_runtime: &str) -> Value {
@@ -214,7 +215,13 @@ mod tests {
         let nodes = Nodes::new(Arc::new(config));
         let node = nodes.list_virtual().unwrap().remove(0);
         assert_eq!(node.spec()["podCIDRs"], json!(["10.244.1.0/24", "2001:db8::/64"]));
-        assert_eq!(node.0["status"]["addresses"][1], json!({"type": "InternalIP", "address": "fd00::5"}));
+        let addresses: Vec<&str> = node.0["status"]["addresses"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|a| a["address"].as_str())
+            .collect();
+        assert_eq!(addresses, ["n1", "10.0.0.5", "fd00::5"]);
         let cells = nodes.cells(&node, time::now());
         assert_eq!(cells.len(), INFO.columns.len());
         assert_eq!((&cells[0], &cells[1], &cells[5]), (&json!("n1"), &json!("Ready"), &json!("10.0.0.5")));

@@ -124,7 +124,7 @@ impl Registry {
         let store = Store::open(path)?;
         let reader = Store::open_for_reading(path)?;
         let version = store.version().map_err(|cause| store.failed(cause))?;
-        let accounts = writer::count(&store);
+        let accounts = writer::count(&store)?;
         let resources = Arc::new(resources);
         let events = Arc::new(Events::new(version));
         let (queue, jobs) = mpsc::channel();
@@ -132,6 +132,7 @@ impl Registry {
             store,
             resources: Arc::clone(&resources),
             accounts,
+            is_counted: true,
             version,
             events: Arc::clone(&events),
             wake: None,

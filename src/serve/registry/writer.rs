@@ -13,7 +13,7 @@ use crate::serve::accounts::Accounts;
 use crate::serve::object::Object;
 use crate::serve::resource::Resource;
 use crate::serve::status::ApiError;
-use crate::serve::store::{Store, Stored};
+use crate::serve::store::{Store, StoreError, Stored};
 
 /// Most changes that are committed together.
 const BATCH: usize = 128;
@@ -45,6 +45,8 @@ pub(super) struct Writer {
     pub(super) store: Store,
     pub(super) resources: Arc<Vec<Box<dyn Resource>>>,
     pub(super) accounts: Accounts,
+    /// Whether the accounts are those of what is stored.
+    pub(super) is_counted: bool,
     pub(super) version: u64,
     pub(super) events: Arc<Events>,
     /// When something is to be done though nobody asks, in seconds since 1970.
@@ -81,8 +83,10 @@ impl Writer {
         let before = self.version;
         let mut replies = Vec::with_capacity(jobs.len());
         let mut changes = Vec::new();
-        let begun = self.store.db.execute_batch("BEGIN IMMEDIATE");
-        let mut failure = begun.err().map(ApiError::internal);
+        let begun = self
+            .counted()
+            .and_then(|()| self.store.db.execute_batch("BEGIN IMMEDIATE").map_err(ApiError::internal));
+        let mut failure = begun.err();
         if failure.is_none() {
             if jobs.is_empty() {
                 let nothing: Work = Box::new(|_| Ok(Outcome::Many(Vec::new())));
@@ -105,7 +109,7 @@ impl Writer {
             Some(error) => {
                 let _ = self.store.db.execute_batch("ROLLBACK");
                 self.version = before;
-                self.count_again();
+                self.is_counted = false;
                 replies.iter_mut().for_each(|(_, result)| *result = Err(error.clone()));
             }
         }
@@ -163,22 +167,31 @@ impl Writer {
         result
     }
 
-    /// Makes the accounts anew out of what is stored.
-    pub(super) fn count_again(&mut self) {
-        self.accounts = count(&self.store);
+    /// Makes the accounts anew out of what is stored, where the last batch left them wrong. Nothing is changed while that
+    /// cannot be done: an address might be given twice.
+    fn counted(&mut self) -> Result<(), ApiError> {
+        if !self.is_counted {
+            self.accounts = count(&self.store).map_err(ApiError::internal)?;
+            self.is_counted = true;
+        }
+        Ok(())
     }
 }
 
 /// The accounts of what is stored.
-pub(super) fn count(store: &Store) -> Accounts {
+///
+/// # Errors
+/// What is stored cannot be read.
+pub(super) fn count(store: &Store) -> Result<Accounts, StoreError> {
     let mut accounts = Accounts::default();
     for plural in ["ipaddresses", "services"] {
-        // What cannot be read now cannot be changed either: the next change says why.
-        for stored in store.list(plural, None, ("", ""), i64::MAX).unwrap_or_default() {
-            accounts.add(plural, &stored.object());
+        let list = store.list(plural, None, ("", ""), i64::MAX).map_err(|cause| store.failed(cause))?;
+        for stored in list {
+            let object = serde_json::from_str(&stored.text).map_err(|cause| store.damaged(cause))?;
+            accounts.add(plural, &Object(object));
         }
     }
-    accounts
+    Ok(accounts)
 }
 
 /// What follows from a change, until nothing more does; when there will be more to do.
