@@ -43,3 +43,5 @@ pub mod runtime;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod cri;
+#[cfg(feature = "cli")]
+pub mod nri;

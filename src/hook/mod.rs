@@ -130,7 +130,7 @@ fn seal_container(
         kubelet::check_network(path, file, container.on_node_network)?;
     }
     let root = RootFs::open(&bundle.join(inputs.config.root_path()))?;
-    let (bytes, source) = hosts_file(node, &inputs, kubelet_file, node_hosts, &container)?;
+    let (bytes, source) = hosts_file(node, options, &inputs, kubelet_file, node_hosts, &container)?;
     progress.bytes = bytes.len();
     seal(&bytes, source, &inputs, &container, &root)?;
     Ok(Done::Sealed(source))
@@ -158,6 +158,7 @@ fn read_node_hosts(node: &NodeConfig, container: &Container) -> Result<Option<Ve
 /// Renders the file from the first source that answers.
 fn hosts_file(
     node: &NodeConfig,
+    options: &Options,
     inputs: &PodInputs,
     kubelet_file: Option<KubeletFile>,
     node_hosts: Option<Vec<u8>>,
@@ -170,7 +171,7 @@ fn hosts_file(
             .map_err(InputError::from)?;
         let (network, source) = match node_hosts {
             Some(node_hosts) => (Network::Host(node_hosts), Source::Node),
-            None => pod_addresses(node, inputs, container)?,
+            None => pod_addresses(node, options, inputs, container)?,
         };
         (render(&pod, &network, &node.cluster_domain)?, source)
     };
@@ -191,11 +192,15 @@ fn render(pod: &Pod, network: &Network, cluster_domain: &str) -> Result<Vec<u8>,
 
 fn pod_addresses(
     node: &NodeConfig,
+    options: &Options,
     inputs: &PodInputs,
     container: &Container,
 ) -> Result<(Network, Source), HookError> {
     if let Some(record) = inputs.record.as_ref().filter(|record| !record.pod_ips.is_empty()) {
         return Ok((Network::Pod(record.pod_ips.clone()), Source::Cni));
+    }
+    if !options.nri_pod_ips.is_empty() {
+        return Ok((Network::Pod(options.nri_pod_ips.clone()), Source::Nri));
     }
     let found = netns::addresses(container)?;
     let confirmed = addresses::confirmed(&inputs.identity.crio_ips, &found);

@@ -10,6 +10,10 @@ pub mod network;
 pub mod nft;
 pub mod rootfs;
 pub mod seal;
+#[cfg(feature = "cli")]
+pub mod service;
+#[cfg(feature = "cli")]
+pub mod signals;
 pub mod state_dir;
 
 mod mount_attr;
