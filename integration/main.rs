@@ -51,5 +51,12 @@ mod cni_podman;
 mod cni_regressions;
 mod cni_regressions_network;
 
+// The engines, from crictl.
+mod engine_containerd;
+mod engine_containerd_kubelet;
+mod engine_containerd_many;
+mod engine_containerd_userns;
+mod engine_crictl;
+
 // What is delivered with them.
 mod delivered;

@@ -37,15 +37,15 @@ pub(crate) fn ago(nanoseconds: i64) -> String {
     let duration = match seconds {
         0 => "Less than a second".to_owned(),
         1 => "1 second".to_owned(),
-        ..60 => format!("{seconds} seconds"),
+        2..60 => format!("{seconds} seconds"),
         60..120 => "About a minute".to_owned(),
-        ..3600 => format!("{minutes} minutes"),
+        120..3600 => format!("{minutes} minutes"),
         _ => match hours {
-            ..=1 => "About an hour".to_owned(),
-            ..48 => format!("{hours} hours"),
-            ..336 => format!("{} days", hours / 24),
-            ..1440 => format!("{} weeks", hours / 24 / 7),
-            ..17520 => format!("{} months", hours / 24 / 30),
+            0..2 => "About an hour".to_owned(),
+            2..48 => format!("{hours} hours"),
+            48..336 => format!("{} days", hours / 24),
+            336..1440 => format!("{} weeks", hours / 24 / 7),
+            1440..17520 => format!("{} months", hours / 24 / 30),
             _ => format!("{} years", hours / 24 / 365),
         },
     };

@@ -1,0 +1,152 @@
+//! containerd by its CRI: pods that crictl makes of files.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::harness::containerd::{Containerd, each_containerd, sleeping};
+use crate::harness::managed;
+use crate::harness::outside::{FIRST, SECOND};
+
+each_containerd!(
+    the_pod_of_kubernetes_page,
+    containers_of_a_pod_have_seals_of_their_own,
+    a_container_started_again_gets_a_new_seal,
+    a_pod_on_the_nodes_network,
+    pods_of_other_handlers_are_left_alone,
+    an_error_reaches_whoever_called_crictl,
+);
+
+/// The aliases of Kubernetes' HostAliases page, and how its file shows them.
+const ALIASES: &str = r#"[{"ip":"127.0.0.1","hostnames":["foo.local","bar.local"]},
+    {"ip":"10.1.2.3","hostnames":["foo.remote","bar.remote"]}]"#;
+const ALIAS_LINES: &str =
+    "\n# Entries added by HostAliases.\n127.0.0.1\tfoo.local\tbar.local\n10.1.2.3\tfoo.remote\tbar.remote\n";
+
+/// A pod with the aliases.
+fn with_aliases(containerd: &Containerd, name: &str) -> Value {
+    let mut config = containerd.pod_config(name);
+    config["annotations"] = json!({"podhosts.io/host-aliases": ALIASES, "example.org/other": "passed over"});
+    config
+}
+
+/// The file of a dual-stack pod with the aliases.
+fn expected(name: &str, ips: [&str; 2]) -> String {
+    managed(&format!("{}\t{name}\n{}\t{name}\n{ALIAS_LINES}", ips[0], ips[1]))
+}
+
+fn the_pod_of_kubernetes_page(containerd: &mut Containerd) {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hostaliases-pod.crictl.yaml");
+    let pod_file = example.to_str().unwrap();
+    let before = containerd.node.traces();
+    containerd.node.sh("mkdir /var/log/pods/default_hostaliases-pod");
+    let pod = containerd.ask(&["runp", "--runtime", "podhosts", pod_file]);
+    let status = &containerd.inspect("inspectp", &pod)["status"];
+    assert_eq!(status["network"], json!({"ip": FIRST[0], "additionalIps": [{"ip": FIRST[1]}]}));
+
+    let expected = expected("hostaliases-pod", FIRST);
+    let mut cat_hosts = sleeping("cat-hosts");
+    cat_hosts["command"] = json!(["cat"]);
+    cat_hosts["args"] = json!(["/etc/hosts"]);
+    let id = start(containerd, &pod, &cat_hosts, pod_file);
+    let is_over = |status: &str| status.contains("CONTAINER_EXITED");
+    containerd.until(&["inspect", &id], is_over);
+    assert_eq!(containerd.crictl(&["logs", &id]).success(), expected);
+
+    let id = start(containerd, &pod, &sleeping("main"), pod_file);
+    assert_eq!(containerd.hosts(&id), expected);
+    for change in ["echo >>/etc/hosts", "rm /etc/hosts", "chmod 666 /etc/hosts", "umount /etc/hosts"] {
+        containerd.exec(&id, change).failure();
+    }
+    assert_eq!(containerd.hosts(&id), expected);
+
+    let record = containerd.node.file(&format!("/run/podhosts/pods/{pod}.json"));
+    let mut record: Value = serde_json::from_str(&fs::read_to_string(record).unwrap()).unwrap();
+    let aliases = record["annotations"]["podhosts.io/host-aliases"].take();
+    assert!(aliases.as_str().unwrap().contains("foo.remote"));
+    assert_eq!((&record["namespace"], &record["name"]), (&"default".into(), &"hostaliases-pod".into()));
+    assert_eq!(record["uid"], "5c1a7a4e-0b7e-4c39-9d5a-6f6c2f0f7c11");
+    assert_eq!(record["podIPs"], json!(FIRST));
+
+    containerd.ask(&["rmp", "-f", &pod]);
+    assert_eq!(containerd.node.traces(), before);
+}
+
+fn start(containerd: &Containerd, pod: &str, config: &Value, pod_file: &str) -> String {
+    let file = containerd.file("container.json", config);
+    let id = containerd.ask(&["create", pod, &file, pod_file]);
+    assert_eq!(containerd.ask(&["start", &id]), id);
+    id
+}
+
+fn containers_of_a_pod_have_seals_of_their_own(containerd: &mut Containerd) {
+    let pod = containerd.pod(&with_aliases(containerd, "web"));
+    let (one, two) = (pod.start(&sleeping("one")), pod.start(&sleeping("two")));
+    for id in [&one, &two] {
+        assert_eq!(containerd.hosts(id), expected("web", FIRST));
+    }
+    assert_ne!(containerd.seal(&one), containerd.seal(&two));
+    pod.remove();
+}
+
+fn a_container_started_again_gets_a_new_seal(containerd: &mut Containerd) {
+    let pod = containerd.pod(&with_aliases(containerd, "web"));
+    let other = containerd.pod(&with_aliases(containerd, "db"));
+    let mut config = sleeping("main");
+    let first = pod.start(&config);
+    let stays = other.start(&config);
+    containerd.ask(&["stop", &first]);
+    containerd.ask(&["rm", &first]);
+    config["metadata"]["attempt"] = 1.into();
+    let second = pod.start(&config);
+    assert_ne!(first, second);
+    assert_eq!(containerd.hosts(&second), expected("web", FIRST));
+    assert_eq!(containerd.hosts(&stays), expected("db", SECOND));
+    containerd.exec(&second, "echo >>/etc/hosts").failure();
+    pod.remove();
+    other.remove();
+}
+
+fn a_pod_on_the_nodes_network(containerd: &mut Containerd) {
+    fs::write(containerd.node.file("/etc/hosts"), "127.0.0.1 localhost\n192.0.2.7 the-node\n").unwrap();
+    let on_node = json!({"namespace_options": {"network": 2}});
+    let mut config = with_aliases(containerd, "agent");
+    config["linux"]["security_context"] = on_node.clone();
+    let pod = containerd.pod(&config);
+    assert_eq!(pod.addresses(), Vec::<String>::new());
+    let mut container = sleeping("main");
+    container["linux"]["security_context"] = on_node;
+    let id = pod.start(&container);
+    let header = "# Kubernetes-managed hosts file (host network).\n";
+    let expected = format!("{header}127.0.0.1 localhost\n192.0.2.7 the-node\n{ALIAS_LINES}");
+    assert_eq!(containerd.hosts(&id), expected);
+    containerd.exec(&id, "echo >>/etc/hosts").failure();
+    pod.remove();
+}
+
+fn pods_of_other_handlers_are_left_alone(containerd: &mut Containerd) {
+    fs::write(containerd.node.file("/etc/hosts"), "192.0.2.7 the-node\n").unwrap();
+    let pod = containerd.pod_with(&with_aliases(containerd, "web"), &[]);
+    let id = pod.start(&sleeping("main"));
+    // What containerd gives: the node's file, for the container to write to.
+    assert_eq!(containerd.hosts(&id), "192.0.2.7 the-node\n");
+    containerd.exec(&id, "echo mine >>/etc/hosts").success();
+    let mounts = containerd.exec(&id, "cat /proc/self/mountinfo").success();
+    assert!(!mounts.contains(" podhosts:"), "{mounts}");
+    assert!(!containerd.node.file("/var/log/podhosts").exists());
+    pod.remove();
+}
+
+fn an_error_reaches_whoever_called_crictl(containerd: &mut Containerd) {
+    let before = containerd.node.traces();
+    let mut config = containerd.pod_config("web");
+    config["annotations"]["podhosts.io/host-aliases"] = r#"[{"ip":"10.1.2.300","hostnames":["db"]}]"#.into();
+    let pod = containerd.pod(&config);
+    let id = pod.create(&sleeping("main"));
+    let error = containerd.crictl(&["start", &id]).failure();
+    assert!(error.contains("cannot render the hosts file: spec.hostAliases[0].ip: Invalid value"), "{error}");
+    assert_eq!(containerd.inspect("inspect", &id)["status"]["state"], "CONTAINER_EXITED");
+    pod.remove();
+    assert_eq!(containerd.node.traces(), before);
+}
