@@ -58,6 +58,7 @@ mod engine_containerd_many;
 mod engine_containerd_userns;
 mod engine_crictl;
 mod engine_nri;
+mod engine_podman;
 
 // What is delivered with them.
 mod delivered;

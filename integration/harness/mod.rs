@@ -8,6 +8,7 @@ pub(crate) mod kill;
 mod netns;
 mod node;
 pub(crate) mod outside;
+pub(crate) mod podman;
 mod snapshot;
 pub(crate) mod subject;
 
