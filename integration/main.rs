@@ -57,6 +57,7 @@ mod engine_containerd_kubelet;
 mod engine_containerd_many;
 mod engine_containerd_userns;
 mod engine_crictl;
+mod engine_newer;
 mod engine_nri;
 mod engine_podman;
 
