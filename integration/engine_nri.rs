@@ -17,8 +17,8 @@ const ALIAS_LINES: &str =
 
 /// containerd with a network of Debian's plugins, IPv4 first as the CRI tells it. The network namespace alone would
 /// have IPv6 first.
-fn start(release: Release) -> Option<Containerd> {
-    let mut containerd = Containerd::start(release)?;
+fn start() -> Option<Containerd> {
+    let mut containerd = Containerd::start(Release::Sid)?;
     containerd.end("TERM");
     let network = json!({"cniVersion": "1.0.0", "name": "reference", "plugins": [
         {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipam": {"type": "host-local",
@@ -134,7 +134,7 @@ fn inspected(containerd: &Containerd, container: &str) -> Value {
 
 #[test]
 fn the_pod_of_kubernetes_page_has_what_nri_tells() {
-    let Some(containerd) = start(Release::Sid) else { return };
+    let Some(containerd) = start() else { return };
     let _plugin = Plugin::start(&containerd);
     let pod = page_pod(&containerd, "page");
     let addresses = pod.addresses();
@@ -164,7 +164,7 @@ fn the_pod_of_kubernetes_page_has_what_nri_tells() {
 
 #[test]
 fn who_is_sealed_with_what_and_who_is_not() {
-    let Some(containerd) = start(Release::Sid) else { return };
+    let Some(containerd) = start() else { return };
     let plugin = Plugin::start(&containerd);
     host_network(&containerd);
     own_volume_and_opt_out(&containerd);
@@ -257,7 +257,7 @@ fn container_file(containerd: &Containerd) -> &'static str {
 
 #[test]
 fn plugin_and_engine_come_and_go() {
-    let Some(mut containerd) = start(Release::Sid) else { return };
+    let Some(mut containerd) = start() else { return };
     let pod_id;
     {
         let pod = page_pod(&containerd, "old");
@@ -296,18 +296,32 @@ fn plugin_and_engine_come_and_go() {
     containerd.node.sh(&format!("kill $(cat {})", containerd.node.path("nri.pid").display()));
 }
 
+/// With sid's runc, which can have the pod's users, and on our own network.
 #[test]
 fn an_engine_starts_the_plugin_itself() {
-    let Some(mut containerd) = start(Release::SidWithRunc) else { return };
+    let Some(mut containerd) = Containerd::start(Release::SidWithRunc) else { return };
     containerd.end("TERM");
-    let link = format!(
-        "mkdir -p /opt/nri/plugins; ln -s {} /opt/nri/plugins/90-podhosts",
-        bin("podhosts").display()
-    );
-    containerd.node.sh(&link);
+    let link = "mkdir -p /opt/nri/plugins; ln -s";
+    containerd.node.sh(&format!("{link} {} /opt/nri/plugins/90-podhosts", bin("podhosts").display()));
     containerd.launch();
     let pod = page_pod(&containerd, "launched");
     let container = pod.start(&sleeping("main"));
     assert_eq!(containerd.hosts(&container), page(&pod, "launched"));
     assert!(is_sealed(&containerd, &container));
+    // The record of podhosts-cni goes before NRI.
+    assert_eq!(inspected(&containerd, &container)["addressSource"], "cni");
+
+    let ids = json!([{"host_id": 100_000, "container_id": 0, "length": 65536}]);
+    let users = json!({"namespace_options": {"userns_options": {"mode": 0, "uids": ids, "gids": ids}}});
+    let mut config = annotated(&containerd, "mapped", &json!({"podhosts.io/host-aliases": ALIASES}));
+    config["linux"]["security_context"] = users.clone();
+    let pod = containerd.pod_with(&config, &[]);
+    let mut container = sleeping("main");
+    container["linux"]["security_context"] = users;
+    let container = pod.start(&container);
+    assert_eq!(containerd.hosts(&container), page(&pod, "mapped"));
+    assert!(is_sealed(&containerd, &container));
+    assert_eq!(mounts(&containerd, &container), 1);
+    let seen = containerd.exec(&container, "stat -c '%u %g %a' /etc/hosts; cat /proc/self/uid_map").success();
+    assert!(seen.starts_with("0 0 644\n") && seen.contains("100000"), "{seen}");
 }
