@@ -35,6 +35,10 @@ fn vendor_configs_name_what_is_installed() {
             let path = config.unwrap().path();
             let text = fs::read_to_string(&path).unwrap();
             let shown = path.display();
+            if path.extension().is_some_and(|extension| extension == "service") {
+                assert!(text.contains("\nExecStart=/usr/local/bin/podhosts nri\n"), "{shown}");
+                continue;
+            }
             if path.extension().is_some_and(|extension| extension == "conflist") {
                 networks.push(network(&text));
                 continue;
@@ -95,6 +99,7 @@ fn install_and_uninstall() {
         "opt/p/share/man/man1/podhosts-render.1",
         "opt/p/share/man/man1/podhosts-inspect.1",
         "opt/p/share/man/man1/podhosts-list.1",
+        "opt/p/share/man/man1/podhosts-nri.1",
         "opt/p/share/bash-completion/completions/podhosts",
         "opt/p/share/zsh/site-functions/_podhosts",
         "opt/p/share/fish/vendor_completions.d/podhosts.fish",

@@ -60,6 +60,9 @@ mod engine_containerd_many;
 mod engine_containerd_userns;
 mod engine_crictl;
 mod engine_doctor;
+mod engine_newer;
+mod engine_nri;
+mod engine_podman;
 
 // What is delivered with them.
 mod delivered;

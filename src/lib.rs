@@ -48,3 +48,5 @@ pub mod cri;
 pub mod doctor;
 #[cfg(feature = "cli")]
 pub mod engines;
+#[cfg(feature = "cli")]
+pub mod nri;

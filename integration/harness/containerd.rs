@@ -238,6 +238,12 @@ impl Containerd {
         Pod::new(self, &id, &file)
     }
 
+    /// A pod that is there already, by the configuration it was made of.
+    pub(crate) fn again(&self, id: &str, name: &str) -> Pod<'_> {
+        let file = self.node.path(&format!("{name}.json")).to_str().unwrap().to_owned();
+        Pod { containerd: self, id: id.to_owned(), file }
+    }
+
     /// Executes a shell script in a container.
     pub(crate) fn exec(&self, container: &str, script: &str) -> Run {
         self.crictl(&["exec", container, "sh", "-c", script])

@@ -8,6 +8,7 @@ pub(crate) mod kill;
 mod netns;
 mod node;
 pub(crate) mod outside;
+pub(crate) mod podman;
 mod snapshot;
 pub(crate) mod subject;
 
@@ -22,18 +23,39 @@ use std::path::{Path, PathBuf};
 /// A low-level runtime that tests run with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Runtime {
+    /// This machine's runc.
     Runc,
+    /// This machine's crun.
     Crun,
+    /// The newest runc, with everything else in /usr from where it is.
+    NewRunc,
+    /// The newest crun, likewise.
+    NewCrun,
 }
 
-/// Those that are tested.
-pub(crate) const RUNTIMES: [Runtime; 2] = [Runtime::Runc, Runtime::Crun];
+/// Those that are tested: this machine's, and the newest where they are there.
+pub(crate) fn runtimes() -> Vec<Runtime> {
+    let mut runtimes = vec![Runtime::Runc, Runtime::Crun];
+    let new = ["usr/bin/runc", "usr/bin/crun"].map(|program| containerd::sid().join(program));
+    if has_all(&new.each_ref().map(|program| program.to_str().unwrap())) {
+        runtimes.extend([Runtime::NewRunc, Runtime::NewCrun]);
+    }
+    runtimes
+}
 
 impl Runtime {
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Runc => "runc",
-            Self::Crun => "crun",
+            Self::Runc | Self::NewRunc => "runc",
+            Self::Crun | Self::NewCrun => "crun",
+        }
+    }
+
+    /// The /usr it runs with, where it is not the machine's.
+    fn usr(self) -> Option<PathBuf> {
+        match self {
+            Self::Runc | Self::Crun => None,
+            Self::NewRunc | Self::NewCrun => Some(containerd::sid().join("usr")),
         }
     }
 }

@@ -29,6 +29,12 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// List the node's pods that podhosts-cni has connected
     List(ListArgs),
+    /// Serve containerd or CRI-O as an NRI plugin that adds the hook to pods' containers
+    ///
+    /// Runs until it is asked to end, and waits for an engine that is not there. An engine that starts it itself, as
+    /// /opt/nri/plugins/90-podhosts, passes it all it needs. Containers that are made while it is not running get no
+    /// sealed file, unless the engine requires the plugin.
+    Nri(NriArgs),
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +71,22 @@ pub(crate) struct ListArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NriArgs {
+    /// The engine's NRI socket
+    #[arg(long, value_name = "PATH", default_value = "/var/run/nri/nri.sock")]
+    pub(crate) socket: PathBuf,
+    /// As whom to register
+    #[arg(long, value_name = "NAME", default_value = "podhosts")]
+    pub(crate) name: String,
+    /// Two digits; plugins are asked in their order
+    #[arg(long, value_name = "NN", default_value = "90")]
+    pub(crate) index: String,
+    /// The node's configuration
+    #[arg(long, value_name = "FILE", default_value = "/etc/podhosts/config.toml")]
+    pub(crate) config: PathBuf,
 }
 
 #[derive(Debug, Args)]

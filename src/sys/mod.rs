@@ -11,6 +11,10 @@ pub mod nft;
 pub mod programs;
 pub mod rootfs;
 pub mod seal;
+#[cfg(feature = "cli")]
+pub mod service;
+#[cfg(feature = "cli")]
+pub mod signals;
 pub mod state_dir;
 
 mod mount_attr;
