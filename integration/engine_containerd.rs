@@ -14,6 +14,7 @@ each_containerd!(
     containers_of_a_pod_have_seals_of_their_own,
     a_container_started_again_gets_a_new_seal,
     a_pod_on_the_nodes_network,
+    addresses_are_in_the_order_of_the_network,
     pods_of_other_handlers_are_left_alone,
     an_error_reaches_whoever_called_crictl,
 );
@@ -122,6 +123,21 @@ fn a_pod_on_the_nodes_network(containerd: &mut Containerd) {
     let expected = format!("{header}127.0.0.1 localhost\n192.0.2.7 the-node\n{ALIAS_LINES}");
     assert_eq!(containerd.hosts(&id), expected);
     containerd.exec(&id, "echo >>/etc/hosts").failure();
+    pod.remove();
+}
+
+fn addresses_are_in_the_order_of_the_network(containerd: &mut Containerd) {
+    let file = containerd.node.file("/etc/cni/net.d/10-podhosts.conflist");
+    let mut network: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    network["plugins"][0]["ipam"]["podCIDRs"].as_array_mut().unwrap().reverse();
+    containerd.end("TERM");
+    fs::write(file, network.to_string()).unwrap();
+    containerd.launch();
+    let pod = containerd.pod(&with_aliases(containerd, "web"));
+    // containerd itself tells the IPv4 address first unless its ip_pref says otherwise.
+    assert_eq!(pod.addresses(), FIRST);
+    let id = pod.start(&sleeping("main"));
+    assert_eq!(containerd.hosts(&id), expected("web", [FIRST[1], FIRST[0]]));
     pod.remove();
 }
 
