@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::containerd::{Containerd, each_containerd, sleeping};
+use crate::harness::containerd::{Containerd, Pod, each_containerd, sleeping};
 use crate::harness::managed;
 use crate::harness::outside::{FIRST, SECOND};
 
@@ -15,7 +15,10 @@ each_containerd!(
     a_container_started_again_gets_a_new_seal,
     a_pod_on_the_nodes_network,
     addresses_are_in_the_order_of_the_network,
+    names_are_the_pods,
+    an_image_without_a_hosts_file,
     pods_of_other_handlers_are_left_alone,
+    a_pod_that_opts_out_is_left_alone,
     an_error_reaches_whoever_called_crictl,
 );
 
@@ -141,16 +144,58 @@ fn addresses_are_in_the_order_of_the_network(containerd: &mut Containerd) {
     pod.remove();
 }
 
-fn pods_of_other_handlers_are_left_alone(containerd: &mut Containerd) {
-    fs::write(containerd.node.file("/etc/hosts"), "192.0.2.7 the-node\n").unwrap();
-    let pod = containerd.pod_with(&with_aliases(containerd, "web"), &[]);
+fn names_are_the_pods(containerd: &mut Containerd) {
+    let mut config = containerd.pod_config("web-7f9");
+    config["hostname"] = "front".into();
+    config["annotations"]["podhosts.io/subdomain"] = "shop".into();
+    let pod = containerd.pod(&config);
     let id = pod.start(&sleeping("main"));
-    // What containerd gives: the node's file, for the container to write to.
-    assert_eq!(containerd.hosts(&id), "192.0.2.7 the-node\n");
+    let line = |ip: &str| format!("{ip}\tfront.shop.default.svc.cluster.local\tfront\n");
+    assert_eq!(containerd.hosts(&id), managed(&FIRST.map(line).concat()));
+    assert_eq!(containerd.exec(&id, "hostname").success(), "front\n");
+    pod.remove();
+}
+
+fn an_image_without_a_hosts_file(containerd: &mut Containerd) {
+    let images =
+        [("docker.io/library/no-hosts:latest", "etc/hosts"), ("docker.io/library/no-etc:latest", "etc")];
+    let pod = containerd.pod(&with_aliases(containerd, "web"));
+    for (image, missing) in images {
+        containerd.import(&[image], &[missing]);
+        for readonly in [false, true] {
+            let mut config = sleeping(&format!("{}-{readonly}", missing.replace('/', "-")));
+            config["image"]["image"] = image.into();
+            config["linux"]["security_context"]["readonly_rootfs"] = readonly.into();
+            let id = pod.start(&config);
+            assert_eq!(containerd.hosts(&id), expected("web", FIRST));
+            containerd.exec(&id, "echo >>/etc/hosts").failure();
+        }
+    }
+    pod.remove();
+}
+
+fn pods_of_other_handlers_are_left_alone(containerd: &mut Containerd) {
+    let pod = containerd.pod_with(&with_aliases(containerd, "web"), &[]);
+    assert_left_alone(containerd, pod);
+    assert!(!containerd.node.file("/var/log/podhosts").exists());
+}
+
+fn a_pod_that_opts_out_is_left_alone(containerd: &mut Containerd) {
+    let mut config = with_aliases(containerd, "web");
+    config["annotations"]["podhosts.io/seal"] = "false".into();
+    let pod = containerd.pod(&config);
+    assert_left_alone(containerd, pod);
+}
+
+/// The containers of the pod have what containerd gives them: the node's file, to write to.
+#[track_caller]
+fn assert_left_alone(containerd: &Containerd, pod: Pod<'_>) {
+    let id = pod.start(&sleeping("main"));
+    let node_hosts = fs::read_to_string(containerd.node.file("/etc/hosts")).unwrap();
+    assert_eq!(containerd.hosts(&id), node_hosts);
     containerd.exec(&id, "echo mine >>/etc/hosts").success();
     let mounts = containerd.exec(&id, "cat /proc/self/mountinfo").success();
     assert!(!mounts.contains(" podhosts:"), "{mounts}");
-    assert!(!containerd.node.file("/var/log/podhosts").exists());
     pod.remove();
 }
 

@@ -29,23 +29,24 @@ pub(crate) enum Release {
 }
 
 impl Release {
-    /// The version of containerd's configuration, and the plugin in it that the runtimes belong to.
-    fn config(self) -> (&'static str, &'static str) {
+    /// What is delivered for its configuration.
+    fn handler(self) -> &'static str {
         match self {
-            Self::Bookworm => ("podhosts-v2.toml", "io.containerd.grpc.v1.cri"),
-            Self::Sid | Self::SidWithRunc => ("podhosts-v3.toml", "io.containerd.cri.v1.runtime"),
+            Self::Bookworm => "podhosts-v2.toml",
+            Self::Sid | Self::SidWithRunc => "podhosts-v3.toml",
         }
     }
 
     /// Whether it is there, with what else a node needs.
     fn is_there(self) -> bool {
-        let needed =
-            ["containerd", "ctr", "runc", "ip", "nft", "busybox", "/usr/lib/cni/loopback", "sha256sum"];
-        if self == Self::Bookworm {
-            return has_all(&needed);
+        let (crictl, newer) = (crictl(), sid().join("usr/bin/containerd"));
+        let mut needed =
+            vec!["containerd", "runc", "ip", "nft", "busybox", "/usr/lib/cni/loopback", "sha256sum"];
+        needed.push(crictl.to_str().unwrap());
+        if self != Self::Bookworm {
+            needed.push(newer.to_str().unwrap());
         }
-        let containerd = sid().join("usr/bin/containerd");
-        has_all(&[&needed[..], &[containerd.to_str().unwrap()]].concat())
+        has_all(&needed)
     }
 }
 
@@ -59,6 +60,7 @@ pub(crate) fn sid() -> PathBuf {
 pub(crate) struct Containerd {
     pub(crate) node: CniNode,
     pub(crate) release: Release,
+    crictl: PathBuf,
     daemon: Option<Child>,
 }
 
@@ -70,21 +72,25 @@ impl Containerd {
         }
         let node = CniNode::with_processes();
         node.sh(SET_UP);
+        let mut crictl = crictl();
+        fs::create_dir(node.path("bin")).unwrap();
         match release {
             Release::Bookworm => {}
             Release::Sid => {
-                fs::create_dir(node.path("bin")).unwrap();
                 for name in ["containerd", "containerd-shim-runc-v2", "ctr"] {
                     let program = sid().join("usr/bin").join(name);
                     std::os::unix::fs::symlink(program, node.path("bin").join(name)).unwrap();
                 }
             }
             Release::SidWithRunc => {
+                // A real one may be in the /usr that is covered.
+                fs::copy(&crictl, node.path("bin/crictl")).unwrap();
+                crictl = node.path("bin/crictl");
                 let usr = sid().join("usr");
                 node.sh(&format!("mount --bind {} /usr && mount -o remount,bind,ro /usr", usr.display()));
             }
         }
-        let mut containerd = Self { node, release, daemon: None };
+        let mut containerd = Self { node, release, crictl, daemon: None };
         containerd.configure();
         containerd.launch();
         containerd.import_images();
@@ -116,10 +122,10 @@ impl Containerd {
 
     /// Adds our runtime handler.
     fn install(&self) {
-        let (delivered, _) = self.release.config();
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("vendor-configs/containerd").join(delivered);
+        let delivered = Path::new(env!("CARGO_MANIFEST_DIR")).join("vendor-configs/containerd");
         let wrapper = bin("podhosts-runtime");
-        let tables = fs::read_to_string(file).unwrap().replace("version = 3\n", "");
+        let tables =
+            fs::read_to_string(delivered.join(self.release.handler())).unwrap().replace("version = 3\n", "");
         let tables = tables.replace("/usr/local/bin/podhosts-runtime", wrapper.to_str().unwrap());
         let config = fs::read_to_string(self.node.file(CONFIG)).unwrap();
         fs::write(self.node.file(CONFIG), config + &tables).unwrap();
@@ -149,16 +155,21 @@ impl Containerd {
         let _ = daemon.wait();
     }
 
+    /// The pause image of the stock configuration, and the test image: one under both names.
     fn import_images(&self) {
-        let archive = self.node.path("images.tar");
-        let pause = self.run("containerd", &["config", "default"]).success();
-        let pause = pause.split(['"', '\'']).find(|word| word.starts_with("registry.k8s.io/pause:")).unwrap();
-        image::write_archive(&archive, &[pause, image::NAME]);
+        let stock = self.run("containerd", &["config", "default"]).success();
+        let mut words = stock.split(['"', '\'']);
+        let pause = words.find(|word| word.starts_with("registry.k8s.io/pause:")).unwrap();
+        self.import(&[pause, image::NAME], &[]);
+    }
+
+    /// Imports an image of busybox under `tags`, without the files or directories `missing`.
+    pub(crate) fn import(&self, tags: &[&str], missing: &[&str]) {
+        let archive = self.node.path("image.tar");
+        image::write_archive(&archive, tags, missing);
         self.run("ctr", &["-n", "k8s.io", "images", "import", archive.to_str().unwrap()]).success();
         // The CRI learns of it a moment later.
-        self.until(&["images", "-o", "json"], |images| {
-            images.contains(pause) && images.contains(image::NAME)
-        });
+        self.until(&["images", "-o", "json"], |images| tags.iter().all(|tag| images.contains(tag)));
     }
 
     /// Polls crictl until it succeeds with an output that `is_reached` likes.
@@ -183,7 +194,7 @@ impl Containerd {
     pub(crate) fn crictl_command(&self, args: &[&str]) -> Command {
         let endpoint = format!("unix://{SOCKET}");
         let all = [&["-r", &endpoint, "-t", "60s"], args].concat();
-        self.node.command(crictl(), &all)
+        self.node.command(&self.crictl, &all)
     }
 
     pub(crate) fn crictl(&self, args: &[&str]) -> Run {

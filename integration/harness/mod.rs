@@ -95,12 +95,8 @@ pub(crate) fn crictl() -> PathBuf {
     if let Some(given) = std::env::var_os("CRICTL") {
         return given.into();
     }
-    which("crictl").unwrap_or_else(|| {
-        let test = std::env::current_exe().unwrap();
-        let built = test.ancestors().nth(2).unwrap().join("examples/crictl");
-        assert!(built.is_file(), "no crictl: cargo build --example crictl makes {}", built.display());
-        built
-    })
+    let test = std::env::current_exe().unwrap();
+    which("crictl").unwrap_or_else(|| test.ancestors().nth(2).unwrap().join("examples/crictl"))
 }
 
 /// The file of a pod `name` with these addresses and, behind them, `tail`.
