@@ -10,7 +10,7 @@ use super::cni::CniNode;
 use super::outside::delivered;
 use super::{Run, bin, crictl, has_all, image};
 
-const SOCKET: &str = "/run/containerd/containerd.sock";
+pub(crate) const SOCKET: &str = "/run/containerd/containerd.sock";
 const CONFIG: &str = "/etc/containerd/config.toml";
 /// Everything of the node's that containerd, the kubelet and CNI write to. What containerd mounts over each other must
 /// not be on an overlay.
@@ -194,7 +194,12 @@ impl Containerd {
     pub(crate) fn crictl_command(&self, args: &[&str]) -> Command {
         let endpoint = format!("unix://{SOCKET}");
         let all = [&["-r", &endpoint, "-t", "60s"], args].concat();
-        self.node.command(&self.crictl, &all)
+        self.bare_crictl(&all)
+    }
+
+    /// crictl with nothing but `args`.
+    pub(crate) fn bare_crictl(&self, args: &[&str]) -> Command {
+        self.node.command(&self.crictl, args)
     }
 
     pub(crate) fn crictl(&self, args: &[&str]) -> Run {
