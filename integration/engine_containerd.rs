@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::harness::containerd::{Containerd, Pod, each_containerd, sleeping};
-use crate::harness::managed;
-use crate::harness::outside::{FIRST, SECOND};
+use crate::harness::outside::{self, FIRST, NODE, SECOND};
+use crate::harness::{bin, managed};
 
 each_containerd!(
     the_pod_of_kubernetes_page,
@@ -15,6 +15,7 @@ each_containerd!(
     a_container_started_again_gets_a_new_seal,
     a_pod_on_the_nodes_network,
     addresses_are_in_the_order_of_the_network,
+    a_pod_with_a_host_port,
     names_are_the_pods,
     an_image_without_a_hosts_file,
     pods_of_other_handlers_are_left_alone,
@@ -50,6 +51,9 @@ fn the_pod_of_kubernetes_page(containerd: &mut Containerd) {
     assert_eq!(status["network"], json!({"ip": FIRST[0], "additionalIps": [{"ip": FIRST[1]}]}));
 
     let expected = expected("hostaliases-pod", FIRST);
+    let render = ["render", "-f", pod_file, "--pod-ip", FIRST[0], "--pod-ip", FIRST[1]];
+    assert_eq!(containerd.node.run(bin("podhosts"), &render).success(), expected);
+
     let mut cat_hosts = sleeping("cat-hosts");
     cat_hosts["command"] = json!(["cat"]);
     cat_hosts["args"] = json!(["/etc/hosts"]);
@@ -64,6 +68,9 @@ fn the_pod_of_kubernetes_page(containerd: &mut Containerd) {
         containerd.exec(&id, change).failure();
     }
     assert_eq!(containerd.hosts(&id), expected);
+
+    let shown = containerd.node.run(bin("podhosts"), &["inspect", &id]).success();
+    assert!(shown.contains("sealed     yes\naddresses  from the CNI record\n"), "{shown}");
 
     let record = containerd.node.file(&format!("/run/podhosts/pods/{pod}.json"));
     let mut record: Value = serde_json::from_str(&fs::read_to_string(record).unwrap()).unwrap();
@@ -142,6 +149,26 @@ fn addresses_are_in_the_order_of_the_network(containerd: &mut Containerd) {
     let id = pod.start(&sleeping("main"));
     assert_eq!(containerd.hosts(&id), expected("web", [FIRST[1], FIRST[0]]));
     pod.remove();
+}
+
+fn a_pod_with_a_host_port(containerd: &mut Containerd) {
+    outside::connect(&containerd.node);
+    let before = containerd.node.traces();
+    let mut config = containerd.pod_config("web");
+    config["port_mappings"] = json!([{"protocol": 0, "container_port": 80, "host_port": 8080}]);
+    let pod = containerd.pod(&config);
+    let mut server = sleeping("main");
+    server["command"] = json!(["sh", "-c", "mkdir /www; cp /etc/hosts /www; exec httpd -f -p 80 -h /www"]);
+    let id = pod.start(&server);
+    for host in [NODE[0], &format!("[{}]", NODE[1])] {
+        let get = format!("wget -q -O - http://{host}:8080/hosts");
+        let ask =
+            format!("ip netns exec outside timeout 30 sh -c 'until busybox {get}; do sleep 0.05; done'");
+        assert_eq!(containerd.node.sh(&ask), containerd.hosts(&id));
+    }
+    pod.remove();
+    assert!(outside::is_closed(&containerd.node, 8080));
+    assert_eq!(containerd.node.traces(), before);
 }
 
 fn names_are_the_pods(containerd: &mut Containerd) {
