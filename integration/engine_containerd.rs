@@ -5,16 +5,21 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::containerd::{Containerd, each_containerd, sleeping};
-use crate::harness::managed;
-use crate::harness::outside::{FIRST, SECOND};
+use crate::harness::containerd::{Containerd, Pod, each_containerd, sleeping};
+use crate::harness::outside::{self, FIRST, NODE, SECOND};
+use crate::harness::{bin, managed};
 
 each_containerd!(
     the_pod_of_kubernetes_page,
     containers_of_a_pod_have_seals_of_their_own,
     a_container_started_again_gets_a_new_seal,
     a_pod_on_the_nodes_network,
+    addresses_are_in_the_order_of_the_network,
+    a_pod_with_a_host_port,
+    names_are_the_pods,
+    an_image_without_a_hosts_file,
     pods_of_other_handlers_are_left_alone,
+    a_pod_that_opts_out_is_left_alone,
     an_error_reaches_whoever_called_crictl,
 );
 
@@ -46,6 +51,9 @@ fn the_pod_of_kubernetes_page(containerd: &mut Containerd) {
     assert_eq!(status["network"], json!({"ip": FIRST[0], "additionalIps": [{"ip": FIRST[1]}]}));
 
     let expected = expected("hostaliases-pod", FIRST);
+    let render = ["render", "-f", pod_file, "--pod-ip", FIRST[0], "--pod-ip", FIRST[1]];
+    assert_eq!(containerd.node.run(bin("podhosts"), &render).success(), expected);
+
     let mut cat_hosts = sleeping("cat-hosts");
     cat_hosts["command"] = json!(["cat"]);
     cat_hosts["args"] = json!(["/etc/hosts"]);
@@ -60,6 +68,9 @@ fn the_pod_of_kubernetes_page(containerd: &mut Containerd) {
         containerd.exec(&id, change).failure();
     }
     assert_eq!(containerd.hosts(&id), expected);
+
+    let shown = containerd.node.run(bin("podhosts"), &["inspect", &id]).success();
+    assert!(shown.contains("sealed     yes\naddresses  from the CNI record\n"), "{shown}");
 
     let record = containerd.node.file(&format!("/run/podhosts/pods/{pod}.json"));
     let mut record: Value = serde_json::from_str(&fs::read_to_string(record).unwrap()).unwrap();
@@ -125,16 +136,93 @@ fn a_pod_on_the_nodes_network(containerd: &mut Containerd) {
     pod.remove();
 }
 
-fn pods_of_other_handlers_are_left_alone(containerd: &mut Containerd) {
-    fs::write(containerd.node.file("/etc/hosts"), "192.0.2.7 the-node\n").unwrap();
-    let pod = containerd.pod_with(&with_aliases(containerd, "web"), &[]);
+fn addresses_are_in_the_order_of_the_network(containerd: &mut Containerd) {
+    let file = containerd.node.file("/etc/cni/net.d/10-podhosts.conflist");
+    let mut network: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    network["plugins"][0]["ipam"]["podCIDRs"].as_array_mut().unwrap().reverse();
+    containerd.end("TERM");
+    fs::write(file, network.to_string()).unwrap();
+    containerd.launch();
+    let pod = containerd.pod(&with_aliases(containerd, "web"));
+    // containerd itself tells the IPv4 address first unless its ip_pref says otherwise.
+    assert_eq!(pod.addresses(), FIRST);
     let id = pod.start(&sleeping("main"));
-    // What containerd gives: the node's file, for the container to write to.
-    assert_eq!(containerd.hosts(&id), "192.0.2.7 the-node\n");
+    assert_eq!(containerd.hosts(&id), expected("web", [FIRST[1], FIRST[0]]));
+    pod.remove();
+}
+
+fn a_pod_with_a_host_port(containerd: &mut Containerd) {
+    outside::connect(&containerd.node);
+    let before = containerd.node.traces();
+    let mut config = containerd.pod_config("web");
+    config["port_mappings"] = json!([{"protocol": 0, "container_port": 80, "host_port": 8080}]);
+    let pod = containerd.pod(&config);
+    let mut server = sleeping("main");
+    server["command"] = json!(["sh", "-c", "mkdir /www; cp /etc/hosts /www; exec httpd -f -p 80 -h /www"]);
+    let id = pod.start(&server);
+    for host in [NODE[0], &format!("[{}]", NODE[1])] {
+        let get = format!("wget -q -O - http://{host}:8080/hosts");
+        let ask =
+            format!("ip netns exec outside timeout 30 sh -c 'until busybox {get}; do sleep 0.05; done'");
+        assert_eq!(containerd.node.sh(&ask), containerd.hosts(&id));
+    }
+    pod.remove();
+    assert!(outside::is_closed(&containerd.node, 8080));
+    assert_eq!(containerd.node.traces(), before);
+}
+
+fn names_are_the_pods(containerd: &mut Containerd) {
+    let mut config = containerd.pod_config("web-7f9");
+    config["hostname"] = "front".into();
+    config["annotations"]["podhosts.io/subdomain"] = "shop".into();
+    let pod = containerd.pod(&config);
+    let id = pod.start(&sleeping("main"));
+    let line = |ip: &str| format!("{ip}\tfront.shop.default.svc.cluster.local\tfront\n");
+    assert_eq!(containerd.hosts(&id), managed(&FIRST.map(line).concat()));
+    assert_eq!(containerd.exec(&id, "hostname").success(), "front\n");
+    pod.remove();
+}
+
+fn an_image_without_a_hosts_file(containerd: &mut Containerd) {
+    let images =
+        [("docker.io/library/no-hosts:latest", "etc/hosts"), ("docker.io/library/no-etc:latest", "etc")];
+    let pod = containerd.pod(&with_aliases(containerd, "web"));
+    for (image, missing) in images {
+        containerd.import(&[image], &[missing]);
+        for readonly in [false, true] {
+            let mut config = sleeping(&format!("{}-{readonly}", missing.replace('/', "-")));
+            config["image"]["image"] = image.into();
+            config["linux"]["security_context"]["readonly_rootfs"] = readonly.into();
+            let id = pod.start(&config);
+            assert_eq!(containerd.hosts(&id), expected("web", FIRST));
+            containerd.exec(&id, "echo >>/etc/hosts").failure();
+        }
+    }
+    pod.remove();
+}
+
+fn pods_of_other_handlers_are_left_alone(containerd: &mut Containerd) {
+    let pod = containerd.pod_with(&with_aliases(containerd, "web"), &[]);
+    assert_left_alone(containerd, pod);
+    assert!(!containerd.node.file("/var/log/podhosts").exists());
+}
+
+fn a_pod_that_opts_out_is_left_alone(containerd: &mut Containerd) {
+    let mut config = with_aliases(containerd, "web");
+    config["annotations"]["podhosts.io/seal"] = "false".into();
+    let pod = containerd.pod(&config);
+    assert_left_alone(containerd, pod);
+}
+
+/// The containers of the pod have what containerd gives them: the node's file, to write to.
+#[track_caller]
+fn assert_left_alone(containerd: &Containerd, pod: Pod<'_>) {
+    let id = pod.start(&sleeping("main"));
+    let node_hosts = fs::read_to_string(containerd.node.file("/etc/hosts")).unwrap();
+    assert_eq!(containerd.hosts(&id), node_hosts);
     containerd.exec(&id, "echo mine >>/etc/hosts").success();
     let mounts = containerd.exec(&id, "cat /proc/self/mountinfo").success();
     assert!(!mounts.contains(" podhosts:"), "{mounts}");
-    assert!(!containerd.node.file("/var/log/podhosts").exists());
     pod.remove();
 }
 

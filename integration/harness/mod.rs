@@ -3,6 +3,7 @@
 mod bundle;
 pub(crate) mod cni;
 pub(crate) mod containerd;
+mod crictl;
 pub(crate) mod image;
 pub(crate) mod kill;
 mod netns;
@@ -109,20 +110,6 @@ pub(crate) fn bin(name: &str) -> PathBuf {
         other => panic!("no program {other}"),
     };
     PathBuf::from(built)
-}
-
-/// The crictl that the tests use: that of the environment, a real one, or the example, which is built with them.
-pub(crate) fn crictl() -> PathBuf {
-    #[allow(clippy::disallowed_methods)]
-    if let Some(given) = std::env::var_os("CRICTL") {
-        return given.into();
-    }
-    which("crictl").unwrap_or_else(|| {
-        let test = std::env::current_exe().unwrap();
-        let built = test.ancestors().nth(2).unwrap().join("examples/crictl");
-        assert!(built.is_file(), "no crictl: cargo build --example crictl makes {}", built.display());
-        built
-    })
 }
 
 /// The file of a pod `name` with these addresses and, behind them, `tail`.
