@@ -148,8 +148,11 @@ fn kube_play() {
         for name in ["played-web", "played-db"] {
             expect_sealed(&podman, name, &expected);
         }
-        // Their cgroup cannot be chosen; no other test has anything there.
+        // Their cgroup cannot be chosen, and other tests may have theirs beside it.
+        let id = podman.ask(&["pod", "inspect", "--format", "{{.ID}}", "played"]);
         podman.ask(&["pod", "rm", "-f", "-t", "0", "played"]);
-        podman.node.run("sh", &["-c", "find /sys/fs/cgroup/*/libpod_parent -depth -type d -exec rmdir {} +"]);
+        let parent = "/sys/fs/cgroup/*/libpod_parent";
+        let script = format!("find {parent}/{id} -depth -type d -exec rmdir {{}} +; rmdir {parent}");
+        podman.node.run("sh", &["-c", &script]);
     }
 }
