@@ -2,6 +2,7 @@
 
 #[path = "args.rs"]
 mod args;
+mod configure;
 mod inspect;
 mod list;
 pub mod manifest;
@@ -36,6 +37,8 @@ pub fn run() -> ExitCode {
         }
         Command::Render(args) => render::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Configure(args) => return configure::configure(args),
+        Command::Unconfigure(args) => return configure::unconfigure(args),
     };
     match result {
         Ok(output) => print(&output),

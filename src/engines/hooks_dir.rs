@@ -71,15 +71,15 @@ impl HookFile {
     }
 }
 
+/// A file of a hooks directory, and what it says.
+pub type Found = (PathBuf, Result<HookFile, EngineError>);
+
 /// The hooks in `dirs`, of which a later one goes before an earlier one, with their files; what cannot be read is an
 /// error of its own, as it is for the engines.
 ///
 /// # Errors
 /// [`EngineError`] naming a directory that cannot be listed.
-pub fn read(
-    files: &Files,
-    dirs: &[PathBuf],
-) -> Result<Vec<(PathBuf, Result<HookFile, EngineError>)>, EngineError> {
+pub fn read(files: &Files, dirs: &[PathBuf]) -> Result<Vec<Found>, EngineError> {
     let mut by_name = BTreeMap::new();
     for dir in dirs {
         for path in files.in_dir(dir)? {
