@@ -29,6 +29,11 @@ mod inspect;
 mod wrapper;
 mod wrapper_crash;
 
+// Engines' configuration.
+mod configure;
+mod configure_bad_input;
+mod configure_engines;
+
 // The CNI plugin.
 mod cni;
 mod cni_bad_input;

@@ -2,6 +2,7 @@
 
 mod bundle;
 pub(crate) mod cni;
+pub(crate) mod etc;
 pub(crate) mod kill;
 mod netns;
 mod node;

@@ -135,8 +135,11 @@ fn handler(
         }
     }
     if !options.is_empty() {
+        options.set_position(Some(isize::MAX));
         table.insert("options", Item::Table(options));
     }
+    // At the end of the file, where nobody's indentation is in the way.
+    table.set_position(Some(isize::MAX));
     Ok(table)
 }
 
