@@ -88,9 +88,8 @@ fn ways(name: &str, engine: &str) -> Vec<Vec<&'static str>> {
         "containerd" => ways.push(vec!["--mode", "base-spec", "--set-as-default"]),
         _ => ways.extend([vec![], vec!["--hooks-dir", "/etc/hooks"], vec!["--mode", "hooks-dir"]]),
     }
-    match name.split(',').next() {
-        Some("containerd 2.1" | "cri-o") => ways.push(vec!["--mode", "nri"]),
-        _ => {}
+    if name.starts_with("containerd 2.1") || engine == "crio" {
+        ways.push(vec!["--mode", "nri"]);
     }
     ways
 }

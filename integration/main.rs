@@ -58,3 +58,4 @@ mod cni_regressions_network;
 
 // What is delivered with them.
 mod delivered;
+mod delivered_kubernetes;
