@@ -84,17 +84,22 @@ install:
 	install -D -m 644 $(RELEASE)/completions/podhosts.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/podhosts
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(RELEASE)/completions/_podhosts
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(RELEASE)/completions/podhosts.fish
-	for file in hooks/*.json vendor-configs/*/*; do \
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/tmpfiles.d vendor-configs/systemd/podhosts.conf
+	for file in hooks/*.json vendor-configs/[!d]*/*; do \
 	  install -d $(DESTDIR)$(PREFIX)/share/podhosts/$$(dirname $$file); \
 	  sed 's|/usr/local/bin|$(PREFIX)/bin|g' $$file > $(DESTDIR)$(PREFIX)/share/podhosts/$$file; done
 
+# An engine whose configuration leads to nothing starts no containers.
 uninstall:
+	@! ls $(DESTDIR)/var/lib/podhosts/configure/*.json 2>/dev/null || \
+	  { echo "these engines are configured still: run podhosts unconfigure first"; exit 1; }
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,podhosts podhosts-hook podhosts-runtime)
 	rm -f $(DESTDIR)$(CNI_BIN_DIR)/podhosts-cni
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/podhosts.1 $(DESTDIR)$(PREFIX)/share/man/man1/podhosts-*.1
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/podhosts
 	rm -f $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_podhosts
 	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/podhosts.fish
+	rm -f $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/podhosts.conf
 	rm -rf $(DESTDIR)$(PREFIX)/share/podhosts
 
 clean:

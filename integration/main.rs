@@ -31,6 +31,11 @@ mod inspect;
 mod wrapper;
 mod wrapper_crash;
 
+// Engines' configuration.
+mod configure;
+mod configure_bad_input;
+mod configure_engines;
+
 // The CNI plugin.
 mod cni;
 mod cni_bad_input;
@@ -66,3 +71,4 @@ mod engine_podman;
 
 // What is delivered with them.
 mod delivered;
+mod delivered_kubernetes;

@@ -2,6 +2,7 @@
 
 #[path = "args.rs"]
 mod args;
+mod configure;
 mod doctor;
 mod inspect;
 mod list;
@@ -45,6 +46,8 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => return doctor::run(args),
         Command::Render(args) => render::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Configure(args) => return configure::configure(args),
+        Command::Unconfigure(args) => return configure::unconfigure(args),
         Command::Nri(args) => nri::run(args),
     };
     end(result)

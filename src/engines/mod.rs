@@ -1,14 +1,28 @@
 //! The engines' own configuration: what it says, and how podhosts is put into it and taken out again.
 //!
 //! [`containerd`], [`crio`], [`podman`] and [`hooks_dir`] read; what they return is what the engine makes of its files,
-//! not what one file says.
+//! not what one file says. [`plan`] decides which files are to have which text, without writing any; [`change`] writes
+//! them, all or none.
 
+// What is there.
 pub mod containerd;
 pub mod crio;
 pub mod files;
 pub mod hooks_dir;
 pub mod layers;
 pub mod podman;
+
+// What is to be there.
+pub mod change;
+mod edit;
+pub mod memory;
+pub mod plan;
+mod plan_containerd;
+mod plan_crio;
+mod plan_network;
+mod plan_nri;
+mod plan_podman;
+mod take_out;
 
 use std::path::{Path, PathBuf};
 

@@ -8,6 +8,9 @@ pub mod log;
 pub mod netns;
 pub mod network;
 pub mod nft;
+#[cfg(feature = "cli")]
+pub mod node_files;
+#[cfg(feature = "cli")]
 pub mod programs;
 pub mod rootfs;
 pub mod seal;

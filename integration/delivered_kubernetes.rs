@@ -1,0 +1,119 @@
+//! The manifests: kubectl reads them, and what the DaemonSet runs does on a node what it says.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::harness::etc::{Etc, newer_engines};
+use crate::harness::{Run, bin, has_all, needs};
+
+fn manifest(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("vendor-configs/kubernetes").join(name)
+}
+
+fn read(name: &str) -> Value {
+    serde_saphyr::from_str(&fs::read_to_string(manifest(name)).unwrap()).unwrap()
+}
+
+/// Everything in `ours` is in `theirs`, which kubectl made of it by the API's own types.
+#[track_caller]
+fn assert_known(ours: &Value, theirs: &Value, at: &str) {
+    match (ours, theirs) {
+        (Value::Object(ours), Value::Object(theirs)) => {
+            for (key, value) in ours {
+                let known = theirs.get(key).unwrap_or_else(|| panic!("{at}.{key} is no field"));
+                assert_known(value, known, &format!("{at}.{key}"));
+            }
+        }
+        (Value::Array(ours), Value::Array(theirs)) => {
+            assert_eq!(ours.len(), theirs.len(), "{at}");
+            for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+                assert_known(ours, theirs, &format!("{at}[{index}]"));
+            }
+        }
+        _ => assert_eq!(ours, theirs, "{at}"),
+    }
+}
+
+#[test]
+fn kubectl_knows_every_field() {
+    let Some(newer) = newer_engines() else {
+        assert!(!has_all(&["kubectl, by `make engines`,"]));
+        return;
+    };
+    for name in ["daemonset.yaml", "runtimeclass.yaml"] {
+        let mut kubectl = Command::new(newer.join("usr/bin/kubectl"));
+        kubectl.args([
+            "label",
+            "--local",
+            "-o",
+            "json",
+            "app.kubernetes.io/name=podhosts",
+            "--overwrite",
+            "-f",
+        ]);
+        let made: Value =
+            serde_json::from_str(&Run::from(kubectl.arg(manifest(name)).output().unwrap()).success())
+                .unwrap();
+        assert_known(&read(name), &made, "");
+    }
+}
+
+#[test]
+fn the_daemonset_has_no_rights_that_it_does_not_need() {
+    let pod = &read("daemonset.yaml")["spec"]["template"]["spec"];
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    for key in ["hostNetwork", "hostPID", "hostIPC", "serviceAccountName"] {
+        assert!(pod.get(key).is_none(), "{key}");
+    }
+    let init = &pod["initContainers"][0];
+    for container in [init, &pod["containers"][0]] {
+        let rights = &container["securityContext"];
+        assert_eq!(rights["allowPrivilegeEscalation"], false);
+        assert_eq!(rights["readOnlyRootFilesystem"], true);
+        assert_eq!(rights["capabilities"], serde_json::json!({"drop": ["ALL"]}));
+    }
+    // What is mounted has the same path on the node: the configuration names it.
+    let volumes = pod["volumes"].as_array().unwrap();
+    let mounts = init["volumeMounts"].as_array().unwrap();
+    assert_eq!(volumes.len(), mounts.len());
+    for mount in mounts {
+        let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
+        assert_eq!(volume["hostPath"]["path"], mount["mountPath"]);
+    }
+    assert_eq!(read("runtimeclass.yaml")["handler"], podhosts::engines::NAME);
+}
+
+#[test]
+fn what_the_daemonset_runs_installs_and_configures() {
+    needs!("containerd", "busybox", "setpriv");
+    let node = Etc::with("/etc/containerd/config.toml", "version = 2\n");
+    let before = node.read("/etc/containerd/config.toml");
+    let init = &read("daemonset.yaml")["spec"]["template"]["spec"]["initContainers"][0];
+    let words = |key: &str| {
+        init[key].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // As in the container: root without a capability, the mounts alone writable, busybox's commands.
+    let enter = "mkdir -p /opt/podhosts/bin /run/podhosts /var/lib/podhosts /opt/image /opt/shell\n\
+        for program in podhosts podhosts-hook podhosts-runtime podhosts-cni; do cp \"$1/$program\" /opt/image; done\n\
+        busybox --install -s /opt/shell; export PATH=/opt/shell\n\
+        script=$(echo \"$4\" | sed 's|/podhosts/\\$program|/opt/image/$program|'); shift 4\n\
+        /usr/bin/setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all --no-new-privs sh -ec \"$script\" \"$@\"\n\
+        /usr/bin/setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all --no-new-privs sh -ec \"$script\" \"$@\"\n\
+        ls /opt/podhosts/bin /opt/cni/bin; cp /etc/containerd/config.toml /var/lib/made\n\
+        /opt/podhosts/bin/podhosts unconfigure --runtime containerd";
+    let programs = bin("podhosts").parent().unwrap().display().to_string();
+    let command = [words("command"), words("args")].concat();
+    let mut args = vec!["-ec", enter, "sh", &programs];
+    args.extend(command.iter().map(String::as_str));
+    let said = Run::from(node.command("sh".as_ref(), &args).output().unwrap()).success();
+    assert!(said.starts_with("changed /etc/containerd/config.toml\n"), "{said}");
+    // The second time is that of the next start.
+    assert!(said.contains("\nnothing to change\n"), "{said}");
+    assert!(said.contains("podhosts\npodhosts-hook\npodhosts-runtime\n"), "{said}");
+    let made = node.read("/var/lib/made");
+    assert!(made.contains("BinaryName = \"/opt/podhosts/bin/podhosts-runtime\""), "{made}");
+    assert_eq!(node.read("/etc/containerd/config.toml"), before);
+}

@@ -1,0 +1,257 @@
+//! `podhosts configure` and `podhosts unconfigure`: the engine's files are read, planned, and changed all or none.
+
+use std::path::{Path, PathBuf};
+
+use crate::engines::change::{self, Change, SameMeaning};
+use crate::engines::containerd::Version;
+use crate::engines::files::Files;
+use crate::engines::memory::{self, Memory, Remembered};
+use crate::engines::plan::{self, Engine, Mode, Place, PlanError, Request};
+use crate::report::ExitCode;
+use crate::sys::files::FileError;
+use crate::sys::state_dir::{self, LockKind};
+use crate::sys::{exec, programs};
+
+use super::args::{ConfigureArgs, ModeArg, PlaceArgs, RuntimeArg, UnconfigureArgs};
+use super::{complain, print};
+
+/// Where the units of systemd's are that a change of needs a reload.
+const UNITS: &str = "/etc/systemd/";
+
+/// Keeps calls apart. It is none of what has to be undone.
+const LOCK: &str = "/run/podhosts/configure.lock";
+
+const NOTHING: &str = "nothing to change\n";
+
+/// Why nothing was done, and how the program ends.
+struct Failure(ExitCode, String);
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        let is_usage = matches!(error, PlanError::Mode { .. } | PlanError::Option { .. });
+        Self(if is_usage { ExitCode::Usage } else { ExitCode::Failure }, error.to_string())
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        Self(ExitCode::Failure, error.to_string())
+    }
+}
+
+/// Has an engine call podhosts.
+pub(super) fn configure(args: &ConfigureArgs) -> ExitCode {
+    end(run(&args.place, Some(args)))
+}
+
+/// Takes podhosts out of an engine's configuration.
+pub(super) fn unconfigure(args: &UnconfigureArgs) -> ExitCode {
+    end(run(&args.place, None))
+}
+
+fn end(result: Result<String, Failure>) -> ExitCode {
+    match result {
+        Ok(output) => print(output.as_bytes()),
+        Err(Failure(code, error)) => {
+            complain(&[error]);
+            code
+        }
+    }
+}
+
+/// The whole of it; returns what is to be said.
+fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failure> {
+    let place = place(args)?;
+    let memory_path = Path::new(memory::DIR).join(place.engine.name().to_owned() + ".json");
+    // Two calls at a time would each remember what the other one wrote.
+    let _lock =
+        if args.dry_run { None } else { Some(state_dir::lock(Path::new(LOCK), LockKind::Exclusive)?) };
+    let memory = match Files::on_disk(&memory_path)? {
+        Some(text) => Memory::parse(&memory_path, &text).map_err(PlanError::from)?,
+        None => Memory::default(),
+    };
+    let mut without = Files::new();
+    plan::take_out(&mut without, &place, &memory).map_err(PlanError::from)?;
+    let mut planned = without.clone();
+    let (notes, same) = match wanted {
+        Some(wanted) => (plan::put_in(&mut planned, &request(place.clone(), wanted)?)?, SameMeaning::Keep),
+        None => (Vec::new(), SameMeaning::Write),
+    };
+    let changes = change::changes(&planned, same)?;
+    if args.dry_run {
+        return Ok(if changes.is_empty() { NOTHING.to_owned() } else { change::diff(&changes) });
+    }
+    let kept = match wanted {
+        Some(_) if changes.is_empty() => return Ok(said(NOTHING.to_owned(), &notes)),
+        Some(_) => Some(remembered(&without, &planned, &changes, &memory)?.to_json()),
+        None => None,
+    };
+    change::apply(&changes, &memory_path, kept.as_deref(), &memory.dirs)?;
+    if changes.is_empty() {
+        return Ok(NOTHING.to_owned());
+    }
+    restart(place.engine, args.restart, &changes, said(report(&changes), &notes))
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
+    let failed = |cause| FileError::Io { verb: "use", path: path.clone(), cause };
+    Ok(std::path::absolute(&path).map_err(failed)?)
+}
+
+fn place(args: &PlaceArgs) -> Result<Place, Failure> {
+    let engine = match args.runtime {
+        RuntimeArg::Containerd => Engine::Containerd,
+        RuntimeArg::Crio => Engine::Crio,
+        RuntimeArg::Podman => Engine::Podman,
+    };
+    let path = |path: &Option<PathBuf>| path.clone().map(absolute).transpose();
+    Ok(Place::new(engine, path(&args.config)?, path(&args.drop_in)?, path(&args.hooks_dir)?))
+}
+
+fn request(place: Place, args: &ConfigureArgs) -> Result<Request, Failure> {
+    let engine = place.engine;
+    let mode = match args.mode {
+        None => engine.modes().first().copied().unwrap_or(Mode::Wrapper),
+        Some(ModeArg::Wrapper) => Mode::Wrapper,
+        Some(ModeArg::BaseSpec) => Mode::BaseSpec,
+        Some(ModeArg::HooksDir) => Mode::HooksDir,
+        Some(ModeArg::Nri) => Mode::Nri,
+    };
+    let option =
+        |option, reason: &str| Err(Failure::from(PlanError::Option { option, reason: reason.to_owned() }));
+    if args.place.hooks_dir.is_some() && mode != Mode::HooksDir {
+        return option("--hooks-dir", "it is for hooks-dir only");
+    }
+    let bin_dir = match &args.bin_dir {
+        Some(dir) => absolute(dir.clone())?,
+        None => own_dir()?,
+    };
+    let default_spec = match mode {
+        Mode::BaseSpec => programs::output("ctr", &["oci", "spec"]).map_err(|error| error.to_string()),
+        _ => Err(String::new()),
+    };
+    Ok(Request {
+        is_drop_in_given: args.place.drop_in.is_some(),
+        place,
+        mode,
+        set_as_default: args.set_as_default,
+        with_cni: args.with_cni,
+        pod_cidrs: args.pod_cidr.clone(),
+        bin_dir,
+        version: version(engine),
+        default_spec,
+    })
+}
+
+/// The directory of this program.
+fn own_dir() -> Result<PathBuf, Failure> {
+    let failed = |cause| FileError::Io { verb: "find", path: PathBuf::from("podhosts"), cause };
+    let own = exec::own_path().map_err(failed)?;
+    Ok(own.parent().unwrap_or(Path::new("/")).to_owned())
+}
+
+/// The version of the engine that is installed, where it is, and where it matters.
+fn version(engine: Engine) -> Option<Version> {
+    let said = match engine {
+        Engine::Containerd => programs::output("containerd", &["--version"]),
+        Engine::Podman => programs::output("podman", &["--version"]),
+        Engine::Crio => return None,
+    };
+    said.ok().and_then(|said| version_in(&said))
+}
+
+/// The first word that is a version, as `1.6.20~ds1` or `v2.1.9+unknown`.
+fn version_in(said: &str) -> Option<Version> {
+    let parse = |word: &str| {
+        let mut numbers = word.strip_prefix('v').unwrap_or(word).split('.');
+        Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    };
+    said.split_whitespace().find_map(parse)
+}
+
+/// What unconfigure needs to know.
+fn remembered(
+    without: &Files,
+    planned: &Files,
+    changes: &[Change],
+    memory: &Memory,
+) -> Result<Memory, FileError> {
+    let mut files = Vec::new();
+    for path in planned.planned().keys() {
+        let written = match changes.iter().find(|change| change.path == *path) {
+            Some(change) => change.new.clone(),
+            None => Files::on_disk(path)?,
+        };
+        let before = without.read(path)?;
+        if let Some(written) = written.filter(|written| before.as_ref() != Some(written)) {
+            files.push(Remembered { path: path.clone(), before, written });
+        }
+    }
+    let mut dirs = memory.dirs.clone();
+    dirs.extend(change::new_dirs(changes));
+    Ok(Memory::new(files, dirs))
+}
+
+/// What was done, a line for each file.
+fn report(changes: &[Change]) -> String {
+    let line = |change: &Change| {
+        let verb = match (&change.old, &change.new) {
+            (None, _) => "made",
+            (_, None) => "removed",
+            _ => "changed",
+        };
+        format!("{verb} {}\n", change.path.display())
+    };
+    changes.iter().map(line).collect()
+}
+
+fn said(mut text: String, notes: &[String]) -> String {
+    for note in notes {
+        text.push_str(&format!("note: {note}\n"));
+    }
+    text
+}
+
+/// Has the engine read its configuration again, or says that it has to.
+fn restart(engine: Engine, now: bool, changes: &[Change], mut said: String) -> Result<String, Failure> {
+    let Some(service) = engine.service() else {
+        said.push_str("podman reads it when it makes the next container\n");
+        return Ok(said);
+    };
+    let mut commands: Vec<Vec<&str>> = vec![vec!["restart", service]];
+    if changes.iter().any(|change| change.path.starts_with(UNITS)) {
+        commands.insert(0, vec!["daemon-reload"]);
+    }
+    if !now {
+        let shown: Vec<String> =
+            commands.iter().map(|words| format!("systemctl {}", words.join(" "))).collect();
+        said.push_str(&format!("{} reads it at its start: {}\n", engine.name(), shown.join(" && ")));
+        return Ok(said);
+    }
+    for words in commands {
+        // What was changed is to be known also where the restart fails.
+        programs::output("systemctl", &words)
+            .map_err(|error| Failure(ExitCode::Failure, format!("{}{error}", said.replace('\n', "; "))))?;
+    }
+    said.push_str(&format!("restarted {service}\n"));
+    Ok(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_tell_their_version_in_many_ways() {
+        for (said, version) in [
+            ("containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u3", Some((1, 6))),
+            ("containerd github.com/containerd/containerd/v2 2.1.9+unknown ", Some((2, 1))),
+            ("containerd containerd.io v2.2.0 1c4457e00facac03ce1d75f7b6777a7a851e5c41", Some((2, 2))),
+            ("podman version 5.8.6", Some((5, 8))),
+            ("podman version 6", None),
+            ("", None),
+        ] {
+            assert_eq!(version_in(said), version, "{said}");
+        }
+    }
+}
