@@ -8,28 +8,25 @@ use crate::harness::{Node, Run, bin, needs};
 /// /run that a check looks at is covered.
 const WELL: &str = r#"
 set -e
-mount -t tmpfs tmpfs /opt
-mkdir -p /opt/cni/bin /etc/cni/net.d /etc/containerd /etc/crio/crio.conf.d /etc/containers/oci/hooks.d
-mkdir -p /etc/containers/containers.conf.d /run/bin
-rm -f /etc/cni/net.d/*
+for dir in /opt /var/lib; do mount -t tmpfs tmpfs $dir; done
+mkdir -p /opt/cni/bin /etc/containerd /etc/crio /run/bin
+rm -rf /etc/cni/net.d/* /etc/containers/*
 ln -s "$BIN/podhosts-cni" /opt/cni/bin/podhosts-cni
-for name in podhosts podhosts-hook podhosts-runtime; do ln "$BIN/$name" "/run/bin/$name" 2>/dev/null || cp "$BIN/$name" /run/bin; done
-deliver() { sed "s|/usr/local/bin|/run/bin|" "$DELIVERED/$1" >"$2"; }
-deliver vendor-configs/cni/10-podhosts.conflist /etc/cni/net.d/10-podhosts.conflist
-{ echo "version = 2"; deliver vendor-configs/containerd/podhosts-v2.toml /dev/stdout; } >/etc/containerd/config.toml
-deliver vendor-configs/crio/99-podhosts.conf /etc/crio/crio.conf.d/99-podhosts.conf
+for name in podhosts podhosts-hook podhosts-runtime; do cp "$BIN/$name" /run/bin; done
+echo "version = 2" >/etc/containerd/config.toml
 echo >/etc/crio/crio.conf
-deliver hooks/podhosts.json /etc/containers/oci/hooks.d/podhosts.json
-deliver vendor-configs/podman/podhosts.conf /etc/containers/containers.conf.d/podhosts.conf
+/run/bin/podhosts configure --runtime containerd --with-cni >/run/configured
+/run/bin/podhosts configure --runtime crio >>/run/configured
+/run/bin/podhosts configure --runtime podman >>/run/configured
+rm /etc/containers/oci/hooks.d/podhosts-annotated.json
 "#;
 
 /// What doctor finds on a node that is well but for what `breaks` does.
 fn findings(breaks: &str, options: &str) -> (Run, Vec<Value>) {
     let node = Node::new();
     let script = format!(
-        "BIN={}; DELIVERED={}\n{WELL}\n{breaks}\nexec ${{DOCTOR:-/run/bin/podhosts doctor}} --json {options}",
-        bin("podhosts").parent().unwrap().display(),
-        env!("CARGO_MANIFEST_DIR")
+        "BIN={}\n{WELL}\n{breaks}\nexec ${{DOCTOR:-/run/bin/podhosts doctor}} --json {options}",
+        bin("podhosts").parent().unwrap().display()
     );
     let run = node.run("sh", &["-c", &script]);
     let report: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("{run:?}"));
@@ -56,7 +53,7 @@ fn a_node_that_is_well() {
 }
 
 /// Each row: what breaks the node; the check, its status, and what message and remedy have in them.
-const BROKEN: [(&str, &str, &str, &str, &str); 26] = [
+const BROKEN: [(&str, &str, &str, &str, &str); 27] = [
     (
         "echo 'on-eror = \"open\"' >/etc/podhosts/config.toml",
         "configuration",
@@ -131,7 +128,7 @@ const BROKEN: [(&str, &str, &str, &str, &str); 26] = [
         "no container starts with it",
     ),
     (
-        "rm /etc/containers/containers.conf.d/podhosts.conf",
+        "rm /etc/containers/containers.conf.d/99-podhosts.conf",
         "podman",
         "error",
         "hooks.d/podhosts.json is in a directory that is not among hooks_dir",
@@ -150,6 +147,13 @@ const BROKEN: [(&str, &str, &str, &str, &str); 26] = [
         "error",
         "is for no container",
         "podhosts configure",
+    ),
+    (
+        "cp /etc/containers/oci/hooks.d/podhosts.json /etc/containers/oci/hooks.d/too.json",
+        "podman",
+        "warning",
+        "hooks.d/too.json are both podhosts': the hook runs twice",
+        "take one of them away",
     ),
     (
         "rm /etc/containers/oci/hooks.d/podhosts.json",

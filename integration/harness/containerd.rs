@@ -7,7 +7,6 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use super::cni::CniNode;
-use super::outside::delivered;
 use super::{Run, bin, crictl, has_all, image};
 
 pub(crate) use super::crictl::{Pod, sleeping};
@@ -31,14 +30,6 @@ pub(crate) enum Release {
 }
 
 impl Release {
-    /// What is delivered for its configuration.
-    fn handler(self) -> &'static str {
-        match self {
-            Self::Bookworm => "podhosts-v2.toml",
-            Self::Sid | Self::SidWithRunc => "podhosts-v3.toml",
-        }
-    }
-
     /// Whether it is there, with what else a node needs.
     fn is_there(self) -> bool {
         let (crictl, newer) = (crictl::program(), sid().join("usr/bin/containerd"));
@@ -61,7 +52,6 @@ pub(crate) fn sid() -> PathBuf {
 /// containerd on a node, with the test image `docker.io/library/busybox:latest`.
 pub(crate) struct Containerd {
     pub(crate) node: CniNode,
-    pub(crate) release: Release,
     pub(super) crictl: PathBuf,
     daemon: Option<Child>,
 }
@@ -92,7 +82,7 @@ impl Containerd {
                 node.sh(&format!("mount --bind {} /usr && mount -o remount,bind,ro /usr", usr.display()));
             }
         }
-        let mut containerd = Self { node, release, crictl, daemon: None };
+        let mut containerd = Self { node, crictl, daemon: None };
         containerd.configure();
         containerd.launch();
         containerd.import_images();
@@ -116,21 +106,16 @@ impl Containerd {
         let oom = "restrict_oom_score_adj = false";
         assert!(stock.contains(oom), "{stock}");
         fs::write(self.node.file(CONFIG), stock.replace(oom, "restrict_oom_score_adj = true")).unwrap();
-        self.install();
         let plugin = bin("podhosts-cni");
         self.node.sh(&format!("ln -s {} /usr/lib/cni/loopback /opt/cni/bin", plugin.display()));
-        fs::write(self.node.file("/etc/cni/net.d/10-podhosts.conflist"), delivered()).unwrap();
+        self.install();
     }
 
     /// Adds our runtime handler.
     fn install(&self) {
-        let delivered = Path::new(env!("CARGO_MANIFEST_DIR")).join("vendor-configs/containerd");
-        let wrapper = bin("podhosts-runtime");
-        let tables =
-            fs::read_to_string(delivered.join(self.release.handler())).unwrap().replace("version = 3\n", "");
-        let tables = tables.replace("/usr/local/bin/podhosts-runtime", wrapper.to_str().unwrap());
-        let config = fs::read_to_string(self.node.file(CONFIG)).unwrap();
-        fs::write(self.node.file(CONFIG), config + &tables).unwrap();
+        let podhosts = bin("podhosts");
+        self.run(podhosts.to_str().unwrap(), &["configure", "--runtime", "containerd", "--with-cni"])
+            .success();
     }
 
     /// Starts the daemon.

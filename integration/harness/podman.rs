@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -101,12 +101,10 @@ impl Podman {
 
     /// Adds our hook.
     fn install(&self) {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let hook = fs::read_to_string(from.join("hooks/podhosts-annotated.json")).unwrap();
-        let hook = hook.replace("/usr/local/bin/podhosts-hook", bin("podhosts-hook").to_str().unwrap());
-        self.write("/etc/containers/oci/hooks.d/podhosts-annotated.json", &hook);
-        let conf = fs::read_to_string(from.join("vendor-configs/podman/podhosts.conf")).unwrap();
-        self.write("/etc/containers/containers.conf.d/podhosts.conf", &conf);
+        let podhosts = bin("podhosts");
+        let run: Run =
+            self.node.command(&podhosts, &["configure", "--runtime", "podman"]).output().unwrap().into();
+        run.success();
     }
 
     fn import_images(&self) {

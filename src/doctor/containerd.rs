@@ -12,7 +12,7 @@ use super::{PATIENCE, cni};
 use crate::annotations::HOST_ALIASES;
 use crate::engines::containerd::{self, Containerd, Handler, RUNC_V2, Version};
 use crate::engines::files::Files;
-use crate::engines::{ANNOTATIONS, HOOK, WRAPPER};
+use crate::engines::{self, ANNOTATIONS, HOOK, WRAPPER};
 use crate::sys::files::{self, LastLink};
 use crate::sys::programs;
 
@@ -49,13 +49,10 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
     Some(cni::Paths { conf_dir: config.cni_conf_dir().ok()?, bin_dirs: config.cni_bin_dirs().ok()? })
 }
 
-/// containerd's version, of which the second last word before the revision is the number.
+/// The version of the containerd that is installed.
 fn version(program: &Path) -> Option<Version> {
     let run = programs::run(program, &["--version"], &[], b"", PATIENCE).ok()?;
-    let text = String::from_utf8_lossy(&run.stdout).into_owned();
-    let number = text.split_whitespace().nth(2)?.trim_start_matches('v');
-    let mut parts = number.split('.').map(|part| part.parse::<u32>());
-    Some((parts.next()?.ok()?, parts.next()?.ok()?))
+    engines::version_in(&String::from_utf8_lossy(&run.stdout))
 }
 
 /// The handlers that lead to podhosts, after a look at each.

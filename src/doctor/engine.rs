@@ -85,7 +85,7 @@ pub(super) fn hooks(
             return false;
         }
     };
-    let mut found = false;
+    let mut found: Option<PathBuf> = None;
     for (path, hook) in hooks {
         let shown = path.display();
         match hook {
@@ -94,7 +94,11 @@ pub(super) fn hooks(
                 report.error(check, error.to_string(), remedy);
             }
             Ok(hook) if hook.is_ours() => {
-                found = true;
+                if let Some(other) = found.replace(path.clone()) {
+                    let message =
+                        format!("{} and {shown} are both podhosts': the hook runs twice", other.display());
+                    report.warning(check, message, "take one of them away: that of CRI-O serves podman, too");
+                }
                 if let Err(fault) = executable(&hook.hook.path) {
                     let message = format!("{shown}: {fault}; the engine leaves the hook out without a word");
                     report.error(check, message, format!("install podhosts-hook there, or {configure}"));
@@ -112,7 +116,7 @@ pub(super) fn hooks(
             Ok(_) => {}
         }
     }
-    found || elsewhere(check, &paths, configure, report)
+    found.is_some() || elsewhere(check, &paths, configure, report)
 }
 
 /// A hook of ours in a directory that this engine does not read.
