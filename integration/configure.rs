@@ -218,6 +218,7 @@ fn what_was_changed_since_survives() {
     node.configure(&["containerd", "--set-as-default"]);
     // A comment alone is no reason to write the file again.
     node.edit(CONTAINERD, "root", "# more\nroot");
+    node.edit(CONTAINERD, "runtime_type = ", "# of ours\nruntime_type    =   ");
     assert!(node.configure(&["containerd", "--set-as-default"]).starts_with("nothing to change\n"));
     node.edit(CONTAINERD, "root = \"/r\"", "root = \"/new\"\nstate = \"/s\"");
     node.edit(CONTAINERD, "pod_annotations = [", "pod_annotations = [\"mine/*\", ");
@@ -225,7 +226,8 @@ fn what_was_changed_since_survives() {
     assert!(!node.read(CONTAINERD).contains("default_runtime_name"));
     node.edit(CONTAINERD, "state = \"/s\"", "state = \"/t\"");
     node.unconfigure("containerd");
-    assert_eq!(node.read(CONTAINERD), "version = 2\n# mine\n# more\nroot = \"/new\"\nstate = \"/t\"\n");
+    let left = "version = 2\n# mine\n# more\nroot = \"/new\"\nstate = \"/t\"\n# of ours\n";
+    assert_eq!(node.read(CONTAINERD), left);
     assert!(!node.at("/var/lib/podhosts").exists());
 
     // Drop-ins that were added to are no longer ours alone.

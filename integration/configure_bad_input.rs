@@ -246,14 +246,40 @@ fn what_is_remembered_may_be_damaged() {
 }
 
 #[test]
-fn two_at_a_time_do_not_mix() {
+fn two_at_a_time_wait_for_each_other() {
+    needs!("flock", "timeout");
     let node = Etc::new();
     let before = node.tree();
-    // Both in one mount namespace, as the lock is in /run.
-    let script = "for i in 1 2 3 4 5 6; do \"$1\" configure --runtime crio & \"$1\" configure --runtime crio --mode wrapper & done; wait; \
-        \"$1\" unconfigure --runtime crio";
-    let mut command: Command =
-        node.command("sh".as_ref(), &["-ec", script, "sh", bin("podhosts").to_str().unwrap()]);
-    Run::from(command.output().unwrap()).success();
+    // The one that waits changes nothing, however long it has to; a look needs no lock.
+    let script = "mkdir /run/podhosts; exec 9>/run/podhosts/configure.lock; flock 9; \
+        \"$1\" configure --runtime crio --dry-run >/dev/null 9>&-; \
+        timeout 1 \"$1\" configure --runtime crio 9>&- || echo $?";
+    let podhosts = bin("podhosts");
+    let run = node.command("sh".as_ref(), &["-ec", script, "sh", podhosts.to_str().unwrap()]);
+    assert_eq!(output(run).success(), "124\n");
     assert_eq!(node.tree(), before);
+    // Many at a time, of two kinds, in one mount namespace, as the lock is in /run.
+    let script = "for i in 1 2 3 4 5 6; do \"$1\" configure --runtime crio & \
+        \"$1\" configure --runtime crio --mode wrapper & done; wait; \"$1\" unconfigure --runtime crio";
+    output(node.command("sh".as_ref(), &["-ec", script, "sh", podhosts.to_str().unwrap()])).success();
+    assert_eq!(node.tree(), before);
+}
+
+#[test]
+fn an_engine_that_cannot_be_restarted() {
+    needs!("systemctl");
+    let node = Etc::new();
+    let run = node.podhosts(&["configure", "--runtime", "crio", "--restart"]);
+    assert_eq!(run.code, Some(1));
+    let error = run.failure();
+    assert!(error.starts_with("made /etc/containers/oci/hooks.d/podhosts.json; made /etc/crio/"), "{error}");
+    assert!(error.contains("; cannot run systemctl restart crio.service: it ended with "), "{error}");
+    assert_eq!(error.trim_end().lines().count(), 1);
+    // Nothing changes, so nothing is restarted.
+    assert_eq!(node.configure(&["crio", "--restart"]), "nothing to change\n");
+    assert_eq!(node.podhosts(&["configure", "--runtime", "crio", "--restart", "--dry-run"]).code, Some(2));
+}
+
+fn output(mut command: Command) -> Run {
+    command.output().unwrap().into()
 }

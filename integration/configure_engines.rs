@@ -1,16 +1,18 @@
 //! Engines load what `podhosts configure` writes: they are asked over the CRI, or by their own commands.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use podhosts::cri::Client;
 use podhosts::engines::NAME;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::harness::cni::CniNode;
 use crate::harness::etc::{Etc, newer_engines};
-use crate::harness::{bin, needs};
+use crate::harness::{Run, bin, busybox_root, has_all, managed, needs};
 
 /// containerd on a node, with the configuration that is there.
 struct Daemon<'a> {
@@ -115,7 +117,7 @@ fn containerd_1_6() {
 fn containerd_2() {
     needs!("runc");
     let Some(newer) = newer_engines() else {
-        assert!(!crate::harness::has_all(&["containerd 2, by `make engines`,"]));
+        assert!(!has_all(&["containerd 2, by `make engines`,"]));
         return;
     };
     let path = format!("{}:{OLD}", newer.join("usr/bin").display());
@@ -128,41 +130,138 @@ fn containerd_2() {
     }
 }
 
-/// What podman makes of its configuration.
-fn podman_info(node: &Etc) -> Value {
-    let args = [
-        "--storage-driver",
-        "vfs",
-        "--root",
-        "/run/s",
-        "--runroot",
-        "/run/r",
-        "--cgroup-manager",
-        "cgroupfs",
-        "--events-backend",
-        "file",
-        "info",
-        "--format",
-        "json",
-    ];
-    let script =
-        "if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi; exec podman \"$@\"";
-    let run = node.command("sh".as_ref(), &[&["-ec", script, "sh"], &args[..]].concat()).output().unwrap();
-    serde_json::from_str(&crate::harness::Run::from(run).success()).unwrap()
+/// podman, where locks and control groups are the test's: this machine's, or with $1 the one of a folder, which shares
+/// the node's /etc/containers and the directories in $2 and $3.
+const PODMAN: &str = r#"
+mount -t tmpfs tmpfs /dev/shm
+if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
+folder=$1 bins=$2 rootfs=$3
+shift 3
+options="--storage-driver vfs --root /run/s --runroot /run/r --cgroup-manager cgroupfs --events-backend file"
+if [ -z "$folder" ]; then exec podman $options "$@"; fi
+mount -t tmpfs tmpfs /opt
+mkdir /opt/upper /opt/work /opt/root
+mount -t overlay overlay -o "lowerdir=$folder,upperdir=/opt/upper,workdir=/opt/work" /opt/root
+cd /opt/root
+mkdir -p "./$bins" "./$rootfs"
+for dir in "$bins" "$rootfs" /etc/containers; do mount --bind "$dir" "./$dir"; done
+for dir in dev sys; do mount --rbind "/$dir" "./$dir"; done
+mount -t proc proc proc
+mount -t tmpfs tmpfs run
+# Not by chroot, in which a path means another thing than in the container's mount namespace.
+pivot_root . mnt
+umount -l /mnt
+exec podman $options "$@"
+"#;
+
+/// podman on a node, and what its containers are made from.
+struct Podman<'a> {
+    node: &'a Etc,
+    folder: Option<PathBuf>,
+    rootfs: TempDir,
+}
+
+impl<'a> Podman<'a> {
+    fn new(node: &'a Etc, folder: Option<PathBuf>) -> Self {
+        node.write("/etc/containers/policy.json", "{\"default\": [{\"type\": \"insecureAcceptAnything\"}]}");
+        let rootfs = tempfile::Builder::new().prefix("podhosts-test.").tempdir().unwrap();
+        busybox_root(rootfs.path());
+        Self { node, folder, rootfs }
+    }
+
+    fn call(&self, args: &[&str]) -> Run {
+        let folder = self.folder.clone().unwrap_or_default();
+        let programs = bin("podhosts");
+        let places = [folder.as_path(), programs.parent().unwrap(), self.rootfs.path()];
+        let places = places.map(|path| path.to_str().unwrap());
+        let mut command =
+            self.node.command("sh".as_ref(), &[&["-ec", PODMAN, "sh"], &places[..], args].concat());
+        command.output().unwrap().into()
+    }
+
+    /// The runtime that it would use.
+    #[track_caller]
+    fn runtime(&self) -> (String, String) {
+        let info: Value = serde_json::from_str(&self.call(&["info", "--format", "json"]).success()).unwrap();
+        let runtime = &info["host"]["ociRuntime"];
+        (runtime["name"].as_str().unwrap().to_owned(), runtime["path"].as_str().unwrap().to_owned())
+    }
+
+    /// The hosts file of a container, and what writing to it says.
+    #[track_caller]
+    fn hosts(&self, runtime: &str) -> String {
+        let name = self.rootfs.path().file_name().unwrap().to_str().unwrap();
+        let cgroup = format!("/{name}");
+        let run = self.call(&[
+            "--runtime",
+            runtime,
+            "run",
+            "--rm",
+            "--cgroups",
+            "no-conmon",
+            "--cgroup-parent",
+            &cgroup,
+            "--ulimit",
+            "nofile=1024:2048",
+            "--ulimit",
+            "nproc=1000:1000",
+            "--security-opt",
+            "seccomp=unconfined",
+            "--network",
+            "none",
+            "--annotation",
+            "podhosts.io/hostname=web",
+            "--annotation",
+            "podhosts.io/pod-ips=10.1.2.3",
+            "--rootfs",
+            self.rootfs.path().to_str().unwrap(),
+            "sh",
+            "-c",
+            "cat /etc/hosts; echo x 2>&1 >>/etc/hosts || true",
+        ]);
+        for group in fs::read_dir("/sys/fs/cgroup").unwrap() {
+            let _ = fs::remove_dir(group.unwrap().path().join(name));
+        }
+        run.success()
+    }
+}
+
+/// podman's own commands tell the runtime, and its containers have the sealed file, by both ways.
+#[track_caller]
+fn podman_calls_podhosts(folder: Option<PathBuf>) {
+    let node = Etc::new();
+    let podman = Podman::new(&node, folder);
+    let before = podman.runtime();
+    assert_ne!(before.0, NAME);
+    let sealed = managed("10.1.2.3\tweb\n") + "sh: can't create /etc/hosts: Read-only file system\n";
+    assert_ne!(podman.hosts("runc"), sealed);
+    node.configure(&["podman"]);
+    for runtime in ["runc", "crun"] {
+        assert_eq!(podman.hosts(runtime), sealed);
+    }
+    node.configure(&["podman", "--mode", "wrapper"]);
+    assert_ne!(podman.hosts("runc"), sealed);
+    assert_eq!(podman.hosts(NAME), sealed);
+    node.configure(&["podman", "--mode", "wrapper", "--set-as-default"]);
+    let wrapper = bin("podhosts-runtime").display().to_string();
+    assert_eq!(podman.runtime(), (NAME.to_owned(), wrapper));
+    node.unconfigure("podman");
+    assert_eq!(podman.runtime(), before);
+    assert_ne!(podman.hosts("runc"), sealed);
 }
 
 #[test]
-fn podman_has_the_runtime() {
-    needs!("podman", "runc", "crun");
-    let node = Etc::new();
-    node.write("/etc/containers/policy.json", "{\"default\": [{\"type\": \"insecureAcceptAnything\"}]}");
-    let before = podman_info(&node);
-    assert_ne!(before["host"]["ociRuntime"]["name"], NAME);
-    node.configure(&["podman", "--mode", "wrapper", "--set-as-default"]);
-    let info = podman_info(&node);
-    let runtime = &info["host"]["ociRuntime"];
-    assert_eq!(runtime["name"], NAME, "{runtime:#}");
-    assert_eq!(runtime["path"], bin("podhosts-runtime").to_str().unwrap(), "{runtime:#}");
-    node.unconfigure("podman");
-    assert_eq!(podman_info(&node)["host"]["ociRuntime"], before["host"]["ociRuntime"]);
+fn podman_4_3() {
+    needs!("podman", "runc", "crun", "busybox");
+    podman_calls_podhosts(None);
+}
+
+#[test]
+fn podman_5_8() {
+    needs!("busybox");
+    let Some(newer) = newer_engines() else {
+        assert!(!has_all(&["podman 5, by `make engines`,"]));
+        return;
+    };
+    podman_calls_podhosts(Some(newer));
 }

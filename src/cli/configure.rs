@@ -11,7 +11,7 @@ use crate::engines::plan::{self, Engine, Mode, Place, PlanError, Request};
 use crate::report::ExitCode;
 use crate::sys::files::FileError;
 use crate::sys::state_dir::{self, LockKind};
-use crate::sys::{exec, programs};
+use crate::sys::{exec, node_files, programs};
 
 use super::args::{ConfigureArgs, ModeArg, PlaceArgs, RuntimeArg, UnconfigureArgs};
 use super::{complain, print};
@@ -71,6 +71,10 @@ fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failu
         Some(text) => Memory::parse(&memory_path, &text).map_err(PlanError::from)?,
         None => Memory::default(),
     };
+    if !args.dry_run {
+        // An engine may read all files of a directory, those of a call that was killed too.
+        memory.files.iter().filter_map(|file| file.path.parent()).for_each(node_files::remove_leftovers);
+    }
     let mut without = Files::new();
     plan::take_out(&mut without, &place, &memory).map_err(PlanError::from)?;
     let mut planned = without.clone();
@@ -181,6 +185,8 @@ fn remembered(
     }
     let mut dirs = memory.dirs.clone();
     dirs.extend(change::new_dirs(changes));
+    dirs.sort_unstable();
+    dirs.dedup();
     Ok(Memory::new(files, dirs))
 }
 

@@ -16,6 +16,9 @@ const NEW_FILE: u32 = 0o644;
 /// The mode of a new directory.
 const NEW_DIR: u32 = 0o755;
 
+/// How the names of files begin that are being written.
+const TEMPORARY: &str = ".podhosts-tmp.";
+
 fn refused(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> FileError {
     move |cause| FileError::Io { verb, path: path.to_owned(), cause }
 }
@@ -45,8 +48,7 @@ impl Staged {
             }
         };
         let dir = target.parent().unwrap_or(Path::new("/"));
-        let mut temporary =
-            tempfile::Builder::new().prefix(".podhosts.").tempfile_in(dir).map_err(&failed)?;
+        let mut temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir).map_err(&failed)?;
         temporary.write_all(bytes).map_err(&failed)?;
         like(&temporary, before.as_ref()).map_err(&failed)?;
         // An engine that finds an empty configuration after a power failure does not start.
@@ -75,6 +77,16 @@ fn like(file: &NamedTempFile, before: Option<&Metadata>) -> io::Result<()> {
     }
     // After the owner: a change of it takes set-id bits away.
     file.set_permissions(Permissions::from_mode(mode))
+}
+
+/// Removes what a [`Staged`] left in `dir` whose program was killed.
+pub fn remove_leftovers(dir: &Path) {
+    for name in super::state_dir::names(dir).unwrap_or_default() {
+        if name.starts_with(TEMPORARY) {
+            // What cannot be removed stands in nobody's way.
+            let _ = super::state_dir::remove(&dir.join(name));
+        }
+    }
 }
 
 /// The directories above `path` that are missing, the uppermost first.
