@@ -53,7 +53,7 @@ fn a_node_that_is_well() {
 }
 
 /// Each row: what breaks the node; the check, its status, and what message and remedy have in them.
-const BROKEN: [(&str, &str, &str, &str, &str); 27] = [
+const BROKEN: [(&str, &str, &str, &str, &str); 31] = [
     (
         "echo 'on-eror = \"open\"' >/etc/podhosts/config.toml",
         "configuration",
@@ -118,7 +118,7 @@ const BROKEN: [(&str, &str, &str, &str, &str); 27] = [
         "podman",
         "error",
         "leaves the hook out without a word",
-        "podhosts configure --runtime podman",
+        "podhosts configure --runtime crio",
     ),
     (
         "echo '{' >/etc/containers/oci/hooks.d/other.json",
@@ -154,6 +154,39 @@ const BROKEN: [(&str, &str, &str, &str, &str); 27] = [
         "warning",
         "hooks.d/too.json are both podhosts': the hook runs twice",
         "take one of them away",
+    ),
+    (
+        "/run/bin/podhosts unconfigure --runtime containerd >/dev/null; sed -i '/podhosts/d' /etc/containerd/config.toml",
+        "containerd",
+        "warning",
+        "no runtime handler leads to podhosts",
+        "podhosts configure --runtime containerd",
+    ),
+    (
+        "/run/bin/podhosts unconfigure --runtime containerd >/dev/null; printf '[Service]\nExecStart=/run/bin/podhosts nri\n' \
+         >/etc/systemd/system/podhosts-nri.service",
+        "containerd",
+        "error",
+        "podhosts-nri.service is there, but containerd before 1.7 has no NRI",
+        "podhosts configure --runtime containerd --mode nri",
+    ),
+    (
+        "mkdir -p /etc/systemd/system/crio.service.d; touch /etc/systemd/system/crio.service.d/podhosts-nri.conf; \
+         printf '[Service]\nExecStart=/usr/local/none/podhosts nri\n' >/etc/systemd/system/podhosts-nri.service; \
+         printf '[crio.nri]\nenable_nri = true\n' >/etc/crio/crio.conf",
+        "crio",
+        "error",
+        "podhosts-nri.service: cannot find /usr/local/none/podhosts: No such file",
+        "podhosts configure --runtime crio --mode nri",
+    ),
+    (
+        "mkdir -p /etc/systemd/system/crio.service.d; touch /etc/systemd/system/crio.service.d/podhosts-nri.conf; \
+         printf '[Service]\nExecStart=/run/bin/podhosts nri\n' >/etc/systemd/system/podhosts-nri.service; \
+         printf '[crio.nri]\nenable_nri = false\n' >/etc/crio/crio.conf",
+        "crio",
+        "error",
+        "podhosts-nri.service is there, but enable_nri is false",
+        "podhosts configure --runtime crio --mode nri",
     ),
     (
         "rm /etc/containers/oci/hooks.d/podhosts.json",
@@ -269,6 +302,44 @@ fn each_broken_node_is_found_with_its_remedy() {
             "{breaks}"
         );
     }
+}
+
+/// What is no fault, though it looks like one.
+#[test]
+fn nodes_that_are_well_in_another_way() {
+    needs!("runc", "busybox", "containerd", "podman");
+    let without_containerd = "echo 'disabled_plugins = [\"cri\"]' >/etc/containerd/config.toml; \
+        rm /etc/cni/net.d/10-podhosts.conflist";
+    let with_an_old_network = "echo '{\"type\": \"loopback\"}' >/etc/cni/net.d/99-loopback.conf";
+    for other in [without_containerd, with_an_old_network] {
+        let (run, checks) = findings(other, "--no-self-test");
+        assert_eq!(run.code, Some(0), "{other}\n{checks:#?}");
+        assert!(checks.iter().all(|finding| finding.get("remedy").is_none()), "{other}\n{checks:#?}");
+    }
+}
+
+/// Where the remedy is a call of `podhosts configure`, it is made, and the node is well.
+#[test]
+fn configure_is_a_remedy_that_cures() {
+    needs!("runc", "busybox", "containerd", "podman");
+    let mut cured = 0;
+    for (breaks, check, _, message, remedy) in BROKEN {
+        let Some(at) = remedy.find("podhosts configure --runtime") else { continue };
+        let (_, checks) = findings(breaks, "--no-self-test");
+        let found = checks.iter().find(|finding| {
+            finding["check"] == check && finding["message"].as_str().unwrap().contains(message)
+        });
+        let full = found.unwrap()["remedy"].as_str().unwrap();
+        let command = &full[full.find(&remedy[at..]).unwrap()..];
+        // containerd 1.6 has no NRI.
+        if command.ends_with("--mode nri") && check == "containerd" {
+            continue;
+        }
+        let (run, checks) = findings(&format!("{breaks}\n/run/bin/{command} >/dev/null"), "--no-self-test");
+        assert_eq!(run.code, Some(0), "{breaks}: {command}\n{checks:#?}");
+        cured += 1;
+    }
+    assert!(cured >= 5, "{cured}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use thiserror::Error;
 
@@ -75,7 +76,7 @@ pub fn run(
     input: &[u8],
     patience: Duration,
 ) -> io::Result<Finished> {
-    let (mut stdin, stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?, tempfile::tempfile()?);
+    let (mut stdin, stdout, stderr) = (memory("stdin")?, memory("stdout")?, memory("stderr")?);
     stdin.write_all(input)?;
     stdin.rewind()?;
     #[allow(clippy::disallowed_methods, reason = "the operator's command, not the hook")]
@@ -112,6 +113,11 @@ pub fn output(program: &str, args: &[&str]) -> Result<String, ProgramError> {
         status: run.status.to_string(),
         said: run.last_error_line(),
     })
+}
+
+/// A file that needs no place on any file system, where a node may have no room.
+fn memory(name: &str) -> io::Result<File> {
+    Ok(memfd_create(name, MemfdFlags::CLOEXEC)?.into())
 }
 
 fn wait(pid: Pid, patience: Duration) -> io::Result<()> {
