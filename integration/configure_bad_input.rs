@@ -35,7 +35,7 @@ fn ways_that_an_engine_does_not_have() {
             &["crio", "--mode", "base-spec"],
             "cannot configure crio by base-spec, expected hooks-dir or wrapper or nri",
         ),
-        (&["crio", "--set-as-default"], "cannot use --set-as-default: hooks-dir is for all pods without it"),
+        (&["crio", "--set-as-default"], "cannot use --set-as-default: hooks-dir makes no runtime handler"),
         (
             &["crio", "--mode", "wrapper", "--hooks-dir", "/x"],
             "cannot use --hooks-dir: it is for hooks-dir only",

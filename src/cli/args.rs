@@ -133,9 +133,9 @@ pub(crate) enum ModeArg {
     Wrapper,
     /// A runtime handler "podhosts" with a base specification that has the hook (containerd)
     BaseSpec,
-    /// A file in a hooks directory, for all pods (crio, podman)
+    /// A file in a hooks directory: for all pods of crio, for podman's containers with a podhosts.io/ annotation
     HooksDir,
-    /// The service podhosts-nri, for all pods (containerd, crio)
+    /// The service podhosts-nri, for all pods (containerd 1.7 or later, crio)
     Nri,
 }
 

@@ -227,7 +227,7 @@ impl Request {
             return Err(PlanError::Mode { engine: engine.name(), mode: mode.name(), possible });
         }
         if self.set_as_default && matches!(mode, Mode::HooksDir | Mode::Nri) {
-            let reason = format!("{} is for all pods without it", mode.name());
+            let reason = format!("{} makes no runtime handler", mode.name());
             return Err(PlanError::Option { option: "--set-as-default", reason });
         }
         let missing = mode.programs().iter().map(|name| self.program(name)).find(|path| !is_executable(path));
