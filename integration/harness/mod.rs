@@ -8,6 +8,7 @@ pub(crate) mod etc;
 pub(crate) mod image;
 pub(crate) mod kill;
 mod netns;
+pub(crate) mod nft;
 mod node;
 pub(crate) mod outside;
 pub(crate) mod podman;
