@@ -71,7 +71,23 @@ fn the_pod_of_kubernetes_page(containerd: &mut Containerd) {
     assert_eq!(record["podIPs"], json!(FIRST));
 
     containerd.ask(&["rmp", "-f", &pod]);
+    the_environment_of_kubernetes_page(containerd);
     assert_eq!(containerd.node.traces(), before);
+}
+
+/// As the page about dual-stack has it, but that nobody tells of the downward API but an annotation.
+fn the_environment_of_kubernetes_page(containerd: &Containerd) {
+    let mut config = with_aliases(containerd, "web");
+    config["annotations"]["podhosts.io/env.MY_POD_IPS"] = "status.podIPs".into();
+    let pod = containerd.pod(&config);
+    let mut container = sleeping("main");
+    container["command"] = json!(["sh", "-c", "env | grep MY_POD_IPS; cat /etc/hosts"]);
+    let id = pod.start(&container);
+    containerd.until(&["inspect", &id], |status| status.contains("CONTAINER_EXITED"));
+    let [v4, v6] = SECOND;
+    let expected = format!("MY_POD_IPS={v4},{v6}\n{}", page(&SECOND, "web"));
+    assert_eq!(containerd.crictl(&["logs", &id]).success(), expected);
+    pod.remove();
 }
 
 fn start(containerd: &Containerd, pod: &str, config: &Value, pod_file: &str) -> String {
