@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::harness::etc::{Etc, newer_engines};
-use crate::harness::{Run, needs};
+use crate::harness::etc::Etc;
+use crate::harness::{Run, needs, newer_engines};
 
 /// What CRI-O's packages have in /etc/crio/crio.conf.d/10-crio.conf.
 pub(crate) const CRIO: &str = r#"[crio.image]

@@ -275,9 +275,22 @@ fn an_engine_that_cannot_be_restarted() {
     assert!(error.starts_with("made /etc/containers/oci/hooks.d/podhosts.json; made /etc/crio/"), "{error}");
     assert!(error.contains("; cannot run systemctl restart crio.service: it ended with "), "{error}");
     assert_eq!(error.trim_end().lines().count(), 1);
-    // Nothing changes, so nothing is restarted.
-    assert_eq!(node.configure(&["crio", "--restart"]), "nothing to change\n");
+    // The engine has not read what is there now: the same command tries it again, and so with units that it may not
+    // have come to.
+    let again = "nothing to change; cannot run systemctl daemon-reload: it ended with ";
+    let error = node.podhosts(&["configure", "--runtime", "crio", "--restart"]).failure();
+    assert!(error.starts_with(again), "{error}");
+    assert_eq!(node.configure(&["crio"]), "nothing to change\n");
     assert_eq!(node.podhosts(&["configure", "--runtime", "crio", "--restart", "--dry-run"]).code, Some(2));
+    let unconfigure = ["unconfigure", "--runtime", "crio", "--restart"];
+    let error = node.podhosts(&unconfigure).failure();
+    assert!(error.contains("; cannot run systemctl restart crio.service: it ended with "), "{error}");
+    let error = node.podhosts(&unconfigure).failure();
+    assert!(error.starts_with(again), "{error}");
+    // Nobody has to be restarted for podman.
+    for _ in 0..2 {
+        assert!(!node.configure(&["podman", "--restart"]).contains("restart"));
+    }
 }
 
 fn output(mut command: Command) -> Run {

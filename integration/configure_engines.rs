@@ -1,267 +1,176 @@
-//! Engines load what `podhosts configure` writes: they are asked over the CRI, or by their own commands.
+//! Engines call podhosts in every way that `podhosts configure` knows: they are asked what they have loaded, and start
+//! pods and containers.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
-use podhosts::cri::Client;
 use podhosts::engines::NAME;
-use serde_json::Value;
-use tempfile::TempDir;
+use serde_json::{Value, json};
 
-use crate::harness::cni::CniNode;
-use crate::harness::etc::{Etc, newer_engines};
-use crate::harness::{Run, bin, busybox_root, has_all, managed, needs};
+use crate::harness::containerd::{CONFIG, Containerd, Release, sleeping};
+use crate::harness::nri::Plugin;
+use crate::harness::page::{ALIASES, KEY, page};
+use crate::harness::podman::{self, IMAGE, Podman};
+use crate::harness::{Runtime, bin, managed, needs};
 
-/// containerd on a node, with the configuration that is there.
-struct Daemon<'a> {
-    node: &'a CniNode,
-    child: Child,
-}
+const WRAPPER: &[&str] = &["--mode", "wrapper"];
+const DEFAULT: &[&str] = &["--mode", "wrapper", "--set-as-default"];
+const BASE_SPEC: &[&str] = &["--mode", "base-spec"];
+const NRI: &[&str] = &["--mode", "nri"];
 
-impl<'a> Daemon<'a> {
-    fn start(node: &'a CniNode, path: &str) -> Self {
-        let log = fs::File::create(node.path("log")).unwrap();
-        let script = format!("PATH={path}; echo $$ >{}; exec containerd", node.path("pid").display());
-        let child = node.command("sh", &["-c", &script]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        Self { node, child }
-    }
-
-    /// What it says of its configuration over the CRI.
-    #[track_caller]
-    fn config(&self) -> Value {
-        let socket = self.node.file("/run/containerd/containerd.sock");
-        let end = Instant::now() + Duration::from_secs(30);
-        loop {
-            let client = Client::connect(&socket, Duration::from_secs(5));
-            match client.and_then(|client| client.status()) {
-                Ok(status) => return serde_json::from_str(&status.info["config"]).unwrap(),
-                Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(50)),
-                Err(error) => {
-                    panic!("{error}\n{}", fs::read_to_string(self.node.path("log")).unwrap_or_default())
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Daemon<'_> {
-    fn drop(&mut self) {
-        let pid = self.node.path("pid");
-        self.node.run("sh", &["-c", &format!("kill $(cat {})", pid.display())]);
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// containerd of this PATH, started with `stock` as podhosts changes it.
-#[track_caller]
-fn containerd_has_the_handler(path: &str, stock: &str, way: &[&str]) -> Value {
-    let node = CniNode::with_processes();
-    let root = node.path("root");
-    // overlayfs cannot be on an overlay.
-    node.sh(&format!("mkdir {0}; mount -t tmpfs tmpfs {0}; mount -t tmpfs tmpfs /var/lib; rm -rf /etc/containerd; mkdir /etc/containerd", root.display()));
-    let stock = stock.replace("ROOT", &format!("root = {root:?}\nstate = \"/run/containerd\"\n"));
-    fs::write(node.file("/etc/containerd/config.toml"), stock).unwrap();
-    let (with_path, podhosts) = (format!("PATH={path}"), bin("podhosts").display().to_string());
-    let args =
-        [&[with_path.as_str(), podhosts.as_str(), "configure", "--runtime", "containerd"], way].concat();
-    node.run("env", &args).success();
-    let daemon = Daemon::start(&node, path);
-    daemon.config()
-}
-
-fn of_version_2() -> String {
-    "version = 2\nROOT[plugins.\"io.containerd.grpc.v1.cri\"]\nrestrict_oom_score_adj = true\n\
+/// Settings that have to survive, one of them in the handler.
+fn stock_of_version_2() -> String {
+    "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\nrestrict_oom_score_adj = true\n\
      containerd.runtimes.runc = { runtime_type = \"io.containerd.runc.v2\", options = { Root = \"/run/r\" } }\n"
         .to_owned()
 }
 
-/// The handler as containerd tells it, with runc's beside it, and which one is the default.
-#[track_caller]
-fn assert_wrapped(config: &Value, default: &str) {
-    let runtimes = &config["containerd"]["runtimes"];
-    let handler = &runtimes[NAME];
-    let wrapper = bin("podhosts-runtime").display().to_string();
-    assert_eq!(handler["options"]["BinaryName"], wrapper.as_str(), "{config:#}");
-    assert_eq!(handler["options"]["Root"], "/run/r", "{config:#}");
-    let annotations = |key: &str| {
-        handler.get(key).or(handler.get(match key {
-            "PodAnnotations" => "pod_annotations",
-            _ => "container_annotations",
-        }))
-    };
-    for key in ["PodAnnotations", "ContainerAnnotations"] {
-        assert_eq!(annotations(key), Some(&serde_json::json!(["podhosts.io/*"])), "{handler:#}");
-    }
-    assert!(runtimes["runc"].is_object(), "{config:#}");
-    assert_eq!(config["containerd"]["defaultRuntimeName"], default, "{config:#}");
-    // Settings that were there are there still.
-    assert_eq!(config["restrictOOMScoreAdj"], true, "{config:#}");
+fn stock_of_version_3() -> String {
+    stock_of_version_2()
+        .replace("version = 2", "version = 3")
+        .replace("io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime")
 }
 
-const OLD: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+/// containerd, started with `stock` as podhosts changes it in each of `ways`.
+fn containerd_calls_podhosts(containerd: &mut Containerd, stock: &str, ways: &[&[&str]]) {
+    let configure = ["configure", "--runtime", "containerd", "--with-cni"];
+    for (number, way) in ways.iter().enumerate() {
+        fs::write(containerd.node.file(CONFIG), stock).unwrap();
+        containerd.podhosts(&[&configure, *way].concat()).success();
+        containerd.launch();
+        containerd.import_images();
+        let info: Value = serde_json::from_str(&containerd.ask(&["info"])).unwrap();
+        let config = info["config"].clone();
+        // Settings that were there are there still.
+        assert_eq!(config["restrictOOMScoreAdj"], true, "{config:#}");
+        let default = if *way == DEFAULT { NAME } else { "runc" };
+        assert_eq!(config["containerd"]["defaultRuntimeName"], default, "{config:#}");
+        assert_eq!(config["containerd"]["runtimes"].get(NAME).is_some(), *way != NRI, "{config:#}");
+        if *way != NRI {
+            assert_handler(&config, way);
+        }
+        let _plugin = (*way == NRI).then(|| Plugin::start_as(containerd, &command_of_the_unit(containerd)));
+        let options: &[&str] = if [DEFAULT, NRI].contains(way) { &[] } else { &["--runtime", NAME] };
+        assert_sealed(containerd, &format!("page-{number}"), options);
+        containerd.podhosts(&["unconfigure", "--runtime", "containerd"]).success();
+        drop(_plugin);
+        containerd.end("TERM");
+    }
+}
+
+/// The handler as containerd tells it, with runc's beside it.
+#[track_caller]
+fn assert_handler(config: &Value, way: &[&str]) {
+    let runtimes = &config["containerd"]["runtimes"];
+    let handler = &runtimes[NAME];
+    if way == BASE_SPEC {
+        let specs = ["baseRuntimeSpec", "base_runtime_spec"].map(|key| &handler[key]);
+        assert!(specs.contains(&&"/etc/containerd/podhosts-base.json".into()), "{handler:#}");
+        assert!(handler["options"].get("BinaryName").is_none_or(|name| name == ""), "{handler:#}");
+    } else {
+        let wrapper = bin("podhosts-runtime").display().to_string();
+        assert_eq!(handler["options"]["BinaryName"], wrapper.as_str(), "{handler:#}");
+    }
+    assert_eq!(handler["options"]["Root"], "/run/r", "{handler:#}");
+    for keys in [["PodAnnotations", "pod_annotations"], ["ContainerAnnotations", "container_annotations"]] {
+        let annotations = keys.into_iter().find_map(|key| handler.get(key));
+        assert_eq!(annotations, Some(&json!(["podhosts.io/*"])), "{handler:#}");
+    }
+    assert!(runtimes["runc"].is_object(), "{config:#}");
+}
+
+/// A pod with the aliases of Kubernetes' page has its file, sealed.
+#[track_caller]
+fn assert_sealed(containerd: &Containerd, name: &str, options: &[&str]) {
+    let mut config = containerd.pod_config(name);
+    config["annotations"] = json!({KEY: ALIASES});
+    let pod = containerd.pod_with(&config, options);
+    let id = pod.start(&sleeping("main"));
+    assert_eq!(containerd.hosts(&id), page(&pod.addresses(), name));
+    let refused = containerd.exec(&id, "echo >>/etc/hosts").failure();
+    assert!(refused.contains("Read-only file system"), "{refused}");
+    pod.remove();
+}
+
+/// What systemd would run, which is not on a test's node.
+#[track_caller]
+fn command_of_the_unit(containerd: &Containerd) -> String {
+    let unit = containerd.node.file("/etc/systemd/system/podhosts-nri.service");
+    let unit = fs::read_to_string(unit).unwrap();
+    let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("a command");
+    command.to_owned()
+}
 
 #[test]
 fn containerd_1_6() {
-    needs!("containerd", "runc");
-    assert_wrapped(&containerd_has_the_handler(OLD, &of_version_2(), &[]), "runc");
-    assert_wrapped(&containerd_has_the_handler(OLD, &of_version_2(), &["--set-as-default"]), NAME);
-    let config = containerd_has_the_handler(OLD, &of_version_2(), &["--mode", "base-spec"]);
-    let spec = &config["containerd"]["runtimes"][NAME]["baseRuntimeSpec"];
-    assert_eq!(spec, "/etc/containerd/podhosts-base.json", "{config:#}");
+    let Some(mut containerd) = Containerd::new(Release::Bookworm) else { return };
+    containerd_calls_podhosts(&mut containerd, &stock_of_version_2(), &[WRAPPER, DEFAULT, BASE_SPEC]);
+}
+
+#[test]
+fn containerd_2_with_a_configuration_of_version_2() {
+    let Some(mut containerd) = Containerd::new(Release::Sid) else { return };
+    containerd_calls_podhosts(&mut containerd, &stock_of_version_2(), &[WRAPPER, DEFAULT]);
 }
 
 #[test]
 fn containerd_2() {
-    needs!("runc");
-    let Some(newer) = newer_engines() else {
-        assert!(!has_all(&["containerd 2, by `make engines`,"]));
-        return;
-    };
-    let path = format!("{}:{OLD}", newer.join("usr/bin").display());
-    let of_version_3 = of_version_2()
-        .replace("version = 2", "version = 3")
-        .replace("io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime");
-    for stock in [of_version_2(), of_version_3] {
-        assert_wrapped(&containerd_has_the_handler(&path, &stock, &[]), "runc");
-        assert_wrapped(&containerd_has_the_handler(&path, &stock, &["--set-as-default"]), NAME);
-    }
+    let Some(mut containerd) = Containerd::new(Release::Sid) else { return };
+    let ways = [WRAPPER, DEFAULT, BASE_SPEC, NRI];
+    containerd_calls_podhosts(&mut containerd, &stock_of_version_3(), &ways);
 }
 
-/// podman, where locks and control groups are the test's: this machine's, or with $1 the one of a folder, which shares
-/// the node's /etc/containers and the directories in $2 and $3.
-const PODMAN: &str = r#"
-mount -t tmpfs tmpfs /dev/shm
-if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
-folder=$1 bins=$2 rootfs=$3
-shift 3
-options="--storage-driver vfs --root /run/s --runroot /run/r --cgroup-manager cgroupfs --events-backend file"
-if [ -z "$folder" ]; then exec podman $options "$@"; fi
-mount -t tmpfs tmpfs /opt
-mkdir /opt/upper /opt/work /opt/root
-mount -t overlay overlay -o "lowerdir=$folder,upperdir=/opt/upper,workdir=/opt/work" /opt/root
-cd /opt/root
-mkdir -p "./$bins" "./$rootfs"
-for dir in "$bins" "$rootfs" /etc/containers; do mount --bind "$dir" "./$dir"; done
-for dir in dev sys; do mount --rbind "/$dir" "./$dir"; done
-mount -t proc proc proc
-mount -t tmpfs tmpfs run
-# Not by chroot, in which a path means another thing than in the container's mount namespace.
-pivot_root . mnt
-umount -l /mnt
-exec podman $options "$@"
-"#;
-
-/// podman on a node, and what its containers are made from.
-struct Podman<'a> {
-    node: &'a Etc,
-    folder: Option<PathBuf>,
-    rootfs: TempDir,
+/// The runtime that podman would use.
+#[track_caller]
+fn runtime_of(podman: &Podman) -> (String, String) {
+    let info: Value = serde_json::from_str(&podman.ask(&["info", "--format", "json"])).unwrap();
+    let runtime = &info["host"]["ociRuntime"];
+    (runtime["name"].as_str().unwrap().to_owned(), runtime["path"].as_str().unwrap().to_owned())
 }
 
-impl<'a> Podman<'a> {
-    fn new(node: &'a Etc, folder: Option<PathBuf>) -> Self {
-        node.write("/etc/containers/policy.json", "{\"default\": [{\"type\": \"insecureAcceptAnything\"}]}");
-        let rootfs = tempfile::Builder::new().prefix("podhosts-test.").tempdir().unwrap();
-        busybox_root(rootfs.path());
-        Self { node, folder, rootfs }
-    }
-
-    fn call(&self, args: &[&str]) -> Run {
-        let folder = self.folder.clone().unwrap_or_default();
-        let programs = bin("podhosts");
-        let places = [folder.as_path(), programs.parent().unwrap(), self.rootfs.path()];
-        let places = places.map(|path| path.to_str().unwrap());
-        let mut command =
-            self.node.command("sh".as_ref(), &[&["-ec", PODMAN, "sh"], &places[..], args].concat());
-        command.output().unwrap().into()
-    }
-
-    /// The runtime that it would use.
-    #[track_caller]
-    fn runtime(&self) -> (String, String) {
-        let info: Value = serde_json::from_str(&self.call(&["info", "--format", "json"]).success()).unwrap();
-        let runtime = &info["host"]["ociRuntime"];
-        (runtime["name"].as_str().unwrap().to_owned(), runtime["path"].as_str().unwrap().to_owned())
-    }
-
-    /// The hosts file of a container, and what writing to it says.
-    #[track_caller]
-    fn hosts(&self, runtime: &str) -> String {
-        let name = self.rootfs.path().file_name().unwrap().to_str().unwrap();
-        let cgroup = format!("/{name}");
-        let run = self.call(&[
-            "--runtime",
-            runtime,
-            "run",
-            "--rm",
-            "--cgroups",
-            "no-conmon",
-            "--cgroup-parent",
-            &cgroup,
-            "--ulimit",
-            "nofile=1024:2048",
-            "--ulimit",
-            "nproc=1000:1000",
-            "--security-opt",
-            "seccomp=unconfined",
-            "--network",
-            "none",
-            "--annotation",
-            "podhosts.io/hostname=web",
-            "--annotation",
-            "podhosts.io/pod-ips=10.1.2.3",
-            "--rootfs",
-            self.rootfs.path().to_str().unwrap(),
-            "sh",
-            "-c",
-            "cat /etc/hosts; echo x 2>&1 >>/etc/hosts || true",
-        ]);
-        for group in fs::read_dir("/sys/fs/cgroup").unwrap() {
-            let _ = fs::remove_dir(group.unwrap().path().join(name));
-        }
-        run.success()
-    }
+/// The hosts file of a container of `podman <options> run`, and what writing to it says.
+#[track_caller]
+fn hosts(podman: &Podman, options: &[&str]) -> String {
+    let cgroup = podman.cgroup();
+    let annotations = [("hostname", "web"), ("pod-ips", "10.1.2.3")]
+        .map(|(key, value)| podman.annotation(&format!("podhosts.io/{key}"), value));
+    let run = ["run", "--rm", &cgroup, "--network", "none", &annotations[0], &annotations[1], IMAGE];
+    let script = ["sh", "-c", "cat /etc/hosts; echo x 2>&1 >>/etc/hosts || true"];
+    podman.call(&[options, &run, &script].concat()).success()
 }
 
 /// podman's own commands tell the runtime, and its containers have the sealed file, by both ways.
-#[track_caller]
-fn podman_calls_podhosts(folder: Option<PathBuf>) {
-    let node = Etc::new();
-    let podman = Podman::new(&node, folder);
-    let before = podman.runtime();
-    assert_ne!(before.0, NAME);
+fn podman_calls_podhosts(release: podman::Release) {
+    let Some(podman) = Podman::new(release, Runtime::Runc) else { return };
+    let configure = |way: &[&str]| {
+        podman.podhosts(&[&["configure", "--runtime", "podman"], way].concat()).success();
+    };
+    let before = runtime_of(&podman);
+    assert_eq!(before.0, "runc");
     let sealed = managed("10.1.2.3\tweb\n") + "sh: can't create /etc/hosts: Read-only file system\n";
-    assert_ne!(podman.hosts("runc"), sealed);
-    node.configure(&["podman"]);
+    assert_ne!(hosts(&podman, &[]), sealed);
+    configure(&[]);
     for runtime in ["runc", "crun"] {
-        assert_eq!(podman.hosts(runtime), sealed);
+        assert_eq!(hosts(&podman, &["--runtime", runtime]), sealed);
     }
-    node.configure(&["podman", "--mode", "wrapper"]);
-    assert_ne!(podman.hosts("runc"), sealed);
-    assert_eq!(podman.hosts(NAME), sealed);
-    node.configure(&["podman", "--mode", "wrapper", "--set-as-default"]);
+    configure(WRAPPER);
+    assert_ne!(hosts(&podman, &[]), sealed);
+    assert_eq!(hosts(&podman, &["--runtime", NAME]), sealed);
+    configure(DEFAULT);
     let wrapper = bin("podhosts-runtime").display().to_string();
-    assert_eq!(podman.runtime(), (NAME.to_owned(), wrapper));
-    node.unconfigure("podman");
-    assert_eq!(podman.runtime(), before);
-    assert_ne!(podman.hosts("runc"), sealed);
+    assert_eq!(runtime_of(&podman), (NAME.to_owned(), wrapper));
+    assert_eq!(hosts(&podman, &[]), sealed);
+    podman.podhosts(&["unconfigure", "--runtime", "podman"]).success();
+    assert_eq!(runtime_of(&podman), before);
+    assert_ne!(hosts(&podman, &[]), sealed);
 }
 
 #[test]
 fn podman_4_3() {
-    needs!("podman", "runc", "crun", "busybox");
-    podman_calls_podhosts(None);
+    needs!("crun");
+    podman_calls_podhosts(podman::Release::Bookworm);
 }
 
 #[test]
 fn podman_5_8() {
-    needs!("busybox");
-    let Some(newer) = newer_engines() else {
-        assert!(!has_all(&["podman 5, by `make engines`,"]));
-        return;
-    };
-    podman_calls_podhosts(Some(newer));
+    podman_calls_podhosts(podman::Release::Sid);
 }

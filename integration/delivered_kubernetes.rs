@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::etc::{Etc, newer_engines};
-use crate::harness::{Run, bin, has_all, needs};
+use crate::harness::etc::Etc;
+use crate::harness::{Run, bin, needs, newer_engines};
 
 fn manifest(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("vendor-configs/kubernetes").join(name)
@@ -39,10 +39,7 @@ fn assert_known(ours: &Value, theirs: &Value, at: &str) {
 
 #[test]
 fn kubectl_knows_every_field() {
-    let Some(newer) = newer_engines() else {
-        assert!(!has_all(&["kubectl, by `make engines`,"]));
-        return;
-    };
+    let Some(newer) = newer_engines() else { return };
     // The only ones of its commands without a server; the first goes by the API's types, which drop what they do not
     // know, the second reads alone.
     let image = "configured=another";

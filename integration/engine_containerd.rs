@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::containerd::{Containerd, Pod, each_containerd, sleeping};
 use crate::harness::outside::{self, FIRST, NODE, SECOND};
+use crate::harness::page::{ALIAS_LINES, ALIASES, KEY, page};
 use crate::harness::{bin, managed};
 
 each_containerd!(
@@ -23,22 +24,11 @@ each_containerd!(
     an_error_reaches_whoever_called_crictl,
 );
 
-/// The aliases of Kubernetes' HostAliases page, and how its file shows them.
-const ALIASES: &str = r#"[{"ip":"127.0.0.1","hostnames":["foo.local","bar.local"]},
-    {"ip":"10.1.2.3","hostnames":["foo.remote","bar.remote"]}]"#;
-const ALIAS_LINES: &str =
-    "\n# Entries added by HostAliases.\n127.0.0.1\tfoo.local\tbar.local\n10.1.2.3\tfoo.remote\tbar.remote\n";
-
 /// A pod with the aliases.
 fn with_aliases(containerd: &Containerd, name: &str) -> Value {
     let mut config = containerd.pod_config(name);
-    config["annotations"] = json!({"podhosts.io/host-aliases": ALIASES, "example.org/other": "passed over"});
+    config["annotations"] = json!({KEY: ALIASES, "example.org/other": "passed over"});
     config
-}
-
-/// The file of a dual-stack pod with the aliases.
-fn expected(name: &str, ips: [&str; 2]) -> String {
-    managed(&format!("{}\t{name}\n{}\t{name}\n{ALIAS_LINES}", ips[0], ips[1]))
 }
 
 fn the_pod_of_kubernetes_page(containerd: &mut Containerd) {
@@ -50,7 +40,7 @@ fn the_pod_of_kubernetes_page(containerd: &mut Containerd) {
     let status = &containerd.inspect("inspectp", &pod)["status"];
     assert_eq!(status["network"], json!({"ip": FIRST[0], "additionalIps": [{"ip": FIRST[1]}]}));
 
-    let expected = expected("hostaliases-pod", FIRST);
+    let expected = page(&FIRST, "hostaliases-pod");
     let render = ["render", "-f", pod_file, "--pod-ip", FIRST[0], "--pod-ip", FIRST[1]];
     assert_eq!(containerd.node.run(bin("podhosts"), &render).success(), expected);
 
@@ -81,7 +71,23 @@ fn the_pod_of_kubernetes_page(containerd: &mut Containerd) {
     assert_eq!(record["podIPs"], json!(FIRST));
 
     containerd.ask(&["rmp", "-f", &pod]);
+    the_environment_of_kubernetes_page(containerd);
     assert_eq!(containerd.node.traces(), before);
+}
+
+/// As the page about dual-stack has it, but that nobody tells of the downward API but an annotation.
+fn the_environment_of_kubernetes_page(containerd: &Containerd) {
+    let mut config = with_aliases(containerd, "web");
+    config["annotations"]["podhosts.io/env.MY_POD_IPS"] = "status.podIPs".into();
+    let pod = containerd.pod(&config);
+    let mut container = sleeping("main");
+    container["command"] = json!(["sh", "-c", "env | grep MY_POD_IPS; cat /etc/hosts"]);
+    let id = pod.start(&container);
+    containerd.until(&["inspect", &id], |status| status.contains("CONTAINER_EXITED"));
+    let [v4, v6] = SECOND;
+    let expected = format!("MY_POD_IPS={v4},{v6}\n{}", page(&SECOND, "web"));
+    assert_eq!(containerd.crictl(&["logs", &id]).success(), expected);
+    pod.remove();
 }
 
 fn start(containerd: &Containerd, pod: &str, config: &Value, pod_file: &str) -> String {
@@ -95,7 +101,7 @@ fn containers_of_a_pod_have_seals_of_their_own(containerd: &mut Containerd) {
     let pod = containerd.pod(&with_aliases(containerd, "web"));
     let (one, two) = (pod.start(&sleeping("one")), pod.start(&sleeping("two")));
     for id in [&one, &two] {
-        assert_eq!(containerd.hosts(id), expected("web", FIRST));
+        assert_eq!(containerd.hosts(id), page(&FIRST, "web"));
     }
     assert_ne!(containerd.seal(&one), containerd.seal(&two));
     pod.remove();
@@ -112,8 +118,8 @@ fn a_container_started_again_gets_a_new_seal(containerd: &mut Containerd) {
     config["metadata"]["attempt"] = 1.into();
     let second = pod.start(&config);
     assert_ne!(first, second);
-    assert_eq!(containerd.hosts(&second), expected("web", FIRST));
-    assert_eq!(containerd.hosts(&stays), expected("db", SECOND));
+    assert_eq!(containerd.hosts(&second), page(&FIRST, "web"));
+    assert_eq!(containerd.hosts(&stays), page(&SECOND, "db"));
     containerd.exec(&second, "echo >>/etc/hosts").failure();
     pod.remove();
     other.remove();
@@ -147,7 +153,7 @@ fn addresses_are_in_the_order_of_the_network(containerd: &mut Containerd) {
     // containerd itself tells the IPv4 address first unless its ip_pref says otherwise.
     assert_eq!(pod.addresses(), FIRST);
     let id = pod.start(&sleeping("main"));
-    assert_eq!(containerd.hosts(&id), expected("web", [FIRST[1], FIRST[0]]));
+    assert_eq!(containerd.hosts(&id), page(&[FIRST[1], FIRST[0]], "web"));
     pod.remove();
 }
 
@@ -194,7 +200,7 @@ fn an_image_without_a_hosts_file(containerd: &mut Containerd) {
             config["image"]["image"] = image.into();
             config["linux"]["security_context"]["readonly_rootfs"] = readonly.into();
             let id = pod.start(&config);
-            assert_eq!(containerd.hosts(&id), expected("web", FIRST));
+            assert_eq!(containerd.hosts(&id), page(&FIRST, "web"));
             containerd.exec(&id, "echo >>/etc/hosts").failure();
         }
     }
@@ -229,7 +235,7 @@ fn assert_left_alone(containerd: &Containerd, pod: Pod<'_>) {
 fn an_error_reaches_whoever_called_crictl(containerd: &mut Containerd) {
     let before = containerd.node.traces();
     let mut config = containerd.pod_config("web");
-    config["annotations"]["podhosts.io/host-aliases"] = r#"[{"ip":"10.1.2.300","hostnames":["db"]}]"#.into();
+    config["annotations"][KEY] = r#"[{"ip":"10.1.2.300","hostnames":["db"]}]"#.into();
     let pod = containerd.pod(&config);
     let id = pod.create(&sleeping("main"));
     let error = containerd.crictl(&["start", &id]).failure();

@@ -2,18 +2,13 @@
 //! the reference plugins, so that nobody but NRI tells of the pod.
 
 use std::fs;
-use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::harness::containerd::{Containerd, Pod, Release, sleeping};
+use crate::harness::nri::Plugin;
+use crate::harness::page::{ALIAS_LINES, ALIASES, KEY, page};
 use crate::harness::{bin, managed};
-
-const ALIASES: &str = r#"[{"ip":"127.0.0.1","hostnames":["foo.local","bar.local"]},
-    {"ip":"10.1.2.3","hostnames":["foo.remote","bar.remote"]}]"#;
-/// The same in the file.
-const ALIAS_LINES: &str =
-    "\n# Entries added by HostAliases.\n127.0.0.1\tfoo.local\tbar.local\n10.1.2.3\tfoo.remote\tbar.remote\n";
 
 /// containerd with a network of Debian's plugins, IPv4 first as the CRI tells it. The network namespace alone would
 /// have IPv6 first.
@@ -40,63 +35,6 @@ fn configure(containerd: &Containerd, extra: &str) {
     fs::write(containerd.node.file("/etc/podhosts/config.toml"), text).unwrap();
 }
 
-/// The plugin, running on a node.
-struct Plugin<'a> {
-    containerd: &'a Containerd,
-    child: Option<Child>,
-}
-
-impl<'a> Plugin<'a> {
-    fn launch(containerd: &'a Containerd) -> Self {
-        let node = &containerd.node;
-        let script =
-            format!("echo $$ >{}; exec {} nri", node.path("nri.pid").display(), bin("podhosts").display());
-        let log = fs::File::create(node.path("nri.log")).unwrap();
-        let child = node.command("sh", &["-c", &script]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        Self { containerd, child: Some(child) }
-    }
-
-    /// Starts it, and waits until the engine asks it about containers.
-    fn start(containerd: &'a Containerd) -> Self {
-        let plugin = Self::launch(containerd);
-        plugin.until_it_serves(1);
-        plugin
-    }
-
-    fn until_it_serves(&self, times: usize) {
-        let serves = || self.log().matches("podhosts nri: serving \"containerd 2.").count() == times;
-        for _ in 0..600 {
-            if serves() {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        panic!("never: {}\n{}", self.log(), self.containerd.log());
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.containerd.node.path("nri.log")).unwrap_or_default()
-    }
-
-    /// Ends it as systemd does; its exit code.
-    fn stop(mut self) -> Option<i32> {
-        self.end()
-    }
-
-    fn end(&mut self) -> Option<i32> {
-        let mut child = self.child.take()?;
-        let pid = self.containerd.node.path("nri.pid");
-        self.containerd.node.run("sh", &["-c", &format!("kill $(cat {})", pid.display())]);
-        child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Plugin<'_> {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
 fn annotated(containerd: &Containerd, name: &str, annotations: &Value) -> Value {
     let mut config = containerd.pod_config(name);
     config["annotations"] = annotations.clone();
@@ -105,14 +43,8 @@ fn annotated(containerd: &Containerd, name: &str, annotations: &Value) -> Value 
 
 /// A pod with the page's aliases.
 fn page_pod<'a>(containerd: &'a Containerd, name: &str) -> Pod<'a> {
-    let config = annotated(containerd, name, &json!({"podhosts.io/host-aliases": ALIASES}));
+    let config = annotated(containerd, name, &json!({KEY: ALIASES}));
     containerd.pod_with(&config, &[])
-}
-
-/// The file of a pod with the page's aliases.
-fn page(pod: &Pod<'_>, name: &str) -> String {
-    let lines: String = pod.addresses().iter().map(|ip| format!("{ip}\t{name}\n")).collect();
-    managed(&(lines + ALIAS_LINES))
 }
 
 /// How many mounts a container has at /etc/hosts.
@@ -141,7 +73,7 @@ fn the_pod_of_kubernetes_page_has_what_nri_tells() {
     assert!(addresses.len() == 2 && addresses[0].starts_with("10.9.0."), "{addresses:?}");
     let containers = ["one", "two"].map(|name| pod.start(&sleeping(name)));
     for container in &containers {
-        assert_eq!(containerd.hosts(container), page(&pod, "page"));
+        assert_eq!(containerd.hosts(container), page(&pod.addresses(), "page"));
         assert!(is_sealed(&containerd, container));
         // containerd's own file, the node's, is not beneath.
         assert_eq!(mounts(&containerd, container), 1);
@@ -156,7 +88,7 @@ fn the_pod_of_kubernetes_page_has_what_nri_tells() {
     let again = pod
         .start(&json!({"metadata": {"name": "one", "attempt": 1}, "image": sleeping("one")["image"],
         "command": ["sleep", "1000000"], "log_path": "one.1.log", "linux": {}}));
-    assert_eq!(containerd.hosts(&again), page(&pod, "page"));
+    assert_eq!(containerd.hosts(&again), page(&pod.addresses(), "page"));
     assert!(is_sealed(&containerd, &again));
     // Nothing is kept of the pod on the node.
     assert_eq!(containerd.node.sh("find /run/podhosts -name '*.json'"), "");
@@ -173,7 +105,7 @@ fn who_is_sealed_with_what_and_who_is_not() {
 }
 
 fn host_network(containerd: &Containerd) {
-    let mut config = annotated(containerd, "host", &json!({"podhosts.io/host-aliases": ALIASES}));
+    let mut config = annotated(containerd, "host", &json!({KEY: ALIASES}));
     config["linux"]["security_context"] = json!({"namespace_options": {"network": 2}});
     let pod = containerd.pod_with(&config, &[]);
     let mut container = sleeping("main");
@@ -247,12 +179,12 @@ fn errors(containerd: &Containerd, plugin: &Plugin<'_>) {
     assert_eq!((&last["outcome"], &last["pod"]), (&"open".into(), &"default/wrong".into()), "{last}");
     // A configuration that cannot be read lets nobody through.
     configure(containerd, "on-error = \"maybe\"");
-    let error = containerd.crictl(&["create", &pod.id, container_file(containerd), pod_file]).failure();
+    let error = containerd.crictl(&["create", &pod.id, &container_file(containerd), pod_file]).failure();
     assert!(error.contains("cannot read /etc/podhosts/config.toml: line 1"), "{error}");
 }
 
-fn container_file(containerd: &Containerd) -> &'static str {
-    containerd.file("last-c.json", &sleeping("last")).leak()
+fn container_file(containerd: &Containerd) -> String {
+    containerd.file("last-c.json", &sleeping("last"))
 }
 
 #[test]
@@ -265,7 +197,7 @@ fn plugin_and_engine_come_and_go() {
         assert!(!is_sealed(&containerd, &before));
         let plugin = Plugin::start(&containerd);
         let with = pod.start(&sleeping("with"));
-        assert_eq!(containerd.hosts(&with), page(&pod, "old"));
+        assert_eq!(containerd.hosts(&with), page(&pod.addresses(), "old"));
         assert_eq!(plugin.stop(), Some(0));
         let without = pod.start(&sleeping("without"));
         assert!(!is_sealed(&containerd, &without) && is_sealed(&containerd, &with));
@@ -277,18 +209,18 @@ fn plugin_and_engine_come_and_go() {
     let script = format!("cd {}; ({script}) >nri.log", containerd.node.path("").display());
     containerd.node.sh(&script);
     containerd.launch();
-    let plugin = Plugin { containerd: &containerd, child: None };
+    let plugin = Plugin::launched(&containerd);
     plugin.until_it_serves(1);
     assert!(plugin.log().contains("nobody is at /var/run/nri/nri.sock: waiting for the engine\n"));
     let pod = containerd.again(&pod_id, "old");
     let later = pod.start(&sleeping("later"));
-    assert_eq!(containerd.hosts(&later), page(&pod, "old"));
+    assert_eq!(containerd.hosts(&later), page(&pod.addresses(), "old"));
     assert!(is_sealed(&containerd, &later));
     drop((pod, plugin));
     // An engine that is killed and comes back has it again.
     containerd.end("KILL");
     containerd.launch();
-    let plugin = Plugin { containerd: &containerd, child: None };
+    let plugin = Plugin::launched(&containerd);
     plugin.until_it_serves(2);
     let pod = containerd.again(&pod_id, "old");
     let last = pod.start(&sleeping("last"));
@@ -306,20 +238,20 @@ fn an_engine_starts_the_plugin_itself() {
     containerd.launch();
     let pod = page_pod(&containerd, "launched");
     let container = pod.start(&sleeping("main"));
-    assert_eq!(containerd.hosts(&container), page(&pod, "launched"));
+    assert_eq!(containerd.hosts(&container), page(&pod.addresses(), "launched"));
     assert!(is_sealed(&containerd, &container));
     // The record of podhosts-cni goes before NRI.
     assert_eq!(inspected(&containerd, &container)["addressSource"], "cni");
 
     let ids = json!([{"host_id": 100_000, "container_id": 0, "length": 65536}]);
     let users = json!({"namespace_options": {"userns_options": {"mode": 0, "uids": ids, "gids": ids}}});
-    let mut config = annotated(&containerd, "mapped", &json!({"podhosts.io/host-aliases": ALIASES}));
+    let mut config = annotated(&containerd, "mapped", &json!({KEY: ALIASES}));
     config["linux"]["security_context"] = users.clone();
     let pod = containerd.pod_with(&config, &[]);
     let mut container = sleeping("main");
     container["linux"]["security_context"] = users;
     let container = pod.start(&container);
-    assert_eq!(containerd.hosts(&container), page(&pod, "mapped"));
+    assert_eq!(containerd.hosts(&container), page(&pod.addresses(), "mapped"));
     assert!(is_sealed(&containerd, &container));
     assert_eq!(mounts(&containerd, &container), 1);
     let seen = containerd.exec(&container, "stat -c '%u %g %a' /etc/hosts; cat /proc/self/uid_map").success();

@@ -2,22 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::page::{ALIAS_LINES, ALIASES, KEY, page};
 use crate::harness::podman::{Podman, each_podman};
-use crate::harness::{Runtime, bin, managed};
+use crate::harness::{Runtime, bin};
 
 each_podman!(the_page_and_a_restart, networks_and_users, who_is_left_alone_and_who_fails, a_pod);
-
-const KEY: &str = "podhosts.io/host-aliases";
-/// Those of Kubernetes' HostAliases page.
-const ALIASES: &str = r#"[{"ip":"127.0.0.1","hostnames":["foo.local","bar.local"]},{"ip":"10.1.2.3","hostnames":["foo.remote","bar.remote"]}]"#;
-const ALIAS_LINES: &str =
-    "\n# Entries added by HostAliases.\n127.0.0.1\tfoo.local\tbar.local\n10.1.2.3\tfoo.remote\tbar.remote\n";
-
-/// The file of a pod `name` with the page's aliases.
-fn page(addresses: &[String], name: &str) -> String {
-    let lines: String = addresses.iter().map(|ip| format!("{ip}\t{name}\n")).collect();
-    managed(&(lines + ALIAS_LINES))
-}
 
 #[track_caller]
 fn expect_sealed(podman: &Podman, name: &str, expected: &str) {
@@ -69,7 +58,7 @@ fn networks_and_users(podman: &Podman) {
     let users = ["--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"];
     let options = ["--network", podman.network(), "--hostname", "mapped", &aliases];
     podman.start("mapped", &[&options[..], &users].concat());
-    expect_sealed(podman, "mapped", &page(&[], "mapped"));
+    expect_sealed(podman, "mapped", &page(&[""; 0], "mapped"));
     let seen = podman.exec("mapped", "stat -c '%u:%g %a' /etc/hosts; cat /proc/self/uid_map").success();
     assert!(seen.starts_with("0:0 644\n") && seen.contains("100000"), "{seen}");
     let reasons: Vec<Value> = podman.log().iter().map(|entry| entry["reason"].clone()).collect();
@@ -125,6 +114,7 @@ fn a_pod(podman: &Podman) {
 /// podman's own way from Kubernetes' YAML: it keeps spec.hostAliases to itself, and passes annotations on.
 #[test]
 fn kube_play() {
+    use crate::harness::page::{ALIAS_LINES, ALIASES, KEY, page};
     use crate::harness::podman::{IMAGE, Release};
     let container = |name: &str| json!({"name": name, "image": IMAGE, "imagePullPolicy": "Never"});
     let pod = |aliases: &str| {
@@ -136,7 +126,7 @@ fn kube_play() {
     let short = r#"[{"ip":"10.1.2.3","hostnames":["foo.remote"]}]"#;
     let short_lines = "\n# Entries added by HostAliases.\n10.1.2.3\tfoo.remote\n";
     for release in [Release::Bookworm, Release::Sid] {
-        let Some(podman) = Podman::new(release, Runtime::Crun) else { continue };
+        let Some(podman) = Podman::configured(release, Runtime::Crun) else { continue };
         let (aliases, lines) = match release {
             Release::Bookworm => (short, short_lines),
             Release::Sid => (ALIASES, ALIAS_LINES),

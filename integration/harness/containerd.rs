@@ -1,13 +1,13 @@
 //! containerd with its CRI on a node of its own: the stock configuration, our CNI network, our runtime handler.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
 use super::cni::CniNode;
-use super::{Run, bin, crictl, has_all, image};
+use super::{Run, bin, crictl, has_all, image, newer_engines};
 
 pub(crate) use super::crictl::{Pod, sleeping};
 
@@ -32,21 +32,12 @@ pub(crate) enum Release {
 impl Release {
     /// Whether it is there, with what else a node needs.
     fn is_there(self) -> bool {
-        let (crictl, newer) = (crictl::program(), sid().join("usr/bin/containerd"));
+        let crictl = crictl::program();
         let mut needed =
             vec!["containerd", "runc", "ip", "nft", "busybox", "/usr/lib/cni/loopback", "sha256sum"];
         needed.push(crictl.to_str().unwrap());
-        if self != Self::Bookworm {
-            needed.push(newer.to_str().unwrap());
-        }
-        has_all(&needed)
+        has_all(&needed) && (self == Self::Bookworm || newer_engines().is_some())
     }
-}
-
-/// The root folder with the newest engines: see `integration/engines.sh`.
-pub(crate) fn sid() -> PathBuf {
-    let given = std::env::var_os("PODHOSTS_ENGINES_DIR").map(PathBuf::from);
-    given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/engines")).join("sid")
 }
 
 /// containerd on a node, with the test image `docker.io/library/busybox:latest`.
@@ -57,8 +48,17 @@ pub(crate) struct Containerd {
 }
 
 impl Containerd {
-    /// Starts one, or says why it is not there.
+    /// Starts one with our runtime handler and our network, or says why it is not there.
     pub(crate) fn start(release: Release) -> Option<Self> {
+        let mut containerd = Self::new(release)?;
+        containerd.podhosts(&["configure", "--runtime", "containerd", "--with-cni"]).success();
+        containerd.launch();
+        containerd.import_images();
+        Some(containerd)
+    }
+
+    /// One with the stock configuration, which was not started yet.
+    pub(crate) fn new(release: Release) -> Option<Self> {
         if !release.is_there() {
             return None;
         }
@@ -70,7 +70,7 @@ impl Containerd {
             Release::Bookworm => {}
             Release::Sid => {
                 for name in ["containerd", "containerd-shim-runc-v2", "ctr"] {
-                    let program = sid().join("usr/bin").join(name);
+                    let program = newer_engines()?.join("usr/bin").join(name);
                     std::os::unix::fs::symlink(program, node.path("bin").join(name)).unwrap();
                 }
             }
@@ -78,14 +78,12 @@ impl Containerd {
                 // A real one may be in the /usr that is covered.
                 fs::copy(&crictl, node.path("bin/crictl")).unwrap();
                 crictl = node.path("bin/crictl");
-                let usr = sid().join("usr");
+                let usr = newer_engines()?.join("usr");
                 node.sh(&format!("mount --bind {} /usr && mount -o remount,bind,ro /usr", usr.display()));
             }
         }
-        let mut containerd = Self { node, crictl, daemon: None };
+        let containerd = Self { node, crictl, daemon: None };
         containerd.configure();
-        containerd.launch();
-        containerd.import_images();
         Some(containerd)
     }
 
@@ -108,14 +106,11 @@ impl Containerd {
         fs::write(self.node.file(CONFIG), stock.replace(oom, "restrict_oom_score_adj = true")).unwrap();
         let plugin = bin("podhosts-cni");
         self.node.sh(&format!("ln -s {} /usr/lib/cni/loopback /opt/cni/bin", plugin.display()));
-        self.install();
     }
 
-    /// Adds our runtime handler.
-    fn install(&self) {
-        let podhosts = bin("podhosts");
-        self.run(podhosts.to_str().unwrap(), &["configure", "--runtime", "containerd", "--with-cni"])
-            .success();
+    /// Runs podhosts on the node.
+    pub(crate) fn podhosts(&self, args: &[&str]) -> Run {
+        self.run(bin("podhosts").to_str().unwrap(), args)
     }
 
     /// Starts the daemon.
@@ -148,7 +143,7 @@ impl Containerd {
     }
 
     /// The pause image of the stock configuration, and the test image: one under both names.
-    fn import_images(&self) {
+    pub(crate) fn import_images(&self) {
         let stock = self.run("containerd", &["config", "default"]).success();
         let mut words = stock.split(['"', '\'']);
         let pause = words.find(|word| word.starts_with("registry.k8s.io/pause:")).unwrap();

@@ -27,14 +27,6 @@ if [ -n "$distribution" ]; then mount --bind "$distribution" /usr/share/containe
 exec "$@"
 "#;
 
-/// The folder with newer engines, if it is there.
-pub(crate) fn newer_engines() -> Option<PathBuf> {
-    #[allow(clippy::disallowed_methods)]
-    let dir = std::env::var_os("PODHOSTS_ENGINES_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/engines"), PathBuf::from);
-    Some(dir.join("sid")).filter(|dir| dir.join("complete").exists())
-}
-
 /// A node. It goes with the value.
 pub(crate) struct Etc {
     dir: TempDir,

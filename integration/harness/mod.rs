@@ -8,8 +8,11 @@ pub(crate) mod etc;
 pub(crate) mod image;
 pub(crate) mod kill;
 mod netns;
+pub(crate) mod nft;
 mod node;
+pub(crate) mod nri;
 pub(crate) mod outside;
+pub(crate) mod page;
 pub(crate) mod podman;
 mod snapshot;
 pub(crate) mod subject;
@@ -38,8 +41,7 @@ pub(crate) enum Runtime {
 /// Those that are tested: this machine's, and the newest where they are there.
 pub(crate) fn runtimes() -> Vec<Runtime> {
     let mut runtimes = vec![Runtime::Runc, Runtime::Crun];
-    let new = ["usr/bin/runc", "usr/bin/crun"].map(|program| containerd::sid().join(program));
-    if has_all(&new.each_ref().map(|program| program.to_str().unwrap())) {
+    if newer_engines().is_some() {
         runtimes.extend([Runtime::NewRunc, Runtime::NewCrun]);
     }
     runtimes
@@ -57,7 +59,7 @@ impl Runtime {
     fn usr(self) -> Option<PathBuf> {
         match self {
             Self::Runc | Self::Crun => None,
-            Self::NewRunc | Self::NewCrun => Some(containerd::sid().join("usr")),
+            Self::NewRunc | Self::NewCrun => newer_engines().map(|dir| dir.join("usr")),
         }
     }
 }
@@ -72,6 +74,11 @@ pub(crate) fn has_all(programs: &[&str]) -> bool {
     } else {
         Some("not root".to_owned())
     };
+    is_complete(missing)
+}
+
+/// Whether nothing is missing; says what is, or fails, where no test may be skipped.
+fn is_complete(missing: Option<String>) -> bool {
     let Some(missing) = missing else { return true };
     #[allow(clippy::disallowed_methods)]
     let all = std::env::var_os("PODHOSTS_TEST_ALL").is_some_and(|value| value == "1");
@@ -79,6 +86,19 @@ pub(crate) fn has_all(programs: &[&str]) -> bool {
     // Not by print!, which a passing test keeps to itself.
     let _ = writeln!(std::io::stderr(), "SKIP: {missing}");
     false
+}
+
+/// The root folder with the newest engines, which `integration/engines.sh` makes. Without it a test, or a part of one, is
+/// skipped.
+pub(crate) fn newer_engines() -> Option<PathBuf> {
+    #[allow(clippy::disallowed_methods)]
+    let given = std::env::var_os("PODHOSTS_ENGINES_DIR").map(PathBuf::from);
+    let engines = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/engines"));
+    let dir = engines.join("sid");
+    // It is written last: without it the folder is one that was interrupted.
+    let is_made = dir.join("complete").exists();
+    let missing = (!is_made).then(|| format!("{} is missing: run make engines", dir.display()));
+    is_complete(missing).then_some(dir)
 }
 
 /// Leaves a test, saying why, where something it needs is missing.

@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::cni::CniNode;
-use super::containerd::sid;
 use super::outside::delivered;
-use super::{Run, Runtime, bin, busybox_root, has_all};
+use super::{Run, Runtime, bin, busybox_root, has_all, newer_engines};
 
 /// The image, and the one of pods' infra containers, which has to have an entry point.
 pub(crate) const IMAGE: &str = "localhost/busybox";
@@ -31,11 +30,10 @@ pub(crate) enum Release {
 impl Release {
     fn is_there(self, runtime: Runtime) -> bool {
         let needed = ["podman", runtime.name(), "ip", "nft", "busybox", "unshare"];
-        if self == Self::Bookworm {
-            return has_all(&needed);
+        match self {
+            Self::Bookworm => has_all(&needed),
+            Self::Sid => has_all(&needed[1..]) && newer_engines().is_some(),
         }
-        let podman = sid().join("usr/bin/podman");
-        has_all(&[&needed[1..], &[podman.to_str().unwrap()]].concat())
     }
 }
 
@@ -47,7 +45,14 @@ pub(crate) struct Podman {
 }
 
 impl Podman {
-    /// Makes the node, or says why there is none.
+    /// Makes a node with our hook, or says why there is none.
+    pub(crate) fn configured(release: Release, runtime: Runtime) -> Option<Self> {
+        let podman = Self::new(release, runtime)?;
+        podman.podhosts(&["configure", "--runtime", "podman"]).success();
+        Some(podman)
+    }
+
+    /// The same without podhosts in podman's configuration.
     pub(crate) fn new(release: Release, runtime: Runtime) -> Option<Self> {
         if !release.is_there(runtime) {
             return None;
@@ -55,12 +60,11 @@ impl Podman {
         let node = CniNode::with_processes();
         node.sh(SET_UP);
         if release == Release::Sid {
-            let usr = sid().join("usr");
+            let usr = newer_engines()?.join("usr");
             node.sh(&format!("mount --bind {} /usr && mount -o remount,bind,ro /usr", usr.display()));
         }
         let podman = Self { node, release, runtime };
         podman.configure();
-        podman.install();
         podman.import_images();
         if release == Release::Sid {
             podman.ask(&["network", "create", "--ipv6", podman.network()]);
@@ -99,12 +103,9 @@ impl Podman {
         self.write("/etc/podhosts/config.toml", &format!("log.file = {log:?}\n"));
     }
 
-    /// Adds our hook.
-    fn install(&self) {
-        let podhosts = bin("podhosts");
-        let run: Run =
-            self.node.command(&podhosts, &["configure", "--runtime", "podman"]).output().unwrap().into();
-        run.success();
+    /// Runs podhosts on the node.
+    pub(crate) fn podhosts(&self, args: &[&str]) -> Run {
+        self.node.run(bin("podhosts"), args)
     }
 
     fn import_images(&self) {
@@ -226,7 +227,7 @@ macro_rules! each_podman {
             use $crate::harness::podman::{Podman, Release};
 
             fn run(release: Release, runtime: Runtime) {
-                if let Some(podman) = Podman::new(release, runtime) {
+                if let Some(podman) = Podman::configured(release, runtime) {
                     super::$test(&podman);
                 }
             }

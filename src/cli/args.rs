@@ -158,7 +158,7 @@ pub(crate) struct PlaceArgs {
     /// Print the change as a diff, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Restart the engine, by systemctl, where something was changed
+    /// Restart the engine, by systemctl, whether or not there was something to change
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) restart: bool,
 }

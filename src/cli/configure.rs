@@ -87,14 +87,13 @@ fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failu
         return Ok(if changes.is_empty() { NOTHING.to_owned() } else { change::diff(&changes) });
     }
     let kept = match wanted {
-        Some(_) if changes.is_empty() => return Ok(said(NOTHING.to_owned(), &notes)),
+        Some(_) if changes.is_empty() => {
+            return restart(place.engine, args.restart, &changes, said(report(&changes), &notes));
+        }
         Some(_) => Some(remembered(&without, &planned, &changes, &memory)?.to_json()),
         None => None,
     };
     change::apply(&changes, &memory_path, kept.as_deref(), &memory.dirs)?;
-    if changes.is_empty() {
-        return Ok(NOTHING.to_owned());
-    }
     restart(place.engine, args.restart, &changes, said(report(&changes), &notes))
 }
 
@@ -192,6 +191,9 @@ fn remembered(
 
 /// What was done, a line for each file.
 fn report(changes: &[Change]) -> String {
+    if changes.is_empty() {
+        return NOTHING.to_owned();
+    }
     let line = |change: &Change| {
         let verb = match (&change.old, &change.new) {
             (None, _) => "made",
@@ -210,14 +212,20 @@ fn said(mut text: String, notes: &[String]) -> String {
     text
 }
 
-/// Has the engine read its configuration again, or says that it has to.
+/// Has the engine read its configuration again, or says that it has to. Whoever asks for a restart gets one where the
+/// files are as they should be already, too: the engine may not have read them, as when an earlier restart failed.
 fn restart(engine: Engine, now: bool, changes: &[Change], mut said: String) -> Result<String, Failure> {
+    if changes.is_empty() && !now {
+        return Ok(said);
+    }
     let Some(service) = engine.service() else {
-        said.push_str("podman reads it when it makes the next container\n");
+        if !changes.is_empty() {
+            said.push_str("podman reads it when it makes the next container\n");
+        }
         return Ok(said);
     };
     let mut commands: Vec<Vec<&str>> = vec![vec!["restart", service]];
-    if changes.iter().any(|change| change.path.starts_with(UNITS)) {
+    if changes.is_empty() || changes.iter().any(|change| change.path.starts_with(UNITS)) {
         commands.insert(0, vec!["daemon-reload"]);
     }
     if !now {
