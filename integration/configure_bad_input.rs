@@ -95,6 +95,10 @@ fn configurations_that_cannot_be_used() {
             "containerd.runtimes is true or false, expected a table",
         ),
         (&format!("version = 2\n{cri}.containerd = 1\n"), "containerd is an integer, expected a table"),
+        (
+            &format!("version = 2\n[{cri}.containerd]\ndefault_runtime_name = 'x'\n"),
+            "default_runtime_name is \"x\", and there is no such handler",
+        ),
         ("version = '2'\n", "version is a string, expected an integer"),
         (
             "version = 1\n[plugins.cri]\n",

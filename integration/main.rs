@@ -34,6 +34,7 @@ mod wrapper_crash;
 // Engines' configuration.
 mod configure;
 mod configure_bad_input;
+mod configure_built_in;
 mod configure_crash;
 mod configure_engines;
 

@@ -12,6 +12,10 @@ const BOM: char = '\u{feff}';
 /// The comment that goes with our own handler.
 pub(super) const COMMENT: &str = "# Hands the annotations to the hook.";
 
+/// The comment that goes with containerd's built-in handler, where we put it in.
+pub(super) const BUILT_IN: &str =
+    "# Built in, but for containerd 1.x only where no other handler is configured.";
+
 /// A text that is being changed.
 #[derive(Debug)]
 pub(super) struct Edit {
@@ -170,6 +174,14 @@ impl Edit {
         self.get(keys).and_then(Item::as_table_like).is_some_and(TableLike::is_empty)
     }
 
+    /// Whether the first key of the table at `keys` has this comment before it.
+    pub(super) fn has_comment(&self, keys: &[&str], comment: &str) -> bool {
+        let table = self.get(keys).and_then(Item::as_table);
+        let first = table.and_then(|table| table.key(table.iter().next()?.0));
+        let prefix = first.and_then(|key| key.leaf_decor().prefix()?.as_str());
+        prefix.is_some_and(|prefix| prefix.lines().any(|line| line.trim() == comment))
+    }
+
     /// The keys that are not in any table.
     pub(super) fn top_keys(&self) -> Vec<String> {
         self.document.as_table().iter().map(|(key, _)| key.to_owned()).collect()
@@ -191,6 +203,7 @@ fn keep_lines(original: &str, edited: &str) -> String {
     let with_return = originals.iter().filter(|line| line.ends_with("\r\n")).count();
     let end = if with_return * 2 > originals.len() { "\r\n" } else { "\n" };
     let is_comment = |line: &str| line.trim_start().starts_with('#');
+    let is_ours = |line: &str| [COMMENT, BUILT_IN].contains(&line);
     let mut text = mark;
     for change in TextDiff::from_slices(&as_slices(&bare_marks), &as_slices(&wanted_marks)).iter_all_changes()
     {
@@ -199,7 +212,7 @@ fn keep_lines(original: &str, edited: &str) -> String {
             (ChangeTag::Equal, Some(index)) => text.push_str(originals[index]),
             // The parser counts comments to what follows them; they stay when that goes.
             (ChangeTag::Delete, Some(index))
-                if is_comment(bare[index]) && bare[index] != COMMENT && !wanted.contains(&bare[index]) =>
+                if is_comment(bare[index]) && !is_ours(bare[index]) && !wanted.contains(&bare[index]) =>
             {
                 text.push_str(originals[index]);
             }

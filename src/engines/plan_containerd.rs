@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{Array, InlineTable, Item, Table};
 
-use super::containerd::{CONFIG, Containerd, NRI, RUNC_V2, cri_section, import_patterns};
-use super::edit::{COMMENT, Edit};
+use super::containerd::{CONFIG, Containerd, DEFAULT_HANDLER, NRI, RUNC_V2, cri_section, import_patterns};
+use super::edit::{BUILT_IN, COMMENT, Edit};
 use super::files::{Files, covers};
 use super::layers::Layer;
 use super::plan::{Mode, PlanError, Request, edited, with_path};
@@ -47,6 +47,7 @@ pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>
         Mode::Nri => None,
         _ => Some(handler(files, request, &containerd, notes)?),
     };
+    let needs_built_in = handler.is_some() && is_replaced(&containerd, version, request)?;
     let needs_nri = request.mode == Mode::Nri && nri_is_off(&containerd, version, request)?;
     if handler.is_none() && !needs_nri {
         return Ok(());
@@ -55,7 +56,12 @@ pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>
     let text = edited(files, target, |edit| {
         ensure_version(edit, version)?;
         match handler {
-            Some(handler) => put_handler(edit, version, handler, request.set_as_default),
+            Some(handler) => {
+                if needs_built_in {
+                    put_built_in(edit, version)?;
+                }
+                put_handler(edit, version, handler, request.set_as_default)
+            }
             None => edit.set(&NRI, "disable", false),
         }
     })?;
@@ -149,6 +155,28 @@ pub(super) fn runs_another(handler: &str, binary: &str) -> String {
         "{handler} runs {binary}; {WRAPPER} runs the first of runtime.runtimes in /etc/podhosts/config.toml, by \
          default runc"
     )
+}
+
+/// Whether a handler of ours would take the place of containerd's built-in one, or that is gone already.
+fn is_replaced(containerd: &Containerd, version: i64, request: &Request) -> Result<bool, PlanError> {
+    if version != 2 || containerd.keeps_built_in(request.version)? {
+        return Ok(false);
+    }
+    let is_gone = containerd.default_handler_is_missing(request.version)?
+        && containerd.default_handler()? == DEFAULT_HANDLER;
+    Ok(is_gone || containerd.handlers()?.is_empty())
+}
+
+/// Puts in what containerd has built in: its other settings are what they are when they are not given.
+fn put_built_in(edit: &mut Edit, version: i64) -> Result<(), EngineError> {
+    let [plugins, cri] = cri_section(version);
+    let mut table = Table::new();
+    table.insert("runtime_type", plain(RUNC_V2));
+    if let Some(mut key) = table.key_mut("runtime_type") {
+        key.leaf_decor_mut().set_prefix(format!("{BUILT_IN}\n"));
+    }
+    table.set_position(Some(isize::MAX));
+    edit.put(&[plugins, cri, "containerd", "runtimes"], DEFAULT_HANDLER, Item::Table(table))
 }
 
 fn put_handler(edit: &mut Edit, version: i64, handler: Table, is_default: bool) -> Result<(), EngineError> {
@@ -262,8 +290,14 @@ fn verify(files: &Files, request: &Request) -> Result<(), PlanError> {
             has_handler && (!request.set_as_default || containerd.default_handler()? == NAME)
         }
     };
-    if is_there {
+    if is_there && (request.mode == Mode::Nri || !containerd.default_handler_is_missing(request.version)?) {
         return Ok(());
+    }
+    if is_there {
+        let name = containerd.default_handler()?;
+        return Err(
+            request.refused(format!("default_runtime_name is {name:?}, and there is no such handler"))
+        );
     }
     let imported = containerd.imported_cri_sections()?;
     let culprit = imported.iter().rev().find(|path| **path != request.place.drop_in);

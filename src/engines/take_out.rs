@@ -4,7 +4,8 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::edit::Edit;
+use super::containerd::DEFAULT_HANDLER;
+use super::edit::{BUILT_IN, Edit};
 use super::layers::Layer;
 use super::{EngineError, NAME};
 
@@ -15,7 +16,8 @@ const VERSION: &str = "version";
 /// by that.
 ///
 /// A value that is still the one that was written gives way to the one before; of a list that was changed since, the
-/// entries that were added go; a handler goes whatever it says; other values that were changed since stay.
+/// entries that were added go; our handler goes whatever it says; other values, and handlers, that were changed since
+/// stay.
 ///
 /// # Errors
 /// [`EngineError::Syntax`] where one of the texts is no TOML.
@@ -34,11 +36,12 @@ pub(super) fn take_out(
     differences(&was, &made, &mut Vec::new(), &mut changes);
     for keys in &changes {
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let (Some(made), Some(now)) = (at(&made, &keys), at(&now, &keys)) else { continue };
+        let (Some(made), Some(current)) = (at(&made, &keys), at(&now, &keys)) else { continue };
         let was_there = at(&was, &keys);
-        match (made, now) {
+        match (made, current) {
             _ if keys == [VERSION] => {}
-            _ if made == now => match before_edit.get(&keys) {
+            _ if is_needed(&now, &keys) => {}
+            _ if made == current => match before_edit.get(&keys) {
                 Some(item) => edit.put(&keys[..keys.len() - 1], keys[keys.len() - 1], item.clone())?,
                 None => gone.push(keys),
             },
@@ -76,6 +79,12 @@ pub(super) fn take_out_named(
     let now = Layer::parse(path, text)?.table;
     let mut edit = Edit::new(path, text)?;
     let nothing = Table::new();
+    for keys in handlers {
+        let built_in = [&keys[..keys.len() - 1], &[DEFAULT_HANDLER]].concat();
+        if edit.has_comment(&built_in, BUILT_IN) && !is_needed(&now, &built_in) {
+            remove(&mut edit, &built_in, &nothing);
+        }
+    }
     let is_made = text.strip_prefix('\u{feff}').unwrap_or(text).starts_with(header);
     for keys in handlers {
         remove(&mut edit, keys, &nothing);
@@ -117,7 +126,18 @@ fn at<'a>(table: &'a Table, keys: &[&str]) -> Option<&'a Value> {
     table.get(*last)
 }
 
-/// The keys whose values differ. A handler of ours is one value.
+/// Whether this is containerd's built-in handler beside somebody else's, which took its place if it went.
+fn is_needed(now: &Table, keys: &[&str]) -> bool {
+    let Some((&DEFAULT_HANDLER, above)) = keys.split_last() else { return false };
+    let beside = at(now, above).filter(|_| is_handler(keys)).and_then(Value::as_table);
+    beside.is_some_and(|beside| beside.keys().any(|name| name != NAME && name != DEFAULT_HANDLER))
+}
+
+fn is_handler(keys: &[impl AsRef<str>]) -> bool {
+    keys.len() > 1 && keys[keys.len() - 2].as_ref() == "runtimes"
+}
+
+/// The keys whose values differ. A handler of ours, or one that was not there, is one value.
 fn differences(was: &Table, made: &Table, above: &mut Vec<String>, changes: &mut Vec<Vec<String>>) {
     let nothing = Table::new();
     for (key, made) in made {
@@ -130,7 +150,9 @@ fn differences(was: &Table, made: &Table, above: &mut Vec<String>, changes: &mut
             (Some(Value::Table(was)), Value::Table(made)) if key != NAME => {
                 differences(was, made, above, changes)
             }
-            (None, Value::Table(made)) if key != NAME => differences(&nothing, made, above, changes),
+            (None, Value::Table(made)) if key != NAME && !is_handler(above) => {
+                differences(&nothing, made, above, changes);
+            }
             _ => changes.push(above.clone()),
         }
         above.pop();
@@ -176,6 +198,28 @@ mod tests {
         assert_eq!(without(&format!("# mine\n{WRITTEN}"), None), None);
         let left = without(&format!("{WRITTEN}e = 1\n"), None).unwrap();
         assert_eq!(left, "version = 2 # v\n\n[n]\ne = 1\n");
+    }
+
+    #[test]
+    fn the_built_in_handler_stays_where_it_is_needed() {
+        let before = "version = 2\n";
+        let made =
+            format!("{before}\n[p.runtimes.runc]\n{BUILT_IN}\nt = 1\n\n[p.runtimes.podhosts]\nt = 2\n");
+        let path = Path::new("/c");
+        let both = |text: &str| {
+            let remembered = take_out(path, text, Some(before), &made).unwrap().unwrap();
+            let handlers = [vec!["p", "runtimes", NAME]];
+            let named = take_out_named(path, text, &handlers, &[], &[], "# Made").unwrap().unwrap();
+            (remembered, named)
+        };
+        assert_eq!(both(&made), (before.to_owned(), before.to_owned()));
+        let more = format!("{made}\n[p.runtimes.mine]\nt = 3\n");
+        let kept = format!("{before}\n[p.runtimes.runc]\n{BUILT_IN}\nt = 1\n\n[p.runtimes.mine]\nt = 3\n");
+        assert_eq!(both(&more), (kept.clone(), kept));
+        // Changed since, it is somebody's own as a whole.
+        let changed = made.replace("t = 1\n", "t = 1\nu = 1\n");
+        let kept = format!("{before}\n[p.runtimes.runc]\n{BUILT_IN}\nt = 1\nu = 1\n");
+        assert_eq!(both(&changed).0, kept);
     }
 
     #[test]
