@@ -53,7 +53,7 @@ fn a_node_that_is_well() {
 }
 
 /// Each row: what breaks the node; the check, its status, and what message and remedy have in them.
-const BROKEN: [(&str, &str, &str, &str, &str); 31] = [
+const BROKEN: [(&str, &str, &str, &str, &str); 32] = [
     (
         "echo 'on-eror = \"open\"' >/etc/podhosts/config.toml",
         "configuration",
@@ -201,6 +201,13 @@ const BROKEN: [(&str, &str, &str, &str, &str); 31] = [
         "error",
         "handler podhosts: cannot find /run/bin/podhosts-runtime",
         "install podhosts there",
+    ),
+    (
+        "sed -i 's|runtimes.runc|runtimes.other|' /etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "there is no runtime handler runc, which is the default",
+        "podhosts configure --runtime containerd",
     ),
     (
         "sed -i /pod_annotations/d /etc/containerd/config.toml",

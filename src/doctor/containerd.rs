@@ -80,6 +80,13 @@ fn version(program: &Path) -> Option<Version> {
 /// The handlers that lead to podhosts, after a look at each.
 fn files(config: &Containerd, version: Option<Version>, report: &mut Report) -> Result<Vec<Handler>, String> {
     let shown = |error: crate::engines::EngineError| error.to_string();
+    if config.default_handler_is_missing(version).map_err(shown)? {
+        let name = config.default_handler().map_err(shown)?;
+        let message = format!(
+            "there is no runtime handler {name}, which is the default: containerd does not serve the CRI like this"
+        );
+        report.error(CHECK, message, format!("{CONFIGURE}, which puts runc's beside podhosts'"));
+    }
     not_imported(config, report);
     let is_old = version.is_some_and(|(major, _)| major < 2);
     if let Some(path) = config.imported_cri_sections().map_err(shown)?.first().filter(|_| is_old) {
