@@ -85,7 +85,7 @@ fn files(config: &Containerd, version: Option<Version>, report: &mut Report) -> 
         let message = format!(
             "there is no runtime handler {name}, which is the default: containerd does not serve the CRI like this"
         );
-        report.error(CHECK, message, format!("{CONFIGURE}, which puts runc's beside podhosts'"));
+        report.error(CHECK, message, CONFIGURE);
     }
     not_imported(config, report);
     let is_old = version.is_some_and(|(major, _)| major < 2);
