@@ -73,3 +73,4 @@ mod engine_podman;
 // What is delivered with them.
 mod delivered;
 mod delivered_kubernetes;
+mod install;
