@@ -6,7 +6,7 @@ use std::fs;
 use podhosts::engines::NAME;
 use serde_json::{Value, json};
 
-use crate::harness::containerd::{CONFIG, Containerd, Release, sleeping};
+use crate::harness::containerd::{CONFIG, Containerd, Release, packaged, sleeping};
 use crate::harness::nri::Plugin;
 use crate::harness::page::{ALIASES, KEY, page};
 use crate::harness::podman::{self, IMAGE, Podman};
@@ -30,6 +30,11 @@ fn stock_of_version_3() -> String {
         .replace("io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime")
 }
 
+/// That of Debian's package, with the plugins where the tests have them.
+fn stock_of_debian() -> String {
+    packaged().replace("/usr/lib/cni", "/opt/cni/bin")
+}
+
 /// containerd, started with `stock` as podhosts changes it in each of `ways`.
 fn containerd_calls_podhosts(containerd: &mut Containerd, stock: &str, ways: &[&[&str]]) {
     let configure = ["configure", "--runtime", "containerd", "--with-cni"];
@@ -47,6 +52,10 @@ fn containerd_calls_podhosts(containerd: &mut Containerd, stock: &str, ways: &[&
         assert_eq!(config["containerd"]["runtimes"].get(NAME).is_some(), *way != NRI, "{config:#}");
         if *way != NRI {
             assert_handler(&config, way);
+            // What was in the default handler is in ours.
+            let root = if stock.contains("/run/r") { "/run/r" } else { "" };
+            let handler = &config["containerd"]["runtimes"][NAME];
+            assert_eq!(handler["options"]["Root"].as_str().unwrap_or_default(), root, "{handler:#}");
         }
         let _plugin = (*way == NRI).then(|| Plugin::start_as(containerd, &command_of_the_unit(containerd)));
         let options: &[&str] = if [DEFAULT, NRI].contains(way) { &[] } else { &["--runtime", NAME] };
@@ -70,12 +79,12 @@ fn assert_handler(config: &Value, way: &[&str]) {
         let wrapper = bin("podhosts-runtime").display().to_string();
         assert_eq!(handler["options"]["BinaryName"], wrapper.as_str(), "{handler:#}");
     }
-    assert_eq!(handler["options"]["Root"], "/run/r", "{handler:#}");
     for keys in [["PodAnnotations", "pod_annotations"], ["ContainerAnnotations", "container_annotations"]] {
         let annotations = keys.into_iter().find_map(|key| handler.get(key));
         assert_eq!(annotations, Some(&json!(["podhosts.io/*"])), "{handler:#}");
     }
-    assert!(runtimes["runc"].is_object(), "{config:#}");
+    // Before containerd 2.0 the files' handlers take the place of this one, which is built in.
+    assert_eq!(runtimes["runc"]["runtimeType"], "io.containerd.runc.v2", "{config:#}");
 }
 
 /// A pod with the aliases of Kubernetes' page has its file, sealed.
@@ -91,6 +100,15 @@ fn assert_sealed(containerd: &Containerd, name: &str, options: &[&str]) {
     pod.remove();
 }
 
+/// Where there was no configuration ours makes a whole one. (Its pods need a capability that test machines lack.)
+fn assert_loads_without_a_file(containerd: &mut Containerd) {
+    containerd.node.sh(&format!("rm -f {CONFIG}"));
+    containerd.podhosts(&["configure", "--runtime", "containerd", "--with-cni"]).success();
+    containerd.launch();
+    let info: Value = serde_json::from_str(&containerd.ask(&["info"])).unwrap();
+    assert_handler(&info["config"], WRAPPER);
+}
+
 /// What systemd would run, which is not on a test's node.
 #[track_caller]
 fn command_of_the_unit(containerd: &Containerd) -> String {
@@ -103,13 +121,18 @@ fn command_of_the_unit(containerd: &Containerd) -> String {
 #[test]
 fn containerd_1_6() {
     let Some(mut containerd) = Containerd::new(Release::Bookworm) else { return };
-    containerd_calls_podhosts(&mut containerd, &stock_of_version_2(), &[WRAPPER, DEFAULT, BASE_SPEC]);
+    for stock in [stock_of_version_2(), stock_of_debian()] {
+        containerd_calls_podhosts(&mut containerd, &stock, &[WRAPPER, DEFAULT, BASE_SPEC]);
+    }
+    assert_loads_without_a_file(&mut containerd);
 }
 
 #[test]
 fn containerd_2_with_a_configuration_of_version_2() {
     let Some(mut containerd) = Containerd::new(Release::Sid) else { return };
-    containerd_calls_podhosts(&mut containerd, &stock_of_version_2(), &[WRAPPER, DEFAULT]);
+    for stock in [stock_of_version_2(), stock_of_debian()] {
+        containerd_calls_podhosts(&mut containerd, &stock, &[WRAPPER, DEFAULT]);
+    }
 }
 
 #[test]
@@ -117,6 +140,7 @@ fn containerd_2() {
     let Some(mut containerd) = Containerd::new(Release::Sid) else { return };
     let ways = [WRAPPER, DEFAULT, BASE_SPEC, NRI];
     containerd_calls_podhosts(&mut containerd, &stock_of_version_3(), &ways);
+    assert_loads_without_a_file(&mut containerd);
 }
 
 /// The runtime that podman would use.

@@ -127,55 +127,6 @@ fn both_examples_are_the_same_pod() {
 }
 
 #[test]
-fn install_and_uninstall() {
-    let dir = tempfile::tempdir().unwrap();
-    let make_run = |target: &str| {
-        let mut command = Command::new("make");
-        command.arg("-s").arg(target).current_dir(file("")).env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
-        command.arg(format!("DESTDIR={}", dir.path().display())).arg("PREFIX=/opt/p");
-        command.arg(format!("RELEASE={}", bin("podhosts").parent().unwrap().display()));
-        Run::from(command.output().unwrap())
-    };
-    let make = |target: &str| make_run(target).success();
-    make("install");
-    let at = |name: &str| dir.path().join(name);
-    for name in [
-        "opt/p/bin/podhosts",
-        "opt/p/bin/podhosts-hook",
-        "opt/p/bin/podhosts-runtime",
-        "opt/cni/bin/podhosts-cni",
-        "opt/p/share/man/man1/podhosts.1",
-        "opt/p/share/man/man1/podhosts-render.1",
-        "opt/p/share/man/man1/podhosts-inspect.1",
-        "opt/p/share/man/man1/podhosts-list.1",
-        "opt/p/share/man/man1/podhosts-nri.1",
-        "opt/p/share/bash-completion/completions/podhosts",
-        "opt/p/share/zsh/site-functions/_podhosts",
-        "opt/p/share/fish/vendor_completions.d/podhosts.fish",
-        "opt/p/share/man/man1/podhosts-configure.1",
-        "opt/p/share/man/man1/podhosts-unconfigure.1",
-        "opt/p/lib/tmpfiles.d/podhosts.conf",
-        "opt/p/share/podhosts/vendor-configs/cni/10-podhosts.conflist",
-        "opt/p/share/podhosts/vendor-configs/kubernetes/daemonset.yaml",
-    ] {
-        assert!(at(name).is_file(), "{name}");
-    }
-    let man = fs::read_to_string(at("opt/p/share/man/man1/podhosts-render.1")).unwrap();
-    assert!(man.contains("\\-\\-cluster\\-domain"), "{man}");
-    let hook = fs::read_to_string(at("opt/p/share/podhosts/hooks/podhosts.json")).unwrap();
-    assert!(hook.contains("\"/opt/p/bin/podhosts-hook\""), "{hook}");
-    // Not from under an engine that is configured still.
-    fs::create_dir_all(at("var/lib/podhosts/configure")).unwrap();
-    fs::write(at("var/lib/podhosts/configure/crio.json"), "{}").unwrap();
-    let error = make_run("uninstall").failure();
-    assert!(error.contains("Error") && at("opt/p/bin/podhosts").exists(), "{error}");
-    fs::remove_dir_all(at("var")).unwrap();
-    make("uninstall");
-    let left = Command::new("find").arg(dir.path()).args(["-type", "f"]).output().unwrap().stdout;
-    assert_eq!(String::from_utf8(left).unwrap(), "");
-}
-
-#[test]
 fn the_demo() {
     needs!("runc", "busybox");
     // A copy that anybody may read, for the demo without root.

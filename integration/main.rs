@@ -74,3 +74,4 @@ mod engine_podman;
 // What is delivered with them.
 mod delivered;
 mod delivered_kubernetes;
+mod install;

@@ -18,6 +18,15 @@ pub(crate) const CONFIG: &str = "/etc/containerd/config.toml";
 const SET_UP: &str = "for dir in /opt /var/lib /var/log; do mount -t tmpfs tmpfs $dir; done; \
                       mkdir -p /opt/cni/bin /etc/cni/net.d /etc/containerd /var/lib/cni /var/log/pods";
 
+/// The file of this Debian's package, which names no handler, but for what a test's node needs: without
+/// `CAP_SYS_RESOURCE` nobody may make a process less likely to be killed than its parent.
+pub(crate) fn packaged() -> String {
+    let packaged = fs::read_to_string(CONFIG).unwrap();
+    let section = "[plugins.\"io.containerd.grpc.v1.cri\"]\n";
+    assert!(packaged.contains(section) && !packaged.contains("runtimes"), "{packaged}");
+    packaged.replace(section, &format!("{section}restrict_oom_score_adj = true\n"))
+}
+
 /// A containerd that is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Release {
