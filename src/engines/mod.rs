@@ -61,6 +61,17 @@ pub enum EngineError {
         /// The parser's words.
         cause: String,
     },
+    /// What podhosts itself keeps cannot be used.
+    #[error(
+        "cannot use {path}, podhosts' own record of what it changed: {cause}; remove it, and unconfigure takes out what \
+         has podhosts' name"
+    )]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// Something else is where a certain type has to be.
     #[error("cannot use {path}: {key} is {found}, expected {expected}")]
     Type {
@@ -93,9 +104,19 @@ impl EngineError {
         Self::Syntax { path: path.to_owned(), line: line_at(text, at), cause }
     }
 
+    fn json(path: &Path, error: &serde_json::Error) -> Self {
+        Self::Syntax { path: path.to_owned(), line: error.line(), cause: json_cause(error) }
+    }
+
     fn wrong_type(path: &Path, key: String, found: &'static str, expected: &'static str) -> Self {
         Self::Type { path: path.to_owned(), key, found, expected }
     }
+}
+
+/// What is wrong with a JSON text, without the place, which goes before it.
+fn json_cause(error: &serde_json::Error) -> String {
+    let (said, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
+    said.strip_suffix(&place).unwrap_or(&said).to_owned()
 }
 
 /// The line that byte `at` of a text is in, counted from 1.
