@@ -36,14 +36,9 @@ pub const NAME: &str = "podhosts";
 /// The annotations that engines have to pass on, as containerd's patterns say it.
 pub const ANNOTATIONS: &str = "podhosts.io/*";
 
-/// The hook's program.
-pub const HOOK: &str = "podhosts-hook";
-
-/// The wrapper's program.
-pub const WRAPPER: &str = "podhosts-runtime";
-
-/// The CNI plugin's program.
-pub const PLUGIN: &str = "podhosts-cni";
+pub use crate::cni::PROGRAM as PLUGIN;
+pub use crate::hook::PROGRAM as HOOK;
+pub use crate::runtime::PROGRAM as WRAPPER;
 
 /// An engine's configuration that cannot be read or used.
 #[derive(Debug, Error)]
