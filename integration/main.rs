@@ -36,6 +36,7 @@ mod configure;
 mod configure_bad_input;
 mod configure_crash;
 mod configure_engines;
+mod removal;
 
 // The CNI plugin.
 mod cni;

@@ -14,10 +14,7 @@ use crate::sys::state_dir::{self, LockKind};
 use crate::sys::{exec, node_files, programs};
 
 use super::args::{ConfigureArgs, ModeArg, PlaceArgs, RuntimeArg, UnconfigureArgs};
-use super::{complain, print};
-
-/// Where the units of systemd's are that a change of needs a reload.
-const UNITS: &str = "/etc/systemd/";
+use super::{complain, in_use, print, restart};
 
 /// Keeps calls apart. It is none of what has to be undone.
 const LOCK: &str = "/run/podhosts/configure.lock";
@@ -95,7 +92,10 @@ fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failu
     if changes.is_empty() {
         return Ok(NOTHING.to_owned());
     }
-    restart(place.engine, args.restart, &changes, said(report(&changes), &notes))
+    let notes = if wanted.is_none() { in_use::note().into_iter().collect() } else { notes };
+    let said = said(report(&changes), &notes);
+    restart::restart(place.engine, args.restart, &changes, said)
+        .map_err(|(said, error)| Failure(ExitCode::Failure, format!("{}{error}", said.replace('\n', "; "))))
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
@@ -208,29 +208,4 @@ fn said(mut text: String, notes: &[String]) -> String {
         text.push_str(&format!("note: {note}\n"));
     }
     text
-}
-
-/// Has the engine read its configuration again, or says that it has to.
-fn restart(engine: Engine, now: bool, changes: &[Change], mut said: String) -> Result<String, Failure> {
-    let Some(service) = engine.service() else {
-        said.push_str("podman reads it when it makes the next container\n");
-        return Ok(said);
-    };
-    let mut commands: Vec<Vec<&str>> = vec![vec!["restart", service]];
-    if changes.iter().any(|change| change.path.starts_with(UNITS)) {
-        commands.insert(0, vec!["daemon-reload"]);
-    }
-    if !now {
-        let shown: Vec<String> =
-            commands.iter().map(|words| format!("systemctl {}", words.join(" "))).collect();
-        said.push_str(&format!("{} reads it at its start: {}\n", engine.name(), shown.join(" && ")));
-        return Ok(said);
-    }
-    for words in commands {
-        // What was changed is to be known also where the restart fails.
-        programs::output("systemctl", &words)
-            .map_err(|error| Failure(ExitCode::Failure, format!("{}{error}", said.replace('\n', "; "))))?;
-    }
-    said.push_str(&format!("restarted {service}\n"));
-    Ok(said)
 }

@@ -9,6 +9,7 @@ pub mod containerd;
 pub mod crio;
 pub mod files;
 pub mod hooks_dir;
+pub mod in_use;
 pub mod layers;
 pub mod podman;
 
@@ -39,6 +40,7 @@ pub const ANNOTATIONS: &str = "podhosts.io/*";
 pub use crate::cni::PROGRAM as PLUGIN;
 pub use crate::hook::PROGRAM as HOOK;
 pub use crate::runtime::PROGRAM as WRAPPER;
+pub use plan_nri::SERVICE as NRI_SERVICE;
 
 /// An engine's configuration that cannot be read or used.
 #[derive(Debug, Error)]
