@@ -1,10 +1,12 @@
 //! `podhosts configure` and `podhosts unconfigure`: the engine's files are read, planned, and changed all or none.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use crate::cri::Client;
 use crate::engines;
 use crate::engines::change::{self, Change, SameMeaning};
-use crate::engines::containerd::Version;
+use crate::engines::containerd::{self, Version};
 use crate::engines::files::Files;
 use crate::engines::memory::{self, Memory, Remembered};
 use crate::engines::plan::{self, Engine, Mode, Place, PlanError, Request};
@@ -18,6 +20,9 @@ use super::{complain, in_use, print, restart};
 
 /// Keeps calls apart. It is none of what has to be undone.
 const LOCK: &str = "/run/podhosts/configure.lock";
+
+/// How long containerd may take to tell its version.
+const CRI_PATIENCE: Duration = Duration::from_secs(5);
 
 const NOTHING: &str = "nothing to change\n";
 
@@ -155,14 +160,20 @@ fn own_dir() -> Result<PathBuf, Failure> {
     Ok(own.parent().unwrap_or(Path::new("/")).to_owned())
 }
 
-/// The version of the engine that is installed, where it is, and where it matters.
+/// The engine's version, where it matters: of the one that is installed, or, where none is to be found, that runs.
 fn version(engine: Engine) -> Option<Version> {
     let said = match engine {
-        Engine::Containerd => programs::output("containerd", &["--version"]),
-        Engine::Podman => programs::output("podman", &["--version"]),
-        Engine::Crio => return None,
+        Engine::Containerd => programs::output("containerd", &["--version"]).ok().or_else(running_version),
+        Engine::Podman => programs::output("podman", &["--version"]).ok(),
+        Engine::Crio => None,
     };
-    said.ok().and_then(|said| engines::version_in(&said))
+    said.and_then(|said| engines::version_in(&said))
+}
+
+/// What containerd says of itself over the CRI. A container that configures its node has no containerd of its own.
+fn running_version() -> Option<String> {
+    let client = Client::connect(Path::new(containerd::SOCKET), CRI_PATIENCE).ok()?;
+    client.version().ok().map(|version| version.runtime_version)
 }
 
 /// What unconfigure needs to know.

@@ -15,6 +15,9 @@ use super::layers::Layer;
 /// The main configuration where containerd is not told of another one.
 pub const CONFIG: &str = "/etc/containerd/config.toml";
 
+/// Where it serves the CRI.
+pub const SOCKET: &str = "/run/containerd/containerd.sock";
+
 /// The runtime type of runc, crun, and the wrapper in front of them.
 pub const RUNC_V2: &str = "io.containerd.runc.v2";
 
