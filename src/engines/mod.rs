@@ -14,6 +14,7 @@ pub mod layers;
 pub mod podman;
 
 // What is to be there.
+mod built_in;
 pub mod change;
 mod edit;
 pub mod memory;
