@@ -89,8 +89,12 @@ install:
 	  install -d $(DESTDIR)$(PREFIX)/share/podhosts/$$(dirname $$file); \
 	  sed 's|/usr/local/bin|$(PREFIX)/bin|g' $$file > $(DESTDIR)$(PREFIX)/share/podhosts/$$file; done
 
-# An engine whose configuration leads to nothing starts no containers.
+# Containers that were made by the wrapper can be stopped by it alone, and an engine whose configuration leads to nothing
+# starts none.
 uninstall:
+	@test -n "$(DESTDIR)" || ! test -x $(PREFIX)/bin/podhosts || $(PREFIX)/bin/podhosts in-use || \
+	  { echo "these need the programs: drain the node; where pods come back, run podhosts unconfigure --restart and" \
+	    "delete them"; exit 1; }
 	@! ls $(DESTDIR)/var/lib/podhosts/configure/*.json 2>/dev/null || \
 	  { echo "these engines are configured still: run podhosts unconfigure first"; exit 1; }
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,podhosts podhosts-hook podhosts-runtime)

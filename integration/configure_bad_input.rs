@@ -244,9 +244,17 @@ fn what_is_remembered_may_be_damaged() {
     node.configure(&["crio"]);
     let memory = "/var/lib/podhosts/configure/crio.json";
     node.write(memory, "{");
-    let error = node.podhosts(&["unconfigure", "--runtime", "crio"]).failure();
-    assert!(error.starts_with(&format!("cannot read {memory}: line 1: ")), "{error}");
-    assert!(node.at("/etc/crio/crio.conf.d/99-podhosts.conf").exists());
+    for command in ["configure", "unconfigure"] {
+        let error = node.podhosts(&[command, "--runtime", "crio"]).failure();
+        assert!(error.starts_with(&format!("cannot use {memory}, podhosts' own record of")), "{error}");
+        assert!(error.contains(": line 1: EOF while parsing an object; remove it, and"), "{error}");
+        assert!(node.at("/etc/crio/crio.conf.d/99-podhosts.conf").exists());
+    }
+    // As it says.
+    fs::remove_file(node.at(memory)).unwrap();
+    node.unconfigure("crio");
+    assert!(!node.at("/etc/crio/crio.conf.d/99-podhosts.conf").exists());
+    assert!(!node.at("/etc/containers/oci/hooks.d/podhosts.json").exists());
 }
 
 #[test]

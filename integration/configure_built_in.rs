@@ -62,6 +62,17 @@ fn containerd_has_the_handler(path: &str, stock: &str, way: &[&str]) -> Value {
 #[track_caller]
 fn configured_by(of_podhosts: &str, path: &str, stock: &str, way: &[&str]) -> Value {
     let node = CniNode::with_processes();
+    set_up(&node, stock);
+    let (with_path, podhosts) = (format!("PATH={of_podhosts}"), bin("podhosts").display().to_string());
+    let args =
+        [&[with_path.as_str(), podhosts.as_str(), "configure", "--runtime", "containerd"], way].concat();
+    node.run("env", &args).success();
+    let daemon = Daemon::start(&node, path);
+    daemon.config()
+}
+
+/// Puts `stock` on a node, and what containerd needs there.
+fn set_up(node: &CniNode, stock: &str) {
     let root = node.path("root");
     // overlayfs cannot be on an overlay.
     node.sh(&format!("mkdir {0}; mount -t tmpfs tmpfs {0}; mount -t tmpfs tmpfs /var/lib; rm -rf /etc/containerd; mkdir /etc/containerd", root.display()));
@@ -69,12 +80,6 @@ fn configured_by(of_podhosts: &str, path: &str, stock: &str, way: &[&str]) -> Va
     if stock != MISSING {
         fs::write(node.file("/etc/containerd/config.toml"), stock).unwrap();
     }
-    let (with_path, podhosts) = (format!("PATH={of_podhosts}"), bin("podhosts").display().to_string());
-    let args =
-        [&[with_path.as_str(), podhosts.as_str(), "configure", "--runtime", "containerd"], way].concat();
-    node.run("env", &args).success();
-    let daemon = Daemon::start(&node, path);
-    daemon.config()
 }
 
 const OLD: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -132,4 +137,27 @@ fn containerd_2_with_its_built_in_handler() {
     // Which containerd it is need not be known.
     let config = configured_by(OLD_WITHOUT_CONTAINERD, &path, &packaged(), &[]);
     assert_beside_the_built_in(&config, "runc");
+}
+
+#[test]
+fn a_containerd_that_runs_tells_its_version() {
+    needs!("runc");
+    let Some(newer) = newer_engines() else { return };
+    // Before 2.0 the import would replace the handler.
+    let import = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\nenable_selinux = false\n";
+    let stock = packaged().replacen("version = 2\n", "version = 2\nimports = [\"more.toml\"]\n", 1);
+    for (path, is_known) in
+        [(format!("{}:{OLD}", newer.join("usr/bin").display()), true), (OLD.into(), false)]
+    {
+        let node = CniNode::with_processes();
+        set_up(&node, &stock);
+        fs::write(node.file("/etc/containerd/more.toml"), import).unwrap();
+        let daemon = Daemon::start(&node, &path);
+        daemon.config();
+        let podhosts = bin("podhosts").display().to_string();
+        let run = node.run("env", &["PATH=/nowhere", &podhosts, "configure", "--runtime", "containerd"]);
+        assert_eq!(run.ok, is_known, "{run:?}");
+        let text = fs::read_to_string(node.file("/etc/containerd/config.toml")).unwrap();
+        assert_eq!((text.contains("runtimes.podhosts"), text.contains("runtimes.runc")), (is_known, false));
+    }
 }

@@ -1,6 +1,7 @@
 //! The manifests: kubectl reads them, and what the DaemonSet runs does on a node what it says.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -65,11 +66,14 @@ fn the_daemonset_has_no_rights_that_it_does_not_need() {
         assert!(pod.get(key).is_none(), "{key}");
     }
     let init = &pod["initContainers"][0];
-    for container in [init, &pod["containers"][0]] {
+    let of_files = serde_json::json!({"drop": ["ALL"], "add": ["CHOWN", "DAC_OVERRIDE", "FOWNER"]});
+    for (container, capabilities) in
+        [(init, of_files), (&pod["containers"][0], serde_json::json!({"drop": ["ALL"]}))]
+    {
         let rights = &container["securityContext"];
         assert_eq!(rights["allowPrivilegeEscalation"], false);
         assert_eq!(rights["readOnlyRootFilesystem"], true);
-        assert_eq!(rights["capabilities"], serde_json::json!({"drop": ["ALL"]}));
+        assert_eq!(rights["capabilities"], capabilities);
     }
     // What is mounted has the same path on the node: the configuration names it.
     let volumes = pod["volumes"].as_array().unwrap();
@@ -77,8 +81,14 @@ fn the_daemonset_has_no_rights_that_it_does_not_need() {
     assert_eq!(volumes.len(), mounts.len());
     for mount in mounts {
         let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
-        assert_eq!(volume["hostPath"]["path"], mount["mountPath"]);
+        if volume.get("emptyDir").is_none() {
+            assert_eq!(volume["hostPath"]["path"], mount["mountPath"]);
+        }
     }
+    let is_there = |path: &str| mounts.iter().find(|mount| mount["mountPath"] == path).unwrap();
+    assert!(is_there("/tmp").get("readOnly").is_none());
+    let socket = Path::new(podhosts::engines::containerd::SOCKET).parent().unwrap();
+    assert_eq!(is_there(socket.to_str().unwrap())["readOnly"], true);
     assert_eq!(read("runtimeclass.yaml")["handler"], podhosts::engines::NAME);
 }
 
@@ -91,18 +101,26 @@ fn what_the_daemonset_runs_installs_and_configures() {
     let words = |key: &str| {
         init[key].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    // As in the container: root without a capability, the mounts alone writable, busybox's commands.
+    // A file of another group's, which root alone has no right to.
+    let config = node.at("/etc/containerd/config.toml");
+    std::os::unix::fs::chown(&config, Some(7), Some(8)).unwrap();
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o640)).unwrap();
+    // As in the container: root with its capabilities, the mounts alone writable, busybox's commands.
     let enter = "mkdir -p /opt/podhosts/bin /run/podhosts /var/lib/podhosts /opt/image /opt/shell\n\
         for program in podhosts podhosts-hook podhosts-runtime podhosts-cni; do cp \"$1/$program\" /opt/image; done\n\
         busybox --install -s /opt/shell; export PATH=/opt/shell\n\
-        script=$(echo \"$4\" | sed 's|/podhosts/\\$program|/opt/image/$program|'); shift 4\n\
-        /usr/bin/setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all --no-new-privs sh -ec \"$script\" \"$@\"\n\
-        /usr/bin/setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all --no-new-privs sh -ec \"$script\" \"$@\"\n\
+        script=$(echo \"$5\" | sed 's|/podhosts/\\$program|/opt/image/$program|')\n\
+        caps=$2; shift 5\n\
+        /usr/bin/setpriv --bounding-set=-all$caps --inh-caps=-all --ambient-caps=-all --no-new-privs sh -ec \"$script\" \"$@\"\n\
+        /usr/bin/setpriv --bounding-set=-all$caps --inh-caps=-all --ambient-caps=-all --no-new-privs sh -ec \"$script\" \"$@\"\n\
         ls /opt/podhosts/bin /opt/cni/bin; cp /etc/containerd/config.toml /var/lib/made\n\
         /opt/podhosts/bin/podhosts unconfigure --runtime containerd";
     let programs = bin("podhosts").parent().unwrap().display().to_string();
     let command = [words("command"), words("args")].concat();
-    let mut args = vec!["-ec", enter, "sh", &programs];
+    let added = init["securityContext"]["capabilities"]["add"].as_array().unwrap();
+    let added: String =
+        added.iter().map(|name| format!(",+{}", name.as_str().unwrap().to_lowercase())).collect();
+    let mut args = vec!["-ec", enter, "sh", &programs, &added];
     args.extend(command.iter().map(String::as_str));
     let said = Run::from(node.command("sh".as_ref(), &args).output().unwrap()).success();
     assert!(said.starts_with("changed /etc/containerd/config.toml\n"), "{said}");
@@ -112,4 +130,6 @@ fn what_the_daemonset_runs_installs_and_configures() {
     let made = node.read("/var/lib/made");
     assert!(made.contains("BinaryName = \"/opt/podhosts/bin/podhosts-runtime\""), "{made}");
     assert_eq!(node.read("/etc/containerd/config.toml"), before);
+    let owner = fs::metadata(&config).unwrap();
+    assert_eq!((owner.uid(), owner.gid(), owner.mode() & 0o777), (7, 8, 0o640));
 }

@@ -37,6 +37,7 @@ mod configure_bad_input;
 mod configure_built_in;
 mod configure_crash;
 mod configure_engines;
+mod removal;
 
 // The CNI plugin.
 mod cni;

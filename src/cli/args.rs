@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// A file to which nothing else was changed becomes what it was, byte for byte; from others only what is podhosts'
     /// goes. Files and directories that configure made are removed.
     Unconfigure(UnconfigureArgs),
+    /// List what needs the programs still, for scripts that remove them; fails where there is any
+    #[command(hide = true)]
+    InUse,
     /// Serve containerd or CRI-O as an NRI plugin that adds the hook to pods' containers
     ///
     /// Runs until it is asked to end, and waits for an engine that is not there. An engine that starts it itself, as

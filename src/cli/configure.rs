@@ -1,10 +1,12 @@
 //! `podhosts configure` and `podhosts unconfigure`: the engine's files are read, planned, and changed all or none.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use crate::cri::Client;
 use crate::engines;
 use crate::engines::change::{self, Change, SameMeaning};
-use crate::engines::containerd::Version;
+use crate::engines::containerd::{self, Version};
 use crate::engines::files::Files;
 use crate::engines::memory::{self, Memory, Remembered};
 use crate::engines::plan::{self, Engine, Mode, Place, PlanError, Request};
@@ -14,13 +16,13 @@ use crate::sys::state_dir::{self, LockKind};
 use crate::sys::{exec, node_files, programs};
 
 use super::args::{ConfigureArgs, ModeArg, PlaceArgs, RuntimeArg, UnconfigureArgs};
-use super::{complain, print};
-
-/// Where the units of systemd's are that a change of needs a reload.
-const UNITS: &str = "/etc/systemd/";
+use super::{complain, in_use, print, restart};
 
 /// Keeps calls apart. It is none of what has to be undone.
 const LOCK: &str = "/run/podhosts/configure.lock";
+
+/// How long containerd may take to tell its version.
+const CRI_PATIENCE: Duration = Duration::from_secs(5);
 
 const NOTHING: &str = "nothing to change\n";
 
@@ -88,13 +90,25 @@ fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failu
     }
     let kept = match wanted {
         Some(_) if changes.is_empty() => {
-            return restart(place.engine, args.restart, &changes, said(report(&changes), &notes));
+            return restart_as_asked(args, &place, &changes, &notes);
         }
         Some(_) => Some(remembered(&without, &planned, &changes, &memory)?.to_json()),
         None => None,
     };
     change::apply(&changes, &memory_path, kept.as_deref(), &memory.dirs)?;
-    restart(place.engine, args.restart, &changes, said(report(&changes), &notes))
+    let notes = if wanted.is_none() { in_use::note().into_iter().collect() } else { notes };
+    restart_as_asked(args, &place, &changes, &notes)
+}
+
+/// What was done, and the restart where it is asked for.
+fn restart_as_asked(
+    args: &PlaceArgs,
+    place: &Place,
+    changes: &[Change],
+    notes: &[String],
+) -> Result<String, Failure> {
+    restart::restart(place.engine, args.restart, changes, said(report(changes), notes))
+        .map_err(|(said, error)| Failure(ExitCode::Failure, format!("{}{error}", said.replace('\n', "; "))))
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
@@ -154,14 +168,20 @@ fn own_dir() -> Result<PathBuf, Failure> {
     Ok(own.parent().unwrap_or(Path::new("/")).to_owned())
 }
 
-/// The version of the engine that is installed, where it is, and where it matters.
+/// The engine's version, where it matters: of the one that is installed, or, where none is to be found, that runs.
 fn version(engine: Engine) -> Option<Version> {
     let said = match engine {
-        Engine::Containerd => programs::output("containerd", &["--version"]),
-        Engine::Podman => programs::output("podman", &["--version"]),
-        Engine::Crio => return None,
+        Engine::Containerd => programs::output("containerd", &["--version"]).ok().or_else(running_version),
+        Engine::Podman => programs::output("podman", &["--version"]).ok(),
+        Engine::Crio => None,
     };
-    said.ok().and_then(|said| engines::version_in(&said))
+    said.and_then(|said| engines::version_in(&said))
+}
+
+/// What containerd says of itself over the CRI. A container that configures its node has no containerd of its own.
+fn running_version() -> Option<String> {
+    let client = Client::connect(Path::new(containerd::SOCKET), CRI_PATIENCE).ok()?;
+    client.version().ok().map(|version| version.runtime_version)
 }
 
 /// What unconfigure needs to know.
@@ -210,35 +230,4 @@ fn said(mut text: String, notes: &[String]) -> String {
         text.push_str(&format!("note: {note}\n"));
     }
     text
-}
-
-/// Has the engine read its configuration again, or says that it has to. Whoever asks for a restart gets one where the
-/// files are as they should be already, too: the engine may not have read them, as when an earlier restart failed.
-fn restart(engine: Engine, now: bool, changes: &[Change], mut said: String) -> Result<String, Failure> {
-    if changes.is_empty() && !now {
-        return Ok(said);
-    }
-    let Some(service) = engine.service() else {
-        if !changes.is_empty() {
-            said.push_str("podman reads it when it makes the next container\n");
-        }
-        return Ok(said);
-    };
-    let mut commands: Vec<Vec<&str>> = vec![vec!["restart", service]];
-    if changes.is_empty() || changes.iter().any(|change| change.path.starts_with(UNITS)) {
-        commands.insert(0, vec!["daemon-reload"]);
-    }
-    if !now {
-        let shown: Vec<String> =
-            commands.iter().map(|words| format!("systemctl {}", words.join(" "))).collect();
-        said.push_str(&format!("{} reads it at its start: {}\n", engine.name(), shown.join(" && ")));
-        return Ok(said);
-    }
-    for words in commands {
-        // What was changed is to be known also where the restart fails.
-        programs::output("systemctl", &words)
-            .map_err(|error| Failure(ExitCode::Failure, format!("{}{error}", said.replace('\n', "; "))))?;
-    }
-    said.push_str(&format!("restarted {service}\n"));
-    Ok(said)
 }

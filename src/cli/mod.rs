@@ -4,12 +4,14 @@
 mod args;
 mod configure;
 mod doctor;
+mod in_use;
 mod inspect;
 mod list;
 pub mod manifest;
 pub mod mountinfo;
 mod nri;
 mod render;
+mod restart;
 mod runtime_state;
 
 use std::io::{self, Write, stderr, stdout};
@@ -48,6 +50,7 @@ pub fn run() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
         Command::Configure(args) => return configure::configure(args),
         Command::Unconfigure(args) => return configure::unconfigure(args),
+        Command::InUse => return in_use::run(),
         Command::Nri(args) => nri::run(args),
     };
     end(result)

@@ -15,6 +15,9 @@ use super::layers::Layer;
 /// The main configuration where containerd is not told of another one.
 pub const CONFIG: &str = "/etc/containerd/config.toml";
 
+/// Where it serves the CRI.
+pub const SOCKET: &str = "/run/containerd/containerd.sock";
+
 /// The runtime type of runc, crun, and the wrapper in front of them.
 pub const RUNC_V2: &str = "io.containerd.runc.v2";
 
@@ -146,28 +149,6 @@ impl Containerd {
         Ok(name.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_HANDLER).to_owned())
     }
 
-    /// Whether containerd puts its built-in handler beside those of the files: before 2.0 the files' take its place.
-    pub(super) fn keeps_built_in(&self, version: Option<Version>) -> Result<bool, EngineError> {
-        for layer in &self.layers {
-            if self::version(layer)? >= 3 {
-                return Ok(true);
-            }
-        }
-        Ok(has_2_0(version))
-    }
-
-    /// Whether there is no handler for pods that name none. containerd, of this `version` of its own (before 2.0 where
-    /// that is not known), then does not load its CRI plugin.
-    ///
-    /// # Errors
-    /// [`EngineError::Type`] naming the key.
-    pub fn default_handler_is_missing(&self, version: Option<Version>) -> Result<bool, EngineError> {
-        let (handlers, default) = (self.handlers()?, self.default_handler()?);
-        let has_built_in = handlers.is_empty() || self.keeps_built_in(version)?;
-        let is_built_in = has_built_in && default == DEFAULT_HANDLER;
-        Ok(!is_built_in && handlers.iter().all(|handler| handler.name != default))
-    }
-
     /// All settings of a handler.
     pub(super) fn handler_table(&self, name: &str) -> Option<&Table> {
         self.cri.table(&["containerd", "runtimes", name]).ok().flatten()
@@ -241,7 +222,7 @@ impl Containerd {
 }
 
 /// Whether containerd is known to be a 2.x.
-fn has_2_0(version: Option<Version>) -> bool {
+pub(super) fn has_2_0(version: Option<Version>) -> bool {
     version.is_some_and(|(major, _)| major >= 2)
 }
 
@@ -363,36 +344,6 @@ mod tests {
         assert_eq!(handlers[0].binary_name.as_deref(), Some("/usr/bin/crun"));
         assert_eq!(handlers[1].base_runtime_spec.as_deref(), Some(Path::new("/base.json")));
         assert!(handlers[1].passes("podhosts.io/seal") && !handlers[0].passes("podhosts.io/seal"));
-    }
-
-    #[test]
-    fn before_2_0_the_files_handlers_take_the_place_of_runc() {
-        let section = "plugins.'io.containerd.grpc.v1.cri'.containerd";
-        let x = format!("[{section}.runtimes.x]\nruntime_type = 't'\n");
-        let runc = format!("[{section}.runtimes.runc]\nruntime_type = 't'\n");
-        let default = |name: &str| format!("[{section}]\ndefault_runtime_name = '{name}'\n");
-        for (text, before, after) in [
-            (String::new(), false, false),
-            (x.clone(), true, false),
-            (x.clone() + &runc, false, false),
-            (x.clone() + &default("x"), false, false),
-            (x + &default("y"), true, true),
-            (default("y"), true, true),
-            (default("runc"), false, false),
-        ] {
-            let text = format!("version = 2\n{text}");
-            for (version, missing) in [(None, before), (Some((1, 7)), before), (Some((2, 0)), after)] {
-                let config = read(&[("/c", text.as_str())], version).unwrap();
-                assert_eq!(
-                    config.default_handler_is_missing(version).unwrap(),
-                    missing,
-                    "{version:?} {text}"
-                );
-            }
-            let text = text.replace("version = 2", "version = 3").replace("grpc.v1.cri", "cri.v1.runtime");
-            let config = read(&[("/c", text.as_str())], None).unwrap();
-            assert_eq!(config.default_handler_is_missing(None).unwrap(), after, "{text}");
-        }
     }
 
     #[test]

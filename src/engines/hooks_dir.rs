@@ -58,11 +58,7 @@ impl HookFile {
     /// # Errors
     /// [`EngineError::Syntax`] with the line.
     pub fn parse(path: &Path, text: &str) -> Result<Self, EngineError> {
-        serde_json::from_str(text).map_err(|error| EngineError::Syntax {
-            path: path.to_owned(),
-            line: error.line(),
-            cause: error.to_string(),
-        })
+        serde_json::from_str(text).map_err(|error| EngineError::json(path, &error))
     }
 
     /// Whether it runs podhosts' hook.
@@ -119,6 +115,6 @@ mod tests {
         assert!(first.is_ours() && first.hook.path == Path::new("/new/podhosts-hook"));
         assert_eq!((first.when.always, first.hook.timeout, first.hook.args.len()), (Some(true), None, 0));
         let error = hooks[1].1.as_ref().unwrap_err().to_string();
-        assert!(error.starts_with("cannot read /nowhere/a/y.json: line 1: EOF"), "{error}");
+        assert_eq!(error, "cannot read /nowhere/a/y.json: line 1: EOF while parsing an object");
     }
 }

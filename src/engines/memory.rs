@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::EngineError;
 use super::files::Files;
 use super::take_out::take_out;
+use super::{EngineError, json_cause};
 
 /// Where it is kept, a file for each engine. For root only: an engine's configuration may hold passwords.
 pub const DIR: &str = "/var/lib/podhosts/configure";
@@ -49,13 +49,13 @@ impl Memory {
     /// Reads what [`Memory::to_json`] wrote.
     ///
     /// # Errors
-    /// [`EngineError::Syntax`] naming `path`.
+    /// [`EngineError::Memory`] naming `path`, and what to do.
     pub fn parse(path: &Path, text: &str) -> Result<Self, EngineError> {
-        let failed = |line, cause| EngineError::Syntax { path: path.to_owned(), line, cause };
-        let memory: Self =
-            serde_json::from_str(text).map_err(|error| failed(error.line(), error.to_string()))?;
+        let failed = |cause| EngineError::Memory { path: path.to_owned(), cause };
+        let memory: Self = serde_json::from_str(text)
+            .map_err(|error| failed(format!("line {}: {}", error.line(), json_cause(&error))))?;
         if memory.version != VERSION {
-            return Err(failed(1, format!("it has version {}, expected {VERSION}", memory.version)));
+            return Err(failed(format!("it has version {}, expected {VERSION}", memory.version)));
         }
         Ok(memory)
     }
@@ -127,7 +127,10 @@ mod tests {
         assert_eq!(Memory::parse(path, &memory.to_json()).unwrap(), memory);
         let later = memory.to_json().replace("\"version\":1", "\"version\":2");
         let error = Memory::parse(path, &later).unwrap_err().to_string();
-        assert_eq!(error, "cannot read /m: line 1: it has version 2, expected 1");
-        assert!(Memory::parse(path, "{").is_err());
+        let told = "; remove it, and unconfigure takes out what has podhosts' name";
+        let own = "cannot use /m, podhosts' own record of what it changed: ";
+        assert_eq!(error, format!("{own}it has version 2, expected 1{told}"));
+        let error = Memory::parse(path, "\n{").unwrap_err().to_string();
+        assert_eq!(error, format!("{own}line 2: EOF while parsing an object{told}"));
     }
 }

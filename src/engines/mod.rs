@@ -9,10 +9,12 @@ pub mod containerd;
 pub mod crio;
 pub mod files;
 pub mod hooks_dir;
+pub mod in_use;
 pub mod layers;
 pub mod podman;
 
 // What is to be there.
+mod built_in;
 pub mod change;
 mod edit;
 pub mod memory;
@@ -36,14 +38,10 @@ pub const NAME: &str = "podhosts";
 /// The annotations that engines have to pass on, as containerd's patterns say it.
 pub const ANNOTATIONS: &str = "podhosts.io/*";
 
-/// The hook's program.
-pub const HOOK: &str = "podhosts-hook";
-
-/// The wrapper's program.
-pub const WRAPPER: &str = "podhosts-runtime";
-
-/// The CNI plugin's program.
-pub const PLUGIN: &str = "podhosts-cni";
+pub use crate::cni::PROGRAM as PLUGIN;
+pub use crate::hook::PROGRAM as HOOK;
+pub use crate::runtime::PROGRAM as WRAPPER;
+pub use plan_nri::SERVICE as NRI_SERVICE;
 
 /// An engine's configuration that cannot be read or used.
 #[derive(Debug, Error)]
@@ -59,6 +57,17 @@ pub enum EngineError {
         /// Where, counted from 1.
         line: usize,
         /// The parser's words.
+        cause: String,
+    },
+    /// What podhosts itself keeps cannot be used.
+    #[error(
+        "cannot use {path}, podhosts' own record of what it changed: {cause}; remove it, and unconfigure takes out what \
+         has podhosts' name"
+    )]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
         cause: String,
     },
     /// Something else is where a certain type has to be.
@@ -93,9 +102,19 @@ impl EngineError {
         Self::Syntax { path: path.to_owned(), line: line_at(text, at), cause }
     }
 
+    fn json(path: &Path, error: &serde_json::Error) -> Self {
+        Self::Syntax { path: path.to_owned(), line: error.line(), cause: json_cause(error) }
+    }
+
     fn wrong_type(path: &Path, key: String, found: &'static str, expected: &'static str) -> Self {
         Self::Type { path: path.to_owned(), key, found, expected }
     }
+}
+
+/// What is wrong with a JSON text, without the place, which goes before it.
+fn json_cause(error: &serde_json::Error) -> String {
+    let (said, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
+    said.strip_suffix(&place).unwrap_or(&said).to_owned()
 }
 
 /// The line that byte `at` of a text is in, counted from 1.

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{Array, InlineTable, Item, Table};
 
+use super::built_in::put_built_in;
 use super::containerd::{CONFIG, Containerd, DEFAULT_HANDLER, NRI, RUNC_V2, cri_section, import_patterns};
-use super::edit::{BUILT_IN, COMMENT, Edit};
+use super::edit::{COMMENT, Edit};
 use super::files::{Files, covers};
 use super::layers::Layer;
 use super::plan::{Mode, PlanError, Request, edited, with_path};
@@ -165,18 +166,6 @@ fn is_replaced(containerd: &Containerd, version: i64, request: &Request) -> Resu
     let is_gone = containerd.default_handler_is_missing(request.version)?
         && containerd.default_handler()? == DEFAULT_HANDLER;
     Ok(is_gone || containerd.handlers()?.is_empty())
-}
-
-/// Puts in what containerd has built in: its other settings are what they are when they are not given.
-fn put_built_in(edit: &mut Edit, version: i64) -> Result<(), EngineError> {
-    let [plugins, cri] = cri_section(version);
-    let mut table = Table::new();
-    table.insert("runtime_type", plain(RUNC_V2));
-    if let Some(mut key) = table.key_mut("runtime_type") {
-        key.leaf_decor_mut().set_prefix(format!("{BUILT_IN}\n"));
-    }
-    table.set_position(Some(isize::MAX));
-    edit.put(&[plugins, cri, "containerd", "runtimes"], DEFAULT_HANDLER, Item::Table(table))
 }
 
 fn put_handler(edit: &mut Edit, version: i64, handler: Table, is_default: bool) -> Result<(), EngineError> {

@@ -10,7 +10,7 @@ use super::plan::{Engine, HEADER, Place, PlanError, Request};
 const UNITS: &str = "/etc/systemd/system";
 
 /// The plugin's service.
-const SERVICE: &str = "podhosts-nri.service";
+pub const SERVICE: &str = "podhosts-nri.service";
 
 fn paths(engine: Engine) -> Option<[PathBuf; 2]> {
     let engine = engine.service()?;
