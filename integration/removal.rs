@@ -55,6 +55,10 @@ fn programs_stay_while_pods_need_them(containerd: &mut Containerd) {
     assert!(error.ends_with("then remove the package again.\n"), "{error}");
     let memory = node.file("/var/lib/podhosts/configure/containerd.json");
     assert!(memory.exists());
+    // Nor does the network, without which a pod could not be deleted.
+    let refused = node.run(bin("podhosts"), &["unconfigure", "--runtime", "containerd"]).failure();
+    let pods = format!("pods that it has connected could not be deleted then: {}\n", pod.id);
+    assert_eq!(refused, format!("cannot remove /etc/cni/net.d/10-podhosts.conflist: {pods}"));
 
     pod.remove();
     assert_eq!(in_use(node), "");

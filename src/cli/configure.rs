@@ -10,6 +10,7 @@ use crate::engines::containerd::{self, Version};
 use crate::engines::files::Files;
 use crate::engines::memory::{self, Memory, Remembered};
 use crate::engines::plan::{self, Engine, Mode, Place, PlanError, Request};
+use crate::engines::plan_network;
 use crate::report::ExitCode;
 use crate::sys::files::FileError;
 use crate::sys::state_dir::{self, LockKind};
@@ -87,6 +88,15 @@ fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failu
     let changes = change::changes(&planned, same)?;
     if args.dry_run {
         return Ok(if changes.is_empty() { NOTHING.to_owned() } else { change::diff(&changes) });
+    }
+    if let Some(change) =
+        changes.iter().find(|change| change.new.is_none() && change.path.ends_with(plan_network::LIST))
+        && let Some(pods) = in_use::connected()
+    {
+        let path = change.path.display();
+        let message =
+            format!("cannot remove {path}: pods that it has connected could not be deleted then: {pods}");
+        return Err(Failure(ExitCode::Failure, message));
     }
     let kept = match wanted {
         Some(_) if changes.is_empty() => {

@@ -1,5 +1,6 @@
 //! `podhosts in-use`: whether the programs may go, for the scripts that remove them.
 
+use crate::engines::PLUGIN;
 use crate::engines::in_use::{User, users};
 use crate::report::ExitCode;
 use crate::sys::exec;
@@ -30,6 +31,13 @@ pub(super) fn note() -> Option<String> {
             ids.join(", ")
         )
     })
+}
+
+/// The sandboxes of pods that podhosts-cni has connected, where there are any.
+pub(super) fn connected() -> Option<String> {
+    let users = here().unwrap_or_default().into_iter().filter(|user| user.program == PLUGIN);
+    let ids: Vec<String> = users.map(|user| user.id).collect();
+    (!ids.is_empty()).then(|| ids.join(", "))
 }
 
 /// What needs the programs beside this one.

@@ -21,7 +21,7 @@ pub mod memory;
 pub mod plan;
 mod plan_containerd;
 mod plan_crio;
-mod plan_network;
+pub mod plan_network;
 mod plan_nri;
 mod plan_podman;
 mod take_out;

@@ -14,7 +14,7 @@ use super::{EngineError, PLUGIN};
 use crate::sys::node_files::is_executable;
 
 /// The list's file. Engines take the first by name.
-const LIST: &str = "10-podhosts.conflist";
+pub const LIST: &str = "10-podhosts.conflist";
 
 /// The delivered list, and the addresses in it.
 const DELIVERED: &str = include_str!("../../vendor-configs/cni/10-podhosts.conflist");
