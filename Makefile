@@ -22,7 +22,7 @@ CARGO_DENY := 0.20.2
 ENGINES := $(CURDIR)/target/engines
 
 DEMO_PACKAGES  := runc busybox-static
-TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetworking-plugins podman containerd python3 debootstrap
+TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetworking-plugins podman containerd python3 debootstrap patch
 BENCH_PACKAGES := $(DEMO_PACKAGES) time iproute2 nftables containernetworking-plugins
 
 .PHONY: all build demo test bench lint deny engines install uninstall clean need-demo need-test need-bench
@@ -84,17 +84,26 @@ install:
 	install -D -m 644 $(RELEASE)/completions/podhosts.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/podhosts
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(RELEASE)/completions/_podhosts
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(RELEASE)/completions/podhosts.fish
-	for file in hooks/*.json vendor-configs/*/*; do \
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/tmpfiles.d vendor-configs/systemd/podhosts.conf
+	for file in hooks/*.json vendor-configs/[!d]*/*; do \
 	  install -d $(DESTDIR)$(PREFIX)/share/podhosts/$$(dirname $$file); \
 	  sed -e 's|/usr/local/bin|$(PREFIX)/bin|g' -e 's|/opt/cni/bin|$(CNI_BIN_DIR)|g' $$file > $(DESTDIR)$(PREFIX)/share/podhosts/$$file; done
 
+# Containers that were made by the wrapper can be stopped by it alone, and an engine whose configuration leads to nothing
+# starts none.
 uninstall:
+	@test -n "$(DESTDIR)" || ! test -x $(PREFIX)/bin/podhosts || $(PREFIX)/bin/podhosts in-use || \
+	  { echo "these need the programs: drain the node; where pods come back, run podhosts unconfigure --restart and" \
+	    "delete them"; exit 1; }
+	@! ls $(DESTDIR)/var/lib/podhosts/configure/*.json 2>/dev/null || \
+	  { echo "these engines are configured still: run podhosts unconfigure first"; exit 1; }
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,podhosts podhosts-hook podhosts-runtime)
 	rm -f $(DESTDIR)$(CNI_BIN_DIR)/podhosts-cni
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/podhosts.1 $(DESTDIR)$(PREFIX)/share/man/man1/podhosts-*.1
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/podhosts
 	rm -f $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_podhosts
 	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/podhosts.fish
+	rm -f $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/podhosts.conf
 	rm -rf $(DESTDIR)$(PREFIX)/share/podhosts
 
 clean:

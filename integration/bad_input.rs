@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::harness::{Bundle, Node, RUNTIMES, Run, Runtime, Snapshot, bin, managed, needs};
+use crate::harness::{Bundle, Node, Run, Runtime, Snapshot, bin, managed, needs, runtimes};
 
 /// Calls the hook as a runtime does, with `input` as the state.
 fn call(node: &Node, input: &[u8]) -> Run {
@@ -241,7 +241,7 @@ fn annotations() {
         ("io.kubernetes.cri.sandbox-id", "../../etc".to_owned(), "sandbox id \"../../etc\""),
         ("io.container.manager", "cri-o".to_owned(), "both containerd's and CRI-O's annotations"),
     ];
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         for (key, value, expected) in &cases {
             let bundle = pod(&node).annotate(key, value);
@@ -256,7 +256,7 @@ fn annotations() {
             let reason = log["reason"].as_str().unwrap();
             assert!(reason.contains(expected), "{runtime:?}, {key}: {reason}");
             let stderr = run.failure();
-            if runtime == Runtime::Runc {
+            if runtime.name() == "runc" {
                 assert!(stderr.contains("podhosts-hook: cannot "), "{key}: {stderr}");
             }
             before.assert_same(&Snapshot::of(&watched));
@@ -272,7 +272,7 @@ fn ten_thousand_aliases_are_sealed_and_too_many_are_refused() {
             |i: usize| json!({"ip": format!("10.{}.{}.1", i / 256, i % 256), "hostnames": [format!("a{i}")]});
         json!((0..count).map(alias).collect::<Vec<_>>()).to_string()
     };
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let bundle = pod(&node).annotate("podhosts.io/host-aliases", &list(10_000)).write();
         let output = node.run_bundle(runtime, &bundle).success();
@@ -312,7 +312,7 @@ fn configurations() {
 #[test]
 fn on_error_open_starts_the_container_and_says_so() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::with_config("on-error = \"open\"");
         let bundle = pod(&node).annotate("podhosts.io/hostname", "NOT").write();
         assert_eq!(node.run_bundle(runtime, &bundle).success(), "127.0.0.1 image\n");

@@ -7,54 +7,102 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Run, bin, needs};
+use crate::harness::etc::Etc;
+use crate::harness::{Run, bin, needs, newer_engines};
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
+/// What `configure` makes of a node with nothing, as it would be with the programs in /usr/local/bin.
+#[track_caller]
+fn made(node: &Etc, args: &[&str], path: &str) -> String {
+    node.configure(args);
+    let text = node.read(path);
+    let dir = bin("podhosts").parent().unwrap().display().to_string();
+    node.unconfigure(args[0]);
+    text.replace(&dir, "/usr/local/bin")
+}
+
+#[track_caller]
+fn is_delivered(text: &str, name: &str) {
+    assert_eq!(text, fs::read_to_string(file(name)).unwrap(), "{name}");
+}
+
 #[test]
-fn hooks_d_files_have_the_schema() {
-    for (name, when) in [("podhosts.json", "always"), ("podhosts-annotated.json", "annotations")] {
-        let hook: Value = serde_json::from_slice(&fs::read(file("hooks").join(name)).unwrap()).unwrap();
-        assert_eq!(hook["version"], "1.0.0");
-        assert_eq!(hook["stages"], serde_json::json!(["createRuntime"]));
-        assert_eq!((&hook["hook"]["env"], &hook["hook"]["timeout"]), (&serde_json::json!([]), &10.into()));
-        // A program that is missing is silently left out by the engines, so it is the one `make install` puts there.
-        assert_eq!(hook["hook"]["path"], "/usr/local/bin/podhosts-hook");
-        let when_keys: Vec<&String> = hook["when"].as_object().unwrap().keys().collect();
-        assert_eq!(when_keys, [when]);
+fn delivered_files_are_what_configure_writes() {
+    needs!("containerd", "ctr");
+    let node = Etc::new();
+    let hooks = "/etc/containers/oci/hooks.d";
+    let conf = "/etc/containers/containers.conf.d/99-podhosts.conf";
+    let crio = "/etc/crio/crio.conf.d/99-podhosts.conf";
+    let containerd = "/etc/containerd/config.toml";
+    let units = "/etc/systemd/system";
+    for (args, path, name) in [
+        (&["crio"][..], format!("{hooks}/podhosts.json"), "hooks/podhosts.json"),
+        (&["podman"], format!("{hooks}/podhosts-annotated.json"), "hooks/podhosts-annotated.json"),
+        (&["crio"], crio.to_owned(), "vendor-configs/crio/hooks-dir.conf"),
+        (&["crio", "--mode", "wrapper"], crio.to_owned(), "vendor-configs/crio/wrapper.conf"),
+        (&["crio", "--mode", "nri"], crio.to_owned(), "vendor-configs/crio/nri.conf"),
+        (
+            &["crio", "--mode", "nri"],
+            format!("{units}/podhosts-nri.service"),
+            "vendor-configs/systemd/podhosts-nri.service",
+        ),
+        (
+            &["crio", "--mode", "nri"],
+            format!("{units}/crio.service.d/podhosts-nri.conf"),
+            "vendor-configs/systemd/wants-podhosts-nri.conf",
+        ),
+        (&["podman"], conf.to_owned(), "vendor-configs/podman/hooks-dir.conf"),
+        (&["podman", "--mode", "wrapper"], conf.to_owned(), "vendor-configs/podman/wrapper.conf"),
+        (&["containerd"], containerd.to_owned(), "vendor-configs/containerd/wrapper-v2.toml"),
+        (
+            &["containerd", "--mode", "base-spec"],
+            containerd.to_owned(),
+            "vendor-configs/containerd/base-spec-v2.toml",
+        ),
+        (
+            &["containerd", "--with-cni"],
+            "/etc/cni/net.d/10-podhosts.conflist".to_owned(),
+            "vendor-configs/cni/10-podhosts.conflist",
+        ),
+    ] {
+        is_delivered(&made(&node, args, &path), name);
+    }
+    // containerd that does not tell its version may be 1.7.
+    let mut node = Etc::new();
+    node.path = "/nowhere".to_owned();
+    is_delivered(
+        &made(&node, &["containerd", "--mode", "nri"], containerd),
+        "vendor-configs/containerd/nri-v2.toml",
+    );
+}
+
+#[test]
+fn delivered_files_for_containerd_2_are_what_configure_writes() {
+    needs!("unshare");
+    let Some(newer) = newer_engines() else { return };
+    let mut node = Etc::new();
+    node.path = format!("{}:{}", newer.join("usr/bin").display(), node.path);
+    let drop_in = "/etc/containerd/conf.d/99-podhosts.toml";
+    for (mode, path, name) in [
+        ("wrapper", drop_in, "wrapper-v3.toml"),
+        ("base-spec", drop_in, "base-spec-v3.toml"),
+        ("wrapper", "/etc/containerd/config.toml", "config-v3.toml"),
+    ] {
+        let text = made(&node, &["containerd", "--mode", mode], path);
+        is_delivered(&text, &format!("vendor-configs/containerd/{name}"));
     }
 }
 
 #[test]
-fn vendor_configs_name_what_is_installed() {
-    let (mut engines, mut networks) = (0, Vec::new());
-    for engine in fs::read_dir(file("vendor-configs")).unwrap() {
-        for config in fs::read_dir(engine.unwrap().path()).unwrap() {
-            let path = config.unwrap().path();
-            let text = fs::read_to_string(&path).unwrap();
-            let shown = path.display();
-            if path.extension().is_some_and(|extension| extension == "conflist") {
-                networks.push(network(&text));
-                continue;
-            }
-            if path.extension().is_some_and(|extension| extension == "service") {
-                assert!(text.contains("\nExecStart=/opt/cni/bin/podhosts-cni serve "), "{shown}");
-                continue;
-            }
-            toml::from_str::<toml::Table>(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
-            for (at, _) in text.match_indices("/podhosts-runtime\"") {
-                assert!(text[..at].ends_with("\"/usr/local/bin"), "{shown}");
-            }
-            engines += 1;
-        }
-    }
+fn every_network_can_be_read_by_older_and_newer_engines() {
+    let lists = fs::read_dir(file("vendor-configs/cni")).unwrap();
+    let mut networks: Vec<String> =
+        lists.map(|list| network(&fs::read_to_string(list.unwrap().path()).unwrap())).collect();
     networks.sort_unstable();
-    assert_eq!(
-        (engines, networks),
-        (5, ["podhosts", "podhosts-chained", "podhosts-ipam"].map(str::to_owned).to_vec())
-    );
+    assert_eq!(networks, ["podhosts", "podhosts-chained", "podhosts-ipam"]);
 }
 
 #[test]
@@ -90,43 +138,6 @@ fn both_examples_are_the_same_pod() {
         Run::from(Command::new(bin("podhosts")).args(args).output().unwrap()).success()
     };
     assert_eq!(render("hostaliases-pod.yaml"), render("hostaliases-pod.crictl.yaml"));
-}
-
-#[test]
-fn install_and_uninstall() {
-    let dir = tempfile::tempdir().unwrap();
-    let make = |target: &str| {
-        let mut command = Command::new("make");
-        command.arg("-s").arg(target).current_dir(file("")).env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
-        command.arg(format!("DESTDIR={}", dir.path().display())).arg("PREFIX=/opt/p");
-        command.arg(format!("RELEASE={}", bin("podhosts").parent().unwrap().display()));
-        Run::from(command.output().unwrap()).success();
-    };
-    make("install");
-    let at = |name: &str| dir.path().join(name);
-    for name in [
-        "opt/p/bin/podhosts",
-        "opt/p/bin/podhosts-hook",
-        "opt/p/bin/podhosts-runtime",
-        "opt/cni/bin/podhosts-cni",
-        "opt/p/share/man/man1/podhosts.1",
-        "opt/p/share/man/man1/podhosts-render.1",
-        "opt/p/share/man/man1/podhosts-inspect.1",
-        "opt/p/share/man/man1/podhosts-list.1",
-        "opt/p/share/bash-completion/completions/podhosts",
-        "opt/p/share/zsh/site-functions/_podhosts",
-        "opt/p/share/fish/vendor_completions.d/podhosts.fish",
-        "opt/p/share/podhosts/vendor-configs/cni/10-podhosts.conflist",
-    ] {
-        assert!(at(name).is_file(), "{name}");
-    }
-    let man = fs::read_to_string(at("opt/p/share/man/man1/podhosts-render.1")).unwrap();
-    assert!(man.contains("\\-\\-cluster\\-domain"), "{man}");
-    let hook = fs::read_to_string(at("opt/p/share/podhosts/hooks/podhosts.json")).unwrap();
-    assert!(hook.contains("\"/opt/p/bin/podhosts-hook\""), "{hook}");
-    make("uninstall");
-    let left = Command::new("find").arg(dir.path()).args(["-type", "f"]).output().unwrap().stdout;
-    assert_eq!(String::from_utf8(left).unwrap(), "");
 }
 
 #[test]

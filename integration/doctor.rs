@@ -8,28 +8,25 @@ use crate::harness::{Node, Run, bin, needs};
 /// /run that a check looks at is covered.
 const WELL: &str = r#"
 set -e
-mount -t tmpfs tmpfs /opt
-mkdir -p /opt/cni/bin /etc/cni/net.d /etc/containerd /etc/crio/crio.conf.d /etc/containers/oci/hooks.d
-mkdir -p /etc/containers/containers.conf.d /run/bin
-rm -f /etc/cni/net.d/*
+for dir in /opt /var/lib; do mount -t tmpfs tmpfs $dir; done
+mkdir -p /opt/cni/bin /etc/containerd /etc/crio /run/bin
+rm -rf /etc/cni/net.d/* /etc/containers/*
 ln -s "$BIN/podhosts-cni" /opt/cni/bin/podhosts-cni
-for name in podhosts podhosts-hook podhosts-runtime; do ln "$BIN/$name" "/run/bin/$name" 2>/dev/null || cp "$BIN/$name" /run/bin; done
-deliver() { sed "s|/usr/local/bin|/run/bin|" "$DELIVERED/$1" >"$2"; }
-deliver vendor-configs/cni/10-podhosts.conflist /etc/cni/net.d/10-podhosts.conflist
-{ echo "version = 2"; deliver vendor-configs/containerd/podhosts-v2.toml /dev/stdout; } >/etc/containerd/config.toml
-deliver vendor-configs/crio/99-podhosts.conf /etc/crio/crio.conf.d/99-podhosts.conf
+for name in podhosts podhosts-hook podhosts-runtime; do cp "$BIN/$name" /run/bin; done
+echo "version = 2" >/etc/containerd/config.toml
 echo >/etc/crio/crio.conf
-deliver hooks/podhosts.json /etc/containers/oci/hooks.d/podhosts.json
-deliver vendor-configs/podman/podhosts.conf /etc/containers/containers.conf.d/podhosts.conf
+/run/bin/podhosts configure --runtime containerd --with-cni >/run/configured
+/run/bin/podhosts configure --runtime crio >>/run/configured
+/run/bin/podhosts configure --runtime podman >>/run/configured
+rm /etc/containers/oci/hooks.d/podhosts-annotated.json
 "#;
 
 /// What doctor finds on a node that is well but for what `breaks` does.
 fn findings(breaks: &str, options: &str) -> (Run, Vec<Value>) {
     let node = Node::new();
     let script = format!(
-        "BIN={}; DELIVERED={}\n{WELL}\n{breaks}\nexec ${{DOCTOR:-/run/bin/podhosts doctor}} --json {options}",
-        bin("podhosts").parent().unwrap().display(),
-        env!("CARGO_MANIFEST_DIR")
+        "BIN={}\n{WELL}\n{breaks}\nexec ${{DOCTOR:-/run/bin/podhosts doctor}} --json {options}",
+        bin("podhosts").parent().unwrap().display()
     );
     let run = node.run("sh", &["-c", &script]);
     let report: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("{run:?}"));
@@ -56,7 +53,7 @@ fn a_node_that_is_well() {
 }
 
 /// Each row: what breaks the node; the check, its status, and what message and remedy have in them.
-const BROKEN: [(&str, &str, &str, &str, &str); 26] = [
+const BROKEN: [(&str, &str, &str, &str, &str); 32] = [
     (
         "echo 'on-eror = \"open\"' >/etc/podhosts/config.toml",
         "configuration",
@@ -121,7 +118,7 @@ const BROKEN: [(&str, &str, &str, &str, &str); 26] = [
         "podman",
         "error",
         "leaves the hook out without a word",
-        "podhosts configure --runtime podman",
+        "podhosts configure --runtime crio",
     ),
     (
         "echo '{' >/etc/containers/oci/hooks.d/other.json",
@@ -131,7 +128,7 @@ const BROKEN: [(&str, &str, &str, &str, &str); 26] = [
         "no container starts with it",
     ),
     (
-        "rm /etc/containers/containers.conf.d/podhosts.conf",
+        "rm /etc/containers/containers.conf.d/99-podhosts.conf",
         "podman",
         "error",
         "hooks.d/podhosts.json is in a directory that is not among hooks_dir",
@@ -152,6 +149,46 @@ const BROKEN: [(&str, &str, &str, &str, &str); 26] = [
         "podhosts configure",
     ),
     (
+        "cp /etc/containers/oci/hooks.d/podhosts.json /etc/containers/oci/hooks.d/too.json",
+        "podman",
+        "warning",
+        "hooks.d/too.json are both podhosts': the hook runs twice",
+        "take one of them away",
+    ),
+    (
+        "/run/bin/podhosts unconfigure --runtime containerd >/dev/null; sed -i '/podhosts/d' /etc/containerd/config.toml",
+        "containerd",
+        "warning",
+        "no runtime handler leads to podhosts",
+        "podhosts configure --runtime containerd",
+    ),
+    (
+        "/run/bin/podhosts unconfigure --runtime containerd >/dev/null; printf '[Service]\nExecStart=/run/bin/podhosts nri\n' \
+         >/etc/systemd/system/podhosts-nri.service",
+        "containerd",
+        "error",
+        "podhosts-nri.service is there, but containerd before 1.7 has no NRI",
+        "podhosts configure --runtime containerd --mode nri",
+    ),
+    (
+        "mkdir -p /etc/systemd/system/crio.service.d; touch /etc/systemd/system/crio.service.d/podhosts-nri.conf; \
+         printf '[Service]\nExecStart=/usr/local/none/podhosts nri\n' >/etc/systemd/system/podhosts-nri.service; \
+         printf '[crio.nri]\nenable_nri = true\n' >/etc/crio/crio.conf",
+        "crio",
+        "error",
+        "podhosts-nri.service: cannot find /usr/local/none/podhosts: No such file",
+        "podhosts configure --runtime crio --mode nri",
+    ),
+    (
+        "mkdir -p /etc/systemd/system/crio.service.d; touch /etc/systemd/system/crio.service.d/podhosts-nri.conf; \
+         printf '[Service]\nExecStart=/run/bin/podhosts nri\n' >/etc/systemd/system/podhosts-nri.service; \
+         printf '[crio.nri]\nenable_nri = false\n' >/etc/crio/crio.conf",
+        "crio",
+        "error",
+        "podhosts-nri.service is there, but enable_nri is false",
+        "podhosts configure --runtime crio --mode nri",
+    ),
+    (
         "rm /etc/containers/oci/hooks.d/podhosts.json",
         "crio",
         "warning",
@@ -164,6 +201,13 @@ const BROKEN: [(&str, &str, &str, &str, &str); 26] = [
         "error",
         "handler podhosts: cannot find /run/bin/podhosts-runtime",
         "install podhosts there",
+    ),
+    (
+        "sed -i 's|runtimes.runc|runtimes.other|' /etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "there is no runtime handler runc, which is the default",
+        "podhosts configure --runtime containerd",
     ),
     (
         "sed -i /pod_annotations/d /etc/containerd/config.toml",
@@ -267,6 +311,44 @@ fn each_broken_node_is_found_with_its_remedy() {
     }
 }
 
+/// What is no fault, though it looks like one.
+#[test]
+fn nodes_that_are_well_in_another_way() {
+    needs!("runc", "busybox", "containerd", "podman");
+    let without_containerd = "echo 'disabled_plugins = [\"cri\"]' >/etc/containerd/config.toml; \
+        rm /etc/cni/net.d/10-podhosts.conflist";
+    let with_an_old_network = "echo '{\"type\": \"loopback\"}' >/etc/cni/net.d/99-loopback.conf";
+    for other in [without_containerd, with_an_old_network] {
+        let (run, checks) = findings(other, "--no-self-test");
+        assert_eq!(run.code, Some(0), "{other}\n{checks:#?}");
+        assert!(checks.iter().all(|finding| finding.get("remedy").is_none()), "{other}\n{checks:#?}");
+    }
+}
+
+/// Where the remedy is a call of `podhosts configure`, it is made, and the node is well.
+#[test]
+fn configure_is_a_remedy_that_cures() {
+    needs!("runc", "busybox", "containerd", "podman");
+    let mut cured = 0;
+    for (breaks, check, _, message, remedy) in BROKEN {
+        let Some(at) = remedy.find("podhosts configure --runtime") else { continue };
+        let (_, checks) = findings(breaks, "--no-self-test");
+        let found = checks.iter().find(|finding| {
+            finding["check"] == check && finding["message"].as_str().unwrap().contains(message)
+        });
+        let full = found.unwrap()["remedy"].as_str().unwrap();
+        let command = &full[full.find(&remedy[at..]).unwrap()..];
+        // containerd 1.6 has no NRI.
+        if command.ends_with("--mode nri") && check == "containerd" {
+            continue;
+        }
+        let (run, checks) = findings(&format!("{breaks}\n/run/bin/{command} >/dev/null"), "--no-self-test");
+        assert_eq!(run.code, Some(0), "{breaks}: {command}\n{checks:#?}");
+        cured += 1;
+    }
+    assert!(cured >= 5, "{cured}");
+}
+
 #[test]
 fn a_range_without_a_free_address() {
     needs!("ip", "busybox", "containerd", "podman");
@@ -335,8 +417,11 @@ fn without_root() {
 fn one_line_for_each_check_and_nothing_left_behind() {
     needs!("runc", "busybox");
     let node = Node::new();
-    let before = leftovers();
-    let run = node.run(bin("podhosts"), &["doctor"]);
+    let (tmp, pid) = (node.path("tmp"), node.path("pid"));
+    std::fs::create_dir(&tmp).unwrap();
+    let script = format!("echo $$ >{}; exec {} doctor", pid.display(), bin("podhosts").display());
+    let mut doctor = node.command(&node.path(""), "sh", &["-c", &script]);
+    let run: Run = doctor.env("TMPDIR", &tmp).output().unwrap().into();
     let lines: Vec<&str> = run.stdout.lines().collect();
     assert!(lines.len() > 6, "{run:?}");
     for line in &lines {
@@ -345,11 +430,9 @@ fn one_line_for_each_check_and_nothing_left_behind() {
         assert_eq!(line.contains("; remedy: "), matches!(status, "warning" | "error"), "{line}");
     }
     assert!(lines.last().unwrap().starts_with("ok       self-test     a container was created"), "{lines:?}");
-    assert_eq!(leftovers(), before);
-}
-
-/// What a self-test could leave: its directory.
-fn leftovers() -> usize {
-    let names = std::fs::read_dir(std::env::temp_dir()).unwrap().map(|entry| entry.unwrap().file_name());
-    names.filter(|name| name.to_string_lossy().starts_with("podhosts-doctor.")).count()
+    assert_eq!(std::fs::read_dir(&tmp).unwrap().count(), 0);
+    let cgroup = format!("podhosts-doctor-{}", std::fs::read_to_string(pid).unwrap().trim());
+    // Other tests make and remove theirs meanwhile.
+    let find = "find /sys/fs/cgroup -ignore_readdir_race -name \"$0\"";
+    assert_eq!(node.run("sh", &["-c", find, &cgroup]).stdout, "");
 }

@@ -1,6 +1,10 @@
 //! containerd under a kubelet: the container's mounts have the kubelet's own file at /etc/hosts.
 
 use std::fs;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -11,6 +15,7 @@ each_containerd!(
     every_file_of_the_kubelets_is_sealed,
     the_kubelets_file_on_the_nodes_network,
     a_container_started_again_gets_what_the_kubelet_wrote_since,
+    containers_that_start_while_the_kubelet_writes,
     a_broken_file_of_the_kubelets_is_an_error,
     the_rules_of_kubernetes_conformance_tests,
 );
@@ -107,6 +112,36 @@ fn a_container_started_again_gets_what_the_kubelet_wrote_since(containerd: &mut 
     config["metadata"]["attempt"] = 1.into();
     assert_sealed(containerd, &pod.start(&config), &second);
     pod.remove();
+}
+
+/// The kubelet truncates its file and writes it again for each container that it starts. This one never stops, and takes
+/// its time.
+fn containers_that_start_while_the_kubelet_writes(containerd: &mut Containerd) {
+    let containerd = &*containerd;
+    let pod = &containerd.pod(&containerd.pod_config("web"));
+    let text = &managed(&format!("10.200.0.5\tweb\n{ALIASES}"));
+    let path = &write(containerd, ROOT, "uid-of-web", text);
+    let file = containerd.node.file(path);
+    let are_started = &AtomicBool::new(false);
+    let keep_writing = || {
+        while !are_started.load(Ordering::Relaxed) {
+            let mut file = fs::File::create(&file).unwrap();
+            std::thread::sleep(Duration::from_millis(1));
+            file.write_all(text.as_bytes()).unwrap();
+            std::thread::sleep(Duration::from_millis(4));
+        }
+    };
+    let start = |number: usize| {
+        let id = pod.start(&mounting(&format!("container-{number}"), path, false));
+        assert_sealed(containerd, &id, text);
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(keep_writing);
+        let threads: Vec<_> = (0..8).map(|number| scope.spawn(move || start(number))).collect();
+        let ends: Vec<_> = threads.into_iter().map(ScopedJoinHandle::join).collect();
+        are_started.store(true, Ordering::Relaxed);
+        assert!(ends.iter().all(Result::is_ok));
+    });
 }
 
 fn a_broken_file_of_the_kubelets_is_an_error(containerd: &mut Containerd) {

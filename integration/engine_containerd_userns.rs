@@ -27,6 +27,7 @@ fn config(containerd: &Containerd) -> (Value, Value) {
     pod["annotations"]["podhosts.io/host-aliases"] = r#"[{"ip":"10.1.2.3","hostnames":["db"]}]"#.into();
     let mut container = sleeping("main");
     container["linux"]["security_context"] = in_user_namespace();
+    container["linux"]["security_context"]["capabilities"] = json!({"add_capabilities": ["SYS_ADMIN"]});
     (pod, container)
 }
 
@@ -44,14 +45,15 @@ fn start_as_kubelet(pod: &Pod<'_>, mut container: Value, text: &str) -> (String,
     (id, run)
 }
 
-/// The file that is the container's root's, and that it cannot change.
+/// The file that is the container's root's, and that it cannot change, though it may remount what it has.
 #[track_caller]
 fn assert_sealed(containerd: &Containerd, id: &str, expected: &str) {
     let map = containerd.exec(id, "cat /proc/self/uid_map").success();
     assert_eq!(map.split_whitespace().collect::<Vec<_>>(), ["0", "100000", "65536"]);
     assert_eq!(containerd.hosts(id), expected);
     assert_eq!(containerd.exec(id, "stat -c '%u %g %a' /etc/hosts").success(), "0 0 644\n");
-    containerd.exec(id, "echo >>/etc/hosts").failure();
+    containerd.exec(id, "mount -o remount,bind,rw /etc/hosts; echo >>/etc/hosts").failure();
+    assert_eq!(containerd.hosts(id), expected);
 }
 
 /// Whether containerd tells the kubelet that our handler can have such pods.

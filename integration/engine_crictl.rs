@@ -1,15 +1,42 @@
 //! What the tests rely on crictl for, so that the example and a real one are known to do the same.
 
+use std::fs;
+use std::process::Command;
+
 use serde_json::{Value, json};
 
-use crate::harness::containerd::{Containerd, each_containerd, sleeping};
-use crate::harness::image;
+use crate::harness::containerd::{Containerd, SOCKET, each_containerd, sleeping};
+use crate::harness::{Run, image};
 
-each_containerd!(lists_and_statuses, logs_and_commands, failures, files_in_yaml);
+each_containerd!(versions_and_endpoints, lists_and_statuses, logs_and_commands, failures, files_in_yaml);
 
 /// The words of a line.
 fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
+}
+
+fn versions_and_endpoints(containerd: &mut Containerd) {
+    let version = containerd.ask(&["version"]);
+    let mut lines = version.lines().map(|line| line.split_once(":  ").unwrap());
+    assert_eq!(lines.next(), Some(("Version", "0.1.0")));
+    assert_eq!(lines.next(), Some(("RuntimeName", "containerd")));
+    assert_eq!(lines.map(|(key, _)| key).collect::<Vec<_>>(), ["RuntimeVersion", "RuntimeApiVersion"]);
+
+    let run = |mut crictl: Command| Run::from(crictl.output().unwrap());
+    let endpoint = format!("unix://{SOCKET}");
+    let mut by_environment = containerd.bare_crictl(&["version"]);
+    by_environment.env("CONTAINER_RUNTIME_ENDPOINT", &endpoint);
+    assert_eq!(run(by_environment).success().trim_end(), version);
+    let path = containerd.node.path("crictl.yaml");
+    let by_file = || containerd.bare_crictl(&["--config", path.to_str().unwrap(), "version"]);
+    fs::write(&path, format!("runtime-endpoint: {endpoint}\ntimeout: 30\n")).unwrap();
+    assert_eq!(run(by_file()).success().trim_end(), version);
+    fs::write(&path, format!("endpoint: {endpoint}\n")).unwrap();
+    assert!(run(by_file()).failure().contains("get server config"));
+    fs::copy(&path, containerd.node.file("/etc/crictl.yaml")).unwrap();
+    // It was not asked for, and containerd is where crictl looks by itself.
+    assert_eq!(run(containerd.bare_crictl(&["version"])).success().trim_end(), version);
+    assert!(!run(containerd.bare_crictl(&["-r", "unix:///run/nobody.sock", "version"])).ok);
 }
 
 fn lists_and_statuses(containerd: &mut Containerd) {
@@ -106,8 +133,8 @@ fn files_in_yaml(containerd: &mut Containerd) {
     let container =
         format!("metadata:\n  name: main\nimage:\n  image: {}\ncommand: [sleep, '1000']\n", image::NAME);
     let (pod_file, container_file) = (containerd.node.path("pod.yaml"), containerd.node.path("main.yaml"));
-    std::fs::write(&pod_file, pod).unwrap();
-    std::fs::write(&container_file, container).unwrap();
+    fs::write(&pod_file, pod).unwrap();
+    fs::write(&container_file, container).unwrap();
     let files = [container_file.to_str().unwrap(), pod_file.to_str().unwrap()];
     let run = containerd.crictl(&["run", "--no-pull", "--runtime", "podhosts", files[0], files[1]]);
     run.success();

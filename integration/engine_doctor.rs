@@ -1,6 +1,7 @@
 //! `podhosts doctor` beside a containerd that runs.
 
 use std::fs;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -27,9 +28,10 @@ fn what_is_loaded_is_compared_with_the_files(containerd: &mut Containerd) {
     assert!(well.iter().all(|finding| finding["status"] == "ok"));
     assert_eq!(findings(containerd, "cni")[0]["status"], "ok");
 
-    let config = containerd.node.file(CONFIG);
-    let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replace("podhosts.io/*", "*.io/*")).unwrap();
+    let files = [CONFIG, "/etc/containerd/conf.d/99-podhosts.toml"].map(|path| containerd.node.file(path));
+    let text = |path: &PathBuf| fs::read_to_string(path).unwrap_or_default();
+    let with_handler = files.iter().find(|path| text(path).contains("podhosts.io/*")).expect("a handler");
+    fs::write(with_handler, text(with_handler).replace("podhosts.io/*", "*.io/*")).unwrap();
     let stale = findings(containerd, "containerd");
     assert_eq!(stale[1]["message"], "containerd has not loaded handler podhosts as its files have it now");
     assert_eq!(

@@ -3,12 +3,14 @@
 # their own; its containerd also runs outside of it. Without root, or without debootstrap, the tests say what they skip.
 set -eu
 dir=$1/sid
-if [ -e "$dir/complete" ]; then exit 0; fi
+packages=containerd,runc,crun,podman,netavark,aardvark-dns,conmon,kubectl,busybox-static,iproute2,nftables
+packages=$packages,containernetworking-plugins
+# One that was made with another list is made anew.
+if [ "$(cat "$dir/complete" 2>/dev/null)" = "$packages" ]; then exit 0; fi
 if [ "$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null; then
     echo "no newer engines: debootstrap is missing, or this is not root"
     exit 0
 fi
-packages=containerd,runc,crun,podman,netavark,conmon,kubectl,busybox-static,iproute2,nftables,containernetworking-plugins
 echo "fetching newer engines into $dir"
 rm -rf "$dir"
 mkdir -p "$1"
@@ -17,4 +19,4 @@ if ! debootstrap --variant=minbase --include="$packages" sid "$dir" http://deb.d
     exit 1
 fi
 rm -rf "$dir/var/cache/apt/archives" "$dir/var/lib/apt/lists"
-touch "$dir/complete"
+echo "$packages" >"$dir/complete"

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::harness::{Bundle, Node, RUNTIMES, Snapshot, managed, needs};
+use crate::harness::{Bundle, Node, Snapshot, managed, needs, runtimes};
 
 /// What a hostile image has, and what comes of it: the sealed file, or an error with these words.
 struct Hostile {
@@ -120,7 +120,7 @@ const HOSTILE: [Hostile; 25] = [
 #[test]
 fn the_right_file_or_one_clear_error_and_the_node_as_it_was() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         for hostile in &HOSTILE {
             let node = Node::new();
             // The replacement of the file is part of what must fail.
@@ -175,7 +175,7 @@ fn a_root_that_is_truly_read_only_and_has_no_file() {
 #[test]
 fn a_volume_at_etc_without_the_file() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         fs::create_dir(node.path("volume")).unwrap();
         let volume = node.path("volume");

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, RUNTIMES, Runtime, bin, managed, needs};
+use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, Runtime, bin, managed, needs, runtimes};
 
 fn json(node: &Node, args: &[&str]) -> Value {
     let output = node.run(bin("podhosts"), &[&["inspect", "--json"], args].concat()).success();
@@ -12,7 +12,7 @@ fn json(node: &Node, args: &[&str]) -> Value {
 #[test]
 fn a_sealed_container_by_id_pid_and_bundle() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let bundle =
             Bundle::new(&node, "sleep 1000").containerd().annotate("podhosts.io/pod-ips", "10.0.0.9");
@@ -48,7 +48,7 @@ fn a_sealed_container_by_id_pid_and_bundle() {
 #[test]
 fn containers_without_a_seal_and_why() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let root = node.root();
         let reason = |bundle: Bundle, id: &str| {
@@ -97,13 +97,13 @@ fn a_seal_that_was_broken_and_a_bundle_that_cannot_be_read() {
 #[test]
 fn a_container_that_has_stopped() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let root = node.root();
         let bundle = Bundle::new(&node, "sleep 1000").containerd().hook(&[]).write();
         let container = node.start(runtime, &bundle, "stopped");
         let pid = container.pid();
-        node.run(runtime.name(), &["--root", &root, "kill", &container.id, "KILL"]).success();
+        node.call(runtime, &["kill", &container.id, "KILL"]).success();
         // Until nobody has the process any more.
         while std::path::Path::new(&format!("/proc/{pid}/ns/mnt")).exists() {
             std::thread::yield_now();

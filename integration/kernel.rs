@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::harness::{Bundle, Node, RUNTIMES, Runtime, bin, managed, needs};
+use crate::harness::{Bundle, Node, Runtime, bin, managed, needs};
 
 /// A hook that is ours under strace with `options`; the trace goes to `trace` in the node's directory.
 fn traced(node: &Node, options: &str) -> PathBuf {
@@ -28,7 +28,7 @@ fn trace(node: &Node) -> String {
 #[test]
 fn before_linux_6_15_a_detached_mount_cannot_be_cloned() {
     needs!("runc", "crun", "busybox", "strace");
-    for runtime in RUNTIMES {
+    for runtime in [Runtime::Runc, Runtime::Crun] {
         for in_user_namespace in [false, true] {
             let node = Node::new();
             let hook = traced(&node, "-e inject=open_tree:error=EINVAL:when=1");

@@ -31,6 +31,14 @@ mod inspect;
 mod wrapper;
 mod wrapper_crash;
 
+// Engines' configuration.
+mod configure;
+mod configure_bad_input;
+mod configure_built_in;
+mod configure_crash;
+mod configure_engines;
+mod removal;
+
 // The CNI plugin.
 mod cni;
 mod cni_bad_input;
@@ -60,6 +68,9 @@ mod engine_containerd_many;
 mod engine_containerd_userns;
 mod engine_crictl;
 mod engine_doctor;
+mod engine_newer;
+mod engine_nri;
+mod engine_podman;
 
 // The API server.
 mod serve_crash;
@@ -70,3 +81,5 @@ mod serve_store;
 
 // What is delivered with them.
 mod delivered;
+mod delivered_kubernetes;
+mod install;

@@ -1,6 +1,6 @@
 //! Pods of every kind: networks, names, sources of addresses.
 
-use crate::harness::{Bundle, Netns, Node, RUNTIMES, Run, Runtime, bin, managed, needs};
+use crate::harness::{Bundle, Netns, Node, Run, Runtime, bin, managed, needs, runtimes};
 
 fn run(node: &Node, runtime: Runtime, bundle: Bundle) -> Run {
     node.run_bundle(runtime, &bundle.hook(&[]).write())
@@ -14,7 +14,7 @@ fn pod(node: &Node) -> Bundle {
 fn dual_stack_from_the_network_namespace() {
     needs!("runc", "crun", "busybox", "ip");
     let netns = Netns::new(&["2001:db8::4/64", "10.244.1.4/24"]);
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let output = run(&node, runtime, pod(&node).network(Some(&netns.path()))).success();
         assert_eq!(output, managed("10.244.1.4\tweb\n2001:db8::4\tweb\n"));
@@ -29,7 +29,7 @@ fn dual_stack_from_the_network_namespace() {
 fn ipv6_only() {
     needs!("runc", "crun", "busybox", "ip");
     let netns = Netns::new(&["fd00:10::7/64"]);
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let output = run(&node, runtime, pod(&node).network(Some(&netns.path()))).success();
         assert_eq!(output, managed("fd00:10::7\tweb\n"));
@@ -99,7 +99,7 @@ fn the_cni_record_goes_before_the_namespace() {
 fn a_container_outside_any_pod_has_the_record_of_its_own_id() {
     needs!("runc", "crun", "busybox", "ip");
     let netns = Netns::new(&["10.244.1.4/24", "fd00::4/64"]);
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let plain = || Bundle::new(&node, "cat /etc/hosts").network(Some(&netns.path()));
         let podman = || plain().annotate("io.container.manager", "libpod");
@@ -120,8 +120,7 @@ fn a_container_outside_any_pod_has_the_record_of_its_own_id() {
         // An id that is no file's name.
         let bundle = plain().annotate("podhosts.io/hostname", "www").hook(&[]).write();
         let id = format!("{}+", node.id("run"));
-        let args = ["--root", &node.root(), "run", "--bundle", bundle.to_str().unwrap(), &id];
-        let output = node.run(runtime.name(), &args).success();
+        let output = node.call(runtime, &["run", "--bundle", bundle.to_str().unwrap(), &id]).success();
         assert_eq!(output, managed("10.244.1.4\twww\nfd00::4\twww\n"));
     }
 }
@@ -151,7 +150,7 @@ fn the_wrapper_and_inspect_know_the_record_of_a_containers_own_id() {
 #[test]
 fn host_network_is_told_by_the_namespace() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         node.write("etc/hosts", "127.0.0.1 localhost\n10.0.0.5 node-1 # no newline at the end");
         let bundle = pod(&node)
@@ -175,7 +174,7 @@ fn host_network_without_a_hosts_file_on_the_node() {
 #[test]
 fn fully_qualified_with_a_subdomain() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::with_config("cluster-domain = \"k8s.example\"");
         let bundle = pod(&node)
             .annotate("podhosts.io/hostname", "front")
@@ -260,7 +259,7 @@ fn no_address_at_all_gives_a_file_without_the_pods_lines() {
 #[test]
 fn the_kubelets_own_file_is_parsed_and_sealed() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let root = node.path("kubelet");
         node.configure(&format!("kubelet-root = {root:?}"));
@@ -304,7 +303,7 @@ fn the_kubelets_own_file_is_parsed_and_sealed() {
 #[test]
 fn the_kubelets_file_of_a_host_network_pod() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let root = node.path("kubelet");
         node.configure(&format!("kubelet-root = {root:?}"));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, RUNTIMES, Runtime, Snapshot, managed, needs};
+use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, Runtime, Snapshot, managed, needs, runtimes};
 
 const ALIASES: &str = r#"[{"ip":"127.0.0.1","hostnames":["foo.local","bar.local"]}]"#;
 
@@ -20,7 +20,7 @@ fn pod(node: &Node, script: &str) -> Bundle {
 #[test]
 fn the_container_reads_exactly_the_kubelets_file() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let bundle = pod(&node, "cat /etc/hosts; stat -c '%a %u %g %s' /etc/hosts").write();
         let output = node.run_bundle(runtime, &bundle).success();
@@ -63,7 +63,7 @@ fn script(attacks: &[(&str, &str)]) -> String {
 #[test]
 fn with_default_capabilities_every_attack_fails() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let attacks = [&ATTACKS[..], &MOUNT_ATTACKS[..]].concat();
         let bundle = pod(&node, &script(&attacks)).write();
@@ -100,7 +100,7 @@ fn every_attack_succeeds_where_nothing_is_sealed() {
 #[test]
 fn a_read_only_root_is_no_obstacle() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         for image_has_the_file in [true, false] {
             let node = Node::new();
             let mut bundle = pod(&node, "cat /etc/hosts; touch /x 2>/dev/null || echo root is read-only");
@@ -117,7 +117,7 @@ fn a_read_only_root_is_no_obstacle() {
 #[test]
 fn nothing_on_the_node_changes() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let bundle = pod(&node, &script(&ATTACKS));
         let dir = bundle.write();

@@ -1,6 +1,6 @@
 //! Containers that are left alone, and the reason that is given.
 
-use crate::harness::{Bundle, Node, RUNTIMES, Runtime, managed, needs};
+use crate::harness::{Bundle, Node, Runtime, managed, needs, runtimes};
 
 const IMAGE: &str = "127.0.0.1 image\n";
 
@@ -20,7 +20,7 @@ fn container(node: &Node) -> Bundle {
 fn sandbox_containers() {
     needs!("runc", "crun", "busybox");
     let reason = "it is the pod's sandbox container";
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let containerd =
             container(&node).containerd().annotate("io.kubernetes.cri.container-type", "sandbox");
@@ -42,7 +42,7 @@ fn sandbox_containers() {
 #[test]
 fn a_volume_of_the_users_own() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         node.write("volume/hosts", "10.0.0.1 mine\n");
         let volume = node.path("volume/hosts");
@@ -57,7 +57,7 @@ fn a_volume_of_the_users_own() {
 #[test]
 fn a_pod_that_opts_out() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let bundle = || container(&node).containerd().annotate("podhosts.io/seal", "false");
         skipped(&node, runtime, bundle(), IMAGE, "the pod is annotated podhosts.io/seal: \"false\"");
@@ -72,7 +72,7 @@ fn a_pod_that_opts_out() {
 #[test]
 fn podman_and_plain_containers_that_ask_for_nothing() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let podman = container(&node).annotate("io.container.manager", "libpod");
         skipped(&node, runtime, podman, IMAGE, "no podhosts.io annotation is present (podman)");

@@ -1,6 +1,6 @@
 //! Containers with uid and gid mappings.
 
-use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, RUNTIMES, managed, needs};
+use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, managed, needs, runtimes};
 
 fn pod(node: &Node, script: &str) -> Bundle {
     Bundle::new(node, script).containerd().annotate("podhosts.io/pod-ips", "10.0.0.9").hook(&[])
@@ -13,7 +13,7 @@ fn expected() -> String {
 #[test]
 fn the_file_is_roots_there_too() {
     needs!("runc", "crun", "busybox");
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         for image_has_the_file in [true, false] {
             let node = Node::new();
             let bundle = pod(&node, "cat /etc/hosts; stat -c '%u:%g %a' /etc/hosts; cat /proc/self/uid_map");
@@ -61,7 +61,7 @@ fn even_with_cap_sys_admin_the_content_stays() {
         done
         cat /etc/hosts
         mkdir /tmp/other && mount --bind /etc/hosts /dev/null && cat /dev/null | cmp - /etc/hosts && echo same";
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let mut bundle = pod(&node, script).user_namespace();
         bundle.capabilities(&[&DEFAULT_CAPABILITIES[..], &["CAP_SYS_ADMIN"]].concat());
@@ -80,7 +80,7 @@ fn the_same_remounts_succeed_on_a_tmpfs_of_its_own() {
         mount -t tmpfs -o remount,rw tmpfs /tmp && echo b > /tmp/hosts &&
         mount --bind /tmp/hosts /etc/hosts && mount -o remount,bind,ro /etc/hosts &&
         mount -o remount,bind,rw /etc/hosts && echo c > /etc/hosts && umount /etc/hosts && cat /tmp/hosts";
-    for runtime in RUNTIMES {
+    for runtime in runtimes() {
         let node = Node::new();
         let mut bundle = Bundle::new(&node, script).user_namespace();
         bundle.capabilities(&[&DEFAULT_CAPABILITIES[..], &["CAP_SYS_ADMIN"]].concat());

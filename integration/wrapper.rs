@@ -7,7 +7,7 @@ use std::path::Path;
 use oci_spec::runtime::Spec;
 use serde_json::Value;
 
-use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, Run, bin, managed, needs};
+use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, Run, bin, managed, needs, runtimes};
 
 const TRUE: &str = "[runtime]\nruntimes = [\"/bin/true\"]\n";
 const ECHO: &str = "[runtime]\nruntimes = [\"/bin/echo\"]\n";
@@ -28,14 +28,15 @@ fn hook_entry(args: &str) -> String {
 #[test]
 fn real_runtimes_behind_it() {
     needs!("runc", "crun", "busybox");
-    for runtimes in ["runc", "crun"] {
-        let node = Node::with_config(&format!("[runtime]\nruntimes = [\"{runtimes}\"]\n"));
+    for runtime in runtimes() {
+        let node = Node::with_config(&format!("[runtime]\nruntimes = [{:?}]\n", runtime.name()));
         let bundle = pod(&node, "cat /etc/hosts").write();
-        assert_eq!(node.run_wrapped(&bundle).success(), managed("10.0.0.9\tweb\n"), "{runtimes}");
+        let run = || node.run_wrapped_with(runtime, &bundle).success();
+        assert_eq!(run(), managed("10.0.0.9\tweb\n"), "{runtime:?}");
         let config: Value = serde_json::from_slice(&fs::read(bundle.join("config.json")).unwrap()).unwrap();
         assert_eq!(config["hooks"]["createRuntime"].as_array().unwrap().len(), 1);
         // The bundle is run once more, as after a restart: still one hook.
-        assert_eq!(node.run_wrapped(&bundle).success(), managed("10.0.0.9\tweb\n"));
+        assert_eq!(run(), managed("10.0.0.9\tweb\n"));
         assert_eq!(node.log().len(), 2);
     }
 }

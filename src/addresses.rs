@@ -36,6 +36,8 @@ pub enum Source {
     Kubelet,
     /// The record that podhosts-cni wrote.
     Cni,
+    /// The engine, over NRI.
+    Nri,
     /// CRI-O's annotations, as far as the network namespace confirms them.
     CriO,
     /// The interfaces in the pod's network namespace.
@@ -48,8 +50,16 @@ pub enum Source {
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 7] =
-        [Self::Node, Self::Kubelet, Self::Cni, Self::CriO, Self::Netns, Self::Annotation, Self::None];
+    pub const ALL: [Self; 8] = [
+        Self::Node,
+        Self::Kubelet,
+        Self::Cni,
+        Self::Nri,
+        Self::CriO,
+        Self::Netns,
+        Self::Annotation,
+        Self::None,
+    ];
 
     /// The source's name in logs, in JSON and in the mount's source.
     pub fn name(self) -> &'static str {
@@ -57,6 +67,7 @@ impl Source {
             Self::Node => "node",
             Self::Kubelet => "kubelet",
             Self::Cni => "cni",
+            Self::Nri => "nri",
             Self::CriO => "cri-o",
             Self::Netns => "netns",
             Self::Annotation => "annotation",
@@ -71,6 +82,7 @@ impl fmt::Display for Source {
             Self::Node => "the node's network",
             Self::Kubelet => "the kubelet's hosts file",
             Self::Cni => "the CNI record",
+            Self::Nri => "the engine, over NRI",
             Self::CriO => "CRI-O's annotations, checked against the network namespace",
             Self::Netns => "the network namespace",
             Self::Annotation => "the annotation podhosts.io/pod-ips",

@@ -101,6 +101,11 @@ impl Config {
         }
     }
 
+    /// A configuration that is not written yet, as far as it decides about the hosts file.
+    pub fn of(mounts: Vec<Mount>, annotations: Annotations) -> Self {
+        Self { mounts: Some(mounts), annotations: Some(annotations), ..Self::default() }
+    }
+
     /// Path of the root file system, absolute or relative to the bundle.
     pub fn root_path(&self) -> &str {
         self.root.as_ref().map_or("", |Object(root)| &root.path)

@@ -92,6 +92,10 @@ pub enum DownwardApiError {
 const EXPECTED: &str = "status.podIP, status.podIPs, status.hostIP, status.hostIPs, spec.nodeName, metadata.name, \
 metadata.namespace, metadata.uid, metadata.labels['<key>'] or metadata.annotations['<key>']";
 
+/// Names that steer programs of the node: some runtimes hand the container's environment to other people's hooks, which
+/// run on the node before the container does.
+const STEERING: [&str; 6] = ["LD_", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "MALLOC_", "_LIBCONTAINER_"];
+
 /// The variables that the pod asks for, by name.
 ///
 /// # Errors
@@ -104,6 +108,11 @@ pub fn requested(annotations: PodAnnotations<'_>) -> Result<Vec<EnvVar>, Annotat
             let expected =
                 "expected a name of letters, digits, '_', '-' and '.' that does not start with a digit";
             return Err(error(format!("{} is no environment variable, {expected}", go_quote(name))));
+        }
+        if STEERING.iter().any(|start| name.starts_with(start)) {
+            let refused =
+                "is not set by annotation: programs of the node may obey it before the container starts";
+            return Err(error(format!("{} {refused}", go_quote(name))));
         }
         let field = FieldPath::parse(value)
             .ok_or_else(|| error(format!("got {}, expected {EXPECTED}", go_quote(value))))?;

@@ -88,6 +88,12 @@ fn what_is_asked_for() {
         ("podhosts.io/env.A", "", "got \"\""),
         ("podhosts.io/env.1A", "metadata.name", "\"1A\" is no environment variable, expected a name"),
         ("podhosts.io/env.", "metadata.name", "\"\" is no environment variable"),
+        (
+            "podhosts.io/env.LD_PRELOAD",
+            "metadata.name",
+            "\"LD_PRELOAD\" is not set by annotation: programs of",
+        ),
+        ("podhosts.io/env._LIBCONTAINER_X", "metadata.name", "\"_LIBCONTAINER_X\" is not set by annotation"),
         ("podhosts.io/env.A=B", "metadata.name", "\"A=B\" is no"),
     ] {
         let error =

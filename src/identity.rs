@@ -6,6 +6,7 @@
 use thiserror::Error;
 
 use crate::bundle::Config;
+use crate::mounts::is_podman_file;
 use crate::validation::dns::is_label;
 use crate::validation::go_quote;
 
@@ -121,17 +122,27 @@ impl PodIdentity {
     }
 }
 
-/// The file with the pod's host name that containerd mounts at /etc/hostname. A container's environment names it, too,
-/// but an image may have changed that.
-pub fn containerd_hostname_file<'a>(config: &'a Config, identity: &PodIdentity) -> Option<&'a str> {
-    let suffix = format!("/sandboxes/{}/hostname", identity.sandbox_id.as_deref()?);
+/// The file with the pod's host name that containerd mounts at /etc/hostname, and podman in a pod's containers, whose
+/// `config.json` has no host name. A container's environment names it, too, but an image may have changed that.
+pub fn hostname_file<'a>(config: &'a Config, identity: &PodIdentity) -> Option<&'a str> {
+    let containerds = format!("/sandboxes/{}/hostname", identity.sandbox_id.as_deref()?);
+    let is_engines = |source: &&str| match identity.engine {
+        Engine::Containerd => source.ends_with(&containerds),
+        Engine::Podman => identity.name.is_empty() && is_podman_file(source, "hostname"),
+        Engine::CriO | Engine::Plain => false,
+    };
     let at_hostname = config.mounts().iter().filter(|mount| mount.destination == "/etc/hostname");
-    at_hostname.filter_map(|mount| mount.source.as_deref()).find(|source| source.ends_with(&suffix))
+    at_hostname.filter_map(|mount| mount.source.as_deref()).find(is_engines)
 }
 
 impl PodIdentity {
-    /// Takes the host name from the text of [`containerd_hostname_file`], unless it is the node's.
+    /// Takes the host name from the text of [`hostname_file`]: under containerd unless it is the node's, under podman as
+    /// the pod's name, which nobody else tells.
     pub fn set_hostname(&mut self, text: &str, node_name: &str) {
+        if self.engine == Engine::Podman {
+            text.trim().clone_into(&mut self.name);
+            return;
+        }
         let name = Some(text.trim()).filter(|name| is_label(name) && *name != node_name);
         self.hostname = name.map(str::to_owned);
     }

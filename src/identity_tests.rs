@@ -119,9 +119,33 @@ fn the_file_with_containerds_host_name() {
         });
         let config = Config::parse(json.to_string().as_bytes()).unwrap();
         let pod = PodIdentity::read(&config, "node-1").unwrap();
-        containerd_hostname_file(&config, &pod).map(str::to_owned)
+        hostname_file(&config, &pod).map(str::to_owned)
     };
     assert_eq!(file("/x/sandboxes/s1/hostname").as_deref(), Some("/x/sandboxes/s1/hostname"));
     assert_eq!(file("/x/sandboxes/s2/hostname"), None);
     assert_eq!(file("/etc/shadow"), None);
+}
+
+#[test]
+fn the_file_with_the_host_name_of_a_podman_pod() {
+    let podmans = format!("/run/containers/storage/vfs-containers/{}/userdata/hostname", "0a".repeat(32));
+    let file = |source: &str, hostname: &str| {
+        let json = json!({
+            "root": {"path": "rootfs"}, "hostname": hostname,
+            "annotations": {MANAGER: "libpod", CRIO_SANDBOX_ID: "s"},
+            "mounts": [{"destination": "/etc/hostname", "source": source}],
+        });
+        let config = Config::parse(json.to_string().as_bytes()).unwrap();
+        let pod = PodIdentity::read(&config, "node-1").unwrap();
+        hostname_file(&config, &pod).map(str::to_owned)
+    };
+    assert_eq!(file(&podmans, "").as_deref(), Some(podmans.as_str()));
+    // One that config.json names goes before it.
+    assert_eq!(file(&podmans, "own"), None);
+    for other in ["/x/sandboxes/s/hostname", "/home/me/userdata/hostname", "/etc/shadow"] {
+        assert_eq!(file(other, ""), None);
+    }
+    let mut pod = PodIdentity::of(Engine::Podman);
+    pod.set_hostname("shop\n", "node-1");
+    assert_eq!((pod.name.as_str(), pod.hostname), ("shop", None));
 }

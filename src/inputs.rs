@@ -89,7 +89,7 @@ impl PodInputs {
         let config =
             Config::parse(json).map_err(|cause| InputError::Config { bundle: bundle.to_owned(), cause })?;
         let mut identity = PodIdentity::read(&config, node_name)?;
-        if let Some(path) = identity::containerd_hostname_file(&config, &identity) {
+        if let Some(path) = identity::hostname_file(&config, &identity) {
             let text = files::read_text_if_present(Path::new(path), HOSTNAME_MAX, LastLink::Refuse)?;
             identity.set_hostname(&text.unwrap_or_default(), node_name);
         }

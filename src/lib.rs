@@ -48,5 +48,7 @@ pub mod cri;
 pub mod doctor;
 #[cfg(feature = "cli")]
 pub mod engines;
+#[cfg(feature = "cli")]
+pub mod nri;
 #[cfg(feature = "serve")]
 pub mod serve;

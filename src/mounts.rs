@@ -30,7 +30,7 @@ fn owner(mount: &Mount, config: &Config, identity: &PodIdentity, kubelet_root: &
     let engines = match identity.engine {
         Engine::Containerd => is_containerd_file(source, identity),
         Engine::CriO => source == "/etc/hosts" && !is_crio_volume(config),
-        Engine::Podman => is_podman_file(source),
+        Engine::Podman => is_podman_file(source, "hosts"),
         Engine::Plain => false,
     };
     if engines { Owner::Engine } else { Owner::User(source.to_owned()) }
@@ -56,9 +56,10 @@ fn is_containerd_file(source: &str, identity: &PodIdentity) -> bool {
     identity.sandbox_id.as_deref().is_some_and(|id| source.ends_with(&format!("/sandboxes/{id}/hosts")))
 }
 
-/// podman writes `<run dir>/overlay-containers/<container id>/userdata/hosts`.
-fn is_podman_file(source: &str) -> bool {
-    let Some(container) = source.strip_suffix("/userdata/hosts") else {
+/// Whether podman wrote it: `<run dir>/overlay-containers/<container id>/userdata/<name>`.
+pub fn is_podman_file(source: &str, name: &str) -> bool {
+    let dir = source.strip_suffix(name).and_then(|rest| rest.strip_suffix("/userdata/"));
+    let Some(container) = dir else {
         return false;
     };
     let id = container.rsplit('/').next().unwrap_or_default();

@@ -62,6 +62,23 @@ pub struct Entry<'a> {
 /// Longest id or reason that is written, in bytes: what an annotation holds must not fill the log.
 const TEXT_MAX: usize = 1024;
 
+impl<'a> Entry<'a> {
+    /// Of a container that starts without a seal and without the hook: the hook's log tells of every pod container, so
+    /// also of one that the hook never sees.
+    pub fn open(container: &'a str, pod: &'a str, reason: &'a str) -> Self {
+        Self {
+            time: now().into(),
+            container: container.into(),
+            pid: 0,
+            pod: pod.into(),
+            outcome: Outcome::Open,
+            reason: reason.into(),
+            bytes: 0,
+            duration_us: 0,
+        }
+    }
+}
+
 impl Entry<'_> {
     /// The line, without its newline.
     pub fn to_json(&self) -> String {

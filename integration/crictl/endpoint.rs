@@ -2,7 +2,6 @@
 
 use std::env;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -80,13 +79,13 @@ fn socket(endpoint: &str) -> PathBuf {
     PathBuf::from(endpoint.strip_prefix("unix://").unwrap_or(endpoint))
 }
 
-/// A file that was not asked for may be absent.
+/// What is wrong with a file that was not asked for is nobody's concern.
 fn read(path: &Path, is_given: bool) -> Result<Config, Error> {
     let failed = |error: &dyn std::fmt::Display| Error::new(format!("get server config: {error}"));
-    match fs::read_to_string(path) {
-        Ok(text) if text.trim().is_empty() => Ok(Config::default()),
-        Ok(text) => serde_saphyr::from_str(&text).map_err(|error| failed(&error)),
-        Err(error) if error.kind() == ErrorKind::NotFound && !is_given => Ok(Config::default()),
-        Err(error) => Err(failed(&error)),
-    }
+    let read = fs::read_to_string(path).map_err(|error| failed(&error));
+    let parsed = read.and_then(|text| match text.trim() {
+        "" => Ok(Config::default()),
+        _ => serde_saphyr::from_str(&text).map_err(|error| failed(&error)),
+    });
+    if is_given { parsed } else { Ok(parsed.unwrap_or_default()) }
 }

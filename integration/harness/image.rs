@@ -11,13 +11,17 @@ use super::busybox_root;
 /// What containers are started from.
 pub(crate) const NAME: &str = "docker.io/library/busybox:latest";
 
-/// Writes an archive as `docker save` makes it, of one image with all of `tags`. Without a command it does what a pause
-/// image does.
-pub(crate) fn write_archive(path: &Path, tags: &[&str]) {
+/// Writes an archive as `docker save` makes it, of one image with all of `tags`, without what `missing` names. Without a
+/// command it does what a pause image does.
+pub(crate) fn write_archive(path: &Path, tags: &[&str], missing: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("root");
     busybox_root(&root);
     fs::write(root.join("etc/passwd"), "root:x:0:0:root:/:/bin/sh\n").unwrap();
+    for name in missing {
+        let path = root.join(name);
+        if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+    }
     let layer = dir.path().join("layer.tar");
     tar(&layer, &root, &["."]);
     let config = json!({"architecture": "amd64", "os": "linux",

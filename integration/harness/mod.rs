@@ -4,11 +4,17 @@ pub(crate) mod api_client;
 mod bundle;
 pub(crate) mod cni;
 pub(crate) mod containerd;
+mod crictl;
+pub(crate) mod etc;
 pub(crate) mod image;
 pub(crate) mod kill;
 mod netns;
+pub(crate) mod nft;
 mod node;
+pub(crate) mod nri;
 pub(crate) mod outside;
+pub(crate) mod page;
+pub(crate) mod podman;
 pub(crate) mod serve;
 mod snapshot;
 pub(crate) mod subject;
@@ -24,18 +30,38 @@ use std::path::{Path, PathBuf};
 /// A low-level runtime that tests run with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Runtime {
+    /// This machine's runc.
     Runc,
+    /// This machine's crun.
     Crun,
+    /// The newest runc, with everything else in /usr from where it is.
+    NewRunc,
+    /// The newest crun, likewise.
+    NewCrun,
 }
 
-/// Those that are tested.
-pub(crate) const RUNTIMES: [Runtime; 2] = [Runtime::Runc, Runtime::Crun];
+/// Those that are tested: this machine's, and the newest where they are there.
+pub(crate) fn runtimes() -> Vec<Runtime> {
+    let mut runtimes = vec![Runtime::Runc, Runtime::Crun];
+    if newer_engines().is_some() {
+        runtimes.extend([Runtime::NewRunc, Runtime::NewCrun]);
+    }
+    runtimes
+}
 
 impl Runtime {
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Runc => "runc",
-            Self::Crun => "crun",
+            Self::Runc | Self::NewRunc => "runc",
+            Self::Crun | Self::NewCrun => "crun",
+        }
+    }
+
+    /// The /usr it runs with, where it is not the machine's.
+    fn usr(self) -> Option<PathBuf> {
+        match self {
+            Self::Runc | Self::Crun => None,
+            Self::NewRunc | Self::NewCrun => newer_engines().map(|dir| dir.join("usr")),
         }
     }
 }
@@ -50,6 +76,11 @@ pub(crate) fn has_all(programs: &[&str]) -> bool {
     } else {
         Some("not root".to_owned())
     };
+    is_complete(missing)
+}
+
+/// Whether nothing is missing; says what is, or fails, where no test may be skipped.
+fn is_complete(missing: Option<String>) -> bool {
     let Some(missing) = missing else { return true };
     #[allow(clippy::disallowed_methods)]
     let all = std::env::var_os("PODHOSTS_TEST_ALL").is_some_and(|value| value == "1");
@@ -57,6 +88,19 @@ pub(crate) fn has_all(programs: &[&str]) -> bool {
     // Not by print!, which a passing test keeps to itself.
     let _ = writeln!(std::io::stderr(), "SKIP: {missing}");
     false
+}
+
+/// The root folder with the newest engines, which `integration/engines.sh` makes. Without it a test, or a part of one, is
+/// skipped.
+pub(crate) fn newer_engines() -> Option<PathBuf> {
+    #[allow(clippy::disallowed_methods)]
+    let given = std::env::var_os("PODHOSTS_ENGINES_DIR").map(PathBuf::from);
+    let engines = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/engines"));
+    let dir = engines.join("sid");
+    // It is written last: without it the folder is one that was interrupted.
+    let is_made = dir.join("complete").exists();
+    let missing = (!is_made).then(|| format!("{} is missing: run make engines", dir.display()));
+    is_complete(missing).then_some(dir)
 }
 
 /// Leaves a test, saying why, where something it needs is missing.
@@ -89,20 +133,6 @@ pub(crate) fn bin(name: &str) -> PathBuf {
         other => panic!("no program {other}"),
     };
     PathBuf::from(built)
-}
-
-/// The crictl that the tests use: that of the environment, a real one, or the example, which is built with them.
-pub(crate) fn crictl() -> PathBuf {
-    #[allow(clippy::disallowed_methods)]
-    if let Some(given) = std::env::var_os("CRICTL") {
-        return given.into();
-    }
-    which("crictl").unwrap_or_else(|| {
-        let test = std::env::current_exe().unwrap();
-        let built = test.ancestors().nth(2).unwrap().join("examples/crictl");
-        assert!(built.is_file(), "no crictl: cargo build --example crictl makes {}", built.display());
-        built
-    })
 }
 
 /// The file of a pod `name` with these addresses and, behind them, `tail`.

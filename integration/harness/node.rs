@@ -20,10 +20,11 @@ mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/log
 if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
 if [ -d "$1/run" ]; then cp -a "$1/run/." /run/; fi
+if [ -n "$3" ]; then mount --bind "$3" /usr; mount -o remount,bind,ro /usr; fi
 cd "$2"
 set +e
 node=$1
-shift 2
+shift 3
 "$@"
 code=$?
 if grep -q podhosts: /proc/self/mountinfo; then
@@ -127,9 +128,14 @@ impl Node {
 
     /// A command inside the node, its current directory being `here`.
     pub(crate) fn command(&self, here: &Path, program: impl AsRef<Path>, args: &[&str]) -> Command {
+        self.command_in(None, here, program.as_ref(), args)
+    }
+
+    /// A command that finds /usr to be the directory `usr`, where that is given.
+    fn command_in(&self, usr: Option<PathBuf>, here: &Path, program: &Path, args: &[&str]) -> Command {
         let mut command = Command::new("unshare");
         command.args(["-m", "--propagation", "private", "sh", "-c", ENTER, "sh"]);
-        command.arg(self.dir.path()).arg(here).arg(program.as_ref()).args(args);
+        command.arg(self.dir.path()).arg(here).arg(usr.unwrap_or_default()).arg(program).args(args);
         command.stdin(Stdio::null());
         command
     }
@@ -156,34 +162,57 @@ impl Node {
 
     /// Runs a bundle to its end with the runtime itself; the bundle has the hook already.
     pub(crate) fn run_bundle(&self, runtime: Runtime, bundle: &Path) -> Run {
-        self.run_with(Path::new(runtime.name()), bundle)
+        self.run_with(runtime, Path::new(runtime.name()), bundle)
     }
 
     /// Runs a bundle to its end through the wrapper, which has to add the hook.
     pub(crate) fn run_wrapped(&self, bundle: &Path) -> Run {
-        self.run_with(&bin("podhosts-runtime"), bundle)
+        self.run_wrapped_with(Runtime::Runc, bundle)
     }
 
-    fn run_with(&self, program: &Path, bundle: &Path) -> Run {
-        let id = self.id("run");
-        self.run(program, &["--root", &self.root(), "run", "--bundle", bundle.to_str().unwrap(), &id])
+    /// The same in the /usr of `runtime`; which of those there the wrapper takes, its configuration says.
+    pub(crate) fn run_wrapped_with(&self, runtime: Runtime, bundle: &Path) -> Run {
+        self.run_with(runtime, &bin("podhosts-runtime"), bundle)
+    }
+
+    fn run_with(&self, runtime: Runtime, program: &Path, bundle: &Path) -> Run {
+        let args = ["--root", &self.root(), "run", "--bundle", bundle.to_str().unwrap(), &self.id("run")];
+        self.command_in(runtime.usr(), self.dir.path(), program, &args).output().unwrap().into()
+    }
+
+    /// Calls a runtime.
+    pub(crate) fn call(&self, runtime: Runtime, args: &[&str]) -> Run {
+        let root = self.root();
+        let args = [&["--root", &root], args].concat();
+        let program = Path::new(runtime.name());
+        self.command_in(runtime.usr(), self.dir.path(), program, &args).output().unwrap().into()
     }
 
     /// Starts a container that stays; it is removed when the guard is dropped.
     pub(crate) fn start(&self, runtime: Runtime, bundle: &Path, name: &str) -> Container<'_> {
+        self.start_by(runtime, Path::new(runtime.name()), bundle, name)
+    }
+
+    /// The same by `program`, which becomes the runtime.
+    pub(crate) fn start_by(
+        &self,
+        runtime: Runtime,
+        program: &Path,
+        bundle: &Path,
+        name: &str,
+    ) -> Container<'_> {
         let id = self.id(name);
-        let program = Path::new(runtime.name());
         let run = |args: &[&str]| {
             let mut all = vec!["--root".to_owned(), self.root()];
             all.extend(args.iter().map(|&arg| arg.to_owned()));
             let all: Vec<&str> = all.iter().map(String::as_str).collect();
             // The container outlives the runtime and keeps its stdout open: a pipe would never end.
-            let mut command = self.command(self.dir.path(), program, &all);
+            let mut command = self.command_in(runtime.usr(), self.dir.path(), program, &all);
             let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
             assert!(status.success(), "{args:?}");
         };
         run(&["create", "--bundle", bundle.to_str().unwrap(), &id]);
-        let container = Container { node: self, program: runtime.name(), id: id.clone() };
+        let container = Container { node: self, runtime, id: id.clone() };
         run(&["start", &id]);
         container
     }
@@ -204,24 +233,24 @@ impl Node {
 /// A running container.
 pub(crate) struct Container<'a> {
     node: &'a Node,
-    program: &'static str,
+    runtime: Runtime,
     pub(crate) id: String,
 }
 
 impl Container<'_> {
     /// Runs a shell command in the container.
     pub(crate) fn exec(&self, script: &str) -> Run {
-        self.node.run(self.program, &["--root", &self.node.root(), "exec", &self.id, "sh", "-c", script])
+        self.node.call(self.runtime, &["exec", &self.id, "sh", "-c", script])
     }
 
     pub(crate) fn pid(&self) -> i64 {
-        let state = self.node.run(self.program, &["--root", &self.node.root(), "state", &self.id]).success();
+        let state = self.node.call(self.runtime, &["state", &self.id]).success();
         serde_json::from_str::<Value>(&state).unwrap()["pid"].as_i64().unwrap()
     }
 }
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
-        self.node.run(self.program, &["--root", &self.node.root(), "delete", "--force", &self.id]);
+        self.node.call(self.runtime, &["delete", "--force", &self.id]);
     }
 }

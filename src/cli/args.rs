@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Kubernetes-managed hosts files, on any OCI runtime
 #[derive(Debug, Parser)]
@@ -29,6 +29,25 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// List the node's pods that podhosts-cni has connected
     List(ListArgs),
+    /// Have an engine call podhosts, by a change of its configuration
+    ///
+    /// Comments and other settings stay as they are. What was there before is kept, for unconfigure. The engine is not
+    /// restarted without --restart. A second call takes the place of the first.
+    Configure(ConfigureArgs),
+    /// Take podhosts out of an engine's configuration again
+    ///
+    /// A file to which nothing else was changed becomes what it was, byte for byte; from others only what is podhosts'
+    /// goes. Files and directories that configure made are removed.
+    Unconfigure(UnconfigureArgs),
+    /// List what needs the programs still, for scripts that remove them; fails where there is any
+    #[command(hide = true)]
+    InUse,
+    /// Serve containerd or CRI-O as an NRI plugin that adds the hook to pods' containers
+    ///
+    /// Runs until it is asked to end, and waits for an engine that is not there. An engine that starts it itself, as
+    /// /opt/nri/plugins/90-podhosts, passes it all it needs. Containers that are made while it is not running get no
+    /// sealed file, unless the engine requires the plugin.
+    Nri(NriArgs),
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +87,22 @@ pub(crate) struct ListArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct NriArgs {
+    /// The engine's NRI socket
+    #[arg(long, value_name = "PATH", default_value = "/var/run/nri/nri.sock")]
+    pub(crate) socket: PathBuf,
+    /// As whom to register
+    #[arg(long, value_name = "NAME", default_value = "podhosts")]
+    pub(crate) name: String,
+    /// Two digits; plugins are asked in their order
+    #[arg(long, value_name = "NN", default_value = "90")]
+    pub(crate) index: String,
+    /// The node's configuration
+    #[arg(long, value_name = "FILE", default_value = "/etc/podhosts/config.toml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// A process id, a bundle's directory, or a container id
     #[arg(value_name = "PID|BUNDLE|ID")]
@@ -81,4 +116,80 @@ pub(crate) struct InspectArgs {
     /// The node's configuration
     #[arg(long, value_name = "FILE", default_value = "/etc/podhosts/config.toml")]
     pub(crate) config: PathBuf,
+}
+
+/// An engine
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum RuntimeArg {
+    /// containerd, by its CRI plugin
+    Containerd,
+    /// CRI-O
+    Crio,
+    /// podman, for root
+    Podman,
+}
+
+/// How the hook gets into containers
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ModeArg {
+    /// A runtime handler "podhosts" that runs podhosts-runtime (containerd, crio, podman)
+    Wrapper,
+    /// A runtime handler "podhosts" with a base specification that has the hook (containerd)
+    BaseSpec,
+    /// A file in a hooks directory: for all pods of crio, for podman's containers with a podhosts.io/ annotation
+    HooksDir,
+    /// The service podhosts-nri, for all pods (containerd 1.7 or later, crio)
+    Nri,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// The engine
+    #[arg(long, value_name = "ENGINE")]
+    pub(crate) runtime: RuntimeArg,
+    /// The engine's main configuration [default: /etc/containerd/config.toml, /etc/crio/crio.conf,
+    /// /etc/containers/containers.conf]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The file for what is podhosts' own [default: conf.d/99-podhosts.toml beside containerd's configuration;
+    /// 99-podhosts.conf in crio.conf.d or containers.conf.d]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) drop_in: Option<PathBuf>,
+    /// The hooks directory [default: /etc/containers/oci/hooks.d]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) hooks_dir: Option<PathBuf>,
+    /// Print the change as a diff, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Restart the engine, by systemctl, whether or not there was something to change
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) restart: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigureArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// How the hook gets into containers [default: wrapper for containerd, hooks-dir for crio and podman]
+    #[arg(long)]
+    pub(crate) mode: Option<ModeArg>,
+    /// Make the handler "podhosts" that of all pods that name no other
+    #[arg(long)]
+    pub(crate) set_as_default: bool,
+    /// Have podhosts-cni make the pods' network, too
+    #[arg(long)]
+    pub(crate) with_cni: bool,
+    /// A podCIDR of the node; repeat it, in order [default: 10.244.0.0/24 and fd00:10:244::/64, or those of a network
+    /// that is there]
+    #[arg(long, value_name = "CIDR", requires = "with_cni")]
+    pub(crate) pod_cidr: Vec<String>,
+    /// Where podhosts' programs are [default: where this one is]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) bin_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UnconfigureArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
 }

@@ -2,12 +2,16 @@
 
 #[path = "args.rs"]
 mod args;
+mod configure;
 mod doctor;
+mod in_use;
 mod inspect;
 mod list;
 pub mod manifest;
 pub mod mountinfo;
+mod nri;
 mod render;
+mod restart;
 mod runtime_state;
 
 use std::io::{self, Write, stderr, stdout};
@@ -20,6 +24,12 @@ use args::{Cli, Command};
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
+    // An engine starts its own plugins without arguments.
+    if std::env::args_os().len() == 1
+        && let Some(result) = nri::run_launched()
+    {
+        return end(result);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -38,7 +48,15 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => return doctor::run(args),
         Command::Render(args) => render::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Configure(args) => return configure::configure(args),
+        Command::Unconfigure(args) => return configure::unconfigure(args),
+        Command::InUse => return in_use::run(),
+        Command::Nri(args) => nri::run(args),
     };
+    end(result)
+}
+
+fn end(result: Result<Vec<u8>, Vec<String>>) -> ExitCode {
     match result {
         Ok(output) => print(&output),
         Err(errors) => complain(&errors),

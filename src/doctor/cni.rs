@@ -67,7 +67,17 @@ pub fn check(paths: &Paths, report: &mut Report) {
         };
     }
     let before = report.checks.len();
-    for plugin in first.plugins.iter().flat_map(types) {
+    plugins(first, paths, report);
+    annotations(first, report);
+    if report.checks.len() == before {
+        status(first, paths, report);
+    }
+}
+
+/// Whether the programs of all plugins are there.
+fn plugins(network: &Network, paths: &Paths, report: &mut Report) {
+    let shown = network.path.display();
+    for plugin in network.plugins.iter().flat_map(types) {
         let there = paths.bin_dirs.iter().any(|dir| executable(&dir.join(plugin)).is_ok());
         if !there {
             let dirs: Vec<String> = paths.bin_dirs.iter().map(|dir| dir.display().to_string()).collect();
@@ -81,18 +91,18 @@ pub fn check(paths: &Paths, report: &mut Report) {
             report.error(CHECK, message, remedy);
         }
     }
+}
+
+/// Whether our plugin is told the pods' annotations.
+fn annotations(network: &Network, report: &mut Report) {
     let gets_annotations = |plugin: &Value| plugin["capabilities"][POD_ANNOTATIONS] == true;
-    if !first.plugins.iter().filter(|plugin| is_ours(plugin)).any(gets_annotations) {
-        let message =
-            format!("{shown} does not give {PROGRAM} the pods' annotations, so they are not in its records");
-        report.warning(
-            CHECK,
-            message,
-            format!("add \"capabilities\": {{\"{POD_ANNOTATIONS}\": true}} to the plugin"),
+    if !network.plugins.iter().filter(|plugin| is_ours(plugin)).any(gets_annotations) {
+        let message = format!(
+            "{} does not give {PROGRAM} the pods' annotations, so they are not in its records",
+            network.path.display()
         );
-    }
-    if report.checks.len() == before {
-        status(first, paths, report);
+        let remedy = format!("add \"capabilities\": {{\"{POD_ANNOTATIONS}\": true}} to the plugin");
+        report.warning(CHECK, message, remedy);
     }
 }
 
@@ -129,6 +139,8 @@ fn status(network: &Network, paths: &Paths, report: &mut Report) {
     report.error(CHECK, format!("{shown}: {said}"), remedy);
 }
 
+/// The networks in a directory, by the names of their files. Engines read up to the first one and no further, so what
+/// cannot be read behind it is passed over.
 fn networks(dir: &Path) -> Result<Vec<Network>, (String, String)> {
     let unreadable = |cause: String| (cause, "make it readable, or take it out of the directory".to_owned());
     let mut names = state_dir::names(dir).map_err(|error| unreadable(error.to_string()))?;
@@ -137,16 +149,23 @@ fn networks(dir: &Path) -> Result<Vec<Network>, (String, String)> {
         matches!(extension, Some("conf" | "conflist" | "json"))
     });
     names.sort_unstable();
-    let read = |name: &String| {
+    let mut networks = Vec::new();
+    for name in names {
         let path = dir.join(name);
-        let text = files::read(&path, CONFIG_MAX, LastLink::Follow)
-            .map_err(|error| unreadable(error.to_string()))?;
-        network(&path, &text).map_err(|cause| {
-            let message = format!("cannot read {}: {cause}", path.display());
-            (message, "correct the file: engines take no network after one that they cannot read".to_owned())
-        })
-    };
-    names.iter().map(read).collect()
+        let text = files::read(&path, CONFIG_MAX, LastLink::Follow);
+        let read = text.map_err(|error| unreadable(error.to_string())).and_then(|text| {
+            network(&path, &text).map_err(|cause| {
+                let message = format!("cannot read {}: {cause}", path.display());
+                (message, "correct the file or take it away: engines read no network behind it".to_owned())
+            })
+        });
+        match read {
+            Ok(network) => networks.push(network),
+            Err(fault) if networks.is_empty() => return Err(fault),
+            Err(_) => {}
+        }
+    }
+    Ok(networks)
 }
 
 fn network(path: &Path, text: &[u8]) -> Result<Network, String> {

@@ -8,13 +8,14 @@ use serde_json::Value;
 use super::engine::Engine;
 use super::finding::Report;
 use super::programs::executable;
-use super::{PATIENCE, cni};
+use super::{PATIENCE, cni, nri};
 use crate::annotations::HOST_ALIASES;
+use crate::cri::messages::StatusResponse;
 use crate::engines::containerd::{self, Containerd, Handler, RUNC_V2, Version};
 use crate::engines::files::Files;
-use crate::engines::{ANNOTATIONS, HOOK, WRAPPER};
+use crate::engines::{self, ANNOTATIONS, HOOK, WRAPPER};
 use crate::sys::files::{self, LastLink};
-use crate::sys::programs;
+use crate::sys::{exec, programs};
 
 pub(super) const CHECK: &str = "containerd";
 /// Where containerd 2.2 and later, and `podhosts configure`, have drop-ins.
@@ -34,6 +35,16 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
         }
     };
     let before = report.checks.len();
+    if let Ok(Some(path)) = config.cri_disabled_in() {
+        let message = format!("{} switches containerd's CRI plugin off (disabled_plugins)", path.display());
+        if names_podhosts(&config) {
+            report.error(CHECK, message, "take cri out of disabled_plugins, and restart containerd");
+        } else {
+            // As on nodes where it is there for another engine, such as Docker.
+            report.skipped(CHECK, message);
+        }
+        return None;
+    }
     let ours = match files(&config, version, report) {
         Ok(ours) => ours,
         Err(error) => {
@@ -41,29 +52,40 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
             return None;
         }
     };
+    // Its own findings come behind those of the files.
+    let mut asked = Report::default();
+    let status = engine.ask(CHECK, &mut asked);
+    let is_off = nri_is_off(&config, version);
+    let by_nri = nri::check(CHECK, is_off, status.is_some(), CONFIGURE, report);
+    if ours.is_empty() && !by_nri {
+        report.warning(CHECK, "no runtime handler leads to podhosts", CONFIGURE);
+    }
     if report.checks.len() == before && !ours.is_empty() {
         let names: Vec<&str> = ours.iter().map(|handler| handler.name.as_str()).collect();
         report.ok(CHECK, format!("{}: runtime handler {}", engine.config.display(), names.join(", ")));
     }
-    loaded(engine, &ours, report);
+    report.checks.append(&mut asked.checks);
+    if let Some(status) = status {
+        loaded(&status, &ours, report);
+    }
     Some(cni::Paths { conf_dir: config.cni_conf_dir().ok()?, bin_dirs: config.cni_bin_dirs().ok()? })
 }
 
-/// containerd's version, of which the second last word before the revision is the number.
+/// The version of the containerd that is installed.
 fn version(program: &Path) -> Option<Version> {
     let run = programs::run(program, &["--version"], &[], b"", PATIENCE).ok()?;
-    let text = String::from_utf8_lossy(&run.stdout).into_owned();
-    let number = text.split_whitespace().nth(2)?.trim_start_matches('v');
-    let mut parts = number.split('.').map(|part| part.parse::<u32>());
-    Some((parts.next()?.ok()?, parts.next()?.ok()?))
+    engines::version_in(&String::from_utf8_lossy(&run.stdout))
 }
 
 /// The handlers that lead to podhosts, after a look at each.
 fn files(config: &Containerd, version: Option<Version>, report: &mut Report) -> Result<Vec<Handler>, String> {
     let shown = |error: crate::engines::EngineError| error.to_string();
-    if let Some(path) = config.cri_disabled_in().map_err(shown)? {
-        let message = format!("{} switches containerd's CRI plugin off (disabled_plugins)", path.display());
-        report.error(CHECK, message, "take cri out of disabled_plugins, and restart containerd");
+    if config.default_handler_is_missing(version).map_err(shown)? {
+        let name = config.default_handler().map_err(shown)?;
+        let message = format!(
+            "there is no runtime handler {name}, which is the default: containerd does not serve the CRI like this"
+        );
+        report.error(CHECK, message, CONFIGURE);
     }
     not_imported(config, report);
     let is_old = version.is_some_and(|(major, _)| major < 2);
@@ -91,10 +113,22 @@ fn files(config: &Containerd, version: Option<Version>, report: &mut Report) -> 
             );
         }
     }
-    if ours.is_empty() {
-        report.warning(CHECK, "no runtime handler leads to podhosts", CONFIGURE);
-    }
     Ok(ours)
+}
+
+/// Why containerd serves no NRI plugins; `None` where it does.
+fn nri_is_off(config: &Containerd, version: Option<Version>) -> Option<String> {
+    match (config.nri_disabled().ok().flatten(), version) {
+        (_, Some(version)) if version < (1, 7) => Some("containerd before 1.7 has no NRI".to_owned()),
+        (Some(true), _) => Some("NRI is switched off in containerd's configuration".to_owned()),
+        (None, Some((1, _))) => Some("NRI is off by default before containerd 2.0".to_owned()),
+        _ => None,
+    }
+}
+
+/// Whether any of the files has anything to do with podhosts.
+fn names_podhosts(config: &Containerd) -> bool {
+    config.layers.iter().any(|layer| format!("{:?}", layer.table).contains("podhosts"))
 }
 
 /// A drop-in of ours that containerd does not read.
@@ -128,6 +162,9 @@ fn look(handler: &Handler, hooks: Vec<PathBuf>, report: &mut Report) {
     let name = &handler.name;
     let programs = handler.binary_name.iter().filter(|name| is_wrapper(name)).map(PathBuf::from);
     for program in programs.chain(hooks) {
+        // The shim looks for a name without a slash on PATH.
+        let bare = program.to_str().filter(|program| !program.contains('/'));
+        let program = bare.and_then(|bare| exec::find_runtime(&[bare.to_owned()])).unwrap_or(program);
         if let Err(fault) = executable(&program) {
             report.error(
                 CHECK,
@@ -173,8 +210,7 @@ struct LoadedHandler {
 }
 
 /// Compares what the engine runs with to what the files say now.
-fn loaded(engine: &Engine, ours: &[Handler], report: &mut Report) {
-    let Some(status) = engine.ask(CHECK, report) else { return };
+fn loaded(status: &StatusResponse, ours: &[Handler], report: &mut Report) {
     let text = status.info.get("config").map_or("", String::as_str);
     let loaded: Loaded = match serde_json::from_str(text) {
         Ok(loaded) => loaded,

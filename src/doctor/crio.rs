@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::cni;
 use super::engine::{self, Engine};
 use super::finding::Report;
 use super::programs::executable;
+use super::{cni, nri};
 use crate::engines::crio::{self, Crio};
 use crate::engines::files::Files;
 use crate::engines::{EngineError, WRAPPER};
@@ -15,8 +15,13 @@ const CONFIGURE: &str = "podhosts configure --runtime crio";
 
 /// Looks at CRI-O; the paths of its networks, where it can be read.
 pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> {
+    // Its own findings come behind those of the files.
+    let mut asked = Report::default();
+    let answers = engine.ask(CHECK, &mut asked).is_some();
     let found = Crio::read(&Files::new(), &engine.config, Path::new(crio::DROP_INS)).and_then(|config| {
-        files(&config, report)?;
+        let is_off = (config.nri_enabled()? == Some(false)).then(|| "enable_nri is false".to_owned());
+        let by_nri = nri::check(CHECK, is_off, answers, CONFIGURE, report);
+        files(&config, by_nri, report)?;
         Ok(cni::Paths { conf_dir: config.cni_conf_dir()?, bin_dirs: config.cni_bin_dirs()? })
     });
     let paths = match found {
@@ -26,14 +31,15 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
             None
         }
     };
-    if engine.ask(CHECK, report).is_some() {
+    report.checks.append(&mut asked.checks);
+    if answers {
         report.ok(CHECK, "CRI-O answers over the CRI");
     }
     paths
 }
 
-fn files(config: &Crio, report: &mut Report) -> Result<(), EngineError> {
-    let mut found = false;
+fn files(config: &Crio, by_nri: bool, report: &mut Report) -> Result<(), EngineError> {
+    let mut found = by_nri;
     for handler in config.handlers()? {
         let path = handler.runtime_path.as_deref().map(Path::new);
         let Some(path) = path.filter(|path| path.file_name().is_some_and(|name| name == WRAPPER)) else {

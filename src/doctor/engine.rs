@@ -8,7 +8,7 @@ use super::programs::executable;
 use crate::cri::messages::StatusResponse;
 use crate::cri::{Client, CriError};
 use crate::engines::files::Files;
-use crate::engines::hooks_dir;
+use crate::engines::hooks_dir::{self, HookFile};
 use crate::sys::exec;
 
 /// Where an engine is.
@@ -85,7 +85,7 @@ pub(super) fn hooks(
             return false;
         }
     };
-    let mut found = false;
+    let mut found: Option<PathBuf> = None;
     for (path, hook) in hooks {
         let shown = path.display();
         match hook {
@@ -94,25 +94,40 @@ pub(super) fn hooks(
                 report.error(check, error.to_string(), remedy);
             }
             Ok(hook) if hook.is_ours() => {
-                found = true;
-                if let Err(fault) = executable(&hook.hook.path) {
-                    let message = format!("{shown}: {fault}; the engine leaves the hook out without a word");
-                    report.error(check, message, format!("install podhosts-hook there, or {configure}"));
-                } else if !hook.stages.iter().any(|stage| stage == "createRuntime" || stage == "prestart") {
-                    let message = format!("{shown} has stages {:?}, expected createRuntime", hook.stages);
-                    report.error(check, message, configure);
-                } else if hook.when.always != Some(true) && hook.when.annotations.is_empty() {
+                if let Some(other) = found.replace(path.clone()) {
                     let message =
-                        format!("{shown} is for no container: when has neither always nor annotations");
-                    report.error(check, message, configure);
-                } else {
-                    report.ok(check, format!("{shown}: {}", hook.hook.path.display()));
+                        format!("{} and {shown} are both podhosts': the hook runs twice", other.display());
+                    report.warning(check, message, "take one of them away: that of CRI-O serves podman, too");
+                }
+                match works(&path, &hook) {
+                    Ok(()) => report.ok(check, format!("{shown}: {}", hook.hook.path.display())),
+                    Err((fault, remedy)) => report.error(check, fault, remedy),
                 }
             }
             Ok(_) => {}
         }
     }
-    found || elsewhere(check, &paths, configure, report)
+    found.is_some() || elsewhere(check, &paths, configure, report)
+}
+
+/// Whether the hook in `path` will be called; else what is wrong, and the remedy.
+fn works(path: &Path, hook: &HookFile) -> Result<(), (String, String)> {
+    let shown = path.display();
+    // Each engine's hook has a file of its own, also where they share a directory.
+    let is_podmans = path.file_name().is_some_and(|name| name == "podhosts-annotated.json");
+    let configure = format!("podhosts configure --runtime {}", if is_podmans { "podman" } else { "crio" });
+    if let Err(fault) = executable(&hook.hook.path) {
+        let message = format!("{shown}: {fault}; the engine leaves the hook out without a word");
+        return Err((message, format!("install podhosts-hook there, or {configure}")));
+    }
+    if !hook.stages.iter().any(|stage| stage == "createRuntime" || stage == "prestart") {
+        return Err((format!("{shown} has stages {:?}, expected createRuntime", hook.stages), configure));
+    }
+    if hook.when.always != Some(true) && hook.when.annotations.is_empty() {
+        let message = format!("{shown} is for no container: when has neither always nor annotations");
+        return Err((message, configure));
+    }
+    Ok(())
 }
 
 /// A hook of ours in a directory that this engine does not read.
@@ -120,7 +135,7 @@ fn elsewhere(check: &'static str, dirs: &[PathBuf], configure: &str, report: &mu
     let others = [hooks_dir::DISTRIBUTION, hooks_dir::NODE].map(PathBuf::from);
     let others: Vec<PathBuf> = others.into_iter().filter(|dir| !dirs.contains(dir)).collect();
     let hooks = hooks_dir::read(&Files::new(), &others).unwrap_or_default();
-    let is_ours = |hook: &hooks_dir::HookFile| hook.is_ours();
+    let is_ours = |hook: &HookFile| hook.is_ours();
     let Some((path, _)) = hooks.into_iter().find(|(_, hook)| hook.as_ref().is_ok_and(is_ours)) else {
         return false;
     };

@@ -7,6 +7,7 @@ mod containerd;
 mod crio;
 mod engine;
 mod node;
+mod nri;
 mod podman;
 mod programs;
 mod self_test;

@@ -68,10 +68,9 @@ impl Drop for Created<'_> {
 }
 
 fn seal_one(wrapper: &Path, config: &NodeConfig) -> Result<(), String> {
-    let dir = tempfile::Builder::new()
-        .prefix("podhosts-doctor.")
-        .tempdir()
-        .map_err(|cause| format!("cannot make a directory for a bundle: {cause}"))?;
+    let dir = tempfile::Builder::new().prefix("podhosts-doctor.").tempdir().map_err(|cause| {
+        format!("cannot make a directory for a bundle (TMPDIR names another place): {cause}")
+    })?;
     let bundle = bundle(dir.path(), wrapper)?;
     let root = dir.path().join("state").display().to_string();
     let container = Created { wrapper, root, id: format!("{NAME}-{}", std::process::id()) };

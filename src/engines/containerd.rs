@@ -15,11 +15,14 @@ use super::layers::Layer;
 /// The main configuration where containerd is not told of another one.
 pub const CONFIG: &str = "/etc/containerd/config.toml";
 
+/// Where it serves the CRI.
+pub const SOCKET: &str = "/run/containerd/containerd.sock";
+
 /// The runtime type of runc, crun, and the wrapper in front of them.
 pub const RUNC_V2: &str = "io.containerd.runc.v2";
 
-/// The handler that is the default where the configuration names none.
-const DEFAULT_HANDLER: &str = "runc";
+/// The handler that is there, and is the default, where the configuration names none.
+pub(super) const DEFAULT_HANDLER: &str = "runc";
 
 /// The NRI plugin's section.
 pub(super) const NRI: [&str; 2] = ["plugins", "io.containerd.nri.v1.nri"];
@@ -104,7 +107,7 @@ impl Containerd {
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
     pub fn new(layers: Vec<Layer>, main: &Path, version: Option<Version>) -> Result<Self, EngineError> {
-        let has_deep_merge = version.is_some_and(|(major, _)| major >= 2);
+        let has_deep_merge = has_2_0(version);
         let mut cri = Layer { path: main.to_owned(), table: Table::new() };
         for layer in &layers {
             let of_file = self::version(layer)?;
@@ -129,7 +132,7 @@ impl Containerd {
         self.layers.first().map(version).transpose()
     }
 
-    /// The handlers that the files name; runc is there even where they do not.
+    /// The handlers that the files name; where they name none, and from containerd 2.0 on, runc is there beside them.
     ///
     /// # Errors
     /// [`EngineError::Type`] naming the key.
@@ -216,6 +219,11 @@ impl Containerd {
         }
         Ok(paths)
     }
+}
+
+/// Whether containerd is known to be a 2.x.
+pub(super) fn has_2_0(version: Option<Version>) -> bool {
+    version.is_some_and(|(major, _)| major >= 2)
 }
 
 /// The patterns that `layer` imports, as absolute paths.

@@ -69,6 +69,7 @@ impl Files {
     /// # Errors
     /// What is wrong with the pattern.
     pub fn matching(&self, pattern: &str) -> Result<Vec<PathBuf>, String> {
+        let pattern = &like_go(pattern);
         let parsed = Pattern::new(pattern).map_err(|error| error.to_string())?;
         let there = glob::glob_with(pattern, LIKE_GO).map_err(|error| error.to_string())?;
         let mut paths: Vec<PathBuf> = there.filter_map(Result::ok).collect();
@@ -99,7 +100,16 @@ impl Files {
 
 /// Whether a pattern of Go's `path.Match` covers a text.
 pub fn covers(pattern: &str, text: &str) -> bool {
-    Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_with(text, LIKE_GO))
+    Pattern::new(&like_go(pattern)).is_ok_and(|pattern| pattern.matches_with(text, LIKE_GO))
+}
+
+/// Two stars are one to Go, and any number of directories to others.
+fn like_go(pattern: &str) -> String {
+    let mut pattern = pattern.to_owned();
+    while pattern.contains("**") {
+        pattern = pattern.replace("**", "*");
+    }
+    pattern
 }
 
 #[cfg(test)]
@@ -116,6 +126,9 @@ mod tests {
             ("*", "name", true),
             ("podhosts.io/seal", "podhosts.io/seal", true),
             ("podhosts.i?/s[a-e]al", "podhosts.io/seal", true),
+            ("/etc/**/x", "/etc/a/x", true),
+            ("/etc/**/x", "/etc/a/b/x", false),
+            ("/etc/***x", "/etc/ax", true),
             ("[", "[", false),
         ] {
             assert_eq!(covers(pattern, text), matches, "{pattern} {text}");
@@ -139,6 +152,13 @@ mod tests {
         assert_eq!(Files::on_disk(&at("d.toml")).unwrap(), None);
         let pattern = format!("{}/*.toml", dir.path().display());
         assert_eq!(files.matching(&pattern).unwrap(), [at("a.toml"), at("d.toml")]);
+        files.put(&at("deep/e.toml"), "new".to_owned());
+        state_dir::create(&at("deep")).unwrap();
+        state_dir::replace(&at("deep/f.toml"), b"old").unwrap();
+        let pattern = format!("{}/**.toml", dir.path().display());
+        assert_eq!(files.matching(&pattern).unwrap(), [at("a.toml"), at("d.toml")]);
+        let pattern = format!("{}/**/*.toml", dir.path().display());
+        assert_eq!(files.matching(&pattern).unwrap(), [at("deep/e.toml"), at("deep/f.toml")]);
         assert_eq!(files.in_dir(dir.path()).unwrap(), [at("a.toml"), at("c.conf"), at("d.toml")]);
         assert_eq!(files.in_dir(&at("none")).unwrap(), [""; 0].map(PathBuf::from));
         assert!(files.matching("[").is_err());

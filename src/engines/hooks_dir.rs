@@ -58,11 +58,7 @@ impl HookFile {
     /// # Errors
     /// [`EngineError::Syntax`] with the line.
     pub fn parse(path: &Path, text: &str) -> Result<Self, EngineError> {
-        serde_json::from_str(text).map_err(|error| EngineError::Syntax {
-            path: path.to_owned(),
-            line: error.line(),
-            cause: error.to_string(),
-        })
+        serde_json::from_str(text).map_err(|error| EngineError::json(path, &error))
     }
 
     /// Whether it runs podhosts' hook.
@@ -71,15 +67,15 @@ impl HookFile {
     }
 }
 
+/// A file of a hooks directory, and what it says.
+pub type Found = (PathBuf, Result<HookFile, EngineError>);
+
 /// The hooks in `dirs`, of which a later one goes before an earlier one, with their files; what cannot be read is an
 /// error of its own, as it is for the engines.
 ///
 /// # Errors
 /// [`EngineError`] naming a directory that cannot be listed.
-pub fn read(
-    files: &Files,
-    dirs: &[PathBuf],
-) -> Result<Vec<(PathBuf, Result<HookFile, EngineError>)>, EngineError> {
+pub fn read(files: &Files, dirs: &[PathBuf]) -> Result<Vec<Found>, EngineError> {
     let mut by_name = BTreeMap::new();
     for dir in dirs {
         for path in files.in_dir(dir)? {
@@ -108,17 +104,17 @@ mod tests {
                 r#"{{"version":"1.0.0","hook":{{"path":"{path}"}},"when":{{"always":true}},"stages":["prestart"]}}"#
             )
         };
-        files.put(Path::new("/a/x.json"), hook("/old/podhosts-hook"));
-        files.put(Path::new("/a/y.json"), "{".to_owned());
-        files.put(Path::new("/b/x.json"), hook("/new/podhosts-hook"));
-        files.put(Path::new("/b/z.conf"), "not read".to_owned());
-        let hooks = read(&files, &["/a".into(), "/b".into()]).unwrap();
+        files.put(Path::new("/nowhere/a/x.json"), hook("/old/podhosts-hook"));
+        files.put(Path::new("/nowhere/a/y.json"), "{".to_owned());
+        files.put(Path::new("/nowhere/b/x.json"), hook("/new/podhosts-hook"));
+        files.put(Path::new("/nowhere/b/z.conf"), "not read".to_owned());
+        let hooks = read(&files, &["/nowhere/a".into(), "/nowhere/b".into()]).unwrap();
         let paths: Vec<&PathBuf> = hooks.iter().map(|(path, _)| path).collect();
-        assert_eq!(paths, [Path::new("/b/x.json"), Path::new("/a/y.json")]);
+        assert_eq!(paths, [Path::new("/nowhere/b/x.json"), Path::new("/nowhere/a/y.json")]);
         let first = hooks[0].1.as_ref().unwrap();
         assert!(first.is_ours() && first.hook.path == Path::new("/new/podhosts-hook"));
         assert_eq!((first.when.always, first.hook.timeout, first.hook.args.len()), (Some(true), None, 0));
         let error = hooks[1].1.as_ref().unwrap_err().to_string();
-        assert!(error.starts_with("cannot read /a/y.json: line 1: EOF"), "{error}");
+        assert_eq!(error, "cannot read /nowhere/a/y.json: line 1: EOF while parsing an object");
     }
 }

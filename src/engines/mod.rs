@@ -1,14 +1,30 @@
 //! The engines' own configuration: what it says, and how podhosts is put into it and taken out again.
 //!
 //! [`containerd`], [`crio`], [`podman`] and [`hooks_dir`] read; what they return is what the engine makes of its files,
-//! not what one file says.
+//! not what one file says. [`plan`] decides which files are to have which text, without writing any; [`change`] writes
+//! them, all or none.
 
+// What is there.
 pub mod containerd;
 pub mod crio;
 pub mod files;
 pub mod hooks_dir;
+pub mod in_use;
 pub mod layers;
 pub mod podman;
+
+// What is to be there.
+mod built_in;
+pub mod change;
+mod edit;
+pub mod memory;
+pub mod plan;
+mod plan_containerd;
+mod plan_crio;
+pub mod plan_network;
+mod plan_nri;
+mod plan_podman;
+mod take_out;
 
 use std::path::{Path, PathBuf};
 
@@ -22,14 +38,10 @@ pub const NAME: &str = "podhosts";
 /// The annotations that engines have to pass on, as containerd's patterns say it.
 pub const ANNOTATIONS: &str = "podhosts.io/*";
 
-/// The hook's program.
-pub const HOOK: &str = "podhosts-hook";
-
-/// The wrapper's program.
-pub const WRAPPER: &str = "podhosts-runtime";
-
-/// The CNI plugin's program.
-pub const PLUGIN: &str = "podhosts-cni";
+pub use crate::cni::PROGRAM as PLUGIN;
+pub use crate::hook::PROGRAM as HOOK;
+pub use crate::runtime::PROGRAM as WRAPPER;
+pub use plan_nri::SERVICE as NRI_SERVICE;
 
 /// An engine's configuration that cannot be read or used.
 #[derive(Debug, Error)]
@@ -45,6 +57,17 @@ pub enum EngineError {
         /// Where, counted from 1.
         line: usize,
         /// The parser's words.
+        cause: String,
+    },
+    /// What podhosts itself keeps cannot be used.
+    #[error(
+        "cannot use {path}, podhosts' own record of what it changed: {cause}; remove it, and unconfigure takes out what \
+         has podhosts' name"
+    )]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
         cause: String,
     },
     /// Something else is where a certain type has to be.
@@ -79,9 +102,19 @@ impl EngineError {
         Self::Syntax { path: path.to_owned(), line: line_at(text, at), cause }
     }
 
+    fn json(path: &Path, error: &serde_json::Error) -> Self {
+        Self::Syntax { path: path.to_owned(), line: error.line(), cause: json_cause(error) }
+    }
+
     fn wrong_type(path: &Path, key: String, found: &'static str, expected: &'static str) -> Self {
         Self::Type { path: path.to_owned(), key, found, expected }
     }
+}
+
+/// What is wrong with a JSON text, without the place, which goes before it.
+fn json_cause(error: &serde_json::Error) -> String {
+    let (said, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
+    said.strip_suffix(&place).unwrap_or(&said).to_owned()
 }
 
 /// The line that byte `at` of a text is in, counted from 1.
@@ -96,4 +129,32 @@ fn dotted(keys: &[&str]) -> String {
     };
     let part = |key: &&str| if is_bare(key) { (*key).to_owned() } else { format!("{key:?}") };
     keys.iter().map(part).collect::<Vec<_>>().join(".")
+}
+
+/// The first word that is a version, as `1.6.20~ds1` or `v2.1.9+unknown`.
+pub fn version_in(said: &str) -> Option<containerd::Version> {
+    let parse = |word: &str| {
+        let mut numbers = word.strip_prefix('v').unwrap_or(word).split('.');
+        Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    };
+    said.split_whitespace().find_map(parse)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_tell_their_version_in_many_ways() {
+        for (said, version) in [
+            ("containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u3", Some((1, 6))),
+            ("containerd github.com/containerd/containerd/v2 2.1.9+unknown ", Some((2, 1))),
+            ("containerd containerd.io v2.2.0 1c4457e00facac03ce1d75f7b6777a7a851e5c41", Some((2, 2))),
+            ("podman version 5.8.6", Some((5, 8))),
+            ("podman version 6", None),
+            ("", None),
+        ] {
+            assert_eq!(version_in(said), version, "{said}");
+        }
+    }
 }

@@ -130,7 +130,7 @@ fn seal_container(
         kubelet::check_network(path, file, container.on_node_network)?;
     }
     let root = RootFs::open(&bundle.join(inputs.config.root_path()))?;
-    let (bytes, source) = hosts_file(node, &inputs, kubelet_file, node_hosts, &container)?;
+    let (bytes, source) = hosts_file(node, options, &inputs, kubelet_file, node_hosts, &container)?;
     progress.bytes = bytes.len();
     seal(&bytes, source, &inputs, &container, &root)?;
     Ok(Done::Sealed(source))
@@ -158,6 +158,7 @@ fn read_node_hosts(node: &NodeConfig, container: &Container) -> Result<Option<Ve
 /// Renders the file from the first source that answers.
 fn hosts_file(
     node: &NodeConfig,
+    options: &Options,
     inputs: &PodInputs,
     kubelet_file: Option<KubeletFile>,
     node_hosts: Option<Vec<u8>>,
@@ -170,11 +171,7 @@ fn hosts_file(
             .map_err(InputError::from)?;
         let (network, source) = match node_hosts {
             Some(node_hosts) => (Network::Host(node_hosts), Source::Node),
-            None => {
-                let found = || netns::addresses(container).map_err(HookError::from);
-                let (ips, source) = inputs.addresses(node, found)?;
-                (Network::Pod(ips), source)
-            }
+            None => pod_addresses(node, options, inputs, container)?,
         };
         (render(&pod, &network, &node.cluster_domain)?, source)
     };
@@ -191,6 +188,21 @@ fn render(pod: &Pod, network: &Network, cluster_domain: &str) -> Result<Vec<u8>,
         return Err(HookError::NoName);
     }
     pod.hosts_file(network, cluster_domain, IpRules::Strict).map_err(HookError::Pod)
+}
+
+fn pod_addresses(
+    node: &NodeConfig,
+    options: &Options,
+    inputs: &PodInputs,
+    container: &Container,
+) -> Result<(Network, Source), HookError> {
+    let has_record = inputs.record.as_ref().is_some_and(|record| !record.pod_ips.is_empty());
+    if !has_record && !options.nri_pod_ips.is_empty() {
+        return Ok((Network::Pod(options.nri_pod_ips.clone()), Source::Nri));
+    }
+    let found = || netns::addresses(container).map_err(HookError::from);
+    let (ips, source) = inputs.addresses(node, found)?;
+    Ok((Network::Pod(ips), source))
 }
 
 /// Makes the sealed file, enters the container's mount namespace, attaches it and looks whether it is there.

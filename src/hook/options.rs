@@ -8,16 +8,17 @@ use std::process;
 use super::PROGRAM;
 use crate::node_config::CONFIG_PATH;
 use crate::report::ExitCode;
-use crate::runtime::{CONFIG_JSON_FLAG, KUBELET_HOSTS_FLAG};
+use crate::runtime::{CONFIG_JSON_FLAG, KUBELET_HOSTS_FLAG, NRI_POD_IPS_FLAG};
 
 const USAGE: &str = "\
-usage: podhosts-hook [--config FILE] [--kubelet-hosts FILE] [--config-json FILE] < state.json
+usage: podhosts-hook [--config FILE] [--kubelet-hosts FILE] [--config-json FILE] [--nri-pod-ips IPS] < state.json
 
 The OCI createRuntime hook of podhosts: reads the container's state on stdin and seals its pod's hosts file.
 
   --config FILE          the node's configuration (default /etc/podhosts/config.toml)
   --kubelet-hosts FILE   the kubelet's hosts file for the pod, where its mount is not in config.json any more
   --config-json FILE     the bundle's configuration (default: config.json in the bundle)
+  --nri-pod-ips IPS      the pod's addresses as the engine told podhosts nri, separated by commas
   --version, --help
 
 exit codes: 0 sealed, skipped, or let through by on-error = \"open\"; 1 not sealed; 2 wrong command line or
@@ -32,6 +33,8 @@ pub struct Options {
     pub kubelet_hosts: Option<PathBuf>,
     /// The bundle's configuration, if it is not config.json.
     pub config_json: Option<PathBuf>,
+    /// The pod's addresses as the engine told the NRI plugin, not checked yet.
+    pub nri_pod_ips: Vec<String>,
 }
 
 /// What is said instead of running.
@@ -49,7 +52,12 @@ impl Options {
     /// # Errors
     /// [`Answer`] for help, version and a wrong command line.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, Answer> {
-        let mut options = Self { config: CONFIG_PATH.into(), kubelet_hosts: None, config_json: None };
+        let mut options = Self {
+            config: CONFIG_PATH.into(),
+            kubelet_hosts: None,
+            config_json: None,
+            nri_pod_ips: Vec::new(),
+        };
         let mut args = args.into_iter();
         while let Some(flag) = args.next() {
             let flag = flag.to_string_lossy();
@@ -62,6 +70,9 @@ impl Options {
                 "--config" => options.config = value()?,
                 KUBELET_HOSTS_FLAG => options.kubelet_hosts = Some(value()?),
                 CONFIG_JSON_FLAG => options.config_json = Some(value()?),
+                NRI_POD_IPS_FLAG => {
+                    options.nri_pod_ips = value()?.to_string_lossy().split(',').map(str::to_owned).collect();
+                }
                 "--help" | "-h" => return Err(Answer::Text(USAGE.to_owned())),
                 "--version" | "-V" => {
                     return Err(Answer::Text(format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION"))));
@@ -99,7 +110,9 @@ mod tests {
     #[test]
     fn all_options() {
         assert_eq!(parse("").unwrap().config, PathBuf::from(CONFIG_PATH));
-        let all = parse("--config /c --kubelet-hosts /k --config-json /j").unwrap();
+        let all =
+            parse("--config /c --kubelet-hosts /k --config-json /j --nri-pod-ips 10.0.0.1,::2").unwrap();
+        assert_eq!(all.nri_pod_ips, ["10.0.0.1", "::2"]);
         assert_eq!((all.config, all.kubelet_hosts), ("/c".into(), Some("/k".into())));
         assert!(matches!(parse("--version"), Err(Answer::Text(text)) if text.starts_with("podhosts-hook ")));
         for wrong in ["--config", "createRuntime", "--conf x"] {

@@ -15,7 +15,7 @@ use crate::hook;
 use crate::inputs::{self, CONFIG_JSON, InputError, PodInputs};
 use crate::node_config::{CONFIG_PATH, NodeConfig, OnError};
 use crate::plan::Decision;
-use crate::report::{self, Entry, ExitCode, Outcome};
+use crate::report::{self, Entry, ExitCode};
 use crate::sys;
 use crate::sys::exec;
 use crate::sys::files::{FileError, Original};
@@ -32,6 +32,8 @@ pub const PROGRAM: &str = "podhosts-runtime";
 pub const KUBELET_HOSTS_FLAG: &str = "--kubelet-hosts";
 /// The hook's flag for a configuration that is not the bundle's config.json (crun's `--config`).
 pub const CONFIG_JSON_FLAG: &str = "--config-json";
+/// The hook's flag for the pod's addresses, separated by commas, as the NRI plugin was told them.
+pub const NRI_POD_IPS_FLAG: &str = "--nri-pod-ips";
 
 /// Why a container was not prepared.
 #[derive(Debug, Error)]
@@ -56,7 +58,7 @@ pub enum WrapperError {
     },
     /// The hook is not where it should be.
     #[error(
-        "cannot find the hook: {0} is not a file, expected podhosts-hook beside the wrapper or runtime.hook"
+        "cannot find the hook: {0} is not a file, expected podhosts-hook beside this program or runtime.hook"
     )]
     NoHook(PathBuf),
     /// Nothing to become.
@@ -120,24 +122,10 @@ fn prepare_as_configured(
         (Err(error), OnError::Open) => {
             let message = format!("started without a seal (on-error = \"open\"): {error}");
             say(&message, "warning", invocation);
-            report::write(report::open_log(node), &open_entry(&create.container, &error.to_string()));
+            report::write(report::open_log(node), &Entry::open(&create.container, "", &error.to_string()));
             Ok(())
         }
         (result, _) => result,
-    }
-}
-
-/// The hook's log tells of every pod container, so also of one that the hook never sees.
-fn open_entry<'a>(container: &'a str, reason: &'a str) -> Entry<'a> {
-    Entry {
-        time: report::now().into(),
-        container: container.into(),
-        pid: 0,
-        pod: "".into(),
-        outcome: Outcome::Open,
-        reason: reason.into(),
-        bytes: 0,
-        duration_us: 0,
     }
 }
 
@@ -187,7 +175,11 @@ fn hook_args(
     Ok(args)
 }
 
-fn hook_path(node: &NodeConfig) -> Result<PathBuf, WrapperError> {
+/// The hook's program: the configured one, or the one beside this program.
+///
+/// # Errors
+/// There is none. A missing hook would make the runtime fail with an error that names neither podhosts nor the remedy.
+pub fn hook_path(node: &NodeConfig) -> Result<PathBuf, WrapperError> {
     let path = match &node.runtime.hook {
         Some(path) => PathBuf::from(path),
         None => {
@@ -195,11 +187,14 @@ fn hook_path(node: &NodeConfig) -> Result<PathBuf, WrapperError> {
             own.with_file_name(hook::PROGRAM)
         }
     };
-    // A missing hook would make the runtime fail with an error that names neither podhosts nor the remedy.
     if path.is_file() { Ok(path) } else { Err(WrapperError::NoHook(path)) }
 }
 
-fn utf8(path: &Path) -> Result<&str, WrapperError> {
+/// A path as JSON and NRI can hold it.
+///
+/// # Errors
+/// One that is not UTF-8.
+pub fn utf8(path: &Path) -> Result<&str, WrapperError> {
     path.to_str().ok_or_else(|| WrapperError::NotUtf8(path.to_owned()))
 }
 

@@ -104,7 +104,7 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
         config.node_name = crate::sys::node_name().to_ascii_lowercase();
     }
     if config.node_ips.is_empty() {
-        config.node_ips = crate::sys::node_addresses();
+        config.node_ips = crate::sys::netns::towards_default_routes();
     }
     let pki = certificates(args, &config)?;
     let trusted_pem = pki.trusted_pem.clone();

@@ -8,12 +8,19 @@ pub mod log;
 pub mod netns;
 pub mod network;
 pub mod nft;
+#[cfg(feature = "cli")]
+pub mod node_files;
 pub mod notify;
 pub mod process;
+#[cfg(feature = "cli")]
 pub mod programs;
 pub mod random;
 pub mod rootfs;
 pub mod seal;
+#[cfg(feature = "cli")]
+pub mod service;
+#[cfg(feature = "cli")]
+pub mod signals;
 pub mod state_dir;
 
 mod mount_attr;
@@ -31,16 +38,4 @@ pub fn boot_id() -> Result<String, files::FileError> {
     let path = std::path::Path::new("/proc/sys/kernel/random/boot_id");
     let bytes = files::read(path, 64, files::LastLink::Refuse)?;
     Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
-}
-
-/// The addresses that this machine uses towards others, IPv4 first: those that its default routes choose.
-pub fn node_addresses() -> Vec<std::net::IpAddr> {
-    // Nothing is sent: connecting a datagram socket only looks up the route.
-    let source = |from: &str, to: &str| {
-        let socket = std::net::UdpSocket::bind(from).ok()?;
-        socket.connect(to).ok()?;
-        Some(socket.local_addr().ok()?.ip())
-    };
-    let found = [source("0.0.0.0:0", "192.0.2.1:9"), source("[::]:0", "[2001:db8::1]:9")];
-    found.into_iter().flatten().filter(|address| !address.is_unspecified()).collect()
 }

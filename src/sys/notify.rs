@@ -67,6 +67,16 @@ mod tests {
     }
 
     #[test]
+    fn an_abstract_name_is_an_address_too() {
+        let name = format!("podhosts-test-{}", std::process::id());
+        let listener = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        Notifier { socket: open(&format!("@{name}")), watchdog: None }.tell("READY=1");
+        let mut bytes = [0; 100];
+        let size = listener.recv(&mut bytes).unwrap();
+        assert_eq!(&bytes[..size], b"READY=1");
+    }
+
+    #[test]
     fn nobody_need_listen() {
         let notifier = Notifier { socket: open("/nowhere"), watchdog: None };
         notifier.tell("READY=1");

@@ -8,12 +8,41 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use thiserror::Error;
 
 use super::files;
 
+/// How long a program may take that is asked for its output.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Most of a program's output that is read, in bytes.
 const OUTPUT_MAX: usize = 4 << 20;
+
+/// A program that cannot be run, or failed.
+#[derive(Debug, Error)]
+pub enum ProgramError {
+    /// It is not there, or cannot be started.
+    #[error("cannot run {program}: {cause}")]
+    Start {
+        /// The program.
+        program: String,
+        /// The kernel's answer.
+        #[source]
+        cause: io::Error,
+    },
+    /// It said no.
+    #[error("cannot run {program}: it ended with {status}: {said}")]
+    Failed {
+        /// The program with its arguments.
+        program: String,
+        /// How it ended.
+        status: String,
+        /// The last line it wrote to stderr.
+        said: String,
+    },
+}
 
 /// How a program ended.
 #[derive(Debug)]
@@ -47,7 +76,7 @@ pub fn run(
     input: &[u8],
     patience: Duration,
 ) -> io::Result<Finished> {
-    let (mut stdin, stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?, tempfile::tempfile()?);
+    let (mut stdin, stdout, stderr) = (memory("stdin")?, memory("stdout")?, memory("stderr")?);
     stdin.write_all(input)?;
     stdin.rewind()?;
     #[allow(clippy::disallowed_methods, reason = "the operator's command, not the hook")]
@@ -67,6 +96,28 @@ pub fn run(
     let status = child.wait()?;
     waited?;
     Ok(Finished { status, stdout: written(stdout)?, stderr: written(stderr)? })
+}
+
+/// What a program, looked for on PATH, writes to stdout.
+///
+/// # Errors
+/// [`ProgramError`] where it cannot be run, or fails.
+pub fn output(program: &str, args: &[&str]) -> Result<String, ProgramError> {
+    let run = run(Path::new(program), args, &[], b"", PATIENCE)
+        .map_err(|cause| ProgramError::Start { program: program.to_owned(), cause })?;
+    if run.status.success() {
+        return Ok(String::from_utf8_lossy(&run.stdout).into_owned());
+    }
+    Err(ProgramError::Failed {
+        program: [&[program], args].concat().join(" "),
+        status: run.status.to_string(),
+        said: run.last_error_line(),
+    })
+}
+
+/// A file that needs no place on any file system, where a node may have no room.
+fn memory(name: &str) -> io::Result<File> {
+    Ok(memfd_create(name, MemfdFlags::CLOEXEC)?.into())
 }
 
 fn wait(pid: Pid, patience: Duration) -> io::Result<()> {
@@ -91,8 +142,6 @@ fn written(mut file: File) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(30);
-
     #[test]
     fn input_output_and_end() {
         let script = "cat; echo $A >&2; exit 3";
@@ -109,5 +158,16 @@ mod tests {
         let left = run(Path::new("/bin/sh"), &["-c", "sleep 1 & echo done"], &[], b"", PATIENCE).unwrap();
         assert_eq!(left.stdout, b"done\n");
         assert!(run(Path::new("/nowhere"), &[], &[], b"", PATIENCE).is_err());
+    }
+
+    #[test]
+    fn a_program_answers_fails_or_is_not_there() {
+        assert_eq!(output("sh", &["-c", "echo yes"]).unwrap(), "yes\n");
+        let error = |program, args: &[&str]| output(program, args).unwrap_err().to_string();
+        assert_eq!(
+            error("sh", &["-c", "echo a >&2; echo no >&2; exit 3"]),
+            "cannot run sh -c echo a >&2; echo no >&2; exit 3: it ended with exit status: 3: no"
+        );
+        assert!(error("/nowhere/x", &[]).starts_with("cannot run /nowhere/x: No such file"));
     }
 }

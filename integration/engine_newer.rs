@@ -1,0 +1,51 @@
+//! The newest runc and crun. Most tests of the hook run with them, too (`harness::runtimes`).
+
+use crate::harness::{Bundle, Node, bin, managed, needs, runtimes};
+
+fn pod(node: &Node, script: &str) -> Bundle {
+    Bundle::new(node, script).containerd().annotate("podhosts.io/pod-ips", "10.0.0.9")
+}
+
+#[test]
+fn they_are_newer() {
+    needs!("runc", "crun");
+    let node = Node::new();
+    let mut found: Vec<String> = Vec::new();
+    for runtime in runtimes() {
+        let version = node.call(runtime, &["--version"]).success();
+        let version = version.lines().next().unwrap().to_owned();
+        assert!(version.starts_with(runtime.name()) && !found.contains(&version), "{version} {found:?}");
+        found.push(version);
+    }
+}
+
+#[test]
+fn create_start_and_delete_behind_the_wrapper() {
+    needs!("runc", "crun", "busybox");
+    for runtime in runtimes() {
+        let node = Node::with_config(&format!("[runtime]\nruntimes = [{:?}]\n", runtime.name()));
+        let bundle = pod(&node, "sleep 1000").write();
+        let container = node.start_by(runtime, &bin("podhosts-runtime"), &bundle, "wrapped");
+        assert_eq!(container.exec("cat /etc/hosts").success(), managed("10.0.0.9\tweb\n"), "{runtime:?}");
+        let refused = container.exec("echo 6.6.6.6 bank >>/etc/hosts").failure();
+        assert!(refused.contains("Read-only file system"), "{runtime:?}: {refused}");
+        let found = node.run(bin("podhosts"), &["inspect", &container.id, "--root", &node.root()]).success();
+        assert!(found.contains("sealed     yes\n"), "{found}");
+    }
+}
+
+#[test]
+fn a_failure_is_in_the_log_and_runc_shows_it() {
+    needs!("runc", "crun", "busybox");
+    let reason = "cannot read annotation podhosts.io/pod-ips: ";
+    for runtime in runtimes() {
+        let node = Node::new();
+        let bundle = pod(&node, "true").annotate("podhosts.io/pod-ips", "10.0.0.9 evil").hook(&[]).write();
+        let error = node.run_bundle(runtime, &bundle).failure();
+        let shown = if runtime.name() == "runc" { reason } else { "podhosts-hook" };
+        assert!(error.contains(shown), "{runtime:?}: {error}");
+        let last = node.last_log();
+        assert_eq!(last["outcome"], "failed", "{runtime:?}");
+        assert!(last["reason"].as_str().unwrap().starts_with(reason), "{last}");
+    }
+}

@@ -1,0 +1,243 @@
+//! `podhosts configure` and `podhosts unconfigure`: the engine's files are read, planned, and changed all or none.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cri::Client;
+use crate::engines;
+use crate::engines::change::{self, Change, SameMeaning};
+use crate::engines::containerd::{self, Version};
+use crate::engines::files::Files;
+use crate::engines::memory::{self, Memory, Remembered};
+use crate::engines::plan::{self, Engine, Mode, Place, PlanError, Request};
+use crate::engines::plan_network;
+use crate::report::ExitCode;
+use crate::sys::files::FileError;
+use crate::sys::state_dir::{self, LockKind};
+use crate::sys::{exec, node_files, programs};
+
+use super::args::{ConfigureArgs, ModeArg, PlaceArgs, RuntimeArg, UnconfigureArgs};
+use super::{complain, in_use, print, restart};
+
+/// Keeps calls apart. It is none of what has to be undone.
+const LOCK: &str = "/run/podhosts/configure.lock";
+
+/// How long containerd may take to tell its version.
+const CRI_PATIENCE: Duration = Duration::from_secs(5);
+
+const NOTHING: &str = "nothing to change\n";
+
+/// Why nothing was done, and how the program ends.
+struct Failure(ExitCode, String);
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        let is_usage = matches!(error, PlanError::Mode { .. } | PlanError::Option { .. });
+        Self(if is_usage { ExitCode::Usage } else { ExitCode::Failure }, error.to_string())
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        Self(ExitCode::Failure, error.to_string())
+    }
+}
+
+/// Has an engine call podhosts.
+pub(super) fn configure(args: &ConfigureArgs) -> ExitCode {
+    end(run(&args.place, Some(args)))
+}
+
+/// Takes podhosts out of an engine's configuration.
+pub(super) fn unconfigure(args: &UnconfigureArgs) -> ExitCode {
+    end(run(&args.place, None))
+}
+
+fn end(result: Result<String, Failure>) -> ExitCode {
+    match result {
+        Ok(output) => print(output.as_bytes()),
+        Err(Failure(code, error)) => {
+            complain(&[error]);
+            code
+        }
+    }
+}
+
+/// The whole of it; returns what is to be said.
+fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failure> {
+    let place = place(args)?;
+    let memory_path = Path::new(memory::DIR).join(place.engine.name().to_owned() + ".json");
+    // Two calls at a time would each remember what the other one wrote.
+    let _lock =
+        if args.dry_run { None } else { Some(state_dir::lock(Path::new(LOCK), LockKind::Exclusive)?) };
+    let memory = match Files::on_disk(&memory_path)? {
+        Some(text) => Memory::parse(&memory_path, &text).map_err(PlanError::from)?,
+        None => Memory::default(),
+    };
+    if !args.dry_run {
+        // An engine may read all files of a directory, those of a call that was killed too.
+        memory.files.iter().filter_map(|file| file.path.parent()).for_each(node_files::remove_leftovers);
+    }
+    let mut without = Files::new();
+    plan::take_out(&mut without, &place, &memory).map_err(PlanError::from)?;
+    let mut planned = without.clone();
+    let (notes, same) = match wanted {
+        Some(wanted) => (plan::put_in(&mut planned, &request(place.clone(), wanted)?)?, SameMeaning::Keep),
+        None => (Vec::new(), SameMeaning::Write),
+    };
+    let changes = change::changes(&planned, same)?;
+    if args.dry_run {
+        return Ok(if changes.is_empty() { NOTHING.to_owned() } else { change::diff(&changes) });
+    }
+    if let Some(change) =
+        changes.iter().find(|change| change.new.is_none() && change.path.ends_with(plan_network::LIST))
+        && let Some(pods) = in_use::connected()
+    {
+        let path = change.path.display();
+        let message =
+            format!("cannot remove {path}: pods that it has connected could not be deleted then: {pods}");
+        return Err(Failure(ExitCode::Failure, message));
+    }
+    let kept = match wanted {
+        Some(_) if changes.is_empty() => {
+            return restart_as_asked(args, &place, &changes, &notes);
+        }
+        Some(_) => Some(remembered(&without, &planned, &changes, &memory)?.to_json()),
+        None => None,
+    };
+    change::apply(&changes, &memory_path, kept.as_deref(), &memory.dirs)?;
+    let notes = if wanted.is_none() { in_use::note().into_iter().collect() } else { notes };
+    restart_as_asked(args, &place, &changes, &notes)
+}
+
+/// What was done, and the restart where it is asked for.
+fn restart_as_asked(
+    args: &PlaceArgs,
+    place: &Place,
+    changes: &[Change],
+    notes: &[String],
+) -> Result<String, Failure> {
+    restart::restart(place.engine, args.restart, changes, said(report(changes), notes))
+        .map_err(|(said, error)| Failure(ExitCode::Failure, format!("{}{error}", said.replace('\n', "; "))))
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
+    let failed = |cause| FileError::Io { verb: "use", path: path.clone(), cause };
+    Ok(std::path::absolute(&path).map_err(failed)?)
+}
+
+fn place(args: &PlaceArgs) -> Result<Place, Failure> {
+    let engine = match args.runtime {
+        RuntimeArg::Containerd => Engine::Containerd,
+        RuntimeArg::Crio => Engine::Crio,
+        RuntimeArg::Podman => Engine::Podman,
+    };
+    let path = |path: &Option<PathBuf>| path.clone().map(absolute).transpose();
+    Ok(Place::new(engine, path(&args.config)?, path(&args.drop_in)?, path(&args.hooks_dir)?))
+}
+
+fn request(place: Place, args: &ConfigureArgs) -> Result<Request, Failure> {
+    let engine = place.engine;
+    let mode = match args.mode {
+        None => engine.modes().first().copied().unwrap_or(Mode::Wrapper),
+        Some(ModeArg::Wrapper) => Mode::Wrapper,
+        Some(ModeArg::BaseSpec) => Mode::BaseSpec,
+        Some(ModeArg::HooksDir) => Mode::HooksDir,
+        Some(ModeArg::Nri) => Mode::Nri,
+    };
+    let option =
+        |option, reason: &str| Err(Failure::from(PlanError::Option { option, reason: reason.to_owned() }));
+    if args.place.hooks_dir.is_some() && mode != Mode::HooksDir {
+        return option("--hooks-dir", "it is for hooks-dir only");
+    }
+    let bin_dir = match &args.bin_dir {
+        Some(dir) => absolute(dir.clone())?,
+        None => own_dir()?,
+    };
+    let default_spec = match mode {
+        Mode::BaseSpec => programs::output("ctr", &["oci", "spec"]).map_err(|error| error.to_string()),
+        _ => Err(String::new()),
+    };
+    Ok(Request {
+        is_drop_in_given: args.place.drop_in.is_some(),
+        place,
+        mode,
+        set_as_default: args.set_as_default,
+        with_cni: args.with_cni,
+        pod_cidrs: args.pod_cidr.clone(),
+        bin_dir,
+        version: version(engine),
+        default_spec,
+    })
+}
+
+/// The directory of this program.
+fn own_dir() -> Result<PathBuf, Failure> {
+    let failed = |cause| FileError::Io { verb: "find", path: PathBuf::from("podhosts"), cause };
+    let own = exec::own_path().map_err(failed)?;
+    Ok(own.parent().unwrap_or(Path::new("/")).to_owned())
+}
+
+/// The engine's version, where it matters: of the one that is installed, or, where none is to be found, that runs.
+fn version(engine: Engine) -> Option<Version> {
+    let said = match engine {
+        Engine::Containerd => programs::output("containerd", &["--version"]).ok().or_else(running_version),
+        Engine::Podman => programs::output("podman", &["--version"]).ok(),
+        Engine::Crio => None,
+    };
+    said.and_then(|said| engines::version_in(&said))
+}
+
+/// What containerd says of itself over the CRI. A container that configures its node has no containerd of its own.
+fn running_version() -> Option<String> {
+    let client = Client::connect(Path::new(containerd::SOCKET), CRI_PATIENCE).ok()?;
+    client.version().ok().map(|version| version.runtime_version)
+}
+
+/// What unconfigure needs to know.
+fn remembered(
+    without: &Files,
+    planned: &Files,
+    changes: &[Change],
+    memory: &Memory,
+) -> Result<Memory, FileError> {
+    let mut files = Vec::new();
+    for path in planned.planned().keys() {
+        let written = match changes.iter().find(|change| change.path == *path) {
+            Some(change) => change.new.clone(),
+            None => Files::on_disk(path)?,
+        };
+        let before = without.read(path)?;
+        if let Some(written) = written.filter(|written| before.as_ref() != Some(written)) {
+            files.push(Remembered { path: path.clone(), before, written });
+        }
+    }
+    let mut dirs = memory.dirs.clone();
+    dirs.extend(change::new_dirs(changes));
+    dirs.sort_unstable();
+    dirs.dedup();
+    Ok(Memory::new(files, dirs))
+}
+
+/// What was done, a line for each file.
+fn report(changes: &[Change]) -> String {
+    if changes.is_empty() {
+        return NOTHING.to_owned();
+    }
+    let line = |change: &Change| {
+        let verb = match (&change.old, &change.new) {
+            (None, _) => "made",
+            (_, None) => "removed",
+            _ => "changed",
+        };
+        format!("{verb} {}\n", change.path.display())
+    };
+    changes.iter().map(line).collect()
+}
+
+fn said(mut text: String, notes: &[String]) -> String {
+    for note in notes {
+        text.push_str(&format!("note: {note}\n"));
+    }
+    text
+}

@@ -1,0 +1,136 @@
+//! What was there before: kept beside the engine's configuration, so that it can come back byte for byte.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::files::Files;
+use super::take_out::take_out;
+use super::{EngineError, json_cause};
+
+/// Where it is kept, a file for each engine. For root only: an engine's configuration may hold passwords.
+pub const DIR: &str = "/var/lib/podhosts/configure";
+
+const VERSION: u32 = 1;
+
+/// What one call of configure left behind for unconfigure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    version: u32,
+    /// The files that were written.
+    pub files: Vec<Remembered>,
+    /// The directories that were made, the uppermost first.
+    pub dirs: Vec<PathBuf>,
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it was before; nothing where it was not there.
+    pub before: Option<String>,
+    /// What it was made.
+    pub written: String,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new(Vec::new(), Vec::new())
+    }
+}
+
+impl Memory {
+    /// Of these files and directories.
+    pub fn new(files: Vec<Remembered>, dirs: Vec<PathBuf>) -> Self {
+        Self { version: VERSION, files, dirs }
+    }
+
+    /// Reads what [`Memory::to_json`] wrote.
+    ///
+    /// # Errors
+    /// [`EngineError::Memory`] naming `path`, and what to do.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, EngineError> {
+        let failed = |cause| EngineError::Memory { path: path.to_owned(), cause };
+        let memory: Self = serde_json::from_str(text)
+            .map_err(|error| failed(format!("line {}: {}", error.line(), json_cause(&error))))?;
+        if memory.version != VERSION {
+            return Err(failed(format!("it has version {}, expected {VERSION}", memory.version)));
+        }
+        Ok(memory)
+    }
+
+    /// The text to keep.
+    pub fn to_json(&self) -> String {
+        // Strings and numbers always have a JSON form.
+        serde_json::to_string(self).unwrap_or_default() + "\n"
+    }
+
+    /// Plans every file to be what it was before. Where something else was changed since, only what was written goes.
+    ///
+    /// # Errors
+    /// [`EngineError`] naming a file that can no longer be read.
+    pub fn undo(&self, files: &mut Files) -> Result<(), EngineError> {
+        for Remembered { path, before, written } in &self.files {
+            let Some(now) = files.read(path)? else { continue };
+            let before = before.as_deref();
+            let wanted = if now != *written && is_toml(path, written) {
+                take_out(path, &now, before, written)?
+            } else {
+                // All other files are podhosts' as a whole, whatever they say by now.
+                before.map(str::to_owned)
+            };
+            match wanted {
+                Some(text) => files.put(path, text),
+                None => files.remove(path),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file is TOML: those of systemd end like some that are.
+fn is_toml(path: &Path, text: &str) -> bool {
+    super::layers::Layer::parse(path, text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn undone(now: Option<&str>, before: Option<&str>, written: &str) -> Option<String> {
+        let path = Path::new("/nowhere/c");
+        let mut files = Files::new();
+        if let Some(now) = now {
+            files.put(path, now.to_owned());
+        }
+        let before = before.map(str::to_owned);
+        let file = Remembered { path: path.to_owned(), before, written: written.to_owned() };
+        Memory { files: vec![file], ..Memory::default() }.undo(&mut files).unwrap();
+        files.read(path).unwrap()
+    }
+
+    #[test]
+    fn files_become_what_they_were() {
+        assert_eq!(undone(Some("a=1\nb=2"), Some("a=1"), "a=1\nb=2").unwrap(), "a=1");
+        assert_eq!(undone(Some("b=2"), None, "b=2"), None);
+        assert_eq!(undone(None, Some("a=1"), "b=2"), None);
+        assert_eq!(undone(Some("a=1\nb=2\nc=3"), Some("a=1"), "a=1\nb=2").unwrap(), "a=1\nc=3");
+        assert_eq!(undone(Some("{\"x\":2}"), None, "{\"x\":1}"), None);
+        assert_eq!(undone(Some("[Unit]\nA=b c\n"), Some("[Unit]\n"), "[Unit]\nA=b\n").unwrap(), "[Unit]\n");
+    }
+
+    #[test]
+    fn only_this_version_is_understood() {
+        let path = Path::new("/m");
+        let memory = Memory { dirs: vec!["/d".into()], ..Memory::default() };
+        assert_eq!(Memory::parse(path, &memory.to_json()).unwrap(), memory);
+        let later = memory.to_json().replace("\"version\":1", "\"version\":2");
+        let error = Memory::parse(path, &later).unwrap_err().to_string();
+        let told = "; remove it, and unconfigure takes out what has podhosts' name";
+        let own = "cannot use /m, podhosts' own record of what it changed: ";
+        assert_eq!(error, format!("{own}it has version 2, expected 1{told}"));
+        let error = Memory::parse(path, "\n{").unwrap_err().to_string();
+        assert_eq!(error, format!("{own}line 2: EOF while parsing an object{told}"));
+    }
+}

@@ -1,0 +1,362 @@
+//! What is to be in an engine's configuration, and what is not to be there any longer. Nothing is written here.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::containerd::Version;
+use super::edit::Edit;
+use super::files::Files;
+use super::memory::Memory;
+use super::take_out::take_out_named;
+use super::{
+    EngineError, HOOK, WRAPPER, containerd, crio, hooks_dir, plan_containerd, plan_crio, plan_network,
+    plan_nri, plan_podman, podman,
+};
+use crate::sys::files::FileError;
+use crate::sys::node_files::is_executable;
+
+/// How files begin that podhosts makes.
+pub const HEADER: &str = "# Made by `podhosts configure`; `podhosts unconfigure` takes it away.";
+
+/// The operator's program.
+const COMMAND: &str = "podhosts";
+
+/// An engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// containerd, by its CRI plugin.
+    Containerd,
+    /// CRI-O.
+    Crio,
+    /// podman, for root.
+    Podman,
+}
+
+/// How the hook gets into containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// A runtime handler that runs podhosts-runtime.
+    Wrapper,
+    /// A runtime handler with a base specification that has the hook.
+    BaseSpec,
+    /// A file in a hooks directory.
+    HooksDir,
+    /// The NRI plugin.
+    Nri,
+}
+
+/// An engine's configuration that is left as it is, and why.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The engine has no such way.
+    #[error("cannot configure {engine} by {mode}, expected {possible}")]
+    Mode {
+        /// The engine.
+        engine: &'static str,
+        /// What was asked for.
+        mode: &'static str,
+        /// What there is.
+        possible: String,
+    },
+    /// An option that means nothing here.
+    #[error("cannot use {option}: {reason}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The configuration would point to nothing.
+    #[error("cannot use {0}: it is no executable file, expected podhosts' program; see --bin-dir")]
+    Program(PathBuf),
+    /// Something else stands in the way.
+    #[error("cannot configure {engine}: {reason}")]
+    Refused {
+        /// The engine.
+        engine: &'static str,
+        /// What, and what to do.
+        reason: String,
+    },
+}
+
+impl From<FileError> for PlanError {
+    fn from(error: FileError) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+/// Where an engine's configuration is.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Whose.
+    pub engine: Engine,
+    /// The main file.
+    pub config: PathBuf,
+    /// The file that is ours.
+    pub drop_in: PathBuf,
+    /// The hooks directory.
+    pub hooks_dir: PathBuf,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Where.
+    pub place: Place,
+    /// Whether the drop-in was named, and not only derived.
+    pub is_drop_in_given: bool,
+    /// How.
+    pub mode: Mode,
+    /// Whether pods that name no handler get ours.
+    pub set_as_default: bool,
+    /// Whether podhosts-cni makes the pods' network.
+    pub with_cni: bool,
+    /// The network's podCIDRs, where they are not the delivered ones.
+    pub pod_cidrs: Vec<String>,
+    /// Where the programs are.
+    pub bin_dir: PathBuf,
+    /// The engine's version, where it told.
+    pub version: Option<Version>,
+    /// The engine's default specification, or why it is not known.
+    pub default_spec: Result<String, String>,
+}
+
+impl Engine {
+    /// Its name, as in `--runtime`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Containerd => "containerd",
+            Self::Crio => "crio",
+            Self::Podman => "podman",
+        }
+    }
+
+    /// The ways that it has, the usual one first.
+    pub fn modes(self) -> &'static [Mode] {
+        match self {
+            Self::Containerd => &[Mode::Wrapper, Mode::BaseSpec, Mode::Nri],
+            Self::Crio => &[Mode::HooksDir, Mode::Wrapper, Mode::Nri],
+            Self::Podman => &[Mode::HooksDir, Mode::Wrapper],
+        }
+    }
+
+    /// Its service, where it has one that reads the configuration at its start.
+    pub fn service(self) -> Option<&'static str> {
+        match self {
+            Self::Containerd => Some("containerd.service"),
+            Self::Crio => Some("crio.service"),
+            Self::Podman => None,
+        }
+    }
+
+    fn default_config(self) -> &'static str {
+        match self {
+            Self::Containerd => containerd::CONFIG,
+            Self::Crio => crio::CONFIG,
+            Self::Podman => podman::CONFIG,
+        }
+    }
+}
+
+impl Mode {
+    /// Its name, as in `--mode`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wrapper => "wrapper",
+            Self::BaseSpec => "base-spec",
+            Self::HooksDir => "hooks-dir",
+            Self::Nri => "nri",
+        }
+    }
+
+    /// The programs that have to be there.
+    fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Wrapper => &[WRAPPER, HOOK],
+            Self::BaseSpec | Self::HooksDir => &[HOOK],
+            Self::Nri => &[COMMAND, HOOK],
+        }
+    }
+}
+
+impl Place {
+    /// The engine's usual places, but for what is given.
+    pub fn new(
+        engine: Engine,
+        config: Option<PathBuf>,
+        drop_in: Option<PathBuf>,
+        hooks_dir: Option<PathBuf>,
+    ) -> Self {
+        let config = config.unwrap_or_else(|| engine.default_config().into());
+        let beside = |dir: String, name: &str| config.with_file_name(dir).join(name);
+        let own_name = config.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let drop_in = drop_in.unwrap_or_else(|| match engine {
+            Engine::Containerd => beside("conf.d".to_owned(), "99-podhosts.toml"),
+            Engine::Crio | Engine::Podman => beside(own_name + ".d", "99-podhosts.conf"),
+        });
+        let hooks_dir = hooks_dir.unwrap_or_else(|| hooks_dir::NODE.into());
+        Self { engine, config, drop_in, hooks_dir }
+    }
+
+    /// The directory that the drop-in is in.
+    pub(super) fn drop_ins(&self) -> &Path {
+        self.drop_in.parent().unwrap_or(Path::new("/"))
+    }
+}
+
+impl Request {
+    /// A program of podhosts'.
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        self.bin_dir.join(name)
+    }
+
+    pub(super) fn refused(&self, reason: String) -> PlanError {
+        PlanError::Refused { engine: self.place.engine.name(), reason }
+    }
+
+    /// Whether the options can go together, and the programs are there.
+    fn check(&self) -> Result<(), PlanError> {
+        let (engine, mode) = (self.place.engine, self.mode);
+        if !engine.modes().contains(&mode) {
+            let names: Vec<&str> = engine.modes().iter().map(|mode| mode.name()).collect();
+            let possible = names.join(" or ");
+            return Err(PlanError::Mode { engine: engine.name(), mode: mode.name(), possible });
+        }
+        if self.set_as_default && matches!(mode, Mode::HooksDir | Mode::Nri) {
+            let reason = format!("{} makes no runtime handler", mode.name());
+            return Err(PlanError::Option { option: "--set-as-default", reason });
+        }
+        let missing = mode.programs().iter().map(|name| self.program(name)).find(|path| !is_executable(path));
+        missing.map_or(Ok(()), |path| Err(PlanError::Program(path)))
+    }
+}
+
+/// Plans the files to be as wanted, and says what else is to be known. What was there of ours has to be out already:
+/// see [`take_out`].
+///
+/// # Errors
+/// [`PlanError`], which says why nothing can be done.
+pub fn put_in(files: &mut Files, request: &Request) -> Result<Vec<String>, PlanError> {
+    request.check()?;
+    let mut notes = Vec::new();
+    match request.place.engine {
+        Engine::Containerd => plan_containerd::plan(files, request, &mut notes)?,
+        Engine::Crio => plan_crio::plan(files, request, &mut notes)?,
+        Engine::Podman => plan_podman::plan(files, request, &mut notes)?,
+    }
+    if request.mode == Mode::Nri {
+        plan_nri::plan(files, request)?;
+    }
+    if request.with_cni {
+        plan_network::plan(files, request, &mut notes)?;
+    }
+    Ok(notes)
+}
+
+/// Plans the files to have nothing of ours: what is remembered goes, and, where nothing is, what has our name.
+///
+/// # Errors
+/// [`EngineError`] naming a file that cannot be read.
+pub fn take_out(files: &mut Files, place: &Place, memory: &Memory) -> Result<(), EngineError> {
+    memory.undo(files)?;
+    let is_remembered = |path: &Path| memory.files.iter().any(|file| file.path == path);
+    let Named { handlers, names, ours } = named(place.engine);
+    for path in [&place.config, &place.drop_in] {
+        let is_main_of_others = path == &place.config && place.engine != Engine::Containerd;
+        if is_remembered(path) || is_main_of_others {
+            continue;
+        }
+        let Some(text) = files.read(path)? else { continue };
+        match take_out_named(path, &text, &handlers, &names, &ours, HEADER)? {
+            Some(new) if new == text => {}
+            Some(new) => files.put(path, new),
+            None => files.remove(path),
+        }
+    }
+    if place.engine != Engine::Containerd {
+        take_hooks_out(files, place, &is_remembered)?;
+    }
+    plan_nri::take_out(files, place, &is_remembered)
+}
+
+/// Takes our hook out of the hooks directory.
+fn take_hooks_out(
+    files: &mut Files,
+    place: &Place,
+    is_remembered: &dyn Fn(&Path) -> bool,
+) -> Result<(), EngineError> {
+    let path = place.hooks_dir.join(hook_name(place.engine));
+    if is_remembered(&path) {
+        return Ok(());
+    }
+    // A file that is no hook is none of ours.
+    let hook = files.read(&path)?.map(|text| hooks_dir::HookFile::parse(&path, &text));
+    if let Some(Ok(hook)) = hook
+        && hook.is_ours()
+    {
+        files.remove(&path);
+    }
+    Ok(())
+}
+
+/// What is ours in an engine's TOML by its name.
+struct Named {
+    handlers: Vec<Vec<&'static str>>,
+    names: Vec<Vec<&'static str>>,
+    /// What can be told to be ours only in a file of ours.
+    ours: Vec<Vec<&'static str>>,
+}
+
+fn named(engine: Engine) -> Named {
+    match engine {
+        Engine::Containerd => plan_containerd::named(),
+        Engine::Crio => plan_crio::named(),
+        Engine::Podman => plan_podman::named(),
+    }
+    .into()
+}
+
+impl From<[Vec<Vec<&'static str>>; 3]> for Named {
+    fn from([handlers, names, ours]: [Vec<Vec<&'static str>>; 3]) -> Self {
+        Self { handlers, names, ours }
+    }
+}
+
+/// The file of our hook in a hooks directory. That of podman is for containers with one of our annotations alone.
+pub(super) fn hook_name(engine: Engine) -> &'static str {
+    if engine == Engine::Podman { "podhosts-annotated.json" } else { "podhosts.json" }
+}
+
+/// Plans our hook to be in the hooks directory.
+pub(super) fn put_hook(files: &mut Files, request: &Request) {
+    let text = if request.place.engine == Engine::Podman {
+        include_str!("../../hooks/podhosts-annotated.json")
+    } else {
+        include_str!("../../hooks/podhosts.json")
+    };
+    let path = request.place.hooks_dir.join(hook_name(request.place.engine));
+    files.put(&path, with_path(text, &request.program(HOOK)));
+}
+
+/// A delivered JSON text with another path of the hook.
+pub(super) fn with_path(text: &str, program: &Path) -> String {
+    let quoted = |path: &str| serde_json::Value::from(path).to_string();
+    text.replace(&quoted(&format!("/usr/local/bin/{HOOK}")), &quoted(&program.display().to_string()))
+}
+
+/// The text of a file after `change`; one that was not there begins with [`HEADER`].
+pub(super) fn edited(
+    files: &Files,
+    path: &Path,
+    change: impl FnOnce(&mut Edit) -> Result<(), EngineError>,
+) -> Result<String, EngineError> {
+    let before = files.read(path)?.unwrap_or_default();
+    let mut edit = Edit::new(path, &before)?;
+    change(&mut edit)?;
+    let text = edit.finish();
+    Ok(if before.is_empty() { format!("{HEADER}\n{}", text.trim_start_matches('\n')) } else { text })
+}

@@ -1,0 +1,112 @@
+//! What CRI-O is to have: a drop-in, and for the hooks directory a file in it.
+
+use std::path::Path;
+
+use toml_edit::Array;
+
+use super::crio::Crio;
+use super::files::Files;
+use super::plan::{Mode, PlanError, Request, edited, put_hook};
+use super::plan_containerd::{copied, plain};
+use super::{NAME, WRAPPER, hooks_dir};
+
+const RUNTIME: [&str; 2] = ["crio", "runtime"];
+const RUNTIMES: [&str; 3] = ["crio", "runtime", "runtimes"];
+
+pub(super) fn named() -> [Vec<Vec<&'static str>>; 3] {
+    [
+        vec![vec!["crio", "runtime", "runtimes", NAME]],
+        vec![vec!["crio", "runtime", "default_runtime"]],
+        vec![vec!["crio", "runtime", "hooks_dir"], vec!["crio", "nri", "enable_nri"]],
+    ]
+}
+
+pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>) -> Result<(), PlanError> {
+    let drop_in = &request.place.drop_in;
+    let crio = read(files, request)?;
+    match request.mode {
+        Mode::HooksDir => {
+            put_hook(files, request);
+            if let Some(dirs) = more_dirs(crio.hooks_dirs()?, &request.place.hooks_dir) {
+                let text = edited(files, drop_in, |edit| edit.set(&RUNTIME, "hooks_dir", dirs))?;
+                files.put(drop_in, text);
+            }
+        }
+        Mode::Nri if crio.nri_enabled()? == Some(true) => {}
+        Mode::Nri => {
+            let text = edited(files, drop_in, |edit| edit.set(&["crio", "nri"], "enable_nri", true))?;
+            files.put(drop_in, text);
+        }
+        Mode::Wrapper | Mode::BaseSpec => put_handler(files, request, &crio, notes)?,
+    }
+    verify(files, request)
+}
+
+fn put_handler(
+    files: &mut Files,
+    request: &Request,
+    crio: &Crio,
+    notes: &mut Vec<String>,
+) -> Result<(), PlanError> {
+    let default = crio.default_handler()?;
+    let beside = default.as_deref().and_then(|name| crio.handler_table(name));
+    let is_oci = |table: &&toml::Table| {
+        table.get("runtime_type").and_then(toml::Value::as_str).is_none_or(|kind| matches!(kind, "" | "oci"))
+    };
+    let beside = beside.filter(is_oci);
+    if let Some(path) = beside.and_then(|table| table.get("runtime_path")).and_then(toml::Value::as_str) {
+        notes.push(super::plan_containerd::runs_another(default.as_deref().unwrap_or_default(), path));
+    }
+    let mut handler = toml_edit::Table::new();
+    handler.insert("runtime_path", plain(&request.program(WRAPPER).display().to_string()));
+    handler.insert("runtime_type", plain("oci"));
+    if let Some(beside) = beside {
+        // These two would make it another program.
+        copied(&mut handler, beside, &["platform_runtime_paths", "inherit_default_runtime"]);
+    }
+    let drop_in = &request.place.drop_in;
+    let text = edited(files, drop_in, |edit| {
+        if request.set_as_default {
+            edit.set(&RUNTIME, "default_runtime", NAME)?;
+        }
+        edit.put(&RUNTIMES, NAME, toml_edit::Item::Table(handler))
+    })?;
+    files.put(drop_in, text);
+    Ok(())
+}
+
+fn read(files: &Files, request: &Request) -> Result<Crio, PlanError> {
+    Ok(Crio::read(files, &request.place.config, request.place.drop_ins())?)
+}
+
+/// The directories that are read now and `dir`, unless it is one of them.
+pub(super) fn more_dirs(now: Option<Vec<String>>, dir: &Path) -> Option<Array> {
+    let mut dirs = now.unwrap_or_else(|| vec![hooks_dir::DISTRIBUTION.to_owned()]);
+    let dir = dir.display().to_string();
+    if dirs.contains(&dir) {
+        return None;
+    }
+    dirs.push(dir);
+    Some(dirs.into_iter().collect())
+}
+
+/// A later file may say otherwise.
+fn verify(files: &Files, request: &Request) -> Result<(), PlanError> {
+    let crio = read(files, request)?;
+    let overridden = |key: &str| {
+        let drop_in = request.place.drop_in.display();
+        Err(request
+            .refused(format!("a file behind {drop_in} sets {key}, too, and goes before it; see --drop-in")))
+    };
+    let dir = request.place.hooks_dir.display().to_string();
+    match request.mode {
+        Mode::HooksDir if more_dirs(crio.hooks_dirs()?, Path::new(&dir)).is_some() => {
+            overridden("crio.runtime.hooks_dir")
+        }
+        Mode::Nri if crio.nri_enabled()? != Some(true) => overridden("crio.nri.enable_nri"),
+        Mode::Wrapper if request.set_as_default && crio.default_handler()?.as_deref() != Some(NAME) => {
+            overridden("crio.runtime.default_runtime")
+        }
+        _ => Ok(()),
+    }
+}

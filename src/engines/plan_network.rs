@@ -1,0 +1,122 @@
+//! The pods' network by podhosts-cni, as the engine's CNI configuration.
+
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use super::containerd::Containerd;
+use super::crio::Crio;
+use super::files::Files;
+use super::plan::{Engine, PlanError, Request};
+use super::podman::Podman;
+use super::{EngineError, PLUGIN};
+use crate::sys::node_files::is_executable;
+
+/// The list's file. Engines take the first by name.
+pub const LIST: &str = "10-podhosts.conflist";
+
+/// The delivered list, and the addresses in it.
+const DELIVERED: &str = include_str!("../../vendor-configs/cni/10-podhosts.conflist");
+const DELIVERED_CIDRS: &str = r#"["10.244.0.0/24", "fd00:10:244::/64"]"#;
+
+pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>) -> Result<(), PlanError> {
+    let (dir, bin_dirs) = dirs(files, request)?;
+    if !bin_dirs.iter().any(|dir| is_executable(&dir.join(PLUGIN))) {
+        let shown: Vec<String> = bin_dirs.iter().map(|dir| dir.display().to_string()).collect();
+        return Err(
+            request.refused(format!("{PLUGIN} is in none of its plugin directories, {}", shown.join(", ")))
+        );
+    }
+    let path = dir.join(LIST);
+    files.put(&path, list(&path, &request.pod_cidrs, |reason| request.refused(reason))?);
+    let has_suffix = |path: &PathBuf| {
+        path.extension().is_some_and(|suffix| matches!(suffix.to_str(), Some("conf" | "conflist" | "json")))
+    };
+    if let Some(first) = files.in_dir(&dir)?.into_iter().find(has_suffix)
+        && first != path
+        && request.place.engine != Engine::Podman
+    {
+        notes.push(format!("{} comes before {LIST}, and the engine uses the first", first.display()));
+    }
+    Ok(())
+}
+
+/// Where the engine has its CNI configuration, and where its plugins.
+fn dirs(files: &Files, request: &Request) -> Result<(PathBuf, Vec<PathBuf>), EngineError> {
+    let place = &request.place;
+    match place.engine {
+        Engine::Containerd => {
+            let engine = Containerd::read(files, &place.config, request.version)?;
+            Ok((engine.cni_conf_dir()?, engine.cni_bin_dirs()?))
+        }
+        Engine::Crio => {
+            let engine = Crio::read(files, &place.config, place.drop_ins())?;
+            Ok((engine.cni_conf_dir()?, engine.cni_bin_dirs()?))
+        }
+        Engine::Podman => {
+            let engine = Podman::read(files, &place.config, place.drop_ins())?;
+            Ok((engine.cni_conf_dir()?, engine.cni_bin_dirs()?))
+        }
+    }
+}
+
+/// The list's text. A list that is there already keeps its addresses, which are the node's own, unless others are given.
+fn list(path: &Path, cidrs: &[String], refused: impl Fn(String) -> PlanError) -> Result<String, PlanError> {
+    if let Some(text) = Files::on_disk(path)? {
+        let is_ours = serde_json::from_str(&text).is_ok_and(|list: Value| {
+            list["plugins"]
+                .as_array()
+                .is_some_and(|plugins| plugins.iter().any(|plugin| plugin["type"] == PLUGIN))
+        });
+        if !is_ours {
+            return Err(refused(format!("{} is there already, and no list of {PLUGIN}'s", path.display())));
+        }
+        if cidrs.is_empty() {
+            return Ok(text);
+        }
+    }
+    let mut shown = Vec::new();
+    for cidr in cidrs {
+        match cidr.parse::<IpNet>() {
+            Ok(net) if net.trunc() == net => shown.push(format!("\"{net}\"")),
+            _ => {
+                let reason = format!("{cidr:?} is no network address, expected one as 10.244.0.0/24");
+                return Err(PlanError::Option { option: "--pod-cidr", reason });
+            }
+        }
+    }
+    let wanted =
+        if cidrs.is_empty() { DELIVERED_CIDRS.to_owned() } else { format!("[{}]", shown.join(", ")) };
+    Ok(DELIVERED.replace(DELIVERED_CIDRS, &wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(path: &Path, cidrs: &[&str]) -> Result<String, String> {
+        let cidrs: Vec<String> = cidrs.iter().map(|&cidr| cidr.to_owned()).collect();
+        let refused = |reason| PlanError::Refused { engine: "e", reason };
+        list(path, &cidrs, refused).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn addresses_are_the_given_ones_or_those_that_are_there_or_the_delivered() {
+        assert!(DELIVERED.contains(DELIVERED_CIDRS));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(LIST);
+        assert_eq!(made(&path, &[]).unwrap(), DELIVERED);
+        let own = made(&path, &["10.1.0.0/16", "2001:db8::/64"]).unwrap();
+        assert!(own.contains(r#""podCIDRs": ["10.1.0.0/16", "2001:db8::/64"]"#), "{own}");
+        crate::sys::state_dir::replace(&path, own.as_bytes()).unwrap();
+        assert_eq!(made(&path, &[]).unwrap(), own);
+        assert_ne!(made(&path, &["10.2.0.0/16"]).unwrap(), own);
+        for wrong in ["10.1.0.1/16", "x", "10.1.0.0", "10.1.0.0/33\n"] {
+            let error = made(&path, &[wrong]).unwrap_err();
+            assert!(error.starts_with("cannot use --pod-cidr: ") && !error.contains('\n'), "{error}");
+        }
+        crate::sys::state_dir::replace(&path, b"{\"plugins\":[{\"type\":\"bridge\"}]}").unwrap();
+        assert!(made(&path, &[]).unwrap_err().ends_with("is there already, and no list of podhosts-cni's"));
+    }
+}

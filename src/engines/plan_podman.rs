@@ -1,0 +1,76 @@
+//! What podman is to have: a drop-in, and for the hooks directory a file in it.
+
+use toml_edit::Array;
+
+use super::files::Files;
+use super::plan::{Mode, PlanError, Request, edited, put_hook};
+use super::plan_crio::more_dirs;
+use super::podman::Podman;
+use super::{NAME, WRAPPER};
+
+pub(super) fn named() -> [Vec<Vec<&'static str>>; 3] {
+    [
+        vec![vec!["engine", "runtimes", NAME]],
+        vec![vec!["engine", "runtime"]],
+        vec![vec!["engine", "hooks_dir"], vec!["network", "network_backend"]],
+    ]
+}
+
+pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>) -> Result<(), PlanError> {
+    let podman = read(files, request)?;
+    let is_wrapper = request.mode == Mode::Wrapper;
+    let dirs = if is_wrapper { None } else { more_dirs(podman.hooks_dirs()?, &request.place.hooks_dir) };
+    let needs_backend = request.with_cni && podman.network_backend()? != Some("cni");
+    if request.with_cni && request.version.is_some_and(|(major, _)| major >= 5) {
+        return Err(request.refused("podman 5 has no CNI; leave --with-cni out".to_owned()));
+    }
+    if !is_wrapper {
+        put_hook(files, request);
+    }
+    if dirs.is_none() && !needs_backend && !is_wrapper {
+        return Ok(());
+    }
+    let drop_in = &request.place.drop_in;
+    let text = edited(files, drop_in, |edit| {
+        if let Some(dirs) = dirs {
+            edit.set(&["engine"], "hooks_dir", dirs)?;
+        }
+        if is_wrapper {
+            if request.set_as_default {
+                edit.set(&["engine"], "runtime", NAME)?;
+            }
+            let program = request.program(WRAPPER).display().to_string();
+            edit.set(&["engine", "runtimes"], NAME, Array::from_iter([program]))?;
+        }
+        if needs_backend {
+            edit.set(&["network"], "network_backend", "cni")?;
+        }
+        Ok(())
+    })?;
+    files.put(drop_in, text);
+    if needs_backend {
+        notes.push("networks that podman made with another backend are not seen with cni".to_owned());
+    }
+    verify(files, request)
+}
+
+fn read(files: &Files, request: &Request) -> Result<Podman, PlanError> {
+    Ok(Podman::read(files, &request.place.config, request.place.drop_ins())?)
+}
+
+/// A later file may say otherwise.
+fn verify(files: &Files, request: &Request) -> Result<(), PlanError> {
+    let podman = read(files, request)?;
+    let overridden = |key: &str| {
+        let drop_in = request.place.drop_in.display();
+        Err(request
+            .refused(format!("a file behind {drop_in} sets {key}, too, and goes before it; see --drop-in")))
+    };
+    if request.mode == Mode::HooksDir && more_dirs(podman.hooks_dirs()?, &request.place.hooks_dir).is_some() {
+        return overridden("engine.hooks_dir");
+    }
+    if request.set_as_default && podman.default_runtime()? != Some(NAME) {
+        return overridden("engine.runtime");
+    }
+    Ok(())
+}
