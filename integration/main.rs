@@ -62,6 +62,7 @@ mod engine_crictl;
 mod engine_doctor;
 
 // The API server.
+mod serve_containerd;
 mod serve_crash;
 mod serve_http;
 mod serve_kubectl;
