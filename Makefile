@@ -22,7 +22,7 @@ CARGO_DENY := 0.20.2
 ENGINES := $(CURDIR)/target/engines
 
 DEMO_PACKAGES  := runc busybox-static
-TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetworking-plugins podman containerd python3 debootstrap patch
+TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetworking-plugins podman containerd python3 debootstrap patch jq
 BENCH_PACKAGES := $(DEMO_PACKAGES) time iproute2 nftables containernetworking-plugins
 
 .PHONY: all build demo test bench lint deny engines install uninstall clean need-demo need-test need-bench

@@ -73,6 +73,7 @@ mod engine_nri;
 mod engine_podman;
 
 // The API server.
+mod serve_containerd;
 mod serve_crash;
 mod serve_http;
 mod serve_kubectl;
