@@ -26,6 +26,7 @@ mod nftables_traffic;
 // The other programs.
 mod command_lines;
 mod doctor;
+mod doctor_broken;
 mod downward_api;
 mod inspect;
 mod wrapper;

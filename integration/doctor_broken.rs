@@ -1,0 +1,239 @@
+//! Nodes on each of which one thing is broken, and what doctor says of it.
+
+/// Each row: what breaks the node; the check, its status, and what message and remedy have in them.
+pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 32] = [
+    (
+        "echo 'on-eror = \"open\"' >/etc/podhosts/config.toml",
+        "configuration",
+        "error",
+        "config.toml: line 1: unknown field `on-eror`",
+        "correct /etc/podhosts/config.toml",
+    ),
+    (
+        "echo 'on-error = \"open\"' >/etc/podhosts/config.toml",
+        "configuration",
+        "warning",
+        "a container whose file cannot be sealed starts without",
+        "on-error = \"closed\"",
+    ),
+    (
+        "printf '[runtime]\\nruntimes = [\"gvisor\"]\\n' >/etc/podhosts/config.toml",
+        "configuration",
+        "error",
+        "none of gvisor is a program on PATH",
+        "install runc or crun",
+    ),
+    (
+        "echo 'node-hosts = \"/etc/hosts.none\"' >/etc/podhosts/config.toml",
+        "configuration",
+        "error",
+        "cannot open /etc/hosts.none: No such file",
+        "set node-hosts",
+    ),
+    (
+        "printf '[log]\\nfile = \"/proc/none/log\"\\n' >/etc/podhosts/config.toml",
+        "configuration",
+        "error",
+        "cannot open the log /proc/none/log: ",
+        "set log.file",
+    ),
+    (
+        "rm /run/bin/podhosts-hook",
+        "programs",
+        "error",
+        "cannot find /run/bin/podhosts-hook: No such file",
+        "make install",
+    ),
+    (
+        "rm /run/bin/podhosts-hook; printf '#!/bin/sh\\necho podhosts-hook 0.0.9\\n' >/run/bin/podhosts-hook; \
+         chmod +x /run/bin/podhosts-hook",
+        "programs",
+        "error",
+        "/run/bin/podhosts-hook is of version 0.0.9, this program of ",
+        "of one version",
+    ),
+    // The trap: engines leave a hook out, without a word, whose program is missing.
+    (
+        "sed -i 's|/run/bin|/usr/local/none|' /etc/containers/oci/hooks.d/podhosts.json",
+        "crio",
+        "error",
+        "hooks.d/podhosts.json: cannot find /usr/local/none/podhosts-hook: No such file or directory \
+         (os error 2); the engine leaves the hook out without a word",
+        "podhosts configure --runtime crio",
+    ),
+    (
+        "sed -i 's|/run/bin|/usr/local/none|' /etc/containers/oci/hooks.d/podhosts.json",
+        "podman",
+        "error",
+        "leaves the hook out without a word",
+        "podhosts configure --runtime crio",
+    ),
+    (
+        "echo '{' >/etc/containers/oci/hooks.d/other.json",
+        "podman",
+        "error",
+        "cannot read /etc/containers/oci/hooks.d/other.json: line ",
+        "no container starts with it",
+    ),
+    (
+        "rm /etc/containers/containers.conf.d/99-podhosts.conf",
+        "podman",
+        "error",
+        "hooks.d/podhosts.json is in a directory that is not among hooks_dir",
+        "add \"/etc/containers/oci/hooks.d\" to hooks_dir",
+    ),
+    (
+        "sed -i 's|createRuntime|poststop|' /etc/containers/oci/hooks.d/podhosts.json",
+        "crio",
+        "error",
+        "has stages [\"poststop\"], expected createRuntime",
+        "podhosts configure",
+    ),
+    (
+        "sed -i 's|\"always\": true||' /etc/containers/oci/hooks.d/podhosts.json",
+        "crio",
+        "error",
+        "is for no container",
+        "podhosts configure",
+    ),
+    (
+        "cp /etc/containers/oci/hooks.d/podhosts.json /etc/containers/oci/hooks.d/too.json",
+        "podman",
+        "warning",
+        "hooks.d/too.json are both podhosts': the hook runs twice",
+        "take one of them away",
+    ),
+    (
+        "/run/bin/podhosts unconfigure --runtime containerd >/dev/null; sed -i '/podhosts/d' /etc/containerd/config.toml",
+        "containerd",
+        "warning",
+        "no runtime handler leads to podhosts",
+        "podhosts configure --runtime containerd",
+    ),
+    (
+        "/run/bin/podhosts unconfigure --runtime containerd >/dev/null; printf '[Service]\nExecStart=/run/bin/podhosts nri\n' \
+         >/etc/systemd/system/podhosts-nri.service",
+        "containerd",
+        "error",
+        "podhosts-nri.service is there, but containerd before 1.7 has no NRI",
+        "podhosts configure --runtime containerd --mode nri",
+    ),
+    (
+        "mkdir -p /etc/systemd/system/crio.service.d; touch /etc/systemd/system/crio.service.d/podhosts-nri.conf; \
+         printf '[Service]\nExecStart=/usr/local/none/podhosts nri\n' >/etc/systemd/system/podhosts-nri.service; \
+         printf '[crio.nri]\nenable_nri = true\n' >/etc/crio/crio.conf",
+        "crio",
+        "error",
+        "podhosts-nri.service: cannot find /usr/local/none/podhosts: No such file",
+        "podhosts configure --runtime crio --mode nri",
+    ),
+    (
+        "mkdir -p /etc/systemd/system/crio.service.d; touch /etc/systemd/system/crio.service.d/podhosts-nri.conf; \
+         printf '[Service]\nExecStart=/run/bin/podhosts nri\n' >/etc/systemd/system/podhosts-nri.service; \
+         printf '[crio.nri]\nenable_nri = false\n' >/etc/crio/crio.conf",
+        "crio",
+        "error",
+        "podhosts-nri.service is there, but enable_nri is false",
+        "podhosts configure --runtime crio --mode nri",
+    ),
+    (
+        "rm /etc/containers/oci/hooks.d/podhosts.json",
+        "crio",
+        "warning",
+        "no hook and no runtime handler leads to podhosts",
+        "podhosts configure --runtime crio",
+    ),
+    (
+        "rm /run/bin/podhosts-runtime",
+        "containerd",
+        "error",
+        "handler podhosts: cannot find /run/bin/podhosts-runtime",
+        "install podhosts there",
+    ),
+    (
+        "sed -i 's|runtimes.runc|runtimes.other|' /etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "there is no runtime handler runc, which is the default",
+        "podhosts configure --runtime containerd",
+    ),
+    (
+        "sed -i /pod_annotations/d /etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "handler podhosts does not pass podhosts.io annotations on",
+        "pod_annotations = [\"podhosts.io/*\"]",
+    ),
+    (
+        "sed -i 's|io.containerd.runc.v2|io.containerd.kata.v2|' /etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "has runtime_type \"io.containerd.kata.v2\", expected",
+        "podhosts configure",
+    ),
+    (
+        "echo 'disabled_plugins = [\"cri\"]' | cat - /etc/containerd/config.toml >/run/c; cp /run/c /etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "/etc/containerd/config.toml switches containerd's CRI plugin off",
+        "disabled_plugins",
+    ),
+    (
+        "mkdir /etc/containerd/conf.d; mv /etc/containerd/config.toml /etc/containerd/conf.d/99-podhosts.toml; \
+         echo 'version = 2' >/etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "containerd does not read /etc/containerd/conf.d/99-podhosts.toml: nothing imports it",
+        "imports = [\"/etc/containerd/conf.d/*.toml\"]",
+    ),
+    (
+        "mkdir /etc/containerd/conf.d; mv /etc/containerd/config.toml /etc/containerd/conf.d/99-podhosts.toml; \
+         printf 'version = 2\\nimports = [\"/etc/containerd/conf.d/*.toml\"]\\n' >/etc/containerd/config.toml",
+        "containerd",
+        "warning",
+        "before containerd 2.0 it replaces that of the main file",
+        "into the main file",
+    ),
+    (
+        "echo 'version = ' >>/etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "cannot read /etc/containerd/config.toml: line ",
+        "correct the file",
+    ),
+    (
+        "sed -i 's|BinaryName.*||; s|pod_annotations|base_runtime_spec = \"/etc/none.json\"\\n&|' /etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "handler podhosts: /etc/none.json cannot be used: cannot open /etc/none.json",
+        "--mode base-spec",
+    ),
+    (
+        "rm /opt/cni/bin/podhosts-cni",
+        "cni",
+        "error",
+        "names the plugin podhosts-cni, which is no program in /opt/cni/bin",
+        "make install CNI_BIN_DIR=/opt/cni/bin",
+    ),
+    (
+        "echo '{\"name\": \"other\", \"plugins\": [{\"type\": \"ptp\"}]}' >/etc/cni/net.d/05-other.conflist",
+        "cni",
+        "warning",
+        "engines take /etc/cni/net.d/05-other.conflist, the first by name, and not",
+        "rename",
+    ),
+    (
+        "sed -i /pod-annotations/d /etc/cni/net.d/10-podhosts.conflist",
+        "cni",
+        "warning",
+        "does not give podhosts-cni the pods' annotations",
+        "io.kubernetes.cri.pod-annotations",
+    ),
+    (
+        "sed -i 's|10.244.0.0/24|10.244.0.0/33|' /etc/cni/net.d/10-podhosts.conflist",
+        "cni",
+        "error",
+        "10.244.0.0/33",
+        "correct the configuration",
+    ),
+];
