@@ -2,6 +2,11 @@
 # Makes DIR/sid, a root folder with the newest engines that Debian has, for tests that run them in a mount namespace of
 # their own; its containerd also runs outside of it. Without root, or without debootstrap, the tests say what they skip.
 set -eu
+mkdir -p "$1"
+# This Debian's own kubectl, an old one. Not installed, because other kubectls may have its place.
+if [ ! -x "$1/kubectl/usr/bin/kubectl" ] && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    (cd "$1" && apt-get download -qq kubernetes-client && dpkg -x kubernetes-client_*.deb kubectl && rm kubernetes-client_*.deb)
+fi
 dir=$1/sid
 packages=containerd,runc,crun,podman,netavark,aardvark-dns,conmon,kubectl,busybox-static,iproute2,nftables
 packages=$packages,containernetworking-plugins
@@ -13,7 +18,6 @@ if [ "$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null; then
 fi
 echo "fetching newer engines into $dir"
 rm -rf "$dir"
-mkdir -p "$1"
 if ! debootstrap --variant=minbase --include="$packages" sid "$dir" http://deb.debian.org/debian >"$1/log" 2>&1; then
     tail -n 5 "$1/log"
     exit 1

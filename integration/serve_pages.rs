@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::harness::cni::{Call, CniNode};
 use crate::harness::serve::{Server, kubectls};
-use crate::harness::{Run, has_all, needs};
+use crate::harness::{Run, needs};
 
 /// Makes a script of `integration/pages` the last argument of a command that is run with a kubectl.
 #[track_caller]
@@ -24,7 +24,6 @@ fn follow(mut command: Command, server: &Server, kubectl: &Path, page: &str, arg
 fn found() -> Vec<std::path::PathBuf> {
     let kubectls = kubectls();
     if kubectls.is_empty() {
-        has_all(&["kubectl"]);
     }
     kubectls
 }
