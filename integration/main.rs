@@ -62,8 +62,13 @@ mod engine_crictl;
 mod engine_doctor;
 
 // The API server.
+mod serve_changes;
+mod serve_hostile;
 mod serve_http;
 mod serve_kubectl;
+
+// All parsers.
+mod fuzz_seeds;
 
 // What is delivered with them.
 mod delivered;
