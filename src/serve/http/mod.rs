@@ -11,6 +11,8 @@ mod limits;
 mod metrics;
 mod pages;
 mod read;
+#[cfg(test)]
+mod slow_tests;
 mod tls;
 mod watch;
 
