@@ -1,6 +1,7 @@
 # make demo     see it work, as root on a fresh Debian
 # make test     all tests, formatting, lints and docs
-# make bench    what the hook, the wrapper and the CNI plugin cost
+# make fuzz     what no parser may do, tried out: FUZZ_SECONDS=10 for each, FUZZ_TARGETS="json yaml" for some
+# make bench    what the hook, the wrapper, the CNI plugin and the API server cost
 # make install  PREFIX=/usr/local DESTDIR= CNI_BIN_DIR=/opt/cni/bin
 
 PREFIX      ?= /usr/local
@@ -25,7 +26,7 @@ DEMO_PACKAGES  := runc busybox-static
 TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetworking-plugins podman containerd python3 debootstrap patch jq
 BENCH_PACKAGES := $(DEMO_PACKAGES) time iproute2 nftables containernetworking-plugins
 
-.PHONY: all build demo test bench lint deny engines install uninstall clean need-demo need-test need-bench
+.PHONY: all build demo test fuzz bench lint deny engines install uninstall clean need-demo need-test need-fuzz need-bench
 
 all: build
 
@@ -44,6 +45,7 @@ endef
 
 need-demo: ; $(call install_packages,$(DEMO_PACKAGES))
 need-test: ; $(call install_packages,$(TEST_PACKAGES))
+need-fuzz: ; $(call install_packages,g++)
 need-bench: ; $(call install_packages,$(BENCH_PACKAGES))
 
 demo: need-demo build
@@ -56,6 +58,10 @@ test: need-test engines lint deny build
 	$(CARGO) build --locked --example crictl
 	PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --locked --lib
 	PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --locked --test integration
+
+# With libFuzzer, and the stable compiler: see fuzz/run.sh.
+fuzz: need-fuzz
+	@sh fuzz/run.sh $(FUZZ_TARGETS)
 
 lint:
 	$(CARGO) fmt --check

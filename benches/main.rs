@@ -1,4 +1,4 @@
-//! `make bench`: what the hook, the wrapper and the CNI plugin cost, as ratios to a peer measured in the same run.
+//! `make bench`: what the hook, the wrapper, the CNI plugin and the API server cost, as ratios to a peer measured in the same run.
 //!
 //! Runs of both sides alternate and are compared pair by pair, so that a machine whose speed drifts slows both.
 //! Medians are printed.
@@ -10,6 +10,7 @@
 mod harness;
 
 mod cni;
+mod serve;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,10 @@ fn main() {
     if args.iter().any(|arg| arg == "--inside-cni") {
         return cni::inside();
     }
+    if args.iter().any(|arg| arg == "--serve") {
+        print_header();
+        return serve::run();
+    }
     let bridge = "/usr/lib/cni/bridge";
     if !harness::has_all(&["runc", "busybox", "time", "ip", "nft", bridge]) {
         std::process::exit(1);
@@ -55,6 +60,8 @@ fn main() {
     assert!(status.unwrap().success());
     println!();
     cni::run();
+    println!();
+    serve::run();
 }
 
 fn pod(node: &Node) -> Bundle {

@@ -74,12 +74,17 @@ mod engine_nri;
 mod engine_podman;
 
 // The API server.
+mod serve_changes;
 mod serve_containerd;
 mod serve_crash;
+mod serve_hostile;
 mod serve_http;
 mod serve_kubectl;
 mod serve_pages;
 mod serve_store;
+
+// All parsers.
+mod fuzz_seeds;
 
 // What is delivered with them.
 mod delivered;

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use crate::harness::Run;
 use crate::harness::containerd::{Containerd, Release, sleeping};
 use crate::harness::outside::{self, FIRST, NODE};
 use crate::harness::serve::{Server, kubectls};
-use crate::harness::Run;
 
 const FLAGS: [&str; 2] = ["--node-name=node1", "--pod-cidr=10.244.0.0/24,fd00:10:244::/64"];
 

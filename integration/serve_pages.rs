@@ -20,17 +20,9 @@ fn follow(mut command: Command, server: &Server, kubectl: &Path, page: &str, arg
     assert!(run.ok, "{}: {}{}", kubectl.display(), run.stdout, run.stderr);
 }
 
-/// Those that there are, or why there is nothing to test.
-fn found() -> Vec<std::path::PathBuf> {
-    let kubectls = kubectls();
-    if kubectls.is_empty() {
-    }
-    kubectls
-}
-
 /// The page "Extend Service IP Ranges" on a server with these ranges.
 fn extend_service_ip_ranges(cidrs: &str) {
-    for kubectl in found() {
+    for kubectl in kubectls() {
         let server = Server::start(&["--service-cluster-ip-range", cidrs]);
         follow(Command::new("sh"), &server, &kubectl, "extend-service-ip-ranges.sh", &[cidrs]);
     }
@@ -60,7 +52,7 @@ fn dual_stack_is_validated() {
         let args = format!("K8S_POD_NAMESPACE=default;K8S_POD_NAME={name};K8S_POD_UID=uid-of-{name}");
         node.call(&Call { args: &args, ..Call::new("ADD", name, &network) }).success();
     }
-    for (number, kubectl) in found().iter().enumerate() {
+    for (number, kubectl) in kubectls().iter().enumerate() {
         let dir = node.path(&format!("server{number}"));
         std::fs::create_dir(&dir).unwrap();
         let flags = [

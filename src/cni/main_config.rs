@@ -10,7 +10,7 @@ use crate::addresses::IpFamily;
 
 /// How pods reach the node, and through it everything else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Mode {
+pub enum Mode {
     /// Each by a route of its own, without a bridge.
     Routed,
     /// All on one bridge.
@@ -19,7 +19,7 @@ pub(super) enum Mode {
 
 /// The keys of mode `bridge`, which are those of the reference plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Bridge {
+pub struct Bridge {
     /// Name of the bridge.
     pub name: String,
     /// Whether the bridge has the gateway's address.
@@ -40,7 +40,7 @@ pub(super) struct Bridge {
 
 /// What the main role is configured to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct MainConfig {
+pub struct MainConfig {
     /// How pods are connected.
     pub mode: Mode,
     /// Whether pods' packets to elsewhere carry the node's address.
@@ -82,7 +82,7 @@ struct RawIpamType {
 const MTU: std::ops::RangeInclusive<u32> = 68..=65535;
 
 /// The name of a bridge's own interface in a VLAN.
-pub(super) fn vlan_interface(bridge: &str, vlan: u16) -> String {
+pub fn vlan_interface(bridge: &str, vlan: u16) -> String {
     format!("{bridge}.{vlan}")
 }
 
@@ -91,7 +91,7 @@ impl MainConfig {
     ///
     /// # Errors
     /// [`CniError`] naming the key and what was expected.
-    pub(super) fn read(document: &Document) -> Result<Self, CniError> {
+    pub fn read(document: &Document) -> Result<Self, CniError> {
         let raw: Raw = document.read_all()?;
         raw.refuse_unsupported()?;
         let mtu = raw.mtu.filter(|mtu| *mtu != 0);
@@ -117,7 +117,7 @@ const MTU_IPV6: u32 = 1280;
 
 impl MainConfig {
     /// Whether a pod needs anything of the packet filter.
-    pub(super) fn has_rules(&self, runtime: &RuntimeConfig) -> bool {
+    pub fn has_rules(&self, runtime: &RuntimeConfig) -> bool {
         self.ip_masq || !runtime.port_mappings.is_empty()
     }
 
@@ -125,7 +125,7 @@ impl MainConfig {
     ///
     /// # Errors
     /// [`CniError`] naming the key.
-    pub(super) fn check_mtu(&self, ipam: &Ipam) -> Result<(), CniError> {
+    pub fn check_mtu(&self, ipam: &Ipam) -> Result<(), CniError> {
         let has_ipv6 = ipam.sets.iter().any(|set| set.family() == IpFamily::V6);
         match self.mtu.filter(|mtu| has_ipv6 && *mtu < MTU_IPV6) {
             Some(mtu) => Err(CniError::config(format!("mtu: {mtu}, expected {MTU_IPV6} or more for IPv6"))),

@@ -12,7 +12,7 @@ mod detach;
 pub mod environment;
 pub mod error;
 mod gc;
-mod main_config;
+pub mod main_config;
 mod migrate;
 mod names;
 mod pod_record;

@@ -77,18 +77,35 @@ pub struct Accounts {
     accounts: HashMap<Account, Runs>,
 }
 
+/// A number that is in use.
+pub type Entry = (Account, u128);
+
 impl Accounts {
     /// Enters what `object` has.
-    pub fn add(&mut self, plural: &str, object: &Object) {
-        for (account, number) in numbers(plural, object) {
-            self.accounts.entry(account).or_default().add(number);
+    pub fn add(&mut self, plural: &str, object: &Object) -> Vec<Entry> {
+        let entries = numbers(plural, object);
+        self.enter(&entries);
+        entries
+    }
+
+    /// Enters what [`Self::remove`] took out.
+    pub fn enter(&mut self, entries: &[Entry]) {
+        for (account, number) in entries {
+            self.accounts.entry(*account).or_default().add(*number);
         }
     }
 
     /// Strikes out what `object` had.
-    pub fn remove(&mut self, plural: &str, object: &Object) {
-        for (account, number) in numbers(plural, object) {
-            self.accounts.entry(account).or_default().remove(number);
+    pub fn remove(&mut self, plural: &str, object: &Object) -> Vec<Entry> {
+        let entries = numbers(plural, object);
+        self.strike_out(&entries);
+        entries
+    }
+
+    /// Takes out what [`Self::add`] entered.
+    pub fn strike_out(&mut self, entries: &[Entry]) {
+        for (account, number) in entries {
+            self.accounts.entry(*account).or_default().remove(*number);
         }
     }
 
@@ -117,7 +134,7 @@ pub fn number_of(ip: IpAddr) -> u128 {
 }
 
 /// The numbers that an object has.
-fn numbers(plural: &str, object: &Object) -> Vec<(Account, u128)> {
+fn numbers(plural: &str, object: &Object) -> Vec<Entry> {
     match plural {
         "ipaddresses" => {
             let ip: Option<IpAddr> = object.name().parse().ok();
@@ -130,7 +147,7 @@ fn numbers(plural: &str, object: &Object) -> Vec<(Account, u128)> {
     }
 }
 
-fn of_service(service: &Object) -> Vec<(Account, u128)> {
+fn of_service(service: &Object) -> Vec<Entry> {
     let spec = service.spec();
     let ports = spec["ports"].as_array().into_iter().flatten().map(|port| &port["nodePort"]);
     let ports =

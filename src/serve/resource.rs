@@ -1,5 +1,6 @@
 //! What tells one kind from another: names, versions, columns, and what happens when an object changes.
 
+use ipnet::IpNet;
 use serde_json::Value;
 
 use super::object::Object;
@@ -119,6 +120,11 @@ pub trait Resource: Send + Sync {
         None
     }
 
+    /// Whether objects are found on the machine, and not stored.
+    fn is_virtual(&self) -> bool {
+        false
+    }
+
     /// Brings what follows from all objects up to date: called in the same transaction after every change, and at the
     /// time that the last call gave, in seconds since 1970. Has to cost nothing where nothing is to be done.
     ///
@@ -145,6 +151,26 @@ pub enum Account {
     LoadBalancerV6,
 }
 
+/// How an address came to be asked for, in the words of Kubernetes' metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// Any address would do.
+    Dynamic,
+    /// This one was wanted.
+    Static,
+}
+
+/// One attempt to get an address, for the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Allocation {
+    /// The block that was asked.
+    pub network: IpNet,
+    /// How.
+    pub scope: Scope,
+    /// Whether it gave an address.
+    pub succeeded: bool,
+}
+
 /// The objects as a change sees them, and changes them.
 pub trait Transaction {
     /// Whether nothing of this will be kept.
@@ -162,6 +188,11 @@ pub trait Transaction {
 
     /// How many numbers from `first` to `last` are in use.
     fn used(&mut self, account: Account, first: u128, last: u128) -> u128;
+
+    /// Counts an attempt to get an address, whatever becomes of the change; not in a dry run.
+    fn count(&mut self, allocation: Allocation) {
+        let _ = allocation;
+    }
 
     /// An object; the namespace is empty for kinds without one.
     ///

@@ -19,7 +19,7 @@ use super::store::StoreError;
 use crate::report::ExitCode;
 use crate::sys::files::FileError;
 use crate::sys::notify::Notifier;
-use crate::sys::process;
+use crate::sys::{memory, process};
 
 /// Why the server does not run.
 #[derive(Debug, Error)]
@@ -82,6 +82,7 @@ const THREADS: usize = 2;
 
 fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let config = args.config()?;
+    memory::keep_little();
     process::allow_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use super::object::Object;
 use super::status::ApiError;
+use crate::validation::go_quote;
+use crate::validation::labels::{label_value_errors, qualified_name_errors};
 
 /// Which objects are meant; all, by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +40,9 @@ impl Selector {
         let parse = |text: &str| -> Result<Vec<Requirement>, String> {
             split(text).into_iter().map(requirement).collect()
         };
-        let labels = parse(labels).map_err(|why| unable("label", labels, &why))?;
+        let labels = parse(labels)
+            .and_then(|parsed| parsed.iter().try_for_each(label_requirement).map(|()| parsed))
+            .map_err(|why| unable("label", labels, &why))?;
         let parsed = parse(fields).map_err(|why| unable("field", fields, &why))?;
         if parsed.iter().any(|field| !is_equality(&field.operator)) {
             return Err(unable("field", fields, "expected =, == or !="));
@@ -83,6 +87,21 @@ fn field(object: &Object, path: &str) -> String {
     }
 }
 
+/// What keeps a requirement from being one of labels: keys and values are as those of labels are.
+fn label_requirement(requirement: &Requirement) -> Result<(), String> {
+    if let Some(why) = qualified_name_errors(&requirement.key).first() {
+        return Err(format!("key: Invalid value: {}: {why}", go_quote(&requirement.key)));
+    }
+    let (Operator::In(values) | Operator::NotIn(values)) = &requirement.operator else { return Ok(()) };
+    for (index, value) in values.iter().enumerate() {
+        if let Some(why) = label_value_errors(value).first() {
+            let key = &requirement.key;
+            return Err(format!("values[{index}][{key}]: Invalid value: {}: {why}", go_quote(value)));
+        }
+    }
+    Ok(())
+}
+
 fn is_equality(operator: &Operator) -> bool {
     matches!(operator, Operator::In(values) | Operator::NotIn(values) if values.len() == 1)
 }
@@ -117,6 +136,9 @@ fn requirement(text: &str) -> Result<Requirement, String> {
     }
     for (sign, is_in) in [("!=", false), ("==", true), ("=", true)] {
         if let Some((key, value)) = text.split_once(sign) {
+            if value.contains('=') {
+                return Err(format!("found '=' in {value:?}, expected a value"));
+            }
             let values = vec![value.trim().to_owned()];
             return made(key, if is_in { Operator::In(values) } else { Operator::NotIn(values) });
         }
@@ -176,6 +198,12 @@ mod tests {
             ("a in (b", ""),
             ("a near (b)", ""),
             ("a\0=b", ""),
+            ("a===", ""),
+            ("a=b=c", ""),
+            ("a=b c", ""),
+            ("a in (b,c d)", ""),
+            ("a/b/c", ""),
+            ("", "metadata.name==="),
             ("", "metadata.name"),
         ] {
             assert_eq!(Selector::parse(labels, fields).unwrap_err().code, 400, "{labels} {fields}");

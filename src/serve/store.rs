@@ -155,6 +155,9 @@ impl Store {
              CREATE TABLE objects (
                  kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
                  json TEXT NOT NULL, PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID;
+             CREATE TABLE applied (
+                 kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, manager TEXT NOT NULL,
+                 json TEXT NOT NULL, PRIMARY KEY (kind, namespace, name, manager)) WITHOUT ROWID;
              CREATE TABLE counter (version INTEGER NOT NULL);
              INSERT INTO counter VALUES (1);
              PRAGMA user_version = {SCHEMA};
@@ -255,10 +258,40 @@ impl Store {
         Ok(())
     }
 
-    /// Removes an object.
+    /// Removes an object, and what was applied to it.
     pub(super) fn remove(&self, kind: &str, namespace: &str, name: &str) -> rusqlite::Result<()> {
-        let sql = "DELETE FROM objects WHERE kind = ?1 AND namespace = ?2 AND name = ?3";
-        self.db.prepare_cached(sql)?.execute([kind, namespace, name])?;
+        for sql in [
+            "DELETE FROM objects WHERE kind = ?1 AND namespace = ?2 AND name = ?3",
+            "DELETE FROM applied WHERE kind = ?1 AND namespace = ?2 AND name = ?3",
+        ] {
+            self.db.prepare_cached(sql)?.execute([kind, namespace, name])?;
+        }
+        Ok(())
+    }
+
+    /// What each manager applied to an object last, as JSON, by the manager's name.
+    pub(super) fn applied(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> rusqlite::Result<Vec<(String, String)>> {
+        let sql = "SELECT manager, json FROM applied WHERE kind = ?1 AND namespace = ?2 AND name = ?3 ORDER BY manager";
+        let mut statement = self.db.prepare_cached(sql)?;
+        statement.query_map([kind, namespace, name], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    }
+
+    /// Remembers what a manager applied.
+    pub(super) fn set_applied(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        (manager, json): (&str, &str),
+    ) -> rusqlite::Result<()> {
+        let sql = "INSERT INTO applied VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (kind, namespace, name, manager) \
+                   DO UPDATE SET json = excluded.json";
+        self.db.prepare_cached(sql)?.execute([kind, namespace, name, manager, json])?;
         Ok(())
     }
 }

@@ -5,6 +5,8 @@ pub mod container;
 pub mod exec;
 pub mod files;
 pub mod log;
+#[cfg(feature = "serve")]
+pub mod memory;
 pub mod netns;
 pub mod network;
 pub mod nft;

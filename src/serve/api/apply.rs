@@ -1,11 +1,86 @@
-//! Server-side apply, as far as one manager is concerned: what is applied is created, or merged into what is there.
+//! Server-side apply: what is applied is created, or merged into what is there. What the same manager applied the last
+//! time and does not apply any more goes, unless another manager applies it as well.
 //!
-//! Who applied which field is not kept, so there are no conflicts, and a field that is no longer applied stays until
-//! it is patched away.
+//! There are no conflicts: of two managers that apply the same field, the last one has its way.
 
 use serde_json::{Map, Value};
 
 use super::schema::{Field, Form, Merge, Type};
+
+/// Takes out of `object` what was applied last by a manager (`before`) that neither it (`now`) nor one of the others
+/// applies.
+pub fn prune(
+    object: &mut Map<String, Value>,
+    before: &Map<String, Value>,
+    now: &Map<String, Value>,
+    others: &[Map<String, Value>],
+    schema: &'static Type,
+) {
+    let applied: Vec<&Map<String, Value>> = std::iter::once(now).chain(others).collect();
+    let named: Vec<(&str, Option<Value>)> = ["name", "namespace"]
+        .map(|key| (key, object.get("metadata").and_then(|metadata| metadata.get(key)).cloned()))
+        .into();
+    prune_fields(object, before, &applied, Some(schema));
+    // Whoever applies may leave it to the URL what the object is called.
+    for (key, value) in named {
+        if let (Some(Value::Object(metadata)), Some(value)) = (object.get_mut("metadata"), value) {
+            metadata.insert(key.to_owned(), value);
+        }
+    }
+}
+
+/// `applied` are the same part of the object as all managers apply it now.
+fn prune_fields(
+    object: &mut Map<String, Value>,
+    before: &Map<String, Value>,
+    applied: &[&Map<String, Value>],
+    schema: Option<&'static Type>,
+) {
+    for (key, old) in before {
+        let Some(present) = object.get_mut(key) else { continue };
+        let now: Vec<&Value> = applied.iter().filter_map(|map| map.get(key)).collect();
+        let field = schema.and_then(|schema| schema.field(key));
+        match (present, old, field) {
+            (Value::Object(present), Value::Object(old), Some(field)) => {
+                let now: Vec<&Map<String, Value>> = now.iter().filter_map(|now| now.as_object()).collect();
+                prune_fields(present, old, &now, field.form.inner());
+                if present.is_empty() && now.is_empty() {
+                    object.remove(key);
+                }
+            }
+            (Value::Array(present), Value::Array(old), Some(field))
+                if !matches!(field.merge, Merge::Replace) =>
+            {
+                prune_list(present, old, &now, field);
+                if present.is_empty() && now.is_empty() {
+                    object.remove(key);
+                }
+            }
+            _ if now.is_empty() => {
+                object.remove(key);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn prune_list(present: &mut Vec<Value>, before: &[Value], applied: &[&Value], field: &'static Field) {
+    let keys = if let Merge::Key(_, keys) = field.merge { Some(keys) } else { None };
+    let is_same = |one: &Value, other: &Value| match keys {
+        Some(keys) => identity(one, keys) == identity(other, keys),
+        None => one == other,
+    };
+    let applied: Vec<&Value> = applied.iter().filter_map(|list| list.as_array()).flatten().collect();
+    present.retain_mut(|entry| {
+        let Some(old) = before.iter().find(|old| is_same(old, entry)) else { return true };
+        let now: Vec<&Value> = applied.iter().copied().filter(|now| is_same(now, entry)).collect();
+        if let (Value::Object(entry), Value::Object(old)) = (entry, old) {
+            let now: Vec<&Map<String, Value>> = now.iter().filter_map(|now| now.as_object()).collect();
+            prune_fields(entry, old, &now, field.form.inner());
+        }
+        !now.is_empty()
+    });
+}
 
 /// Merges what is applied into `object`. Lists are merged by all their keys (`port` and `protocol`), others replaced.
 ///
@@ -105,6 +180,39 @@ mod tests {
         let once = applied(object, &new).unwrap();
         assert_eq!(once, expected);
         assert_eq!(applied(once.clone(), &new).unwrap(), once);
+    }
+
+    #[test]
+    fn what_is_no_longer_applied_goes_unless_another_applies_it() {
+        let schema = schemas::of("", "Service").unwrap();
+        let map = |value: Value| value.as_object().unwrap().clone();
+        let live = json!({"kind": "Service", "metadata": {"name": "a", "uid": "u", "labels": {"a": "1", "b": "2", "c": "3"}},
+            "spec": {"clusterIP": "10.0.0.1", "type": "NodePort", "selector": {"app": "a"},
+                "ports": [{"port": 80, "protocol": "TCP", "name": "http", "nodePort": 30000}, {"port": 53, "protocol": "UDP"},
+                    {"port": 99, "protocol": "TCP"}]}});
+        let before = json!({"kind": "Service", "metadata": {"name": "a", "labels": {"a": "1", "b": "2"}},
+            "spec": {"type": "NodePort", "selector": {"app": "a"},
+                "ports": [{"port": 80, "name": "http", "nodePort": 30000}, {"port": 53, "protocol": "UDP"}]}});
+        let now = json!({"kind": "Service", "metadata": {"labels": {"a": "1"}},
+            "spec": {"ports": [{"port": 80, "name": "http"}]}});
+        let pruned = |others: &[Map<String, Value>]| {
+            let mut object = map(live.clone());
+            prune(&mut object, &map(before.clone()), &map(now.clone()), others, schema);
+            Value::Object(object)
+        };
+        let expected = json!({"kind": "Service", "metadata": {"name": "a", "uid": "u", "labels": {"a": "1", "c": "3"}},
+            "spec": {"clusterIP": "10.0.0.1",
+                "ports": [{"port": 80, "protocol": "TCP", "name": "http"}, {"port": 99, "protocol": "TCP"}]}});
+        assert_eq!(pruned(&[]), expected);
+        let other = json!({"metadata": {"labels": {"b": "2"}}, "spec": {"type": "NodePort",
+            "ports": [{"port": 53, "protocol": "UDP"}]}});
+        let both = pruned(&[map(other)]);
+        assert_eq!(both["metadata"]["labels"], json!({"a": "1", "b": "2", "c": "3"}));
+        assert_eq!(
+            (&both["spec"]["type"], both["spec"]["ports"].as_array().unwrap().len()),
+            (&json!("NodePort"), 3)
+        );
+        assert_eq!(both["spec"].get("selector"), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::decode;
 use super::media::Content;
 use super::parameters::Validation;
 use super::schema::Type;
-use super::{apply, strategic};
+use super::{apply, operations, strategic};
 use crate::serve::object::Object;
 use crate::serve::resource::ResourceInfo;
 use crate::serve::status::{ApiError, Cause};
@@ -84,7 +84,7 @@ impl Patch {
         let mut value = Value::Object(old.map(|old| old.0.clone()).unwrap_or_default());
         match (self, &mut value) {
             (Self::Json(patch), value) => {
-                json_patch::patch(value, &patch).map_err(|cause| unprocessable(&cause.to_string()))?;
+                operations::apply(value, &patch.0).map_err(|cause| unprocessable(&cause))?;
             }
             (Self::Merge(patch), value) => json_patch::merge(value, &Value::Object(patch)),
             (Self::Strategic(patch), Value::Object(map)) => {

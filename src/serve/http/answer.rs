@@ -76,10 +76,18 @@ pub(super) fn error(error: &ApiError) -> Answer {
     answer
 }
 
+/// Most characters of warnings, as upstream; clients do not take headers of any size.
+const WARNINGS_MAX: usize = 4096;
+
 /// Adds warnings, which kubectl shows.
 pub(super) fn with_warnings(mut answer: Answer, warnings: &[String]) -> Answer {
+    let mut left = WARNINGS_MAX;
     for warning in warnings {
         // A text in quotes, `299` being a warning that stays true; what a header cannot carry is left out.
+        left = match left.checked_sub(warning.len()) {
+            Some(left) => left,
+            None => break,
+        };
         let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
             answer.headers_mut().append(WARNING, value);

@@ -13,10 +13,11 @@ use super::read::in_form;
 use crate::serve::api::media::{Content, OBJECTS, PATCHES};
 use crate::serve::api::parameters::{self, Validation};
 use crate::serve::api::patch::Patch;
-use crate::serve::api::{body as contents, schemas};
+use crate::serve::api::{apply, body as contents, schemas};
 use crate::serve::object::Object;
 use crate::serve::registry::{Change, DeleteOptions, Deleted, List, WriteOptions};
 use crate::serve::status::ApiError;
+use crate::sys::memory;
 
 /// Does what a verb says.
 pub(super) async fn change(
@@ -26,14 +27,21 @@ pub(super) async fn change(
 ) -> Result<Answer, ApiError> {
     let (parts, body) = request.into_parts();
     let received = body::read(&parts.headers, body, &call.shared.limits).await?;
-    match verb {
+    let answer = match verb {
         "create" => create(call, &received).await,
         "update" => update(call, &received).await,
         "patch" => patch(call, &received).await,
         "delete" => delete(call, &received).await,
         _ => delete_collection(call, &received).await,
+    };
+    if received.bytes.len() > LARGE {
+        memory::give_back();
     }
+    answer
 }
+
+/// A body of that many bytes leaves memory behind that it is worth to give back.
+const LARGE: usize = 128 << 10;
 
 impl Call<'_> {
     fn name(&self) -> &str {
@@ -119,15 +127,32 @@ async fn patch(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError>
     let (name, is_status) = (call.name().to_owned(), call.is_status);
     let faults = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&faults);
-    let change = Change::Patch(Box::new(move |old| {
-        let (object, faults) = patch.applied(old, info, schema, validation, &name)?;
+    let made = move |patch: Patch, old: Option<&Object>, pruned: Option<&Object>| {
+        let (object, faults) = patch.applied(pruned, info, schema, validation, &name)?;
         *told.lock().unwrap_or_else(PoisonError::into_inner) = faults;
         match old {
             Some(old) if is_status => Ok(with_status(old, &object)),
             None if is_status => Err(ApiError::not_found(info, &name)),
             _ => Ok(object),
         }
-    }));
+    };
+    let change = match patch {
+        Patch::Apply(applied) if !is_status => {
+            let remembered = applied.clone();
+            Change::Apply(
+                remembered,
+                Box::new(move |old, before| {
+                    let pruned = old.map(|old| {
+                        let mut object = old.clone();
+                        apply::prune(&mut object.0, &before.own, &applied, &before.others, schema);
+                        object
+                    });
+                    made(Patch::Apply(applied), old, pruned.as_ref())
+                }),
+            )
+        }
+        patch => Change::Patch(Box::new(move |old| made(patch, old, old))),
+    };
     let updated = call
         .shared
         .registry

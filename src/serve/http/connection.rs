@@ -77,7 +77,7 @@ async fn connection(
     serve(stream, shared, watcher, caller(is_known)).await;
 }
 
-async fn serve(
+pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     shared: Arc<Shared>,
     watcher: Watcher,

@@ -9,6 +9,7 @@ use hyper::{Method, Request};
 
 use super::access::Access;
 use super::answer::{self, Answer};
+use super::found::Looks;
 use super::limits::Limits;
 use super::metrics::{Metrics, Request as Counted};
 use super::{change, pages, read, watch};
@@ -29,6 +30,8 @@ pub(super) struct Shared {
     pub(super) access: Access,
     pub(super) limits: Limits,
     pub(super) metrics: Metrics,
+    /// What is found on the machine.
+    pub(super) looks: Looks,
     /// Where clients are told that the server is.
     pub(super) address: String,
     /// Becomes true when the server is to stop.

@@ -10,8 +10,8 @@ use crate::serve::status::ApiError;
 
 /// Largest body, in bytes, as upstream.
 pub(super) const BODY_MAX: usize = 3 << 20;
-/// Bodies that are being read and worked on, in bytes.
-const BODIES_MAX: usize = 16 * BODY_MAX;
+/// Bodies that are being read and worked on, in bytes. As objects they take ten times that and more.
+const BODIES_MAX: usize = 4 * BODY_MAX;
 /// Requests that are worked on; upstream has 400 and 200 of its two sorts.
 const REQUESTS_MAX: usize = 400;
 /// Watches.

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use super::answer::{self, Answer};
 use super::handle::Shared;
 use crate::serve::registry::ListQuery;
+use crate::serve::resource::{Allocation, Scope};
 use crate::serve::status::ApiError;
 use crate::serve::store::Stored;
 use crate::sys::process;
@@ -182,7 +183,29 @@ fn allocators(shared: &Shared, page: &mut Page) -> Result<(), ApiError> {
     for (block, count) in &blocks {
         page.line(free, &format!("cidr=\"{block}\""), usable(*block).saturating_sub(*count));
     }
+    attempts(&shared.registry.allocations(), page);
     Ok(())
+}
+
+/// How often each block was asked for an address.
+fn attempts(counts: &BTreeMap<Allocation, u64>, page: &mut Page) {
+    for (succeeded, name, help) in [
+        (true, "kube_apiserver_clusterip_allocator_allocation_total", "Addresses that a block gave."),
+        (
+            false,
+            "kube_apiserver_clusterip_allocator_allocation_errors_total",
+            "Times that a block gave none.",
+        ),
+    ] {
+        page.head(name, "counter", help);
+        for (allocation, count) in counts.iter().filter(|(allocation, _)| allocation.succeeded == succeeded) {
+            let scope = match allocation.scope {
+                Scope::Dynamic => "dynamic",
+                Scope::Static => "static",
+            };
+            page.line(name, &format!("cidr=\"{}\",scope=\"{scope}\"", allocation.network), count);
+        }
+    }
 }
 
 /// How many addresses of a block Services can have: not the first, and of IPv4 not the last.

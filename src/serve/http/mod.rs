@@ -5,11 +5,14 @@ mod answer;
 mod body;
 mod change;
 mod connection;
+mod found;
 mod handle;
 mod limits;
 mod metrics;
 mod pages;
 mod read;
+#[cfg(test)]
+mod slow_tests;
 mod tls;
 mod watch;
 
@@ -25,6 +28,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::pki::Pki;
 use super::registry::Registry;
+use crate::sys::memory;
 
 /// How long requests that are under way may take when the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
@@ -89,9 +93,11 @@ impl Server {
             access: access::Access::new(token),
             limits: limits::Limits::new(),
             metrics: metrics::Metrics::new(),
+            looks: found::Looks::default(),
             address: self.secure_address.to_string(),
             stopping,
         });
+        let tidying = tokio::spawn(tidy());
         let graceful = GracefulShutdown::new();
         let tls = Some(TlsAcceptor::from(self.tls));
         let secure = connection::accept(self.secure, tls, Arc::clone(&shared), || graceful.watcher());
@@ -102,8 +108,19 @@ impl Server {
                 tokio::join!(secure, insecure);
             }
         }
+        tidying.abort();
         // Whatever takes longer is cut off.
         let _ = tokio::time::timeout(DRAIN_TIME, graceful.shutdown()).await;
+    }
+}
+
+/// How often memory that lists and watches left behind is given back.
+const TIDY_TIME: Duration = Duration::from_secs(30);
+
+async fn tidy() {
+    loop {
+        tokio::time::sleep(TIDY_TIME).await;
+        memory::give_back();
     }
 }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 use serde_json::{Value, json};
-use tokio::sync::mpsc::{self, Sender};
+use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::answer::{self, Answer};
+use super::found::{Following, LOOK_TIME};
 use super::handle::{Call, Shared};
 use super::limits::{Room, UNREAD_TIME};
 use super::read::now;
@@ -38,6 +39,13 @@ pub(super) fn watch(call: &Call<'_>) -> Result<Answer, ApiError> {
     let start = start(call)?;
     let query = call.query()?;
     let registry = &call.shared.registry;
+    let marks_end = call.parameters.send_initial_events == Some(true);
+    if call.resource.is_virtual() {
+        let (stream, receiver) = Streaming::new(call);
+        let tells_all = matches!(start, Start::Everything);
+        tokio::spawn(stream.run_found(Following::new(call.info.plural, query), tells_all, marks_end, room));
+        return Ok(answer::stream(receiver));
+    }
     // Before anything is listed, so that nothing falls between the two.
     let since = match start {
         Start::Behind(version) => version,
@@ -49,20 +57,8 @@ pub(super) fn watch(call: &Call<'_>) -> Result<Answer, ApiError> {
         Err(error) if error.code == 410 => return Ok(gone(&error)),
         Err(error) => return Err(error),
     };
-    let (sender, receiver) = mpsc::channel(4);
-    let seconds = call.parameters.timeout_seconds.filter(|seconds| *seconds > 0).unwrap_or(DEFAULT_TIME);
-    let stream = Streaming {
-        shared: Arc::clone(call.shared),
-        info: call.info,
-        form: call.form,
-        include: call.parameters.include_object,
-        bookmarks: call.parameters.allow_bookmarks,
-        end: Instant::now() + Duration::from_secs(seconds.min(LONGEST_TIME)),
-        with_columns: true,
-        sender,
-    };
+    let (stream, receiver) = Streaming::new(call);
     let initial = matches!(start, Start::Everything).then_some(query);
-    let marks_end = call.parameters.send_initial_events == Some(true);
     tokio::spawn(stream.run(events, initial, marks_end, room));
     Ok(answer::stream(receiver))
 }
@@ -123,6 +119,23 @@ struct Streaming {
 }
 
 impl Streaming {
+    /// A stream to whoever asks, and the end that is read.
+    fn new(call: &Call<'_>) -> (Self, Receiver<Bytes>) {
+        let (sender, receiver) = mpsc::channel(4);
+        let seconds = call.parameters.timeout_seconds.filter(|seconds| *seconds > 0).unwrap_or(DEFAULT_TIME);
+        let stream = Self {
+            shared: Arc::clone(call.shared),
+            info: call.info,
+            form: call.form,
+            include: call.parameters.include_object,
+            bookmarks: call.parameters.allow_bookmarks,
+            end: Instant::now() + Duration::from_secs(seconds.min(LONGEST_TIME)),
+            with_columns: true,
+            sender,
+        };
+        (stream, receiver)
+    }
+
     async fn run(mut self, events: Watch, initial: Option<ListQuery>, marks_end: bool, room: Room) {
         if let Some(query) = initial {
             if self.everything(query).await.is_err() {
@@ -152,6 +165,53 @@ impl Streaming {
             match list.continue_token {
                 Some(token) => query.continue_token = token,
                 None => return Ok(()),
+            }
+        }
+    }
+
+    /// The same for what is found on the machine. What happened before is not known: a watch that begins behind a version
+    /// begins now.
+    async fn run_found(mut self, following: Following, tells_all: bool, marks_end: bool, room: Room) {
+        let _ = self.follow_found(following, tells_all, marks_end).await;
+        drop(room);
+    }
+
+    async fn follow_found(
+        &mut self,
+        mut following: Following,
+        mut tells: bool,
+        marks_end: bool,
+    ) -> Result<(), Closed> {
+        let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
+        let mut stopping = pin!(shared.stopped());
+        let mut next_bookmark = Instant::now() + BOOKMARK_TIME;
+        let mut is_first = true;
+        loop {
+            let version = shared.registry.resource_version();
+            match tokio::task::block_in_place(|| following.look(&shared.registry, &shared.looks)) {
+                Ok(events) if tells => {
+                    for event in &events {
+                        self.event(event).await?;
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => return self.error(&error).await,
+            }
+            if std::mem::replace(&mut is_first, false) && marks_end && self.bookmarks {
+                self.bookmark(version, true).await?;
+            }
+            tells = true;
+            tokio::select! {
+                () = sleep_until(Instant::now() + LOOK_TIME) => {}
+                () = sleep_until(self.end) => {
+                    return if self.bookmarks { self.bookmark(version, false).await } else { Ok(()) };
+                }
+                () = &mut stopping => return Ok(()),
+                () = sender.closed() => return Err(Closed),
+            }
+            if self.bookmarks && Instant::now() >= next_bookmark {
+                next_bookmark = Instant::now() + BOOKMARK_TIME;
+                self.bookmark(version, false).await?;
             }
         }
     }

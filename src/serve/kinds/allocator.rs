@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::family::{Family, number};
 use super::service_cidr::{self, DEFAULT_NAME};
-use crate::serve::resource::Transaction;
+use crate::serve::resource::{Allocation, Scope, Transaction};
 use crate::serve::status::ApiError;
 
 /// Why there is no address. The texts are Kubernetes' own.
@@ -73,8 +73,15 @@ impl Ranges {
             let range = self.of_family(family).next().ok_or(AllocationError::Full)?;
             return Ok(range.network.network());
         }
-        let free = self.of_family(family).find_map(|range| range.next(transaction, family));
-        free.map(|number| family.address(number)).ok_or(AllocationError::Full)
+        for range in self.of_family(family) {
+            let free = range.next(transaction, family);
+            let (network, succeeded) = (range.network, free.is_some());
+            transaction.count(Allocation { network, scope: Scope::Dynamic, succeeded });
+            if let Some(number) = free {
+                return Ok(family.address(number));
+            }
+        }
+        Err(AllocationError::Full)
     }
 
     /// Whether a Service may have `address`. A dry run only looks at the ranges.
@@ -89,18 +96,20 @@ impl Ranges {
         let family = Family::of(address);
         let asked = number(address);
         let is_valid = |range: &&Range| (range.first..=range.last).contains(&asked);
-        if self.of_family(family).find(is_valid).is_none() {
+        let Some(range) = self.of_family(family).find(is_valid) else {
             let around = self.of_family(family).find(|range| range.network.contains(&address));
             let first = self.of_family(family).next().filter(|_| transaction.is_dry_run());
             return Err(match around.or(first) {
                 Some(range) => AllocationError::NotInRange(address, range.network),
                 None => AllocationError::Mismatch,
             });
+        };
+        if transaction.is_dry_run() {
+            return Ok(());
         }
-        if !transaction.is_dry_run() && transaction.used(family.account(), asked, asked) > 0 {
-            return Err(AllocationError::Allocated);
-        }
-        Ok(())
+        let succeeded = transaction.used(family.account(), asked, asked) == 0;
+        transaction.count(Allocation { network: range.network, scope: Scope::Static, succeeded });
+        if succeeded { Ok(()) } else { Err(AllocationError::Allocated) }
     }
 }
 

@@ -50,12 +50,14 @@ const FILE_MAX: usize = 64 << 10;
 /// The kind.
 pub struct Nodes {
     config: Arc<Config>,
+    /// When the machine was started, in seconds since 1970. Taken once: it is a difference of two clocks.
+    booted: i64,
 }
 
 impl Nodes {
     /// With what the command line says.
     pub fn new(config: Arc<Config>) -> Self {
-        Self { config }
+        Self { config, booted: time::now() - rustix::system::sysinfo().uptime }
     }
 }
 
@@ -74,6 +76,10 @@ impl Resource for Nodes {
 
     fn delete(&self, _: &mut dyn Transaction, _: &Object) -> Result<(), ApiError> {
         Err(refusal())
+    }
+
+    fn is_virtual(&self) -> bool {
+        true
     }
 
     fn list_virtual(&self) -> Option<Vec<Object>> {
@@ -116,17 +122,16 @@ impl Nodes {
     /// This machine, which is as old as its boot.
     fn node(&self) -> Object {
         let config = &self.config;
-        let booted = time::now() - rustix::system::sysinfo().uptime;
         let machine_id = line(MACHINE_ID);
         let found =
-            Found { namespace: "", name: &config.node_name, uid: &as_uuid(&machine_id), since: booted };
+            Found { namespace: "", name: &config.node_name, uid: &as_uuid(&machine_id), since: self.booted };
         let cidrs: Vec<String> = config.pod_cidrs.iter().map(ToString::to_string).collect();
         let mut spec = json!({});
         if let Some(first) = cidrs.first() {
             spec["podCIDR"] = json!(first);
             spec["podCIDRs"] = json!(cidrs);
         }
-        let booted = time::format(booted);
+        let booted = time::format(self.booted);
         found.object(
             &INFO,
             &json!({"kubernetes.io/hostname": config.node_name, "kubernetes.io/os": "linux",

@@ -97,6 +97,10 @@ impl Resource for Pods {
         Err(refusal())
     }
 
+    fn is_virtual(&self) -> bool {
+        true
+    }
+
     fn list_virtual(&self) -> Option<Vec<Object>> {
         let records = records(&self.config.pod_records);
         Some(records.values().map(|record| self.pod(record)).collect())

@@ -8,4 +8,4 @@ pub(super) const ALL: &[&str] =
 pub(super) const ONE_BY_ONE: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
 
 /// Looking.
-pub(super) const READ_ONLY: &[&str] = &["get", "list"];
+pub(super) const READ_ONLY: &[&str] = &["get", "list", "watch"];

@@ -1,5 +1,6 @@
 //! All objects: read by anybody, changed by one thread, watched by many.
 
+mod changes;
 mod events;
 mod metadata;
 mod read;
@@ -10,21 +11,24 @@ pub use events::{Event, EventKind, Watch};
 pub use metadata::timestamp;
 pub use read::{List, ListQuery};
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use super::object::Object;
-use super::resource::{Resource, ResourceInfo};
+use super::resource::{Allocation, Resource, ResourceInfo};
 use super::status::ApiError;
 use super::store::{Store, StoreError, Stored};
 
+use changes::{create, delete, update};
 use events::Events;
 use transaction::Pending;
-use writer::{Job, Outcome, Work, Writer};
+use writer::{Allocations, Job, Outcome, Work, Writer};
 
 /// How a change is made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,16 +45,32 @@ pub enum Change {
     Replace(Object),
     /// It becomes what the function makes of it. Where there is none, the function gets nothing, and may make one.
     Patch(Patch),
+    /// It becomes what the function makes of it and of what the same and other managers applied last. What is applied
+    /// now, the object's own JSON, is remembered for the next time.
+    Apply(Map<String, Value>, Apply),
 }
 
 /// Makes the new object of the old one.
 pub type Patch = Box<dyn FnOnce(Option<&Object>) -> Result<Object, ApiError> + Send>;
+
+/// Makes the new object of the old one and of what was applied to it before.
+pub type Apply = Box<dyn FnOnce(Option<&Object>, &Applied) -> Result<Object, ApiError> + Send>;
+
+/// What was applied to an object last.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Applied {
+    /// By who applies now.
+    pub own: Map<String, Value>,
+    /// By each of the others.
+    pub others: Vec<Map<String, Value>>,
+}
 
 impl std::fmt::Debug for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Replace(_) => "Replace",
             Self::Patch(_) => "Patch",
+            Self::Apply(..) => "Apply",
         })
     }
 }
@@ -89,6 +109,7 @@ pub enum Deleted {
 pub struct Registry {
     resources: Arc<Vec<Box<dyn Resource>>>,
     events: Arc<Events>,
+    allocations: Arc<Allocations>,
     reader: Arc<Mutex<Store>>,
     queue: Arc<Queue>,
 }
@@ -136,13 +157,16 @@ impl Registry {
             version,
             events: Arc::clone(&events),
             wake: None,
+            has_notes: false,
+            allocations: Arc::default(),
         };
+        let allocations = Arc::clone(&writer.allocations);
         // What follows from the objects as they are, before anybody asks.
         writer.batch(Vec::new());
         let spawned = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(&jobs));
         let writer = spawned.map_err(|cause| StoreError::Thread(path.to_owned(), cause))?;
         let queue = Arc::new(Queue { jobs: Some(queue), writer: Some(writer) });
-        Ok(Self { resources, events, reader: Arc::new(Mutex::new(reader)), queue })
+        Ok(Self { resources, events, allocations, reader: Arc::new(Mutex::new(reader)), queue })
     }
 
     /// Every kind.
@@ -160,6 +184,11 @@ impl Registry {
     /// The resource version of the last change.
     pub fn resource_version(&self) -> u64 {
         self.events.latest()
+    }
+
+    /// How often addresses were asked for since the server was started.
+    pub fn allocations(&self) -> BTreeMap<Allocation, u64> {
+        self.allocations.counts()
     }
 
     /// Creates an object in `namespace`, which is empty for kinds without one.
@@ -192,8 +221,23 @@ impl Registry {
         options: WriteOptions,
     ) -> Result<Updated, ApiError> {
         let (namespace, name, index) = (namespace.to_owned(), name.to_owned(), self.index(plural)?);
-        let work: Work = Box::new(move |pending| update(pending, index, &namespace, &name, change));
-        let outcome = self.change(work, options.dry_run).await?;
+        let (dry_run, manager) = (options.dry_run, options.field_manager);
+        let work: Work = Box::new(move |pending| match change {
+            Change::Apply(applied, apply) => {
+                let change =
+                    |pending: &mut Pending<'_>, change| update(pending, index, &namespace, &name, change);
+                let before = pending.applied(index, &namespace, &name, &manager)?;
+                let is_news = before.own != applied;
+                let patch: Patch = Box::new(move |old| apply(old, &before));
+                let outcome = change(pending, Change::Patch(patch))?;
+                if is_news {
+                    pending.set_applied(index, &namespace, &name, &manager, &applied)?;
+                }
+                Ok(outcome)
+            }
+            change => update(pending, index, &namespace, &name, change),
+        });
+        let outcome = self.change(work, dry_run).await?;
         let created = matches!(outcome, Outcome::Created(_));
         Ok(Updated { stored: outcome.stored(), created })
     }
@@ -277,101 +321,6 @@ impl Outcome {
             Self::Many(_) => Stored { text: Arc::from("{}") },
         }
     }
-}
-
-fn create(
-    pending: &mut Pending<'_>,
-    index: usize,
-    namespace: &str,
-    mut object: Object,
-) -> Result<Stored, ApiError> {
-    let resources = pending.resources;
-    let (resource, info) = (&resources[index], resources[index].info());
-    metadata::of_new(info, &mut object, namespace, pending.now)?;
-    if info.namespaced && pending.stored("namespaces", "", namespace)?.is_none() {
-        let namespaces =
-            resources.iter().map(|resource| resource.info()).find(|info| info.plural == "namespaces");
-        return Err(ApiError::not_found(namespaces.unwrap_or(info), namespace));
-    }
-    resource.create(pending, &mut object)?;
-    if pending.stored(info.plural, namespace, object.name())?.is_some() {
-        return Err(ApiError::already_exists(info, object.name()));
-    }
-    pending.write(info.plural, &mut object, None)
-}
-
-fn update(
-    pending: &mut Pending<'_>,
-    index: usize,
-    namespace: &str,
-    name: &str,
-    change: Change,
-) -> Result<Outcome, ApiError> {
-    let resources = pending.resources;
-    let (resource, info) = (&resources[index], resources[index].info());
-    let stored = pending.stored(info.plural, namespace, name)?;
-    let old = stored.as_ref().map(Stored::object);
-    let (mut object, old, stored) = match (change, old, stored) {
-        (Change::Replace(object), Some(old), Some(stored)) => (object, old, stored),
-        (Change::Patch(patch), Some(old), Some(stored)) => (patch(Some(&old))?, old, stored),
-        (Change::Patch(patch), ..) => {
-            let mut object = patch(None)?;
-            object.metadata_mut().insert("name".to_owned(), name.into());
-            return create(pending, index, namespace, object).map(Outcome::Created);
-        }
-        (Change::Replace(_), ..) => return Err(ApiError::not_found(info, name)),
-    };
-    metadata::of_changed(info, &mut object, &old)?;
-    resource.update(pending, &mut object, &old)?;
-    if object.is_being_deleted() && object.finalizers().is_empty() {
-        resource.delete(pending, &object)?;
-        pending.erase(info.plural, stored.clone())?;
-        resource.deleted(pending, &object)?;
-        return Ok(Outcome::Stored(stored));
-    }
-    if object == old {
-        return Ok(Outcome::Stored(stored));
-    }
-    pending.write(info.plural, &mut object, Some(stored)).map(Outcome::Stored)
-}
-
-fn delete(
-    pending: &mut Pending<'_>,
-    index: usize,
-    namespace: &str,
-    name: &str,
-    options: &DeleteOptions,
-) -> Result<Outcome, ApiError> {
-    let resources = pending.resources;
-    let (resource, info) = (&resources[index], resources[index].info());
-    let stored =
-        pending.stored(info.plural, namespace, name)?.ok_or_else(|| ApiError::not_found(info, name))?;
-    let mut object = stored.object();
-    let version = object.resource_version().to_string();
-    for (what, wanted, found) in
-        [("UID", &options.uid, object.uid()), ("ResourceVersion", &options.resource_version, &version)]
-    {
-        if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != found) {
-            let why = format!(
-                "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
-            );
-            return Err(ApiError::conflict(info, name, &why));
-        }
-    }
-    if object.finalizers().is_empty() {
-        resource.delete(pending, &object)?;
-        pending.erase(info.plural, stored.clone())?;
-        resource.deleted(pending, &object)?;
-        return Ok(Outcome::Gone(stored));
-    }
-    if object.is_being_deleted() {
-        return Ok(Outcome::Stored(stored));
-    }
-    let time = timestamp(pending.now);
-    let metadata = object.metadata_mut();
-    metadata.insert("deletionTimestamp".to_owned(), time.into());
-    metadata.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
-    pending.write(info.plural, &mut object, Some(stored)).map(Outcome::Stored)
 }
 
 #[cfg(test)]

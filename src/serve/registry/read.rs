@@ -65,13 +65,9 @@ impl Registry {
                 Some(Token::parse(token).ok_or_else(|| ApiError::bad_request("continue key is not valid"))?)
             }
         };
-        if let Some(all) = self.resources()[self.index(plural)?].list_virtual() {
-            let is_meant = |object: &&Object| {
-                query.namespace.as_ref().is_none_or(|namespace| namespace == object.namespace())
-                    && query.selector.matches(object)
-            };
+        if let Some(all) = self.found(plural, query)? {
             // There are as many as pods fit on one machine: they come in one piece.
-            let items = all.iter().filter(is_meant).map(Stored::of).collect::<Result<_, _>>()?;
+            let items = all.iter().map(Stored::of).collect::<Result<_, _>>()?;
             let resource_version = self.resource_version();
             return Ok(List { items, resource_version, continue_token: None, remaining: None });
         }
@@ -82,6 +78,19 @@ impl Registry {
             snapshot.finish()?;
             list
         })
+    }
+
+    /// The objects that a query means, of a kind that is found on the machine; `None` for kinds that are stored.
+    ///
+    /// # Errors
+    /// No such kind.
+    pub fn found(&self, plural: &'static str, query: &ListQuery) -> Result<Option<Vec<Object>>, ApiError> {
+        let found = self.resources()[self.index(plural)?].list_virtual();
+        let is_meant = |object: &Object| {
+            query.namespace.as_ref().is_none_or(|namespace| namespace == object.namespace())
+                && query.selector.matches(object)
+        };
+        Ok(found.map(|all| all.into_iter().filter(is_meant).collect()))
     }
 
     fn read<T>(&self, work: impl FnOnce(&Store) -> rusqlite::Result<T>) -> Result<T, ApiError> {
@@ -103,7 +112,7 @@ fn pieces(store: &Store, plural: &str, query: &ListQuery, token: Option<Token>) 
             let object = stored.object();
             let is_meant = query.selector.is_everything() || query.selector.matches(&object);
             if is_meant && items.len() == limit {
-                let seen = seen + items.len() as u64;
+                let seen = seen.saturating_add(items.len() as u64);
                 let total =
                     if query.selector.is_everything() { Some(store.count(plural, namespace)?) } else { None };
                 let token = Token { version, after, seen };

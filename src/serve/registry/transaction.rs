@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
-use crate::serve::accounts::Accounts;
+use serde_json::{Map, Value};
+
+use crate::serve::accounts::{Accounts, Entry};
 use crate::serve::object::Object;
-use crate::serve::resource::{Account, Resource, Transaction};
+use crate::serve::resource::{Account, Allocation, Resource, Transaction};
 use crate::serve::status::ApiError;
 use crate::serve::store::{Store, Stored};
 
+use super::Applied;
 use super::events::Change;
 
 /// One step that the accounts went, to be gone back.
 #[derive(Debug)]
 enum Step {
-    Added(&'static str, Object),
-    Removed(&'static str, Object),
+    Added(Vec<Entry>),
+    Removed(Vec<Entry>),
 }
 
 /// A change in the making, inside a savepoint of the batch's transaction.
@@ -25,6 +28,10 @@ pub(super) struct Pending<'a> {
     /// The last resource version that was given out.
     pub(super) version: &'a mut u64,
     pub(super) changes: Vec<Change>,
+    /// Something is to be kept that is no change of an object.
+    pub(super) has_notes: bool,
+    /// Attempts to get an address.
+    pub(super) allocations: Vec<Allocation>,
     pub(super) now: i64,
     pub(super) dry_run: bool,
     steps: Vec<Step>,
@@ -39,15 +46,26 @@ impl<'a> Pending<'a> {
         now: i64,
         dry_run: bool,
     ) -> Self {
-        Self { store, resources, accounts, version, changes: Vec::new(), now, dry_run, steps: Vec::new() }
+        Self {
+            store,
+            resources,
+            accounts,
+            version,
+            changes: Vec::new(),
+            has_notes: false,
+            allocations: Vec::new(),
+            now,
+            dry_run,
+            steps: Vec::new(),
+        }
     }
 
     /// Takes back what was entered in the accounts. The store's own part is a savepoint.
     pub(super) fn undo(&mut self) {
         for step in self.steps.drain(..).rev() {
             match step {
-                Step::Added(plural, object) => self.accounts.remove(plural, &object),
-                Step::Removed(plural, object) => self.accounts.add(plural, &object),
+                Step::Added(entries) => self.accounts.strike_out(&entries),
+                Step::Removed(entries) => self.accounts.enter(&entries),
             }
         }
         self.changes.clear();
@@ -70,6 +88,42 @@ impl<'a> Pending<'a> {
         self.store.get(plural, namespace, name).map_err(ApiError::internal)
     }
 
+    /// What was applied to an object so far, as `manager` sees it.
+    pub(super) fn applied(
+        &self,
+        index: usize,
+        namespace: &str,
+        name: &str,
+        manager: &str,
+    ) -> Result<Applied, ApiError> {
+        let plural = self.resources[index].info().plural;
+        let mut applied = Applied::default();
+        for (by, text) in self.store.applied(plural, namespace, name).map_err(ApiError::internal)? {
+            let map = serde_json::from_str(&text).map_err(ApiError::internal)?;
+            if by == manager {
+                applied.own = map;
+            } else {
+                applied.others.push(map);
+            }
+        }
+        Ok(applied)
+    }
+
+    /// Remembers what `manager` applied to an object.
+    pub(super) fn set_applied(
+        &mut self,
+        index: usize,
+        namespace: &str,
+        name: &str,
+        manager: &str,
+        applied: &Map<String, Value>,
+    ) -> Result<(), ApiError> {
+        let text = serde_json::to_string(applied).map_err(ApiError::internal)?;
+        self.has_notes = true;
+        let plural = self.resources[index].info().plural;
+        self.store.set_applied(plural, namespace, name, (manager, &text)).map_err(ApiError::internal)
+    }
+
     /// Writes `object`, of which `old` was stored before.
     pub(super) fn write(
         &mut self,
@@ -84,10 +138,9 @@ impl<'a> Pending<'a> {
         let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
         self.store.put(plural, &namespace, &name, *self.version, &text).map_err(ApiError::internal)?;
         if let Some(old) = &old {
-            self.strike_out(plural, old.object());
+            self.strike_out(plural, &old.object());
         }
-        self.accounts.add(plural, object);
-        self.steps.push(Step::Added(plural, object.clone()));
+        self.steps.push(Step::Added(self.accounts.add(plural, object)));
         let stored = Stored { text: Arc::from(text) };
         let new = Some(stored.clone());
         self.changes.push(Change { plural, namespace, version: *self.version, old, new });
@@ -101,14 +154,13 @@ impl<'a> Pending<'a> {
         let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
         self.store.remove(plural, &namespace, &name).map_err(ApiError::internal)?;
         *self.version += 1;
-        self.strike_out(plural, object);
+        self.strike_out(plural, &object);
         self.changes.push(Change { plural, namespace, version: *self.version, old: Some(old), new: None });
         Ok(())
     }
 
-    fn strike_out(&mut self, plural: &'static str, object: Object) {
-        self.accounts.remove(plural, &object);
-        self.steps.push(Step::Removed(plural, object));
+    fn strike_out(&mut self, plural: &str, object: &Object) {
+        self.steps.push(Step::Removed(self.accounts.remove(plural, object)));
     }
 }
 
@@ -131,6 +183,12 @@ impl Transaction for Pending<'_> {
 
     fn used(&mut self, account: Account, first: u128, last: u128) -> u128 {
         self.accounts.used(account, first, last)
+    }
+
+    fn count(&mut self, allocation: Allocation) {
+        if !self.dry_run {
+            self.allocations.push(allocation);
+        }
     }
 
     fn get(&mut self, plural: &str, namespace: &str, name: &str) -> Result<Option<Object>, ApiError> {

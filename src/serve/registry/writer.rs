@@ -1,8 +1,9 @@
 //! The one thread that changes anything. It takes what waits in the queue, makes each change in a savepoint, and commits
 //! all of them with one sync: clients that come at once share its cost.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
@@ -11,7 +12,7 @@ use super::events::Events;
 use super::transaction::Pending;
 use crate::serve::accounts::Accounts;
 use crate::serve::object::Object;
-use crate::serve::resource::Resource;
+use crate::serve::resource::{Allocation, Resource};
 use crate::serve::status::ApiError;
 use crate::serve::store::{Store, StoreError, Stored};
 
@@ -41,6 +42,26 @@ pub(super) struct Job {
     pub(super) reply: oneshot::Sender<Result<Outcome, ApiError>>,
 }
 
+/// How often addresses were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Allocations(Mutex<BTreeMap<Allocation, u64>>);
+
+impl Allocations {
+    fn count(&self, allocations: &[Allocation]) {
+        if allocations.is_empty() {
+            return;
+        }
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for allocation in allocations {
+            *counts.entry(*allocation).or_default() += 1;
+        }
+    }
+
+    pub(super) fn counts(&self) -> BTreeMap<Allocation, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 pub(super) struct Writer {
     pub(super) store: Store,
     pub(super) resources: Arc<Vec<Box<dyn Resource>>>,
@@ -49,8 +70,11 @@ pub(super) struct Writer {
     pub(super) is_counted: bool,
     pub(super) version: u64,
     pub(super) events: Arc<Events>,
+    pub(super) allocations: Arc<Allocations>,
     /// When something is to be done though nobody asks, in seconds since 1970.
     pub(super) wake: Option<i64>,
+    /// The batch has something to keep that is no change of an object.
+    pub(super) has_notes: bool,
 }
 
 impl Writer {
@@ -120,7 +144,7 @@ impl Writer {
     }
 
     fn commit(&mut self, before: u64, changes: &[super::events::Change]) -> Result<(), ApiError> {
-        if changes.is_empty() {
+        if changes.is_empty() && !std::mem::take(&mut self.has_notes) {
             self.version = before;
             return self.store.db.execute_batch("ROLLBACK").map_err(ApiError::internal);
         }
@@ -153,7 +177,8 @@ impl Writer {
         if !is_kept {
             pending.undo();
         }
-        let made = std::mem::take(&mut pending.changes);
+        self.allocations.count(&pending.allocations);
+        let (made, has_notes) = (std::mem::take(&mut pending.changes), pending.has_notes);
         let end = if is_kept { "RELEASE one" } else { "ROLLBACK TO one; RELEASE one" };
         if let Err(cause) = self.store.db.execute_batch(end) {
             // The batch cannot be committed either, and the accounts are made anew then.
@@ -163,6 +188,7 @@ impl Writer {
             self.version = version;
             self.wake = wake;
             changes.extend(made);
+            self.has_notes |= has_notes;
         }
         result
     }

@@ -1,0 +1,176 @@
+//! What the API server reads.
+
+use std::pin::pin;
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+
+use podhosts::serve::api::media::{self, Content, Form};
+use podhosts::serve::api::parameters::{Parameters, Validation};
+use podhosts::serve::api::patch::Patch;
+use podhosts::serve::api::path::{self as paths, Route};
+use podhosts::serve::api::{body, protobuf as wire, schemas};
+use podhosts::serve::kinds::{self, service};
+use podhosts::serve::object::Object;
+use podhosts::serve::registry::{Change, Registry, WriteOptions};
+use podhosts::serve::resource::ResourceInfo;
+use podhosts::serve::selector::Selector;
+use serde_json::{Map, Value, json};
+
+use super::{chosen, text};
+
+/// No name leads out of its place.
+pub(super) fn path(data: &[u8]) {
+    let Some(Route::Objects(target)) = text(data).and_then(paths::parse) else { return };
+    let names = [Some(target.plural), target.namespace, target.name, target.subresource];
+    for name in names.iter().flatten() {
+        assert!(!name.is_empty() && name != ".." && !name.contains(['/', '\0']), "{name:?}");
+    }
+}
+
+pub(super) fn media(data: &[u8]) {
+    let text = text(data);
+    let found = media::accept(text, |form| !matches!(form, Form::Discovery(_)));
+    assert!(!matches!(found, Some(Form::Discovery(_))));
+    let _ = (media::accept(text, |_| true), media::content(text));
+}
+
+/// The query of a URL, and the selectors in it.
+pub(super) fn query(data: &[u8]) {
+    let Some(text) = text(data) else { return };
+    let object =
+        json!({"metadata": {"name": "web", "labels": {"app": "web"}}, "spec": {"type": "ClusterIP"}});
+    let object = Object::from_value(object).unwrap_or_default();
+    if let Ok(parameters) = Parameters::parse(text)
+        && let Ok(selector) = Selector::parse(&parameters.label_selector, &parameters.field_selector)
+    {
+        assert!(!selector.is_everything() || selector.matches(&object));
+    }
+    for (labels, fields) in [(text, ""), ("", text)] {
+        let _ = Selector::parse(labels, fields).map(|selector| selector.matches(&object));
+    }
+}
+
+/// The kinds that are written, and where.
+const KINDS: [(&ResourceInfo, &str); 6] = [
+    (&service::INFO, "default"),
+    (&kinds::service_cidr::INFO, ""),
+    (&kinds::ip_address::INFO, ""),
+    (&kinds::namespace::INFO, ""),
+    (&kinds::endpoint_slice::INFO, "default"),
+    (&kinds::event::INFO, "default"),
+];
+
+/// A body, behind the number of its kind.
+pub(super) fn json(data: &[u8]) {
+    let Some((kind, bytes)) = chosen(data, KINDS.len()) else { return };
+    created(kind, bytes, Content::Json);
+}
+
+/// The same as YAML.
+pub(super) fn yaml(data: &[u8]) {
+    let Some((kind, bytes)) = chosen(data, KINDS.len()) else { return };
+    created(kind, bytes, Content::Yaml);
+}
+
+/// The same as protobuf, in its envelope or not.
+pub(super) fn protobuf(data: &[u8]) {
+    let Some((kind, bytes)) = chosen(data, KINDS.len()) else { return };
+    created(kind, bytes, Content::Protobuf);
+    let (info, _) = KINDS[kind];
+    let Some(schema) = schemas::of(info.group, info.kind) else { return };
+    if let Ok(map) = wire::decode(bytes, schema) {
+        let text = serde_json::to_vec(&map).expect("is JSON");
+        let _ = serde_json::from_slice::<Value>(&text).expect("is read again");
+    }
+    if let Ok(unknown) = wire::unwrap(bytes) {
+        let _ = wire::decode(unknown.raw, schema);
+    }
+}
+
+/// A body that is read is the same when it is written and read again, and is then created, in a dry run.
+fn created(kind: usize, bytes: &[u8], content: Content) {
+    let (info, namespace) = KINDS[kind];
+    let schema = schemas::of(info.group, info.kind).expect("has a schema");
+    let Ok((object, _)) = body::object(bytes, content, info, schema, Validation::Ignore) else { return };
+    let written = serde_json::to_vec(&object.0).expect("is JSON");
+    let (again, faults) = body::object(&written, Content::Json, info, schema, Validation::Strict)
+        .unwrap_or_else(|error| panic!("{}: {}", error.message, String::from_utf8_lossy(&written)));
+    assert_eq!((&again, faults.len()), (&object, 0));
+    let registry = &*REGISTRY;
+    let before = registry.resource_version();
+    let created = wait(registry.create(info.plural, namespace, object, DRY_RUN));
+    assert_eq!(registry.resource_version(), before);
+    if let Ok(stored) = created {
+        let object = stored.object();
+        assert!(!object.name().is_empty() && !object.uid().is_empty());
+        shown(info, &object);
+    }
+}
+
+/// An object can be shown in a table.
+fn shown(info: &ResourceInfo, object: &Object) {
+    let resource = REGISTRY.resource(info.group, info.version, info.plural).expect("is served");
+    assert_eq!(resource.cells(object, 0).len(), info.columns.len());
+}
+
+/// A patch, behind the number of its sort, of a Service that is there, in a dry run.
+pub(super) fn patch(data: &[u8]) {
+    const SORTS: [Content; 4] =
+        [Content::JsonPatch, Content::MergePatch, Content::StrategicPatch, Content::Apply];
+    let Some((sort, bytes)) = chosen(data, SORTS.len()) else { return };
+    let Ok((value, _)) = body::value(bytes, SORTS[sort]) else { return };
+    let Ok(patch) = Patch::parse(SORTS[sort], value) else { return };
+    let schema = schemas::of("", "Service").expect("has a schema");
+    let change = Change::Patch(Box::new(move |old| {
+        Ok(patch.applied(old, &service::INFO, schema, Validation::Warn, "web")?.0)
+    }));
+    if let Ok(updated) = wait(REGISTRY.update("services", "default", "web", change, DRY_RUN)) {
+        let object = updated.stored.object();
+        assert_eq!((object.name(), object.namespace()), ("web", "default"));
+        shown(&service::INFO, &object);
+    }
+}
+
+const DRY_RUN: WriteOptions = WriteOptions { dry_run: true, field_manager: String::new() };
+
+/// A registry with a Service in it. Its directory is gone at once: files that are open stay.
+static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().expect("there is room");
+    let cidrs = ["10.96.0.0/28", "2001:db8:fd00::/112"].map(|cidr| cidr.parse().expect("is a network"));
+    let pools = vec![kinds::PoolRange::Network("192.0.2.0/28".parse().expect("is a network"))];
+    let config = kinds::Config {
+        service_cidrs: cidrs.to_vec(),
+        load_balancer_pools: pools,
+        node_name: "node1".to_owned(),
+        ..kinds::Config::default()
+    };
+    let registry = Registry::open(&dir.path().join("apiserver.db"), kinds::all(config)).expect("opens");
+    let web = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "labels": {"app": "web"}},
+        "spec": {"type": "NodePort", "ipFamilyPolicy": "PreferDualStack", "selector": {"app": "web"},
+            "ports": [{"name": "http", "port": 80, "nodePort": 30080}, {"name": "dns", "port": 53, "protocol": "UDP"}]}});
+    let web = web.as_object().cloned().unwrap_or_else(Map::new);
+    wait(registry.create("services", "default", Object(web), WriteOptions::default())).expect("is created");
+    registry
+});
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for what another thread does.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
