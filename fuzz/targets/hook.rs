@@ -85,7 +85,6 @@ pub(super) fn annotations(data: &[u8]) {
         hostname: annotations.hostname().map(str::to_owned),
         hostname_override: annotations.hostname_override().map(str::to_owned),
         subdomain: annotations.subdomain().map(str::to_owned),
-        ..NameFields::default()
     };
     let pod = Pod { names, aliases };
     for rules in [IpRules::Strict, IpRules::Legacy] {

@@ -16,14 +16,17 @@ pub(super) const LOOK_TIME: Duration = Duration::from_secs(1);
 
 /// What was found last of each kind, and when.
 #[derive(Debug, Default)]
-pub(super) struct Looks(Mutex<BTreeMap<&'static str, (Instant, Arc<Vec<Object>>)>>);
+pub(super) struct Looks(Mutex<BTreeMap<&'static str, Look>>);
+
+/// What was found, and when.
+type Look = (Instant, Arc<Vec<Object>>);
 
 impl Looks {
     /// All objects of a kind, as they are now or were a moment ago.
     fn look(&self, registry: &Registry, plural: &'static str) -> Result<Arc<Vec<Object>>, ApiError> {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A watch that comes back after its time must not find its own last look.
-        let is_fresh = |(when, _): &&(Instant, Arc<Vec<Object>>)| when.elapsed() < LOOK_TIME / 2;
+        let is_fresh = |(when, _): &&Look| when.elapsed() < LOOK_TIME / 2;
         if let Some((_, objects)) = looks.get(plural).filter(is_fresh) {
             return Ok(Arc::clone(objects));
         }
