@@ -67,7 +67,7 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --lib --bins -- -D warnings
-	! $(CARGO) tree --locked --no-default-features -e normal -i tokio 2>/dev/null
+	test -z "$$($(CARGO) tree --locked --no-default-features -e normal -i tokio 2>/dev/null)"
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
 # Licences, duplicate crates and sources. The database of advisories is not asked: it is fetched from elsewhere.
@@ -85,7 +85,8 @@ install:
 	@test -x $(RELEASE)/podhosts || { echo "$(RELEASE)/podhosts is missing: run make build first"; exit 1; }
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin \
 	  $(RELEASE)/podhosts $(RELEASE)/podhosts-hook $(RELEASE)/podhosts-runtime
-	install -D -m 755 -t $(DESTDIR)$(CNI_BIN_DIR) $(RELEASE)/podhosts-cni
+	install -D -m 755 -t $(DESTDIR)$(CNI_BIN_DIR) $(RELEASE)/podhosts-cni \
+	  $(RELEASE)/podhosts-apiserver
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(RELEASE)/man/*.1
 	install -D -m 644 $(RELEASE)/completions/podhosts.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/podhosts
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(RELEASE)/completions/_podhosts
@@ -104,7 +105,7 @@ uninstall:
 	@! ls $(DESTDIR)/var/lib/podhosts/configure/*.json 2>/dev/null || \
 	  { echo "these engines are configured still: run podhosts unconfigure first"; exit 1; }
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,podhosts podhosts-hook podhosts-runtime)
-	rm -f $(DESTDIR)$(CNI_BIN_DIR)/podhosts-cni
+	rm -f $(addprefix $(DESTDIR)$(CNI_BIN_DIR)/,podhosts-cni podhosts-apiserver)
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/podhosts.1 $(DESTDIR)$(PREFIX)/share/man/man1/podhosts-*.1
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/podhosts
 	rm -f $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_podhosts

@@ -33,6 +33,7 @@ fn install_and_uninstall() {
         "opt/p/bin/podhosts-hook",
         "opt/p/bin/podhosts-runtime",
         "opt/cni/bin/podhosts-cni",
+        "opt/cni/bin/podhosts-apiserver",
         "opt/p/share/man/man1/podhosts.1",
         "opt/p/share/man/man1/podhosts-render.1",
         "opt/p/share/man/man1/podhosts-inspect.1",

@@ -129,6 +129,7 @@ pub(crate) fn bin(name: &str) -> PathBuf {
         "podhosts-hook" => env!("CARGO_BIN_EXE_podhosts-hook"),
         "podhosts-runtime" => env!("CARGO_BIN_EXE_podhosts-runtime"),
         "podhosts-cni" => env!("CARGO_BIN_EXE_podhosts-cni"),
+        "podhosts-apiserver" => env!("CARGO_BIN_EXE_podhosts-apiserver"),
         "podhosts" => env!("CARGO_BIN_EXE_podhosts"),
         other => panic!("no program {other}"),
     };

@@ -10,9 +10,11 @@ fn main() -> ExitCode {
     cni::panics_become_answers();
     let args: Vec<String> =
         std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
-    #[cfg(feature = "serve")]
-    if podhosts::serve::run::is_meant(&args) {
-        return podhosts::serve::run::main(&args).into();
+    if cni::is_for_api_server(&args) {
+        // Returns only where it fails.
+        let error = cni::become_api_server();
+        report::complain(cni::PROGRAM, &error);
+        return report::ExitCode::Failure.into();
     }
     #[allow(clippy::disallowed_methods, reason = "CNI passes its parameters in the environment")]
     let answer = cni::answer(&args, |name| std::env::var(name).ok(), stdin().lock());

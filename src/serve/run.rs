@@ -47,11 +47,6 @@ pub enum ServeError {
     Start(std::io::Error),
 }
 
-/// Whether a command line is one for this module.
-pub fn is_meant(args: &[String]) -> bool {
-    args.first().is_some_and(|first| matches!(first.as_str(), "serve" | "backup" | "restore"))
-}
-
 /// Does what the command line says, and tells on stderr what went wrong.
 pub fn main(args: &[String]) -> ExitCode {
     let line = [crate::cni::PROGRAM.to_owned()];
