@@ -106,6 +106,10 @@ pub fn own(dir: &Path, names: &[Name]) -> Result<Pki, PkiError> {
         None => {
             let key = new_key("the CA")?;
             let certificate = params.self_signed(&key).map_err(failed("the CA"))?;
+            // What another CA has signed is of no use with this one.
+            for name in ["server.crt", "admin.crt"] {
+                state_dir::remove(&dir.join(name))?;
+            }
             // The key last: without it, the certificate is made again.
             state_dir::replace(&ca_path, pem("CERTIFICATE", certificate.der()).as_bytes())?;
             state_dir::replace(&ca_key_path, pem("PRIVATE KEY", key.serialized_der()).as_bytes())?;

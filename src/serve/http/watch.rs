@@ -157,7 +157,11 @@ impl Streaming {
             let list =
                 match tokio::task::block_in_place(|| self.shared.registry.list(self.info.plural, &query)) {
                     Ok(list) => list,
-                    Err(error) => return self.error(&error).await,
+                    Err(error) => {
+                        // What follows would be taken for the rest of the whole.
+                        self.error(&error).await?;
+                        return Err(Closed);
+                    }
                 };
             for stored in &list.items {
                 self.object("ADDED", &stored.text).await?;

@@ -34,7 +34,7 @@ use super::resource::Resource;
 pub fn all(config: Config) -> Vec<Box<dyn Resource>> {
     let config = Arc::new(config);
     vec![
-        Box::new(namespace::Namespaces),
+        Box::new(namespace::Namespaces::new(config.clone())),
         Box::new(service_cidr::ServiceCidrs::new(config.clone())),
         Box::new(ip_address::IpAddresses),
         Box::new(service::Services::new(config.clone())),

@@ -1,9 +1,11 @@
 //! Namespaces.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::columns::{AGE, NAME, column};
-use super::{age, endpoint_slice, event, meta, service, verbs};
+use super::{Config, age, endpoint_slice, event, meta, service, verbs};
 use crate::serve::object::Object;
 use crate::serve::resource::{Resource, ResourceInfo, Transaction};
 use crate::serve::status::ApiError;
@@ -40,7 +42,16 @@ pub(super) fn must_exist(transaction: &mut dyn Transaction, name: &str) -> Resul
 }
 
 /// The kind.
-pub struct Namespaces;
+pub struct Namespaces {
+    config: Arc<Config>,
+}
+
+impl Namespaces {
+    /// The kind, with what Services in a namespace go by.
+    pub fn new(config: Arc<Config>) -> Self {
+        Self { config }
+    }
+}
 
 impl Resource for Namespaces {
     fn info(&self) -> &'static ResourceInfo {
@@ -73,6 +84,9 @@ impl Resource for Namespaces {
                     service::release(transaction, &content)?;
                 }
                 transaction.remove(kind.plural, content.namespace(), content.name())?;
+                if kind.plural == service::INFO.plural {
+                    service::pass_on(transaction, &self.config, &content)?;
+                }
             }
         }
         Ok(())

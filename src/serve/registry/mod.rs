@@ -154,6 +154,7 @@ impl Registry {
             resources: Arc::clone(&resources),
             accounts,
             is_counted: true,
+            has_lost_savepoint: false,
             version,
             events: Arc::clone(&events),
             wake: None,

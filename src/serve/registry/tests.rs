@@ -282,3 +282,47 @@ fn a_watch_tells_everything_once_and_in_order() {
     assert_eq!(registry.watch("things", &query, start + 1000).unwrap_err().reason, "Timeout");
     assert_eq!(registry.watch("things", &query, start - 1).unwrap_err().code, 410);
 }
+
+/// SQLite takes back the whole transaction where, say, the disk is full. What comes after that in a batch must not be kept
+/// on its own.
+#[test]
+fn a_batch_whose_transaction_is_lost_keeps_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("db")).unwrap();
+    let version = store.version().unwrap();
+    let mut writer = Writer {
+        store,
+        resources: Arc::new(vec![Box::new(Things), Box::new(Addresses)]),
+        accounts: crate::serve::accounts::Accounts::default(),
+        is_counted: true,
+        has_lost_savepoint: false,
+        version,
+        events: Arc::new(Events::new(version)),
+        wake: None,
+        has_notes: false,
+        allocations: Arc::default(),
+    };
+    let batch = |writer: &mut Writer, works: Vec<Work>| {
+        let (jobs, answers): (Vec<Job>, Vec<_>) = works
+            .into_iter()
+            .map(|work| {
+                let (reply, answer) = oneshot::channel();
+                (Job { work, dry_run: false, reply }, answer)
+            })
+            .unzip();
+        writer.batch(jobs);
+        answers.into_iter().map(|mut answer| answer.try_recv().unwrap().is_ok()).collect::<Vec<_>>()
+    };
+    let make = |name: &'static str| -> Work {
+        Box::new(move |pending| super::create(pending, 0, "", thing(name, json!({}))).map(Outcome::Created))
+    };
+    let lose: Work = Box::new(|pending| {
+        pending.store.db.execute_batch("ROLLBACK").unwrap();
+        Err(ApiError::internal("the disk is full"))
+    });
+    assert_eq!(batch(&mut writer, vec![make("a"), lose, make("c")]), [false, false, false]);
+    assert!(writer.store.list("things", None, ("", ""), 10).unwrap().is_empty());
+    assert_eq!((writer.version, writer.wake.is_some()), (version, true));
+    assert_eq!(batch(&mut writer, vec![make("b")]), [true]);
+    assert_eq!(writer.store.list("things", None, ("", ""), 10).unwrap().len(), 1);
+}

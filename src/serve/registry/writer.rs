@@ -16,6 +16,9 @@ use crate::serve::resource::{Allocation, Resource};
 use crate::serve::status::ApiError;
 use crate::serve::store::{Store, StoreError, Stored};
 
+/// Seconds after which what failed though nobody asked for it is tried again.
+const RETRY: i64 = 10;
+
 /// Most changes that are committed together.
 const BATCH: usize = 128;
 
@@ -68,6 +71,8 @@ pub(super) struct Writer {
     pub(super) accounts: Accounts,
     /// Whether the accounts are those of what is stored.
     pub(super) is_counted: bool,
+    /// A savepoint of the batch could not be ended, so nothing of the batch may be kept.
+    pub(super) has_lost_savepoint: bool,
     pub(super) version: u64,
     pub(super) events: Arc<Events>,
     pub(super) allocations: Arc<Allocations>,
@@ -116,15 +121,24 @@ impl Writer {
                 let nothing: Work = Box::new(|_| Ok(Outcome::Many(Vec::new())));
                 if let Err(error) = self.one(nothing, false, &mut changes) {
                     // Nobody waits for this one: it is tried again in a while.
-                    self.wake = Some(now() + 10);
+                    self.wake = Some(now() + RETRY);
                     let _ = error;
                 }
             }
             for job in jobs {
-                let result = self.one(job.work, job.dry_run, &mut changes);
+                // Nothing more after what cannot be taken back: it would be kept, or be on its own.
+                let result = if self.is_broken() {
+                    Err(ApiError::internal("an earlier change could not be taken back"))
+                } else {
+                    self.one(job.work, job.dry_run, &mut changes)
+                };
                 replies.push((job.reply, result));
             }
-            failure = self.commit(before, &changes).err();
+            failure = if self.is_broken() {
+                Some(ApiError::internal("a change could not be taken back, and those with it were not made"))
+            } else {
+                self.commit(before, &changes).err()
+            };
         } else {
             replies.extend(jobs.into_iter().map(|job| (job.reply, Err(ApiError::internal("")))));
         }
@@ -134,6 +148,8 @@ impl Writer {
                 let _ = self.store.db.execute_batch("ROLLBACK");
                 self.version = before;
                 self.is_counted = false;
+                self.has_lost_savepoint = false;
+                self.wake = Some(now() + RETRY);
                 replies.iter_mut().for_each(|(_, result)| *result = Err(error.clone()));
             }
         }
@@ -141,6 +157,11 @@ impl Writer {
             // Whoever asked may be gone.
             let _ = reply.send(result);
         }
+    }
+
+    /// Whether the batch is lost: SQLite takes back a whole transaction where the disk is full.
+    fn is_broken(&self) -> bool {
+        self.has_lost_savepoint || self.store.db.is_autocommit()
     }
 
     fn commit(&mut self, before: u64, changes: &[super::events::Change]) -> Result<(), ApiError> {
@@ -181,7 +202,7 @@ impl Writer {
         let (made, has_notes) = (std::mem::take(&mut pending.changes), pending.has_notes);
         let end = if is_kept { "RELEASE one" } else { "ROLLBACK TO one; RELEASE one" };
         if let Err(cause) = self.store.db.execute_batch(end) {
-            // The batch cannot be committed either, and the accounts are made anew then.
+            self.has_lost_savepoint = true;
             return Err(ApiError::internal(cause));
         }
         if is_kept {

@@ -51,6 +51,15 @@ pub(super) fn release(transaction: &mut dyn Transaction, object: &Object) -> Res
     addresses::release(transaction, &Spec::of(object)?, 0, &owner)
 }
 
+/// Gives the external addresses of a Service that is gone to those that wait for one.
+pub(super) fn pass_on(
+    transaction: &mut dyn Transaction,
+    config: &Config,
+    gone: &Object,
+) -> Result<(), ApiError> {
+    load_balancer::pass_on(transaction, &config.load_balancer_pools, gone)
+}
+
 /// The kind.
 pub struct Services {
     config: Arc<Config>,
