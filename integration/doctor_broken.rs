@@ -1,7 +1,7 @@
 //! Nodes on each of which one thing is broken, and what doctor says of it.
 
 /// Each row: what breaks the node; the check, its status, and what message and remedy have in them.
-pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 32] = [
+pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 33] = [
     (
         "echo 'on-eror = \"open\"' >/etc/podhosts/config.toml",
         "configuration",
@@ -76,9 +76,17 @@ pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 32] = [
         "no container starts with it",
     ),
     (
-        "rm /etc/containers/containers.conf.d/99-podhosts.conf",
+        "cd /etc/containers; rm containers.conf.d/99-podhosts.conf; mv oci/hooks.d/podhosts.json oci/hooks.d/podhosts-annotated.json",
         "podman",
         "error",
+        "hooks.d/podhosts-annotated.json is in a directory that is not among hooks_dir",
+        "add \"/etc/containers/oci/hooks.d\" to hooks_dir",
+    ),
+    // CRI-O's: podman may be none of podhosts' business here.
+    (
+        "rm /etc/containers/containers.conf.d/99-podhosts.conf",
+        "podman",
+        "warning",
         "hooks.d/podhosts.json is in a directory that is not among hooks_dir",
         "add \"/etc/containers/oci/hooks.d\" to hooks_dir",
     ),

@@ -113,9 +113,8 @@ pub(super) fn hooks(
 /// Whether the hook in `path` will be called; else what is wrong, and the remedy.
 fn works(path: &Path, hook: &HookFile) -> Result<(), (String, String)> {
     let shown = path.display();
-    // Each engine's hook has a file of its own, also where they share a directory.
-    let is_podmans = path.file_name().is_some_and(|name| name == "podhosts-annotated.json");
-    let configure = format!("podhosts configure --runtime {}", if is_podmans { "podman" } else { "crio" });
+    let configure =
+        format!("podhosts configure --runtime {}", if is_podmans(path) { "podman" } else { "crio" });
     if let Err(fault) = executable(&hook.hook.path) {
         let message = format!("{shown}: {fault}; the engine leaves the hook out without a word");
         return Err((message, format!("install podhosts-hook there, or {configure}")));
@@ -130,7 +129,13 @@ fn works(path: &Path, hook: &HookFile) -> Result<(), (String, String)> {
     Ok(())
 }
 
-/// A hook of ours in a directory that this engine does not read.
+/// Whether a hook's file is podman's: each engine's has a name of its own, also where they share a directory.
+fn is_podmans(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "podhosts-annotated.json")
+}
+
+/// A hook of ours in a directory that this engine does not read. An error only where it is the engine's own: the other
+/// one's says nothing about this one.
 fn elsewhere(check: &'static str, dirs: &[PathBuf], configure: &str, report: &mut Report) -> bool {
     let others = [hooks_dir::DISTRIBUTION, hooks_dir::NODE].map(PathBuf::from);
     let others: Vec<PathBuf> = others.into_iter().filter(|dir| !dirs.contains(dir)).collect();
@@ -141,6 +146,11 @@ fn elsewhere(check: &'static str, dirs: &[PathBuf], configure: &str, report: &mu
     };
     let dir = path.parent().unwrap_or(Path::new("/")).display();
     let message = format!("{} is in a directory that is not among hooks_dir", path.display());
-    report.error(check, message, format!("add {dir:?} to hooks_dir, or {configure}"));
+    let remedy = format!("add {dir:?} to hooks_dir, or {configure}");
+    if is_podmans(&path) == (check == super::podman::CHECK) {
+        report.error(check, message, remedy);
+    } else {
+        report.warning(check, message, remedy);
+    }
     true
 }
