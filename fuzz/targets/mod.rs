@@ -3,6 +3,7 @@
 
 mod cni;
 mod hook;
+mod nri;
 mod serve;
 
 /// Something that is fuzzed.
@@ -25,6 +26,8 @@ pub(crate) const ALL: &[Target] = &[
     Target { name: "arguments", run: hook::arguments },
     Target { name: "cni_config", run: cni::config },
     Target { name: "cni_environment", run: cni::environment },
+    Target { name: "nri", run: nri::stream },
+    Target { name: "nri_container", run: nri::container },
     Target { name: "path", run: serve::path },
     Target { name: "media", run: serve::media },
     Target { name: "query", run: serve::query },
