@@ -6,24 +6,28 @@ use super::parameters::Include;
 use crate::serve::object::Object;
 use crate::serve::resource::Resource;
 
-/// A table of some objects.
-pub fn table(
+/// A table of one object, whose version is that of the table.
+pub fn of_one(
     resource: &dyn Resource,
     version: &str,
-    objects: &[Object],
+    object: &Object,
     include: Include,
     now: i64,
-    list_metadata: Value,
     with_columns: bool,
 ) -> Value {
-    let rows: Vec<Value> =
-        objects.iter().map(|object| row(resource, version, object, include, now)).collect();
+    let metadata = list_metadata(object.resource_version(), None, None);
+    let mut table = head(resource, version, metadata, with_columns);
+    table["rows"] = json!([row(resource, version, object, include, now)]);
+    table
+}
+
+/// A table without its rows.
+pub fn head(resource: &dyn Resource, version: &str, list_metadata: Value, with_columns: bool) -> Value {
     json!({
         "kind": "Table",
         "apiVersion": format!("meta.k8s.io/{version}"),
         "metadata": list_metadata,
         "columnDefinitions": if with_columns { columns(resource) } else { Value::Null },
-        "rows": rows,
     })
 }
 
@@ -37,7 +41,8 @@ fn columns(resource: &dyn Resource) -> Value {
     resource.info().columns.iter().map(column).collect()
 }
 
-fn row(resource: &dyn Resource, version: &str, object: &Object, include: Include, now: i64) -> Value {
+/// An object's row.
+pub fn row(resource: &dyn Resource, version: &str, object: &Object, include: Include, now: i64) -> Value {
     let shown = match include {
         Include::None => Value::Null,
         Include::Metadata => metadata(version, object),

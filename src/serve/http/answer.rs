@@ -4,17 +4,62 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http_body_util::{Either, Full};
-use hyper::body::{Body, Bytes, Frame};
+use http_body_util::Either;
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WARNING};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use super::limits::Room;
 use crate::serve::status::ApiError;
 
 /// An answer: whole, or a stream of events.
-pub(super) type Answer = Response<Either<Full<Bytes>, Stream>>;
+pub(super) type Answer = Response<Either<Whole, Stream>>;
+
+/// So many bytes are handed to the connection at a time, which keeps them until the client reads.
+const PIECE: usize = 64 << 10;
+
+/// A body that is there from the beginning. What the client has not read yet stays in it, and takes its room.
+#[derive(Debug)]
+pub(super) struct Whole {
+    rest: Bytes,
+    room: Option<Room>,
+}
+
+impl Whole {
+    /// Its length in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// Lets it keep `room` as long as there is something left.
+    pub(super) fn takes(&mut self, room: Room) {
+        self.room = Some(room);
+    }
+}
+
+impl Body for Whole {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let size = self.rest.len().min(PIECE);
+        let piece = (size > 0).then(|| Ok(Frame::data(self.rest.split_to(size))));
+        Poll::Ready(piece)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
+}
 
 /// A body that comes piece by piece.
 #[derive(Debug)]
@@ -36,7 +81,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// An answer with a body of a media type.
 pub(super) fn whole(code: u16, media_type: HeaderValue, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Either::Left(Full::new(body.into())));
+    let mut answer = Response::new(Either::Left(Whole { rest: body.into(), room: None }));
     *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     set(&mut answer, CONTENT_TYPE, media_type);
     set(&mut answer, CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));

@@ -252,7 +252,8 @@ async fn delete_collection(call: &Call<'_>, received: &Received) -> Result<Answe
     }
     let options = delete_options(call, received)?;
     let registry = &call.shared.registry;
+    let _room = call.shared.limits.list().await;
     let items = registry.delete_collection(call.info.plural, &call.query()?, options).await?;
     let resource_version = registry.resource_version();
-    Ok(in_form(call, &List { items, resource_version, continue_token: None, remaining: None }))
+    Ok(in_form(call, List { items, resource_version, continue_token: None, remaining: None }))
 }

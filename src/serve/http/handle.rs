@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderMap};
 use hyper::{Method, Request};
@@ -61,7 +62,9 @@ pub(super) enum Caller {
 pub(super) async fn handle(shared: Arc<Shared>, caller: Caller, request: Request<Incoming>) -> Answer {
     let start = Instant::now();
     let mut counted = Counted::of(request.method());
-    let answer = match respond(&shared, caller, request, &mut counted).await {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let answered = respond(&shared, caller, request, &mut counted).await;
+    let answer = match answered.and_then(|answer| kept(&shared, answer, is_read)) {
         Ok(answer) => answer,
         Err(error) => {
             if error.code >= 500 && error.reason != "Timeout" {
@@ -75,6 +78,18 @@ pub(super) async fn handle(shared: Arc<Shared>, caller: Caller, request: Request
     };
     shared.metrics.count(counted, answer.status().as_u16(), start.elapsed());
     answer
+}
+
+/// An answer that takes its room until the client has read it. Without any, only a change is answered: it was made.
+fn kept(shared: &Shared, mut answer: Answer, is_read: bool) -> Result<Answer, ApiError> {
+    if let Either::Left(whole) = answer.body_mut() {
+        match shared.limits.answer(whole.len()) {
+            Ok(room) => whole.takes(room),
+            Err(busy) if is_read => return Err(busy),
+            Err(_) => {}
+        }
+    }
+    Ok(answer)
 }
 
 async fn respond(
@@ -166,8 +181,12 @@ async fn objects(
     let _room = shared.limits.request()?;
     match verb {
         "get" => read::get(&call),
-        "list" => read::list(&call),
-        _ => change::change(&call, verb, request).await,
+        "list" => read::list(&call).await,
+        _ => {
+            // None is made while answers are left unread.
+            let _room = shared.limits.answer(1)?;
+            change::change(&call, verb, request).await
+        }
     }
 }
 

@@ -12,6 +12,10 @@ use crate::serve::status::ApiError;
 pub(super) const BODY_MAX: usize = 3 << 20;
 /// Bodies that are being read and worked on, in bytes. As objects they take ten times that and more.
 const BODIES_MAX: usize = 4 * BODY_MAX;
+/// Answers that were not read yet, in bytes. One that is larger than that can be alone.
+pub(super) const ANSWERS_MAX: usize = 64 << 20;
+/// Lists that are put together: there are as many cores on small nodes, and each takes more than it will as an answer.
+const LISTS_MAX: usize = 2;
 /// Requests that are worked on; upstream has 400 and 200 of its two sorts.
 const REQUESTS_MAX: usize = 400;
 /// Watches.
@@ -34,6 +38,8 @@ pub(super) const UNREAD_TIME: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub(super) struct Limits {
     bodies: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
+    lists: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     watches: Arc<Semaphore>,
     connections: Arc<Semaphore>,
@@ -48,6 +54,8 @@ impl Limits {
         let room = |size| Arc::new(Semaphore::new(size));
         Self {
             bodies: room(BODIES_MAX),
+            answers: room(ANSWERS_MAX),
+            lists: room(LISTS_MAX),
             requests: room(REQUESTS_MAX),
             watches: room(WATCHES_MAX),
             connections: room(CONNECTIONS_MAX),
@@ -69,6 +77,17 @@ impl Limits {
     pub(super) fn body(&self, size: usize) -> Result<Room, ApiError> {
         let size = u32::try_from(size.min(BODY_MAX)).unwrap_or(u32::MAX);
         Arc::clone(&self.bodies).try_acquire_many_owned(size).map_err(|_| busy())
+    }
+
+    /// Room for an answer of `size` bytes.
+    pub(super) fn answer(&self, size: usize) -> Result<Room, ApiError> {
+        let size = u32::try_from(size.min(ANSWERS_MAX)).unwrap_or(u32::MAX);
+        Arc::clone(&self.answers).try_acquire_many_owned(size).map_err(|_| busy())
+    }
+
+    /// Room for putting a list together, as soon as there is some: nobody can keep it for long.
+    pub(super) async fn list(&self) -> Option<Room> {
+        Arc::clone(&self.lists).acquire_owned().await.ok()
     }
 
     /// Room for a connection, and whether it is to be served.

@@ -26,21 +26,10 @@ impl Call<'_> {
             Form::Metadata(version) => answer::json(code, &table::metadata(version, &stored.object())),
             Form::Table(version) => {
                 let object = stored.object();
-                let metadata = table::list_metadata(object.resource_version(), None, None);
-                answer::json(code, &self.table(version, &[object], metadata, true))
+                let (include, resource) = (self.parameters.include_object, self.resource);
+                answer::json(code, &table::of_one(resource, version, &object, include, now(), true))
             }
         }
-    }
-
-    pub(super) fn table(
-        &self,
-        version: &str,
-        objects: &[Object],
-        metadata: Value,
-        with_columns: bool,
-    ) -> Value {
-        let include = self.parameters.include_object;
-        table::table(self.resource, version, objects, include, now(), metadata, with_columns)
     }
 
     /// The objects that the request means.
@@ -137,50 +126,56 @@ pub(super) fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
 }
 
 /// All objects that are asked for.
-pub(super) fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
+pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
     if call.parameters.send_initial_events.is_some() {
         return Err(call.invalid("sendInitialEvents", "Forbidden: sendInitialEvents is forbidden for list"));
     }
     call.check_version()?;
     let query = call.query()?;
+    let _room = call.shared.limits.list().await;
     // The store is a file.
-    tokio::task::block_in_place(|| Ok(in_form(call, &call.shared.registry.list(call.info.plural, &query)?)))
+    tokio::task::block_in_place(|| Ok(in_form(call, call.shared.registry.list(call.info.plural, &query)?)))
 }
 
-/// A list in the form that is asked for.
-pub(super) fn in_form(call: &Call<'_>, list: &List) -> Answer {
+/// A list in the form that is asked for. Objects are read and shown one by one, for there may be many.
+pub(super) fn in_form(call: &Call<'_>, list: List) -> Answer {
     let metadata =
         table::list_metadata(list.resource_version, list.continue_token.as_deref(), list.remaining);
-    let objects = || -> Vec<Object> { list.items.iter().map(Stored::object).collect() };
-    match call.form {
-        Form::Table(version) => answer::json(200, &call.table(version, &objects(), metadata, true)),
-        Form::Metadata(version) => {
-            let items: Vec<Value> = objects().iter().map(|object| table::metadata(version, object)).collect();
-            answer::json(
-                200,
-                &json!({
-                    "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
-                    "metadata": metadata, "items": items,
-                }),
-            )
+    let (kind, api_version, items) = (call.info.kind, call.info.api_version(), list.items.into_iter());
+    let text = match call.form {
+        Form::Table(version) => {
+            let head = table::head(call.resource, version, metadata, true);
+            let (include, now) = (call.parameters.include_object, now());
+            let row = |object: &Object| table::row(call.resource, version, object, include, now).to_string();
+            joined(&head, "rows", items.map(|stored| row(&stored.object())))
         }
-        Form::Plain | Form::Discovery(_) => answer::text(200, plain(call, &metadata, &list.items)),
-    }
+        Form::Metadata(version) => {
+            let head = json!({
+                "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
+                "metadata": metadata,
+            });
+            joined(&head, "items", items.map(|stored| table::metadata(version, &stored.object()).to_string()))
+        }
+        // Their text as it is stored.
+        Form::Plain | Form::Discovery(_) => {
+            let head =
+                json!({"kind": format!("{kind}List"), "apiVersion": api_version, "metadata": metadata});
+            joined(&head, "items", items.map(|stored| stored.text))
+        }
+    };
+    answer::text(200, text)
 }
 
-/// A list of objects as they are stored: their text is put together, not read.
-fn plain(call: &Call<'_>, metadata: &Value, items: &[Stored]) -> String {
-    let (kind, version) = (call.info.kind, call.info.api_version());
-    let size: usize = items.iter().map(|stored| stored.text.len() + 1).sum();
-    let mut text = String::with_capacity(size + 256);
-    text.push_str(&format!(
-        "{{\"kind\":\"{kind}List\",\"apiVersion\":\"{version}\",\"metadata\":{metadata},\"items\":["
-    ));
-    for (index, stored) in items.iter().enumerate() {
+/// The JSON object `head` with one more member `array`, of which the elements are JSON text.
+fn joined(head: &Value, array: &str, elements: impl Iterator<Item = impl AsRef<str>>) -> String {
+    let mut text = head.to_string();
+    text.pop();
+    text.push_str(&format!(",\"{array}\":["));
+    for (index, element) in elements.enumerate() {
         if index > 0 {
             text.push(',');
         }
-        text.push_str(&stored.text);
+        text.push_str(element.as_ref());
     }
     text.push_str("]}");
     text

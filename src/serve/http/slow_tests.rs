@@ -8,19 +8,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
 use super::handle::{Caller, Shared};
-use super::limits::{BODY_TIME, HEADER_TIME, Limits};
+use super::limits::{ANSWERS_MAX, BODY_TIME, HEADER_TIME, Limits};
 use super::{access, connection, found, metrics};
 use crate::serve::kinds::{self, Config};
-use crate::serve::registry::Registry;
+use crate::serve::object::Object;
+use crate::serve::registry::{Registry, WriteOptions};
 
-/// A connection to a server that trusts whoever is at its other end.
-fn connect(dir: &tempfile::TempDir) -> DuplexStream {
+/// What a server's connections share.
+fn shared(dir: &tempfile::TempDir) -> Arc<Shared> {
     let registry = Registry::open(&dir.path().join("db"), kinds::all(Config::default())).unwrap();
-    let (client, server) = duplex(1 << 20);
     // Nobody ever asks it to stop.
     let (stop, stopping) = tokio::sync::watch::channel(false);
     std::mem::forget(stop);
-    let shared = Arc::new(Shared {
+    Arc::new(Shared {
         registry,
         access: access::Access::new("token".to_owned()),
         limits: Limits::new(),
@@ -28,7 +28,17 @@ fn connect(dir: &tempfile::TempDir) -> DuplexStream {
         looks: found::Looks::default(),
         address: String::new(),
         stopping,
-    });
+    })
+}
+
+/// A connection to a server that trusts whoever is at its other end.
+fn connect(dir: &tempfile::TempDir) -> DuplexStream {
+    connect_to(&shared(dir))
+}
+
+fn connect_to(shared: &Arc<Shared>) -> DuplexStream {
+    let (client, server) = duplex(64 << 10);
+    let shared = Arc::clone(shared);
     tokio::spawn(async move {
         let graceful = GracefulShutdown::new();
         connection::serve(server, shared, graceful.watcher(), Caller::Trusted).await;
@@ -78,4 +88,47 @@ async fn bodies_have_to_come_in_time() {
     let (said, time) = sent_slowly(connect(&dir), &format!("{head}Content-Length: 99999999\r\n\r\n")).await;
     assert!(said.starts_with("HTTP/1.1 413 "), "{said}");
     assert!(time <= BODY_TIME + Duration::from_secs(2), "{time:?}");
+}
+
+/// Asks for all Services and reads no more than the answer's headers; the rest is in the stream, in parts.
+async fn ask(client: &mut DuplexStream) -> String {
+    client.write_all(b"GET /api/v1/services HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn answers_that_nobody_reads_take_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let shared = shared(&dir);
+    for index in 0..80 {
+        let service = serde_json::json!({
+            "metadata": {"name": format!("s{index}"), "annotations": {"long": "x".repeat(200 << 10)}},
+            "spec": {"clusterIP": "None"},
+        });
+        let service = Object::from_value(service).unwrap();
+        shared.registry.create("services", "default", service, WriteOptions::default()).await.unwrap();
+    }
+    let mut reader = connect_to(&shared);
+    let head = ask(&mut reader).await;
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    let length: usize = length.parse().unwrap();
+    let mut others = Vec::new();
+    let refused = loop {
+        let mut other = connect_to(&shared);
+        let head = ask(&mut other).await;
+        if !head.starts_with("HTTP/1.1 200") {
+            break head;
+        }
+        others.push(other);
+        assert!(others.len() < ANSWERS_MAX / length, "one more than there is room for");
+    };
+    assert!(refused.starts_with("HTTP/1.1 429 ") && refused.contains("retry-after: 1"), "{refused}");
+    assert_eq!(others.len() + 1, ANSWERS_MAX / length);
+    // Whoever reads makes room again.
+    reader.read_exact(&mut vec![0; length]).await.unwrap();
+    assert!(ask(&mut connect_to(&shared)).await.starts_with("HTTP/1.1 200"));
 }

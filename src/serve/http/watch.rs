@@ -269,9 +269,7 @@ impl Streaming {
             return Value::Null;
         };
         let with_columns = std::mem::replace(&mut self.with_columns, false);
-        let metadata = table::list_metadata(object.resource_version(), None, None);
-        let objects = std::slice::from_ref(object);
-        table::table(resource, version, objects, self.include, now(), metadata, with_columns)
+        table::of_one(resource, version, object, self.include, now(), with_columns)
     }
 
     /// Says up to which version everything has been told.
