@@ -14,9 +14,10 @@ pub(crate) use super::crictl::{Pod, sleeping};
 pub(crate) const SOCKET: &str = "/run/containerd/containerd.sock";
 pub(crate) const CONFIG: &str = "/etc/containerd/config.toml";
 /// Everything of the node's that containerd, the kubelet and CNI write to. What containerd mounts over each other must
-/// not be on an overlay.
+/// not be on an overlay. crictl warns where it has no configuration.
 const SET_UP: &str = "for dir in /opt /var/lib /var/log; do mount -t tmpfs tmpfs $dir; done; \
-                      mkdir -p /opt/cni/bin /etc/cni/net.d /etc/containerd /var/lib/cni /var/log/pods";
+                      mkdir -p /opt/cni/bin /etc/cni/net.d /etc/containerd /var/lib/cni /var/log/pods; \
+                      : >/etc/crictl.yaml";
 
 /// The file of this Debian's package, which names no handler, but for what a test's node needs: without
 /// `CAP_SYS_RESOURCE` nobody may make a process less likely to be killed than its parent.
