@@ -124,17 +124,17 @@ fn a_later_schema_is_refused() {
     let data = dir.path().join("data");
     let database = data.join("apiserver.db");
     // SQLite has the user's version at this offset, four bytes, the most significant first.
-    fs::File::options().write(true).open(&database).unwrap().write_all_at(&2_u32.to_be_bytes(), 60).unwrap();
+    fs::File::options().write(true).open(&database).unwrap().write_all_at(&3_u32.to_be_bytes(), 60).unwrap();
     let before = fs::read(&database).unwrap();
     let expected = format!(
-        "podhosts-cni: cannot use {}: it has schema 2, expected 1: it was written by a later podhosts-cni",
+        "podhosts-cni: cannot use {}: it has schema 3, expected 2: it was written by a later podhosts-cni",
         database.display()
     );
     assert_eq!(refused(&data), expected);
     assert_eq!(fs::read(&database).unwrap(), before);
     // The same as a backup.
     let told = run("restore", &data, &[&database]).failure();
-    assert!(told.contains("it has schema 2, expected 1"), "{told}");
+    assert!(told.contains("it has schema 3, expected 2"), "{told}");
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn check(from: &Path) -> Result<(), BackupError> {
     let sqlite = |cause: rusqlite::Error| wrong(cause.to_string());
     let db = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(sqlite)?;
     let schema: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(sqlite)?;
-    if schema != SCHEMA {
+    if !(1..=SCHEMA).contains(&schema) {
         return Err(wrong(format!("it has schema {schema}, expected {SCHEMA}")));
     }
     let state: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(sqlite)?;
@@ -120,6 +120,48 @@ mod tests {
         );
     }
 
+    /// A store as the first schema had it, with two objects.
+    fn of_schema_1(path: &Path) {
+        let db = Connection::open(path).unwrap();
+        db.execute_batch(
+            "CREATE TABLE objects (kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+                 version INTEGER NOT NULL, json TEXT NOT NULL, PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID;
+             CREATE TABLE applied (kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+                 manager TEXT NOT NULL, json TEXT NOT NULL, PRIMARY KEY (kind, namespace, name, manager))
+                 WITHOUT ROWID;
+             CREATE TABLE counter (version INTEGER NOT NULL);
+             INSERT INTO counter VALUES (7);
+             INSERT INTO objects VALUES ('services', 'b', 'web', 5, '{}'), ('services', 'a', 'web', 7, '{\"a\":1}');
+             INSERT INTO applied VALUES ('services', 'b', 'web', 'kubectl', '{}');
+             PRAGMA user_version = 1",
+        )
+        .unwrap();
+    }
+
+    #[test]
+    fn the_first_schema_is_made_the_present_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        of_schema_1(&at("db"));
+        of_schema_1(&at("copy"));
+        restore(&at("restored"), &at("copy")).unwrap();
+        for name in ["db", "restored"] {
+            drop(Store::open(&at(name)).unwrap());
+            let store = Store::open(&at(name)).unwrap();
+            let all = store.list("services", None, ("", ""), i64::MAX).unwrap();
+            assert_eq!(
+                all.iter().map(|stored| &*stored.text).collect::<Vec<_>>(),
+                ["{\"a\":1}", "{}"],
+                "{name}"
+            );
+            assert_eq!(store.version().unwrap(), 7);
+            assert_eq!(store.applied("services", "b", "web").unwrap(), [("kubectl".into(), "{}".into())]);
+            let schema = |sql| store.db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+            assert_eq!(schema("PRAGMA user_version"), SCHEMA);
+            assert_eq!(schema("SELECT count(*) FROM sqlite_schema WHERE name = 'objects1'"), 0);
+        }
+    }
+
     #[test]
     fn a_later_schema_is_refused() {
         let dir = tempfile::tempdir().unwrap();
@@ -129,7 +171,7 @@ mod tests {
         drop(store);
         let error = Store::open(&path).unwrap_err().to_string();
         assert!(
-            error.ends_with("it has schema 2, expected 1: it was written by a later podhosts-cni"),
+            error.ends_with("it has schema 3, expected 2: it was written by a later podhosts-cni"),
             "{error}"
         );
     }

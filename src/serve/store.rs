@@ -13,8 +13,12 @@ use thiserror::Error;
 use crate::sys::files::FileError;
 use crate::sys::state_dir::{self, Lock};
 
-/// The version of the schema that this program writes, and the only one it reads.
-pub const SCHEMA: i64 = 1;
+/// The version of the schema that this program writes; it reads earlier ones, and makes them this one.
+pub const SCHEMA: i64 = 2;
+/// The table of all objects. Rows are large, so the key has an index of its own: a tree of whole rows is much deeper.
+const OBJECTS: &str = "CREATE TABLE objects (
+    kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, json TEXT NOT NULL,
+    UNIQUE (kind, namespace, name))";
 /// How long a writer in another process (`backup`) is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -100,6 +104,11 @@ impl Store {
                 store.create().map_err(|cause| store.failed(cause))?;
                 Ok(store)
             }
+            1 => {
+                store.check()?;
+                store.convert().map_err(|cause| store.failed(cause))?;
+                Ok(store)
+            }
             found => Err(StoreError::Schema { path: path.to_owned(), found }),
         }
     }
@@ -152,14 +161,26 @@ impl Store {
     fn create(&self) -> rusqlite::Result<()> {
         self.db.execute_batch(&format!(
             "BEGIN IMMEDIATE;
-             CREATE TABLE objects (
-                 kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
-                 json TEXT NOT NULL, PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID;
+             {OBJECTS};
              CREATE TABLE applied (
                  kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, manager TEXT NOT NULL,
                  json TEXT NOT NULL, PRIMARY KEY (kind, namespace, name, manager)) WITHOUT ROWID;
              CREATE TABLE counter (version INTEGER NOT NULL);
              INSERT INTO counter VALUES (1);
+             PRAGMA user_version = {SCHEMA};
+             COMMIT;"
+        ))
+    }
+
+    /// Makes a store of schema 1, of which the objects were a tree of whole rows, one of [`SCHEMA`].
+    fn convert(&self) -> rusqlite::Result<()> {
+        self.db.execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             ALTER TABLE objects RENAME TO objects1;
+             {OBJECTS};
+             INSERT INTO objects SELECT kind, namespace, name, version, json FROM objects1
+                 ORDER BY kind, namespace, name;
+             DROP TABLE objects1;
              PRAGMA user_version = {SCHEMA};
              COMMIT;"
         ))
