@@ -90,13 +90,16 @@ fn is_complete(missing: Option<String>) -> bool {
     false
 }
 
-/// The root folder with the newest engines, which `integration/engines.sh` makes. Without it a test, or a part of one, is
-/// skipped.
-pub(crate) fn newer_engines() -> Option<PathBuf> {
+/// Where `integration/engines.sh` puts the newest engines and the old kubectl.
+pub(crate) fn engines_dir() -> PathBuf {
     #[allow(clippy::disallowed_methods)]
     let given = std::env::var_os("PODHOSTS_ENGINES_DIR").map(PathBuf::from);
-    let engines = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/engines"));
-    let dir = engines.join("sid");
+    given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/engines"))
+}
+
+/// The root folder with the newest engines. Without it a test, or a part of one, is skipped.
+pub(crate) fn newer_engines() -> Option<PathBuf> {
+    let dir = engines_dir().join("sid");
     // It is written last: without it the folder is one that was interrupted.
     let is_made = dir.join("complete").exists();
     let missing = (!is_made).then(|| format!("{} is missing: run make engines", dir.display()));

@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 
 use super::cni::CniNode;
-use super::{bin, has_all};
+use super::{bin, engines_dir, has_all};
 
 /// A server that stops with its test.
 pub(crate) struct Server {
@@ -207,8 +207,6 @@ fn unchunked(mut body: &[u8]) -> Vec<u8> {
 
 /// The kubectls that tests are run with: the newest, and this Debian's old one; none where one is missing.
 pub(crate) fn kubectls() -> Vec<PathBuf> {
-    let engines = std::env::var_os("PODHOSTS_ENGINES_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/engines"), PathBuf::from);
-    let all = ["sid", "kubectl"].map(|dir| engines.join(dir).join("usr/bin/kubectl"));
+    let all = ["sid", "kubectl"].map(|dir| engines_dir().join(dir).join("usr/bin/kubectl"));
     if has_all(&all.each_ref().map(|path| path.to_str().unwrap())) { all.to_vec() } else { Vec::new() }
 }
