@@ -86,9 +86,7 @@ impl Sealed {
 
     /// Takes the seal away again.
     pub fn detach(&self) {
-        // The mount has no name but its descriptor's. If this fails the container's namespace still goes with it.
-        let path = format!("/proc/self/fd/{}", self.mount.as_raw_fd());
-        let _ = unmount(path, UnmountFlags::DETACH);
+        take_away(&self.mount);
     }
 
     /// Whether `found` is the root of this very mount.
@@ -99,6 +97,13 @@ impl Sealed {
         let id = |fd| mount_id(fd).map_err(step("look at /etc/hosts after sealing"));
         Ok(id(self.mount.as_fd())? == id(found)?)
     }
+}
+
+/// Detaches a mount from where it is.
+fn take_away(mount: &OwnedFd) {
+    // It has no name but its descriptor's. If this fails it still goes with its namespace.
+    let path = format!("/proc/self/fd/{}", mount.as_raw_fd());
+    let _ = unmount(path, UnmountFlags::DETACH);
 }
 
 /// The id of the mount that `fd` is on, and the file's inode number.
@@ -155,7 +160,10 @@ fn clone_file(tmpfs: &OwnedFd) -> Result<OwnedFd, SealError> {
         // Before Linux 6.15: not from a mount that is attached nowhere.
         Err(Errno::INVAL) => {
             attach_privately(tmpfs)?;
-            clone()
+            let cloned = clone();
+            // Whoever is started in this namespace later would enter it by the mount on top of its root.
+            take_away(tmpfs);
+            cloned
         }
         other => other,
     };
