@@ -6,7 +6,7 @@ use crate::harness::cni::CniNode;
 use crate::harness::containerd::{Containerd, each_containerd, sleeping};
 use crate::harness::etc::Etc;
 use crate::harness::podman::{Podman, Release};
-use crate::harness::{Run, Runtime, bin};
+use crate::harness::{Run, Runtime, bin, needs};
 
 each_containerd!(programs_stay_while_pods_need_them);
 
@@ -157,4 +157,42 @@ fn the_plugin_stops_when_its_unit_goes() {
     let stop =
         ": systemctl stop podhosts-nri.service; systemctl daemon-reload && systemctl restart crio.service\n";
     assert!(said.ends_with(stop), "{said}");
+}
+
+/// What two engines have in common goes with the second of them, whichever that is.
+#[test]
+fn what_another_engine_uses_stays() {
+    needs!("containerd");
+    let (service, list) = ("/etc/systemd/system/podhosts-nri.service", "/etc/cni/net.d/10-podhosts.conflist");
+    let cidr = ["--pod-cidr", "10.7.0.0/24"];
+    for ([first, second], more) in
+        [(["containerd", "crio"], &[][..]), (["crio", "containerd"], &[]), (["crio", "containerd"], &cidr)]
+    {
+        let node = Etc::with("/etc/containerd/config.toml", "version = 2\n");
+        let before = node.tree();
+        node.configure(&[first, "--with-cni"]);
+        node.configure(&[second]);
+        // Without podCIDRs no file is changed by this, and it is remembered all the same.
+        let said = node.configure(&[&[second, "--with-cni"], more].concat());
+        assert_eq!(said.starts_with("nothing to change\n"), more.is_empty(), "{said}");
+        let text = node.read(list);
+        node.unconfigure(first);
+        assert_eq!(node.read(list), text);
+        node.unconfigure(second);
+        assert_eq!(node.tree(), before, "{second}");
+    }
+    let node = Etc::with("/etc/containerd/config.toml", "version = 2\n");
+    node.configure(&["crio", "--mode", "nri"]);
+    let unit = node.read(service);
+    let said = node.configure(&["containerd"]);
+    assert!(!said.contains("podhosts-nri"), "{said}");
+    node.unconfigure("containerd");
+    assert_eq!(node.read(service), unit);
+    // As it is where nothing is remembered.
+    std::fs::remove_dir_all(node.at("/var/lib/podhosts")).unwrap();
+    node.configure(&["containerd"]);
+    node.unconfigure("containerd");
+    assert_eq!(node.read(service), unit);
+    assert!(node.unconfigure("crio").contains("systemctl stop podhosts-nri.service; "));
+    assert!(!node.at(service).exists());
 }

@@ -66,7 +66,7 @@ fn end(result: Result<String, Failure>) -> ExitCode {
 /// The whole of it; returns what is to be said.
 fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failure> {
     let place = place(args)?;
-    let memory_path = Path::new(memory::DIR).join(place.engine.name().to_owned() + ".json");
+    let memory_path = memory_path(place.engine);
     // Two calls at a time would each remember what the other one wrote.
     let _lock =
         if args.dry_run { None } else { Some(state_dir::lock(Path::new(LOCK), LockKind::Exclusive)?) };
@@ -79,7 +79,8 @@ fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failu
         memory.files.iter().filter_map(|file| file.path.parent()).for_each(node_files::remove_leftovers);
     }
     let mut without = Files::new();
-    plan::take_out(&mut without, &place, &memory).map_err(PlanError::from)?;
+    let others = others(place.engine);
+    plan::take_out(&mut without, &place, &memory, &others).map_err(PlanError::from)?;
     let mut planned = without.clone();
     let (notes, same) = match wanted {
         Some(wanted) => (plan::put_in(&mut planned, &request(place.clone(), wanted)?)?, SameMeaning::Keep),
@@ -99,15 +100,35 @@ fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failu
         return Err(Failure(ExitCode::Failure, message));
     }
     let kept = match wanted {
-        Some(_) if changes.is_empty() => {
-            return restart_as_asked(args, &place, &changes, &notes);
+        Some(_) => {
+            let mut kept = match changes.is_empty() {
+                true => memory.clone(),
+                false => remembered(&without, &planned, &changes, &memory)?,
+            };
+            kept.share(&planned, &others);
+            if changes.is_empty() && kept == memory {
+                return restart_as_asked(args, &place, &changes, &notes);
+            }
+            Some(kept.to_json())
         }
-        Some(_) => Some(remembered(&without, &planned, &changes, &memory)?.to_json()),
         None => None,
     };
     change::apply(&changes, &memory_path, kept.as_deref(), &memory.dirs)?;
     let notes = if wanted.is_none() { in_use::note().into_iter().collect() } else { notes };
     restart_as_asked(args, &place, &changes, &notes)
+}
+
+/// Where it is kept what an engine's files were before.
+fn memory_path(engine: Engine) -> PathBuf {
+    Path::new(memory::DIR).join(engine.name().to_owned() + ".json")
+}
+
+/// What is remembered of other engines. What cannot be read is said where it is that engine's turn.
+fn others(engine: Engine) -> Vec<Memory> {
+    let engines = [Engine::Containerd, Engine::Crio, Engine::Podman].into_iter();
+    let paths = engines.filter(|other| *other != engine).map(memory_path);
+    let read = |path: PathBuf| Memory::parse(&path, &Files::on_disk(&path).ok()??).ok();
+    paths.filter_map(read).collect()
 }
 
 /// What was done, and the restart where it is asked for.

@@ -66,12 +66,35 @@ impl Memory {
         serde_json::to_string(self).unwrap_or_default() + "\n"
     }
 
-    /// Plans every file to be what it was before. Where something else was changed since, only what was written goes.
+    /// What is remembered of a file.
+    pub fn of(&self, path: &Path) -> Option<&Remembered> {
+        self.files.iter().find(|file| file.path == path)
+    }
+
+    /// Remembers, too, what `others` remember of the planned files, which are then several engines': whichever lets
+    /// go of one last knows what was there before the first.
+    pub fn share(&mut self, planned: &Files, others: &[Self]) {
+        for (path, text) in planned.planned() {
+            for other in others {
+                let (Some(theirs), Some(written)) = (other.of(path), text) else { continue };
+                self.files.retain(|file| file.path != *path);
+                let (before, written) = (theirs.before.clone(), written.clone());
+                self.files.push(Remembered { path: path.clone(), before, written });
+                self.dirs.extend(other.dirs.iter().filter(|dir| path.starts_with(dir)).cloned());
+            }
+        }
+        self.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        self.dirs.sort_unstable();
+        self.dirs.dedup();
+    }
+
+    /// Plans every file to be what it was before, but for those that another engine has a use for. Where something else
+    /// was changed since, only what was written goes.
     ///
     /// # Errors
     /// [`EngineError`] naming a file that can no longer be read.
-    pub fn undo(&self, files: &mut Files) -> Result<(), EngineError> {
-        for Remembered { path, before, written } in &self.files {
+    pub fn undo(&self, files: &mut Files, is_shared: &dyn Fn(&Path) -> bool) -> Result<(), EngineError> {
+        for Remembered { path, before, written } in self.files.iter().filter(|file| !is_shared(&file.path)) {
             let Some(now) = files.read(path)? else { continue };
             let before = before.as_deref();
             let wanted = if now != *written && is_toml(path, written) {
@@ -106,7 +129,7 @@ mod tests {
         }
         let before = before.map(str::to_owned);
         let file = Remembered { path: path.to_owned(), before, written: written.to_owned() };
-        Memory { files: vec![file], ..Memory::default() }.undo(&mut files).unwrap();
+        Memory { files: vec![file], ..Memory::default() }.undo(&mut files, &|_| false).unwrap();
         files.read(path).unwrap()
     }
 

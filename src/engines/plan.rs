@@ -257,13 +257,22 @@ pub fn put_in(files: &mut Files, request: &Request) -> Result<Vec<String>, PlanE
     Ok(notes)
 }
 
-/// Plans the files to have nothing of ours: what is remembered goes, and, where nothing is, what has our name.
+/// Plans the files to have nothing of ours: what is remembered goes, and, where nothing is, what has our name. What
+/// `others`, the memories of other engines, have too stays.
 ///
 /// # Errors
 /// [`EngineError`] naming a file that cannot be read.
-pub fn take_out(files: &mut Files, place: &Place, memory: &Memory) -> Result<(), EngineError> {
-    memory.undo(files)?;
-    let is_remembered = |path: &Path| memory.files.iter().any(|file| file.path == path);
+pub fn take_out(
+    files: &mut Files,
+    place: &Place,
+    memory: &Memory,
+    others: &[Memory],
+) -> Result<(), EngineError> {
+    let wanted = plan_nri::wanted_by_others(files, place.engine)?;
+    let is_shared =
+        |path: &Path| wanted.as_deref() == Some(path) || others.iter().any(|other| other.of(path).is_some());
+    memory.undo(files, &is_shared)?;
+    let is_remembered = |path: &Path| memory.of(path).is_some();
     let Named { handlers, names, ours } = named(place.engine);
     for path in [&place.config, &place.drop_in] {
         let is_main_of_others = path == &place.config && place.engine != Engine::Containerd;
@@ -280,7 +289,7 @@ pub fn take_out(files: &mut Files, place: &Place, memory: &Memory) -> Result<(),
     if place.engine != Engine::Containerd {
         take_hooks_out(files, place, &is_remembered)?;
     }
-    plan_nri::take_out(files, place, &is_remembered)
+    plan_nri::take_out(files, place, &|path| is_remembered(path) || is_shared(path))
 }
 
 /// Takes our hook out of the hooks directory.

@@ -32,13 +32,25 @@ pub(super) fn plan(files: &mut Files, request: &Request) -> Result<(), PlanError
     Ok(())
 }
 
-/// Takes out what [`plan`] put in, where nothing is remembered of it.
+/// The service, where it is for another engine, too.
+pub(super) fn wanted_by_others(files: &Files, engine: Engine) -> Result<Option<PathBuf>, EngineError> {
+    for other in [Engine::Containerd, Engine::Crio].into_iter().filter(|other| *other != engine) {
+        if let Some([service, wants]) = paths(other)
+            && files.read(&wants)?.is_some()
+        {
+            return Ok(Some(service));
+        }
+    }
+    Ok(None)
+}
+
+/// Takes out what [`plan`] put in, but for what `stays`.
 pub(super) fn take_out(
     files: &mut Files,
     place: &Place,
-    is_remembered: &dyn Fn(&Path) -> bool,
+    stays: &dyn Fn(&Path) -> bool,
 ) -> Result<(), EngineError> {
-    for path in paths(place.engine).into_iter().flatten().filter(|path| !is_remembered(path)) {
+    for path in paths(place.engine).into_iter().flatten().filter(|path| !stays(path)) {
         if files.read(&path)?.is_some_and(|text| text.starts_with(HEADER)) {
             files.remove(&path);
         }
