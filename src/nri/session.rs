@@ -66,6 +66,19 @@ impl<'a> Session<'a> {
         mut self,
         registration: &Registration,
         stop: &Stop,
+        on_ready: impl FnMut(&Plugin),
+    ) -> Result<End, NriError> {
+        match self.serve(registration, stop, on_ready) {
+            // The engine may go while it is read from, or written to.
+            Err(NriError::Io(cause)) if is_gone(&cause) => Ok(End::Closed),
+            other => other,
+        }
+    }
+
+    fn serve(
+        &mut self,
+        registration: &Registration,
+        stop: &Stop,
         mut on_ready: impl FnMut(&Plugin),
     ) -> Result<End, NriError> {
         self.socket.set_write_timeout(Some(WRITE_TIMEOUT)).map_err(NriError::Io)?;
@@ -82,7 +95,6 @@ impl<'a> Session<'a> {
                 Ok(0) => return Ok(End::Closed),
                 Ok(length) => self.take(&chunk[..length])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(End::Closed),
                 Err(error) => return Err(NriError::Io(error)),
             }
             if deadline.is_some() && self.is_registered && self.plugin.is_synchronized {
@@ -145,6 +157,11 @@ impl<'a> Session<'a> {
         };
         self.send(mux::PLUGIN_SERVICE, &Message::new(message.stream, Kind::Response, &Response::of(result)))
     }
+}
+
+/// Whether nobody is at the other end any longer.
+fn is_gone(cause: &io::Error) -> bool {
+    matches!(cause.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 /// Whether `message` says that the engine has taken the plugin.

@@ -174,3 +174,13 @@ fn an_engine_that_is_not_known_is_not_served() {
     });
     assert_eq!(end.unwrap(), End::Closed);
 }
+
+#[test]
+fn an_engine_that_goes_while_it_is_written_to_is_waited_for() {
+    let (engine, ours) = UnixStream::pair().unwrap();
+    drop(engine);
+    let registration = Registration { name: "podhosts".into(), index: "90".into() };
+    let mut plugin = Plugin::new(Path::new("/nowhere/config.toml"));
+    let end = Session::new(ours, &mut plugin).run(&registration, &Stop::catch().unwrap(), |_| ());
+    assert_eq!(end.unwrap(), End::Closed);
+}
