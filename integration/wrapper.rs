@@ -298,6 +298,14 @@ fn failures_are_said_on_stderr_and_in_the_runtimes_log() {
     node.configure("[runtime]\nruntimes = [\"/bin/true\"]\nhook = \"/nowhere/podhosts-hook\"\n");
     let error = wrapper(&node, &["create", "-b", bundle("a", "b").to_str().unwrap(), "c"]).failure();
     assert!(error.contains("cannot find the hook: /nowhere/podhosts-hook is not a file"), "{error}");
+    fs::write(node.path("podhosts-hook"), "no program").unwrap();
+    let hook = node.path("podhosts-hook");
+    node.configure(&format!("[runtime]\nruntimes = [\"/bin/true\"]\nhook = {hook:?}\n"));
+    let error = wrapper(&node, &["create", "-b", bundle("c", "d").to_str().unwrap(), "c"]).failure();
+    assert!(
+        error.contains(&format!("cannot find the hook: {} is not executable", hook.display())),
+        "{error}"
+    );
     let _ = fs::remove_file(&log);
     let error = wrapper(&node, &["--log", log.to_str().unwrap(), "--unheard-of", "create", "c"]).failure();
     assert!(error.contains("unknown global option \"--unheard-of\""), "{error}");
@@ -321,6 +329,36 @@ fn on_error_open_becomes_the_runtime_all_the_same() {
     let log = node.last_log();
     assert_eq!((&log["outcome"], &log["container"]), (&"open".into(), &node.id("run").into()));
     assert!(log["reason"].as_str().unwrap().starts_with("cannot read annotation podhosts.io/seal"));
+    // As it does where it cannot tell what the runtime is asked for.
+    node.configure(&format!("on-error = \"open\"\n{ECHO}"));
+    let line = ["--unheard-of", "x", "create", "c1"];
+    let run = wrapper(&node, &line);
+    assert!(run.stderr.contains("started without a seal (on-error = \"open\"): cannot tell the"), "{run:?}");
+    assert_eq!(run.success(), format!("{}\n", line.join(" ")));
+    let log = node.last_log();
+    assert_eq!((&log["outcome"], &log["container"]), (&"open".into(), &"c1".into()));
+}
+
+/// Which runtimes a node has may change while containers run.
+#[test]
+fn a_container_stays_with_the_runtime_that_has_made_it() {
+    needs!("runc", "crun", "busybox");
+    for (maker, later) in [("crun", "runc"), ("runc", "crun")] {
+        let node = Node::with_config(&format!("[runtime]\nruntimes = [{maker:?}]\n"));
+        let (bundle, id, root) = (pod(&node, "sleep 1000").write(), node.id("old"), node.root());
+        // What was created keeps stdout open.
+        let (create, program) =
+            ("\"$0\" --root \"$1\" create -b \"$2\" \"$3\" >/dev/null 2>&1", bin("podhosts-runtime"));
+        let args = ["-c", create, program.to_str().unwrap(), &root, bundle.to_str().unwrap(), &id];
+        node.run("sh", &args).success();
+        node.configure(&format!("[runtime]\nruntimes = [{later:?}, {maker:?}]\n"));
+        assert!(
+            wrapper(&node, &["--root", &root, "state", &id]).success().contains("\"created\""),
+            "{maker}"
+        );
+        wrapper(&node, &["--root", &root, "delete", "--force", &id]).success();
+        assert!(!std::path::Path::new(&root).join(&id).exists(), "{maker}");
+    }
 }
 
 #[test]

@@ -110,7 +110,9 @@ fn annotations(network: &Network, report: &mut Report) {
 fn status(network: &Network, paths: &Paths, report: &mut Report) {
     let shown = network.path.display();
     let Some(ours) = network.plugins.iter().find(|plugin| is_ours(plugin)) else { return };
-    let Some(program) = paths.bin_dirs.iter().map(|dir| dir.join(PROGRAM)).find(|path| path.is_file()) else {
+    let Some(program) =
+        paths.bin_dirs.iter().map(|dir| dir.join(PROGRAM)).find(|path| executable(path).is_ok())
+    else {
         return;
     };
     let mut config = ours.clone();

@@ -164,7 +164,7 @@ fn look(handler: &Handler, hooks: Vec<PathBuf>, report: &mut Report) {
     for program in programs.chain(hooks) {
         // The shim looks for a name without a slash on PATH.
         let bare = program.to_str().filter(|program| !program.contains('/'));
-        let program = bare.and_then(|bare| exec::find_runtime(&[bare.to_owned()])).unwrap_or(program);
+        let program = bare.and_then(|bare| exec::find_program(&[bare.to_owned()])).unwrap_or(program);
         if let Err(fault) = executable(&program) {
             report.error(
                 CHECK,

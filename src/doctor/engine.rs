@@ -24,7 +24,7 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn named(program: &str, config: &str, socket: &str) -> Self {
-        let program = exec::find_runtime(&[program.to_owned()]);
+        let program = exec::find_program(&[program.to_owned()]);
         Self { program, config: config.into(), socket: socket.into() }
     }
 

@@ -35,7 +35,7 @@ pub(super) fn configuration(options: &Options, report: &mut Report) -> NodeConfi
         let remedy = format!("make the file, or set node-hosts in {path}: pods on the node's network get it");
         report.error(CHECK, error.to_string(), remedy);
     }
-    if exec::find_runtime(&config.runtime.runtimes).is_none() {
+    if exec::find_program(&config.runtime.runtimes).is_none() {
         let message = format!("none of {} is a program on PATH", config.runtime.runtimes.join(", "));
         report.error(CHECK, message, format!("install runc or crun, or set runtime.runtimes in {path}"));
     }

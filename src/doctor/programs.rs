@@ -1,12 +1,11 @@
 //! The programs of podhosts: whether they are there, and of one version.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::finding::Report;
 use super::{Options, PATIENCE};
 use crate::node_config::NodeConfig;
-use crate::sys::programs;
+use crate::sys::{exec, programs};
 use crate::{hook, runtime};
 
 const CHECK: &str = "programs";
@@ -43,13 +42,7 @@ pub(super) fn hook_path(options: &Options, config: &NodeConfig) -> PathBuf {
 
 /// Whether an engine could start the program at `path`; else why not.
 pub(super) fn executable(path: &Path) -> Result<(), String> {
-    let shown = path.display();
-    match path.metadata() {
-        Err(cause) => Err(format!("cannot find {shown}: {cause}")),
-        Ok(file) if !file.is_file() => Err(format!("{shown} is not a file")),
-        Ok(file) if file.permissions().mode() & 0o111 == 0 => Err(format!("{shown} is not executable")),
-        Ok(_) => Ok(()),
-    }
+    exec::program(path).map(drop).map_err(|fault| fault.to_string())
 }
 
 fn version(hook: &Path) -> Result<String, String> {

@@ -13,8 +13,8 @@ use super::{
     EngineError, HOOK, WRAPPER, containerd, crio, hooks_dir, plan_containerd, plan_crio, plan_network,
     plan_nri, plan_podman, podman,
 };
+use crate::sys::exec;
 use crate::sys::files::FileError;
-use crate::sys::node_files::is_executable;
 
 /// How files begin that podhosts makes.
 pub const HEADER: &str = "# Made by `podhosts configure`; `podhosts unconfigure` takes it away.";
@@ -230,7 +230,8 @@ impl Request {
             let reason = format!("{} makes no runtime handler", mode.name());
             return Err(PlanError::Option { option: "--set-as-default", reason });
         }
-        let missing = mode.programs().iter().map(|name| self.program(name)).find(|path| !is_executable(path));
+        let missing =
+            mode.programs().iter().map(|name| self.program(name)).find(|path| exec::program(path).is_err());
         missing.map_or(Ok(()), |path| Err(PlanError::Program(path)))
     }
 }

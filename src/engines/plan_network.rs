@@ -11,7 +11,7 @@ use super::files::Files;
 use super::plan::{Engine, PlanError, Request};
 use super::podman::Podman;
 use super::{EngineError, PLUGIN};
-use crate::sys::node_files::is_executable;
+use crate::sys::exec;
 
 /// The list's file. Engines take the first by name.
 pub const LIST: &str = "10-podhosts.conflist";
@@ -22,7 +22,7 @@ const DELIVERED_CIDRS: &str = r#"["10.244.0.0/24", "fd00:10:244::/64"]"#;
 
 pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>) -> Result<(), PlanError> {
     let (dir, bin_dirs) = dirs(files, request)?;
-    if !bin_dirs.iter().any(|dir| is_executable(&dir.join(PLUGIN))) {
+    if !bin_dirs.iter().any(|dir| exec::program(&dir.join(PLUGIN)).is_ok()) {
         let shown: Vec<String> = bin_dirs.iter().map(|dir| dir.display().to_string()).collect();
         return Err(
             request.refused(format!("{PLUGIN} is in none of its plugin directories, {}", shown.join(", ")))

@@ -38,8 +38,26 @@ pub struct Invocation {
     pub log: Option<PathBuf>,
     /// Whether the runtime logs as JSON.
     pub log_is_json: bool,
+    /// Where the runtime keeps its containers' states.
+    pub root: Option<PathBuf>,
     /// The container that is made, if the command is `create` or `run`.
     pub create: Option<Create>,
+    /// What stands behind any other command.
+    pub rest: Vec<OsString>,
+}
+
+impl Invocation {
+    /// The words behind another command than `create` and `run` that may be a container's id.
+    pub fn ids(&self) -> impl Iterator<Item = &OsStr> {
+        let is_id = |word: &&OsStr| {
+            let bytes = word.as_bytes();
+            !bytes.is_empty()
+                && !bytes.starts_with(b"-")
+                && !bytes.starts_with(b".")
+                && !bytes.contains(&b'/')
+        };
+        self.rest.iter().map(OsString::as_os_str).filter(is_id)
+    }
 }
 
 /// The arguments of `create` or `run`.
@@ -76,6 +94,8 @@ pub fn parse(args: &[OsString], invocation: &mut Invocation) -> Result<(), ArgvE
             let command = if word == "--" { rest.next() } else { Some(word) };
             if command.is_some_and(|command| makes_a_container(command)) {
                 invocation.create = create(rest.as_slice())?;
+            } else {
+                invocation.rest = rest.as_slice().to_vec();
             }
             return Ok(());
         };
@@ -92,6 +112,7 @@ pub fn parse(args: &[OsString], invocation: &mut Invocation) -> Result<(), ArgvE
         match flag.name.as_bytes() {
             b"log" => invocation.log = Some(value.into()),
             b"log-format" => invocation.log_is_json = value == "json",
+            b"root" => invocation.root = Some(value.into()),
             _ => {}
         }
     }
@@ -233,6 +254,25 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_the_id_of_a_container_that_exists() {
+        for (line, root, ids) in [
+            ("--root /r delete --force c", Some("/r"), "c"),
+            ("--root=/r kill c KILL", Some("/r"), "c KILL"),
+            ("state c", None, "c"),
+            ("exec --process /tmp/p.json -d c ../x .. ", None, "c"),
+            ("create c", None, ""),
+            ("list", None, ""),
+        ] {
+            let invocation = read(line).unwrap();
+            let found: Vec<&str> = invocation.ids().map(|id| id.to_str().unwrap()).collect();
+            assert_eq!(
+                (invocation.root.as_deref(), found.join(" ")),
+                (root.map(std::path::Path::new), ids.into())
+            );
+        }
+    }
+
+    #[test]
     fn the_log() {
         let invocation = read("--log /l --log-format json create c").unwrap();
         assert_eq!((invocation.log, invocation.log_is_json), (Some("/l".into()), true));
@@ -244,7 +284,7 @@ mod tests {
     fn what_cannot_be_told_is_an_error() {
         assert_eq!(read("--new create c"), Err(ArgvError::UnknownGlobal("--new".into())));
         // Nothing is made, so nothing can be made without a hook.
-        assert_eq!(read("--new delete c").unwrap(), Invocation::default());
+        assert_eq!(read("--new delete c").unwrap().create, None);
         assert_eq!(read("--root"), Err(ArgvError::NoValue("--root".into())));
         assert_eq!(read("create --bundle"), Err(ArgvError::NoValue("--bundle".into())));
     }

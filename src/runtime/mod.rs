@@ -4,7 +4,7 @@ pub mod argv;
 pub mod env;
 pub mod inject;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -17,7 +17,7 @@ use crate::node_config::{CONFIG_PATH, NodeConfig, OnError};
 use crate::plan::Decision;
 use crate::report::{self, Entry, ExitCode};
 use crate::sys;
-use crate::sys::exec;
+use crate::sys::exec::{self, NoProgram};
 use crate::sys::files::{FileError, Original};
 use crate::sys::log;
 use crate::validation::go_quote;
@@ -57,10 +57,8 @@ pub enum WrapperError {
         cause: InjectError,
     },
     /// The hook is not where it should be.
-    #[error(
-        "cannot find the hook: {0} is not a file, expected podhosts-hook beside this program or runtime.hook"
-    )]
-    NoHook(PathBuf),
+    #[error("cannot find the hook: {0} is {1}, expected podhosts-hook beside this program or runtime.hook")]
+    NoHook(PathBuf, &'static str),
     /// Nothing to become.
     #[error("cannot find a low-level runtime: none of {0} is an executable file other than this one")]
     NoRuntime(String),
@@ -84,10 +82,8 @@ impl From<FileError> for WrapperError {
 /// Runs the wrapper with the runtime's arguments, the program's name left out. Returns only on failure.
 pub fn run(args: &[OsString]) -> ExitCode {
     let mut invocation = Invocation::default();
-    if let Err(error) = argv::parse(args, &mut invocation) {
-        return fail(&error.into(), &invocation);
-    }
-    match prepare_and_become(args, &invocation) {
+    let parsed = argv::parse(args, &mut invocation);
+    match prepare_and_become(args, parsed, &invocation) {
         Ok(never) => match never {},
         Err(error) => fail(&error, &invocation),
     }
@@ -95,34 +91,52 @@ pub fn run(args: &[OsString]) -> ExitCode {
 
 fn prepare_and_become(
     args: &[OsString],
+    parsed: Result<(), ArgvError>,
     invocation: &Invocation,
 ) -> Result<std::convert::Infallible, WrapperError> {
     let config = inputs::node_config(Path::new(CONFIG_PATH));
-    let node = match &invocation.create {
-        Some(create) => {
+    let node = match (parsed, &invocation.create) {
+        (Err(error), _) => {
+            let node = config.unwrap_or_default();
+            // Of a container that may be made by this, the id comes last.
+            let container = args.last().map(|word| word.to_string_lossy()).unwrap_or_default();
+            as_configured(Err(error.into()), &node, &container, invocation)?;
+            node
+        }
+        (Ok(()), Some(create)) => {
             let node = config?;
-            prepare_as_configured(&node, create, invocation)?;
+            as_configured(prepare(&node, create), &node, &create.container, invocation)?;
             node
         }
         // What runs has to be stopped and deleted, whatever has become of the configuration since.
-        None => config.unwrap_or_default(),
+        (Ok(()), None) => config.unwrap_or_default(),
     };
-    let runtimes = &node.runtime.runtimes;
-    let runtime = exec::find_runtime(runtimes).ok_or_else(|| WrapperError::NoRuntime(runtimes.join(", ")))?;
+    let runtime = low_level_runtime(&node.runtime.runtimes, invocation)?;
     let error = exec::become_program(&runtime, args);
     Err(WrapperError::Exec(runtime, error))
 }
 
-fn prepare_as_configured(
+/// The first of `runtimes` that is there; for a container that exists, the one that has made it.
+fn low_level_runtime(runtimes: &[String], invocation: &Invocation) -> Result<PathBuf, WrapperError> {
+    let ids: Vec<&OsStr> = invocation.ids().collect();
+    let maker =
+        if ids.is_empty() { None } else { exec::find_maker(runtimes, invocation.root.as_deref(), &ids) };
+    let found = maker.or_else(|| exec::find_program(runtimes));
+    found.ok_or_else(|| WrapperError::NoRuntime(runtimes.join(", ")))
+}
+
+/// Lets a container pass that was not prepared, where the node's configuration says so.
+fn as_configured(
+    prepared: Result<(), WrapperError>,
     node: &NodeConfig,
-    create: &Create,
+    container: &str,
     invocation: &Invocation,
 ) -> Result<(), WrapperError> {
-    match (prepare(node, create), node.on_error) {
+    match (prepared, node.on_error) {
         (Err(error), OnError::Open) => {
             let message = format!("started without a seal (on-error = \"open\"): {error}");
             say(&message, "warning", invocation);
-            report::write(report::open_log(node), &Entry::open(&create.container, "", &error.to_string()));
+            report::write(report::open_log(node), &Entry::open(container, "", &error.to_string()));
             Ok(())
         }
         (result, _) => result,
@@ -187,7 +201,11 @@ pub fn hook_path(node: &NodeConfig) -> Result<PathBuf, WrapperError> {
             own.with_file_name(hook::PROGRAM)
         }
     };
-    if path.is_file() { Ok(path) } else { Err(WrapperError::NoHook(path)) }
+    match exec::program(&path) {
+        Ok(_) => Ok(path),
+        Err(NoProgram::NotExecutable(_)) => Err(WrapperError::NoHook(path, "not executable")),
+        Err(_) => Err(WrapperError::NoHook(path, "not a file")),
+    }
 }
 
 /// A path as JSON and NRI can hold it.

@@ -109,8 +109,3 @@ pub fn make_dir(dir: &Path) -> Result<(), FileError> {
 pub fn remove_empty_dir(dir: &Path) {
     let _ = fs::remove_dir(dir);
 }
-
-/// Whether a file can be run.
-pub fn is_executable(path: &Path) -> bool {
-    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-}
