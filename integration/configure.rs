@@ -263,6 +263,41 @@ fn what_nobody_remembers_goes_by_its_name() {
 }
 
 #[test]
+fn what_others_put_beside_it_stays() {
+    needs!("containerd");
+    // An import by which another drop-in is read by now.
+    let main = "version = 3\nroot = \"/r\"\n";
+    let node = Etc::with(CONTAINERD, main);
+    let (import, other) =
+        ("imports = [\"/etc/containerd/conf.d/*.toml\"]\n", "/etc/containerd/conf.d/99-nvidia.toml");
+    for own in [None, Some("/etc/mine.toml")] {
+        let drop_in: Vec<&str> = own.iter().flat_map(|own| ["--drop-in", own]).collect();
+        node.configure(&[&["containerd"], &drop_in[..]].concat());
+        node.write(other, "version = 3\n");
+        let said = node.unconfigure("containerd");
+        let note =
+            "note: /etc/containerd/config.toml still imports /etc/containerd/conf.d/*.toml: other files are";
+        assert_eq!(said.contains(note), own.is_none(), "{said}");
+        let left = if own.is_none() { main.to_owned() + import } else { main.to_owned() };
+        assert_eq!(node.read(CONTAINERD), left);
+        node.write(CONTAINERD, main);
+        fs::remove_file(node.at(other)).unwrap();
+    }
+    // Entries of lists in files of ours, where nothing is remembered.
+    for (engine, drop_in, section) in [
+        ("podman", "/etc/containers/containers.conf.d/99-podhosts.conf", "[engine]"),
+        ("crio", "/etc/crio/crio.conf.d/99-podhosts.conf", "[crio.runtime]"),
+    ] {
+        node.configure(&[engine]);
+        node.edit(drop_in, "oci/hooks.d\"]", "oci/hooks.d\", \"/mine\"]");
+        fs::remove_dir_all(node.at("/var/lib/podhosts")).unwrap();
+        node.unconfigure(engine);
+        let dirs = "hooks_dir = [\"/usr/share/containers/oci/hooks.d\", \"/mine\"]\n";
+        assert!(node.read(drop_in).ends_with(&format!("{section}\n{dirs}")), "{}", node.read(drop_in));
+    }
+}
+
+#[test]
 fn hooks_directories_that_are_read_stay_so() {
     let conf = "[engine]\nhooks_dir = [\"/etc/a\", \"/etc/b\"]\n";
     let node = Etc::with("/etc/containers/containers.conf", conf);

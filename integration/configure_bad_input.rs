@@ -138,6 +138,26 @@ fn configurations_that_cannot_be_used() {
 }
 
 #[test]
+fn pods_that_name_no_handler_keep_one() {
+    needs!("containerd");
+    let section = "[plugins.\"io.containerd.grpc.v1.cri\".containerd]\n";
+    let node = Etc::with(CONTAINERD, &format!("version = 2\n{section}snapshotter = \"native\"\n"));
+    node.configure(&["containerd"]);
+    node.edit(CONTAINERD, "snapshotter", "default_runtime_name = \"podhosts\"\nsnapshotter");
+    let before = node.snapshot();
+    let error = node.podhosts(&["unconfigure", "--runtime", "containerd"]).failure();
+    let there =
+        "is \"podhosts\", and there is no such handler then: name another in /etc/containerd/config.toml\n";
+    assert_eq!(error, format!("cannot configure containerd: default_runtime_name {there}"));
+    before.assert_same(&node.snapshot());
+    node.edit(CONTAINERD, "\"podhosts\"\n", "\"runc\"\n");
+    node.unconfigure("containerd");
+    // Where there was none before it is not our doing.
+    let node = Etc::with(CONTAINERD, &format!("version = 2\n{section}default_runtime_name = \"x\"\n"));
+    assert_eq!(node.unconfigure("containerd"), "nothing to change\n");
+}
+
+#[test]
 fn imports_that_would_make_it_void() {
     needs!("containerd");
     let cri = "[plugins.\"io.containerd.grpc.v1.cri\".cni]\nmax_conf_num = 1\n";
@@ -155,6 +175,9 @@ fn imports_that_would_make_it_void() {
         "cannot use --drop-in: /etc/containerd/config.toml has version 2",
     );
     refuses(&node, &["containerd", "--mode", "nri"], "containerd 1.6 has no NRI, 1.7 has");
+    node.write("/etc/nri.toml", "version = 2\ndisabled_plugins = [\"io.containerd.nri.v1.nri\"]\n");
+    let error = "cannot configure containerd: /etc/nri.toml has NRI in disabled_plugins; take it out there";
+    refuses(&node, &["containerd", "--mode", "nri", "--config", "/etc/nri.toml"], error);
 }
 
 #[test]

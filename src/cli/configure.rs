@@ -80,12 +80,16 @@ fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failu
     }
     let mut without = Files::new();
     let others = others(place.engine);
-    plan::take_out(&mut without, &place, &memory, &others).map_err(PlanError::from)?;
+    let taken = plan::take_out(&mut without, &place, &memory, &others).map_err(PlanError::from)?;
     let mut planned = without.clone();
-    let (notes, same) = match wanted {
-        Some(wanted) => (plan::put_in(&mut planned, &request(place.clone(), wanted)?)?, SameMeaning::Keep),
-        None => (Vec::new(), SameMeaning::Write),
+    let version = version(place.engine);
+    let (mut notes, same) = match wanted {
+        Some(wanted) => {
+            (plan::put_in(&mut planned, &request(place.clone(), wanted, version)?)?, SameMeaning::Keep)
+        }
+        None => (taken, SameMeaning::Write),
     };
+    plan::keeps_default(&planned, &place, version)?;
     let changes = change::changes(&planned, same)?;
     if args.dry_run {
         return Ok(if changes.is_empty() { NOTHING.to_owned() } else { change::diff(&changes) });
@@ -114,7 +118,9 @@ fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failu
         None => None,
     };
     change::apply(&changes, &memory_path, kept.as_deref(), &memory.dirs)?;
-    let notes = if wanted.is_none() { in_use::note().into_iter().collect() } else { notes };
+    if wanted.is_none() {
+        notes.extend(in_use::note());
+    }
     restart_as_asked(args, &place, &changes, &notes)
 }
 
@@ -157,7 +163,7 @@ fn place(args: &PlaceArgs) -> Result<Place, Failure> {
     Ok(Place::new(engine, path(&args.config)?, path(&args.drop_in)?, path(&args.hooks_dir)?))
 }
 
-fn request(place: Place, args: &ConfigureArgs) -> Result<Request, Failure> {
+fn request(place: Place, args: &ConfigureArgs, version: Option<Version>) -> Result<Request, Failure> {
     let engine = place.engine;
     let mode = match args.mode {
         None => engine.modes().first().copied().unwrap_or(Mode::Wrapper),
@@ -187,7 +193,7 @@ fn request(place: Place, args: &ConfigureArgs) -> Result<Request, Failure> {
         with_cni: args.with_cni,
         pod_cidrs: args.pod_cidr.clone(),
         bin_dir,
-        version: version(engine),
+        version,
         default_spec,
     })
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::files::Files;
-use super::take_out::take_out;
+use super::take_out::{still_imported, take_out};
 use super::{EngineError, json_cause};
 
 /// Where it is kept, a file for each engine. For root only: an engine's configuration may hold passwords.
@@ -88,17 +88,29 @@ impl Memory {
         self.dirs.dedup();
     }
 
-    /// Plans every file to be what it was before, but for those that another engine has a use for. Where something else
-    /// was changed since, only what was written goes.
+    /// Plans every file to be what it was before, but for those that another engine has a use for; returns what is to be
+    /// said of it. Where something else was changed since, only what was written goes.
     ///
     /// # Errors
     /// [`EngineError`] naming a file that can no longer be read.
-    pub fn undo(&self, files: &mut Files, is_shared: &dyn Fn(&Path) -> bool) -> Result<(), EngineError> {
-        for Remembered { path, before, written } in self.files.iter().filter(|file| !is_shared(&file.path)) {
+    pub fn undo(
+        &self,
+        files: &mut Files,
+        is_shared: &dyn Fn(&Path) -> bool,
+    ) -> Result<Vec<String>, EngineError> {
+        let mut notes = Vec::new();
+        let mut remembered: Vec<_> = self.files.iter().filter(|file| !is_shared(&file.path)).collect();
+        // First what was made: who imports nothing else need not do so any longer.
+        remembered.sort_by_key(|file| file.before.is_some());
+        for Remembered { path, before, written } in remembered {
             let Some(now) = files.read(path)? else { continue };
             let before = before.as_deref();
-            let wanted = if now != *written && is_toml(path, written) {
-                take_out(path, &now, before, written)?
+            let imports = still_imported(files, path, [before.unwrap_or_default(), written, &now]);
+            notes.extend(imports.iter().map(|pattern| {
+                format!("{} still imports {pattern}: other files are read by that", path.display())
+            }));
+            let wanted = if (now != *written || !imports.is_empty()) && is_toml(path, written) {
+                take_out(path, &now, before, written, !imports.is_empty())?
             } else {
                 // All other files are podhosts' as a whole, whatever they say by now.
                 before.map(str::to_owned)
@@ -108,7 +120,7 @@ impl Memory {
                 None => files.remove(path),
             }
         }
-        Ok(())
+        Ok(notes)
     }
 }
 

@@ -8,7 +8,7 @@ use super::containerd::Version;
 use super::edit::Edit;
 use super::files::Files;
 use super::memory::Memory;
-use super::take_out::take_out_named;
+use super::take_out::{Named, NamedList, take_out_named};
 use super::{
     EngineError, HOOK, WRAPPER, containerd, crio, hooks_dir, plan_containerd, plan_crio, plan_network,
     plan_nri, plan_podman, podman,
@@ -258,8 +258,20 @@ pub fn put_in(files: &mut Files, request: &Request) -> Result<Vec<String>, PlanE
     Ok(notes)
 }
 
+/// Refuses to leave pods that name no handler without one, for containerd would not serve the CRI then. A default that
+/// is not there now either is nobody's fault here.
+///
+/// # Errors
+/// [`PlanError::Refused`] naming it.
+pub fn keeps_default(planned: &Files, place: &Place, version: Option<Version>) -> Result<(), PlanError> {
+    match place.engine {
+        Engine::Containerd => plan_containerd::keeps_default(planned, place, version),
+        Engine::Crio | Engine::Podman => Ok(()),
+    }
+}
+
 /// Plans the files to have nothing of ours: what is remembered goes, and, where nothing is, what has our name. What
-/// `others`, the memories of other engines, have too stays.
+/// `others`, the memories of other engines, have too stays. Returns what is to be said of it.
 ///
 /// # Errors
 /// [`EngineError`] naming a file that cannot be read.
@@ -268,20 +280,20 @@ pub fn take_out(
     place: &Place,
     memory: &Memory,
     others: &[Memory],
-) -> Result<(), EngineError> {
+) -> Result<Vec<String>, EngineError> {
     let wanted = plan_nri::wanted_by_others(files, place.engine)?;
     let is_shared =
         |path: &Path| wanted.as_deref() == Some(path) || others.iter().any(|other| other.of(path).is_some());
-    memory.undo(files, &is_shared)?;
+    let notes = memory.undo(files, &is_shared)?;
     let is_remembered = |path: &Path| memory.of(path).is_some();
-    let Named { handlers, names, ours } = named(place.engine);
-    for path in [&place.config, &place.drop_in] {
+    // The drop-in first: what imports it may lead to nothing else.
+    for path in [&place.drop_in, &place.config] {
         let is_main_of_others = path == &place.config && place.engine != Engine::Containerd;
         if is_remembered(path) || is_main_of_others {
             continue;
         }
         let Some(text) = files.read(path)? else { continue };
-        match take_out_named(path, &text, &handlers, &names, &ours, HEADER)? {
+        match take_out_named(path, &text, &named(files, place), HEADER)? {
             Some(new) if new == text => {}
             Some(new) => files.put(path, new),
             None => files.remove(path),
@@ -290,7 +302,8 @@ pub fn take_out(
     if place.engine != Engine::Containerd {
         take_hooks_out(files, place, &is_remembered)?;
     }
-    plan_nri::take_out(files, place, &|path| is_remembered(path) || is_shared(path))
+    plan_nri::take_out(files, place, &|path| is_remembered(path) || is_shared(path))?;
+    Ok(notes)
 }
 
 /// Takes our hook out of the hooks directory.
@@ -313,27 +326,18 @@ fn take_hooks_out(
     Ok(())
 }
 
-/// What is ours in an engine's TOML by its name.
-struct Named {
-    handlers: Vec<Vec<&'static str>>,
-    names: Vec<Vec<&'static str>>,
-    /// What can be told to be ours only in a file of ours.
-    ours: Vec<Vec<&'static str>>,
+fn named(files: &Files, place: &Place) -> Named {
+    match place.engine {
+        Engine::Containerd => plan_containerd::named(files, place),
+        Engine::Crio => plan_crio::named(files, place),
+        Engine::Podman => plan_podman::named(files, place),
+    }
 }
 
-fn named(engine: Engine) -> Named {
-    match engine {
-        Engine::Containerd => plan_containerd::named(),
-        Engine::Crio => plan_crio::named(),
-        Engine::Podman => plan_podman::named(),
-    }
-    .into()
-}
-
-impl From<[Vec<Vec<&'static str>>; 3]> for Named {
-    fn from([handlers, names, ours]: [Vec<Vec<&'static str>>; 3]) -> Self {
-        Self { handlers, names, ours }
-    }
+/// Our entry in a list of hooks directories, which are `dirs` without us.
+pub(super) fn named_dirs(place: &Place, keys: &[&'static str], dirs: Option<Vec<String>>) -> NamedList {
+    let inherited = dirs.unwrap_or_else(|| vec![hooks_dir::DISTRIBUTION.to_owned()]);
+    NamedList { keys: keys.to_vec(), own: vec![place.hooks_dir.display().to_string()], inherited }
 }
 
 /// The file of our hook in a hooks directory. That of podman is for containers with one of our annotations alone.

@@ -10,22 +10,37 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Array, InlineTable, Item, Table};
 
 use super::built_in::put_built_in;
-use super::containerd::{CONFIG, Containerd, DEFAULT_HANDLER, NRI, RUNC_V2, cri_section, import_patterns};
+use super::containerd::{
+    CONFIG, Containerd, DEFAULT_HANDLER, NRI, RUNC_V2, Version, cri_section, import_patterns, imports_any,
+};
 use super::edit::{COMMENT, Edit};
 use super::files::{Files, covers};
 use super::layers::Layer;
-use super::plan::{Mode, PlanError, Request, edited, with_path};
+use super::plan::{Mode, Place, PlanError, Request, edited, with_path};
+use super::take_out::{Named, NamedList};
 use super::{ANNOTATIONS, EngineError, HOOK, NAME, WRAPPER};
 
 /// The base specification, beside the main file.
 const BASE_SPEC: &str = "podhosts-base.json";
 
-pub(super) fn named() -> [Vec<Vec<&'static str>>; 3] {
+pub(super) fn named(files: &Files, place: &Place) -> Named {
     let in_cri = |keys: &[&'static str]| {
         [2, 3].map(|version| [&cri_section(version)[..], &["containerd"], keys].concat()).to_vec()
     };
-    let ours = vec![NRI.into_iter().chain(["disable"]).collect(), vec!["imports"]];
-    [in_cri(&["runtimes", NAME]), in_cri(&["default_runtime_name"]), ours]
+    // Others may have come to rely on them.
+    let own = [usual_import(place), place.drop_in.display().to_string()].into_iter();
+    let own = own.filter(|pattern| !imports_any(files, pattern)).collect();
+    Named {
+        handlers: in_cri(&["runtimes", NAME]),
+        names: in_cri(&["default_runtime_name"]),
+        ours: vec![NRI.into_iter().chain(["disable"]).collect()],
+        list: NamedList { keys: vec!["imports"], own, inherited: Vec::new() },
+    }
+}
+
+/// The pattern of the directory that containerd has for drop-ins.
+fn usual_import(place: &Place) -> String {
+    place.config.with_file_name("conf.d").join("*.toml").display().to_string()
 }
 
 pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>) -> Result<(), PlanError> {
@@ -33,6 +48,10 @@ pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>
     let containerd = read(files, request)?;
     if let Some(path) = containerd.cri_disabled_in()? {
         let reason = format!("{} has the CRI plugin in disabled_plugins; take it out there", path.display());
+        return Err(request.refused(reason));
+    }
+    if let (Mode::Nri, Some(path)) = (request.mode, containerd.nri_disabled_in()?) {
+        let reason = format!("{} has NRI in disabled_plugins; take it out there", path.display());
         return Err(request.refused(reason));
     }
     let version = version(&containerd, request)?;
@@ -227,7 +246,7 @@ fn import(files: &mut Files, request: &Request, version: i64) -> Result<(), Plan
     let drop_in = &request.place.drop_in;
     let is_usual =
         drop_in.parent() == Some(&dir) && drop_in.extension().is_some_and(|suffix| suffix == "toml");
-    let pattern = if is_usual { dir.join("*.toml") } else { drop_in.clone() }.display().to_string();
+    let pattern = if is_usual { usual_import(&request.place) } else { drop_in.display().to_string() };
     let text = edited(files, main, |edit| {
         ensure_version(edit, version)?;
         edit.push(&[], "imports", &pattern)
@@ -264,6 +283,25 @@ fn as_edited(value: &toml::Value) -> toml_edit::Value {
             table.iter().map(|(key, value)| (key, as_edited(value))).collect::<InlineTable>().into()
         }
     }
+}
+
+/// See [`super::plan::keeps_default`].
+pub(super) fn keeps_default(
+    planned: &Files,
+    place: &Place,
+    version: Option<Version>,
+) -> Result<(), PlanError> {
+    let read = |files: &Files| Containerd::read(files, &place.config, version);
+    // What cannot be read may have been so before; what is planned was read for that where it matters.
+    let (Ok(before), Ok(after)) = (read(&Files::new()), read(planned)) else { return Ok(()) };
+    if !after.default_handler_is_missing(version)? || before.default_handler_is_missing(version)? {
+        return Ok(());
+    }
+    let (name, config) = (after.default_handler()?, place.config.display());
+    let reason = format!(
+        "default_runtime_name is {name:?}, and there is no such handler then: name another in {config}"
+    );
+    Err(PlanError::Refused { engine: place.engine.name(), reason })
 }
 
 /// An import may replace the section that was edited, or say otherwise.

@@ -6,19 +6,25 @@ use toml_edit::Array;
 
 use super::crio::Crio;
 use super::files::Files;
-use super::plan::{Mode, PlanError, Request, edited, put_hook};
+use super::plan::{Mode, Place, PlanError, Request, edited, named_dirs, put_hook};
 use super::plan_containerd::{copied, plain};
+use super::take_out::Named;
 use super::{NAME, WRAPPER, hooks_dir};
 
 const RUNTIME: [&str; 2] = ["crio", "runtime"];
 const RUNTIMES: [&str; 3] = ["crio", "runtime", "runtimes"];
 
-pub(super) fn named() -> [Vec<Vec<&'static str>>; 3] {
-    [
-        vec![vec!["crio", "runtime", "runtimes", NAME]],
-        vec![vec!["crio", "runtime", "default_runtime"]],
-        vec![vec!["crio", "runtime", "hooks_dir"], vec!["crio", "nri", "enable_nri"]],
-    ]
+pub(super) fn named(files: &Files, place: &Place) -> Named {
+    let mut without = files.clone();
+    without.remove(&place.drop_in);
+    let crio = Crio::read(&without, &place.config, place.drop_ins());
+    let dirs = crio.and_then(|crio| crio.hooks_dirs()).ok().flatten();
+    Named {
+        handlers: vec![vec!["crio", "runtime", "runtimes", NAME]],
+        names: vec![vec!["crio", "runtime", "default_runtime"]],
+        ours: vec![vec!["crio", "nri", "enable_nri"]],
+        list: named_dirs(place, &["crio", "runtime", "hooks_dir"], dirs),
+    }
 }
 
 pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>) -> Result<(), PlanError> {

@@ -3,17 +3,23 @@
 use toml_edit::Array;
 
 use super::files::Files;
-use super::plan::{Mode, PlanError, Request, edited, put_hook};
+use super::plan::{Mode, Place, PlanError, Request, edited, named_dirs, put_hook};
 use super::plan_crio::more_dirs;
 use super::podman::Podman;
+use super::take_out::Named;
 use super::{NAME, WRAPPER};
 
-pub(super) fn named() -> [Vec<Vec<&'static str>>; 3] {
-    [
-        vec![vec!["engine", "runtimes", NAME]],
-        vec![vec!["engine", "runtime"]],
-        vec![vec!["engine", "hooks_dir"], vec!["network", "network_backend"]],
-    ]
+pub(super) fn named(files: &Files, place: &Place) -> Named {
+    let mut without = files.clone();
+    without.remove(&place.drop_in);
+    let podman = Podman::read(&without, &place.config, place.drop_ins());
+    let dirs = podman.and_then(|podman| podman.hooks_dirs()).ok().flatten();
+    Named {
+        handlers: vec![vec!["engine", "runtimes", NAME]],
+        names: vec![vec!["engine", "runtime"]],
+        ours: vec![vec!["network", "network_backend"]],
+        list: named_dirs(place, &["engine", "hooks_dir"], dirs),
+    }
 }
 
 pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>) -> Result<(), PlanError> {

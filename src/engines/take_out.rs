@@ -4,20 +4,46 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::containerd::DEFAULT_HANDLER;
+use super::containerd::{DEFAULT_HANDLER, imports_any};
 use super::edit::{BUILT_IN, Edit};
+use super::files::Files;
 use super::layers::Layer;
 use super::{EngineError, NAME};
 
 /// What containerd has to find in a file that has anything else.
 const VERSION: &str = "version";
 
+/// Its list of other files.
+const IMPORTS: &str = "imports";
+
+/// What is podhosts' in an engine's TOML by its name.
+pub(super) struct Named {
+    /// The handlers.
+    pub(super) handlers: Vec<Vec<&'static str>>,
+    /// What may name them.
+    pub(super) names: Vec<Vec<&'static str>>,
+    /// Values that can be told to be ours only in a file of ours.
+    pub(super) ours: Vec<Vec<&'static str>>,
+    /// A list of which the same holds.
+    pub(super) list: NamedList,
+}
+
+/// A list with entries of ours.
+pub(super) struct NamedList {
+    /// Its place.
+    pub(super) keys: Vec<&'static str>,
+    /// Our entries.
+    pub(super) own: Vec<String>,
+    /// Those that it has because they would be there without it.
+    pub(super) inherited: Vec<String>,
+}
+
 /// What `text` is without what made `written` of `before`; `None` where nothing of the file is left that was not made
 /// by that.
 ///
 /// A value that is still the one that was written gives way to the one before; of a list that was changed since, the
 /// entries that were added go; our handler goes whatever it says; other values, and handlers, that were changed since
-/// stay.
+/// stay. So do imports where `imports_stay`.
 ///
 /// # Errors
 /// [`EngineError::Syntax`] where one of the texts is no TOML.
@@ -26,6 +52,7 @@ pub(super) fn take_out(
     text: &str,
     before: Option<&str>,
     written: &str,
+    imports_stay: bool,
 ) -> Result<Option<String>, EngineError> {
     let now = Layer::parse(path, text)?.table;
     let was = Layer::parse(path, before.unwrap_or_default())?.table;
@@ -39,7 +66,7 @@ pub(super) fn take_out(
         let (Some(made), Some(current)) = (at(&made, &keys), at(&now, &keys)) else { continue };
         let was_there = at(&was, &keys);
         match (made, current) {
-            _ if keys == [VERSION] => {}
+            _ if keys == [VERSION] || imports_stay && keys == [IMPORTS] => {}
             _ if is_needed(&now, &keys) => {}
             _ if made == current => match before_edit.get(&keys) {
                 Some(item) => edit.put(&keys[..keys.len() - 1], keys[keys.len() - 1], item.clone())?,
@@ -63,6 +90,15 @@ pub(super) fn take_out(
     Ok(Some(edit.finish()).filter(|_| before.is_some() || is_left))
 }
 
+/// The patterns that came into `imports` between the first two of the texts, are there in the third, and by which a file
+/// is read: it would not be read without them.
+pub(super) fn still_imported(files: &Files, path: &Path, texts: [&str; 3]) -> Vec<String> {
+    let imports = |text: &str| Layer::parse(path, text).ok()?.strings(&[IMPORTS]).ok()?;
+    let [was, mut made, now] = texts.map(|text| imports(text).unwrap_or_default());
+    made.retain(|pattern| !was.contains(pattern) && now.contains(pattern) && imports_any(files, pattern));
+    made
+}
+
 /// What `text` is without what is podhosts' by its name: the handler, and values that name it. For files of which
 /// nothing is remembered. `None` where nothing is left of a file that begins with `header`.
 ///
@@ -71,11 +107,10 @@ pub(super) fn take_out(
 pub(super) fn take_out_named(
     path: &Path,
     text: &str,
-    handlers: &[Vec<&str>],
-    names: &[Vec<&str>],
-    ours: &[Vec<&str>],
+    named: &Named,
     header: &str,
 ) -> Result<Option<String>, EngineError> {
+    let Named { handlers, names, ours, list } = named;
     let now = Layer::parse(path, text)?.table;
     let mut edit = Edit::new(path, text)?;
     let nothing = Table::new();
@@ -97,6 +132,16 @@ pub(super) fn take_out_named(
     if is_made {
         for keys in ours {
             remove(&mut edit, keys, &nothing);
+        }
+        let own: Vec<&str> = list.own.iter().map(String::as_str).collect();
+        let is_known = |entry: &Value| {
+            entry.as_str().is_some_and(|text| own.contains(&text) || list.inherited.iter().any(|e| e == text))
+        };
+        match at(&now, &list.keys) {
+            Some(Value::Array(entries)) if !entries.iter().all(is_known) => {
+                edit.take_from_list(&list.keys, &own);
+            }
+            _ => remove(&mut edit, &list.keys, &nothing),
         }
     }
     let is_left = edit.top_keys().iter().any(|key| key != VERSION);
@@ -168,7 +213,7 @@ mod tests {
         [p.r.podhosts]\nt = 1\n\n[p.r.podhosts.options]\nB = 2\n\n[n]\ndisable = false\n";
 
     fn without(text: &str, before: Option<&str>) -> Option<String> {
-        take_out(Path::new("/c"), text, before, WRITTEN).unwrap()
+        take_out(Path::new("/c"), text, before, WRITTEN, false).unwrap()
     }
 
     #[test]
@@ -200,6 +245,14 @@ mod tests {
         assert_eq!(left, "version = 2 # v\n\n[n]\ne = 1\n");
     }
 
+    /// What is ours of a handler at `handler`, of values that name it, of others, and of the list `l`.
+    fn ours(handler: &[&'static str], names: &[&[&'static str]], ours: &[&[&'static str]]) -> Named {
+        let keys = |all: &[&[&'static str]]| all.iter().map(|keys| keys.to_vec()).collect();
+        let list =
+            NamedList { keys: vec!["h", "l"], own: vec!["/own".into()], inherited: vec!["/default".into()] };
+        Named { handlers: vec![handler.to_vec()], names: keys(names), ours: keys(ours), list }
+    }
+
     #[test]
     fn the_built_in_handler_stays_where_it_is_needed() {
         let before = "version = 2\n";
@@ -207,9 +260,9 @@ mod tests {
             format!("{before}\n[p.runtimes.runc]\n{BUILT_IN}\nt = 1\n\n[p.runtimes.podhosts]\nt = 2\n");
         let path = Path::new("/c");
         let both = |text: &str| {
-            let remembered = take_out(path, text, Some(before), &made).unwrap().unwrap();
-            let handlers = [vec!["p", "runtimes", NAME]];
-            let named = take_out_named(path, text, &handlers, &[], &[], "# Made").unwrap().unwrap();
+            let remembered = take_out(path, text, Some(before), &made, false).unwrap().unwrap();
+            let ours = ours(&["p", "runtimes", NAME], &[], &[]);
+            let named = take_out_named(path, text, &ours, "# Made").unwrap().unwrap();
             (remembered, named)
         };
         assert_eq!(both(&made), (before.to_owned(), before.to_owned()));
@@ -225,10 +278,8 @@ mod tests {
     #[test]
     fn what_is_ours_is_known_by_its_name() {
         let named = |text: &str| {
-            let handlers = [vec!["p", "r", NAME]];
-            let names = [vec!["p", "d"], vec!["p", "other"]];
-            take_out_named(Path::new("/c"), text, &handlers, &names, &[vec!["n", "disable"]], "# Made")
-                .unwrap()
+            let ours = ours(&["p", "r", NAME], &[&["p", "d"], &["p", "other"]], &[&["n", "disable"]]);
+            take_out_named(Path::new("/c"), text, &ours, "# Made").unwrap()
         };
         assert_eq!(
             named(WRITTEN).unwrap(),
@@ -238,5 +289,14 @@ mod tests {
         assert_eq!(named(made), None);
         assert_eq!(named(&format!("{made}e = 1\n")).unwrap(), "# Made\nversion = 2\n[n]\ne = 1\n");
         assert_eq!(named("[p]\nd = \"runc\"\n").unwrap(), "[p]\nd = \"runc\"\n");
+        // Of a list, all that is not somebody else's.
+        let listed = |entries: &str| named(&format!("# Made\n[h]\nl = [{entries}]\n"));
+        assert_eq!(listed("\"/default\", \"/own\""), None);
+        for mine in ["\"/default\", \"/mine\"", "{append=true}"] {
+            let left = listed(&format!("{mine}, \"/own\"")).unwrap();
+            assert_eq!(left, format!("# Made\n[h]\nl = [{mine}]\n"));
+        }
+        let others = "[h]\nl = [\"/own\"]\n";
+        assert_eq!(named(others).unwrap(), others);
     }
 }
