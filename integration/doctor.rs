@@ -164,6 +164,19 @@ fn a_kernel_or_a_runtime_that_cannot() {
     }
 }
 
+/// CRI-O's packages have their runtimes where only CRI-O looks.
+#[test]
+fn a_node_without_a_runtime_on_path_needs_none_for_a_hooks_directory() {
+    needs!("runc", "busybox", "containerd", "podman");
+    let breaks = "/run/bin/podhosts unconfigure --runtime containerd >/dev/null; \
+        printf '[runtime]\\nruntimes = [\"gvisor\"]\\n' >/etc/podhosts/config.toml";
+    let (run, checks) = findings(breaks, "");
+    assert_eq!(run.code, Some(0), "{checks:#?}");
+    let test = checks.iter().find(|finding| finding["check"] == "self-test").unwrap();
+    let none = "none of gvisor is a program on PATH".into();
+    assert_eq!((&test["status"], &test["message"]), (&"skipped".into(), &none));
+}
+
 /// What doctor does to see whether the kernel can make a seal is none of the container's that comes after it.
 #[test]
 fn before_linux_6_15_the_self_test_is_as_good() {

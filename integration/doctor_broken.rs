@@ -1,7 +1,7 @@
 //! Nodes on each of which one thing is broken, and what doctor says of it.
 
 /// Each row: what breaks the node; the check, its status, and what message and remedy have in them.
-pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 33] = [
+pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 36] = [
     (
         "echo 'on-eror = \"open\"' >/etc/podhosts/config.toml",
         "configuration",
@@ -20,6 +20,15 @@ pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 33] = [
         "printf '[runtime]\\nruntimes = [\"gvisor\"]\\n' >/etc/podhosts/config.toml",
         "configuration",
         "error",
+        "none of gvisor is a program on PATH",
+        "install runc or crun",
+    ),
+    // Only the wrapper needs one.
+    (
+        "/run/bin/podhosts unconfigure --runtime containerd >/dev/null; rm /run/bin/podhosts-runtime; \
+         printf '[runtime]\\nruntimes = [\"gvisor\"]\\n' >/etc/podhosts/config.toml",
+        "configuration",
+        "warning",
         "none of gvisor is a program on PATH",
         "install runc or crun",
     ),
@@ -127,6 +136,14 @@ pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 33] = [
         "podhosts configure --runtime containerd --mode nri",
     ),
     (
+        "sed -i '1a disabled_plugins = [\"io.containerd.nri.v1.nri\"]' /etc/containerd/config.toml; \
+         printf '[Service]\nExecStart=/run/bin/podhosts nri\n' >/etc/systemd/system/podhosts-nri.service",
+        "containerd",
+        "error",
+        "podhosts-nri.service is there, but NRI is switched off in /etc/containerd/config.toml (disabled_plugins)",
+        "take io.containerd.nri.v1.nri out of disabled_plugins",
+    ),
+    (
         "mkdir -p /etc/systemd/system/crio.service.d; touch /etc/systemd/system/crio.service.d/podhosts-nri.conf; \
          printf '[Service]\nExecStart=/usr/local/none/podhosts nri\n' >/etc/systemd/system/podhosts-nri.service; \
          printf '[crio.nri]\nenable_nri = true\n' >/etc/crio/crio.conf",
@@ -188,6 +205,15 @@ pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 33] = [
     ),
     (
         "mkdir /etc/containerd/conf.d; mv /etc/containerd/config.toml /etc/containerd/conf.d/99-podhosts.toml; \
+         echo 'version = 2' >/etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "containerd does not read /etc/containerd/conf.d/99-podhosts.toml: nothing imports it",
+        "imports = [\"/etc/containerd/conf.d/*.toml\"]",
+    ),
+    (
+        "mkdir /etc/containerd/conf.d; sed -i 's|^BinaryName.*||; s|^pod_annotations|base_runtime_spec = \"/etc/podhosts-base.json\"\\n&|' \
+         /etc/containerd/config.toml; mv /etc/containerd/config.toml /etc/containerd/conf.d/99-podhosts.toml; \
          echo 'version = 2' >/etc/containerd/config.toml",
         "containerd",
         "error",

@@ -74,6 +74,11 @@ pub fn check(paths: &Paths, report: &mut Report) {
     }
 }
 
+/// Whether the network that engines with these paths take is podhosts'.
+pub fn has_our_network(paths: &Paths) -> bool {
+    networks(&paths.conf_dir).is_ok_and(|networks| networks.first().is_some_and(has_ours))
+}
+
 /// Whether the programs of all plugins are there.
 fn plugins(network: &Network, paths: &Paths, report: &mut Report) {
     let shown = network.path.display();

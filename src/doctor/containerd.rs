@@ -13,7 +13,7 @@ use crate::annotations::HOST_ALIASES;
 use crate::cri::messages::StatusResponse;
 use crate::engines::containerd::{self, Containerd, Handler, RUNC_V2, Version};
 use crate::engines::files::Files;
-use crate::engines::{self, ANNOTATIONS, HOOK, WRAPPER};
+use crate::engines::{self, ANNOTATIONS, HOOK, is_wrapper};
 use crate::sys::files::{self, LastLink};
 use crate::sys::{exec, programs};
 
@@ -64,11 +64,26 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
         let names: Vec<&str> = ours.iter().map(|handler| handler.name.as_str()).collect();
         report.ok(CHECK, format!("{}: runtime handler {}", engine.config.display(), names.join(", ")));
     }
+    let paths = match (config.cni_conf_dir(), config.cni_bin_dirs()) {
+        (Ok(conf_dir), Ok(bin_dirs)) => Some(cni::Paths { conf_dir, bin_dirs }),
+        _ => None,
+    };
+    if ours.is_empty() && !by_nri && !paths.as_ref().is_some_and(cni::has_our_network) {
+        asked.soften();
+    }
     report.checks.append(&mut asked.checks);
     if let Some(status) = status {
         loaded(&status, &ours, report);
     }
-    Some(cni::Paths { conf_dir: config.cni_conf_dir().ok()?, bin_dirs: config.cni_bin_dirs().ok()? })
+    paths
+}
+
+/// Whether its files name a handler that runs the wrapper.
+pub(super) fn runs_wrapper(engine: &Engine) -> bool {
+    let version = engine.program.as_deref().and_then(version);
+    let config = Containerd::read(&Files::new(), &engine.config, version);
+    let mut programs = config.and_then(|config| config.handlers()).into_iter().flatten();
+    programs.any(|handler| handler.binary_name.as_deref().is_some_and(is_wrapper))
 }
 
 /// The version of the containerd that is installed.
@@ -116,14 +131,19 @@ fn files(config: &Containerd, version: Option<Version>, report: &mut Report) -> 
     Ok(ours)
 }
 
-/// Why containerd serves no NRI plugins; `None` where it does.
-fn nri_is_off(config: &Containerd, version: Option<Version>) -> Option<String> {
-    match (config.nri_disabled().ok().flatten(), version) {
+/// Why containerd serves no NRI plugins, and the remedy; `None` where it does.
+fn nri_is_off(config: &Containerd, version: Option<Version>) -> Option<nri::Off> {
+    if let Ok(Some(path)) = config.nri_disabled_in() {
+        let why = format!("NRI is switched off in {} (disabled_plugins)", path.display());
+        return Some((why, "take io.containerd.nri.v1.nri out of disabled_plugins".to_owned()));
+    }
+    let why = match (config.nri_disabled().ok().flatten(), version) {
         (_, Some(version)) if version < (1, 7) => Some("containerd before 1.7 has no NRI".to_owned()),
         (Some(true), _) => Some("NRI is switched off in containerd's configuration".to_owned()),
         (None, Some((1, _))) => Some("NRI is off by default before containerd 2.0".to_owned()),
         _ => None,
-    }
+    };
+    why.map(|why| (why, format!("{CONFIGURE} --mode nri")))
 }
 
 /// Whether any of the files has anything to do with podhosts.
@@ -137,15 +157,11 @@ fn not_imported(config: &Containerd, report: &mut Report) {
     for path in drop_ins {
         let is_read = config.layers.iter().any(|layer| layer.path == path);
         let text = Files::on_disk(&path).ok().flatten().unwrap_or_default();
-        if !is_read && text.contains(WRAPPER) {
+        if !is_read && text.contains(engines::NAME) {
             let message = format!("containerd does not read {}: nothing imports it", path.display());
             report.error(CHECK, message, format!("add imports = [\"{DROP_INS}/*.toml\"] to the main file"));
         }
     }
-}
-
-fn is_wrapper(program: &str) -> bool {
-    Path::new(program).file_name().is_some_and(|name| name == WRAPPER)
 }
 
 /// The podhosts hooks in a base specification.
@@ -243,5 +259,5 @@ fn is_same(handler: &Handler, loaded: &LoadedHandler) -> bool {
 
 /// The engine as it is found on a node.
 pub(super) fn engine() -> Engine {
-    Engine::named("containerd", containerd::CONFIG, "/run/containerd/containerd.sock")
+    Engine::named("containerd", containerd::CONFIG, containerd::SOCKET)
 }

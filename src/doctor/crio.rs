@@ -8,7 +8,7 @@ use super::programs::executable;
 use super::{cni, nri};
 use crate::engines::crio::{self, Crio};
 use crate::engines::files::Files;
-use crate::engines::{EngineError, WRAPPER};
+use crate::engines::{EngineError, is_wrapper};
 
 pub(super) const CHECK: &str = "crio";
 const CONFIGURE: &str = "podhosts configure --runtime crio";
@@ -18,11 +18,15 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
     // Its own findings come behind those of the files.
     let mut asked = Report::default();
     let answers = engine.ask(CHECK, &mut asked).is_some();
+    let mut is_ours = true;
     let found = Crio::read(&Files::new(), &engine.config, Path::new(crio::DROP_INS)).and_then(|config| {
-        let is_off = (config.nri_enabled()? == Some(false)).then(|| "enable_nri is false".to_owned());
+        let is_off = (config.nri_enabled()? == Some(false))
+            .then(|| ("enable_nri is false".to_owned(), format!("{CONFIGURE} --mode nri")));
         let by_nri = nri::check(CHECK, is_off, answers, CONFIGURE, report);
-        files(&config, by_nri, report)?;
-        Ok(cni::Paths { conf_dir: config.cni_conf_dir()?, bin_dirs: config.cni_bin_dirs()? })
+        let found = files(&config, by_nri, report)?;
+        let paths = cni::Paths { conf_dir: config.cni_conf_dir()?, bin_dirs: config.cni_bin_dirs()? };
+        is_ours = found || cni::has_our_network(&paths);
+        Ok(paths)
     });
     let paths = match found {
         Ok(paths) => Some(paths),
@@ -31,6 +35,9 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
             None
         }
     };
+    if !is_ours {
+        asked.soften();
+    }
     report.checks.append(&mut asked.checks);
     if answers {
         report.ok(CHECK, "CRI-O answers over the CRI");
@@ -38,13 +45,19 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
     paths
 }
 
-fn files(config: &Crio, by_nri: bool, report: &mut Report) -> Result<(), EngineError> {
+/// Whether its files name a handler that runs the wrapper.
+pub(super) fn runs_wrapper(engine: &Engine) -> bool {
+    let config = Crio::read(&Files::new(), &engine.config, Path::new(crio::DROP_INS));
+    let mut programs = config.and_then(|config| config.handlers()).into_iter().flatten();
+    programs.any(|handler| handler.runtime_path.as_deref().is_some_and(is_wrapper))
+}
+
+/// Whether anything leads to podhosts, after a look at each.
+fn files(config: &Crio, by_nri: bool, report: &mut Report) -> Result<bool, EngineError> {
     let mut found = by_nri;
     for handler in config.handlers()? {
-        let path = handler.runtime_path.as_deref().map(Path::new);
-        let Some(path) = path.filter(|path| path.file_name().is_some_and(|name| name == WRAPPER)) else {
-            continue;
-        };
+        let path = handler.runtime_path.as_deref().filter(|path| is_wrapper(path));
+        let Some(path) = path.map(Path::new) else { continue };
         found = true;
         match executable(path) {
             Ok(()) => report.ok(CHECK, format!("runtime handler {}: {}", handler.name, path.display())),
@@ -58,10 +71,11 @@ fn files(config: &Crio, by_nri: bool, report: &mut Report) -> Result<(), EngineE
             }
         }
     }
-    if !engine::hooks(CHECK, config.hooks_dirs()?, CONFIGURE, report) && !found {
+    found |= engine::hooks(CHECK, config.hooks_dirs()?, CONFIGURE, report);
+    if !found {
         report.warning(CHECK, "no hook and no runtime handler leads to podhosts", CONFIGURE);
     }
-    Ok(())
+    Ok(found)
 }
 
 /// The engine as it is found on a node.

@@ -71,6 +71,25 @@ impl Report {
         self.add(check, Status::Error, message.into(), Some(remedy.into()));
     }
 
+    /// Something does not work: an error where it `is_needed`.
+    pub fn fault(
+        &mut self,
+        check: &'static str,
+        is_needed: bool,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        let status = if is_needed { Status::Error } else { Status::Warning };
+        self.add(check, status, message.into(), Some(remedy.into()));
+    }
+
+    /// What does not work is none of podhosts' business.
+    pub fn soften(&mut self) {
+        for finding in self.checks.iter_mut().filter(|finding| finding.status == Status::Error) {
+            finding.status = Status::Warning;
+        }
+    }
+
     fn add(&mut self, check: &'static str, status: Status, message: String, remedy: Option<String>) {
         self.checks.push(Finding { check, status, message, remedy });
     }

@@ -35,10 +35,11 @@ pub struct Options {
 /// Makes every check, whatever the others say.
 pub fn run(options: &Options) -> Report {
     let mut report = Report::default();
-    let config = node::configuration(options, &mut report);
+    let needs_wrapper = needs_wrapper();
+    let config = node::configuration(options, needs_wrapper, &mut report);
     node::privileges(&mut report);
     node::kernel(&mut report);
-    programs::check(options, &config, &mut report);
+    programs::check(options, &config, needs_wrapper, &mut report);
     let mut networks = engines(&mut report);
     if networks.is_empty() {
         networks.push(cni::Paths::default());
@@ -50,6 +51,13 @@ pub fn run(options: &Options) -> Report {
         self_test::check(options, &config, &mut report);
     }
     report
+}
+
+/// Whether an engine's files name a handler that runs the wrapper, and so a low-level runtime on PATH. Nothing else does.
+fn needs_wrapper() -> bool {
+    containerd::runs_wrapper(&containerd::engine())
+        || crio::runs_wrapper(&crio::engine())
+        || podman::runs_wrapper(&podman::engine())
 }
 
 /// Looks at every engine that the node has; where they look for networks, each place once.

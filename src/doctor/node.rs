@@ -14,7 +14,7 @@ use crate::sys::log::Log;
 use crate::sys::seal::{Content, Sealed};
 
 /// The node's configuration; the defaults where it cannot be read.
-pub(super) fn configuration(options: &Options, report: &mut Report) -> NodeConfig {
+pub(super) fn configuration(options: &Options, needs_wrapper: bool, report: &mut Report) -> NodeConfig {
     const CHECK: &str = "configuration";
     let path = options.config.display();
     let config = match inputs::node_config(&options.config) {
@@ -36,8 +36,8 @@ pub(super) fn configuration(options: &Options, report: &mut Report) -> NodeConfi
         report.error(CHECK, error.to_string(), remedy);
     }
     if exec::find_program(&config.runtime.runtimes).is_none() {
-        let message = format!("none of {} is a program on PATH", config.runtime.runtimes.join(", "));
-        report.error(CHECK, message, format!("install runc or crun, or set runtime.runtimes in {path}"));
+        let remedy = format!("install runc or crun, or set runtime.runtimes in {path}");
+        report.fault(CHECK, needs_wrapper, no_runtime(&config), remedy);
     }
     if let Err(cause) = open_log(&config) {
         let message = format!("cannot open the log {}: {cause}", config.log.file);
@@ -49,6 +49,11 @@ pub(super) fn configuration(options: &Options, report: &mut Report) -> NodeConfi
         report.ok(CHECK, format!("{path} {state}"));
     }
     config
+}
+
+/// That the wrapper has nothing to become.
+pub(super) fn no_runtime(config: &NodeConfig) -> String {
+    format!("none of {} is a program on PATH", config.runtime.runtimes.join(", "))
 }
 
 fn open_log(config: &NodeConfig) -> std::io::Result<()> {

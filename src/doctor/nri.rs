@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::finding::Report;
 use super::programs::executable;
 use crate::engines::files::Files;
+use crate::engines::{self, NRI_SERVICE as SERVICE};
 use crate::sys::files::{self, LastLink};
 use crate::sys::state_dir;
 
@@ -13,26 +14,24 @@ const SOCKET: &str = "/var/run/nri/nri.sock";
 /// Where it looks for plugins that it starts itself.
 const PLUGINS: &str = "/opt/nri/plugins";
 /// Where the service may be.
-const UNITS: [&str; 3] = ["/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
-const SERVICE: &str = "podhosts-nri.service";
+const UNITS: [&str; 3] = [engines::UNITS, "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
 /// Longest command line that is looked at, in bytes.
 const COMMAND_LINE_MAX: usize = 4096;
 
-/// Looks at the plugin, and whether it is set up for the engine whose check this is at all. `is_off` is the file's or the release's word that NRI is off.
+/// Why NRI is off, by the files' or the release's word, and the remedy.
+pub(super) type Off = (String, String);
+
+/// Looks at the plugin, and whether it is set up for the engine whose check this is at all.
 pub(super) fn check(
     check: &'static str,
-    is_off: Option<String>,
+    is_off: Option<Off>,
     engine_runs: bool,
     configure: &str,
     report: &mut Report,
 ) -> bool {
     let Some(set_up) = set_up(check) else { return false };
-    if let Some(why) = is_off {
-        report.error(
-            check,
-            format!("{} is there, but {why}", set_up.display()),
-            format!("{configure} --mode nri"),
-        );
+    if let Some((why, remedy)) = is_off {
+        report.error(check, format!("{} is there, but {why}", set_up.display()), remedy);
         return true;
     }
     if let Some(Err(fault)) = program(&set_up).map(|program| executable(&program)) {

@@ -31,6 +31,12 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
     })
 }
 
+/// Whether its files name a runtime of ours.
+pub(super) fn runs_wrapper(engine: &Engine) -> bool {
+    let config = Podman::read(&Files::new(), &engine.config, Path::new(podman::DROP_INS));
+    config.and_then(|config| config.runtime(NAME)).is_ok_and(|programs| !programs.is_empty())
+}
+
 fn files(config: &Podman, report: &mut Report) -> Result<(), EngineError> {
     let programs = config.runtime(NAME)?;
     if let Some(fault) = programs.first().and_then(|program| executable(Path::new(program)).err()) {

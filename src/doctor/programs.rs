@@ -11,13 +11,13 @@ use crate::{hook, runtime};
 const CHECK: &str = "programs";
 
 /// Looks at the hook and the wrapper.
-pub(super) fn check(options: &Options, config: &NodeConfig, report: &mut Report) {
+pub(super) fn check(options: &Options, config: &NodeConfig, needs_wrapper: bool, report: &mut Report) {
     let hook = hook_path(options, config);
     let wrapper = options.bin_dir.join(runtime::PROGRAM);
     let before = report.checks.len();
-    for program in [&hook, &wrapper] {
+    for (program, is_needed) in [(&hook, true), (&wrapper, needs_wrapper)] {
         if let Err(fault) = executable(program) {
-            report.error(CHECK, fault, "make install, or the package again");
+            report.fault(CHECK, is_needed, fault, "make install, or the package again");
         }
     }
     let own = env!("CARGO_PKG_VERSION");

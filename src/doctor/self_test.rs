@@ -15,6 +15,7 @@ use crate::host_aliases::HostAlias;
 use crate::host_name::NameFields;
 use crate::node_config::NodeConfig;
 use crate::pod::{Network, Pod};
+use crate::sys::exec;
 use crate::sys::programs::{self, Finished};
 use crate::sys::rootfs::HostsView;
 use crate::sys::{files, state_dir};
@@ -33,6 +34,9 @@ pub(super) fn check(options: &Options, config: &NodeConfig, report: &mut Report)
     let wrapper = options.bin_dir.join(runtime::PROGRAM);
     if let Err(fault) = executable(&wrapper) {
         return report.skipped(CHECK, fault);
+    }
+    if exec::find_program(&config.runtime.runtimes).is_none() {
+        return report.skipped(CHECK, super::node::no_runtime(config));
     }
     match seal_one(&wrapper, config) {
         Ok(()) => {

@@ -99,7 +99,7 @@ fn of_command_line(line: &[u8], wrapper: &Path) -> Option<String> {
 fn is_wrapper(name: &[u8], wrapper: &Path) -> bool {
     let Ok(name) = std::str::from_utf8(name) else { return false };
     let path = Path::new(name.trim());
-    if path.file_name().is_none_or(|name| name != WRAPPER) {
+    if !super::is_wrapper(name.trim()) {
         return false;
     }
     let is_same = || matches!((path.canonicalize(), wrapper.canonicalize()), (Ok(a), Ok(b)) if a == b);

@@ -41,7 +41,12 @@ pub const ANNOTATIONS: &str = "podhosts.io/*";
 pub use crate::cni::PROGRAM as PLUGIN;
 pub use crate::hook::PROGRAM as HOOK;
 pub use crate::runtime::PROGRAM as WRAPPER;
-pub use plan_nri::SERVICE as NRI_SERVICE;
+pub use plan_nri::{SERVICE as NRI_SERVICE, UNITS};
+
+/// Whether a program is the wrapper, by its name.
+pub fn is_wrapper(program: &str) -> bool {
+    Path::new(program).file_name().is_some_and(|name| name == WRAPPER)
+}
 
 /// An engine's configuration that cannot be read or used.
 #[derive(Debug, Error)]

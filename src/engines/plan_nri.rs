@@ -7,7 +7,7 @@ use super::files::Files;
 use super::plan::{Engine, HEADER, Place, PlanError, Request};
 
 /// Where the node's own units are.
-const UNITS: &str = "/etc/systemd/system";
+pub const UNITS: &str = "/etc/systemd/system";
 
 /// The plugin's service.
 pub const SERVICE: &str = "podhosts-nri.service";
