@@ -218,6 +218,7 @@ fn a_base_specification_needs_one() {
 
 #[test]
 fn a_failure_in_the_middle_undoes_what_was_done() {
+    needs!("strace");
     // The hook's directory can be written to, the drop-ins' cannot.
     let node = Etc::new();
     node.write("/etc/crio/crio.conf.d/10-crio.conf", crate::configure::CRIO);
@@ -240,17 +241,28 @@ fn a_failure_in_the_middle_undoes_what_was_done() {
     node.write("/etc/crio/crio.conf.d/99-podhosts.conf", "# mine\n");
     let before = node.tree();
     let script = "mount --bind /etc/crio/crio.conf.d/99-podhosts.conf /etc/crio/crio.conf.d/99-podhosts.conf; \
-        exec \"$1\" configure --runtime crio";
-    let busy = node
-        .command("sh".as_ref(), &["-ec", script, "sh", bin("podhosts").to_str().unwrap()])
-        .output()
-        .unwrap();
+        exec strace -y -e trace=fsync,/^rename,/^unlink -o \"$2\" \"$1\" configure --runtime crio";
+    let (podhosts, trace) = (bin("podhosts"), tempfile::NamedTempFile::new().unwrap());
+    let args = ["-ec", script, "sh", podhosts.to_str().unwrap(), trace.path().to_str().unwrap()];
+    let busy = node.command("sh".as_ref(), &args).output().unwrap();
     let error = Run::from(busy).failure();
     assert!(
         error.contains("cannot write /etc/crio/crio.conf.d/99-podhosts.conf: Device or resource busy"),
         "{error}"
     );
     assert_eq!(node.tree(), before);
+    // Whenever this is killed, the disk has the way back: it is there first and goes last.
+    let trace = fs::read_to_string(trace.path()).unwrap();
+    let at = |call: &str, path: &str| {
+        let lines = trace.lines().enumerate();
+        let found = lines.filter(|(_, line)| line.starts_with(call) && line.contains(path));
+        found.map(|(at, _)| at).collect::<Vec<_>>()
+    };
+    let (hook, memory) = ("/podhosts.json\"", "/var/lib/podhosts/configure");
+    let (synced, put) = (at("fsync", memory), at("rename", hook));
+    let (undone, forgotten) = (at("unlink", hook), at("unlink", &format!("{memory}/crio.json\"")));
+    assert_eq!((synced.len(), put.len(), undone.len(), forgotten.len()), (2, 1, 1, 1), "{trace}");
+    assert!(synced[1] < put[0] && undone[0] < forgotten[0], "{trace}");
 
     // The same on the way back.
     node.configure(&["crio"]);

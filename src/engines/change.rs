@@ -103,9 +103,9 @@ pub fn apply(
     let forget = || if memory.is_none() { keep(memory_path, None) } else { Ok(()) };
     let result = remember().and_then(|()| undo.apply(changes)).and_then(|()| forget());
     if let Err(error) = result {
-        // What was there comes back as far as the disk lets it.
-        let _ = keep(memory_path, memory_before.as_deref());
+        // What was there comes back as far as the disk lets it, and last of it the way back.
         undo.back();
+        let _ = keep(memory_path, memory_before.as_deref());
         return Err(error);
     }
     for dir in made.iter().rev() {
@@ -117,7 +117,7 @@ pub fn apply(
 /// Writes what is remembered, or removes it with the directories that are for it alone.
 fn keep(path: &Path, memory: Option<&str>) -> Result<(), FileError> {
     match memory {
-        Some(text) => state_dir::replace(path, text.as_bytes()),
+        Some(text) => state_dir::replace_synced(path, text.as_bytes()),
         None => {
             state_dir::remove(path)?;
             path.ancestors().skip(1).take(2).for_each(remove_empty_dir);

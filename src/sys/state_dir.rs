@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::{
-    AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, fallocate, flock, linkat, mkdirat, openat,
-    renameat, symlinkat, unlinkat,
+    AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, fallocate, flock, fsync, linkat, mkdirat,
+    openat, renameat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -101,12 +101,28 @@ pub fn try_lock(path: &Path) -> Result<Option<Lock>, FileError> {
 /// # Errors
 /// [`FileError`] naming the file, which is then as it was.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    put(path, bytes, |_| Ok(()))
+}
+
+/// As [`replace`], and after a power failure, too, the file is there as a whole.
+///
+/// # Errors
+/// [`FileError`] naming the file. It may be the new one all the same.
+pub fn replace_synced(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    put(path, bytes, |file| file.sync_all())?;
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, dir, flags, Mode::empty()).and_then(fsync).map_err(refused("write", path))
+}
+
+/// Puts a file in its place after `written`, which sees it before anybody else does.
+fn put(path: &Path, bytes: &[u8], written: fn(&File) -> io::Result<()>) -> Result<(), FileError> {
     let failed = |cause: io::Error| FileError::Io { verb: "write", path: path.to_owned(), cause };
     let dir = path.parent().unwrap_or(Path::new("/"));
-    let put = match put_new(dir, path, bytes) {
+    let put = match put_new(dir, path, bytes, written) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             create(dir)?;
-            put_new(dir, path, bytes)
+            put_new(dir, path, bytes, written)
         }
         other => other,
     };
@@ -116,24 +132,26 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         matches!(errno, Some(Errno::EXIST | Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT))
     };
     match put {
-        Err(error) if has_other_ways(&error) => exchange(dir, path, bytes).map_err(failed),
+        Err(error) if has_other_ways(&error) => exchange(dir, path, bytes, written).map_err(failed),
         other => other.map_err(failed),
     }
 }
 
 /// Writes a file that has no name, and gives it its name, which must be free.
-fn put_new(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn put_new(dir: &Path, path: &Path, bytes: &[u8], written: fn(&File) -> io::Result<()>) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
     let mut file = File::from(openat(CWD, dir, flags, Mode::RUSR | Mode::WUSR)?);
     file.write_all(bytes)?;
+    written(&file)?;
     let open_file = format!("/proc/self/fd/{}", file.as_raw_fd());
     Ok(linkat(CWD, open_file, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
 /// Writes a file beside another one and puts it in its place.
-fn exchange(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn exchange(dir: &Path, path: &Path, bytes: &[u8], written: fn(&File) -> io::Result<()>) -> io::Result<()> {
     let mut temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir)?;
     temporary.write_all(bytes)?;
+    written(temporary.as_file())?;
     temporary.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
