@@ -106,6 +106,13 @@ impl Layer {
         Ok(Some(texts))
     }
 
+    /// Whether a list is to be appended to what is there, as podman has it; `None` where it does not say.
+    pub(super) fn appends(&self, keys: &[&str]) -> Result<Option<bool>, EngineError> {
+        let list = self.get(keys)?.and_then(Value::as_array);
+        let mut attributes = list.into_iter().flatten().rev().filter_map(Value::as_table);
+        Ok(attributes.find_map(|table| table.get("append")?.as_bool()))
+    }
+
     /// The error that `keys` hold `found`.
     pub(super) fn wrong(&self, keys: &[&str], found: &Value, expected: &'static str) -> EngineError {
         EngineError::wrong_type(&self.path, dotted(keys), kind(found), expected)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::EngineError;
 use super::files::Files;
+use super::hooks_dir;
 use super::layers::{Layer, last};
 
 /// The distribution's file.
@@ -45,7 +46,20 @@ impl Podman {
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
     pub fn hooks_dirs(&self) -> Result<Option<Vec<String>>, EngineError> {
-        last(&self.layers, |layer| layer.strings(&["engine", "hooks_dir"]))
+        self.list(&["engine", "hooks_dir"], &[hooks_dir::DISTRIBUTION])
+    }
+
+    /// A list that begins as `default`. A file's takes the place of what was before, or, after `{append=true}` in its own
+    /// or an earlier file's, is appended to that.
+    fn list(&self, keys: &[&str], default: &[&str]) -> Result<Option<Vec<String>>, EngineError> {
+        let default: Vec<String> = default.iter().map(|&entry| entry.to_owned()).collect();
+        let (mut all, mut appends) = (None, false);
+        for layer in &self.layers {
+            let Some(more) = layer.strings(keys)? else { continue };
+            appends = layer.appends(keys)?.unwrap_or(appends);
+            all = Some(if appends { [all.unwrap_or_else(|| default.clone()), more].concat() } else { more });
+        }
+        Ok(all)
     }
 
     /// The programs that a runtime's name stands for, of which the first that is there is run; empty where no file
@@ -94,7 +108,7 @@ impl Podman {
             "/usr/lib/cni",
             "/opt/cni/bin",
         ];
-        let dirs = last(&self.layers, |layer| layer.strings(&["network", "cni_plugin_dirs"]))?;
+        let dirs = self.list(&["network", "cni_plugin_dirs"], &DEFAULT)?;
         let dirs = dirs.unwrap_or_else(|| DEFAULT.map(str::to_owned).to_vec());
         Ok(dirs.into_iter().map(PathBuf::from).collect())
     }
@@ -116,7 +130,7 @@ mod tests {
         put("/n/d/a.conf", "[engine]\nhooks_dir = ['/x', {append=true}]");
         put("/n/d/b.txt", "not read");
         let podman = Podman::read(&files, Path::new("/n/c"), Path::new("/n/d")).unwrap();
-        assert_eq!(podman.hooks_dirs().unwrap(), Some(vec!["/x".to_owned()]));
+        assert_eq!(podman.hooks_dirs().unwrap().unwrap(), ["/d", "/x"]);
         assert_eq!(
             (podman.default_runtime().unwrap(), podman.network_backend().unwrap()),
             (Some("runc"), Some("cni"))
@@ -127,5 +141,23 @@ mod tests {
         );
         assert!(podman.cni_bin_dirs().unwrap().contains(&PathBuf::from("/opt/cni/bin")));
         assert_eq!(podman.cni_conf_dir().unwrap(), Path::new("/etc/cni/net.d"));
+    }
+
+    #[test]
+    fn lists_are_appended_from_where_a_file_says_so_to_where_one_says_otherwise() {
+        let all = |lists: &[&str]| {
+            let text =
+                |list: &&str| format!("engine.hooks_dir = [{list}]\nnetwork.cni_plugin_dirs = [{list}]");
+            let layer = |list| Layer::parse(Path::new("/n/c"), &text(list)).unwrap();
+            let podman = Podman { layers: lists.iter().map(layer).collect() };
+            assert_eq!(podman.cni_bin_dirs().unwrap().last().unwrap(), Path::new("/z"));
+            podman.hooks_dirs().unwrap().unwrap().join(" ")
+        };
+        let (append, replace) = ("{append=true}, '/z'", "{append=false}, '/z'");
+        assert_eq!(all(&["'/a', '/b'", append]), "/a /b /z");
+        assert_eq!(all(&["'/a'", append, "'/y', '/z'"]), "/a /z /y /z");
+        assert_eq!(all(&["'/a'", append, replace]), "/z");
+        assert_eq!(all(&["'/a'", "'/z'"]), "/z");
+        assert_eq!(all(&[append]), "/usr/share/containers/oci/hooks.d /z");
     }
 }
