@@ -8,6 +8,7 @@ use super::PATIENCE;
 use super::finding::Report;
 use super::programs::executable;
 use crate::cni::PROGRAM;
+use crate::engines::plan_network::is_network;
 use crate::sys::files::{self, LastLink};
 use crate::sys::{programs, state_dir};
 
@@ -151,10 +152,7 @@ fn status(network: &Network, paths: &Paths, report: &mut Report) {
 fn networks(dir: &Path) -> Result<Vec<Network>, (String, String)> {
     let unreadable = |cause: String| (cause, "make it readable, or take it out of the directory".to_owned());
     let mut names = state_dir::names(dir).map_err(|error| unreadable(error.to_string()))?;
-    names.retain(|name| {
-        let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
-        matches!(extension, Some("conf" | "conflist" | "json"))
-    });
+    names.retain(|name| is_network(Path::new(name)));
     names.sort_unstable();
     let mut networks = Vec::new();
     for name in names {

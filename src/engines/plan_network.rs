@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::containerd::Containerd;
 use super::crio::Crio;
@@ -16,9 +18,13 @@ use crate::sys::exec;
 /// The list's file. Engines take the first by name.
 pub const LIST: &str = "10-podhosts.conflist";
 
-/// The delivered list, and the addresses in it.
+/// The delivered list.
 const DELIVERED: &str = include_str!("../../vendor-configs/cni/10-podhosts.conflist");
-const DELIVERED_CIDRS: &str = r#"["10.244.0.0/24", "fd00:10:244::/64"]"#;
+
+/// Whether engines take a file for a network, by its name.
+pub fn is_network(path: &Path) -> bool {
+    path.extension().is_some_and(|suffix| matches!(suffix.to_str(), Some("conf" | "conflist" | "json")))
+}
 
 pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>) -> Result<(), PlanError> {
     let (dir, bin_dirs) = dirs(files, request)?;
@@ -30,10 +36,7 @@ pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>
     }
     let path = dir.join(LIST);
     files.put(&path, list(&path, &request.pod_cidrs, |reason| request.refused(reason))?);
-    let has_suffix = |path: &PathBuf| {
-        path.extension().is_some_and(|suffix| matches!(suffix.to_str(), Some("conf" | "conflist" | "json")))
-    };
-    if let Some(first) = files.in_dir(&dir)?.into_iter().find(has_suffix)
+    if let Some(first) = files.in_dir(&dir)?.into_iter().find(|path| is_network(path))
         && first != path
         && request.place.engine != Engine::Podman
     {
@@ -61,10 +64,12 @@ fn dirs(files: &Files, request: &Request) -> Result<(PathBuf, Vec<PathBuf>), Eng
     }
 }
 
-/// The list's text. A list that is there already keeps its addresses, which are the node's own, unless others are given.
+/// The list's text. A list that is there already, which is the node's own, stays, but for its addresses where others are
+/// given.
 fn list(path: &Path, cidrs: &[String], refused: impl Fn(String) -> PlanError) -> Result<String, PlanError> {
-    if let Some(text) = Files::on_disk(path)? {
-        let is_ours = serde_json::from_str(&text).is_ok_and(|list: Value| {
+    let there = Files::on_disk(path)?;
+    if let Some(text) = &there {
+        let is_ours = serde_json::from_str(text).is_ok_and(|list: Value| {
             list["plugins"]
                 .as_array()
                 .is_some_and(|plugins| plugins.iter().any(|plugin| plugin["type"] == PLUGIN))
@@ -73,7 +78,7 @@ fn list(path: &Path, cidrs: &[String], refused: impl Fn(String) -> PlanError) ->
             return Err(refused(format!("{} is there already, and no list of {PLUGIN}'s", path.display())));
         }
         if cidrs.is_empty() {
-            return Ok(text);
+            return Ok(text.clone());
         }
     }
     let mut shown = Vec::new();
@@ -86,9 +91,41 @@ fn list(path: &Path, cidrs: &[String], refused: impl Fn(String) -> PlanError) ->
             }
         }
     }
-    let wanted =
-        if cidrs.is_empty() { DELIVERED_CIDRS.to_owned() } else { format!("[{}]", shown.join(", ")) };
-    Ok(DELIVERED.replace(DELIVERED_CIDRS, &wanted))
+    if cidrs.is_empty() {
+        return Ok(DELIVERED.to_owned());
+    }
+    with_cidrs(there.as_deref().unwrap_or(DELIVERED), &format!("[{}]", shown.join(", ")))
+        .ok_or_else(|| refused(format!("{} has no ipam.podCIDRs that --pod-cidr could set", path.display())))
+}
+
+/// A list of plugins, each as it is written.
+#[derive(Deserialize)]
+struct Plugins<'a> {
+    #[serde(borrow)]
+    plugins: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Plugin<'a> {
+    r#type: String,
+    #[serde(borrow)]
+    ipam: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Ipam<'a> {
+    #[serde(borrow, rename = "podCIDRs")]
+    pod_cidrs: &'a RawValue,
+}
+
+/// A list with other podCIDRs in the place of our plugin's; everything else in it is somebody's wish.
+fn with_cidrs(text: &str, cidrs: &str) -> Option<String> {
+    let Plugins { plugins } = serde_json::from_str(text).ok()?;
+    let mut plugins = plugins.iter().filter_map(|plugin| serde_json::from_str::<Plugin>(plugin.get()).ok());
+    let ours = plugins.find(|plugin| plugin.r#type == PLUGIN)?;
+    let old = serde_json::from_str::<Ipam>(ours.ipam?.get()).ok()?.pod_cidrs.get();
+    let start = old.as_ptr().addr() - text.as_ptr().addr();
+    Some([&text[..start], cidrs, &text[start + old.len()..]].concat())
 }
 
 #[cfg(test)]
@@ -103,7 +140,6 @@ mod tests {
 
     #[test]
     fn addresses_are_the_given_ones_or_those_that_are_there_or_the_delivered() {
-        assert!(DELIVERED.contains(DELIVERED_CIDRS));
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(LIST);
         assert_eq!(made(&path, &[]).unwrap(), DELIVERED);
@@ -111,10 +147,22 @@ mod tests {
         assert!(own.contains(r#""podCIDRs": ["10.1.0.0/16", "2001:db8::/64"]"#), "{own}");
         crate::sys::state_dir::replace(&path, own.as_bytes()).unwrap();
         assert_eq!(made(&path, &[]).unwrap(), own);
-        assert_ne!(made(&path, &["10.2.0.0/16"]).unwrap(), own);
+        let others = own.replace("routed", "bridge").replace("\"podhosts\"", "\"pods\"");
+        crate::sys::state_dir::replace(&path, others.as_bytes()).unwrap();
+        let with_others = others.replace(r#"["10.1.0.0/16", "2001:db8::/64"]"#, r#"["10.2.0.0/16"]"#);
+        assert_eq!(made(&path, &["10.2.0.0/16"]).unwrap(), with_others);
         for wrong in ["10.1.0.1/16", "x", "10.1.0.0", "10.1.0.0/33\n"] {
             let error = made(&path, &[wrong]).unwrap_err();
             assert!(error.starts_with("cannot use --pod-cidr: ") && !error.contains('\n'), "{error}");
+        }
+        for ipam in ["", r#", "ipam": {"ranges": []}"#] {
+            let list = format!(r#"{{"plugins": [{{"type": "podhosts-cni"{ipam}}}]}}"#);
+            crate::sys::state_dir::replace(&path, list.as_bytes()).unwrap();
+            let error = made(&path, &["10.1.0.0/16"]).unwrap_err();
+            assert!(
+                error.ends_with("10-podhosts.conflist has no ipam.podCIDRs that --pod-cidr could set"),
+                "{error}"
+            );
         }
         crate::sys::state_dir::replace(&path, b"{\"plugins\":[{\"type\":\"bridge\"}]}").unwrap();
         assert!(made(&path, &[]).unwrap_err().ends_with("is there already, and no list of podhosts-cni's"));
