@@ -218,6 +218,13 @@ impl Request {
         PlanError::Refused { engine: self.place.engine.name(), reason }
     }
 
+    /// That a later file undoes what is planned.
+    pub(super) fn overridden(&self, key: &str) -> Result<(), PlanError> {
+        let drop_in = self.place.drop_in.display();
+        Err(self
+            .refused(format!("a file behind {drop_in} sets {key}, too, and goes before it; see --drop-in")))
+    }
+
     /// Whether the options can go together, and the programs are there.
     fn check(&self) -> Result<(), PlanError> {
         let (engine, mode) = (self.place.engine, self.mode);

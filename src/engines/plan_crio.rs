@@ -99,19 +99,14 @@ pub(super) fn more_dirs(now: Option<Vec<String>>, dir: &Path) -> Option<Array> {
 /// A later file may say otherwise.
 fn verify(files: &Files, request: &Request) -> Result<(), PlanError> {
     let crio = read(files, request)?;
-    let overridden = |key: &str| {
-        let drop_in = request.place.drop_in.display();
-        Err(request
-            .refused(format!("a file behind {drop_in} sets {key}, too, and goes before it; see --drop-in")))
-    };
     let dir = request.place.hooks_dir.display().to_string();
     match request.mode {
         Mode::HooksDir if more_dirs(crio.hooks_dirs()?, Path::new(&dir)).is_some() => {
-            overridden("crio.runtime.hooks_dir")
+            request.overridden("crio.runtime.hooks_dir")
         }
-        Mode::Nri if crio.nri_enabled()? != Some(true) => overridden("crio.nri.enable_nri"),
+        Mode::Nri if crio.nri_enabled()? != Some(true) => request.overridden("crio.nri.enable_nri"),
         Mode::Wrapper if request.set_as_default && crio.default_handler()?.as_deref() != Some(NAME) => {
-            overridden("crio.runtime.default_runtime")
+            request.overridden("crio.runtime.default_runtime")
         }
         _ => Ok(()),
     }

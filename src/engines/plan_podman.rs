@@ -67,16 +67,11 @@ fn read(files: &Files, request: &Request) -> Result<Podman, PlanError> {
 /// A later file may say otherwise.
 fn verify(files: &Files, request: &Request) -> Result<(), PlanError> {
     let podman = read(files, request)?;
-    let overridden = |key: &str| {
-        let drop_in = request.place.drop_in.display();
-        Err(request
-            .refused(format!("a file behind {drop_in} sets {key}, too, and goes before it; see --drop-in")))
-    };
     if request.mode == Mode::HooksDir && more_dirs(podman.hooks_dirs()?, &request.place.hooks_dir).is_some() {
-        return overridden("engine.hooks_dir");
+        return request.overridden("engine.hooks_dir");
     }
     if request.set_as_default && podman.default_runtime()? != Some(NAME) {
-        return overridden("engine.runtime");
+        return request.overridden("engine.runtime");
     }
     Ok(())
 }
