@@ -152,6 +152,25 @@ fn pods_that_name_no_handler_keep_one() {
     before.assert_same(&node.snapshot());
     node.edit(CONTAINERD, "\"podhosts\"\n", "\"runc\"\n");
     node.unconfigure("containerd");
+    for (engine, file, text, key) in [
+        (
+            "crio",
+            "/etc/crio/crio.conf",
+            "[crio.runtime]\ndefault_runtime = \"podhosts\"\n",
+            "default_runtime",
+        ),
+        ("podman", "/etc/containers/containers.conf", "[engine]\nruntime = \"podhosts\"\n", "engine.runtime"),
+    ] {
+        let node = Etc::new();
+        node.configure(&[engine, "--mode", "wrapper"]);
+        node.write(file, text);
+        let error = format!("cannot configure {engine}: {key} is \"podhosts\", and there is no such");
+        refuses(&node, &[engine], &error);
+        let refused = node.podhosts(&["unconfigure", "--runtime", engine]).failure();
+        assert!(refused.starts_with(&error), "{refused}");
+        fs::remove_file(node.at(file)).unwrap();
+        node.unconfigure(engine);
+    }
     // Where there was none before it is not our doing.
     let node = Etc::with(CONTAINERD, &format!("version = 2\n{section}default_runtime_name = \"x\"\n"));
     assert_eq!(node.unconfigure("containerd"), "nothing to change\n");

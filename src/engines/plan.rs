@@ -265,15 +265,16 @@ pub fn put_in(files: &mut Files, request: &Request) -> Result<Vec<String>, PlanE
     Ok(notes)
 }
 
-/// Refuses to leave pods that name no handler without one, for containerd would not serve the CRI then. A default that
-/// is not there now either is nobody's fault here.
+/// Refuses to leave pods that name no handler without one: containerd would not serve the CRI then, CRI-O not start, and
+/// podman start no container. A default that is not there now either is nobody's fault here.
 ///
 /// # Errors
 /// [`PlanError::Refused`] naming it.
 pub fn keeps_default(planned: &Files, place: &Place, version: Option<Version>) -> Result<(), PlanError> {
     match place.engine {
         Engine::Containerd => plan_containerd::keeps_default(planned, place, version),
-        Engine::Crio | Engine::Podman => Ok(()),
+        Engine::Crio => plan_crio::keeps_default(planned, place),
+        Engine::Podman => plan_podman::keeps_default(planned, place),
     }
 }
 

@@ -85,6 +85,18 @@ fn read(files: &Files, request: &Request) -> Result<Crio, PlanError> {
     Ok(Crio::read(files, &request.place.config, request.place.drop_ins())?)
 }
 
+/// See [`super::plan::keeps_default`].
+pub(super) fn keeps_default(planned: &Files, place: &Place) -> Result<(), PlanError> {
+    let read = |files: &Files| Crio::read(files, &place.config, place.drop_ins());
+    let (Ok(before), Ok(after)) = (read(&Files::new()), read(planned)) else { return Ok(()) };
+    let is_there = |crio: &Crio| crio.handler_table(NAME).is_some();
+    if after.default_handler()?.as_deref() != Some(NAME) || is_there(&after) || !is_there(&before) {
+        return Ok(());
+    }
+    let reason = format!("default_runtime is {NAME:?}, and there is no such handler then: name another");
+    Err(PlanError::Refused { engine: place.engine.name(), reason })
+}
+
 /// The directories that are read now and `dir`, unless it is one of them.
 pub(super) fn more_dirs(now: Option<Vec<String>>, dir: &Path) -> Option<Array> {
     let mut dirs = now.unwrap_or_else(|| vec![hooks_dir::DISTRIBUTION.to_owned()]);

@@ -64,6 +64,18 @@ fn read(files: &Files, request: &Request) -> Result<Podman, PlanError> {
     Ok(Podman::read(files, &request.place.config, request.place.drop_ins())?)
 }
 
+/// See [`super::plan::keeps_default`].
+pub(super) fn keeps_default(planned: &Files, place: &Place) -> Result<(), PlanError> {
+    let read = |files: &Files| Podman::read(files, &place.config, place.drop_ins());
+    let (Ok(before), Ok(after)) = (read(&Files::new()), read(planned)) else { return Ok(()) };
+    let is_there = |podman: &Podman| podman.runtime(NAME).is_ok_and(|programs| !programs.is_empty());
+    if after.default_runtime()? != Some(NAME) || is_there(&after) || !is_there(&before) {
+        return Ok(());
+    }
+    let reason = format!("engine.runtime is {NAME:?}, and there is no such runtime then: name another");
+    Err(PlanError::Refused { engine: place.engine.name(), reason })
+}
+
 /// A later file may say otherwise.
 fn verify(files: &Files, request: &Request) -> Result<(), PlanError> {
     let podman = read(files, request)?;
