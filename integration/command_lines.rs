@@ -1,5 +1,6 @@
 //! The small print: versions, help, and what is not there yet.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::Value;
@@ -65,4 +66,63 @@ fn cni_answers_version() {
     assert_eq!(serde_json::from_str::<Value>(&add.stdout).unwrap()["code"], 4);
     let about = run("podhosts-cni", &[], &[]);
     assert!(about.ok && about.stdout.is_empty() && about.stderr.contains("CNI"));
+}
+
+/// The options in a text for people.
+fn options(help: &str) -> BTreeSet<String> {
+    let words = help.split(|c: char| !(c.is_ascii_lowercase() || c == '-'));
+    words.filter(|word| word.len() > 2 && word.starts_with("--")).map(str::to_owned).collect()
+}
+
+/// The keys that a node's configuration can have, as the hook tells whoever gets one wrong.
+fn keys(section: &str) -> Vec<String> {
+    let text = if section.is_empty() { "x = 1".to_owned() } else { format!("[{section}]\nx = 1") };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    let hook = run("podhosts-hook", &["--config", path.to_str().unwrap()], &[]);
+    let told = hook.stderr.rsplit_once("expected ").unwrap().1.to_owned();
+    told.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_setting_is_in_the_reference() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let of = |owner: &str| {
+        let rows = readme.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+        let is_its =
+            |of: &str| of.split(", ").any(|of| of.ends_with(owner) || owner.ends_with(&format!(" {of}")));
+        rows.filter(|(of, _)| is_its(&of.replace('`', ""))).map(|(_, row)| row).collect::<Vec<_>>().join("\n")
+    };
+    for (program, verb) in [
+        ("podhosts", "configure"),
+        ("podhosts", "unconfigure"),
+        ("podhosts", "doctor"),
+        ("podhosts", "inspect"),
+        ("podhosts", "list"),
+        ("podhosts", "render"),
+        ("podhosts", "nri"),
+        ("podhosts-cni", "serve"),
+        ("podhosts-cni", "backup"),
+        ("podhosts-cni", "restore"),
+        ("podhosts-hook", ""),
+    ] {
+        let args: Vec<&str> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
+        let (owner, help) = (format!("{program} {verb}"), run(program, &args, &[]).success());
+        let rows = of(owner.trim_end());
+        for option in
+            options(&help).iter().filter(|option| !["--help", "--version"].contains(&option.as_str()))
+        {
+            assert!(rows.contains(&format!("`{option}")), "{owner}: {option} is not in\n{rows}");
+        }
+    }
+    let rows = of("config.toml");
+    for section in ["log", "runtime"] {
+        for key in keys(section) {
+            assert!(rows.contains(&format!("`{section}.{key}`")), "{section}.{key} is not in\n{rows}");
+        }
+    }
+    for key in keys("").iter().filter(|key| !["log", "runtime"].contains(&key.as_str())) {
+        assert!(rows.contains(&format!("`{key}`")), "{key} is not in\n{rows}");
+    }
 }
