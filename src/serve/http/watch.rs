@@ -18,7 +18,7 @@ use crate::serve::api::media::Form;
 use crate::serve::api::parameters::Include;
 use crate::serve::api::table;
 use crate::serve::object::Object;
-use crate::serve::registry::{Event, EventKind, ListQuery, Watch};
+use crate::serve::registry::{Event, EventKind, Key, ListQuery, Watch};
 use crate::serve::resource::ResourceInfo;
 use crate::serve::status::ApiError;
 
@@ -136,39 +136,41 @@ impl Streaming {
         (stream, receiver)
     }
 
-    async fn run(mut self, events: Watch, initial: Option<ListQuery>, marks_end: bool, room: Room) {
+    async fn run(mut self, mut events: Watch, initial: Option<ListQuery>, marks_end: bool, room: Room) {
+        let mut end = None;
         if let Some(query) = initial {
-            if self.everything(query).await.is_err() {
-                return;
-            }
-            if marks_end && self.bookmarks && self.bookmark(events.version(), true).await.is_err() {
-                return;
+            match self.everything(query, &mut events).await {
+                Ok(version) => end = Some(version),
+                Err(Closed) => return,
             }
         }
         // However it ends, the client sees the end of the stream.
-        let _ = self.follow(events).await;
+        let _ = self.follow(events, end, marks_end).await;
         drop(room);
     }
 
-    /// An event for each object that there is.
-    async fn everything(&mut self, mut query: ListQuery) -> Result<(), Closed> {
+    /// An event for each object that there is; the version of the last of them.
+    async fn everything(&mut self, mut query: ListQuery, events: &mut Watch) -> Result<u64, Closed> {
         query.limit = PIECE;
+        let mut after = Key::default();
         loop {
-            let list =
-                match tokio::task::block_in_place(|| self.shared.registry.list(self.info.plural, &query)) {
-                    Ok(list) => list,
-                    Err(error) => {
-                        // What follows would be taken for the rest of the whole.
-                        self.error(&error).await?;
-                        return Err(Closed);
-                    }
-                };
-            for stored in &list.items {
+            let registry = &self.shared.registry;
+            let piece = tokio::task::block_in_place(|| registry.piece(self.info.plural, &query, after));
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(error) => {
+                    // What follows would be taken for the rest of the whole.
+                    self.error(&error).await?;
+                    return Err(Closed);
+                }
+            };
+            events.covers(&piece);
+            for stored in &piece.items {
                 self.object("ADDED", &stored.text).await?;
             }
-            match list.continue_token {
-                Some(token) => query.continue_token = token,
-                None => return Ok(()),
+            match piece.end {
+                Some(end) => after = end,
+                None => return Ok(piece.version),
             }
         }
     }
@@ -220,23 +222,37 @@ impl Streaming {
         }
     }
 
-    async fn follow(&mut self, mut events: Watch) -> Result<(), Closed> {
+    /// Tells what happens. Before everything up to the version `initial_end` is told there are no bookmarks: the list that
+    /// the watch began with has some of it.
+    async fn follow(
+        &mut self,
+        mut events: Watch,
+        mut initial_end: Option<u64>,
+        marks_end: bool,
+    ) -> Result<(), Closed> {
         let mut next_bookmark = Instant::now() + BOOKMARK_TIME;
         let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
         let mut stopping = pin!(shared.stopped());
         loop {
             tokio::select! {
-                event = events.next() => match event {
-                    Ok(event) => self.event(&event).await?,
+                event = events.next_until(initial_end.unwrap_or(u64::MAX)) => match event {
+                    Ok(Some(event)) => self.event(&event).await?,
+                    Ok(None) => {
+                        initial_end = None;
+                        if marks_end && self.bookmarks {
+                            self.bookmark(events.version(), true).await?;
+                        }
+                    }
                     Err(error) => return self.error(&error).await,
                 },
-                () = sleep_until(next_bookmark), if self.bookmarks => {
+                () = sleep_until(next_bookmark), if self.bookmarks && initial_end.is_none() => {
                     next_bookmark = Instant::now() + BOOKMARK_TIME;
                     self.bookmark(events.version(), false).await?;
                 }
                 () = sleep_until(self.end) => {
                     // So that the client can go on from here.
-                    return if self.bookmarks { self.bookmark(events.version(), false).await } else { Ok(()) };
+                    let is_told = self.bookmarks && initial_end.is_none();
+                    return if is_told { self.bookmark(events.version(), false).await } else { Ok(()) };
                 }
                 () = &mut stopping => return Ok(()),
                 () = sender.closed() => return Err(Closed),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use super::read::{Key, Piece};
 use crate::serve::selector::Selector;
 use crate::serve::status::ApiError;
 use crate::serve::store::Stored;
@@ -39,6 +40,7 @@ pub struct Event {
 pub(super) struct Change {
     pub(super) plural: &'static str,
     pub(super) namespace: String,
+    pub(super) name: String,
     pub(super) version: u64,
     pub(super) old: Option<Stored>,
     pub(super) new: Option<Stored>,
@@ -113,9 +115,20 @@ pub struct Watch {
     plural: &'static str,
     namespace: Option<String>,
     selector: Selector,
-    /// Everything up to here has been told.
-    version: u64,
+    /// Everything up to here has been read from the log.
+    read: u64,
+    /// Everything up to here has been handed out.
+    told: u64,
     ready: VecDeque<Event>,
+    covered: Vec<Covered>,
+}
+
+/// Objects that were listed for this watch: of changes that the list had in it nothing is told again.
+#[derive(Debug)]
+struct Covered {
+    /// The last key, namespace and name, in the order of lists; `None` for all that are left.
+    end: Option<Key>,
+    version: u64,
 }
 
 /// So many changes are looked at at a time.
@@ -137,12 +150,18 @@ impl Watch {
         if events.behind(since, 0).is_none() {
             return Err(too_old(since));
         }
-        Ok(Self { events, latest, plural, namespace, selector, version: since, ready: VecDeque::new() })
+        let (ready, covered) = (VecDeque::new(), Vec::new());
+        Ok(Self { events, latest, plural, namespace, selector, read: since, told: since, ready, covered })
     }
 
     /// The version up to which everything has been told, for bookmarks.
     pub fn version(&self) -> u64 {
-        self.version
+        self.told
+    }
+
+    /// The objects from the end of the last piece to the end of this one were told of as they were at its version.
+    pub fn covers(&mut self, piece: &Piece) {
+        self.covered.push(Covered { end: piece.end.clone(), version: piece.version });
     }
 
     /// The next event, however long it takes.
@@ -151,27 +170,62 @@ impl Watch {
     /// `Expired` where this watch fell too far behind.
     pub async fn next(&mut self) -> Result<Event, ApiError> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
+            if let Some(event) = self.next_until(u64::MAX).await? {
                 return Ok(event);
             }
-            self.latest.borrow_and_update();
-            let changes = self.events.behind(self.version, CHUNK).ok_or_else(|| too_old(self.version))?;
-            if let Some(last) = changes.last() {
-                self.version = last.version;
-                let events: Vec<Event> = changes.iter().filter_map(|change| self.event(change)).collect();
-                self.ready.extend(events);
-                continue;
+        }
+    }
+
+    /// The next event; `None` where everything up to `version` has been told.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub async fn next_until(&mut self, version: u64) -> Result<Option<Event>, ApiError> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                // A bookmark must not promise what is still in the queue.
+                self.told = if self.ready.is_empty() { self.read } else { event.version };
+                return Ok(Some(event));
             }
-            if self.latest.changed().await.is_err() {
+            if self.told >= version {
+                return Ok(None);
+            }
+            if !self.read_on()? && self.latest.changed().await.is_err() {
                 return Err(ApiError::internal("the server is stopping"));
             }
         }
     }
 
+    /// Reads a chunk of the log; whether there was anything in it.
+    fn read_on(&mut self) -> Result<bool, ApiError> {
+        let latest = *self.latest.borrow_and_update();
+        let changes = self.events.behind(self.read, CHUNK).ok_or_else(|| too_old(self.read))?;
+        self.read = changes.last().map_or(self.read.max(latest), |last| last.version);
+        let events: Vec<Event> = changes.iter().filter_map(|change| self.event(change)).collect();
+        self.ready.extend(events);
+        if self.ready.is_empty() {
+            self.told = self.read;
+        }
+        if self.covered.iter().all(|piece| piece.version <= self.read) {
+            self.covered.clear();
+        }
+        Ok(!changes.is_empty())
+    }
+
+    /// Whether a list that was told of had this change in it.
+    fn is_covered(&self, change: &Change) -> bool {
+        let key = (change.namespace.as_str(), change.name.as_str());
+        let is_behind = |piece: &Covered| {
+            piece.end.as_ref().is_some_and(|(namespace, name)| (&**namespace, &**name) < key)
+        };
+        let index = self.covered.partition_point(is_behind);
+        self.covered.get(index).is_some_and(|piece| change.version <= piece.version)
+    }
+
     fn event(&self, change: &Change) -> Option<Event> {
         let is_watched = change.plural == self.plural
             && self.namespace.as_ref().is_none_or(|namespace| *namespace == change.namespace);
-        if !is_watched {
+        if !is_watched || self.is_covered(change) {
             return None;
         }
         let matching = |stored: &Option<Stored>| {

@@ -9,7 +9,7 @@ mod writer;
 
 pub use events::{Event, EventKind, Watch};
 pub use metadata::timestamp;
-pub use read::{List, ListQuery};
+pub use read::{Key, List, ListQuery, Piece};
 
 use std::collections::BTreeMap;
 use std::path::Path;

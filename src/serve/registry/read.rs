@@ -34,6 +34,20 @@ pub struct List {
     pub remaining: Option<u64>,
 }
 
+/// The place of an object in lists: namespace and name.
+pub type Key = (String, String);
+
+/// Objects that follow each other in a list, as they were at one version.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// Those that are meant.
+    pub items: Vec<Stored>,
+    /// The version.
+    pub version: u64,
+    /// The last key that was looked at; `None` at the end of the list.
+    pub end: Option<Key>,
+}
+
 /// So many objects are read at a time where a selector leaves some out.
 const CHUNK: i64 = 500;
 
@@ -71,13 +85,15 @@ impl Registry {
             let resource_version = self.resource_version();
             return Ok(List { items, resource_version, continue_token: None, remaining: None });
         }
-        self.read(|store| {
-            // One snapshot for the version and everything in the list.
-            let snapshot = store.db.unchecked_transaction()?;
-            let list = pieces(store, plural, query, token);
-            snapshot.finish()?;
-            list
-        })
+        self.read_at_once(|store| list(store, plural, query, token))
+    }
+
+    /// The objects behind `after` that a query means, at most as many as its limit.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn piece(&self, plural: &'static str, query: &ListQuery, after: Key) -> Result<Piece, ApiError> {
+        self.read_at_once(|store| piece(store, plural, query, after))
     }
 
     /// The objects that a query means, of a kind that is found on the machine; `None` for kinds that are stored.
@@ -93,17 +109,48 @@ impl Registry {
         Ok(found.map(|all| all.into_iter().filter(is_meant).collect()))
     }
 
+    /// Reads in one snapshot: the version, and everything in the list.
+    fn read_at_once<T>(&self, work: impl FnOnce(&Store) -> rusqlite::Result<T>) -> Result<T, ApiError> {
+        self.read(|store| {
+            let snapshot = store.db.unchecked_transaction()?;
+            let found = work(store);
+            snapshot.finish()?;
+            found
+        })
+    }
+
     fn read<T>(&self, work: impl FnOnce(&Store) -> rusqlite::Result<T>) -> Result<T, ApiError> {
         let store = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         work(&store).map_err(ApiError::internal)
     }
 }
 
-fn pieces(store: &Store, plural: &str, query: &ListQuery, token: Option<Token>) -> rusqlite::Result<List> {
-    let version = token.as_ref().map_or_else(|| store.version(), |token| Ok(token.version))?;
+/// A piece of a list, with what a client needs to ask for the next one.
+fn list(store: &Store, plural: &str, query: &ListQuery, token: Option<Token>) -> rusqlite::Result<List> {
+    let (version, after, seen) = match token {
+        Some(token) => (Some(token.version), token.after, token.seen),
+        None => (None, Key::default(), 0),
+    };
+    let piece = piece(store, plural, query, after)?;
+    let resource_version = version.unwrap_or(piece.version);
+    let Some(after) = piece.end else {
+        return Ok(List { items: piece.items, resource_version, continue_token: None, remaining: None });
+    };
+    let seen = seen.saturating_add(piece.items.len() as u64);
+    let remaining = if query.selector.is_everything() {
+        Some(store.count(plural, query.namespace.as_deref())?.saturating_sub(seen))
+    } else {
+        None
+    };
+    let token = Token { version: resource_version, after, seen };
+    Ok(List { items: piece.items, resource_version, continue_token: Some(token.to_text()), remaining })
+}
+
+/// The objects behind `after`, at most as many as the query's limit.
+fn piece(store: &Store, plural: &str, query: &ListQuery, mut after: Key) -> rusqlite::Result<Piece> {
+    let version = store.version()?;
     let namespace = query.namespace.as_deref();
     let limit = usize::try_from(query.limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
-    let (mut after, seen) = token.map_or_else(Default::default, |token| (token.after, token.seen));
     let mut items: Vec<Stored> = Vec::new();
     loop {
         let chunk = store.list(plural, namespace, (&after.0, &after.1), CHUNK)?;
@@ -112,17 +159,7 @@ fn pieces(store: &Store, plural: &str, query: &ListQuery, token: Option<Token>) 
             let object = stored.object();
             let is_meant = query.selector.is_everything() || query.selector.matches(&object);
             if is_meant && items.len() == limit {
-                let seen = seen.saturating_add(items.len() as u64);
-                let total =
-                    if query.selector.is_everything() { Some(store.count(plural, namespace)?) } else { None };
-                let token = Token { version, after, seen };
-                let remaining = total.map(|total| total.saturating_sub(seen));
-                return Ok(List {
-                    items,
-                    resource_version: version,
-                    continue_token: Some(token.to_text()),
-                    remaining,
-                });
+                return Ok(Piece { items, version, end: Some(after) });
             }
             after = (object.namespace().to_owned(), object.name().to_owned());
             if is_meant {
@@ -130,7 +167,7 @@ fn pieces(store: &Store, plural: &str, query: &ListQuery, token: Option<Token>) 
             }
         }
         if is_last {
-            return Ok(List { items, resource_version: version, continue_token: None, remaining: None });
+            return Ok(Piece { items, version, end: None });
         }
     }
 }
@@ -138,7 +175,7 @@ fn pieces(store: &Store, plural: &str, query: &ListQuery, token: Option<Token>) 
 /// Where a list was interrupted. The pieces are of the objects as they are when each is asked for.
 struct Token {
     version: u64,
-    after: (String, String),
+    after: Key,
     seen: u64,
 }
 

@@ -143,7 +143,7 @@ impl<'a> Pending<'a> {
         self.steps.push(Step::Added(self.accounts.add(plural, object)));
         let stored = Stored { text: Arc::from(text) };
         let new = Some(stored.clone());
-        self.changes.push(Change { plural, namespace, version: *self.version, old, new });
+        self.changes.push(Change { plural, namespace, name, version: *self.version, old, new });
         Ok(stored)
     }
 
@@ -155,7 +155,14 @@ impl<'a> Pending<'a> {
         self.store.remove(plural, &namespace, &name).map_err(ApiError::internal)?;
         *self.version += 1;
         self.strike_out(plural, &object);
-        self.changes.push(Change { plural, namespace, version: *self.version, old: Some(old), new: None });
+        self.changes.push(Change {
+            plural,
+            namespace,
+            name,
+            version: *self.version,
+            old: Some(old),
+            new: None,
+        });
         Ok(())
     }
 
