@@ -102,7 +102,7 @@ fn created(kind: usize, bytes: &[u8], content: Content) {
     let created = wait(registry.create(info.plural, namespace, object, DRY_RUN));
     assert_eq!(registry.resource_version(), before);
     if let Ok(stored) = created {
-        let object = stored.object();
+        let object = stored.object().expect("an object is stored");
         assert!(!object.name().is_empty() && !object.uid().is_empty());
         shown(info, &object);
     }
@@ -126,7 +126,7 @@ pub(super) fn patch(data: &[u8]) {
         Ok(patch.applied(old, &service::INFO, schema, Validation::Warn, "web")?.0)
     }));
     if let Ok(updated) = wait(REGISTRY.update("services", "default", "web", change, DRY_RUN)) {
-        let object = updated.stored.object();
+        let object = updated.stored.object().expect("an object is stored");
         assert_eq!((object.name(), object.namespace()), ("web", "default"));
         shown(&service::INFO, &object);
     }

@@ -72,6 +72,17 @@ pub struct Stored {
     pub text: Arc<str>,
 }
 
+/// An object with its place in lists.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Its namespace, empty for kinds without one.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The object.
+    pub stored: Stored,
+}
+
 /// A connection to the database.
 #[derive(Debug)]
 pub struct Store {
@@ -236,19 +247,19 @@ impl Store {
         namespace: Option<&str>,
         after: (&str, &str),
         limit: i64,
-    ) -> rusqlite::Result<Vec<Stored>> {
+    ) -> rusqlite::Result<Vec<Row>> {
         match namespace {
             Some(namespace) => {
-                let sql = "SELECT json FROM objects WHERE kind = ?1 AND namespace = ?2 AND name > ?3 \
+                let sql = "SELECT json, namespace, name FROM objects WHERE kind = ?1 AND namespace = ?2 AND name > ?3 \
                            ORDER BY name LIMIT ?4";
                 let mut statement = self.db.prepare_cached(sql)?;
-                statement.query_map(params![kind, namespace, after.1, limit], stored)?.collect()
+                statement.query_map(params![kind, namespace, after.1, limit], listed)?.collect()
             }
             None => {
-                let sql = "SELECT json FROM objects WHERE kind = ?1 AND (namespace, name) > (?2, ?3) \
+                let sql = "SELECT json, namespace, name FROM objects WHERE kind = ?1 AND (namespace, name) > (?2, ?3) \
                            ORDER BY namespace, name LIMIT ?4";
                 let mut statement = self.db.prepare_cached(sql)?;
-                statement.query_map(params![kind, after.0, after.1, limit], stored)?.collect()
+                statement.query_map(params![kind, after.0, after.1, limit], listed)?.collect()
             }
         }
     }
@@ -315,6 +326,10 @@ impl Store {
         self.db.prepare_cached(sql)?.execute([kind, namespace, name, manager, json])?;
         Ok(())
     }
+}
+
+fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    Ok(Row { namespace: row.get(1)?, name: row.get(2)?, stored: stored(row)? })
 }
 
 fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<Stored> {

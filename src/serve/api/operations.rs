@@ -1,21 +1,26 @@
 //! JSON patches, one operation at a time: a few of them can make an object that fills the memory, or the stack.
 
-use json_patch::{AddOperation, CopyOperation, MoveOperation, PatchOperation, ReplaceOperation};
+use json_patch::jsonptr::Pointer;
+use json_patch::{
+    AddOperation, CopyOperation, MoveOperation, PatchOperation, RemoveOperation, ReplaceOperation,
+};
 use serde_json::Value;
 
 /// Most bytes that the copies of a patch may add, as upstream.
 const COPIES_MAX: usize = 3 << 20;
-/// How deep an object may get, as deep as one may be that arrives.
-const DEPTH_MAX: usize = 128;
+/// How deep an object may get: deeper ones cannot be read again.
+const DEPTH_MAX: usize = 127;
+/// Most values that may be looked at, or moved aside in lists. Everybody else's changes wait meanwhile.
+const VISITED_MAX: usize = 1 << 22;
 
 /// Does what the patch says.
 ///
 /// # Errors
 /// Which operation cannot be done; `value` is of no use then.
 pub fn apply(value: &mut Value, patch: &[PatchOperation]) -> Result<(), String> {
-    let mut copied = 0;
+    let mut costs = Costs::default();
     for (index, operation) in patch.iter().enumerate() {
-        check(value, operation, &mut copied)?;
+        costs.add(value, operation)?;
         json_patch::patch(value, std::slice::from_ref(operation)).map_err(|cause| {
             // It knows of one operation only.
             cause.to_string().replacen("operation '/0'", &format!("operation '/{index}'"), 1)
@@ -24,33 +29,61 @@ pub fn apply(value: &mut Value, patch: &[PatchOperation]) -> Result<(), String> 
     Ok(())
 }
 
-fn check(value: &Value, operation: &PatchOperation, copied: &mut usize) -> Result<(), String> {
-    let at = |pointer: &str| value.pointer(pointer).unwrap_or(&Value::Null);
-    let (place, new) = match operation {
-        PatchOperation::Add(AddOperation { path, value }) => (path.count(), value),
-        PatchOperation::Replace(ReplaceOperation { path, value }) => (path.count(), value),
-        PatchOperation::Move(MoveOperation { from, path }) => (path.count(), at(from.as_str())),
-        PatchOperation::Copy(CopyOperation { from, path }) => {
-            let source = at(from.as_str());
-            *copied += size(source);
-            if *copied > COPIES_MAX {
-                return Err(format!("the copies are larger than {COPIES_MAX} bytes"));
+/// What the operations of a patch cost so far.
+#[derive(Default)]
+struct Costs {
+    copied: usize,
+    visited: usize,
+}
+
+impl Costs {
+    /// Adds those of an operation that is about to be done to `value`.
+    fn add(&mut self, value: &Value, operation: &PatchOperation) -> Result<(), String> {
+        let at = |pointer: &Pointer| value.pointer(pointer.as_str()).unwrap_or(&Value::Null);
+        let (path, new) = match operation {
+            PatchOperation::Add(AddOperation { path, value })
+            | PatchOperation::Replace(ReplaceOperation { path, value }) => (path, value),
+            PatchOperation::Move(MoveOperation { from, path }) => {
+                self.visited += followers(value, from);
+                (path, at(from))
             }
-            (path.count(), source)
+            PatchOperation::Copy(CopyOperation { from, path }) => {
+                self.copied += size(at(from));
+                if self.copied > COPIES_MAX {
+                    return Err(format!("the copies are larger than {COPIES_MAX} bytes"));
+                }
+                (path, at(from))
+            }
+            PatchOperation::Remove(RemoveOperation { path }) => (path, &Value::Null),
+            PatchOperation::Test(_) => return Ok(()),
+        };
+        self.visited += followers(value, path);
+        if path.count() + depth(new, &mut self.visited) > DEPTH_MAX {
+            return Err(format!("the object would be deeper than {DEPTH_MAX}"));
         }
-        PatchOperation::Remove(_) | PatchOperation::Test(_) => return Ok(()),
-    };
-    if place + depth(new) > DEPTH_MAX {
-        return Err(format!("the object would be deeper than {DEPTH_MAX}"));
+        if self.visited > VISITED_MAX {
+            return Err("the operations move too much".to_owned());
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+/// How many entries of a list make room for one at `place`, or move up after it.
+fn followers(value: &Value, place: &Pointer) -> usize {
+    let Some((list, index)) = place.split_back() else { return 0 };
+    let list = value.pointer(list.as_str()).and_then(Value::as_array);
+    match (list, index.encoded().parse::<usize>()) {
+        (Some(list), Ok(index)) => list.len().saturating_sub(index),
+        _ => 0,
+    }
 }
 
 /// How many levels there are in `value`, which is not deep.
-fn depth(value: &Value) -> usize {
+fn depth(value: &Value, visited: &mut usize) -> usize {
+    *visited += 1;
     match value {
-        Value::Array(list) => 1 + list.iter().map(depth).max().unwrap_or(0),
-        Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+        Value::Array(list) => 1 + list.iter().map(|value| depth(value, visited)).max().unwrap_or(0),
+        Value::Object(map) => 1 + map.values().map(|value| depth(value, visited)).max().unwrap_or(0),
         _ => 0,
     }
 }
@@ -108,9 +141,36 @@ mod tests {
             json!({"op": "replace", "path": further, "value": deep}),
         ] {
             let error = applied(json!([add, more])).unwrap_err();
-            assert!(error.contains("deeper than 128"), "{error}");
+            assert!(error.contains("deeper than 127"), "{error}");
         }
         let moved = json!([add, {"op": "add", "path": "/e", "value": deep}, {"op": "move", "from": "/e", "path": further}]);
         assert!(applied(moved).unwrap_err().contains("deeper"));
+    }
+
+    #[test]
+    fn the_deepest_object_is_read_again() {
+        let mut value = json!({"a": {}});
+        let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!({"d": inner}));
+        for (levels, fits) in [(126, true), (127, false)] {
+            let add: json_patch::Patch =
+                serde_json::from_value(json!([{"op": "add", "path": "/a", "value": nested(levels)}]))
+                    .unwrap();
+            assert_eq!(apply(&mut value, &add.0).is_ok(), fits, "{levels}");
+            assert!(serde_json::from_str::<Value>(&value.to_string()).is_ok(), "{levels}");
+        }
+    }
+
+    #[test]
+    fn moving_much_again_and_again_ends() {
+        let list = json!({"op": "add", "path": "/list", "value": vec![0; 50_000]});
+        for moved in [
+            json!({"op": "move", "from": "/list", "path": "/list"}),
+            json!({"op": "move", "from": "/list/0", "path": "/list/0"}),
+        ] {
+            let many: Vec<Value> = std::iter::once(list.clone()).chain(vec![moved; 100]).collect();
+            assert!(applied(Value::Array(many)).unwrap_err().contains("move too much"));
+        }
+        let append = vec![json!({"op": "add", "path": "/list/-", "value": 1}); 1000];
+        assert!(applied(Value::Array(std::iter::once(list).chain(append).collect())).is_ok());
     }
 }

@@ -73,7 +73,7 @@ async fn create(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError
     let (object, warnings) = call.received(received)?;
     let stored =
         call.shared.registry.create(call.info.plural, &call.namespace, object, call.options()).await?;
-    Ok(with_warnings(call.object(201, &stored), &warnings))
+    Ok(with_warnings(call.object(201, &stored)?, &warnings))
 }
 
 async fn update(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError> {
@@ -93,7 +93,7 @@ async fn update(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError
         .update(call.info.plural, &call.namespace, call.name(), change, call.options())
         .await?;
     let code = if updated.created { 201 } else { 200 };
-    Ok(with_warnings(call.object(code, &updated.stored), &warnings))
+    Ok(with_warnings(call.object(code, &updated.stored)?, &warnings))
 }
 
 /// The object with another's status, and its resource version, so that a conflict is seen.
@@ -163,7 +163,7 @@ async fn patch(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError>
     if validation == Validation::Ignore {
         warnings.clear();
     }
-    Ok(with_warnings(call.object(code, &updated.stored), &warnings))
+    Ok(with_warnings(call.object(code, &updated.stored)?, &warnings))
 }
 
 /// What upstream wants of server-side apply, beyond that it can be merged.
@@ -229,9 +229,9 @@ fn delete_options(call: &Call<'_>, received: &Received) -> Result<DeleteOptions,
 async fn delete(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError> {
     let options = delete_options(call, received)?;
     match call.shared.registry.delete(call.info.plural, &call.namespace, call.name(), options).await? {
-        Deleted::Pending(stored) => Ok(call.object(200, &stored)),
+        Deleted::Pending(stored) => call.object(200, &stored),
         Deleted::Gone(stored) => {
-            let object = stored.object();
+            let object = stored.object()?;
             let mut details = json!({"name": object.name(), "kind": call.info.plural, "uid": object.uid()});
             if !call.info.group.is_empty() {
                 details["group"] = call.info.group.into();
@@ -255,5 +255,5 @@ async fn delete_collection(call: &Call<'_>, received: &Received) -> Result<Answe
     let _room = call.shared.limits.list().await;
     let items = registry.delete_collection(call.info.plural, &call.query()?, options).await?;
     let resource_version = registry.resource_version();
-    Ok(in_form(call, List { items, resource_version, continue_token: None, remaining: None }))
+    in_form(call, List { items, resource_version, continue_token: None, remaining: None })
 }

@@ -122,7 +122,7 @@ mod tests {
         let mut following = Following::new("pods", ListQuery::default());
         let mut told = |pods: &[Object]| -> Vec<String> {
             let events = following.compare(pods, 7).unwrap();
-            let tell = |event: &Event| format!("{:?} {}", event.kind, event.stored.object().uid());
+            let tell = |event: &Event| format!("{:?} {}", event.kind, event.stored.object().unwrap().uid());
             events.iter().map(tell).collect()
         };
         assert_eq!(told(&[pod("a", "1", "10.0.0.1", 1), pod("b", "2", "", 1)]), ["Added 1", "Added 2"]);

@@ -158,7 +158,7 @@ fn allocators(shared: &Shared, page: &mut Page) -> Result<(), ApiError> {
     };
     let mut blocks: Vec<(IpNet, u128)> = Vec::new();
     for stored in list("servicecidrs")? {
-        let object = stored.object();
+        let object = stored.object()?;
         let cidrs = object.spec()["cidrs"].as_array().into_iter().flatten();
         let cidrs = cidrs.filter_map(|cidr| cidr.as_str()?.parse().ok());
         blocks.extend(cidrs.map(|cidr| (cidr, 0)));
@@ -166,7 +166,7 @@ fn allocators(shared: &Shared, page: &mut Page) -> Result<(), ApiError> {
     blocks.sort_unstable();
     blocks.dedup();
     for stored in list("ipaddresses")? {
-        let Ok(address) = stored.object().name().parse::<IpAddr>() else { continue };
+        let Ok(address) = stored.object()?.name().parse::<IpAddr>() else { continue };
         for (block, used) in &mut blocks {
             *used += u128::from(block.contains(&address));
         }

@@ -20,16 +20,16 @@ pub(super) fn now() -> i64 {
 
 impl Call<'_> {
     /// One object in the form that is asked for.
-    pub(super) fn object(&self, code: u16, stored: &Stored) -> Answer {
-        match self.form {
+    pub(super) fn object(&self, code: u16, stored: &Stored) -> Result<Answer, ApiError> {
+        Ok(match self.form {
             Form::Plain | Form::Discovery(_) => answer::text(code, stored.text.to_string()),
-            Form::Metadata(version) => answer::json(code, &table::metadata(version, &stored.object())),
+            Form::Metadata(version) => answer::json(code, &table::metadata(version, &stored.object()?)),
             Form::Table(version) => {
-                let object = stored.object();
+                let object = stored.object()?;
                 let (include, resource) = (self.parameters.include_object, self.resource);
                 answer::json(code, &table::of_one(resource, version, &object, include, now(), true))
             }
-        }
+        })
     }
 
     /// The objects that the request means.
@@ -122,7 +122,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
         }
     }
     let stored = call.shared.registry.get(call.info.plural, &call.namespace, name)?;
-    Ok(call.object(200, &stored))
+    call.object(200, &stored)
 }
 
 /// All objects that are asked for.
@@ -134,11 +134,11 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
     let query = call.query()?;
     let _room = call.shared.limits.list().await;
     // The store is a file.
-    tokio::task::block_in_place(|| Ok(in_form(call, call.shared.registry.list(call.info.plural, &query)?)))
+    tokio::task::block_in_place(|| in_form(call, call.shared.registry.list(call.info.plural, &query)?))
 }
 
 /// A list in the form that is asked for. Objects are read and shown one by one, for there may be many.
-pub(super) fn in_form(call: &Call<'_>, list: List) -> Answer {
+pub(super) fn in_form(call: &Call<'_>, list: List) -> Result<Answer, ApiError> {
     let metadata =
         table::list_metadata(list.resource_version, list.continue_token.as_deref(), list.remaining);
     let (kind, api_version, items) = (call.info.kind, call.info.api_version(), list.items.into_iter());
@@ -147,27 +147,32 @@ pub(super) fn in_form(call: &Call<'_>, list: List) -> Answer {
             let head = table::head(call.resource, version, metadata, true);
             let (include, now) = (call.parameters.include_object, now());
             let row = |object: &Object| table::row(call.resource, version, object, include, now).to_string();
-            joined(&head, "rows", items.map(|stored| row(&stored.object())))
+            joined(&head, "rows", items.map(|stored| Ok(row(&stored.object()?))))?
         }
         Form::Metadata(version) => {
             let head = json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
                 "metadata": metadata,
             });
-            joined(&head, "items", items.map(|stored| table::metadata(version, &stored.object()).to_string()))
+            let metadata = |stored: Stored| Ok(table::metadata(version, &stored.object()?).to_string());
+            joined(&head, "items", items.map(metadata))?
         }
         // Their text as it is stored.
         Form::Plain | Form::Discovery(_) => {
             let head =
                 json!({"kind": format!("{kind}List"), "apiVersion": api_version, "metadata": metadata});
-            joined(&head, "items", items.map(|stored| stored.text))
+            joined(&head, "items", items.map(|stored| Ok(stored.text)))?
         }
     };
-    answer::text(200, text)
+    Ok(answer::text(200, text))
 }
 
 /// The JSON object `head` with one more member `array`, of which the elements are JSON text.
-fn joined(head: &Value, array: &str, elements: impl Iterator<Item = impl AsRef<str>>) -> String {
+fn joined(
+    head: &Value,
+    array: &str,
+    elements: impl Iterator<Item = Result<impl AsRef<str>, ApiError>>,
+) -> Result<String, ApiError> {
     let mut text = head.to_string();
     text.pop();
     text.push_str(&format!(",\"{array}\":["));
@@ -175,8 +180,8 @@ fn joined(head: &Value, array: &str, elements: impl Iterator<Item = impl AsRef<s
         if index > 0 {
             text.push(',');
         }
-        text.push_str(element.as_ref());
+        text.push_str(element?.as_ref());
     }
     text.push_str("]}");
-    text
+    Ok(text)
 }

@@ -41,7 +41,7 @@ pub(super) fn update(
     let resources = pending.resources;
     let (resource, info) = (&resources[index], resources[index].info());
     let stored = pending.stored(info.plural, namespace, name)?;
-    let old = stored.as_ref().map(Stored::object);
+    let old = stored.as_ref().map(Stored::object).transpose()?;
     let (mut object, old, stored) = match (change, old, stored) {
         (Change::Replace(object), Some(old), Some(stored)) => (object, old, stored),
         (Change::Patch(patch), Some(old), Some(stored)) => (patch(Some(&old))?, old, stored),
@@ -57,7 +57,7 @@ pub(super) fn update(
     resource.update(pending, &mut object, &old)?;
     if object.is_being_deleted() && object.finalizers().is_empty() {
         resource.delete(pending, &object)?;
-        pending.erase(info.plural, stored.clone())?;
+        pending.erase(info.plural, namespace, name, stored.clone())?;
         resource.deleted(pending, &object)?;
         return Ok(Outcome::Stored(stored));
     }
@@ -79,7 +79,7 @@ pub(super) fn delete(
     let (resource, info) = (&resources[index], resources[index].info());
     let stored =
         pending.stored(info.plural, namespace, name)?.ok_or_else(|| ApiError::not_found(info, name))?;
-    let mut object = stored.object();
+    let mut object = stored.object()?;
     let version = object.resource_version().to_string();
     for (what, wanted, found) in
         [("UID", &options.uid, object.uid()), ("ResourceVersion", &options.resource_version, &version)]
@@ -93,7 +93,7 @@ pub(super) fn delete(
     }
     if object.finalizers().is_empty() {
         resource.delete(pending, &object)?;
-        pending.erase(info.plural, stored.clone())?;
+        pending.erase(info.plural, namespace, name, stored.clone())?;
         resource.deleted(pending, &object)?;
         return Ok(Outcome::Gone(stored));
     }

@@ -201,8 +201,10 @@ impl Watch {
         let latest = *self.latest.borrow_and_update();
         let changes = self.events.behind(self.read, CHUNK).ok_or_else(|| too_old(self.read))?;
         self.read = changes.last().map_or(self.read.max(latest), |last| last.version);
-        let events: Vec<Event> = changes.iter().filter_map(|change| self.event(change)).collect();
-        self.ready.extend(events);
+        for change in &changes {
+            let event = self.event(change)?;
+            self.ready.extend(event);
+        }
         if self.ready.is_empty() {
             self.told = self.read;
         }
@@ -222,25 +224,25 @@ impl Watch {
         self.covered.get(index).is_some_and(|piece| change.version <= piece.version)
     }
 
-    fn event(&self, change: &Change) -> Option<Event> {
+    fn event(&self, change: &Change) -> Result<Option<Event>, ApiError> {
         let is_watched = change.plural == self.plural
             && self.namespace.as_ref().is_none_or(|namespace| *namespace == change.namespace);
         if !is_watched || self.is_covered(change) {
-            return None;
+            return Ok(None);
         }
-        let matching = |stored: &Option<Stored>| {
-            let stored = stored.as_ref()?;
-            let is_meant = self.selector.is_everything() || self.selector.matches(&stored.object());
-            is_meant.then(|| stored.clone())
+        let matching = |stored: &Option<Stored>| match stored {
+            Some(stored) if self.selector.is_everything() => Ok(Some(stored.clone())),
+            Some(stored) => Ok(self.selector.matches(&stored.object()?).then(|| stored.clone())),
+            None => Ok::<_, ApiError>(None),
         };
-        let (kind, stored) = match (matching(&change.old), matching(&change.new)) {
+        let (kind, stored) = match (matching(&change.old)?, matching(&change.new)?) {
             (None, Some(new)) => (EventKind::Added, new),
             (Some(_), Some(new)) => (EventKind::Modified, new),
             // The object as it was, at the version at which it went.
-            (Some(old), None) => (EventKind::Deleted, old.at_version(change.version)),
-            (None, None) => return None,
+            (Some(old), None) => (EventKind::Deleted, old.at_version(change.version)?),
+            (None, None) => return Ok(None),
         };
-        Some(Event { kind, stored, version: change.version })
+        Ok(Some(Event { kind, stored, version: change.version }))
     }
 }
 

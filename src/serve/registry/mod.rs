@@ -277,11 +277,10 @@ impl Registry {
         let work: Work = Box::new(move |pending| {
             let all = pending.store.list(plural, query.namespace.as_deref(), ("", ""), i64::MAX);
             let mut deleted = Vec::new();
-            for stored in all.map_err(ApiError::internal)? {
-                let object = stored.object();
-                if query.selector.matches(&object) {
-                    delete(pending, index, object.namespace(), object.name(), &options)?;
-                    deleted.push(stored);
+            for row in all.map_err(ApiError::internal)? {
+                if query.selector.matches(&row.stored.object()?) {
+                    delete(pending, index, &row.namespace, &row.name, &options)?;
+                    deleted.push(row.stored);
                 }
             }
             Ok(Outcome::Many(deleted))

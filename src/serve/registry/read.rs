@@ -63,7 +63,7 @@ impl Registry {
                 let is_it = |object: &&Object| object.namespace() == namespace && object.name() == name;
                 all.iter().find(is_it).map(Stored::of).transpose()?
             }
-            None => self.read(|store| store.get(plural, namespace, name))?,
+            None => self.read(|store| store.get(plural, namespace, name).map_err(ApiError::internal))?,
         };
         found.ok_or_else(|| ApiError::not_found(resource.info(), name))
     }
@@ -110,23 +110,23 @@ impl Registry {
     }
 
     /// Reads in one snapshot: the version, and everything in the list.
-    fn read_at_once<T>(&self, work: impl FnOnce(&Store) -> rusqlite::Result<T>) -> Result<T, ApiError> {
+    fn read_at_once<T>(&self, work: impl FnOnce(&Store) -> Result<T, ApiError>) -> Result<T, ApiError> {
         self.read(|store| {
-            let snapshot = store.db.unchecked_transaction()?;
+            let snapshot = store.db.unchecked_transaction().map_err(ApiError::internal)?;
             let found = work(store);
-            snapshot.finish()?;
+            snapshot.finish().map_err(ApiError::internal)?;
             found
         })
     }
 
-    fn read<T>(&self, work: impl FnOnce(&Store) -> rusqlite::Result<T>) -> Result<T, ApiError> {
+    fn read<T>(&self, work: impl FnOnce(&Store) -> Result<T, ApiError>) -> Result<T, ApiError> {
         let store = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&store).map_err(ApiError::internal)
+        work(&store)
     }
 }
 
 /// A piece of a list, with what a client needs to ask for the next one.
-fn list(store: &Store, plural: &str, query: &ListQuery, token: Option<Token>) -> rusqlite::Result<List> {
+fn list(store: &Store, plural: &str, query: &ListQuery, token: Option<Token>) -> Result<List, ApiError> {
     let (version, after, seen) = match token {
         Some(token) => (Some(token.version), token.after, token.seen),
         None => (None, Key::default(), 0),
@@ -138,7 +138,8 @@ fn list(store: &Store, plural: &str, query: &ListQuery, token: Option<Token>) ->
     };
     let seen = seen.saturating_add(piece.items.len() as u64);
     let remaining = if query.selector.is_everything() {
-        Some(store.count(plural, query.namespace.as_deref())?.saturating_sub(seen))
+        let count = store.count(plural, query.namespace.as_deref()).map_err(ApiError::internal)?;
+        Some(count.saturating_sub(seen))
     } else {
         None
     };
@@ -147,23 +148,22 @@ fn list(store: &Store, plural: &str, query: &ListQuery, token: Option<Token>) ->
 }
 
 /// The objects behind `after`, at most as many as the query's limit.
-fn piece(store: &Store, plural: &str, query: &ListQuery, mut after: Key) -> rusqlite::Result<Piece> {
-    let version = store.version()?;
+fn piece(store: &Store, plural: &str, query: &ListQuery, mut after: Key) -> Result<Piece, ApiError> {
+    let version = store.version().map_err(ApiError::internal)?;
     let namespace = query.namespace.as_deref();
     let limit = usize::try_from(query.limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let mut items: Vec<Stored> = Vec::new();
     loop {
-        let chunk = store.list(plural, namespace, (&after.0, &after.1), CHUNK)?;
+        let chunk = store.list(plural, namespace, (&after.0, &after.1), CHUNK).map_err(ApiError::internal)?;
         let is_last = i64::try_from(chunk.len()).is_ok_and(|len| len < CHUNK);
-        for stored in chunk {
-            let object = stored.object();
-            let is_meant = query.selector.is_everything() || query.selector.matches(&object);
+        for row in chunk {
+            let is_meant = query.selector.is_everything() || query.selector.matches(&row.stored.object()?);
             if is_meant && items.len() == limit {
                 return Ok(Piece { items, version, end: Some(after) });
             }
-            after = (object.namespace().to_owned(), object.name().to_owned());
+            after = (row.namespace, row.name);
             if is_meant {
-                items.push(stored);
+                items.push(row.stored);
             }
         }
         if is_last {

@@ -95,12 +95,12 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 
 fn create(registry: &Registry, name: &str, labels: Value, dry_run: bool) -> Result<Object, ApiError> {
     let options = WriteOptions { dry_run, ..WriteOptions::default() };
-    run(registry.create("things", "", thing(name, labels), options)).map(|stored| stored.object())
+    run(registry.create("things", "", thing(name, labels), options)).and_then(|stored| stored.object())
 }
 
 fn names(registry: &Registry, plural: &'static str) -> Vec<String> {
     let list = registry.list(plural, &ListQuery::default()).unwrap();
-    list.items.iter().map(|stored| stored.object().name().to_owned()).collect()
+    list.items.iter().map(|stored| stored.object().unwrap().name().to_owned()).collect()
 }
 
 #[test]
@@ -169,14 +169,17 @@ fn updates_see_what_others_did() {
     let update = |change| run(registry.update("things", "", "a", change, WriteOptions::default()));
     let mut changed = made.clone();
     changed.metadata_mut().insert("labels".to_owned(), json!({"x": "y"}));
-    let now = update(Change::Replace(changed.clone())).unwrap().stored.object();
+    let now = update(Change::Replace(changed.clone())).unwrap().stored.object().unwrap();
     assert_eq!((now.uid(), now.resource_version() > made.resource_version()), (made.uid(), true));
     let stale = update(Change::Replace(changed)).unwrap_err();
     assert_eq!((stale.code, stale.reason), (409, "Conflict"));
     assert!(stale.message.ends_with("please apply your changes to the latest version and try again"));
     // A change that changes nothing has no version of its own.
     let same = update(Change::Patch(Box::new(|old| Ok(old.unwrap().clone())))).unwrap();
-    assert_eq!((same.stored.object().resource_version(), same.created), (now.resource_version(), false));
+    assert_eq!(
+        (same.stored.object().unwrap().resource_version(), same.created),
+        (now.resource_version(), false)
+    );
     let other_name = update(Change::Replace(thing("b", json!({})))).unwrap_err();
     assert_eq!(other_name.code, 400);
     let none = run(registry.update(
@@ -208,13 +211,13 @@ fn finalizers_keep_an_object() {
         run(registry.update("things", "", "a", Change::Patch(Box::new(patch)), WriteOptions::default()))
             .unwrap()
     };
-    let uid = finalizers(json!(["x/y"])).stored.object().uid().to_owned();
+    let uid = finalizers(json!(["x/y"])).stored.object().unwrap().uid().to_owned();
     let delete = |options: DeleteOptions| run(registry.delete("things", "", "a", options));
     let wrong = DeleteOptions { uid: Some("other".to_owned()), ..DeleteOptions::default() };
     assert!(delete(wrong).unwrap_err().message.contains("Precondition failed: UID in precondition: other"));
     let right = DeleteOptions { uid: Some(uid), ..DeleteOptions::default() };
     let Deleted::Pending(pending) = delete(right).unwrap() else { panic!("gone at once") };
-    assert!(pending.object().is_being_deleted());
+    assert!(pending.object().unwrap().is_being_deleted());
     assert!(matches!(delete(DeleteOptions::default()).unwrap(), Deleted::Pending(_)));
     finalizers(json!([]));
     assert!(names(&registry, "things").is_empty() && names(&registry, "ipaddresses").is_empty());
@@ -274,7 +277,7 @@ fn a_watch_tells_everything_once_and_in_order() {
     for _ in 0..5 {
         let event = run(watch.next()).unwrap();
         kinds.push(event.kind);
-        versions.push(event.stored.object().resource_version());
+        versions.push(event.stored.object().unwrap().resource_version());
     }
     use EventKind::{Added, Deleted, Modified};
     assert_eq!(kinds, [Added, Modified, Deleted, Added, Deleted]);
@@ -325,16 +328,41 @@ fn what_was_listed_is_not_told_again() {
     query.limit = 10;
     let second = registry.piece("things", &query, first.end.unwrap()).unwrap();
     watch.covers(&second);
-    let listed: Vec<String> =
-        first.items.iter().chain(&second.items).map(|stored| stored.object().name().to_owned()).collect();
+    let listed: Vec<String> = first
+        .items
+        .iter()
+        .chain(&second.items)
+        .map(|stored| stored.object().unwrap().name().to_owned())
+        .collect();
     assert_eq!(listed, ["a", "b", "y", "z"]);
     create(&registry, "c", json!({}), false).unwrap();
     let mut told = Vec::new();
     while let Some(event) = run(watch.next_until(registry.resource_version())).unwrap() {
-        told.push((event.kind, event.stored.object().name().to_owned()));
+        told.push((event.kind, event.stored.object().unwrap().name().to_owned()));
     }
     assert_eq!(told, [(EventKind::Deleted, "a".to_owned()), (EventKind::Added, "c".to_owned())]);
     assert!(watch.version() >= second.version);
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error_and_stops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("db")).unwrap();
+    for name in ["a", "b", "c"] {
+        store.put("things", "", name, 1, "{").unwrap();
+    }
+    drop(store);
+    let registry = open(dir.path());
+    let mut query = ListQuery { limit: 1, ..ListQuery::default() };
+    for expected in [Some(2), Some(1), None] {
+        let list = registry.list("things", &query).unwrap();
+        assert_eq!((list.items.len(), list.remaining), (1, expected));
+        query.continue_token = list.continue_token.unwrap_or_default();
+    }
+    query = ListQuery { selector: Selector::parse("a", "").unwrap(), ..ListQuery::default() };
+    let error = registry.list("things", &query).unwrap_err();
+    assert!(error.code == 500 && error.message.contains("cannot read a stored object"), "{error:?}");
+    assert_eq!(run(registry.delete("things", "", "a", DeleteOptions::default())).unwrap_err().code, 500);
 }
 
 /// SQLite takes back the whole transaction where, say, the disk is full. What comes after that in a batch must not be kept

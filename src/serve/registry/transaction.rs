@@ -138,7 +138,7 @@ impl<'a> Pending<'a> {
         let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
         self.store.put(plural, &namespace, &name, *self.version, &text).map_err(ApiError::internal)?;
         if let Some(old) = &old {
-            self.strike_out(plural, &old.object());
+            self.strike_out(plural, &old.object()?);
         }
         self.steps.push(Step::Added(self.accounts.add(plural, object)));
         let stored = Stored { text: Arc::from(text) };
@@ -148,13 +148,18 @@ impl<'a> Pending<'a> {
     }
 
     /// Removes an object that is there as `old`.
-    pub(super) fn erase(&mut self, plural: &str, old: Stored) -> Result<(), ApiError> {
+    pub(super) fn erase(
+        &mut self,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+        old: Stored,
+    ) -> Result<(), ApiError> {
         let plural = self.plural(plural)?;
-        let object = old.object();
-        let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
-        self.store.remove(plural, &namespace, &name).map_err(ApiError::internal)?;
+        self.store.remove(plural, namespace, name).map_err(ApiError::internal)?;
         *self.version += 1;
-        self.strike_out(plural, &object);
+        self.strike_out(plural, &old.object()?);
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
         self.changes.push(Change {
             plural,
             namespace,
@@ -199,12 +204,12 @@ impl Transaction for Pending<'_> {
     }
 
     fn get(&mut self, plural: &str, namespace: &str, name: &str) -> Result<Option<Object>, ApiError> {
-        Ok(self.stored(plural, namespace, name)?.map(|stored| stored.object()))
+        self.stored(plural, namespace, name)?.map(|stored| stored.object()).transpose()
     }
 
     fn list(&mut self, plural: &str) -> Result<Vec<Object>, ApiError> {
         let all = self.store.list(plural, None, ("", ""), i64::MAX).map_err(ApiError::internal)?;
-        Ok(all.iter().map(Stored::object).collect())
+        all.iter().map(|row| row.stored.object()).collect()
     }
 
     fn put(&mut self, plural: &str, object: &mut Object) -> Result<(), ApiError> {
@@ -216,7 +221,7 @@ impl Transaction for Pending<'_> {
 
     fn remove(&mut self, plural: &str, namespace: &str, name: &str) -> Result<(), ApiError> {
         match self.stored(plural, namespace, name)? {
-            Some(old) => self.erase(plural, old),
+            Some(old) => self.erase(plural, namespace, name, old),
             None => Ok(()),
         }
     }

@@ -233,8 +233,8 @@ pub(super) fn count(store: &Store) -> Result<Accounts, StoreError> {
     let mut accounts = Accounts::default();
     for plural in ["ipaddresses", "services"] {
         let list = store.list(plural, None, ("", ""), i64::MAX).map_err(|cause| store.failed(cause))?;
-        for stored in list {
-            let object = serde_json::from_str(&stored.text).map_err(|cause| store.damaged(cause))?;
+        for row in list {
+            let object = serde_json::from_str(&row.stored.text).map_err(|cause| store.damaged(cause))?;
             accounts.add(plural, &Object(object));
         }
     }
@@ -260,8 +260,12 @@ pub(super) fn now() -> i64 {
 
 impl Stored {
     /// The object.
-    pub fn object(&self) -> Object {
-        serde_json::from_str(&self.text).map(Object).unwrap_or_default()
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn object(&self) -> Result<Object, ApiError> {
+        let read = serde_json::from_str(&self.text).map(Object);
+        read.map_err(|cause| ApiError::internal(format_args!("cannot read a stored object: {cause}")))
     }
 
     /// An object as it would be stored.
@@ -271,9 +275,9 @@ impl Stored {
     }
 
     /// The same object with another resource version.
-    pub(super) fn at_version(&self, version: u64) -> Self {
-        let mut object = self.object();
+    pub(super) fn at_version(&self, version: u64) -> Result<Self, ApiError> {
+        let mut object = self.object()?;
         object.metadata_mut().insert("resourceVersion".to_owned(), version.to_string().into());
-        Self { text: Arc::from(object.into_value().to_string()) }
+        Self::of(&object)
     }
 }
