@@ -273,6 +273,12 @@ fn bodies_that_grow() {
     }
     let fields: serde_json::Map<String, Value> = (0..50_000).map(|n| (format!("f{n}"), n.into())).collect();
     let ports: Vec<Value> = (0..60_000).map(|n| json!({"port": 1 + n, "name": format!("p{n}")})).collect();
+    let some = &ports[..10_000];
+    let named = |spec: Value| json!({"metadata": {"name": "a"}, "spec": spec}).to_string();
+    let empty = |count: usize| named(json!({"ports": vec![json!({}); count]}));
+    let finalizers =
+        |count: usize| json!({"metadata": {"name": "f", "finalizers": vec!["a"; count]}}).to_string();
+    let addresses = named(json!({"clusterIPs": vec!["fd00::1"; 90_000]}));
     for (method, media_type, body, codes) in [
         ("PATCH", "application/json-patch+json", json!(copies).to_string(), &[422][..]),
         ("PATCH", "application/json-patch+json", json!(many).to_string(), &[413]),
@@ -287,7 +293,13 @@ fn bodies_that_grow() {
         ("POST", "application/yaml", deep(200_000, "[", "]"), &[400]),
         ("POST", JSON, deep(200_000, "{\"a\":", "}"), &[400]),
         ("POST", JSON, json!({"metadata": {"name": "fields"}, "spec": fields}).to_string(), &[422]),
-        ("POST", JSON, json!({"metadata": {"name": "ports"}, "spec": {"ports": ports}}).to_string(), &[201]),
+        ("POST", JSON, named(json!({"ports": ports})), &[400]),
+        ("POST", JSON, named(json!({"ports": some})), &[201]),
+        ("POST", JSON, empty(1_000_000), &[400]),
+        ("POST", JSON, empty(90_000), &[422]),
+        ("POST", JSON, finalizers(700_000), &[400]),
+        ("POST", JSON, finalizers(90_000), &[422]),
+        ("POST", JSON, addresses, &[422]),
         (
             "POST",
             JSON,

@@ -123,12 +123,12 @@ pub fn value(bytes: &[u8], content: Content) -> Result<(Value, Vec<String>), Str
         Err(_) if is_yaml => {
             let text = std::str::from_utf8(bytes)
                 .map_err(|cause| format!("error converting YAML to JSON: {cause}"))?;
-            serde_saphyr::from_str(text).map_err(|cause| {
-                format!(
-                    "error converting YAML to JSON: {}",
-                    cause.to_string().lines().next().unwrap_or_default()
-                )
-            })?
+            let read: Result<json_text::Bounded, _> = serde_saphyr::from_str(text);
+            let unable = |cause: serde_saphyr::Error| {
+                let cause = cause.to_string();
+                format!("error converting YAML to JSON: {}", cause.lines().next().unwrap_or_default())
+            };
+            read.map_err(unable)?.0
         }
         Err(cause) => return Err(format!("couldn't get version/kind; json parse error: {cause}")),
     };
@@ -205,6 +205,33 @@ mod tests {
         ] {
             let message = service(text, content, Validation::Warn).unwrap_err();
             assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
+
+    /// A Service whose ports are `count` empty ones, in protobuf.
+    fn empty_ports(count: usize) -> Vec<u8> {
+        let field = |tag: u8, bytes: &[u8]| {
+            let seven = |shift: usize| u8::try_from(bytes.len() >> shift & 0x7f).unwrap();
+            [&[tag, seven(0) | 0x80, seven(7) | 0x80, seven(14)], bytes].concat()
+        };
+        [&b"k8s\0"[..], &field(0x12, &field(0x12, &b"\x0a\0".repeat(count)))].concat()
+    }
+
+    #[test]
+    fn bodies_of_too_many_values_are_refused() {
+        let json = |count: usize| format!(r#"{{"spec": {{"ports": [{}{{}}]}}}}"#, "{},".repeat(count));
+        let yaml = |count: usize| format!("spec:\n  ports:\n{}", "  - {}\n".repeat(count));
+        let schema = schemas::of("", "Service").unwrap();
+        for (count, fits) in [(1000, true), (150_000, false)] {
+            for (bytes, content) in [
+                (json(count).into_bytes(), Content::Json),
+                (yaml(count).into_bytes(), Content::Yaml),
+                (empty_ports(count), Content::Protobuf),
+            ] {
+                let error = object(&bytes, content, &service::INFO, schema, Validation::Warn).err();
+                assert_eq!(error.is_none(), fits, "{content:?} {count}: {error:?}");
+                assert!(error.is_none_or(|error| error.message.contains("more than 100000 values")));
+            }
         }
     }
 

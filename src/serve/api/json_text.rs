@@ -1,27 +1,41 @@
-//! JSON as it arrives: of bounded depth, and with a word about fields that are there twice.
+//! JSON as it arrives: of bounded depth and number of values, and with a word about fields that are there twice.
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// How many duplicates are told; a body can have a million.
+/// How many duplicates are told; a body can have many.
 const MOST_FAULTS: usize = 100;
+/// Most values of a body. An empty map of three bytes takes a hundred, and as many again for each thing wrong with it.
+pub(super) const VALUES_MAX: usize = 100_000;
 
 /// Reads JSON. Of a field that is there twice the last one counts, and its path is noted in `duplicates`.
 ///
 /// # Errors
-/// It is no JSON, or deeper than serde_json follows (128).
+/// It is no JSON, deeper than serde_json follows (127), or has more than 100,000 values.
 pub fn parse(bytes: &[u8], duplicates: &mut Vec<String>) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Seed { path: &mut String::new(), duplicates }.deserialize(&mut deserializer)?;
+    let value =
+        Seed { path: &mut String::new(), duplicates, values: &mut 0 }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
+}
+
+/// A value of another format, read in the same way.
+pub(super) struct Bounded(pub(super) Value);
+
+impl<'de> Deserialize<'de> for Bounded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seed = Seed { path: &mut String::new(), duplicates: &mut Vec::new(), values: &mut 0 };
+        seed.deserialize(deserializer).map(Self)
+    }
 }
 
 struct Seed<'a> {
     path: &'a mut String,
     duplicates: &'a mut Vec<String>,
+    values: &'a mut usize,
 }
 
 impl Seed<'_> {
@@ -30,7 +44,7 @@ impl Seed<'_> {
         let length = self.path.len();
         // A String takes everything.
         let _ = fmt::write(self.path, step);
-        let read = read(Seed { path: self.path, duplicates: self.duplicates });
+        let read = read(Seed { path: self.path, duplicates: self.duplicates, values: self.values });
         self.path.truncate(length);
         read
     }
@@ -40,6 +54,10 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        *self.values += 1;
+        if *self.values > VALUES_MAX {
+            return Err(D::Error::custom(format_args!("more than {VALUES_MAX} values")));
+        }
         deserializer.deserialize_any(self)
     }
 }
@@ -77,6 +95,14 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_unit<E>(self) -> Result<Value, E> {
         Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<Value, A::Error> {

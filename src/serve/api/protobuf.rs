@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 
+use super::json_text::VALUES_MAX;
 use super::schema::{Form, Type};
 
 /// What a body begins with.
@@ -33,6 +34,9 @@ pub enum ProtobufError {
         /// The type it has.
         found: u8,
     },
+    /// It is too much.
+    #[error("more than {VALUES_MAX} values")]
+    Values,
     /// A time that no calendar has.
     #[error("proto: {0}: time out of range")]
     Time(&'static str),
@@ -81,13 +85,26 @@ pub fn unwrap(bytes: &[u8]) -> Result<Unknown<'_>, ProtobufError> {
 /// # Errors
 /// [`ProtobufError`].
 pub fn decode(bytes: &[u8], schema: &'static Type) -> Result<Map<String, Value>, ProtobufError> {
+    message(bytes, schema, &mut 0)
+}
+
+/// A message; `values` are those that were read so far.
+fn message(
+    bytes: &[u8],
+    schema: &'static Type,
+    values: &mut usize,
+) -> Result<Map<String, Value>, ProtobufError> {
     let mut map = Map::new();
     let mut reader = Reader(bytes);
     while let Some((number, wire)) = reader.field()? {
         let Some(field) = schema.numbered(number) else { continue };
+        *values += 1;
+        if *values > VALUES_MAX {
+            return Err(ProtobufError::Values);
+        }
         if let Form::List(item) = field.form {
             if let Value::Array(list) = map.entry(field.name).or_insert_with(|| Value::Array(Vec::new())) {
-                list.extend(value(wire, *item, field.name)?);
+                list.extend(value(wire, *item, field.name, values)?);
             }
             continue;
         }
@@ -98,7 +115,7 @@ pub fn decode(bytes: &[u8], schema: &'static Type) -> Result<Map<String, Value>,
             }
             continue;
         }
-        match value(wire, field.form, field.name)? {
+        match value(wire, field.form, field.name, values)? {
             None => map.remove(field.name),
             Some(value) if is_empty(&value) && !field.is_pointer => map.remove(field.name),
             Some(value) => map.insert(field.name.to_owned(), value),
@@ -108,7 +125,12 @@ pub fn decode(bytes: &[u8], schema: &'static Type) -> Result<Map<String, Value>,
 }
 
 /// One value; `None` for what is nothing in JSON.
-fn value(wire: Wire<'_>, form: Form, name: &'static str) -> Result<Option<Value>, ProtobufError> {
+fn value(
+    wire: Wire<'_>,
+    form: Form,
+    name: &'static str,
+    values: &mut usize,
+) -> Result<Option<Value>, ProtobufError> {
     let found = match (form, wire) {
         (Form::Boolean, Wire::Number(number)) => Some(Value::from(number != 0)),
         #[allow(clippy::cast_possible_wrap, reason = "negative numbers are sent as their 64 bits")]
@@ -117,7 +139,7 @@ fn value(wire: Wire<'_>, form: Form, name: &'static str) -> Result<Option<Value>
         (Form::Time | Form::MicroTime, Wire::Bytes(bytes)) => time(bytes, form, name)?,
         (Form::IntOrString, Wire::Bytes(bytes)) => int_or_string(bytes, name)?,
         (Form::Quantity, Wire::Bytes(bytes)) => Some(text(first(bytes)?, name)?.into()),
-        (Form::Object(schema), Wire::Bytes(bytes)) => Some(Value::Object(decode(bytes, schema)?)),
+        (Form::Object(schema), Wire::Bytes(bytes)) => Some(Value::Object(message(bytes, schema, values)?)),
         // Nothing that a client sends: managedFields, hints, ...
         (Form::Any, _) => None,
         (_, wire) => return Err(ProtobufError::WireType { field: name, found: wire.kind() }),

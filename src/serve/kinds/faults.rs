@@ -5,6 +5,9 @@ use serde_json::Value;
 use crate::serve::status::Cause;
 use crate::validation::go_quote;
 
+/// How many faults of one list are told; a body can have many.
+pub(super) const MOST: usize = 100;
+
 /// The value is not what it may be.
 pub(super) fn invalid(field: impl Into<String>, value: &Value, detail: impl AsRef<str>) -> Cause {
     fault("FieldValueInvalid", field, format!("Invalid value: {}", shown(value)), detail.as_ref())

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::faults::{invalid, required, too_long};
+use super::faults::{MOST, invalid, required, too_long};
 use crate::serve::object::Object;
 use crate::serve::status::{ApiError, Cause};
 use crate::validation::dns;
@@ -50,6 +50,9 @@ pub(super) fn faults(object: &Object, rule: NameRule) -> Vec<Cause> {
 pub(super) fn label_faults(labels: Option<&Value>, path: &str) -> Vec<Cause> {
     let mut faults = Vec::new();
     for (key, value) in entries(labels) {
+        if faults.len() >= MOST {
+            break;
+        }
         faults.extend(qualified_name_errors(key).iter().map(|why| invalid(path, &key.as_str().into(), why)));
         let text = value.as_str().unwrap_or_default();
         faults.extend(label_value_errors(text).iter().map(|why| invalid(path, &text.into(), why)));
@@ -62,9 +65,12 @@ fn annotation_faults(annotations: Option<&Value>) -> Vec<Cause> {
     let mut faults = Vec::new();
     let mut size = 0;
     for (key, value) in entries(annotations) {
+        size += key.len() + value.as_str().map_or(0, str::len);
+        if faults.len() >= MOST {
+            continue;
+        }
         let errors = qualified_name_errors(&key.to_lowercase());
         faults.extend(errors.iter().map(|why| invalid(path, &key.as_str().into(), why)));
-        size += key.len() + value.as_str().map_or(0, str::len);
     }
     if size > ANNOTATIONS_MAX {
         faults.push(too_long(path, ANNOTATIONS_MAX));
@@ -76,6 +82,9 @@ fn finalizer_faults(finalizers: &[&str]) -> Vec<Cause> {
     let path = "metadata.finalizers";
     let mut faults = Vec::new();
     for (index, finalizer) in finalizers.iter().enumerate() {
+        if faults.len() >= MOST {
+            break;
+        }
         let value = json!(finalizer);
         faults.extend(qualified_name_errors(finalizer).iter().map(|why| invalid(path, &value, why)));
         if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(finalizer) {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::spec::{NONE, PREFER_DUAL, REQUIRE_DUAL, SINGLE, Spec};
 use crate::serve::kinds::family::Family;
-use crate::serve::kinds::faults::{duplicate, invalid, required, unsupported};
+use crate::serve::kinds::faults::{MOST, duplicate, invalid, required, unsupported};
 use crate::serve::status::Cause;
 use crate::validation::ip::{IpRules, ip_error, parse_sloppy};
 
@@ -22,7 +22,7 @@ pub(super) fn faults(spec: &Spec, old: Option<&Spec>) -> Vec<Cause> {
     let mut faults: Vec<Cause> = singular_fault(spec).into_iter().collect();
     faults.extend(family_faults(spec));
     let mut is_broken = false;
-    for (index, ip) in ips.iter().enumerate() {
+    for (index, ip) in ips.iter().enumerate().take(MOST) {
         if index == 0 && ip == NONE {
             if ips.len() > 1 {
                 is_broken = true;
@@ -61,7 +61,7 @@ fn singular_fault(spec: &Spec) -> Option<Cause> {
 fn family_faults(spec: &Spec) -> Vec<Cause> {
     let mut faults = Vec::new();
     let mut seen = HashSet::new();
-    for (index, family) in spec.ip_families.iter().enumerate() {
+    for (index, family) in spec.ip_families.iter().enumerate().take(MOST) {
         let field = format!("{FAMILIES}[{index}]");
         if Family::from_name(family).is_none() {
             faults.push(unsupported(&field, family, &["IPv4", "IPv6"]));

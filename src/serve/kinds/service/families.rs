@@ -5,7 +5,7 @@ use serde_json::json;
 use super::cluster_ips;
 use super::spec::{NONE, PREFER_DUAL, REQUIRE_DUAL, SINGLE, Spec};
 use crate::serve::kinds::family::Family;
-use crate::serve::kinds::faults::invalid;
+use crate::serve::kinds::faults::{MOST, invalid};
 use crate::serve::status::Cause;
 use crate::validation::ip::parse_sloppy;
 
@@ -92,7 +92,8 @@ fn policy_faults(spec: &Spec) -> Vec<Cause> {
 /// Adds the families of the addresses that are given.
 fn infer(spec: &mut Spec, configured: &[Family]) -> Vec<Cause> {
     let mut faults = Vec::new();
-    for (index, ip) in spec.cluster_ips.iter().enumerate().skip(spec.ip_families.len()) {
+    // There may be two. Each fault has all of them in it.
+    for (index, ip) in spec.cluster_ips.iter().enumerate().take(2).skip(spec.ip_families.len()) {
         // "None" has no family.
         let Some(family) = parse_sloppy(ip).map(Family::of) else { break };
         if configured.contains(&family) {
@@ -112,7 +113,8 @@ fn cluster_faults(spec: &Spec, configured: &[Family]) -> Vec<Cause> {
         let why = "this cluster is not configured for dual-stack services";
         faults.push(invalid(POLICY, &json!(REQUIRE_DUAL), why));
     }
-    for (index, family) in spec.families().enumerate().filter(|(_, family)| !configured.contains(family)) {
+    let others = spec.families().enumerate().filter(|(_, family)| !configured.contains(family));
+    for (index, family) in others.take(MOST) {
         let field = format!("spec.ipFamilies[{index}]");
         faults.push(invalid(field, &family.name().into(), "not configured on this cluster"));
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::json;
 
 use super::spec::{CLUSTER_IP, Port, Spec, TargetPort};
-use crate::serve::kinds::faults::{duplicate, forbidden, invalid, required, unsupported};
+use crate::serve::kinds::faults::{MOST, duplicate, forbidden, invalid, required, unsupported};
 use crate::serve::status::Cause;
 use crate::validation::dns;
 use crate::validation::labels::{port_name_errors, qualified_name_errors};
@@ -17,7 +17,8 @@ pub(super) fn faults(spec: &Spec) -> Vec<Cause> {
     let mut names = HashSet::new();
     let needs_name = spec.ports.len() > 1;
     let of_each = spec.ports.iter().enumerate();
-    of_each.flat_map(|(index, port)| port_faults(port, &path(index), needs_name, &mut names)).collect()
+    let faults = of_each.flat_map(|(index, port)| port_faults(port, &path(index), needs_name, &mut names));
+    faults.take(MOST).collect()
 }
 
 fn path(index: usize) -> String {
@@ -67,14 +68,14 @@ pub(super) fn together_faults(spec: &Spec) -> Vec<Cause> {
     let node_port = |index: usize| format!("{}.nodePort", path(index));
     if spec.is(CLUSTER_IP) {
         let why = "may not be used when `type` is 'ClusterIP'";
-        faults.extend(with_node_port().map(|(index, _)| forbidden(node_port(index), why)));
+        faults.extend(with_node_port().map(|(index, _)| forbidden(node_port(index), why)).take(MOST));
     }
     let mut seen = HashSet::new();
     let twice = with_node_port().filter(|(_, port)| !seen.insert((&port.protocol, port.node_port)));
-    faults.extend(twice.map(|(index, port)| duplicate(node_port(index), &port.node_port.into())));
+    faults.extend(twice.map(|(index, port)| duplicate(node_port(index), &port.node_port.into())).take(MOST));
     let mut seen = HashSet::new();
     let twice = spec.ports.iter().enumerate().filter(|(_, port)| !seen.insert((&port.protocol, port.port)));
-    faults.extend(twice.map(|(index, port)| {
+    faults.extend(twice.take(MOST).map(|(index, port)| {
         let key = json!([
             ["Name", ""],
             ["Protocol", port.protocol],

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::spec::{CLUSTER_IP, EXTERNAL_NAME, LOAD_BALANCER, NODE_PORT, Spec};
 use super::{cluster_ips, ports};
-use crate::serve::kinds::faults::{forbidden, invalid, required, unsupported};
+use crate::serve::kinds::faults::{MOST, forbidden, invalid, required, unsupported};
 use crate::serve::kinds::meta;
 use crate::serve::object::Object;
 use crate::serve::status::Cause;
@@ -67,7 +67,9 @@ fn type_faults(spec: &Spec) -> Vec<Cause> {
         let kubelet = spec.ports.iter().enumerate().filter(|(_, port)| port.port == KUBELET_PORT);
         let why = format!("may not expose port {KUBELET_PORT} externally since it is used by kubelet");
         faults.extend(
-            kubelet.map(|(index, port)| invalid(format!("spec.ports[{index}]"), &port.port.into(), &why)),
+            kubelet
+                .map(|(index, port)| invalid(format!("spec.ports[{index}]"), &port.port.into(), &why))
+                .take(MOST),
         );
     }
     if spec.needs_node_ports() && spec.is_headless() {
@@ -123,7 +125,7 @@ fn external_ip_faults(spec: &Spec, old: Option<&Spec>) -> Vec<Cause> {
         let why = ip_error(ip, rules).map(str::to_owned).or_else(|| special_error(parse_sloppy(ip)?))?;
         Some(invalid(format!("spec.externalIPs[{index}]"), &ip.as_str().into(), why))
     });
-    faults.collect()
+    faults.take(MOST).collect()
 }
 
 /// What an address outside cannot be.
@@ -151,7 +153,7 @@ fn source_range_faults(object: &Object, spec: &Spec, old: Option<&Spec>) -> Vec<
     let annotation = object.metadata().get("annotations").and_then(|all| all.get(SOURCE_RANGES_ANNOTATION));
     let mut faults = Vec::new();
     let mut check = |field: String, range: &str| {
-        if let Some(why) = legacy_error(range) {
+        if let Some(why) = legacy_error(range).filter(|_| faults.len() < MOST) {
             faults.push(invalid(field, &range.into(), why));
         }
     };
