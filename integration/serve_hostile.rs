@@ -304,7 +304,7 @@ fn bodies_that_grow() {
             "POST",
             JSON,
             json!({"metadata": {"name": "a".repeat(2 << 20)}, "spec": {"ports": [{"port": 1}]}}).to_string(),
-            &[422],
+            &[413],
         ),
         ("PUT", JSON, "null".to_owned(), &[400]),
         ("PUT", JSON, "1e999".to_owned(), &[400]),

@@ -1,7 +1,8 @@
 //! Answers.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use http_body_util::Either;
@@ -9,9 +10,12 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WARNING};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until};
 
-use super::limits::Room;
+use super::activity::UnderWay;
+use super::limits::{Room, UNREAD_TIME};
+use super::stream::Stream;
 use crate::serve::status::ApiError;
 
 /// An answer: whole, or a stream of events.
@@ -20,60 +24,113 @@ pub(super) type Answer = Response<Either<Whole, Stream>>;
 /// So many bytes are handed to the connection at a time, which keeps them until the client reads.
 const PIECE: usize = 64 << 10;
 
-/// A body that is there from the beginning. What the client has not read yet stays in it, and takes its room.
+/// A body that is there from the beginning. What the client has not read yet stays in it, and takes its room, but not
+/// for ever: a client that opens no window in HTTP/2 never asks for it.
 #[derive(Debug)]
 pub(super) struct Whole {
-    rest: Bytes,
+    rest: Arc<Mutex<Rest>>,
+    expiry: Option<AbortHandle>,
+}
+
+#[derive(Debug)]
+struct Rest {
+    bytes: Bytes,
+    /// When something was taken last.
+    since: Instant,
+    is_late: bool,
     room: Option<Room>,
+    under_way: Option<UnderWay>,
 }
 
 impl Whole {
+    fn new(bytes: Bytes) -> Self {
+        let rest = Rest { bytes, since: Instant::now(), is_late: false, room: None, under_way: None };
+        Self { rest: Arc::new(Mutex::new(rest)), expiry: None }
+    }
+
+    fn rest(&self) -> MutexGuard<'_, Rest> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Its length in bytes.
     pub(super) fn len(&self) -> usize {
-        self.rest.len()
+        self.rest().bytes.len()
     }
 
     /// Lets it keep `room` as long as there is something left.
     pub(super) fn takes(&mut self, room: Room) {
-        self.room = Some(room);
+        self.rest().room = Some(room);
+    }
+
+    /// The request is under way as long as there is something left; that is thrown away when nobody reads it.
+    fn expires(&mut self, under_way: UnderWay) {
+        self.rest().under_way = Some(under_way);
+        let rest = Arc::clone(&self.rest);
+        let expiry = tokio::spawn(async move {
+            loop {
+                let end = {
+                    let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
+                    let end = rest.since + UNREAD_TIME;
+                    if end <= Instant::now() {
+                        *rest = Rest {
+                            bytes: Bytes::new(),
+                            since: end,
+                            is_late: true,
+                            room: None,
+                            under_way: None,
+                        };
+                        return;
+                    }
+                    end
+                };
+                sleep_until(end).await;
+            }
+        });
+        self.expiry = Some(expiry.abort_handle());
+    }
+}
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        if let Some(expiry) = &self.expiry {
+            expiry.abort();
+        }
     }
 }
 
 impl Body for Whole {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let size = self.rest.len().min(PIECE);
-        let piece = (size > 0).then(|| Ok(Frame::data(self.rest.split_to(size))));
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let mut rest = self.rest();
+        if rest.is_late {
+            return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
+        }
+        rest.since = Instant::now();
+        let size = rest.bytes.len().min(PIECE);
+        let piece = (size > 0).then(|| Ok(Frame::data(rest.bytes.split_to(size))));
         Poll::Ready(piece)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        let rest = self.rest();
+        rest.bytes.is_empty() && !rest.is_late
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        SizeHint::with_exact(self.len() as u64)
     }
 }
 
-/// A body that comes piece by piece.
-#[derive(Debug)]
-pub(super) struct Stream(pub(super) mpsc::Receiver<Bytes>);
-
-impl Body for Stream {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+/// The request is under way until its answer is read.
+pub(super) fn hold(answer: &mut Answer, under_way: UnderWay) {
+    match answer.body_mut() {
+        Either::Left(whole) => whole.expires(under_way),
+        Either::Right(stream) => stream.takes(under_way),
     }
 }
 
@@ -81,7 +138,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// An answer with a body of a media type.
 pub(super) fn whole(code: u16, media_type: HeaderValue, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Either::Left(Whole { rest: body.into(), room: None }));
+    let mut answer = Response::new(Either::Left(Whole::new(body.into())));
     *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     set(&mut answer, CONTENT_TYPE, media_type);
     set(&mut answer, CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
@@ -105,8 +162,8 @@ pub(super) fn plain(code: u16, body: impl Into<Bytes>) -> Answer {
 }
 
 /// A stream of JSON.
-pub(super) fn stream(pieces: mpsc::Receiver<Bytes>) -> Answer {
-    let mut answer = Response::new(Either::Right(Stream(pieces)));
+pub(super) fn stream(lines: Stream) -> Answer {
+    let mut answer = Response::new(Either::Right(lines));
     set(&mut answer, CONTENT_TYPE, JSON);
     set(&mut answer, CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     answer

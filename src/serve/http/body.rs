@@ -17,7 +17,8 @@ pub(super) struct Received {
     pub(super) content: Option<Content>,
     /// What it says that it is in.
     pub(super) media_type: String,
-    _room: Room,
+    /// Kept until what it asks for is done.
+    pub(super) room: Option<Room>,
 }
 
 /// Reads a body.
@@ -27,7 +28,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Incoming, limits: &Limits) -
         bytes,
         content: media::content(media_type),
         media_type: media_type.unwrap_or_default().to_owned(),
-        _room: room,
+        room: Some(room),
     };
     if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(ApiError::unsupported_media_type("an encoded body", media::OBJECTS));

@@ -9,13 +9,14 @@ use serde_json::{Map, Value, json};
 use super::answer::{self, Answer, with_warnings};
 use super::body::{self, Received};
 use super::handle::Call;
+use super::limits::Room;
 use super::read::in_form;
 use crate::serve::api::media::{Content, OBJECTS, PATCHES};
 use crate::serve::api::parameters::{self, Validation};
 use crate::serve::api::patch::Patch;
 use crate::serve::api::{apply, body as contents, schemas};
 use crate::serve::object::Object;
-use crate::serve::registry::{Change, DeleteOptions, Deleted, List, WriteOptions};
+use crate::serve::registry::{Change, DeleteOptions, Deleted, List, Registry, WriteOptions};
 use crate::serve::status::ApiError;
 use crate::sys::memory;
 
@@ -24,15 +25,18 @@ pub(super) async fn change(
     call: &Call<'_>,
     verb: &str,
     request: Request<Incoming>,
+    room: Room,
 ) -> Result<Answer, ApiError> {
     let (parts, body) = request.into_parts();
-    let received = body::read(&parts.headers, body, &call.shared.limits).await?;
+    let mut received = body::read(&parts.headers, body, &call.shared.limits).await?;
+    // What waits to be written takes its room, wherever the client is by then.
+    let registry = &call.shared.registry.holding((room, received.room.take()));
     let answer = match verb {
-        "create" => create(call, &received).await,
-        "update" => update(call, &received).await,
-        "patch" => patch(call, &received).await,
-        "delete" => delete(call, &received).await,
-        _ => delete_collection(call, &received).await,
+        "create" => create(call, registry, &received).await,
+        "update" => update(call, registry, &received).await,
+        "patch" => patch(call, registry, &received).await,
+        "delete" => delete(call, registry, &received).await,
+        _ => delete_collection(call, registry, &received).await,
     };
     if received.bytes.len() > LARGE {
         memory::give_back();
@@ -66,17 +70,16 @@ impl Call<'_> {
     }
 }
 
-async fn create(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError> {
+async fn create(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
     if call.info.namespaced && call.namespace.is_empty() {
         return Err(ApiError::method_not_allowed());
     }
     let (object, warnings) = call.received(received)?;
-    let stored =
-        call.shared.registry.create(call.info.plural, &call.namespace, object, call.options()).await?;
+    let stored = registry.create(call.info.plural, &call.namespace, object, call.options()).await?;
     Ok(with_warnings(call.object(201, &stored)?, &warnings))
 }
 
-async fn update(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError> {
+async fn update(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
     let (object, warnings) = call.received(received)?;
     let change = if call.is_status {
         let (info, name) = (call.info, call.name().to_owned());
@@ -87,11 +90,8 @@ async fn update(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError
     } else {
         Change::Replace(object)
     };
-    let updated = call
-        .shared
-        .registry
-        .update(call.info.plural, &call.namespace, call.name(), change, call.options())
-        .await?;
+    let updated =
+        registry.update(call.info.plural, &call.namespace, call.name(), change, call.options()).await?;
     let code = if updated.created { 201 } else { 200 };
     Ok(with_warnings(call.object(code, &updated.stored)?, &warnings))
 }
@@ -109,7 +109,7 @@ fn with_status(old: &Object, new: &Object) -> Object {
     object
 }
 
-async fn patch(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError> {
+async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
     let is_patch = |content: &Content| !matches!(content, Content::Json | Content::Yaml | Content::Protobuf);
     let content = received.content.filter(is_patch);
     let content = content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, PATCHES))?;
@@ -153,11 +153,7 @@ async fn patch(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError>
         }
         patch => Change::Patch(Box::new(move |old| made(patch, old, old))),
     };
-    let updated = call
-        .shared
-        .registry
-        .update(info.plural, &call.namespace, call.name(), change, call.options())
-        .await?;
+    let updated = registry.update(info.plural, &call.namespace, call.name(), change, call.options()).await?;
     let code = if updated.created { 201 } else { 200 };
     warnings.append(&mut faults.lock().unwrap_or_else(PoisonError::into_inner));
     if validation == Validation::Ignore {
@@ -226,9 +222,9 @@ fn delete_options(call: &Call<'_>, received: &Received) -> Result<DeleteOptions,
     Ok(DeleteOptions { dry_run, uid: precondition("uid"), resource_version: precondition("resourceVersion") })
 }
 
-async fn delete(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError> {
+async fn delete(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
     let options = delete_options(call, received)?;
-    match call.shared.registry.delete(call.info.plural, &call.namespace, call.name(), options).await? {
+    match registry.delete(call.info.plural, &call.namespace, call.name(), options).await? {
         Deleted::Pending(stored) => call.object(200, &stored),
         Deleted::Gone(stored) => {
             let object = stored.object()?;
@@ -246,12 +242,15 @@ async fn delete(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError
     }
 }
 
-async fn delete_collection(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError> {
+async fn delete_collection(
+    call: &Call<'_>,
+    registry: &Registry,
+    received: &Received,
+) -> Result<Answer, ApiError> {
     if call.info.namespaced && call.namespace.is_empty() {
         return Err(ApiError::method_not_allowed());
     }
     let options = delete_options(call, received)?;
-    let registry = &call.shared.registry;
     let _room = call.shared.limits.list().await;
     let items = registry.delete_collection(call.info.plural, &call.query()?, options).await?;
     let resource_version = registry.resource_version();

@@ -1,19 +1,21 @@
 //! Connections: from the socket to requests.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
+use super::activity::Activity;
 use super::handle::{Caller, Shared, handle};
-use super::limits::{HANDSHAKE_TIME, HEADER_TIME, Room, UNREAD_TIME};
+use super::limits::{HANDSHAKE_TIME, HEADER_TIME, UNREAD_TIME};
 use crate::serve::log;
 use crate::sys::process;
 
@@ -26,15 +28,20 @@ const PING_TIME: Duration = Duration::from_secs(30);
 /// How long to wait where the kernel has no connection to give, for want of file numbers mostly.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a connection may take that is told to end.
+const END_TIME: Duration = Duration::from_secs(10);
+
+/// Kept by every connection until it ends.
+pub(super) type Alive = mpsc::Sender<Infallible>;
+
 /// Takes connections until the server stops.
 pub(super) async fn accept(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
-    watcher: impl Fn() -> Watcher,
+    alive: Alive,
 ) {
     loop {
-        let (room, is_served) = shared.limits.connection().await;
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = shared.stopped() => return,
@@ -47,42 +54,60 @@ pub(super) async fn accept(
                 continue;
             }
         };
+        let (room, is_served) = tokio::select! {
+            room = shared.limits.connection() => room,
+            () = shared.stopped() => return,
+        };
         // Small answers are whole answers; a connection that is gone already is noticed when it is read.
         let _ = socket.set_nodelay(true);
         let _ = process::give_up_unread_after(&socket, UNREAD_TIME);
-        let (tls, shared, watcher) = (tls.clone(), Arc::clone(&shared), watcher());
-        tokio::spawn(connection(socket, tls, shared, watcher, is_served, room));
+        let (tls, shared, alive) = (tls.clone(), Arc::clone(&shared), alive.clone());
+        tokio::spawn(async move {
+            connection(socket, tls, shared, is_served).await;
+            drop((room, alive));
+        });
     }
 }
 
-async fn connection(
-    socket: TcpStream,
-    tls: Option<TlsAcceptor>,
-    shared: Arc<Shared>,
-    watcher: Watcher,
-    is_served: bool,
-    _room: Option<Room>,
-) {
+async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>, is_served: bool) {
     let caller = |trusted| match (is_served, trusted) {
         (false, _) => Caller::Refused,
         (true, true) => Caller::Trusted,
         (true, false) => Caller::Anybody,
     };
     let Some(tls) = tls else {
-        return serve(socket, shared, watcher, caller(true)).await;
+        return serve(socket, shared, caller(true)).await;
     };
     // Whoever cannot do it goes without an answer, as there is nothing to answer in.
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, tls.accept(socket)).await else { return };
     let is_known = stream.get_ref().1.peer_certificates().is_some_and(|chain| !chain.is_empty());
-    serve(stream, shared, watcher, caller(is_known)).await;
+    serve(stream, shared, caller(is_known)).await;
 }
 
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     shared: Arc<Shared>,
-    watcher: Watcher,
     caller: Caller,
 ) {
+    let builder = builder(caller);
+    let activity = Activity::new();
+    let service = service_fn(|request| {
+        let (shared, under_way) = (Arc::clone(&shared), activity.begin());
+        async move { Ok::<_, Infallible>(handle(shared, caller, under_way, request).await) }
+    });
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        // Clients may go as they like.
+        _ = &mut connection => return,
+        () = shared.stopped() => {}
+        () = activity.idle() => {}
+        () = activity.ended(), if caller == Caller::Refused => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(END_TIME, connection).await;
+}
+
+fn builder(caller: Caller) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -97,11 +122,5 @@ pub(super) async fn serve(
         .max_header_list_size(u32::try_from(HEADERS_MAX).unwrap_or(u32::MAX))
         .keep_alive_interval(PING_TIME)
         .keep_alive_timeout(PING_TIME);
-    let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(handle(shared, caller, request).await) }
-    });
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    // Clients may go as they like.
-    let _ = watcher.watch(connection).await;
+    builder
 }

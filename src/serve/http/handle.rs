@@ -9,6 +9,7 @@ use hyper::header::{ACCEPT, HeaderMap};
 use hyper::{Method, Request};
 
 use super::access::Access;
+use super::activity::UnderWay;
 use super::answer::{self, Answer};
 use super::found::Looks;
 use super::limits::Limits;
@@ -59,12 +60,17 @@ pub(super) enum Caller {
 }
 
 /// Answers a request.
-pub(super) async fn handle(shared: Arc<Shared>, caller: Caller, request: Request<Incoming>) -> Answer {
+pub(super) async fn handle(
+    shared: Arc<Shared>,
+    caller: Caller,
+    under_way: UnderWay,
+    request: Request<Incoming>,
+) -> Answer {
     let start = Instant::now();
     let mut counted = Counted::of(request.method());
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    let answered = respond(&shared, caller, request, &mut counted).await;
-    let answer = match answered.and_then(|answer| kept(&shared, answer, is_read)) {
+    let answered = respond(&shared, caller, &under_way, request, &mut counted).await;
+    let mut answer = match answered.and_then(|answer| kept(&shared, answer, is_read)) {
         Ok(answer) => answer,
         Err(error) => {
             if error.code >= 500 && error.reason != "Timeout" {
@@ -77,6 +83,7 @@ pub(super) async fn handle(shared: Arc<Shared>, caller: Caller, request: Request
         }
     };
     shared.metrics.count(counted, answer.status().as_u16(), start.elapsed());
+    answer::hold(&mut answer, under_way);
     answer
 }
 
@@ -95,13 +102,14 @@ fn kept(shared: &Shared, mut answer: Answer, is_read: bool) -> Result<Answer, Ap
 async fn respond(
     shared: &Arc<Shared>,
     caller: Caller,
+    under_way: &UnderWay,
     request: Request<Incoming>,
     counted: &mut Counted,
 ) -> Result<Answer, ApiError> {
     match caller {
         Caller::Refused => return Err(answer::busy()),
         Caller::Anybody if !shared.access.admits(request.headers()) => return Err(ApiError::unauthorized()),
-        Caller::Anybody | Caller::Trusted => {}
+        Caller::Anybody | Caller::Trusted => under_way.admit(),
     }
     if request.uri().path().len() > PATH_MAX {
         let message = format!("the path is too long: limit is {PATH_MAX}");
@@ -178,14 +186,14 @@ async fn objects(
     if verb == "watch" {
         return watch::watch(&call);
     }
-    let _room = shared.limits.request()?;
+    let room = shared.limits.request()?;
     match verb {
         "get" => read::get(&call),
         "list" => read::list(&call).await,
         _ => {
             // None is made while answers are left unread.
             let _room = shared.limits.answer(1)?;
-            change::change(&call, verb, request).await
+            change::change(&call, verb, request, room).await
         }
     }
 }

@@ -31,6 +31,8 @@ pub(super) const HEADER_TIME: Duration = Duration::from_secs(30);
 pub(super) const BODY_TIME: Duration = Duration::from_secs(30);
 /// How long a TLS handshake may take.
 pub(super) const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// How long a connection may go without a request. Clients connect again by themselves.
+pub(super) const IDLE_TIME: Duration = Duration::from_secs(180);
 /// How long a client may leave unread what it was sent.
 pub(super) const UNREAD_TIME: Duration = Duration::from_secs(60);
 
@@ -85,6 +87,12 @@ impl Limits {
         Arc::clone(&self.answers).try_acquire_many_owned(size).map_err(|_| busy())
     }
 
+    /// The same as soon as there is some; `None` when the server ends.
+    pub(super) async fn answer_soon(&self, size: usize) -> Option<Room> {
+        let size = u32::try_from(size.min(ANSWERS_MAX)).unwrap_or(u32::MAX);
+        Arc::clone(&self.answers).acquire_many_owned(size).await.ok()
+    }
+
     /// Room for putting a list together, as soon as there is some: nobody can keep it for long.
     pub(super) async fn list(&self) -> Option<Room> {
         Arc::clone(&self.lists).acquire_owned().await.ok()
@@ -92,9 +100,11 @@ impl Limits {
 
     /// Room for a connection, and whether it is to be served.
     pub(super) async fn connection(&self) -> (Option<Room>, bool) {
-        match Arc::clone(&self.connections).try_acquire_owned() {
-            Ok(room) => (Some(room), true),
-            Err(_) => (Arc::clone(&self.refused).acquire_owned().await.ok(), false),
+        let (served, refused) = (Arc::clone(&self.connections), Arc::clone(&self.refused));
+        tokio::select! {
+            biased;
+            room = served.acquire_owned() => (room.ok(), true),
+            room = refused.acquire_owned() => (room.ok(), false),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The HTTP server: who asks, what is asked for, and how much of it at a time.
 
 mod access;
+mod activity;
 mod answer;
 mod body;
 mod change;
@@ -13,6 +14,7 @@ mod pages;
 mod read;
 #[cfg(test)]
 mod slow_tests;
+mod stream;
 mod tls;
 mod watch;
 
@@ -20,10 +22,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::server::graceful::GracefulShutdown;
 use rustls::ServerConfig;
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
 use super::pki::Pki;
@@ -98,19 +100,21 @@ impl Server {
             stopping,
         });
         let tidying = tokio::spawn(tidy());
-        let graceful = GracefulShutdown::new();
+        // Every connection has one, until it ends.
+        let (alive, mut ended) = mpsc::channel(1);
         let tls = Some(TlsAcceptor::from(self.tls));
-        let secure = connection::accept(self.secure, tls, Arc::clone(&shared), || graceful.watcher());
+        let secure = connection::accept(self.secure, tls, Arc::clone(&shared), alive.clone());
         match self.insecure {
             None => secure.await,
             Some(listener) => {
-                let insecure = connection::accept(listener, None, Arc::clone(&shared), || graceful.watcher());
+                let insecure = connection::accept(listener, None, Arc::clone(&shared), alive.clone());
                 tokio::join!(secure, insecure);
             }
         }
         tidying.abort();
         // Whatever takes longer is cut off.
-        let _ = tokio::time::timeout(DRAIN_TIME, graceful.shutdown()).await;
+        drop(alive);
+        let _ = tokio::time::timeout(DRAIN_TIME, ended.recv()).await;
     }
 }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use tokio::time::Instant;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout};
 
 use super::handle::{Caller, Shared};
-use super::limits::{ANSWERS_MAX, BODY_TIME, HEADER_TIME, Limits};
+use super::limits::{ANSWERS_MAX, BODY_TIME, HEADER_TIME, IDLE_TIME, Limits, UNREAD_TIME};
 use super::{access, connection, found, metrics};
 use crate::serve::kinds::{self, Config};
 use crate::serve::object::Object;
@@ -37,13 +37,59 @@ fn connect(dir: &tempfile::TempDir) -> DuplexStream {
 }
 
 fn connect_to(shared: &Arc<Shared>) -> DuplexStream {
+    connect_as(shared, Caller::Trusted)
+}
+
+fn connect_as(shared: &Arc<Shared>, caller: Caller) -> DuplexStream {
     let (client, server) = duplex(64 << 10);
     let shared = Arc::clone(shared);
-    tokio::spawn(async move {
-        let graceful = GracefulShutdown::new();
-        connection::serve(server, shared, graceful.watcher(), Caller::Trusted).await;
-    });
+    tokio::spawn(connection::serve(server, shared, caller));
     client
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const ACK: u8 = 1;
+
+/// An HTTP/2 client that asks for `path`, if there is one, opens windows of that size, and only answers pings from then
+/// on. The sorts of frames that it got, and after how long the server hung up.
+async fn http2(mut client: DuplexStream, path: Option<&str>, window: u32) -> (Vec<u8>, Duration) {
+    let begun = Instant::now();
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    // SETTINGS_INITIAL_WINDOW_SIZE.
+    let settings = [&[0, 4][..], &window.to_be_bytes()].concat();
+    client.write_all(&frame(SETTINGS, 0, 0, &settings)).await.unwrap();
+    if let Some(path) = path {
+        // GET, https, a path and an authority, in the tables of HPACK.
+        let length = u8::try_from(path.len()).unwrap();
+        let headers = [&[0x82, 0x87, 0x04, length], path.as_bytes(), &[0x01, 1, b'x']].concat();
+        client.write_all(&frame(HEADERS, 5, 1, &headers)).await.unwrap();
+    }
+    let mut kinds = Vec::new();
+    let mut head = [0; 9];
+    while client.read_exact(&mut head).await.is_ok() {
+        let [_, high, low, kind, flags, ..] = head;
+        let mut payload = vec![0; usize::from(high) << 8 | usize::from(low)];
+        client.read_exact(&mut payload).await.unwrap();
+        kinds.push(kind);
+        let answer = match kind {
+            SETTINGS if flags & ACK == 0 => frame(SETTINGS, ACK, 0, &[]),
+            PING if flags & ACK == 0 => frame(PING, ACK, 0, &payload),
+            _ => continue,
+        };
+        if client.write_all(&answer).await.is_err() {
+            break;
+        }
+    }
+    (kinds, begun.elapsed())
 }
 
 /// Sends `bytes` one by one, one in a second; what the server said before it hung up, and after how long that was.
@@ -73,6 +119,83 @@ async fn headers_have_to_come_in_time() {
         assert!(!said.contains("200"), "{said}");
         assert!(time <= HEADER_TIME + Duration::from_secs(2), "{start:?}: {time:?}");
     }
+}
+
+/// Little more than it takes at least.
+fn is_soon_after(time: Duration, least: Duration) -> bool {
+    (least..=least + Duration::from_secs(12)).contains(&time)
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_without_requests_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    let mut silent = connect(&dir);
+    assert_eq!(silent.read(&mut [0; 9]).await.unwrap(), 0);
+    assert!(is_soon_after(begun.elapsed(), HEADER_TIME), "{:?}", begun.elapsed());
+    let (_, time) = http2(connect(&dir), None, 65_535).await;
+    assert!(is_soon_after(time, HEADER_TIME), "{time:?}");
+    // Nobody in particular, who has no token.
+    let (kinds, time) = http2(connect_as(&shared(&dir), Caller::Anybody), Some("/version"), 65_535).await;
+    assert!(kinds.contains(&DATA) && is_soon_after(time, HEADER_TIME), "{kinds:?} {time:?}");
+    let (kinds, time) = http2(connect(&dir), Some("/version"), 65_535).await;
+    assert!(kinds.contains(&DATA) && is_soon_after(time, IDLE_TIME), "{kinds:?} {time:?}");
+    // A watch is under way until it ends.
+    let watch = "/api/v1/namespaces?watch=1&timeoutSeconds=1000&resourceVersion=1";
+    let (kinds, time) = http2(connect(&tempfile::tempdir().unwrap()), Some(watch), 65_535).await;
+    assert!(kinds.contains(&DATA) && is_soon_after(time, IDLE_TIME + Duration::from_secs(1000)), "{time:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_connection_is_answered_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (kinds, time) = http2(connect_as(&shared(&dir), Caller::Refused), Some("/version"), 65_535).await;
+    assert!(kinds.contains(&DATA) && time < Duration::from_secs(12), "{kinds:?} {time:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_asked_for_keeps_no_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let shared = shared(&dir);
+    for path in ["/openapi/v2", "/api/v1/namespaces?watch=1&timeoutSeconds=9999&resourceVersion=1"] {
+        let ending = tokio::spawn(http2(connect_to(&shared), Some(path), 0));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(shared.limits.answer(ANSWERS_MAX).is_err(), "{path}");
+        tokio::time::sleep(2 * UNREAD_TIME).await;
+        assert!(shared.limits.answer(ANSWERS_MAX).is_ok(), "{path}");
+        let (kinds, time) = ending.await.unwrap();
+        assert!(
+            !kinds.contains(&DATA) && time < 2 * UNREAD_TIME + 2 * IDLE_TIME,
+            "{path}: {kinds:?} {time:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_no_room_keeps_nobody_out_and_nothing_from_ending() {
+    let dir = tempfile::tempdir().unwrap();
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    let shared = Arc::new(Shared { stopping, ..Arc::into_inner(shared(&dir)).unwrap() });
+    let mut rooms = Vec::new();
+    let mut served = 0;
+    while let Ok((room, is_served)) = timeout(Duration::from_secs(1), shared.limits.connection()).await {
+        served += usize::from(is_served);
+        rooms.push(room);
+    }
+    assert!(served > 0 && served < rooms.len());
+    // As soon as one is free it is taken, though no connection that is refused has ended.
+    drop(rooms.remove(0));
+    let (room, is_served) = timeout(Duration::from_secs(1), shared.limits.connection()).await.unwrap();
+    assert!(is_served);
+    rooms.push(room);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (alive, _) = tokio::sync::mpsc::channel(1);
+    let accepting = tokio::spawn(connection::accept(listener, None, Arc::clone(&shared), alive));
+    let _waiting = TcpStream::connect(address).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stop.send_replace(true);
+    timeout(Duration::from_secs(1), accepting).await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,16 +4,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Bytes;
 use serde_json::{Value, json};
-use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::answer::{self, Answer};
 use super::found::{Following, LOOK_TIME};
 use super::handle::{Call, Shared};
-use super::limits::{Room, UNREAD_TIME};
+use super::limits::Room;
 use super::read::now;
+use super::stream::{self, Closed, Lines, Stream};
 use crate::serve::api::media::Form;
 use crate::serve::api::parameters::Include;
 use crate::serve::api::table;
@@ -41,10 +40,10 @@ pub(super) fn watch(call: &Call<'_>) -> Result<Answer, ApiError> {
     let registry = &call.shared.registry;
     let marks_end = call.parameters.send_initial_events == Some(true);
     if call.resource.is_virtual() {
-        let (stream, receiver) = Streaming::new(call);
+        let (stream, body) = Streaming::new(call);
         let tells_all = matches!(start, Start::Everything);
         tokio::spawn(stream.run_found(Following::new(call.info.plural, query), tells_all, marks_end, room));
-        return Ok(answer::stream(receiver));
+        return Ok(answer::stream(body));
     }
     // Before anything is listed, so that nothing falls between the two.
     let since = match start {
@@ -57,10 +56,10 @@ pub(super) fn watch(call: &Call<'_>) -> Result<Answer, ApiError> {
         Err(error) if error.code == 410 => return Ok(gone(&error)),
         Err(error) => return Err(error),
     };
-    let (stream, receiver) = Streaming::new(call);
+    let (stream, body) = Streaming::new(call);
     let initial = matches!(start, Start::Everything).then_some(query);
     tokio::spawn(stream.run(events, initial, marks_end, room));
-    Ok(answer::stream(receiver))
+    Ok(answer::stream(body))
 }
 
 fn gone(error: &ApiError) -> Answer {
@@ -104,9 +103,6 @@ fn start(call: &Call<'_>) -> Result<Start, ApiError> {
     }
 }
 
-/// The other end of a stream has gone, or does not read.
-struct Closed;
-
 struct Streaming {
     shared: Arc<Shared>,
     info: &'static ResourceInfo,
@@ -115,13 +111,13 @@ struct Streaming {
     bookmarks: bool,
     end: Instant,
     with_columns: bool,
-    sender: Sender<Bytes>,
+    lines: Lines,
 }
 
 impl Streaming {
     /// A stream to whoever asks, and the end that is read.
-    fn new(call: &Call<'_>) -> (Self, Receiver<Bytes>) {
-        let (sender, receiver) = mpsc::channel(4);
+    fn new(call: &Call<'_>) -> (Self, Stream) {
+        let (lines, body) = stream::stream(&call.shared.limits);
         let seconds = call.parameters.timeout_seconds.filter(|seconds| *seconds > 0).unwrap_or(DEFAULT_TIME);
         let stream = Self {
             shared: Arc::clone(call.shared),
@@ -131,9 +127,9 @@ impl Streaming {
             bookmarks: call.parameters.allow_bookmarks,
             end: Instant::now() + Duration::from_secs(seconds.min(LONGEST_TIME)),
             with_columns: true,
-            sender,
+            lines,
         };
-        (stream, receiver)
+        (stream, body)
     }
 
     async fn run(mut self, mut events: Watch, initial: Option<ListQuery>, marks_end: bool, room: Room) {
@@ -141,11 +137,12 @@ impl Streaming {
         if let Some(query) = initial {
             match self.everything(query, &mut events).await {
                 Ok(version) => end = Some(version),
-                Err(Closed) => return,
+                Err(Closed) => return self.lines.end(),
             }
         }
         // However it ends, the client sees the end of the stream.
         let _ = self.follow(events, end, marks_end).await;
+        self.lines.end();
         drop(room);
     }
 
@@ -179,6 +176,7 @@ impl Streaming {
     /// begins now.
     async fn run_found(mut self, following: Following, tells_all: bool, marks_end: bool, room: Room) {
         let _ = self.follow_found(following, tells_all, marks_end).await;
+        self.lines.end();
         drop(room);
     }
 
@@ -188,7 +186,7 @@ impl Streaming {
         mut tells: bool,
         marks_end: bool,
     ) -> Result<(), Closed> {
-        let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
+        let (shared, lines) = (Arc::clone(&self.shared), self.lines.clone());
         let mut stopping = pin!(shared.stopped());
         let mut next_bookmark = Instant::now() + BOOKMARK_TIME;
         let mut is_first = true;
@@ -213,7 +211,7 @@ impl Streaming {
                     return if self.bookmarks { self.bookmark(version, false).await } else { Ok(()) };
                 }
                 () = &mut stopping => return Ok(()),
-                () = sender.closed() => return Err(Closed),
+                () = lines.closed() => return Err(Closed),
             }
             if self.bookmarks && Instant::now() >= next_bookmark {
                 next_bookmark = Instant::now() + BOOKMARK_TIME;
@@ -231,7 +229,7 @@ impl Streaming {
         marks_end: bool,
     ) -> Result<(), Closed> {
         let mut next_bookmark = Instant::now() + BOOKMARK_TIME;
-        let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
+        let (shared, lines) = (Arc::clone(&self.shared), self.lines.clone());
         let mut stopping = pin!(shared.stopped());
         loop {
             tokio::select! {
@@ -255,7 +253,7 @@ impl Streaming {
                     return if is_told { self.bookmark(events.version(), false).await } else { Ok(()) };
                 }
                 () = &mut stopping => return Ok(()),
-                () = sender.closed() => return Err(Closed),
+                () = lines.closed() => return Err(Closed),
             }
         }
     }
@@ -275,7 +273,7 @@ impl Streaming {
             Form::Metadata(version) => table::metadata(version, &read(text)).to_string(),
             Form::Table(version) => self.table(version, &read(text)).to_string(),
         };
-        self.send(format!("{{\"type\":\"{kind}\",\"object\":{shown}}}\n")).await
+        self.lines.send(format!("{{\"type\":\"{kind}\",\"object\":{shown}}}\n")).await
     }
 
     /// A table with one row; only the first one says what the columns are.
@@ -301,14 +299,7 @@ impl Streaming {
     }
 
     async fn error(&mut self, error: &ApiError) -> Result<(), Closed> {
-        self.send(format!("{}\n", json!({"type": "ERROR", "object": error.to_status()}))).await
-    }
-
-    async fn send(&self, line: String) -> Result<(), Closed> {
-        match timeout(UNREAD_TIME, self.sender.send(Bytes::from(line))).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Closed),
-        }
+        self.lines.send(format!("{}\n", json!({"type": "ERROR", "object": error.to_status()}))).await
     }
 }
 

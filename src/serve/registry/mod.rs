@@ -11,6 +11,7 @@ pub use events::{Event, EventKind, Watch};
 pub use metadata::timestamp;
 pub use read::{Key, List, ListQuery, Piece};
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
@@ -28,7 +29,7 @@ use super::store::{Store, StoreError, Stored};
 use changes::{create, delete, update};
 use events::Events;
 use transaction::Pending;
-use writer::{Allocations, Job, Outcome, Work, Writer};
+use writer::{Allocations, Held, Job, Outcome, Work, Writer};
 
 /// How a change is made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,6 +113,7 @@ pub struct Registry {
     allocations: Arc<Allocations>,
     reader: Arc<Mutex<Store>>,
     queue: Arc<Queue>,
+    held: Option<Held>,
 }
 
 /// The way to the writer, which ends with the last registry: whatever waits is done before.
@@ -167,7 +169,13 @@ impl Registry {
         let spawned = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(&jobs));
         let writer = spawned.map_err(|cause| StoreError::Thread(path.to_owned(), cause))?;
         let queue = Arc::new(Queue { jobs: Some(queue), writer: Some(writer) });
-        Ok(Self { resources, events, allocations, reader: Arc::new(Mutex::new(reader)), queue })
+        Ok(Self { resources, events, allocations, reader: Arc::new(Mutex::new(reader)), queue, held: None })
+    }
+
+    /// The same registry; the changes that are asked of this one keep `held` until they are made, even where nobody waits
+    /// for them any more.
+    pub fn holding(&self, held: impl Any + Send + Sync) -> Self {
+        Self { held: Some(Arc::new(held)), ..self.clone() }
     }
 
     /// Every kind.
@@ -309,7 +317,7 @@ impl Registry {
         let stopped = || ApiError::internal("the server is stopping");
         let (reply, answer) = oneshot::channel();
         let jobs = self.queue.jobs.as_ref().ok_or_else(stopped)?;
-        jobs.send(Job { work, dry_run, reply }).map_err(|_| stopped())?;
+        jobs.send(Job { work, dry_run, reply, _held: self.held.clone() }).map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 }

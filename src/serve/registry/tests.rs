@@ -90,7 +90,7 @@ fn thing(name: &str, labels: Value) -> Object {
 }
 
 fn run<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
 }
 
 fn create(registry: &Registry, name: &str, labels: Value, dry_run: bool) -> Result<Object, ApiError> {
@@ -137,6 +137,17 @@ fn what_is_refused_or_a_dry_run_leaves_nothing() {
     assert!(names(&registry, "things").is_empty() && names(&registry, "ipaddresses").is_empty());
     // The address was given back both times.
     assert_eq!(create(&registry, "b", json!({}), false).unwrap().spec()["ip"], "0.0.0.1");
+}
+
+#[test]
+fn what_is_too_large_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(dir.path());
+    let long = |size: usize| json!({"x": "y".repeat(size)});
+    assert!(create(&registry, "a", long(1_570_000), false).is_ok());
+    let error = create(&registry, "b", long(1_573_000), false).unwrap_err();
+    assert_eq!((error.code, error.message.as_str()), (413, "Request entity is too large: limit is 1572864"));
+    assert_eq!(names(&registry, "things"), ["a"]);
 }
 
 #[test]
@@ -365,6 +376,36 @@ fn what_cannot_be_read_is_an_error_and_stops_nothing() {
     assert_eq!(run(registry.delete("things", "", "a", DeleteOptions::default())).unwrap_err().code, 500);
 }
 
+#[test]
+fn what_waits_keeps_its_room_and_is_not_done_for_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(dir.path());
+    let (block, blocked) = mpsc::channel::<()>();
+    let (begun, has_begun) = mpsc::channel();
+    let wait = Change::Patch(Box::new(move |_| {
+        begun.send(()).unwrap();
+        let _ = blocked.recv();
+        Err(ApiError::internal("it waited"))
+    }));
+    let writing = {
+        let registry = registry.clone();
+        std::thread::spawn(move || run(registry.update("things", "", "x", wait, WriteOptions::default())))
+    };
+    has_begun.recv().unwrap();
+    let room = Arc::new(());
+    run(async {
+        let registry = registry.holding(Arc::clone(&room));
+        let creating = registry.create("things", "", thing("a", json!({})), WriteOptions::default());
+        // Asked for, and then forgotten.
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, creating).await.is_err());
+    });
+    assert_eq!(Arc::strong_count(&room), 2);
+    drop(block);
+    assert_eq!(writing.join().unwrap().unwrap_err().code, 500);
+    create(&registry, "b", json!({}), false).unwrap();
+    assert_eq!((Arc::strong_count(&room), names(&registry, "things")), (1, vec!["b".to_owned()]));
+}
+
 /// SQLite takes back the whole transaction where, say, the disk is full. What comes after that in a batch must not be kept
 /// on its own.
 #[test]
@@ -389,7 +430,7 @@ fn a_batch_whose_transaction_is_lost_keeps_nothing() {
             .into_iter()
             .map(|work| {
                 let (reply, answer) = oneshot::channel();
-                (Job { work, dry_run: false, reply }, answer)
+                (Job { work, dry_run: false, reply, _held: None }, answer)
             })
             .unzip();
         writer.batch(jobs);

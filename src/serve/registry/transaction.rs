@@ -13,6 +13,9 @@ use crate::serve::store::{Store, Stored};
 use super::Applied;
 use super::events::Change;
 
+/// Largest object, in bytes; etcd has the same limit.
+const OBJECT_MAX: usize = 3 << 19;
+
 /// One step that the accounts went, to be gone back.
 #[derive(Debug)]
 enum Step {
@@ -135,6 +138,9 @@ impl<'a> Pending<'a> {
         *self.version += 1;
         object.metadata_mut().insert("resourceVersion".to_owned(), self.version.to_string().into());
         let text = serde_json::to_string(&object.0).map_err(ApiError::internal)?;
+        if text.len() > OBJECT_MAX {
+            return Err(ApiError::too_large(OBJECT_MAX));
+        }
         let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
         self.store.put(plural, &namespace, &name, *self.version, &text).map_err(ApiError::internal)?;
         if let Some(old) = &old {

@@ -1,20 +1,23 @@
 //! The one thread that changes anything. It takes what waits in the queue, makes each change in a savepoint, and commits
 //! all of them with one sync: clients that come at once share its cost.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::events::Events;
+use super::events::{Change, Events};
 use super::transaction::Pending;
 use crate::serve::accounts::Accounts;
+use crate::serve::log;
 use crate::serve::object::Object;
 use crate::serve::resource::{Allocation, Resource};
 use crate::serve::status::ApiError;
 use crate::serve::store::{Store, StoreError, Stored};
+use crate::serve::time;
 
 /// Seconds after which what failed though nobody asked for it is tried again.
 const RETRY: i64 = 10;
@@ -43,7 +46,12 @@ pub(super) struct Job {
     pub(super) work: Work,
     pub(super) dry_run: bool,
     pub(super) reply: oneshot::Sender<Result<Outcome, ApiError>>,
+    /// What the change takes until it is made.
+    pub(super) _held: Option<Held>,
 }
+
+/// Something that is only dropped when nobody needs it any more.
+pub(super) type Held = Arc<dyn Any + Send + Sync>;
 
 /// How often addresses were asked for.
 #[derive(Debug, Default)]
@@ -103,53 +111,36 @@ impl Writer {
     }
 
     fn patience(&self) -> Option<Duration> {
-        let left = u64::try_from(self.wake? - now()).unwrap_or(0);
+        let left = u64::try_from(self.wake? - time::now()).unwrap_or(0);
         Some(Duration::from_secs(left))
     }
 
     /// Makes changes, and tells of them when they are on the disk.
-    pub(super) fn batch(&mut self, jobs: Vec<Job>) {
+    pub(super) fn batch(&mut self, mut jobs: Vec<Job>) {
+        let is_called = jobs.is_empty();
+        // Nobody waits for these any more, and they may be large.
+        jobs.retain(|job| !job.reply.is_closed());
+        if jobs.is_empty() && !is_called {
+            return;
+        }
         let before = self.version;
-        let mut replies = Vec::with_capacity(jobs.len());
         let mut changes = Vec::new();
-        let begun = self
-            .counted()
-            .and_then(|()| self.store.db.execute_batch("BEGIN IMMEDIATE").map_err(ApiError::internal));
-        let mut failure = begun.err();
-        if failure.is_none() {
-            if jobs.is_empty() {
-                let nothing: Work = Box::new(|_| Ok(Outcome::Many(Vec::new())));
-                if let Err(error) = self.one(nothing, false, &mut changes) {
-                    // Nobody waits for this one: it is tried again in a while.
-                    self.wake = Some(now() + RETRY);
-                    let _ = error;
-                }
+        let mut replies = Vec::with_capacity(jobs.len());
+        let done = self.begin().and_then(|()| {
+            if is_called {
+                self.reconcile_alone(&mut changes);
             }
-            for job in jobs {
-                // Nothing more after what cannot be taken back: it would be kept, or be on its own.
-                let result = if self.is_broken() {
-                    Err(ApiError::internal("an earlier change could not be taken back"))
-                } else {
-                    self.one(job.work, job.dry_run, &mut changes)
-                };
+            for job in jobs.drain(..) {
+                let result = self.job(job.work, job.dry_run, &mut changes);
                 replies.push((job.reply, result));
             }
-            failure = if self.is_broken() {
-                Some(ApiError::internal("a change could not be taken back, and those with it were not made"))
-            } else {
-                self.commit(before, &changes).err()
-            };
-        } else {
-            replies.extend(jobs.into_iter().map(|job| (job.reply, Err(ApiError::internal("")))));
-        }
-        match failure {
-            None => self.events.publish(changes, self.version),
-            Some(error) => {
-                let _ = self.store.db.execute_batch("ROLLBACK");
-                self.version = before;
-                self.is_counted = false;
-                self.has_lost_savepoint = false;
-                self.wake = Some(now() + RETRY);
+            self.commit(before, &changes)
+        });
+        match done {
+            Ok(()) => self.events.publish(changes, self.version),
+            Err(error) => {
+                self.take_back(before, &error);
+                replies.extend(jobs.into_iter().map(|job| (job.reply, Err(error.clone()))));
                 replies.iter_mut().for_each(|(_, result)| *result = Err(error.clone()));
             }
         }
@@ -159,13 +150,51 @@ impl Writer {
         }
     }
 
+    fn begin(&mut self) -> Result<(), ApiError> {
+        self.has_notes = false;
+        self.counted()?;
+        self.store.db.execute_batch("BEGIN IMMEDIATE").map_err(ApiError::internal)
+    }
+
+    /// Does what is to be done though nobody asks.
+    fn reconcile_alone(&mut self, changes: &mut Vec<Change>) {
+        let nothing: Work = Box::new(|_| Ok(Outcome::Many(Vec::new())));
+        if let Err(error) = self.one(nothing, false, changes) {
+            // Nobody waits for this one: it is tried again in a while.
+            self.wake = Some(time::now() + RETRY);
+            log::error("what follows from the objects cannot be done", &[("cause", &error.message)]);
+        }
+    }
+
+    /// Nothing more after what cannot be taken back: it would be kept, or be on its own.
+    fn job(&mut self, work: Work, dry_run: bool, changes: &mut Vec<Change>) -> Result<Outcome, ApiError> {
+        if self.is_broken() {
+            return Err(ApiError::internal("an earlier change could not be taken back"));
+        }
+        self.one(work, dry_run, changes)
+    }
+
+    /// Leaves nothing of a batch.
+    fn take_back(&mut self, before: u64, error: &ApiError) {
+        log::error("changes cannot be kept", &[("cause", &error.message)]);
+        let _ = self.store.db.execute_batch("ROLLBACK");
+        self.version = before;
+        self.is_counted = false;
+        self.has_lost_savepoint = false;
+        self.wake = Some(time::now() + RETRY);
+    }
+
     /// Whether the batch is lost: SQLite takes back a whole transaction where the disk is full.
     fn is_broken(&self) -> bool {
         self.has_lost_savepoint || self.store.db.is_autocommit()
     }
 
-    fn commit(&mut self, before: u64, changes: &[super::events::Change]) -> Result<(), ApiError> {
-        if changes.is_empty() && !std::mem::take(&mut self.has_notes) {
+    fn commit(&mut self, before: u64, changes: &[Change]) -> Result<(), ApiError> {
+        if self.is_broken() {
+            let why = "a change could not be taken back, and those with it were not made";
+            return Err(ApiError::internal(why));
+        }
+        if changes.is_empty() && !self.has_notes {
             self.version = before;
             return self.store.db.execute_batch("ROLLBACK").map_err(ApiError::internal);
         }
@@ -174,19 +203,14 @@ impl Writer {
     }
 
     /// Makes one change; with what follows from it, or not at all.
-    fn one(
-        &mut self,
-        work: Work,
-        dry_run: bool,
-        changes: &mut Vec<super::events::Change>,
-    ) -> Result<Outcome, ApiError> {
+    fn one(&mut self, work: Work, dry_run: bool, changes: &mut Vec<Change>) -> Result<Outcome, ApiError> {
         if let Err(cause) = self.store.db.execute_batch("SAVEPOINT one") {
             return Err(ApiError::internal(cause));
         }
         let mut version = self.version;
         let resources = Arc::clone(&self.resources);
         let mut pending =
-            Pending::new(&self.store, &resources, &mut self.accounts, &mut version, now(), dry_run);
+            Pending::new(&self.store, &resources, &mut self.accounts, &mut version, time::now(), dry_run);
         let mut wake = None;
         let result = work(&mut pending).and_then(|outcome| {
             if !dry_run {
@@ -250,12 +274,6 @@ fn reconcile(pending: &mut Pending<'_>) -> Result<Option<i64>, ApiError> {
         wake = [wake, next].into_iter().flatten().min();
     }
     Ok(wake)
-}
-
-/// The time, in seconds since 1970.
-pub(super) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 impl Stored {
