@@ -1,5 +1,7 @@
 //! `podhosts-cni backup` and `restore`: the store as one file that stands alone.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -61,15 +63,28 @@ pub fn backup(path: &Path, to: &Path) -> Result<(), BackupError> {
 pub fn restore(path: &Path, from: &Path) -> Result<(), BackupError> {
     check(from)?;
     let bytes = files::read(from, BACKUP_MAX, LastLink::Follow)?;
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    state_dir::create(dir)?;
     let _lock = Store::lock(path)?;
+    let io = |cause| FileError::Io { verb: "write", path: path.to_owned(), cause };
+    let mut new = tempfile::Builder::new().prefix(state_dir::TEMPORARY).tempfile_in(dir).map_err(io)?;
+    new.write_all(&bytes).and_then(|()| new.as_file().sync_all()).map_err(io)?;
+    empty_log(path);
     // What is in the log of the old store must not be taken for the new one's.
     for suffix in ["-wal", "-shm"] {
         let mut log = path.as_os_str().to_owned();
         log.push(suffix);
         state_dir::remove(Path::new(&log))?;
     }
-    state_dir::replace(path, &bytes)?;
+    new.persist(path).map_err(|error| io(error.error))?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
     Ok(())
+}
+
+/// Moves what is in the log of a store into the store, so that it is whole without it. A damaged one stays as it is.
+fn empty_log(path: &Path) {
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
+    let _ = db.and_then(|db| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
 }
 
 /// Whether the file is a whole store of our schema.
@@ -114,6 +129,9 @@ mod tests {
         assert!(restore(&at("db"), &at("none")).is_err());
         restore(&at("db"), &at("copy")).unwrap();
         let store = Store::open(&at("db")).unwrap();
+        // A data directory that is not there yet is made.
+        restore(&at("a/b/db"), &at("copy")).unwrap();
+        assert_eq!(state_dir::names(&at("a/b")).unwrap(), ["db", "db.lock"]);
         assert_eq!(
             &*store.get("services", "default", "web").unwrap().unwrap().text,
             "{\"kind\":\"Service\"}"
@@ -160,6 +178,22 @@ mod tests {
             assert_eq!(schema("PRAGMA user_version"), SCHEMA);
             assert_eq!(schema("SELECT count(*) FROM sqlite_schema WHERE name = 'objects1'"), 0);
         }
+    }
+
+    #[test]
+    fn the_old_store_is_whole_without_its_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let store = Store::open(&at("db")).unwrap();
+        store.put("services", "default", "web", 7, "{}").unwrap();
+        // What a crash leaves: the last change is in the log only.
+        for suffix in ["", "-wal"] {
+            std::fs::copy(at(&format!("db{suffix}")), at(&format!("left{suffix}"))).unwrap();
+        }
+        empty_log(&at("left"));
+        state_dir::remove(&at("left-wal")).unwrap();
+        let store = Store::open(&at("left")).unwrap();
+        assert!(store.get("services", "default", "web").unwrap().is_some());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use thiserror::Error;
 
+use super::kinds::service_cidr::usable;
 use super::kinds::{Config, PoolRange, PortRange};
 
 /// The name of the store in the data directory.
@@ -169,19 +170,14 @@ fn service_cidrs(text: &str) -> Result<Vec<IpNet>, OptionError> {
         fault(FLAG, text, "networks such as 10.96.0.0/12 or 10.96.0.0/12,2001:db8:fd00::/112")
     })?;
     for cidr in &cidrs {
-        let address = cidr.addr();
-        let is_link_local = match address {
-            IpAddr::V4(address) => address.is_link_local(),
-            IpAddr::V6(address) => address.is_unicast_link_local(),
-        };
-        if address.is_loopback() || address.is_multicast() || is_link_local || address.is_unspecified() {
-            return Err(fault(FLAG, text, "no loopback, link-local, multicast or unspecified addresses"));
-        }
-        if address.is_ipv6() && cidr.prefix_len() < 64 {
+        if cidr.addr().is_ipv6() && cidr.prefix_len() < 64 {
             return Err(fault(FLAG, text, "an IPv6 network of at most 64 bits: /64 or longer"));
         }
         if cidr.max_prefix_len() - cidr.prefix_len() < 2 {
             return Err(fault(FLAG, text, "networks of at least four addresses"));
+        }
+        if cidr.addr().is_unspecified() || usable(cidr).is_err() {
+            return Err(fault(FLAG, text, "no loopback, link-local, multicast or unspecified addresses"));
         }
     }
     one_of_each(FLAG, &cidrs, |cidr| cidr.addr().is_ipv4())
@@ -267,6 +263,8 @@ mod tests {
             ("--service-cluster-ip-range", "10.96.0.0/31"),
             ("--service-cluster-ip-range", "2001:db8::/48"),
             ("--service-cluster-ip-range", "127.0.0.0/8"),
+            ("--service-cluster-ip-range", "169.0.0.0/8"),
+            ("--service-cluster-ip-range", "0.0.0.0/0"),
             ("--service-cluster-ip-range", "10.96.0.0/28,2001:db8::/64,10.97.0.0/28"),
             ("--service-node-port-range", "0-10"),
             ("--service-node-port-range", "5-4"),

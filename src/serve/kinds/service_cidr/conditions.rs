@@ -7,6 +7,7 @@ use crate::serve::object::Object;
 use crate::serve::time;
 
 const READY: &str = "Ready";
+const READY_MESSAGE: &str = "Kubernetes Service CIDR is ready";
 /// The reason where a ServiceCIDR has a network that no address can be taken from.
 const UNUSABLE: &str = "Unusable";
 const TERMINATING: &str = "Terminating";
@@ -18,14 +19,17 @@ pub(super) fn ready(object: &Object) -> Option<&Value> {
     conditions.iter().find(|condition| condition["type"] == READY)
 }
 
-/// Says whether addresses are taken from it, and if not, why.
+/// Says whether addresses are taken from it, and from which of its networks not, and why.
 pub(super) fn set_ready(object: &mut Object, now: i64) {
-    let faults: Vec<String> = networks(object)
+    let networks = networks(object);
+    let faults: Vec<String> = networks
         .iter()
         .filter_map(|network| Some(format!("{network} cannot be used: {}", usable(network).err()?)))
         .collect();
     if faults.is_empty() {
-        set(object, true, "", "Kubernetes Service CIDR is ready", now);
+        set(object, true, "", READY_MESSAGE, now);
+    } else if faults.len() < networks.len() {
+        set(object, true, UNUSABLE, &format!("{READY_MESSAGE}; {}", faults.join("; ")), now);
     } else {
         set(object, false, UNUSABLE, &faults.join("; "), now);
     }

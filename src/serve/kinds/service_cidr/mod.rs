@@ -30,11 +30,6 @@ const FINALIZER: &str = "networking.k8s.io/service-cidr-finalizer";
 /// How long a ServiceCIDR stays after its deletion was asked for, in seconds.
 const GRACE: i64 = 10;
 
-/// Why no Service can get an address from a network; `None` where one can.
-pub fn unusable(network: &IpNet) -> Option<String> {
-    usable(network).err()
-}
-
 /// The kind.
 pub struct ServiceCidrs {
     config: Arc<Config>,

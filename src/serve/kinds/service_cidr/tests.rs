@@ -218,6 +218,15 @@ fn one_that_can_never_give_an_address_says_so_and_is_not_used() {
         );
         assert_eq!(condition["message"], format!("{cidr} cannot be used: {why}"));
     }
+    // One network that can be used is enough.
+    create(&mut cluster, "half", &json!(["10.201.0.0/28", "2001:db8:4801::/48"])).unwrap();
+    let condition = ready(&cluster, "half");
+    assert_eq!((&condition["status"], &condition["reason"]), (&json!("True"), &json!("Unusable")));
+    assert_eq!(
+        condition["message"],
+        "Kubernetes Service CIDR is ready; 2001:db8:4801::/48 cannot be used: an IPv6 network needs a prefix length of 64 or more"
+    );
+    cluster.service("half", json!({"ports": [{"port": 80}], "clusterIP": "10.201.0.9"})).unwrap();
     let asked = json!({"ports": [{"port": 80}], "clusterIP": "127.0.0.9"});
     let error = cluster.service("s", asked).unwrap_err().message;
     assert!(error.ends_with("the provided network does not match the current range"), "{error}");
