@@ -163,7 +163,30 @@ fn of_service(service: &Object) -> Vec<Entry> {
         let account = if ip.is_ipv4() { Account::LoadBalancerV4 } else { Account::LoadBalancerV6 };
         (account, number_of(ip))
     };
-    ports.into_iter().map(|port| (Account::NodePort, port)).chain(ips.map(of_ip)).collect()
+    let waiting = waiting(service).into_iter().map(|family| (Account::Waiting, family));
+    ports.into_iter().map(|port| (Account::NodePort, port)).chain(ips.map(of_ip)).chain(waiting).collect()
+}
+
+/// The families, 4 or 6, of which a Service of type LoadBalancer has no address yet.
+pub fn waiting(service: &Object) -> Vec<u128> {
+    let spec = service.spec();
+    if spec["type"] != "LoadBalancer" || !spec["loadBalancerClass"].is_null() {
+        return Vec::new();
+    }
+    let status = service.0.get("status").unwrap_or(&Value::Null);
+    let has = |is_ipv4: bool| {
+        let ingress = status["loadBalancer"]["ingress"].as_array().into_iter().flatten();
+        let mut ips = ingress.filter_map(|ingress| ingress["ip"].as_str()?.parse::<IpAddr>().ok());
+        ips.any(|ip| ip.is_ipv4() == is_ipv4)
+    };
+    let families = spec["ipFamilies"].as_array().into_iter().flatten();
+    families
+        .filter_map(|family| match family.as_str() {
+            Some("IPv4") if !has(true) => Some(4),
+            Some("IPv6") if !has(false) => Some(6),
+            _ => None,
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub struct ResourceInfo {
     pub verbs: &'static [&'static str],
     /// The columns of its table.
     pub columns: &'static [Column],
+    /// The fields that can be selected by, besides name and namespace.
+    pub fields: &'static [&'static str],
 }
 
 /// A column of a table.
@@ -114,6 +116,29 @@ pub trait Resource: Send + Sync {
         Ok(())
     }
 
+    /// What follows from a change of `old` to `object`, which is stored: called right after that, in the same transaction.
+    ///
+    /// # Errors
+    /// What the API server would answer.
+    fn updated(
+        &self,
+        transaction: &mut dyn Transaction,
+        object: &Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        let _ = (transaction, object, old);
+        Ok(())
+    }
+
+    /// Whether `object` may be deleted at all.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    fn may_delete(&self, object: &Object) -> Result<(), ApiError> {
+        let _ = object;
+        Ok(())
+    }
+
     /// All objects of a kind that is not in the store but found on the machine (Nodes, Pods), by namespace and name,
     /// with all of their metadata; `None` for kinds that are stored. Such kinds are only read.
     fn list_virtual(&self) -> Option<Vec<Object>> {
@@ -149,6 +174,8 @@ pub enum Account {
     LoadBalancerV4,
     /// IPv6 addresses there.
     LoadBalancerV6,
+    /// The families, 4 or 6, of which Services wait for an address there.
+    Waiting,
 }
 
 /// How an address came to be asked for, in the words of Kubernetes' metrics.

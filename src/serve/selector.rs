@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::object::Object;
+use super::resource::ResourceInfo;
 use super::status::ApiError;
 use crate::validation::go_quote;
 use crate::validation::labels::{label_value_errors, qualified_name_errors};
@@ -26,7 +27,12 @@ enum Operator {
     NotIn(Vec<String>),
     Exists,
     Absent,
+    Greater(i64),
+    Less(i64),
 }
+
+/// The fields that objects of every kind can be selected by.
+const EVERYWHERE: [&str; 2] = ["metadata.name", "metadata.namespace"];
 
 impl Selector {
     /// A selector out of the query parameters `labelSelector` and `fieldSelector`, which may be empty.
@@ -48,6 +54,25 @@ impl Selector {
             return Err(unable("field", fields, "expected =, == or !="));
         }
         Ok(Self { labels, fields: parsed })
+    }
+
+    /// Whether objects of this kind can be selected by these fields. One that is passed over would mean too many.
+    ///
+    /// # Errors
+    /// `BadRequest` in upstream's words.
+    pub fn check(&self, info: &ResourceInfo) -> Result<(), ApiError> {
+        let keys = self.fields.iter().map(|field| field.key.as_str());
+        let is_known = |key: &&str| EVERYWHERE.contains(key) || info.fields.contains(key);
+        match keys.into_iter().find(|key| !is_known(key)) {
+            None => Ok(()),
+            Some(key) if info.fields.is_empty() => {
+                let [name, namespace] = EVERYWHERE.map(go_quote);
+                let key = go_quote(key);
+                let why = format!("{key} is not a known field selector: only {name}, {namespace}");
+                Err(ApiError::bad_request(why))
+            }
+            Some(key) => Err(ApiError::bad_request(format!("field label not supported: {key}"))),
+        }
     }
 
     /// Whether every object is meant.
@@ -72,16 +97,24 @@ impl Requirement {
             Operator::NotIn(values) => !is_one(values),
             Operator::Exists => value.is_some(),
             Operator::Absent => value.is_none(),
+            Operator::Greater(than) => number(value).is_some_and(|number| number > *than),
+            Operator::Less(than) => number(value).is_some_and(|number| number < *than),
         }
     }
 }
 
+fn number(value: Option<&str>) -> Option<i64> {
+    value?.parse().ok()
+}
+
 /// The field at a path such as `spec.parentRef.name`; what is missing is empty.
 fn field(object: &Object, path: &str) -> String {
+    let path = if path == "source" { "source.component" } else { path };
     let mut keys = path.split('.');
     let first = keys.next().and_then(|key| object.0.get(key)).unwrap_or(&Value::Null);
     match keys.fold(first, |value, key| &value[key]) {
         Value::String(text) => text.clone(),
+        Value::Null if matches!(path, "spec.unschedulable" | "spec.hostNetwork") => "false".to_owned(),
         Value::Null => String::new(),
         other => other.to_string(),
     }
@@ -143,6 +176,12 @@ fn requirement(text: &str) -> Result<Requirement, String> {
             return made(key, if is_in { Operator::In(values) } else { Operator::NotIn(values) });
         }
     }
+    for (sign, operator) in [('>', Operator::Greater as fn(i64) -> Operator), ('<', Operator::Less)] {
+        if let Some((key, value)) = text.split_once(sign) {
+            let number = value.trim().parse().map_err(|_| format!("found {value:?}, expected an integer"))?;
+            return made(key, operator(number));
+        }
+    }
     let Some((key, rest)) = text.split_once(char::is_whitespace) else { return made(text, Operator::Exists) };
     let (word, list) =
         rest.trim().split_once('(').ok_or_else(|| format!("found {rest:?}, expected in or notin"))?;
@@ -160,11 +199,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::serve::kinds::{service, service_cidr};
 
     #[test]
     fn which_objects_are_meant() {
         let object = Object::from_value(json!({
-            "metadata": {"name": "web", "namespace": "default", "labels": {"app": "web", "a/b": ""}},
+            "metadata": {"name": "web", "namespace": "default", "labels": {"app": "web", "a/b": "", "size": "10"}},
             "spec": {"type": "ClusterIP", "parentRef": {"name": "x"}, "n": 3},
         }))
         .unwrap();
@@ -181,6 +221,11 @@ mod tests {
             ("app notin (db),app", "", true),
             ("none notin (db)", "", true),
             ("none in (db)", "", false),
+            ("size>9", "", true),
+            ("size > 10", "", false),
+            ("size<11", "", true),
+            ("app>1", "", false),
+            ("none<1", "", false),
             ("", "metadata.namespace=default,spec.type=ClusterIP", true),
             ("", "spec.parentRef.name=x,spec.n=3", true),
             ("", "spec.none=", true),
@@ -203,10 +248,39 @@ mod tests {
             ("a=b c", ""),
             ("a in (b,c d)", ""),
             ("a/b/c", ""),
+            ("a>b", ""),
+            ("a>", ""),
+            ("", "metadata.name>1"),
             ("", "metadata.name==="),
             ("", "metadata.name"),
         ] {
             assert_eq!(Selector::parse(labels, fields).unwrap_err().code, 400, "{labels} {fields}");
+        }
+    }
+
+    #[test]
+    fn fields_that_cannot_be_selected_by_are_refused() {
+        let check = |fields: &str, info: &ResourceInfo| {
+            Selector::parse("", fields).unwrap().check(info).map_err(|error| (error.code, error.message))
+        };
+        assert_eq!(
+            check("metadata.name=a,metadata.namespace!=b,spec.type!=NodePort", &service::INFO),
+            Ok(())
+        );
+        let refused = check("spec.typ!=LoadBalancer", &service::INFO);
+        assert_eq!(refused, Err((400, "field label not supported: spec.typ".to_owned())));
+        let refused = check("spec.cidrs=a", &service_cidr::INFO).unwrap_err().1;
+        let only = "only \"metadata.name\", \"metadata.namespace\"";
+        assert_eq!(refused, format!("\"spec.cidrs\" is not a known field selector: {only}"));
+    }
+
+    #[test]
+    fn fields_with_a_value_that_is_not_there() {
+        let object = Object::from_value(json!({"source": {"component": "kubelet"}})).unwrap();
+        for (fields, expected) in
+            [("spec.unschedulable=false", true), ("spec.hostNetwork!=false", false), ("source=kubelet", true)]
+        {
+            assert_eq!(Selector::parse("", fields).unwrap().matches(&object), expected, "{fields}");
         }
     }
 }

@@ -54,6 +54,12 @@ impl ApiError {
         Self::new(409, "AlreadyExists", message, Self::named(info, name, info.plural))
     }
 
+    /// It may not be done.
+    pub fn forbidden(info: &ResourceInfo, name: &str, why: &str) -> Self {
+        let message = format!("{} {name:?} is forbidden: {why}", info.qualified_plural());
+        Self::new(403, "Forbidden", message, Self::named(info, name, info.plural))
+    }
+
     /// The object is another one than the request thinks.
     pub fn conflict(info: &ResourceInfo, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", info.qualified_plural());

@@ -169,7 +169,10 @@ async fn objects(
     let verb = verb(request.method(), target.name.is_some(), parameters.watch)
         .ok_or_else(ApiError::method_not_allowed)?;
     counted.verb = verb.to_owned();
-    if !info.verbs.contains(&verb) && !is_status {
+    // A status can be seen and changed, and nothing else.
+    let is_possible =
+        if is_status { matches!(verb, "get" | "update" | "patch") } else { info.verbs.contains(&verb) };
+    if !is_possible {
         return Err(ApiError::method_not_allowed());
     }
     let call = Call {

@@ -42,9 +42,11 @@ impl Call<'_> {
             fields.push_str("metadata.name=");
             fields.push_str(name);
         }
+        let selector = Selector::parse(&self.parameters.label_selector, &fields)?;
+        selector.check(self.info)?;
         Ok(ListQuery {
             namespace: Some(self.namespace.clone()).filter(|namespace| !namespace.is_empty()),
-            selector: Selector::parse(&self.parameters.label_selector, &fields)?,
+            selector,
             limit: self.parameters.limit,
             continue_token: self.parameters.continue_token.clone(),
         })

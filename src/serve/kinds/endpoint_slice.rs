@@ -27,6 +27,7 @@ pub const INFO: ResourceInfo = ResourceInfo {
         column("Endpoints", "The addresses."),
         AGE,
     ],
+    fields: &[],
 };
 
 const ADDRESS_TYPES: [&str; 3] = ["FQDN", "IPv4", "IPv6"];
@@ -42,7 +43,7 @@ impl Resource for EndpointSlices {
     }
 
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
-        namespace::must_exist(transaction, object.namespace())?;
+        namespace::must_exist(transaction, &INFO, object)?;
         meta::checked(&INFO, object, &faults(object))
     }
 

@@ -32,6 +32,19 @@ pub const INFO: ResourceInfo = ResourceInfo {
         wide("Count", "How often it happened."),
         Column { format: "name", ..wide("Name", "The name of the event.") },
     ],
+    fields: &[
+        "involvedObject.kind",
+        "involvedObject.namespace",
+        "involvedObject.name",
+        "involvedObject.uid",
+        "involvedObject.apiVersion",
+        "involvedObject.resourceVersion",
+        "involvedObject.fieldPath",
+        "reason",
+        "reportingComponent",
+        "source",
+        "type",
+    ],
 };
 
 /// The kind.
@@ -43,7 +56,7 @@ impl Resource for Events {
     }
 
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
-        namespace::must_exist(transaction, object.namespace())?;
+        namespace::must_exist(transaction, &INFO, object)?;
         check(object)
     }
 

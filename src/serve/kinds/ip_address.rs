@@ -26,6 +26,7 @@ pub const INFO: ResourceInfo = ResourceInfo {
     namespaced: false,
     verbs: verbs::ALL,
     columns: &[NAME, column("ParentRef", "The object that the address belongs to.")],
+    fields: &[],
 };
 
 const FAMILY_LABEL: &str = "ipaddress.kubernetes.io/ip-family";

@@ -22,6 +22,7 @@ pub const INFO: ResourceInfo = ResourceInfo {
     namespaced: false,
     verbs: verbs::ONE_BY_ONE,
     columns: &[NAME, column("Status", "Active, or Terminating."), AGE],
+    fields: &["status.phase"],
 };
 
 /// The namespaces that are always there; the first is looked at to tell whether they are.
@@ -30,12 +31,25 @@ const ALWAYS: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-l
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
-/// Refuses what is to be created in a namespace that is not there.
+/// Refuses an object that is to be created in a namespace that is not there, or that is about to go.
 ///
 /// # Errors
-/// `NotFound`.
-pub(super) fn must_exist(transaction: &mut dyn Transaction, name: &str) -> Result<(), ApiError> {
+/// `NotFound`, `Forbidden`.
+pub(super) fn must_exist(
+    transaction: &mut dyn Transaction,
+    info: &ResourceInfo,
+    object: &Object,
+) -> Result<(), ApiError> {
+    let name = object.namespace();
     match transaction.get(INFO.plural, "", name)? {
+        Some(namespace) if namespace.is_being_deleted() => {
+            let why =
+                format!("unable to create new content in namespace {name} because it is being terminated");
+            let mut error = ApiError::forbidden(info, object.name(), &why);
+            error.details["causes"] = json!([{"reason": "NamespaceTerminating",
+                "message": format!("namespace {name} is being terminated"), "field": "metadata.namespace"}]);
+            Err(error)
+        }
         Some(_) => Ok(()),
         None => Err(ApiError::not_found(&INFO, name)),
     }
@@ -70,11 +84,17 @@ impl Resource for Namespaces {
         Ok(())
     }
 
+    fn may_delete(&self, object: &Object) -> Result<(), ApiError> {
+        let name = object.name();
+        if IMMORTAL.contains(&name) {
+            return Err(ApiError::forbidden(&INFO, name, "this namespace may not be deleted"));
+        }
+        Ok(())
+    }
+
     /// What is in a namespace goes with it.
     fn delete(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
-        if IMMORTAL.contains(&object.name()) {
-            return Err(immortal(object.name()));
-        }
+        let mut gone = Vec::new();
         for kind in [&service::INFO, &endpoint_slice::INFO, &event::INFO] {
             for content in transaction.list(kind.plural)? {
                 if content.namespace() != object.name() {
@@ -84,12 +104,10 @@ impl Resource for Namespaces {
                     service::release(transaction, &content)?;
                 }
                 transaction.remove(kind.plural, content.namespace(), content.name())?;
-                if kind.plural == service::INFO.plural {
-                    service::pass_on(transaction, &self.config, &content)?;
-                }
+                gone.push(content);
             }
         }
-        Ok(())
+        service::pass_on(transaction, &self.config, &gone)
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
@@ -123,13 +141,4 @@ fn fill(object: &mut Object) {
     labels[NAME_LABEL] = name.into();
     object.0.insert("spec".to_owned(), json!({"finalizers": ["kubernetes"]}));
     object.0.insert("status".to_owned(), json!({"phase": "Active"}));
-}
-
-fn immortal(name: &str) -> ApiError {
-    ApiError {
-        code: 403,
-        reason: "Forbidden",
-        message: format!("namespaces {name:?} is forbidden: this namespace may not be deleted"),
-        details: json!({"name": name, "kind": INFO.plural}),
-    }
 }

@@ -39,6 +39,7 @@ pub const INFO: ResourceInfo = ResourceInfo {
         wide("Kernel-Version", "The kernel, and the architecture."),
         wide("Container-Runtime", "The engine, and its version."),
     ],
+    fields: &["spec.unschedulable"],
 };
 
 const OS_RELEASE: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];

@@ -40,6 +40,16 @@ pub const INFO: ResourceInfo = ResourceInfo {
         wide("Nominated Node", "The node that it is meant for."),
         wide("Readiness Gates", "The conditions that it has to meet beyond its containers."),
     ],
+    fields: &[
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.serviceAccountName",
+        "spec.hostNetwork",
+        "status.phase",
+        "status.podIP",
+        "status.nominatedNodeName",
+    ],
 };
 
 /// The kind.

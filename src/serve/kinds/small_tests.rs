@@ -14,6 +14,8 @@ fn the_usual_namespaces_are_there_and_some_stay() {
     let names = ["default", "kube-node-lease", "kube-public", "kube-system"];
     assert_eq!(cluster.names("namespaces"), names);
     assert_eq!(cluster.cells("namespaces", "default"), ["default", "Active", "0s"].map(Value::from));
+    // A finalizer is no way around it.
+    cluster.patch("namespaces", "default", &json!({"metadata": {"finalizers": ["a/b"]}})).unwrap();
     let error = cluster.delete("namespaces", "default").unwrap_err();
     assert_eq!(error.code, 403);
     assert_eq!(error.message, "namespaces \"default\" is forbidden: this namespace may not be deleted");
@@ -38,6 +40,23 @@ fn a_namespace_takes_along_what_is_in_it() {
     assert!(
         cluster.create("namespaces", "a.b", json!({})).unwrap_err().message.contains("must not contain dots")
     );
+}
+
+#[test]
+fn a_namespace_that_is_about_to_go_takes_nothing_new() {
+    let mut cluster = cluster();
+    cluster.create("namespaces", "mine", json!({"metadata": {"finalizers": ["a/b"]}})).unwrap();
+    cluster.delete("namespaces", "mine").unwrap();
+    let service = json!({"metadata": {"namespace": "mine"}, "spec": {"ports": [{"port": 80}]}});
+    let error = cluster.create(SERVICES, "s", service).unwrap_err();
+    assert_eq!(
+        (error.code, error.message.as_str()),
+        (
+            403,
+            "services \"s\" is forbidden: unable to create new content in namespace mine because it is being terminated"
+        )
+    );
+    assert_eq!(error.details["causes"][0]["reason"], "NamespaceTerminating");
 }
 
 #[test]

@@ -18,11 +18,6 @@ pub(super) fn create(
     let resources = pending.resources;
     let (resource, info) = (&resources[index], resources[index].info());
     metadata::of_new(info, &mut object, namespace, pending.now)?;
-    if info.namespaced && pending.stored("namespaces", "", namespace)?.is_none() {
-        let namespaces =
-            resources.iter().map(|resource| resource.info()).find(|info| info.plural == "namespaces");
-        return Err(ApiError::not_found(namespaces.unwrap_or(info), namespace));
-    }
     resource.create(pending, &mut object)?;
     if pending.stored(info.plural, namespace, object.name())?.is_some() {
         return Err(ApiError::already_exists(info, object.name()));
@@ -64,7 +59,9 @@ pub(super) fn update(
     if object == old {
         return Ok(Outcome::Stored(stored));
     }
-    pending.write(info.plural, &mut object, Some(stored)).map(Outcome::Stored)
+    let written = pending.write(info.plural, &mut object, Some(stored))?;
+    resource.updated(pending, &object, &old)?;
+    Ok(Outcome::Stored(written))
 }
 
 /// Removes an object, or begins to.
@@ -91,6 +88,7 @@ pub(super) fn delete(
             return Err(ApiError::conflict(info, name, &why));
         }
     }
+    resource.may_delete(&object)?;
     if object.finalizers().is_empty() {
         resource.delete(pending, &object)?;
         pending.erase(info.plural, namespace, name, stored.clone())?;

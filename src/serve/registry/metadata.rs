@@ -62,6 +62,7 @@ pub(super) fn of_new(
     let metadata = object.metadata_mut();
     for key in [
         "uid",
+        "resourceVersion",
         "creationTimestamp",
         "deletionTimestamp",
         "deletionGracePeriodSeconds",

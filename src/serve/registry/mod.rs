@@ -239,7 +239,9 @@ impl Registry {
                 let is_news = before.own != applied;
                 let patch: Patch = Box::new(move |old| apply(old, &before));
                 let outcome = change(pending, Change::Patch(patch))?;
-                if is_news {
+                // It may have gone with its last finalizer.
+                let is_there = pending.stored(plural, &namespace, &name)?.is_some();
+                if is_news && is_there {
                     pending.set_applied(index, &namespace, &name, &manager, &applied)?;
                 }
                 Ok(outcome)

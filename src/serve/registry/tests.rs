@@ -20,6 +20,7 @@ const INFO: ResourceInfo = ResourceInfo {
     namespaced: false,
     verbs: &[],
     columns: &[],
+    fields: &[],
 };
 
 const ADDRESSES: ResourceInfo =
@@ -133,6 +134,7 @@ fn what_is_refused_or_a_dry_run_leaves_nothing() {
     assert_eq!(create(&registry, "a", json!({"refused": ""}), false).unwrap_err().code, 422);
     let dry = create(&registry, "a", json!({}), true).unwrap();
     assert_eq!(dry.spec()["ip"], "0.0.0.1");
+    assert_eq!(dry.metadata().get("resourceVersion"), None);
     assert_eq!(registry.resource_version(), version);
     assert!(names(&registry, "things").is_empty() && names(&registry, "ipaddresses").is_empty());
     // The address was given back both times.
@@ -182,6 +184,11 @@ fn updates_see_what_others_did() {
     changed.metadata_mut().insert("labels".to_owned(), json!({"x": "y"}));
     let now = update(Change::Replace(changed.clone())).unwrap().stored.object().unwrap();
     assert_eq!((now.uid(), now.resource_version() > made.resource_version()), (made.uid(), true));
+    let mut other = now.clone();
+    other.metadata_mut().insert("labels".to_owned(), json!({"x": "z"}));
+    let dry_run = WriteOptions { dry_run: true, ..WriteOptions::default() };
+    let dry = run(registry.update("things", "", "a", Change::Replace(other), dry_run)).unwrap();
+    assert_eq!(dry.stored.object().unwrap().resource_version(), now.resource_version());
     let stale = update(Change::Replace(changed)).unwrap_err();
     assert_eq!((stale.code, stale.reason), (409, "Conflict"));
     assert!(stale.message.ends_with("please apply your changes to the latest version and try again"));
@@ -230,8 +237,18 @@ fn finalizers_keep_an_object() {
     let Deleted::Pending(pending) = delete(right).unwrap() else { panic!("gone at once") };
     assert!(pending.object().unwrap().is_being_deleted());
     assert!(matches!(delete(DeleteOptions::default()).unwrap(), Deleted::Pending(_)));
-    finalizers(json!([]));
+    let applied = json!({"metadata": {"name": "a"}}).as_object().unwrap().clone();
+    let apply = |old: Option<&Object>, _: &Applied| {
+        let mut object = old.unwrap().clone();
+        object.metadata_mut().remove("finalizers");
+        Ok(object)
+    };
+    let change = Change::Apply(applied, Box::new(apply));
+    run(registry.update("things", "", "a", change, WriteOptions::default())).unwrap();
     assert!(names(&registry, "things").is_empty() && names(&registry, "ipaddresses").is_empty());
+    // Nothing of it is left for the next of that name.
+    let reader = Store::open_for_reading(&dir.path().join("db")).unwrap();
+    assert!(reader.applied("things", "", "a").unwrap().is_empty());
 }
 
 #[test]

@@ -136,7 +136,10 @@ impl<'a> Pending<'a> {
     ) -> Result<Stored, ApiError> {
         let plural = self.plural(plural)?;
         *self.version += 1;
-        object.metadata_mut().insert("resourceVersion".to_owned(), self.version.to_string().into());
+        // What is not kept has no version of its own: none if it is new, or the old one.
+        if !self.dry_run {
+            object.metadata_mut().insert("resourceVersion".to_owned(), self.version.to_string().into());
+        }
         let text = serde_json::to_string(&object.0).map_err(ApiError::internal)?;
         if text.len() > OBJECT_MAX {
             return Err(ApiError::too_large(OBJECT_MAX));

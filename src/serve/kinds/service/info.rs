@@ -24,4 +24,5 @@ pub const INFO: ResourceInfo = ResourceInfo {
         AGE,
         wide("Selector", "The labels of the pods that answer."),
     ],
+    fields: &["spec.clusterIP", "spec.type"],
 };

@@ -1,7 +1,7 @@
 //! The addresses that LoadBalancer Services get from outside the cluster.
 //!
 //! A Service that asks for a class of load balancers is somebody else's. One that cannot have an address stays pending,
-//! as it does with any load balancer, until it is changed or another one is deleted.
+//! as it does with any load balancer, until it is changed or one that it can have is given back.
 
 use std::net::IpAddr;
 
@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use super::INFO;
 use super::spec::{LOAD_BALANCER, Spec};
+use crate::serve::accounts::waiting;
 use crate::serve::kinds::PoolRange;
 use crate::serve::kinds::family::{Family, number};
 use crate::serve::object::Object;
-use crate::serve::resource::Transaction;
+use crate::serve::resource::{Account, Transaction};
 use crate::serve::status::ApiError;
 use crate::validation::ip::parse_sloppy;
 
@@ -56,7 +57,7 @@ pub(super) fn shown(object: &Object) -> impl Iterator<Item = String> {
 }
 
 /// The addresses in `status.loadBalancer.ingress`.
-fn addresses(object: &Object) -> Vec<IpAddr> {
+pub(super) fn addresses(object: &Object) -> Vec<IpAddr> {
     ingress(object).filter_map(|one| parse_sloppy(one["ip"].as_str()?)).collect()
 }
 
@@ -114,32 +115,33 @@ fn choose(
     }
 }
 
-/// Gives what a deleted Service had to those that wait for an address. They are only looked for where nothing was left.
+/// What a Service had before a change, and has no more.
+pub(super) fn given_back(object: &Object, old: &Object) -> Vec<IpAddr> {
+    let kept = addresses(object);
+    addresses(old).into_iter().filter(|address| !kept.contains(address)).collect()
+}
+
+/// Gives `free` addresses to those that wait for one. They are only looked for where there are some.
 ///
 /// # Errors
 /// The store cannot be read or written.
 pub(super) fn pass_on(
     transaction: &mut dyn Transaction,
     pools: &[PoolRange],
-    gone: &Object,
+    free: &[IpAddr],
 ) -> Result<(), ApiError> {
-    let mut was_full = false;
-    for address in addresses(gone) {
-        let family = Family::of(address);
-        let free = of_family(pools, family).fold(0_u128, |sum, (first, last)| {
-            let used = transaction.used(family.load_balancer_account(), first, last);
-            sum.saturating_add((last - first).saturating_add(1).saturating_sub(used))
-        });
-        was_full |= free == 1;
-    }
-    if !was_full {
+    let mut is_waited_for = |address: &IpAddr| {
+        let family = if address.is_ipv4() { 4 } else { 6 };
+        transaction.used(Account::Waiting, family, family) > 0
+    };
+    if !free.iter().any(&mut is_waited_for) {
         return Ok(());
     }
     for mut service in transaction.list(INFO.plural)? {
-        let Ok(spec) = Spec::of(&service) else { continue };
-        if !spec.is(LOAD_BALANCER) || spec.families().count() == addresses(&service).len() {
+        if waiting(&service).is_empty() {
             continue;
         }
+        let Ok(spec) = Spec::of(&service) else { continue };
         let before = service.clone();
         set_status(transaction, pools, &mut service, &spec, Some(&before));
         if service != before {

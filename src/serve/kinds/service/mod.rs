@@ -51,13 +51,14 @@ pub(super) fn release(transaction: &mut dyn Transaction, object: &Object) -> Res
     addresses::release(transaction, &Spec::of(object)?, 0, &owner)
 }
 
-/// Gives the external addresses of a Service that is gone to those that wait for one.
+/// Gives the external addresses of Services that are gone to those that wait for one.
 pub(super) fn pass_on(
     transaction: &mut dyn Transaction,
     config: &Config,
-    gone: &Object,
+    gone: &[Object],
 ) -> Result<(), ApiError> {
-    load_balancer::pass_on(transaction, &config.load_balancer_pools, gone)
+    let free: Vec<IpAddr> = gone.iter().flat_map(load_balancer::addresses).collect();
+    load_balancer::pass_on(transaction, &config.load_balancer_pools, &free)
 }
 
 /// The kind.
@@ -81,7 +82,7 @@ impl Resource for Services {
     }
 
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
-        namespace::must_exist(transaction, object.namespace())?;
+        namespace::must_exist(transaction, &INFO, object)?;
         let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
         let owner = Owner { namespace: &namespace, name: &name };
         let mut spec = Spec::of(object)?;
@@ -127,7 +128,17 @@ impl Resource for Services {
     }
 
     fn deleted(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
-        load_balancer::pass_on(transaction, &self.config.load_balancer_pools, object)
+        pass_on(transaction, &self.config, std::slice::from_ref(object))
+    }
+
+    fn updated(
+        &self,
+        transaction: &mut dyn Transaction,
+        object: &Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        let free = load_balancer::given_back(object, old);
+        load_balancer::pass_on(transaction, &self.config.load_balancer_pools, &free)
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {

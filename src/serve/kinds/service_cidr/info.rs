@@ -20,4 +20,5 @@ pub const INFO: ResourceInfo = ResourceInfo {
         column("CIDRs", "The blocks that cluster IPs are taken from, one of a family at most."),
         AGE,
     ],
+    fields: &[],
 };

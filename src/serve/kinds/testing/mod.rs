@@ -122,6 +122,7 @@ impl Cluster {
                 kind.deleted(store, &object)?;
             } else if object != old {
                 store.insert(plural, &mut object);
+                kind.updated(store, &object, &old)?;
             }
             Ok(object)
         })
@@ -131,6 +132,7 @@ impl Cluster {
         let old = self.get(plural, name);
         self.change(plural, |kind, store| {
             let mut object = old.ok_or_else(|| ApiError::not_found(kind.info(), name))?;
+            kind.may_delete(&object)?;
             if object.finalizers().is_empty() {
                 kind.delete(store, &object)?;
                 store.erase(plural, &object);

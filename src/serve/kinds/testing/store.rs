@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::{IPS, SERVICES};
+use crate::serve::accounts::waiting;
 use crate::serve::kinds::family::number;
 use crate::serve::object::Object;
 use crate::serve::resource::{Account, Transaction};
@@ -85,6 +86,7 @@ impl Store {
                 let ips = self.all(SERVICES).into_iter().flat_map(|service| ingress(&service));
                 ips.filter(|ip| ip.is_ipv4() == (account == Account::LoadBalancerV4)).map(number).collect()
             }
+            Account::Waiting => self.all(SERVICES).iter().flat_map(waiting).collect(),
         };
         numbers.sort_unstable();
         numbers.dedup();

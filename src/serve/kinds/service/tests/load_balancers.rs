@@ -74,8 +74,21 @@ fn those_that_wait_get_what_another_leaves() {
     assert_eq!(ingress(&cluster.get(SERVICES, "d").unwrap()), ["192.0.2.10"]);
     cluster.store.lists.clear();
     cluster.delete(SERVICES, "d").unwrap();
-    cluster.delete(SERVICES, "c").unwrap();
-    assert_eq!(cluster.store.lists.get(SERVICES), Some(&1), "only where nothing was left");
+    assert_eq!(cluster.store.lists.get(SERVICES), None, "only where somebody waits");
+    // One asks for an address that somebody has, while others are free.
+    cluster.service("e", balancer(json!({"loadBalancerIP": "203.0.113.5"}))).unwrap();
+    assert_eq!(cluster.cells(SERVICES, "e")[3], "<pending>");
+    cluster.patch(SERVICES, "a", &json!({"metadata": {"labels": {"a": "b"}}})).unwrap();
+    cluster.patch(SERVICES, "c", &json!({"spec": {"type": "NodePort"}})).unwrap();
+    assert_eq!(ingress(&cluster.get(SERVICES, "e").unwrap()), ["203.0.113.5"]);
+    // Given back by a change: of the address, and of both families at once.
+    cluster
+        .patch(SERVICES, "c", &json!({"spec": {"type": "LoadBalancer", "loadBalancerIP": "192.0.2.9"}}))
+        .unwrap();
+    cluster.service("f", balancer(json!({"loadBalancerIP": "192.0.2.10"}))).unwrap();
+    assert_eq!(cluster.cells(SERVICES, "c")[3], "<pending>");
+    cluster.patch(SERVICES, "a", &json!({"spec": {"type": "ClusterIP"}})).unwrap();
+    assert_eq!(ingress(&cluster.get(SERVICES, "c").unwrap()), ["192.0.2.9"]);
 }
 
 #[test]
