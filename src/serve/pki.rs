@@ -25,6 +25,8 @@ const VALIDITY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 const RENEWAL: Duration = Duration::from_secs(365 * 24 * 3600);
 /// A clock that is a little behind sees a new certificate as good.
 const CLOCK_SKEW: Duration = Duration::from_secs(3600);
+/// For whom the CA is.
+const CA: &str = "the CA";
 /// The first line of a certificate's file; PEM begins behind it.
 const HEADER: &str = "# podhosts-cni serve: ";
 
@@ -99,32 +101,36 @@ impl std::fmt::Display for Name {
 /// [`PkiError`] naming the file.
 pub fn own(dir: &Path, names: &[Name]) -> Result<Pki, PkiError> {
     let _lock = state_dir::lock(&dir.join("lock"), state_dir::LockKind::Exclusive)?;
-    let (ca_path, ca_key_path) = (dir.join("ca.crt"), dir.join("ca.key"));
-    let params = ca_params();
-    let ca_key = match text(&ca_key_path)? {
-        Some(_) => load_key(&ca_key_path)?,
-        None => {
-            let key = new_key("the CA")?;
-            let certificate = params.self_signed(&key).map_err(failed("the CA"))?;
-            // What another CA has signed is of no use with this one.
-            for name in ["server.crt", "admin.crt"] {
-                state_dir::remove(&dir.join(name))?;
-            }
-            // The key last: without it, the certificate is made again.
-            state_dir::replace(&ca_path, pem("CERTIFICATE", certificate.der()).as_bytes())?;
-            state_dir::replace(&ca_key_path, pem("PRIVATE KEY", key.serialized_der()).as_bytes())?;
-            key
-        }
-    };
-    let issuer = Issuer::new(params, ca_key);
-    server_certificate(dir, names, &issuer)?;
-    client_certificate(dir, &issuer)?;
+    let ca_path = dir.join("ca.crt");
+    let (issuer, end) = authority(dir)?;
+    server_certificate(dir, names, &issuer, end)?;
+    client_certificate(dir, &issuer, end)?;
     let ca = load_chain(&ca_path)?;
     let mut server = load(&dir.join("server.crt"), &dir.join("server.key"))?;
     server.chain.extend(ca.iter().cloned());
     let trusted_pem = ca.iter().map(|certificate| pem("CERTIFICATE", certificate)).collect();
     let client_ca = ca.into_iter().next().ok_or_else(|| empty(&ca_path, "a certificate"))?;
     Ok(Pki { server, client_ca, trusted_pem })
+}
+
+/// The CA, made where it is missing or has not much time left, and until when it is good.
+fn authority(dir: &Path) -> Result<(Issuer<'static, KeyPair>, SystemTime), PkiError> {
+    let (path, key_path) = (dir.join("ca.crt"), dir.join("ca.key"));
+    let (now, params) = (SystemTime::now(), ca_params());
+    // One that somebody put there does not say.
+    let end = text(&path)?.and_then(|text| Some(header(&text)?.1)).unwrap_or(now + VALIDITY);
+    if text(&key_path)?.is_some() && end > now + RENEWAL {
+        return Ok((Issuer::new(params, load_key(&key_path)?), end));
+    }
+    let (key, end) = (new_key(CA)?, now + VALIDITY);
+    let certificate = params.self_signed(&key).map_err(failed(CA))?;
+    // What another CA has signed is of no use with this one. Without its key, it is made again.
+    for path in [dir.join("server.crt"), dir.join("admin.crt"), key_path.clone()] {
+        state_dir::remove(&path)?;
+    }
+    state_dir::replace(&path, with_header(CA, end, certificate.der()).as_bytes())?;
+    state_dir::replace(&key_path, pem("PRIVATE KEY", key.serialized_der()).as_bytes())?;
+    Ok((Issuer::new(params, key), end))
 }
 
 /// A certificate and a key that somebody else made.
@@ -144,7 +150,12 @@ pub fn to_pem(chain: &[CertificateDer<'static>]) -> String {
     chain.iter().map(|certificate| pem("CERTIFICATE", certificate)).collect()
 }
 
-fn server_certificate(dir: &Path, names: &[Name], issuer: &Issuer<'_, KeyPair>) -> Result<(), PkiError> {
+fn server_certificate(
+    dir: &Path,
+    names: &[Name],
+    issuer: &Issuer<'_, KeyPair>,
+    end: SystemTime,
+) -> Result<(), PkiError> {
     let names_text: Vec<String> = names.iter().map(ToString::to_string).collect();
     let mut params = leaf_params("podhosts-apiserver", ExtendedKeyUsagePurpose::ServerAuth);
     for name in names {
@@ -153,37 +164,52 @@ fn server_certificate(dir: &Path, names: &[Name], issuer: &Issuer<'_, KeyPair>) 
             Name::Host(name) => SanType::DnsName(name.as_str().try_into().map_err(failed("the server"))?),
         });
     }
-    leaf(&dir.join("server.crt"), &dir.join("server.key"), &names_text.join(","), params, issuer)
+    leaf(dir, "server", &names_text.join(","), params, issuer, end)
 }
 
 /// A certificate for clients that would rather show one than a token.
-fn client_certificate(dir: &Path, issuer: &Issuer<'_, KeyPair>) -> Result<(), PkiError> {
+fn client_certificate(dir: &Path, issuer: &Issuer<'_, KeyPair>, end: SystemTime) -> Result<(), PkiError> {
     let params = leaf_params("kubernetes-admin", ExtendedKeyUsagePurpose::ClientAuth);
-    leaf(&dir.join("admin.crt"), &dir.join("admin.key"), "kubernetes-admin", params, issuer)
+    leaf(dir, "admin", "kubernetes-admin", params, issuer, end)
 }
 
-/// Makes a certificate and its key, unless there is one for the same names with time left.
+/// Makes a certificate and its key, unless there is one for the same names with time left. Like the CA, it is good until
+/// `end`, and no longer: nothing would tell why nobody trusts it.
 fn leaf(
-    certificate_path: &Path,
-    key_path: &Path,
+    dir: &Path,
+    name: &str,
     names: &str,
-    params: CertificateParams,
+    mut params: CertificateParams,
     issuer: &Issuer<'_, KeyPair>,
+    end: SystemTime,
 ) -> Result<(), PkiError> {
+    let (path, key_path) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")));
     let now = SystemTime::now();
-    let has_key = text(key_path)?.is_some();
-    let old = text(certificate_path)?;
+    let has_key = text(&key_path)?.is_some();
+    let old = text(&path)?;
     if has_key && old.is_some_and(|text| is_current(&text, names, now)) {
         return Ok(());
     }
     let key = new_key(names)?;
+    params.not_after = end.into();
     let certificate = params.signed_by(&key, issuer).map_err(failed(names))?;
-    let until = humantime::format_rfc3339_seconds(now + VALIDITY);
-    let text = format!("{HEADER}{names} until {until}\n{}", pem("CERTIFICATE", certificate.der()));
-    state_dir::remove(certificate_path)?;
-    state_dir::replace(key_path, pem("PRIVATE KEY", key.serialized_der()).as_bytes())?;
+    let text = with_header(names, end, certificate.der());
+    state_dir::remove(&path)?;
+    state_dir::replace(&key_path, pem("PRIVATE KEY", key.serialized_der()).as_bytes())?;
     // Last, as it says that both are there.
-    Ok(state_dir::replace(certificate_path, text.as_bytes())?)
+    Ok(state_dir::replace(&path, text.as_bytes())?)
+}
+
+/// A certificate in PEM behind a line that says for whom it is, and until when.
+fn with_header(names: &str, end: SystemTime, der: &[u8]) -> String {
+    let end = humantime::format_rfc3339_seconds(end);
+    format!("{HEADER}{names} until {end}\n{}", pem("CERTIFICATE", der))
+}
+
+/// For whom the certificate of a file is, and until when; `None` where somebody else wrote it.
+fn header(text: &str) -> Option<(&str, SystemTime)> {
+    let (names, end) = text.lines().next()?.strip_prefix(HEADER)?.split_once(" until ")?;
+    Some((names, humantime::parse_rfc3339(end).ok()?))
 }
 
 /// What is in a file; a file without anything in it is what a crash can leave, and as good as none.
@@ -194,9 +220,7 @@ fn text(path: &Path) -> Result<Option<String>, PkiError> {
 
 /// Whether a file's first line is about a certificate for these names with time left.
 fn is_current(text: &str, names: &str, now: SystemTime) -> bool {
-    let line = text.lines().next().and_then(|line| line.strip_prefix(HEADER));
-    let Some((found, until)) = line.and_then(|line| line.split_once(" until ")) else { return false };
-    found == names && humantime::parse_rfc3339(until).is_ok_and(|until| until > now + RENEWAL)
+    header(text).is_some_and(|(found, end)| found == names && end > now + RENEWAL)
 }
 
 fn ca_params() -> CertificateParams {
@@ -297,6 +321,27 @@ mod tests {
             let mode = entry.unwrap().metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0);
         }
+    }
+
+    #[test]
+    fn nothing_outlives_the_ca_which_is_made_anew_in_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let (dir, wanted) = (dir.path(), names(&["localhost"]));
+        let read = |name: &str| text(&dir.join(name)).unwrap().unwrap();
+        let end = |name: &str| header(&read(name)).unwrap().1;
+        let first = own(dir, &wanted).unwrap();
+        let now = SystemTime::now();
+        for (left, is_kept) in [(2 * RENEWAL, true), (RENEWAL / 2, false)] {
+            let pem = read("ca.crt").split_once('\n').unwrap().1.to_owned();
+            let line = format!("{HEADER}{CA} until {}", humantime::format_rfc3339_seconds(now + left));
+            state_dir::replace(&dir.join("ca.crt"), format!("{line}\n{pem}").as_bytes()).unwrap();
+            state_dir::remove(&dir.join("server.crt")).unwrap();
+            let next = own(dir, &wanted).unwrap();
+            assert_eq!(next.client_ca == first.client_ca, is_kept, "{left:?}");
+            assert_eq!((end("server.crt"), end("ca.crt") > now + RENEWAL), (end("ca.crt"), true));
+            assert_eq!(next.server.chain[1], next.client_ca);
+        }
+        assert_eq!(own(dir, &wanted).unwrap().server.chain, own(dir, &wanted).unwrap().server.chain);
     }
 
     #[test]
