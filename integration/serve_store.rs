@@ -89,6 +89,10 @@ fn a_backup_of_a_running_server_is_restored() {
     let told = run("restore", &data, &[&backup]).failure();
     assert!(told.ends_with("/data/apiserver.db: another podhosts-cni serve has it\n"), "{told}");
     assert_eq!(services(&server).len(), 3);
+    for name in ["apiserver.db", "apiserver.db-wal"] {
+        let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(data.join(name)).unwrap());
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
     // Killed, so that there is a log of changes, which must not be taken for the backup's.
     drop(server);
     assert!(data.join("apiserver.db-wal").exists());

@@ -1,6 +1,5 @@
 //! `podhosts-cni backup` and `restore`: the store as one file that stands alone.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -44,7 +43,7 @@ pub fn backup(path: &Path, to: &Path) -> Result<(), BackupError> {
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(to.to_owned()));
     }
-    let dir = to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = state_dir::dir_of(to);
     let io = |cause| FileError::Io { verb: "write", path: to.to_owned(), cause };
     let new = tempfile::NamedTempFile::new_in(dir).map_err(io)?;
     let store = Store::open_for_reading(path)?;
@@ -63,7 +62,7 @@ pub fn backup(path: &Path, to: &Path) -> Result<(), BackupError> {
 pub fn restore(path: &Path, from: &Path) -> Result<(), BackupError> {
     check(from)?;
     let bytes = files::read(from, BACKUP_MAX, LastLink::Follow)?;
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = state_dir::dir_of(path);
     state_dir::create(dir)?;
     let _lock = Store::lock(path)?;
     let io = |cause| FileError::Io { verb: "write", path: path.to_owned(), cause };
@@ -77,8 +76,7 @@ pub fn restore(path: &Path, from: &Path) -> Result<(), BackupError> {
         state_dir::remove(Path::new(&log))?;
     }
     new.persist(path).map_err(|error| io(error.error))?;
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
-    Ok(())
+    Ok(state_dir::sync(dir)?)
 }
 
 /// Moves what is in the log of a store into the store, so that it is whole without it. A damaged one stays as it is.

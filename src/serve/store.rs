@@ -98,10 +98,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`] naming the file.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        if let Some(dir) = path.parent() {
-            state_dir::create(dir)?;
-        }
+        state_dir::create(state_dir::dir_of(path))?;
         let lock = Self::lock(path)?;
+        // SQLite's logs are as it is. Not while SQLite has it: a file that is closed takes the process' locks on it along.
+        state_dir::make_private(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let store = Self { _lock: Some(lock), ..Self::connect(path, flags)? };
         store.prepare().map_err(|cause| store.failed(cause))?;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::{
-    AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, fallocate, flock, fsync, linkat, mkdirat,
-    openat, renameat, symlinkat, unlinkat,
+    AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, fallocate, fchmod, flock, fsync, linkat,
+    mkdirat, openat, renameat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -94,6 +94,15 @@ pub fn try_lock(path: &Path) -> Result<Option<Lock>, FileError> {
     }
 }
 
+/// The directory that a file is in.
+pub fn dir_of(path: &Path) -> &Path {
+    match path.parent() {
+        None => Path::new("/"),
+        Some(dir) if dir.as_os_str().is_empty() => Path::new("."),
+        Some(dir) => dir,
+    }
+}
+
 /// Puts a file with `bytes` at `path`: a reader sees the old one or the new one, whole.
 ///
 /// A new file has no name until it is written, so a writer that is killed leaves nothing.
@@ -110,15 +119,13 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// [`FileError`] naming the file. It may be the new one all the same.
 pub fn replace_synced(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     put(path, bytes, |file| file.sync_all())?;
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    openat(CWD, dir, flags, Mode::empty()).and_then(fsync).map_err(refused("write", path))
+    sync(dir_of(path))
 }
 
 /// Puts a file in its place after `written`, which sees it before anybody else does.
 fn put(path: &Path, bytes: &[u8], written: fn(&File) -> io::Result<()>) -> Result<(), FileError> {
     let failed = |cause: io::Error| FileError::Io { verb: "write", path: path.to_owned(), cause };
-    let dir = path.parent().unwrap_or(Path::new("/"));
+    let dir = dir_of(path);
     let put = match put_new(dir, path, bytes, written) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             create(dir)?;
@@ -224,6 +231,27 @@ pub fn reserve(path: &Path, size: u64) -> Result<(), FileError> {
     }
 }
 
+/// Makes a file for root only, and an empty one where there is none.
+///
+/// # Errors
+/// [`FileError`] naming the file.
+pub fn make_private(path: &Path) -> Result<(), FileError> {
+    let mode = Mode::RUSR | Mode::WUSR;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
+    let file = openat(CWD, path, flags, mode).map_err(refused("open", path))?;
+    fchmod(&file, mode).map_err(refused("write", path))
+}
+
+/// Sees that the names in a directory are on the disk.
+///
+/// # Errors
+/// [`FileError`] naming the directory.
+pub fn sync(dir: &Path) -> Result<(), FileError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = openat(CWD, dir, flags, Mode::empty()).map_err(refused("open", dir))?;
+    fsync(&opened).map_err(refused("write", dir))
+}
+
 /// When a file was written; `None` where there is none.
 pub fn modified(path: &Path) -> Option<SystemTime> {
     path.symlink_metadata().and_then(|metadata| metadata.modified()).ok()
@@ -281,6 +309,13 @@ mod tests {
         assert_eq!(aside(&file), dir.path().join("a/b/c.bad1"));
         assert!(!remove(&file).unwrap() && remove(&bad).unwrap());
         assert_eq!(names(&dir.path().join("none")).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn every_file_is_in_a_directory() {
+        for (path, dir) in [("kubeconfig", "."), ("./kubeconfig", "."), ("/a/b", "/a"), ("/", "/")] {
+            assert_eq!(dir_of(Path::new(path)), Path::new(dir), "{path}");
+        }
     }
 
     #[test]
