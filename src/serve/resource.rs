@@ -80,11 +80,14 @@ pub trait Resource: Send + Sync {
     fn info(&self) -> &'static ResourceInfo;
 
     /// Fills in what is left open, checks what is given, and allocates, before `object` is stored for the first time.
-    /// Metadata (name, uid, creationTimestamp) is there already.
+    /// Metadata (name, uid, creationTimestamp) is there already. Kinds that are only read have no such thing.
     ///
     /// # Errors
     /// What the API server would answer.
-    fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError>;
+    fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
+        let _ = (transaction, object);
+        Err(ApiError::method_not_allowed())
+    }
 
     /// The same before `object` takes the place of `old`. Metadata that nobody may change has been taken from `old`.
     ///
@@ -95,13 +98,19 @@ pub trait Resource: Send + Sync {
         transaction: &mut dyn Transaction,
         object: &mut Object,
         old: &Object,
-    ) -> Result<(), ApiError>;
+    ) -> Result<(), ApiError> {
+        let _ = (transaction, object, old);
+        Err(ApiError::method_not_allowed())
+    }
 
     /// What goes with `object`, which is about to be removed for good: its finalizers are done.
     ///
     /// # Errors
     /// What the API server would answer.
-    fn delete(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError>;
+    fn delete(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
+        let _ = (transaction, object);
+        Ok(())
+    }
 
     /// The cells of its row in a table, one for each column; `now` is in seconds since 1970.
     fn cells(&self, object: &Object, now: i64) -> Vec<Value>;

@@ -31,8 +31,6 @@ pub struct Parameters {
     pub field_manager: String,
     /// `fieldValidation`.
     pub validation: Validation,
-    /// `force`.
-    pub force: Option<bool>,
     /// `includeObject`, of tables.
     pub include_object: Include,
     /// `propagationPolicy`.
@@ -91,7 +89,8 @@ impl Parameters {
             "dryRun" => self.dry_run = dry_run(value)?,
             "fieldManager" => self.field_manager = manager(value)?,
             "fieldValidation" => self.validation = validation(value)?,
-            "force" => self.force = Some(flag(name, value)?),
+            // There are no conflicts that it could settle.
+            "force" => drop(flag(name, value)?),
             "includeObject" => self.include_object = include(value)?,
             "propagationPolicy" => self.propagation_policy = value.to_owned(),
             // `pretty`, `timeout`, `gracePeriodSeconds`, ...: nothing is waited for here.
@@ -191,10 +190,7 @@ mod tests {
         assert_eq!(Parameters::parse(query).unwrap(), expected);
         let found =
             Parameters::parse("fieldManager=kubectl-create&fieldValidation=Strict&dryRun=All&force").unwrap();
-        assert_eq!(
-            (found.field_manager.as_str(), found.dry_run, found.force),
-            ("kubectl-create", true, Some(true))
-        );
+        assert_eq!((found.field_manager.as_str(), found.dry_run), ("kubectl-create", true));
         assert_eq!(found.validation, Validation::Strict);
     }
 
@@ -204,6 +200,7 @@ mod tests {
             "limit=-1",
             "limit=x",
             "watch=maybe",
+            "force=maybe",
             "dryRun=Some",
             "fieldValidation=strict",
             "includeObject=All",

@@ -11,12 +11,7 @@ use crate::serve::registry::{List, ListQuery};
 use crate::serve::selector::Selector;
 use crate::serve::status::{ApiError, Cause};
 use crate::serve::store::Stored;
-
-/// Now, in seconds since 1970.
-pub(super) fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
+use crate::serve::time::now;
 
 impl Call<'_> {
     /// One object in the form that is asked for.

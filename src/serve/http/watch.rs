@@ -11,7 +11,6 @@ use super::answer::{self, Answer};
 use super::found::{Following, LOOK_TIME};
 use super::handle::{Call, Shared};
 use super::limits::Room;
-use super::read::now;
 use super::stream::{self, Closed, Lines, Stream};
 use crate::serve::api::media::Form;
 use crate::serve::api::parameters::Include;
@@ -20,6 +19,7 @@ use crate::serve::object::Object;
 use crate::serve::registry::{Event, EventKind, Key, ListQuery, Watch};
 use crate::serve::resource::ResourceInfo;
 use crate::serve::status::ApiError;
+use crate::serve::time::now;
 
 /// How often a bookmark is sent to who asked for them.
 const BOOKMARK_TIME: Duration = Duration::from_secs(60);

@@ -37,8 +37,6 @@ pub struct Config {
     pub node_ips: Vec<IpAddr>,
     /// The networks that this machine's pods get their addresses from.
     pub pod_cidrs: Vec<IpNet>,
-    /// `status.nodeInfo.containerRuntimeVersion`, `containerd://2.1.9`; empty where it is not known.
-    pub container_runtime: String,
     /// Where the records of the pods are.
     pub pod_records: PathBuf,
 }
@@ -53,7 +51,6 @@ impl Default for Config {
             node_name: String::new(),
             node_ips: Vec::new(),
             pod_cidrs: Vec::new(),
-            container_runtime: String::new(),
             pod_records: PathBuf::from(RECORD_DIR),
         }
     }

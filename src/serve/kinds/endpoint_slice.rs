@@ -51,10 +51,6 @@ impl Resource for EndpointSlices {
         meta::checked(&INFO, object, &faults(object))
     }
 
-    fn delete(&self, _: &mut dyn Transaction, _: &Object) -> Result<(), ApiError> {
-        Ok(())
-    }
-
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
         let list = |key: &str| object.0.get(key).and_then(Value::as_array).into_iter().flatten();
         let ports =

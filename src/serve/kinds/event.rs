@@ -64,10 +64,6 @@ impl Resource for Events {
         check(object)
     }
 
-    fn delete(&self, _: &mut dyn Transaction, _: &Object) -> Result<(), ApiError> {
-        Ok(())
-    }
-
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
         let about = field(object, "involvedObject");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

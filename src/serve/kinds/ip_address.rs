@@ -140,10 +140,6 @@ impl Resource for IpAddresses {
         Ok(())
     }
 
-    fn delete(&self, _: &mut dyn Transaction, _: &Object) -> Result<(), ApiError> {
-        Ok(())
-    }
-
     /// A Service that lives keeps its address.
     fn deleted(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
         match (owner(object), object.name().parse()) {

@@ -8,11 +8,10 @@ use serde_json::{Value, json};
 
 use super::columns::{AGE, NAME, column, wide};
 use super::config::Config;
-use super::read_only::{Found, refusal};
+use super::read_only::Found;
 use super::{age, verbs};
 use crate::serve::object::Object;
-use crate::serve::resource::{Resource, ResourceInfo, Transaction};
-use crate::serve::status::ApiError;
+use crate::serve::resource::{Resource, ResourceInfo};
 use crate::serve::time;
 use crate::sys::files::{LastLink, read_text_if_present};
 
@@ -65,18 +64,6 @@ impl Nodes {
 impl Resource for Nodes {
     fn info(&self) -> &'static ResourceInfo {
         &INFO
-    }
-
-    fn create(&self, _: &mut dyn Transaction, _: &mut Object) -> Result<(), ApiError> {
-        Err(refusal())
-    }
-
-    fn update(&self, _: &mut dyn Transaction, _: &mut Object, _: &Object) -> Result<(), ApiError> {
-        Err(refusal())
-    }
-
-    fn delete(&self, _: &mut dyn Transaction, _: &Object) -> Result<(), ApiError> {
-        Err(refusal())
     }
 
     fn is_virtual(&self) -> bool {
@@ -146,7 +133,7 @@ impl Nodes {
                     "message": "podhosts-cni gives pods their network",
                     "lastHeartbeatTime": time::format(time::now()), "lastTransitionTime": booted,
                 }],
-                "nodeInfo": node_info(&machine_id, &config.container_runtime),
+                "nodeInfo": node_info(&machine_id),
             }),
         )
     }
@@ -158,13 +145,13 @@ fn addresses(name: &str, ips: &[IpAddr]) -> Vec<Value> {
     std::iter::once(json!({"type": "Hostname", "address": name})).chain(own).collect()
 }
 
-fn node_info(machine_id: &str, container_runtime: &str) -> Value {
+fn node_info(machine_id: &str) -> Value {
     let system = rustix::system::uname();
     let version = concat!("podhosts-", env!("CARGO_PKG_VERSION"));
     json!({
         "machineID": machine_id, "systemUUID": "", "bootID": line(BOOT_ID),
         "kernelVersion": system.release().to_string_lossy(), "osImage": os_image(),
-        "containerRuntimeVersion": container_runtime, "kubeletVersion": version, "kubeProxyVersion": "",
+        "containerRuntimeVersion": "", "kubeletVersion": version, "kubeProxyVersion": "",
         "operatingSystem": "linux", "architecture": architecture(),
     })
 }
@@ -215,7 +202,6 @@ mod tests {
             node_name: "n1".to_owned(),
             node_ips: vec!["10.0.0.5".parse().unwrap(), "fd00::5".parse().unwrap()],
             pod_cidrs: vec!["10.244.1.0/24".parse().unwrap(), "2001:db8::/64".parse().unwrap()],
-            container_runtime: "containerd://2.1.9".to_owned(),
             ..Config::default()
         };
         let nodes = Nodes::new(Arc::new(config));
@@ -233,7 +219,7 @@ mod tests {
         assert_eq!((&cells[0], &cells[1], &cells[5]), (&json!("n1"), &json!("Ready"), &json!("10.0.0.5")));
         assert!(cells[8].as_str().unwrap().ends_with(&format!("({})", architecture())), "{cells:?}");
         assert_ne!(cells[3], json!("<unknown>"));
-        assert_eq!(cells[9], json!("containerd://2.1.9"));
+        assert_eq!(cells[9], json!("<unknown>"));
         assert_eq!(nodes.cells(&Object::default(), 0)[8], json!("<unknown>"));
     }
 

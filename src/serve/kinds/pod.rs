@@ -8,12 +8,11 @@ use serde_json::{Value, json};
 
 use super::columns::{AGE, NAME, column, wide};
 use super::config::Config;
-use super::read_only::{Found, refusal};
+use super::read_only::Found;
 use super::{age, verbs};
 use crate::record::{self, PodRecord, RECORD_MAX};
 use crate::serve::object::Object;
-use crate::serve::resource::{Resource, ResourceInfo, Transaction};
-use crate::serve::status::ApiError;
+use crate::serve::resource::{Resource, ResourceInfo};
 use crate::serve::time;
 use crate::sys::files::{self, LastLink};
 use crate::sys::state_dir;
@@ -93,18 +92,6 @@ impl Pods {
 impl Resource for Pods {
     fn info(&self) -> &'static ResourceInfo {
         &INFO
-    }
-
-    fn create(&self, _: &mut dyn Transaction, _: &mut Object) -> Result<(), ApiError> {
-        Err(refusal())
-    }
-
-    fn update(&self, _: &mut dyn Transaction, _: &mut Object, _: &Object) -> Result<(), ApiError> {
-        Err(refusal())
-    }
-
-    fn delete(&self, _: &mut dyn Transaction, _: &Object) -> Result<(), ApiError> {
-        Err(refusal())
     }
 
     fn is_virtual(&self) -> bool {

@@ -4,13 +4,7 @@ use serde_json::{Value, json};
 
 use crate::serve::object::Object;
 use crate::serve::resource::ResourceInfo;
-use crate::serve::status::ApiError;
 use crate::serve::time;
-
-/// The answer to every change; the verbs of such kinds keep requests from coming so far.
-pub(super) fn refusal() -> ApiError {
-    ApiError::method_not_allowed()
-}
 
 /// Something that was found.
 pub(super) struct Found<'a> {

@@ -1,12 +1,13 @@
 //! The three changes: what they have in common for every kind.
 
-use super::metadata::{self, timestamp};
+use super::metadata;
 use super::transaction::Pending;
 use super::writer::Outcome;
 use super::{Change, DeleteOptions};
 use crate::serve::object::Object;
 use crate::serve::status::ApiError;
 use crate::serve::store::Stored;
+use crate::serve::time;
 
 /// Stores a new object.
 pub(super) fn create(
@@ -98,7 +99,7 @@ pub(super) fn delete(
     if object.is_being_deleted() {
         return Ok(Outcome::Stored(stored));
     }
-    let time = timestamp(pending.now);
+    let time = time::format(pending.now);
     let metadata = object.metadata_mut();
     metadata.insert("deletionTimestamp".to_owned(), time.into());
     metadata.insert("deletionGracePeriodSeconds".to_owned(), 0.into());

@@ -1,12 +1,11 @@
 //! The metadata that the server gives, and that nobody may change.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use serde_json::Value;
 
 use crate::serve::object::Object;
 use crate::serve::resource::ResourceInfo;
 use crate::serve::status::ApiError;
+use crate::serve::time;
 
 /// What generated names end with: no vowels, so that no words come of them, and nothing that looks like another
 /// (`k8s.io/apimachinery/pkg/util/rand`).
@@ -15,18 +14,12 @@ const GENERATED: usize = 5;
 /// Longest name that is generated.
 const NAME_MAX: usize = 63;
 
-/// A time as API objects have it.
-pub fn timestamp(seconds: i64) -> String {
-    let since = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
-}
-
 /// Gives a new object its uid and time, where it has none.
 pub(super) fn stamp(object: &mut Object, now: i64) {
     let metadata = object.metadata_mut();
     if metadata.get("uid").and_then(Value::as_str).is_none_or(str::is_empty) {
         metadata.insert("uid".to_owned(), uid().into());
-        metadata.insert("creationTimestamp".to_owned(), timestamp(now).into());
+        metadata.insert("creationTimestamp".to_owned(), time::format(now).into());
     }
 }
 
@@ -151,13 +144,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uids_are_version_4_and_times_whole_seconds() {
+    fn uids_are_version_4() {
         let uid = uid();
         let parts: Vec<usize> = uid.split('-').map(str::len).collect();
         assert_eq!(parts, [8, 4, 4, 4, 12]);
         assert_eq!(&uid[14..15], "4");
         assert!("89ab".contains(&uid[19..20]), "{uid}");
         assert_ne!(uid, super::uid());
-        assert_eq!(timestamp(1_763_836_800), "2025-11-22T18:40:00Z");
     }
 }

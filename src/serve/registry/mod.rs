@@ -4,11 +4,12 @@ mod changes;
 mod events;
 mod metadata;
 mod read;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod writer;
 
 pub use events::{Event, EventKind, Watch};
-pub use metadata::timestamp;
 pub use read::{Key, List, ListQuery, Piece};
 
 use std::any::Any;
@@ -332,7 +333,3 @@ impl Outcome {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "tests.rs"]
-mod tests;

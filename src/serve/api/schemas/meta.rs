@@ -125,22 +125,6 @@ static MANAGED_FIELDS: Type = Type::new(
     ],
 );
 
-/// `ListMeta`.
-pub static LIST_META: Type = Type::new(
-    "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta",
-    "What every list has.",
-    &[
-        Field::new(2, "resourceVersion", Form::Text, "The version of the whole store that the list shows."),
-        Field::new(
-            3,
-            "continue",
-            Form::Text,
-            "What to give to get the rest, where the list has been cut off.",
-        ),
-        Field::new(4, "remainingItemCount", Form::Int64, "How many objects are left, where that is known."),
-    ],
-);
-
 /// `Condition`.
 pub static CONDITION: Type = Type::new(
     "io.k8s.apimachinery.pkg.apis.meta.v1.Condition",

@@ -6,7 +6,7 @@ mod meta;
 mod networking;
 mod nodes;
 
-pub use meta::{CONDITION, DELETE_OPTIONS, LIST_META, OBJECT_META};
+pub use meta::{CONDITION, DELETE_OPTIONS, OBJECT_META};
 
 use super::schema::Type;
 

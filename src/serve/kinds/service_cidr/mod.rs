@@ -73,10 +73,6 @@ impl Resource for ServiceCidrs {
         Ok(())
     }
 
-    fn delete(&self, _: &mut dyn Transaction, _: &Object) -> Result<(), ApiError> {
-        Ok(())
-    }
-
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
         let cidrs = validation::cidrs(object).join(",");
         vec![object.name().into(), cidrs.into(), age::cell(object, now)]

@@ -1,3 +1,5 @@
+mod watches;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -38,10 +40,6 @@ impl Resource for Addresses {
     }
 
     fn update(&self, _: &mut dyn Transaction, _: &mut Object, _: &Object) -> Result<(), ApiError> {
-        Ok(())
-    }
-
-    fn delete(&self, _: &mut dyn Transaction, _: &Object) -> Result<(), ApiError> {
         Ok(())
     }
 
@@ -276,100 +274,6 @@ fn lists_come_in_pieces() {
     query.continue_token = "x".to_owned();
     assert_eq!(registry.list("things", &query).unwrap_err().code, 400);
     assert_eq!(registry.get("things", "", "none").unwrap_err().message, "things.test \"none\" not found");
-}
-
-#[test]
-fn a_watch_tells_everything_once_and_in_order() {
-    let dir = tempfile::tempdir().unwrap();
-    let registry = open(dir.path());
-    let start = registry.resource_version();
-    let query = ListQuery { selector: Selector::parse("seen", "").unwrap(), ..ListQuery::default() };
-    let mut watch = registry.watch("things", &query, start).unwrap();
-    let label = |value: Value| {
-        let patch = move |old: Option<&Object>| {
-            let mut object = old.unwrap().clone();
-            object.metadata_mut().insert("labels".to_owned(), value);
-            Ok(object)
-        };
-        run(registry.update("things", "", "a", Change::Patch(Box::new(patch)), WriteOptions::default()))
-            .unwrap();
-    };
-    create(&registry, "a", json!({}), false).unwrap();
-    label(json!({"seen": ""}));
-    label(json!({"seen": "again"}));
-    label(json!({}));
-    label(json!({"seen": ""}));
-    run(registry.delete("things", "", "a", DeleteOptions::default())).unwrap();
-    let mut kinds = Vec::new();
-    let mut versions = Vec::new();
-    for _ in 0..5 {
-        let event = run(watch.next()).unwrap();
-        kinds.push(event.kind);
-        versions.push(event.stored.object().unwrap().resource_version());
-    }
-    use EventKind::{Added, Deleted, Modified};
-    assert_eq!(kinds, [Added, Modified, Deleted, Added, Deleted]);
-    assert!(versions.is_sorted() && versions[4] <= registry.resource_version());
-    assert_eq!(registry.watch("things", &query, start + 1000).unwrap_err().reason, "Timeout");
-    assert_eq!(registry.watch("things", &query, start - 1).unwrap_err().code, 410);
-}
-
-#[test]
-fn a_watch_promises_nothing_that_it_did_not_tell() {
-    let dir = tempfile::tempdir().unwrap();
-    let registry = open(dir.path());
-    let mut watch = registry.watch("things", &ListQuery::default(), registry.resource_version()).unwrap();
-    for name in ["a", "b", "c"] {
-        create(&registry, name, json!({}), false).unwrap();
-    }
-    for left in (0..3).rev() {
-        let event = run(watch.next()).unwrap();
-        // Whoever begins again at the bookmark is told the rest.
-        let mut again = registry.watch("things", &ListQuery::default(), watch.version()).unwrap();
-        assert!(event.version <= watch.version());
-        for _ in 0..left {
-            run(again.next()).unwrap();
-        }
-        assert!(run(again.next_until(registry.resource_version())).unwrap().is_none(), "{left}");
-    }
-    assert_eq!(watch.version(), registry.resource_version());
-}
-
-#[test]
-fn what_was_listed_is_not_told_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let registry = open(dir.path());
-    let mut query = ListQuery { limit: 2, ..ListQuery::default() };
-    for name in ["a", "b", "y"] {
-        create(&registry, name, json!({}), false).unwrap();
-    }
-    let mut watch = registry.watch("things", &query, registry.resource_version()).unwrap();
-    let first = registry.piece("things", &query, Key::default()).unwrap();
-    watch.covers(&first);
-    // Before the second piece is read: a listed object goes, one comes and goes, one comes and stays.
-    for name in ["x", "z"] {
-        create(&registry, name, json!({}), false).unwrap();
-    }
-    for name in ["a", "x"] {
-        run(registry.delete("things", "", name, DeleteOptions::default())).unwrap();
-    }
-    query.limit = 10;
-    let second = registry.piece("things", &query, first.end.unwrap()).unwrap();
-    watch.covers(&second);
-    let listed: Vec<String> = first
-        .items
-        .iter()
-        .chain(&second.items)
-        .map(|stored| stored.object().unwrap().name().to_owned())
-        .collect();
-    assert_eq!(listed, ["a", "b", "y", "z"]);
-    create(&registry, "c", json!({}), false).unwrap();
-    let mut told = Vec::new();
-    while let Some(event) = run(watch.next_until(registry.resource_version())).unwrap() {
-        told.push((event.kind, event.stored.object().unwrap().name().to_owned()));
-    }
-    assert_eq!(told, [(EventKind::Deleted, "a".to_owned()), (EventKind::Added, "c".to_owned())]);
-    assert!(watch.version() >= second.version);
 }
 
 #[test]
