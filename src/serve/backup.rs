@@ -166,7 +166,7 @@ mod tests {
             let store = Store::open(&at(name)).unwrap();
             let all = store.list("services", None, ("", ""), i64::MAX).unwrap();
             assert_eq!(
-                all.iter().map(|stored| &*stored.text).collect::<Vec<_>>(),
+                all.iter().map(|row| &*row.stored.text).collect::<Vec<_>>(),
                 ["{\"a\":1}", "{}"],
                 "{name}"
             );
