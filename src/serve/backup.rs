@@ -68,21 +68,22 @@ pub fn restore(path: &Path, from: &Path) -> Result<(), BackupError> {
     let io = |cause| FileError::Io { verb: "write", path: path.to_owned(), cause };
     let mut new = tempfile::Builder::new().prefix(state_dir::TEMPORARY).tempfile_in(dir).map_err(io)?;
     new.write_all(&bytes).and_then(|()| new.as_file().sync_all()).map_err(io)?;
-    empty_log(path);
-    // What is in the log of the old store must not be taken for the new one's.
+    remove_log(path)?;
+    new.persist(path).map_err(|error| io(error.error))?;
+    Ok(state_dir::sync(dir)?)
+}
+
+/// Removes the log of a store, which must not be taken for that of another one. What is in it goes into the store before,
+/// unless that is damaged: until another one is in its place, it stays as it was.
+fn remove_log(path: &Path) -> Result<(), FileError> {
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
+    let _ = db.and_then(|db| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
     for suffix in ["-wal", "-shm"] {
         let mut log = path.as_os_str().to_owned();
         log.push(suffix);
         state_dir::remove(Path::new(&log))?;
     }
-    new.persist(path).map_err(|error| io(error.error))?;
-    Ok(state_dir::sync(dir)?)
-}
-
-/// Moves what is in the log of a store into the store, so that it is whole without it. A damaged one stays as it is.
-fn empty_log(path: &Path) {
-    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
-    let _ = db.and_then(|db| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+    Ok(())
 }
 
 /// Whether the file is a whole store of our schema.
@@ -188,8 +189,8 @@ mod tests {
         for suffix in ["", "-wal"] {
             std::fs::copy(at(&format!("db{suffix}")), at(&format!("left{suffix}"))).unwrap();
         }
-        empty_log(&at("left"));
-        state_dir::remove(&at("left-wal")).unwrap();
+        remove_log(&at("left")).unwrap();
+        assert!(!at("left-wal").exists());
         let store = Store::open(&at("left")).unwrap();
         assert!(store.get("services", "default", "web").unwrap().is_some());
     }

@@ -53,6 +53,8 @@ fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
 }
 
+/// Nothing takes that long.
+const EVER: Duration = Duration::from_secs(3600);
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
@@ -75,7 +77,8 @@ async fn http2(mut client: DuplexStream, path: Option<&str>, window: u32) -> (Ve
     }
     let mut kinds = Vec::new();
     let mut head = [0; 9];
-    while client.read_exact(&mut head).await.is_ok() {
+    while let Ok(Ok(_)) = timeout(EVER, client.read_exact(&mut head)).await {
+        assert!(begun.elapsed() < EVER, "the server does not hang up");
         let [_, high, low, kind, flags, ..] = head;
         let mut payload = vec![0; usize::from(high) << 8 | usize::from(low)];
         client.read_exact(&mut payload).await.unwrap();
@@ -131,7 +134,7 @@ async fn connections_without_requests_end() {
     let dir = tempfile::tempdir().unwrap();
     let begun = Instant::now();
     let mut silent = connect(&dir);
-    assert_eq!(silent.read(&mut [0; 9]).await.unwrap(), 0);
+    assert_eq!(timeout(EVER, silent.read(&mut [0; 9])).await.unwrap().unwrap(), 0);
     assert!(is_soon_after(begun.elapsed(), HEADER_TIME), "{:?}", begun.elapsed());
     let (_, time) = http2(connect(&dir), None, 65_535).await;
     assert!(is_soon_after(time, HEADER_TIME), "{time:?}");

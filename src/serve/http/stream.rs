@@ -103,7 +103,7 @@ impl Queue {
 
 impl Lines {
     /// Sends a line as soon as there is room for it, and waits until it is read, but not for ever: a client that opens no
-    /// window in HTTP/2 would keep the room.
+    /// window in HTTP/2 would keep the room. After a failure the stream has to be ended.
     pub(super) async fn send(&self, line: String) -> Result<(), Closed> {
         let sent = timeout(UNREAD_TIME, async {
             let room = self.limits.answer_soon(line.len()).await?;
@@ -116,11 +116,7 @@ impl Lines {
         });
         match sent.await {
             Ok(Some(())) => Ok(()),
-            Ok(None) => Err(Closed),
-            Err(_) => {
-                self.end();
-                Err(Closed)
-            }
+            Ok(None) | Err(_) => Err(Closed),
         }
     }
 
