@@ -83,6 +83,9 @@ mod serve_kubectl;
 mod serve_pages;
 mod serve_store;
 
+// What hostile pods and clients try.
+mod attacks;
+
 // All parsers.
 mod fuzz_seeds;
 
