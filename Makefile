@@ -1,7 +1,7 @@
 # make demo     see it work, as root on a fresh Debian
 # make test     all tests, formatting, lints and docs
 # make fuzz     what no parser may do, tried out: FUZZ_SECONDS=10 for each, FUZZ_TARGETS="json yaml" for some
-# make bench    what the hook, the wrapper, the CNI plugin and the API server cost
+# make bench    what the hook, the wrapper, the CNI plugin and the API server cost: BEFORE=DIR beside an earlier build
 # make install  PREFIX=/usr/local DESTDIR= CNI_BIN_DIR=/opt/cni/bin
 
 PREFIX      ?= /usr/local
@@ -79,9 +79,10 @@ deny:
 	  $(CARGO) install --locked --quiet --root $(TOOLS) cargo-deny --version $(CARGO_DENY); \
 	$(CARGO) deny check licenses bans sources
 
-# Bundles are on a tmpfs, as under /run.
+# Measures the programs that `make build` left. Bundles are on a tmpfs, as under /run.
 bench: need-bench build
-	TMPDIR=/dev/shm PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) bench --locked --bench bench
+	TMPDIR=/dev/shm PODHOSTS_BIN_DIR=$(RELEASE) PODHOSTS_BEFORE_BIN_DIR=$(BEFORE) \
+	  $(CARGO) bench --locked --bench bench
 
 # Takes what `make build` left: with sudo, root need not have a toolchain.
 install:

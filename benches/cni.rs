@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::harness::bin;
 use super::harness::cni::CniNode;
-use super::{peak, print_memory, print_row, timed};
+use super::{before, peak, print_memory, print_row, timed};
 
 /// Pods that wait in turn, so that what the kernel still does for one is not counted for the next.
 const PODS: usize = 8;
@@ -38,6 +38,7 @@ pub(crate) fn inside() {
     let bench = Bench { dir: dir.path() };
     bench.interfaces();
     bench.removal();
+    bench.before();
     bench.leases();
     bench.parallel();
     bench.memory();
@@ -133,6 +134,25 @@ impl Bench<'_> {
                 peer.time("DEL", run);
             }
             print_row(name, &ours, &theirs);
+        }
+    }
+
+    /// ADD and DEL, against those of an earlier build. Both take the same addresses, in turn.
+    fn before(&self) {
+        let Some(before) = before::program("podhosts-cni") else { return };
+        let bridge = json!({"mode": "bridge", "bridge": "our0", "isDefaultGateway": true});
+        for (name, extra) in [("routed", json!({})), ("masq", json!({"ipMasq": true})), ("bridged", bridge)] {
+            let plugin = self.ours(name, extra);
+            let earlier = Plugin { program: before.clone(), config: plugin.config.clone() };
+            let [mut add, mut add_before, mut del, mut del_before]: [Vec<Duration>; 4] = Default::default();
+            for run in 0..RUNS {
+                add.push(plugin.time("ADD", run));
+                del.push(plugin.time("DEL", run));
+                add_before.push(earlier.time("ADD", run));
+                del_before.push(earlier.time("DEL", run));
+            }
+            print_row(&format!("ADD, {name} (peer: the build before)"), &add, &add_before);
+            print_row(&format!("DEL, {name} (peer: the build before)"), &del, &del_before);
         }
     }
 

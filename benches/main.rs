@@ -9,6 +9,7 @@
 #[allow(dead_code, unused_macros, unused_imports, reason = "it uses a part of what tests use")]
 mod harness;
 
+mod before;
 mod cni;
 mod serve;
 
@@ -77,6 +78,7 @@ fn inside(dir: &Path) {
     print_header();
     hook_alone(dir);
     wrapper_alone(dir);
+    before::hook_and_wrapper(dir);
     containers(dir);
     memory(dir);
 }
@@ -89,7 +91,7 @@ fn hook_alone(dir: &Path) {
         if run % RUNS_ON_ONE_CONTAINER == 0 {
             container = Prepared::new(dir);
         }
-        ours.push(container.hook());
+        ours.push(container.hook(&bin("podhosts-hook")));
         peer.push(timed(Command::new("/bin/true").stdin(File::open(&container.state).unwrap())));
     }
     container.assert_sealed();
@@ -100,20 +102,20 @@ fn hook_alone(dir: &Path) {
 fn wrapper_alone(dir: &Path) {
     let bundle = dir.join("wrapped");
     let config = fs::read(bundle.join("config.json")).unwrap();
-    let create = |program: &Path| {
-        let mut command = Command::new(program);
-        command.arg("create").arg("--bundle").arg(&bundle).arg("c");
-        timed(&mut command)
-    };
     let (mut ours, mut peer) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         // Without the hook in it, so that every run has to add it.
         fs::write(bundle.join("config.json"), &config).unwrap();
-        ours.push(create(&bin("podhosts-runtime")));
-        peer.push(create(Path::new("/bin/true")));
+        ours.push(create(&bin("podhosts-runtime"), &bundle));
+        peer.push(create(Path::new("/bin/true"), &bundle));
     }
     fs::write(bundle.join("config.json"), &config).unwrap();
     print_row("wrapper, adding the hook (peer: /bin/true)", &ours, &peer);
+}
+
+/// `create` of a bundle by the wrapper, or by another program in its place.
+fn create(program: &Path, bundle: &Path) -> Duration {
+    timed(Command::new(program).arg("create").arg("--bundle").arg(bundle).arg("c"))
 }
 
 /// Whole containers by runc.
@@ -235,8 +237,8 @@ impl Prepared {
         assert!(mounts.contains(" podhosts:annotation "), "{mounts}");
     }
 
-    fn hook(&self) -> Duration {
-        timed(Command::new(bin("podhosts-hook")).stdin(File::open(&self.state).unwrap()))
+    fn hook(&self, program: &Path) -> Duration {
+        timed(Command::new(program).stdin(File::open(&self.state).unwrap()))
     }
 }
 
