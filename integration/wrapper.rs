@@ -376,3 +376,27 @@ fn cruns_other_configuration() {
         assert_eq!(wrapper(&node, &args).success(), managed("10.0.0.9\tweb\n"), "{name}");
     }
 }
+
+/// getopt takes the beginning of an option for it. What it resolves is sealed, and a bundle in the current directory is not
+/// taken for the one that such an option names.
+#[test]
+fn cruns_abbreviated_options() {
+    needs!("crun", "busybox");
+    let node = Node::with_config("[runtime]\nruntimes = [\"crun\"]\n");
+    let bundle = pod(&node, "cat /etc/hosts").write();
+    let (bundle, root) = (bundle.to_str().unwrap(), node.root());
+    let log = node.path("crun.log").display().to_string();
+    let config = format!("--conf={bundle}/config.json");
+    for (name, options) in [
+        ("bundle", vec!["--bund", bundle]),
+        ("config", vec![config.as_str(), "--b", bundle]),
+        ("others", vec!["--pre", "0", "--no-s", "--bundle", bundle]),
+    ] {
+        let (id, log) = (node.id(name), format!("--log=file:{log}"));
+        let args = [&["--root", &root, &log, "run"], options.as_slice(), &[&id]].concat();
+        assert_eq!(wrapper(&node, &args).success(), managed("10.0.0.9\tweb\n"), "{name}");
+    }
+    let error = wrapper(&node, &["--log", &format!("file:{log}"), "run", "--con", "x", "c"]).failure();
+    assert!(error.contains("option \"--con\" is ambiguous, expected one in full"), "{error}");
+    assert!(fs::read_to_string(log).unwrap().contains("is ambiguous"), "crun's own name of the file is read");
+}

@@ -1,7 +1,8 @@
 //! The low-level runtime's command line: is it `create` or `run`, and of which bundle?
 //!
-//! runc reads it with Go's flag package (`-bundle X` and `--bundle X` are the same, flags end at the first other
-//! word), crun with getopt (`-bX`, `-db X`). What both would read alike is read alike here.
+//! runc reads it with Go's flag package (`-bundle X` and `--bundle X` are the same), crun with getopt (`-bX`, `-db X`,
+//! and `--bund X`: the beginning of a long option is enough where it is no other's). What both would read alike is read
+//! alike here.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -9,27 +10,105 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Global flags of runc and crun that take a value.
-const GLOBAL_VALUES: [&str; 7] =
-    ["root", "log", "log-format", "log-level", "criu", "rootless", "cgroup-manager"];
-/// Global flags of runc and crun that take none.
-const GLOBAL_SWITCHES: [&str; 9] =
-    ["debug", "systemd-cgroup", "help", "h", "?", "usage", "version", "v", "V"];
-/// Flags of `create` and `run` that take a value.
-const CREATE_VALUES: [&str; 9] = [
-    "bundle",
-    "b",
-    "config",
-    "f",
-    "console-socket",
-    "pid-file",
-    "pidfd-socket",
-    "preserve-fds",
-    "systemd-unit",
-];
+/// The options before the command.
+const GLOBAL: Options = Options {
+    values: &["root", "log", "log-format", "log-level", "criu", "rootless", "cgroup-manager"],
+    switches: &["debug", "systemd-cgroup", "help", "h", "?", "usage", "version", "v", "V"],
+    of_crun: &[
+        "cgroup-manager",
+        "debug",
+        "log",
+        "log-format",
+        "log-level",
+        "root",
+        "rootless",
+        "systemd-cgroup",
+        "help",
+        "usage",
+        "version",
+        "program-name",
+        "HANG",
+    ],
+};
+/// The options of `create` and `run`.
+const CREATE: Options = Options {
+    values: &[
+        "bundle",
+        "b",
+        "config",
+        "f",
+        "console-socket",
+        "pid-file",
+        "pidfd-socket",
+        "preserve-fds",
+        "program-name",
+        "systemd-unit",
+    ],
+    switches: &[
+        "detach",
+        "d",
+        "keep",
+        "no-new-keyring",
+        "no-pivot",
+        "no-subreaper",
+        "help",
+        "h",
+        "?",
+        "usage",
+    ],
+    of_crun: &[
+        "bundle",
+        "config",
+        "console-socket",
+        "detach",
+        "keep",
+        "no-new-keyring",
+        "no-pivot",
+        "no-subreaper",
+        "pid-file",
+        "preserve-fds",
+        "help",
+        "usage",
+        "program-name",
+        "HANG",
+    ],
+};
 
 /// Short flags of `create` and `run` that take no value.
 const CLUSTERED_SWITCHES: &[u8] = b"d";
+
+/// The options that runc and crun know at one place of the command line, without their hyphens.
+struct Options {
+    /// Those that take a value.
+    values: &'static [&'static str],
+    /// Those that take none.
+    switches: &'static [&'static str],
+    /// crun's long ones, which may be abbreviated. `program-name` is one that argp adds to every program.
+    of_crun: &'static [&'static str],
+}
+
+impl Options {
+    fn takes_value(&self, name: &[u8]) -> bool {
+        self.values.iter().any(|known| known.as_bytes() == name)
+    }
+
+    fn is_known(&self, name: &[u8]) -> bool {
+        self.takes_value(name) || self.switches.iter().any(|known| known.as_bytes() == name)
+    }
+
+    /// The whole name of a long option, for one that may be cut short.
+    fn whole<'a>(&self, name: &'a [u8], word: &OsStr) -> Result<&'a [u8], ArgvError> {
+        if self.is_known(name) {
+            return Ok(name);
+        }
+        let mut meant = self.of_crun.iter().filter(|known| known.as_bytes().starts_with(name));
+        match (meant.next(), meant.next()) {
+            (Some(whole), None) => Ok(whole.as_bytes()),
+            (Some(_), Some(_)) => Err(ArgvError::Ambiguous(word.to_owned())),
+            (None, _) => Ok(name),
+        }
+    }
+}
 
 /// What a command line asks of the low-level runtime.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,6 +156,9 @@ pub enum ArgvError {
     /// It may take a value or not, so the next word may be the command or not.
     #[error("cannot tell the runtime's command: unknown global option {0:?}")]
     UnknownGlobal(OsString),
+    /// It is the beginning of several options.
+    #[error("cannot read the runtime's command line: option {0:?} is ambiguous, expected one in full")]
+    Ambiguous(OsString),
     /// The last word is a flag that takes a value.
     #[error("cannot read the runtime's command line: option {0:?} needs a value")]
     NoValue(OsString),
@@ -90,7 +172,14 @@ pub enum ArgvError {
 pub fn parse(args: &[OsString], invocation: &mut Invocation) -> Result<(), ArgvError> {
     let mut rest = args.iter();
     while let Some(word) = rest.next() {
-        let Some(flag) = Flag::read(word, &GLOBAL_VALUES) else {
+        // Where nothing can be made, nothing can go wrong: what runs has to be stopped and deleted.
+        let can_make = || rest.as_slice().iter().any(|word| makes_a_container(word));
+        let flag = match Flag::read(word, &GLOBAL) {
+            Err(error) if can_make() => return Err(error),
+            Err(_) => continue,
+            Ok(flag) => flag,
+        };
+        let Some(flag) = flag else {
             let command = if word == "--" { rest.next() } else { Some(word) };
             if command.is_some_and(|command| makes_a_container(command)) {
                 invocation.create = create(rest.as_slice())?;
@@ -100,9 +189,8 @@ pub fn parse(args: &[OsString], invocation: &mut Invocation) -> Result<(), ArgvE
             return Ok(());
         };
         if !flag.takes_value {
-            let known = flag.value.is_some() || GLOBAL_SWITCHES.iter().any(|known| flag.name == *known);
-            // Where nothing can be made, nothing can go wrong: what runs has to be stopped and deleted.
-            if !known && rest.as_slice().iter().any(|word| makes_a_container(word)) {
+            let is_known = flag.value.is_some() || GLOBAL.is_known(flag.name.as_bytes());
+            if !is_known && can_make() {
                 return Err(ArgvError::UnknownGlobal(word.clone()));
             }
             continue;
@@ -110,13 +198,23 @@ pub fn parse(args: &[OsString], invocation: &mut Invocation) -> Result<(), ArgvE
         let value = flag.value.or_else(|| rest.next().cloned());
         let value = value.ok_or_else(|| ArgvError::NoValue(word.clone()))?;
         match flag.name.as_bytes() {
-            b"log" => invocation.log = Some(value.into()),
+            b"log" => invocation.log = log_file(value),
             b"log-format" => invocation.log_is_json = value == "json",
             b"root" => invocation.root = Some(value.into()),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// The file that `--log` names. crun also takes `file:PATH`, and logs to journald or syslog instead.
+fn log_file(value: OsString) -> Option<PathBuf> {
+    let bytes = value.as_bytes();
+    if let Some(path) = bytes.strip_prefix(b"file:") {
+        return Some(OsStr::from_bytes(path).into());
+    }
+    let is_elsewhere = [&b"journald:"[..], b"syslog:"].iter().any(|prefix| bytes.starts_with(prefix));
+    (!is_elsewhere).then(|| value.into())
 }
 
 fn makes_a_container(command: &OsStr) -> bool {
@@ -132,7 +230,7 @@ fn create(args: &[OsString]) -> Result<Option<Create>, ArgvError> {
         if word == "--" {
             break;
         }
-        let Some(flag) = Flag::read(word, &CREATE_VALUES) else {
+        let Some(flag) = Flag::read(word, &CREATE)? else {
             create.container = word.to_string_lossy().into_owned();
             continue;
         };
@@ -161,31 +259,32 @@ struct Flag {
 }
 
 impl Flag {
-    /// `None` for a word that is no flag. `with_value` names the flags that take a value.
-    fn read(word: &OsStr, with_value: &[&str]) -> Option<Self> {
+    /// `None` for a word that is no flag.
+    fn read(word: &OsStr, options: &Options) -> Result<Option<Self>, ArgvError> {
         let bytes = word.as_bytes();
         let long = bytes.strip_prefix(b"--");
-        let body = long.or_else(|| bytes.strip_prefix(b"-"))?;
-        if body.is_empty() {
-            return None;
-        }
+        let Some(body) = long.or_else(|| bytes.strip_prefix(b"-")).filter(|body| !body.is_empty()) else {
+            return Ok(None);
+        };
         let (name, value) = match body.iter().position(|b| *b == b'=') {
             Some(at) => (&body[..at], Some(&body[at + 1..])),
             None => (body, None),
         };
-        let takes_value = |name: &[u8]| with_value.iter().any(|known| known.as_bytes() == name);
-        let (name, value) = if long.is_none() && !takes_value(name) {
+        let (name, value) = if long.is_some() {
+            (options.whole(name, word)?, value)
+        } else if options.takes_value(name) {
+            (name, value)
+        } else {
             // getopt's clusters: switches, then perhaps one letter that takes all behind it for its value. A long flag
             // with one hyphen, as Go has it, stops at a letter that is neither.
             let at = body.iter().position(|letter| !CLUSTERED_SWITCHES.contains(letter));
-            let at = at.filter(|at| takes_value(&body[*at..=*at]));
+            let at = at.filter(|at| options.takes_value(&body[*at..=*at]));
             let split = |at: usize| (&body[at..=at], Some(&body[at + 1..]).filter(|value| !value.is_empty()));
             at.map_or((name, value), split)
-        } else {
-            (name, value)
         };
         let owned = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
-        Some(Self { name: owned(name), takes_value: takes_value(name), value: value.map(owned) })
+        let takes_value = options.takes_value(name);
+        Ok(Some(Self { name: owned(name), takes_value, value: value.map(owned) }))
     }
 }
 
@@ -221,6 +320,10 @@ mod tests {
             "create --pid-file --bundle -b /b c",
             "create --new-flag --bundle /b c",
             "create -no-subreaper -detach -b /b c",
+            "create --bund /b c",
+            "create --b=/b c",
+            "run --det --pre 3 --pid /p --bundl /b c",
+            "--cgroup disabled --rootl true --deb create -b /b c",
             "--new-flag=x create -b /b c",
             "--root create --log-format json create --bundle /b c",
             "--root=/r --debug --systemd-cgroup -log /l --rootless true run --bundle /b c",
@@ -277,12 +380,30 @@ mod tests {
         let invocation = read("--log /l --log-format json create c").unwrap();
         assert_eq!((invocation.log, invocation.log_is_json), (Some("/l".into()), true));
         assert!(!read("--log=/l --log-format=text create c").unwrap().log_is_json);
-        assert_eq!(read("create -f other.json c").unwrap().create.unwrap().config, Some("other.json".into()));
+        for (value, file) in
+            [("file:/l", Some("/l")), ("journald:crun", None), ("syslog:crun", None), ("file", Some("file"))]
+        {
+            let log = read(&format!("--log={value} create c")).unwrap().log;
+            assert_eq!(log.as_deref(), file.map(std::path::Path::new), "{value}");
+        }
+        for config in ["-f other.json", "--config other.json", "--conf=other.json"] {
+            let create = read(&format!("create {config} c")).unwrap().create.unwrap();
+            assert_eq!(create.config, Some("other.json".into()), "{config}");
+        }
     }
 
     #[test]
     fn what_cannot_be_told_is_an_error() {
         assert_eq!(read("--new create c"), Err(ArgvError::UnknownGlobal("--new".into())));
+        for (line, option) in [
+            ("--lo x create c", "--lo"),
+            ("create --con x c", "--con"),
+            ("run --p 3 c", "--p"),
+            ("run --=x c", "--=x"),
+        ] {
+            assert_eq!(read(line), Err(ArgvError::Ambiguous(option.into())), "{line}");
+        }
+        assert_eq!(read("--lo x delete c").unwrap().create, None);
         // Nothing is made, so nothing can be made without a hook.
         assert_eq!(read("--new delete c").unwrap().create, None);
         assert_eq!(read("--root"), Err(ArgvError::NoValue("--root".into())));
