@@ -1,6 +1,7 @@
 //! Reads a Pod from a Kubernetes manifest or a crictl pod config.
 
 use serde::Deserialize;
+use serde_saphyr::{SnippetMode, UserMessageFormatter, render_options};
 
 use crate::annotations::PodAnnotations;
 use crate::bundle::Annotations;
@@ -21,7 +22,7 @@ pub struct Manifest {
 }
 
 /// Both forms in one: a Kubernetes Pod has a `spec`, a crictl pod config has not.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct Wire {
     kind: Option<String>,
     metadata: Option<Metadata>,
@@ -85,20 +86,25 @@ enum NamespaceMode {
 /// The CRI's number for the node's own namespace.
 const NODE: i64 = 2;
 const DEFAULT_NAMESPACE: &str = "default";
+const POD: &str = "Pod";
 
 impl Manifest {
-    /// Reads a manifest, as JSON where it begins with a brace and as YAML otherwise.
+    /// Reads a manifest, as JSON where it begins with a brace and as YAML otherwise. Of several YAML documents one has to
+    /// be a pod; the others are passed over.
     ///
     /// # Errors
     /// What is wrong with it, one error for each line.
     pub fn parse(text: &str) -> Result<Self, Vec<String>> {
-        let wire: Wire = if text.trim_start().starts_with('{') {
+        let wire = if text.trim_start().starts_with('{') {
             serde_json::from_str(text).map_err(|error| vec![format!("cannot read the pod: {error}")])?
         } else {
-            serde_saphyr::from_str(text)
-                .map_err(|error| vec![format!("cannot read the pod: {}", one_line(&error))])?
+            only_pod(documents(text)?)?
         };
-        if let Some(kind) = wire.kind.as_deref().filter(|kind| *kind != "Pod") {
+        Self::of(wire)
+    }
+
+    fn of(wire: Wire) -> Result<Self, Vec<String>> {
+        if let Some(kind) = wire.kind.as_deref().filter(|kind| *kind != POD) {
             return Err(vec![format!(
                 "kind: Unsupported value: {}: supported values: \"Pod\"",
                 go_quote(kind)
@@ -167,8 +173,28 @@ fn from_crictl(
     })
 }
 
-fn one_line(error: &impl std::fmt::Display) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+/// The documents of a YAML text that are not empty.
+fn documents(text: &str) -> Result<Vec<Wire>, Vec<String>> {
+    // The messages for users name no option of the library.
+    let options = render_options! { formatter: &UserMessageFormatter, snippets: SnippetMode::Off };
+    serde_saphyr::from_multiple(text)
+        .map_err(|error| vec![format!("cannot read the pod: {}", error.render_with_options(options))])
+}
+
+/// The one document that is a pod. A file with none gives its first document, or an empty one.
+fn only_pod(documents: Vec<Wire>) -> Result<Wire, Vec<String>> {
+    let (mut pods, others): (Vec<Wire>, Vec<Wire>) =
+        documents.into_iter().partition(|wire| wire.kind.as_deref().is_none_or(|kind| kind == POD));
+    if pods.len() > 1 {
+        let name = |wire: &Wire| wire.metadata.as_ref()?.name.clone();
+        let names: Vec<String> = pods.iter().filter_map(name).collect();
+        return Err(vec![format!(
+            "cannot render {} pods at once ({}): expected one in the file",
+            pods.len(),
+            names.join(", ")
+        )]);
+    }
+    Ok(pods.pop().or_else(|| others.into_iter().next()).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -203,8 +229,34 @@ mod tests {
     }
 
     #[test]
+    fn of_several_documents_the_one_pod() {
+        let pod = "kind: Pod\nmetadata: {name: web}\n";
+        let service = "kind: Service\nmetadata: {name: db}\nspec: {ports: [{port: 80}]}\n";
+        for text in [
+            format!("---\n{pod}---\n"),
+            format!("{pod}---\n# nothing\n---\n{service}"),
+            format!("{service}---\n{pod}...\n"),
+        ] {
+            assert_eq!(Manifest::parse(&text).unwrap().pod.names.pod_name, "web", "{text:?}");
+        }
+        let error = |text: String| Manifest::parse(&text).unwrap_err().join("\n");
+        assert_eq!(
+            error(format!("{pod}---\nmetadata: {{name: front}}\n")),
+            "cannot render 2 pods at once (web, front): expected one in the file"
+        );
+        assert!(
+            error(format!("{service}---\n{service}")).starts_with("kind: Unsupported value: \"Service\"")
+        );
+    }
+
+    #[test]
     fn what_it_refuses() {
         for (text, expected) in [
+            (
+                "metadata: {name: a, name: b}",
+                "duplicate mapping key `name` is not allowed here at line 1, column 21",
+            ),
+            ("kind: Pod\n---\nmetadata: {name: [a]}", "at line 3, column 18"),
             ("", "metadata.name: Required value"),
             ("[1]", "cannot read the pod"),
             ("{", "cannot read the pod: EOF"),
