@@ -1,6 +1,8 @@
 //! The newest runc and crun. Most tests of the hook run with them, too (`harness::runtimes`).
 
-use crate::harness::{Bundle, Node, bin, managed, needs, runtimes};
+use std::fs;
+
+use crate::harness::{Bundle, Node, bin, managed, needs, newer_engines, runtimes};
 
 fn pod(node: &Node, script: &str) -> Bundle {
     Bundle::new(node, script).containerd().annotate("podhosts.io/pod-ips", "10.0.0.9")
@@ -48,4 +50,25 @@ fn a_failure_is_in_the_log_and_runc_shows_it() {
         assert_eq!(last["outcome"], "failed", "{runtime:?}");
         assert!(last["reason"].as_str().unwrap().starts_with(reason), "{last}");
     }
+}
+
+/// README's line for Quadlet, as podman's generator reads it.
+#[test]
+fn quadlet_passes_the_readmes_annotation_on() {
+    needs!("podman");
+    let Some(root) = newer_engines() else { return };
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let line = readme.lines().map(str::trim).find(|line| line.starts_with("Annotation=")).unwrap();
+    let node = Node::new();
+    fs::create_dir(node.path("units")).unwrap();
+    node.write("units/web.container", &format!("[Container]\nImage=busybox\n{line}\n"));
+    let script = "mount --bind \"$1\" \"$2/mnt\" && \
+        QUADLET_UNIT_DIRS=/mnt exec chroot \"$2\" /usr/libexec/podman/quadlet -dryrun";
+    let units = node.path("units");
+    let args = ["-c", script, "sh", units.to_str().unwrap(), root.to_str().unwrap()];
+    let unit = node.run("sh", &args).success();
+    let start = unit.lines().find(|line| line.starts_with("ExecStart=")).unwrap();
+    let passed =
+        r#" --annotation "podhosts.io/host-aliases=[{\"ip\":\"10.1.2.3\",\"hostnames\":[\"db\"]}]" "#;
+    assert!(start.contains(passed), "{start}");
 }
