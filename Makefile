@@ -24,7 +24,7 @@ ENGINES := $(CURDIR)/target/engines
 
 DEMO_PACKAGES  := runc busybox-static
 TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetworking-plugins podman containerd python3 debootstrap patch jq
-BENCH_PACKAGES := $(DEMO_PACKAGES) time iproute2 nftables containernetworking-plugins
+BENCH_PACKAGES := $(DEMO_PACKAGES) time iproute2 nftables containernetworking-plugins containerd
 
 .PHONY: all build demo test fuzz bench lint deny engines install uninstall clean need-demo need-test need-fuzz need-bench
 
@@ -81,6 +81,7 @@ deny:
 
 # Measures the programs that `make build` left. Bundles are on a tmpfs, as under /run.
 bench: need-bench build
+	$(CARGO) build --locked --profile bench --example crictl
 	TMPDIR=/dev/shm PODHOSTS_BIN_DIR=$(RELEASE) PODHOSTS_BEFORE_BIN_DIR=$(BEFORE) \
 	  $(CARGO) bench --locked --bench bench
 

@@ -54,6 +54,34 @@ struct Plugin {
     config: PathBuf,
 }
 
+/// Whose time it is.
+#[derive(Clone, Copy)]
+enum Side {
+    Ours,
+    Peers,
+}
+
+/// Times of one command of two plugins that take turns.
+#[derive(Default)]
+struct Pairs {
+    ours: Vec<Duration>,
+    peers: Vec<Duration>,
+}
+
+impl Pairs {
+    fn push(&mut self, (plugin, side): (&Plugin, Side), command: &str, run: usize) {
+        let time = plugin.time(command, run);
+        match side {
+            Side::Ours => self.ours.push(time),
+            Side::Peers => self.peers.push(time),
+        }
+    }
+
+    fn print(&self, name: &str) {
+        print_row(name, &self.ours, &self.peers);
+    }
+}
+
 fn ip(args: &[&str]) {
     assert!(Command::new("ip").args(args).status().unwrap().success(), "{args:?}");
 }
@@ -112,7 +140,7 @@ impl Bench<'_> {
         self.plugin(plugin, plugin, config)
     }
 
-    /// ADD and DEL of interfaces, dual-stack, in all ways there are.
+    /// ADD and DEL of interfaces, dual-stack, against the reference plugins.
     fn interfaces(&self) {
         super::print_header();
         let routed = self.ours("routed", json!({}));
@@ -121,19 +149,20 @@ impl Bench<'_> {
             self.ours("bridged", json!({"mode": "bridge", "bridge": "our0", "isDefaultGateway": true}));
         let (reference, ptp) = (self.reference("bridge"), self.reference("ptp"));
         for (name, plugin, peer, runs) in [
-            ("ADD, routed (peer: bridge)", &routed, &reference, RUNS),
-            ("ADD, routed, ipMasq (peer: bridge without)", &masq, &reference, RUNS),
-            ("ADD, on a bridge (peer: bridge)", &bridge, &reference, RUNS),
-            ("ADD, routed (peer: ptp)", &routed, &ptp, SLOW_RUNS),
+            ("routed (peer: bridge)", &routed, &reference, RUNS),
+            ("routed, ipMasq (peer: bridge without)", &masq, &reference, RUNS),
+            ("on a bridge (peer: bridge)", &bridge, &reference, RUNS),
+            ("routed (peer: ptp)", &routed, &ptp, SLOW_RUNS),
         ] {
-            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            let (mut added, mut removed) = (Pairs::default(), Pairs::default());
             for run in 0..runs {
-                ours.push(plugin.time("ADD", run));
-                plugin.time("DEL", run);
-                theirs.push(peer.time("ADD", run));
-                peer.time("DEL", run);
+                for side in [(plugin, Side::Ours), (peer, Side::Peers)] {
+                    added.push(side, "ADD", run);
+                    removed.push(side, "DEL", run);
+                }
             }
-            print_row(name, &ours, &theirs);
+            added.print(&format!("ADD, {name}"));
+            removed.print(&format!("DEL, {name}"));
         }
     }
 
@@ -144,15 +173,15 @@ impl Bench<'_> {
         for (name, extra) in [("routed", json!({})), ("masq", json!({"ipMasq": true})), ("bridged", bridge)] {
             let plugin = self.ours(name, extra);
             let earlier = Plugin { program: before.clone(), config: plugin.config.clone() };
-            let [mut add, mut add_before, mut del, mut del_before]: [Vec<Duration>; 4] = Default::default();
+            let (mut added, mut removed) = (Pairs::default(), Pairs::default());
             for run in 0..RUNS {
-                add.push(plugin.time("ADD", run));
-                del.push(plugin.time("DEL", run));
-                add_before.push(earlier.time("ADD", run));
-                del_before.push(earlier.time("DEL", run));
+                for side in [(&plugin, Side::Ours), (&earlier, Side::Peers)] {
+                    added.push(side, "ADD", run);
+                    removed.push(side, "DEL", run);
+                }
             }
-            print_row(&format!("ADD, {name} (peer: the build before)"), &add, &add_before);
-            print_row(&format!("DEL, {name} (peer: the build before)"), &del, &del_before);
+            added.print(&format!("ADD, {name} (peer: the build before)"));
+            removed.print(&format!("DEL, {name} (peer: the build before)"));
         }
     }
 

@@ -11,6 +11,7 @@ mod harness;
 
 mod before;
 mod cni;
+mod pods;
 mod serve;
 
 use std::fs::{self, File};
@@ -37,6 +38,9 @@ fn main() {
     if args.iter().any(|arg| arg == "--inside-cni") {
         return cni::inside();
     }
+    if args.iter().any(|arg| arg == "--pods") {
+        return pods::run();
+    }
     if args.iter().any(|arg| arg == "--serve") {
         print_header();
         return serve::run();
@@ -61,6 +65,8 @@ fn main() {
     assert!(status.unwrap().success());
     println!();
     cni::run();
+    println!();
+    pods::run();
     println!();
     serve::run();
 }
