@@ -38,6 +38,16 @@ pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) 
     Ok(list.into_iter().map(|Object(value)| value).collect())
 }
 
+/// Reads a value for which null, as Go writes an empty list, stands for its default.
+///
+/// # Errors
+/// Anything else.
+pub fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// Reads a list of lists of objects, null being an empty one.
 ///
 /// # Errors

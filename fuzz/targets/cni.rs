@@ -32,7 +32,8 @@ pub(super) fn config(data: &[u8]) {
     for command in COMMANDS {
         let Ok(document) = Document::parse(data, command) else { continue };
         assert!(!document.name.contains('/') && !document.name.starts_with('.'), "{}", document.name);
-        let _ = (MainConfig::read(&document), document.dns(), document.valid_attachments());
+        let _ =
+            (MainConfig::read(&document), document.dns(), document.valid_attachments(), document.previous());
         if let Ok(runtime) = RuntimeConfig::read(&document, &args)
             && let Ok(ipam) = document.ipam(&runtime)
         {

@@ -1,6 +1,7 @@
 //! ADD: everything is checked, then addresses are taken, then the interface is made; what fails undoes all of it.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde_json::Value;
@@ -11,7 +12,7 @@ use super::detach::{self, Remains};
 use super::error::CniError;
 use super::main_config::{MainConfig, Mode};
 use super::result::{CniResult, Ip};
-use super::runtime_config::RuntimeConfig;
+use super::runtime_config::{self, RuntimeConfig};
 use super::wiring::Wiring;
 use super::{bridge, names, pod_record, routed, stores};
 use crate::attachment::{ATTACHMENT_VERSION, Attachment};
@@ -58,7 +59,7 @@ pub(super) fn ipam(call: &mut Call) -> Result<Value, CniError> {
     let netns_id = Namespace::open(&call.parameters.netns).and_then(|netns| netns.id()).ok();
     let allocated = take(call, &ipam, &runtime, netns_id, None, false)?;
     let mut remains = Remains { link: None, has_rules: false, has_record: false };
-    if let Err(error) = write_record(call, &runtime, &addresses(&allocated), &mut remains) {
+    if let Err(error) = write_record(call, &runtime.annotations, &addresses(&allocated), &mut remains) {
         return Err(undone(call, &remains, error));
     }
     let ips =
@@ -69,15 +70,15 @@ pub(super) fn ipam(call: &mut Call) -> Result<Value, CniError> {
 
 /// ADD of the chained role: the record, and the result of the plugins before as it came.
 pub(super) fn chained(call: &mut Call) -> Result<Value, CniError> {
-    let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
-    let previous = call.document.prev_result()?.ok_or_else(|| {
+    let annotations = runtime_config::annotations(&call.document)?;
+    let previous = call.document.previous()?.ok_or_else(|| {
         CniError::config(
             "prevResult: missing, expected this plugin behind another one, or ipam in its configuration",
         )
     })?;
     let addresses = previous.addresses_of(&call.parameters.ifname);
     let mut remains = Remains { link: None, has_rules: false, has_record: false };
-    write_record(call, &runtime, &addresses, &mut remains)?;
+    write_record(call, &annotations, &addresses, &mut remains)?;
     Ok(call.document.raw_prev_result())
 }
 
@@ -133,11 +134,11 @@ fn take(
 
 fn write_record(
     call: &Call,
-    runtime: &RuntimeConfig,
+    annotations: &BTreeMap<String, String>,
     addresses: &[IpAddr],
     remains: &mut Remains,
 ) -> Result<(), CniError> {
-    let record = pod_record::of(&call.parameters, &call.document.name, addresses, &runtime.annotations);
+    let record = pod_record::of(&call.parameters, &call.document.name, addresses, annotations);
     let Some(record) = record else { return Ok(()) };
     remains.has_record = true;
     pod_record::write(&record)
@@ -191,7 +192,7 @@ impl Wired<'_> {
         remains.link = wiring.is_made.get().then(|| host_ifname.to_owned());
         let result = connected?;
         self.install_rules(remains)?;
-        write_record(self.call, self.runtime, &addresses(self.allocated), remains)?;
+        write_record(self.call, &self.runtime.annotations, &addresses(self.allocated), remains)?;
         Ok(result)
     }
 

@@ -6,6 +6,7 @@ use super::call::Call;
 use super::config::Role;
 use super::error::{CniError, Code};
 use super::main_config::{MainConfig, Mode};
+use super::previous::Previous;
 use super::result::CniResult;
 use super::runtime_config::RuntimeConfig;
 use super::{names, pod_record};
@@ -17,17 +18,21 @@ pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
     if call.document.is_set("disableCheck") {
         return Ok(());
     }
-    let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
-    let previous = call.document.prev_result()?;
-    let previous =
-        previous.ok_or_else(|| CniError::config("prevResult: missing, expected the result of ADD"))?;
+    let missing = || CniError::config("prevResult: missing, expected the result of ADD");
+    let previous = || call.document.prev_result()?.ok_or_else(missing);
     match call.document.role {
-        Role::Main => main(call, &runtime, &previous),
+        Role::Main => {
+            let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
+            let previous = previous()?;
+            main(call, &runtime, &previous)
+        }
         Role::Ipam => {
+            let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
+            let previous = previous()?;
             call.document.ipam(&runtime)?;
             leases(call, &previous).map(|_| ())
         }
-        Role::Chained => chained(call, &previous),
+        Role::Chained => chained(call, &call.document.previous()?.ok_or_else(missing)?),
     }
 }
 
@@ -52,7 +57,7 @@ fn leases(call: &mut Call, previous: &CniResult) -> Result<Vec<IpAddr>, CniError
     }
 }
 
-fn chained(call: &Call, previous: &CniResult) -> Result<(), CniError> {
+fn chained(call: &Call, previous: &Previous) -> Result<(), CniError> {
     let addresses = previous.addresses_of(&call.parameters.ifname);
     let wanted = pod_record::of(&call.parameters, &call.document.name, &addresses, &Default::default());
     let Some(wanted) = wanted else { return Ok(()) };

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::environment::{Command, is_name};
 use super::error::{CniError, Code};
+use super::previous::Previous;
 use super::result::{CniResult, Dns, Route};
 use super::runtime_config::RuntimeConfig;
 use super::version::Version;
@@ -206,6 +207,14 @@ impl Document {
         Ok(result)
     }
 
+    /// `prevResult` as the chained role needs it.
+    ///
+    /// # Errors
+    /// [`CniError`] where the addresses cannot be read.
+    pub fn previous(&self) -> Result<Option<Previous>, CniError> {
+        self.read_object("prevResult")
+    }
+
     /// `prevResult` as it came, to be handed on.
     pub fn raw_prev_result(&self) -> Value {
         let mut result = self.value["prevResult"].clone();
@@ -226,11 +235,11 @@ impl Document {
         self.value[key] == true
     }
 
-    /// The attachments that GC has to keep.
+    /// The attachments that GC has to keep; `None` where the runtime gave no list at all.
     ///
     /// # Errors
-    /// [`CniError`] where there is no list: nothing may be removed then.
-    pub fn valid_attachments(&self) -> Result<Vec<Holder>, CniError> {
+    /// [`CniError`] where there is something else than a list.
+    pub fn valid_attachments(&self) -> Result<Option<Vec<Holder>>, CniError> {
         #[derive(Deserialize)]
         struct Valid {
             #[serde(rename = "containerID")]
@@ -240,7 +249,7 @@ impl Document {
         let present: Vec<&str> =
             ATTACHMENTS.into_iter().filter(|key| self.value.get(key).is_some()).collect();
         if present.is_empty() {
-            return Err(CniError::config(format!("{}: missing, expected a list", ATTACHMENTS[0])));
+            return Ok(None);
         }
         let mut holders = Vec::new();
         for key in present {
@@ -251,7 +260,7 @@ impl Document {
             );
         }
         holders.sort_unstable();
-        Ok(holders)
+        Ok(Some(holders))
     }
 }
 

@@ -1,5 +1,10 @@
 //! GC: what the runtime does not know any more, and what belongs to network namespaces that are gone, is undone.
 //! What cannot be undone does not keep the rest from being undone.
+//!
+//! A runtime that gives no list of valid attachments has none: libcni leaves the key out where its caller has no
+//! arguments for GC, as `cnitool gc`. But so does somebody who has forgotten it, on a node full of pods. So without a
+//! list only attachments go whose network namespace is gone. (libcni itself has sent a DEL for every attachment that it
+//! knows by then.)
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,13 +24,15 @@ pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
         return Ok(());
     }
     let valid = call.document.valid_attachments()?;
+    let valid = valid.as_deref();
     let mut errors = Vec::new();
     let mut dirs = stores::others(&call.document.name, &call.document.dir)?;
     dirs.extend(Some(call.document.dir.clone()).filter(|dir| dir.is_dir()));
     for dir in dirs {
-        errors.extend(collect(call, &dir, &valid).unwrap_or_else(|error| vec![error]));
+        errors.extend(collect(call, &dir, valid).unwrap_or_else(|error| vec![error]));
     }
-    if call.document.role == Role::Chained {
+    // A record tells no network namespace.
+    if let (Role::Chained, Some(valid)) = (call.document.role, valid) {
         let is_valid = |id: &str| {
             valid.iter().any(|holder| holder.container == id && pod_record::is_pod_interface(&holder.ifname))
         };
@@ -37,13 +44,14 @@ pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
 }
 
 /// Undoes what is not valid in the network's directory `dir`; gives what could not be undone.
-fn collect(call: &mut Call, dir: &Path, valid: &[Holder]) -> Result<Vec<CniError>, CniError> {
+fn collect(call: &mut Call, dir: &Path, valid: Option<&[Holder]>) -> Result<Vec<CniError>, CniError> {
     let _alone = against_gc(dir, LockKind::Exclusive)?;
     let mut holders: BTreeSet<Holder> = call.book_in(dir)?.holders()?.into_iter().collect();
     holders.extend(attachments::list(dir)?);
     let mut errors = Vec::new();
     for holder in holders {
-        if valid.binary_search(&holder).is_err() || is_gone(dir, &holder) {
+        let is_unknown = valid.is_some_and(|valid| valid.binary_search(&holder).is_err());
+        if is_unknown || is_gone(dir, &holder) {
             errors.extend(detach::detach(call, dir, &holder).err());
         }
     }

@@ -16,6 +16,7 @@ pub mod main_config;
 mod migrate;
 mod names;
 mod pod_record;
+pub mod previous;
 pub mod result;
 mod routed;
 pub mod runtime_config;

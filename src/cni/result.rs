@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::version::Version;
 use crate::ipam::ranges::optional_address;
-use crate::json::{object, objects};
+use crate::json::{object, objects, or_default};
 
 /// An interface.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
@@ -70,16 +70,16 @@ pub struct Route {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 pub struct Dns {
     /// Addresses of servers.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub nameservers: Vec<String>,
     /// The local domain.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     pub domain: String,
     /// Search domains.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub search: Vec<String>,
     /// Options of resolv.conf.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
 }
 
@@ -123,7 +123,11 @@ pub struct CniResult {
     pub dns: Dns,
 }
 
-fn cidr<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {
+/// Reads a CIDR, for `deserialize_with`.
+///
+/// # Errors
+/// Anything else.
+pub(super) fn cidr<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {
     let text = String::deserialize(deserializer)?;
     let wrong = |_| {
         de::Error::custom(format!(

@@ -95,6 +95,20 @@ struct RawCniArgs {
     mac: Option<String>,
 }
 
+/// The pod's annotations alone, for the chained role, which uses nothing else.
+///
+/// # Errors
+/// [`CniError`] naming the key and what was expected.
+pub fn annotations(document: &Document) -> Result<BTreeMap<String, String>, CniError> {
+    #[derive(Deserialize, Default)]
+    struct Raw {
+        #[serde(rename = "io.kubernetes.cri.pod-annotations")]
+        annotations: Option<BTreeMap<String, String>>,
+    }
+    let raw: Option<Raw> = document.read_object("runtimeConfig")?;
+    Ok(raw.and_then(|raw| raw.annotations).unwrap_or_default())
+}
+
 impl RuntimeConfig {
     /// Reads `runtimeConfig`, behind it `args.cni` and behind that `CNI_ARGS`: the first that says something counts.
     ///
