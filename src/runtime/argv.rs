@@ -170,10 +170,12 @@ pub enum ArgvError {
 /// # Errors
 /// [`ArgvError`] naming the option.
 pub fn parse(args: &[OsString], invocation: &mut Invocation) -> Result<(), ArgvError> {
+    let last_maker = args.iter().rposition(|word| makes_a_container(word));
     let mut rest = args.iter();
     while let Some(word) = rest.next() {
         // Where nothing can be made, nothing can go wrong: what runs has to be stopped and deleted.
-        let can_make = || rest.as_slice().iter().any(|word| makes_a_container(word));
+        let read = args.len() - rest.len();
+        let can_make = || last_maker.is_some_and(|at| at >= read);
         let flag = match Flag::read(word, &GLOBAL) {
             Err(error) if can_make() => return Err(error),
             Err(_) => continue,

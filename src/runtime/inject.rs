@@ -1,5 +1,6 @@
 //! Adds the hook and environment variables to a config.json, as an edit of its text: every other byte stays as the engine wrote it.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use serde::{Deserialize, Deserializer};
@@ -7,6 +8,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use crate::bundle::CONFIG_MAX;
 use crate::json::Object;
 
 /// The hook to add.
@@ -40,6 +42,9 @@ pub enum InjectError {
     /// Not JSON, or `hooks` or `mounts` of another type than the specification's.
     #[error("cannot edit config.json: {0}")]
     Json(#[from] serde_json::Error),
+    /// The hook could not read it.
+    #[error("cannot edit config.json: it would have {0} bytes, expected at most {CONFIG_MAX}")]
+    TooLarge(usize),
 }
 
 #[derive(Deserialize)]
@@ -94,7 +99,7 @@ pub fn inject(config_json: &[u8], changes: &Changes<'_>) -> Result<Option<Vec<u8
     if let Some(mounts) = top.mounts {
         edits.extend(removals(text, mounts, changes.removed_mounts)?);
     }
-    if let Some(process) = top.process.filter(|process| process.get() != "null") {
+    if let Some(process) = top.process.filter(|process| process.get() != "null" && !changes.env.is_empty()) {
         edits.extend(variables(text, process, changes.env)?);
     }
     if let Some(hook) = &changes.hook {
@@ -103,12 +108,27 @@ pub fn inject(config_json: &[u8], changes: &Changes<'_>) -> Result<Option<Vec<u8
     if edits.is_empty() {
         return Ok(None);
     }
-    edits.sort_by_key(|edit| std::cmp::Reverse(edit.range.start));
-    let mut edited = text.to_owned();
-    for edit in edits {
-        edited.replace_range(edit.range, &edit.with);
+    let edited = apply(text, edits);
+    if edited.len() > CONFIG_MAX {
+        return Err(InjectError::TooLarge(edited.len()));
     }
     Ok(Some(edited.into_bytes()))
+}
+
+/// The text with these edits, no two of which overlap. One pass: an edit that moved everything behind it would make
+/// many edits of a long text quadratic.
+fn apply(text: &str, mut edits: Vec<Edit>) -> String {
+    edits.sort_by_key(|edit| edit.range.start);
+    let added: usize = edits.iter().map(|edit| edit.with.len()).sum();
+    let mut edited = String::with_capacity(text.len() + added);
+    let mut done = 0;
+    for edit in &edits {
+        edited.push_str(&text[done..edit.range.start]);
+        edited.push_str(&edit.with);
+        done = edit.range.end;
+    }
+    edited.push_str(&text[done..]);
+    edited
 }
 
 /// The place of `value` in `text`, of which it is a part.
@@ -161,9 +181,13 @@ fn variables(text: &str, process: &RawValue, entries: &[String]) -> Result<Optio
     let Object(Process { env }) = serde_json::from_str(process.get())?;
     let present: Option<Vec<String>> = env.map_or(Ok(None), |env| serde_json::from_str(env.get()))?;
     let present = present.unwrap_or_default();
-    let is_missing = |entry: &&String| present.iter().all(|present| name(present) != name(entry));
-    let missing: Vec<String> =
-        entries.iter().filter(is_missing).map(|entry| json!(entry).to_string()).collect();
+    // A container may have hundreds of thousands of entries: each is looked at once, whatever is asked for.
+    let mut names: HashSet<&str> = entries.iter().map(|entry| name(entry)).collect();
+    for entry in &present {
+        names.remove(name(entry));
+    }
+    let missing = entries.iter().filter(|entry| names.contains(name(entry)));
+    let missing: Vec<String> = missing.map(|entry| json!(entry).to_string()).collect();
     if missing.is_empty() {
         return Ok(None);
     }
@@ -206,7 +230,7 @@ fn removals(text: &str, mounts: &RawValue, removed: &[usize]) -> Result<Vec<Edit
     }
     let elements: Vec<&RawValue> = serde_json::from_str(mounts.get())?;
     let places: Vec<Range<usize>> = elements.iter().map(|element| range(text, element)).collect();
-    let is_kept = |index: &usize| !removed.contains(index);
+    let is_kept = |index: &usize| removed.binary_search(index).is_err();
     let last_kept = (0..places.len()).rfind(is_kept);
     let mut edits = Vec::new();
     for &index in removed {
