@@ -1,5 +1,6 @@
 //! A pod's addresses: which source is believed, and in which order they stand.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -125,7 +126,11 @@ pub fn primary_first(ips: &mut [IpAddr], primary: IpFamily) {
 /// The addresses of `listed` that really are in the namespace: a pod can add to CRI-O's list, not to its own
 /// network.
 pub fn confirmed(listed: &[String], found: &[InterfaceAddress]) -> Vec<String> {
-    let is_there = |ip: &&String| ip.parse().is_ok_and(|ip: IpAddr| found.iter().any(|f| f.address == ip));
+    if listed.is_empty() {
+        return Vec::new();
+    }
+    let found: HashSet<IpAddr> = found.iter().map(|found| found.address).collect();
+    let is_there = |ip: &&String| ip.parse().is_ok_and(|ip: IpAddr| found.contains(&ip));
     listed.iter().filter(is_there).cloned().collect()
 }
 

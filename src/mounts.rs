@@ -1,5 +1,6 @@
 //! Whose is the mount at /etc/hosts: the engine's, the kubelet's, or the user's own?
 
+use std::cell::LazyCell;
 use std::path::{Component, Path};
 
 use crate::bundle::{Config, Mount};
@@ -19,17 +20,24 @@ pub enum Owner {
 /// The mounts at /etc/hosts, as indices into `mounts`, with their owners.
 pub fn at_etc_hosts(config: &Config, identity: &PodIdentity, kubelet_root: &str) -> Vec<(usize, Owner)> {
     let mounts = config.mounts().iter().enumerate().filter(|(_, mount)| is_etc_hosts(&mount.destination));
-    mounts.map(|(i, mount)| (i, owner(mount, config, identity, kubelet_root))).collect()
+    // The list of volumes is read once, and only where there is such a mount.
+    let is_volume = LazyCell::new(|| is_crio_volume(config));
+    mounts.map(|(i, mount)| (i, owner(mount, &is_volume, identity, kubelet_root))).collect()
 }
 
-fn owner(mount: &Mount, config: &Config, identity: &PodIdentity, kubelet_root: &str) -> Owner {
+fn owner(
+    mount: &Mount,
+    is_crio_volume: &LazyCell<bool, impl FnOnce() -> bool>,
+    identity: &PodIdentity,
+    kubelet_root: &str,
+) -> Owner {
     let source = mount.source.as_deref().unwrap_or_default();
     if is_kubelet_file(source, identity, kubelet_root) {
         return Owner::Kubelet(source.to_owned());
     }
     let engines = match identity.engine {
         Engine::Containerd => is_containerd_file(source, identity),
-        Engine::CriO => source == "/etc/hosts" && !is_crio_volume(config),
+        Engine::CriO => source == "/etc/hosts" && !**is_crio_volume,
         Engine::Podman => is_podman_file(source, "hosts"),
         Engine::Plain => false,
     };
@@ -43,7 +51,8 @@ fn is_kubelet_file(source: &str, identity: &PodIdentity, kubelet_root: &str) -> 
     let is_engines = matches!(identity.engine, Engine::Containerd | Engine::CriO);
     let uid = identity.uid.as_deref().filter(|uid| is_engines && !uid.is_empty());
     if let Some(uid) = uid {
-        return source.ends_with(&format!("/pods/{uid}/etc-hosts"));
+        let rest = source.strip_suffix("/etc-hosts").and_then(|rest| rest.strip_suffix(uid));
+        return rest.is_some_and(|rest| rest.ends_with("/pods/"));
     }
     let in_pods =
         source.strip_prefix(kubelet_root.trim_end_matches('/')).and_then(|r| r.strip_prefix("/pods/"));
@@ -53,7 +62,8 @@ fn is_kubelet_file(source: &str, identity: &PodIdentity, kubelet_root: &str) -> 
 
 /// containerd copies the node's file to `<state>/sandboxes/<sandbox id>/hosts`.
 fn is_containerd_file(source: &str, identity: &PodIdentity) -> bool {
-    identity.sandbox_id.as_deref().is_some_and(|id| source.ends_with(&format!("/sandboxes/{id}/hosts")))
+    let of = |id| source.strip_suffix("/hosts")?.strip_suffix(id);
+    identity.sandbox_id.as_deref().and_then(of).is_some_and(|rest| rest.ends_with("/sandboxes/"))
 }
 
 /// Whether podman wrote it: `<run dir>/overlay-containers/<container id>/userdata/<name>`.
