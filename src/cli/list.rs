@@ -56,16 +56,16 @@ fn table(records: &[PodRecord]) -> String {
             ]
         })
         .collect();
-    let width = |column: usize| {
+    let widths: [usize; 5] = std::array::from_fn(|column| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([HEADER[column].len()]).max().unwrap_or_default()
-    };
+    });
     let mut text = String::new();
     for row in [HEADER.map(str::to_owned)].iter().chain(&rows) {
         let mut line = String::new();
-        for (column, cell) in row.iter().enumerate() {
+        for (cell, width) in row.iter().zip(widths) {
             // Writing to a String cannot fail.
-            let _ = write!(line, "{cell:<width$}   ", width = width(column));
+            let _ = write!(line, "{cell:<width$}   ");
         }
         text.push_str(line.trim_end());
         text.push('\n');

@@ -1,6 +1,9 @@
 //! CHECK: everything is as ADD left it.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::call::Call;
 use super::config::Role;
@@ -112,13 +115,14 @@ fn in_pod(pod: &mut Network, ifname: &str, held: &[IpAddr], previous: &CniResult
     if let Some(address) = held.iter().find(|address| !present.iter().any(|one| one.addr() == **address)) {
         return Err(differs(format!("{address} is missing on {ifname}")));
     }
-    let routes = pod.routes(link.index)?;
+    // A pod may add as many as it likes.
+    let routes: HashSet<(IpNet, Option<IpAddr>)> = pod.routes(link.index)?.into_iter().collect();
+    let destinations: HashSet<IpNet> = routes.iter().map(|(dst, _)| *dst).collect();
     let is_there = |route: &&super::result::Route| {
+        let dst = route.dst.trunc();
         // What is in another table is not looked for.
         route.table.is_some()
-            || routes
-                .iter()
-                .any(|(dst, gw)| *dst == route.dst.trunc() && (route.gw.is_none() || *gw == route.gw))
+            || route.gw.map_or_else(|| destinations.contains(&dst), |gw| routes.contains(&(dst, Some(gw))))
     };
     match previous.routes.iter().find(|route| !is_there(route)) {
         Some(route) => Err(differs(format!("the route to {} is missing on {ifname}", route.dst))),

@@ -28,6 +28,11 @@ pub const DATA_DIR: &str = "/run/podhosts/networks";
 /// Longest name of a network, in bytes. It becomes a directory's name.
 pub(super) const NAME_MAX: usize = 200;
 
+/// Most ranges of a network, those that the runtime adds included.
+const RANGES_MAX: usize = 1024;
+/// Most addresses that one attachment can have: it gets one of each list of ranges.
+pub(super) const ADDRESSES_MAX: usize = 64;
+
 /// What this plugin is in a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -273,6 +278,7 @@ impl RawIpam {
             gateway: self.gateway,
         });
         let ranges = &self.ranges[..];
+        self.check_number(at_runtime)?;
         if let Some(cidrs) = &self.pod_cidrs {
             let parts = self.range_start.or(self.range_end).or(self.gateway);
             if old_style.is_some() || parts.is_some() || !ranges.is_empty() || !at_runtime.is_empty() {
@@ -296,6 +302,21 @@ impl RawIpam {
             return Err(CniError::config(msg));
         }
         Ok(sets)
+    }
+}
+
+impl RawIpam {
+    /// Refuses so many ranges that a call would take long: each is compared with all others, and asked for an address.
+    fn check_number(&self, at_runtime: &[Vec<RangeConfig>]) -> Result<(), CniError> {
+        let lists = || self.ranges.iter().chain(at_runtime);
+        let ranges = lists().map(Vec::len).sum::<usize>() + self.pod_cidrs.as_ref().map_or(0, Vec::len);
+        let sets = lists().count();
+        if ranges > RANGES_MAX || sets > ADDRESSES_MAX {
+            return Err(CniError::config(format!(
+                "ipam: {ranges} ranges in {sets} lists, expected at most {RANGES_MAX} in {ADDRESSES_MAX}"
+            )));
+        }
+        Ok(())
     }
 }
 

@@ -33,10 +33,10 @@ pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
     }
     // A record tells no network namespace.
     if let (Role::Chained, Some(valid)) = (call.document.role, valid) {
-        let is_valid = |id: &str| {
-            valid.iter().any(|holder| holder.container == id && pod_record::is_pod_interface(&holder.ifname))
-        };
-        for id in pod_record::containers(&call.document.name)?.iter().filter(|id| !is_valid(id)) {
+        let of_pods = valid.iter().filter(|holder| pod_record::is_pod_interface(&holder.ifname));
+        let valid: BTreeSet<&str> = of_pods.map(|holder| holder.container.as_str()).collect();
+        let containers = pod_record::containers(&call.document.name)?;
+        for id in containers.iter().filter(|id| !valid.contains(id.as_str())) {
             errors.extend(pod_record::remove_of(&call.document.name, id).err());
         }
     }

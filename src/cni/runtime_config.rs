@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use super::config::Document;
+use super::config::{ADDRESSES_MAX, Document};
 use super::environment::{Args, parse_ip};
 use super::error::{CniError, Code};
 use super::result::Dns;
@@ -127,6 +127,11 @@ impl RuntimeConfig {
         }
         if ips.is_empty() {
             ips.clone_from(&args.ips);
+        }
+        if ips.len() > ADDRESSES_MAX {
+            let msg =
+                format!("requested addresses: there are {}, expected at most {ADDRESSES_MAX}", ips.len());
+            return Err(CniError::config(msg));
         }
         let mac = match parse_mac(raw.mac.as_deref(), "runtimeConfig.mac")? {
             None => parse_mac(older.mac.as_deref(), "args.cni.mac")?.or(args.mac),

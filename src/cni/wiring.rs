@@ -1,6 +1,7 @@
 //! What both modes do alike: the veth pair, and the pod's end of it.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -145,9 +146,9 @@ impl Wiring<'_> {
     /// Adds the pod's routes. One to where another interface of the pod's leads already stands behind that one's, unless
     /// the configuration says how they are to be preferred.
     pub(super) fn add_routes(pair: &mut Pair, routes: &[NewRoute]) -> Result<(), NetworkError> {
-        for (index, route) in routes.iter().enumerate() {
-            let is_new =
-                !routes[..index].iter().any(|other| (other.dst, other.table) == (route.dst, route.table));
+        let mut added = BTreeSet::new();
+        for route in routes {
+            let is_new = added.insert((route.dst, route.table));
             match pair.pod.add_route(route) {
                 Err(error) if error.is_present() && is_new && route.priority.is_none() => {
                     let priority = Some(SECOND_PRIORITY + route.interface);

@@ -15,6 +15,7 @@ mod table;
 mod types;
 mod wanted;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -220,7 +221,8 @@ pub fn missing(rules: &Rules<'_>) -> Result<Vec<String>, NftError> {
     for chain in wanted.chains() {
         missing.extend(netfilter.lacks(chain)?);
     }
-    let absent = wanted.elements.iter().filter(|element| !contents.elements.contains(element));
+    let present: BTreeSet<&Element> = contents.elements.iter().collect();
+    let absent = wanted.elements.iter().filter(|element| !present.contains(element));
     missing.extend(absent.map(ToString::to_string));
     Ok(missing)
 }
@@ -247,10 +249,11 @@ fn of_and_not_of(addresses: &[IpAddr], elements: Vec<Element>) -> (Vec<Element>,
 
 /// The error for a port that one of `others` has.
 fn taken(wanted: &[Element], others: &[Element]) -> Option<NftError> {
-    let mut pairs = wanted.iter().flat_map(|element| others.iter().map(move |other| (element, other)));
-    pairs.find(|(element, other)| element.clashes(other)).and_then(|(element, other)| match element {
+    let owners: BTreeMap<_, IpAddr> = others.iter().map(|other| (other.place(), other.pod())).collect();
+    wanted.iter().find_map(|element| match element {
         Element::Port { protocol, host_port, .. } => {
-            Some(NftError::PortTaken { port: *host_port, protocol: *protocol, owner: other.pod() })
+            let owner = *owners.get(&element.place())?;
+            Some(NftError::PortTaken { port: *host_port, protocol: *protocol, owner })
         }
         _ => None,
     })

@@ -1,6 +1,6 @@
 //! What an attachment's rules are in the table. Nothing here touches the kernel.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::chains::{Chain, hairpin_name, masquerade_name};
@@ -21,13 +21,16 @@ impl Wanted {
     pub(super) fn new(rules: &Rules<'_>) -> Result<Self, NftError> {
         let addresses: Vec<IpAddr> = rules.addresses.iter().map(IpAddr::to_canonical).collect();
         let mut elements = BTreeSet::new();
+        let mut mapped = BTreeMap::new();
         if rules.masquerade {
             elements.extend(addresses.iter().map(|pod| masquerade(*pod, rules.network)));
         }
         for mapping in rules.ports {
             let ports = ports(mapping, &addresses)?;
-            if ports.iter().any(|port| elements.iter().any(|other| port.clashes(other) && port != other)) {
-                return Err(unusable(mapping, "it is mapped to two ports of the pod".to_owned()));
+            for port in &ports {
+                if mapped.insert(port.place(), port.clone()).is_some_and(|other| other != *port) {
+                    return Err(unusable(mapping, "it is mapped to two ports of the pod".to_owned()));
+                }
             }
             elements.extend(ports.iter().map(|port| hairpin(port.pod(), rules.network)));
             elements.extend(ports);
