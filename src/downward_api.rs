@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::addresses::IpFamily;
 use crate::annotations::{AnnotationError, ENV_PREFIX, PodAnnotations};
 use crate::bundle::Annotations;
+use crate::env_names;
 use crate::identity::{Engine, PodIdentity};
 use crate::validation::go_quote;
 
@@ -58,12 +59,10 @@ pub struct PodFields<'a> {
     pub labels: Option<&'a Annotations>,
     /// The node's name.
     pub node_name: &'a str,
-    /// The pod's addresses, in the order of CNI; looked at only where a variable needs them.
+    /// `status.podIPs`; looked at only where a variable needs them.
     pub pod_ips: &'a [String],
     /// The node's addresses, primary first; looked at only where a variable needs them.
     pub host_ips: &'a [String],
-    /// The node's primary family.
-    pub primary_family: IpFamily,
 }
 
 /// A variable that cannot be given its value.
@@ -87,44 +86,52 @@ pub enum DownwardApiError {
         /// The field.
         field: String,
     },
+    /// A value with which the kernel would start no program.
+    #[error(
+        "cannot set {name}: the value of {field} has {length} bytes, expected an entry of at most {ENTRY_MAX}"
+    )]
+    TooLong {
+        /// The variable.
+        name: String,
+        /// The field.
+        field: String,
+        /// The value's length.
+        length: usize,
+    },
 }
+
+/// Most variables that a pod may ask for.
+const VARIABLES_MAX: usize = 256;
+
+/// Longest entry of an environment, in bytes: `MAX_ARG_STRLEN` of the kernel, less the NUL.
+const ENTRY_MAX: usize = 128 * 1024 - 1;
 
 const EXPECTED: &str = "status.podIP, status.podIPs, status.hostIP, status.hostIPs, spec.nodeName, metadata.name, \
 metadata.namespace, metadata.uid, metadata.labels['<key>'] or metadata.annotations['<key>']";
 
-/// Names that steer programs of the node: some runtimes hand the container's environment to other people's hooks, which
-/// run on the node before the container does.
-const STEERING: [&str; 6] = ["LD_", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "MALLOC_", "_LIBCONTAINER_"];
-
-/// The variables that the pod asks for, by name.
+/// The variables that the pod asks for, by name. The node's configuration allows the names in `also_allowed`, beside
+/// the usual ones.
 ///
 /// # Errors
-/// A name that Kubernetes would refuse, or a field that is none of [`FieldPath`].
-pub fn requested(annotations: PodAnnotations<'_>) -> Result<Vec<EnvVar>, AnnotationError> {
-    let mut variables = Vec::new();
-    for (name, value) in annotations.env() {
+/// Too many, a name that Kubernetes would refuse or that is not allowed, or a field that is none of [`FieldPath`].
+pub fn requested(
+    annotations: PodAnnotations<'_>,
+    also_allowed: &[String],
+) -> Result<Vec<EnvVar>, AnnotationError> {
+    let asked = annotations.env();
+    if asked.len() > VARIABLES_MAX {
+        let cause = format!("the pod has {} of them, expected at most {VARIABLES_MAX}", asked.len());
+        return Err(AnnotationError::new(format!("{ENV_PREFIX}*"), cause));
+    }
+    let mut variables = Vec::with_capacity(asked.len());
+    for (name, value) in asked {
         let error = |cause| AnnotationError::new(format!("{ENV_PREFIX}{name}"), cause);
-        if !is_env_var_name(name) {
-            let expected =
-                "expected a name of letters, digits, '_', '-' and '.' that does not start with a digit";
-            return Err(error(format!("{} is no environment variable, {expected}", go_quote(name))));
-        }
-        if STEERING.iter().any(|start| name.starts_with(start)) {
-            let refused =
-                "is not set by annotation: programs of the node may obey it before the container starts";
-            return Err(error(format!("{} {refused}", go_quote(name))));
-        }
+        env_names::check(name, also_allowed).map_err(error)?;
         let field = FieldPath::parse(value)
             .ok_or_else(|| error(format!("got {}, expected {EXPECTED}", go_quote(value))))?;
         variables.push(EnvVar { name: name.to_owned(), field });
     }
     Ok(variables)
-}
-
-/// `IsEnvVarName` of Kubernetes' validation, before the names it relaxed later.
-fn is_env_var_name(name: &str) -> bool {
-    let is_one = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    !name.is_empty() && name.chars().all(is_one) && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
 impl FieldPath {
@@ -177,10 +184,9 @@ impl FieldPath {
     /// Its value for a pod; `None` where nobody knows.
     fn value(&self, pod: &PodFields<'_>) -> Option<String> {
         let known = |value: &str| Some(value).filter(|value| !value.is_empty()).map(str::to_owned);
-        let pod_ips = || in_status(pod.pod_ips, pod.primary_family);
         match self {
-            Self::PodIp => known(pod_ips().first()?),
-            Self::PodIps => known(&pod_ips().join(",")),
+            Self::PodIp => known(pod.pod_ips.first()?),
+            Self::PodIps => known(&pod.pod_ips.join(",")),
             Self::HostIp => known(pod.host_ips.first()?),
             Self::HostIps => known(&pod.host_ips.join(",")),
             Self::NodeName => known(pod.node_name),
@@ -213,18 +219,20 @@ impl EnvVar {
         if value.contains('\0') {
             return Err(DownwardApiError::Nul { name: name.clone(), field: field.name() });
         }
+        if name.len() + 1 + value.len() > ENTRY_MAX {
+            let (name, field, length) = (name.clone(), field.name(), value.len());
+            return Err(DownwardApiError::TooLong { name, field, length });
+        }
         Ok(format!("{name}={value}"))
     }
 }
 
 /// `status.podIPs` of a pod with these addresses: one of each family, the node's primary family first. The hosts file
 /// has all of them, in the order of CNI.
-fn in_status(ips: &[String], primary: IpFamily) -> Vec<&str> {
+pub fn in_status(ips: &[String], primary: IpFamily) -> Vec<String> {
     let is_primary = |ip: &IpAddr| ip.is_ipv4() == (primary == IpFamily::V4);
-    let first = |wanted: bool| {
-        let mut of_family = ips.iter().filter(|ip| ip.parse().is_ok_and(|ip| is_primary(&ip) == wanted));
-        of_family.next().map(String::as_str)
-    };
+    let first =
+        |wanted: bool| ips.iter().find(|ip| ip.parse().is_ok_and(|ip| is_primary(&ip) == wanted)).cloned();
     [first(true), first(false)].into_iter().flatten().collect()
 }
 

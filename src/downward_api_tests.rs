@@ -10,7 +10,7 @@ fn value(path: &str, change: impl FnOnce(&mut PodFields<'_>)) -> Result<String, 
     identity.name = "web".into();
     identity.uid = Some("u1".into());
     let (annotations, labels) = (map(&[("a/b", "x y")]), map(&[("app", "web"), ("nul", "a\0b")]));
-    let pod_ips = ["2001:db8::4", "10.244.1.4", "10.244.1.5"].map(str::to_owned);
+    let pod_ips = ["10.244.1.4", "2001:db8::4"].map(str::to_owned);
     let host_ips = ["192.0.2.1", "2001:db8::1"].map(str::to_owned);
     let mut pod = PodFields {
         identity: &identity,
@@ -20,7 +20,6 @@ fn value(path: &str, change: impl FnOnce(&mut PodFields<'_>)) -> Result<String, 
         node_name: "node-1",
         pod_ips: &pod_ips,
         host_ips: &host_ips,
-        primary_family: IpFamily::V4,
     };
     change(&mut pod);
     let variable = EnvVar { name: "V".into(), field: FieldPath::parse(path).expect("a field") };
@@ -49,10 +48,11 @@ fn every_field() {
 }
 
 #[test]
-fn the_primary_family_comes_first() {
-    let v6 = |pod: &mut PodFields<'_>| pod.primary_family = IpFamily::V6;
-    assert_eq!(value("status.podIPs", v6).unwrap(), "V=2001:db8::4,10.244.1.4");
-    assert_eq!(value("status.podIP", v6).unwrap(), "V=2001:db8::4");
+fn one_address_of_each_family_the_primary_one_first() {
+    let ips = ["2001:db8::4", "10.244.1.4", "10.244.1.5", "x"].map(str::to_owned);
+    assert_eq!(in_status(&ips, IpFamily::V4), ["10.244.1.4", "2001:db8::4"]);
+    assert_eq!(in_status(&ips, IpFamily::V6), ["2001:db8::4", "10.244.1.4"]);
+    assert_eq!(in_status(&ips[1..], IpFamily::V6), ["10.244.1.4"]);
 }
 
 #[test]
@@ -69,35 +69,55 @@ fn what_nobody_knows_is_an_error_and_no_empty_value() {
 }
 
 #[test]
+fn what_no_program_could_be_started_with_is_an_error() {
+    let long: &'static str = "x".repeat(ENTRY_MAX).leak();
+    let with = |node_name: &'static str| value("spec.nodeName", |pod| pod.node_name = node_name);
+    assert_eq!(with(&long[2..]).unwrap().len(), ENTRY_MAX);
+    assert_eq!(
+        with(&long[1..]).unwrap_err(),
+        "cannot set V: the value of spec.nodeName has 131070 bytes, expected an entry of at most 131071"
+    );
+}
+
+#[test]
 fn what_is_asked_for() {
-    let config = map(&[("podhosts.io/env.A", "metadata.name"), ("podhosts.io/environment", "x")]);
-    let record = map(&[("podhosts.io/env.A", "metadata.uid"), ("podhosts.io/env.b.C-1", "status.podIPs")]);
-    let asked = requested(PodAnnotations::new(Some(&config), Some(&record))).unwrap();
+    let config = map(&[("podhosts.io/env.MY_A", "metadata.name"), ("podhosts.io/environment", "x")]);
+    let record = map(&[("podhosts.io/env.MY_A", "metadata.uid"), ("podhosts.io/env.b.C-1", "status.podIPs")]);
+    let asked = requested(PodAnnotations::new(Some(&config), Some(&record)), &["b.*".to_owned()]).unwrap();
     assert_eq!(
         asked,
         [
-            EnvVar { name: "A".into(), field: FieldPath::Name },
+            EnvVar { name: "MY_A".into(), field: FieldPath::Name },
             EnvVar { name: "b.C-1".into(), field: FieldPath::PodIps }
         ]
     );
     for (key, value, expected) in [
-        ("podhosts.io/env.A", "spec.replicas", "got \"spec.replicas\", expected status.podIP, "),
-        ("podhosts.io/env.A", "metadata.labels", "got "),
-        ("podhosts.io/env.A", "metadata.labels['']", "got "),
-        ("podhosts.io/env.A", "metadata.labels['a'] ", "got "),
-        ("podhosts.io/env.A", "", "got \"\""),
+        ("podhosts.io/env.MY_A", "spec.replicas", "got \"spec.replicas\", expected status.podIP, "),
+        ("podhosts.io/env.MY_A", "metadata.labels", "got "),
+        ("podhosts.io/env.MY_A", "metadata.labels['']", "got "),
+        ("podhosts.io/env.MY_A", "metadata.labels['a'] ", "got "),
+        ("podhosts.io/env.MY_A", "", "got \"\""),
         ("podhosts.io/env.1A", "metadata.name", "\"1A\" is no environment variable, expected a name"),
         ("podhosts.io/env.", "metadata.name", "\"\" is no environment variable"),
-        (
-            "podhosts.io/env.LD_PRELOAD",
-            "metadata.name",
-            "\"LD_PRELOAD\" is not set by annotation: programs of",
-        ),
-        ("podhosts.io/env._LIBCONTAINER_X", "metadata.name", "\"_LIBCONTAINER_X\" is not set by annotation"),
-        ("podhosts.io/env.A=B", "metadata.name", "\"A=B\" is no"),
+        ("podhosts.io/env.MY_A=B", "metadata.name", "\"MY_A=B\" is no"),
+        ("podhosts.io/env.BASH_ENV", "metadata.name", "\"BASH_ENV\" is not allowed, expected a name such as"),
     ] {
-        let error =
-            requested(PodAnnotations::new(Some(&map(&[(key, value)])), None)).unwrap_err().to_string();
+        let annotations = map(&[(key, value)]);
+        let error = requested(PodAnnotations::new(Some(&annotations), None), &[]).unwrap_err().to_string();
         assert!(error.starts_with(&format!("cannot read annotation {key}: {expected}")), "{error}");
     }
+}
+
+#[test]
+fn a_pod_may_ask_for_so_many_and_no_more() {
+    let of = |count: usize| -> Annotations {
+        (0..count).map(|n| (format!("podhosts.io/env.MY_{n}"), "metadata.name".to_owned())).collect()
+    };
+    let ask = |annotations: &Annotations| requested(PodAnnotations::new(Some(annotations), None), &[]);
+    assert_eq!(ask(&of(VARIABLES_MAX)).unwrap().len(), VARIABLES_MAX);
+    let error = ask(&of(VARIABLES_MAX + 1)).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "cannot read annotation podhosts.io/env.*: the pod has 257 of them, expected at most 256"
+    );
 }

@@ -18,6 +18,7 @@ pub mod plan;
 // The file, byte for byte.
 pub mod addresses;
 pub mod downward_api;
+pub mod env_names;
 pub mod host_aliases;
 pub mod host_name;
 pub mod hosts_file;

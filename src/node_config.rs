@@ -6,6 +6,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::addresses::IpFamily;
+use crate::env_names;
 use crate::validation::dns::subdomain_errors;
 use crate::validation::go_quote;
 
@@ -37,6 +38,8 @@ pub struct NodeConfig {
     pub log: Log,
     /// The wrapper's own settings.
     pub runtime: Runtime,
+    /// The environment variables that pods may ask for.
+    pub env: Env,
 }
 
 /// What happens to a container when its file cannot be sealed.
@@ -72,6 +75,14 @@ pub struct Runtime {
     pub hook_timeout: u32,
 }
 
+/// `[env]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Env {
+    /// Names that pods may set by annotation beside the usual ones; `*` stands for any part of a name.
+    pub allow: Vec<String>,
+}
+
 impl Default for NodeConfig {
     fn default() -> Self {
         Self {
@@ -84,6 +95,7 @@ impl Default for NodeConfig {
             node_hosts: "/etc/hosts".into(),
             log: Log::default(),
             runtime: Runtime::default(),
+            env: Env::default(),
         }
     }
 }
@@ -166,6 +178,9 @@ impl NodeConfig {
             let ips: Vec<String> = self.node_ips.iter().map(ToString::to_string).collect();
             return wrong("node-ips", &ips.join(","), "one address, or one of each family");
         }
+        if let Some(pattern) = self.env.allow.iter().find(|pattern| !env_names::is_pattern(pattern)) {
+            return wrong("env.allow", pattern, "a variable's name, in which '*' stands for any part of it");
+        }
         if self.runtime.hook_timeout == 0 {
             return wrong("runtime.hook-timeout", "0", "seconds, more than 0");
         }
@@ -198,11 +213,14 @@ mod tests {
             runtimes = ["/opt/crun"]
             hook = "/opt/podhosts-hook"
             hook-timeout = 3
+            [env]
+            allow = ["DD_AGENT_HOST", "APP_*"]
         "#;
         let config = NodeConfig::parse(all, "c").unwrap();
         assert_eq!((config.on_error, config.allow_opt_out), (OnError::Open, false));
         assert_eq!((config.primary_family, config.log.file.as_str()), (IpFamily::V6, ""));
         assert_eq!(config.runtime.hook.as_deref(), Some("/opt/podhosts-hook"));
+        assert_eq!(config.env.allow, ["DD_AGENT_HOST", "APP_*"]);
     }
 
     #[test]
@@ -221,6 +239,8 @@ mod tests {
             ),
             ("node-ips = [\"node\"]", "invalid IP address syntax"),
             ("[runtime]\nruntimes = []", "at least one"),
+            ("[env]\nallow = [\"A B\"]", "env.allow is \"A B\", expected a variable's name, in which '*'"),
+            ("[env]\nallow = [\"\"]", "env.allow is \"\""),
             ("[runtime]\nhook-timeout = 0", "hook-timeout is \"0\", expected seconds, more than 0"),
         ] {
             let error = NodeConfig::parse(text, "c").unwrap_err().to_string();

@@ -78,7 +78,7 @@ fn unchanged(before: &Value, after: &Value, removed: &[usize]) {
 pub(super) fn annotations(data: &[u8]) {
     let Ok(annotations) = serde_json::from_slice::<Annotations>(data) else { return };
     let annotations = PodAnnotations::new(Some(&annotations), None);
-    let _ = (annotations.opted_out(), downward_api::requested(annotations));
+    let _ = (annotations.opted_out(), downward_api::requested(annotations, &[]));
     let (Ok(aliases), Ok(ips)) = (annotations.host_aliases(), annotations.pod_ips()) else { return };
     let names = NameFields {
         pod_name: "web".to_owned(),

@@ -31,7 +31,7 @@ pub enum EnvError {
 /// [`EnvError`] naming the variable or the annotation.
 pub fn entries(node: &NodeConfig, inputs: &PodInputs, node_name: &str) -> Result<Vec<String>, EnvError> {
     let annotations = inputs.annotations();
-    let variables = downward_api::requested(annotations).map_err(InputError::from)?;
+    let variables = downward_api::requested(annotations, &node.env.allow).map_err(InputError::from)?;
     if inputs.identity.is_sandbox || variables.is_empty() {
         return Ok(Vec::new());
     }
@@ -48,7 +48,10 @@ pub fn entries(node: &NodeConfig, inputs: &PodInputs, node_name: &str) -> Result
         Network::Unasked => Vec::new(),
         // As Kubernetes has it for pods on the node's network.
         Network::Nodes => host_ips.clone(),
-        Network::Pods(found) => inputs.addresses(node, || Ok::<_, InputError>(found))?.0,
+        Network::Pods(found) => {
+            let (ips, _) = inputs.addresses(node, || Ok::<_, InputError>(found))?;
+            downward_api::in_status(&ips, node.primary_family)
+        }
     };
     let labels = labels(inputs);
     let pod = PodFields {
@@ -59,7 +62,6 @@ pub fn entries(node: &NodeConfig, inputs: &PodInputs, node_name: &str) -> Result
         node_name,
         pod_ips: &pod_ips,
         host_ips: &host_ips,
-        primary_family: node.primary_family,
     };
     Ok(variables.iter().map(|variable| variable.entry(&pod)).collect::<Result<_, _>>()?)
 }
