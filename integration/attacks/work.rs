@@ -1,0 +1,469 @@
+//! The largest inputs that the limits let through, made so that comparing all pairs of something would take minutes
+//! (CWE-407). Each program has a second of the processor's time for them; the programs of a debug build, which are
+//! slower by an order of magnitude, have as many more.
+
+use std::fmt::Write;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use prost::Message;
+use serde_json::{Value, json};
+
+use podhosts::nri::messages as nri;
+use podhosts::nri::plugin::Plugin;
+use podhosts::nri::ttrpc::Request;
+
+use crate::harness::cni::{Call, CniNode, error_of, routed};
+use crate::harness::{Bundle, Netns, Node, Run, Runtime, bin, needs};
+
+/// What config.json and a network configuration may have, less some room.
+const LARGEST: usize = (4 << 20) - 100_000;
+
+const TRUE: &str = "[runtime]\nruntimes = [\"/bin/true\"]\n";
+
+/// Runs what is behind it, and tells the processor's time in a file, as the shell's `times` does.
+const TIMED: &str = "file=$1; shift; \"$@\"; code=$?; times >\"$file\"; exit $code";
+
+/// Seconds of the processor's time that a program may use.
+fn bound() -> f64 {
+    #[allow(clippy::disallowed_methods)]
+    let is_release = std::env::var_os("PODHOSTS_BIN_DIR").is_some();
+    if is_release { 1.0 } else { 10.0 }
+}
+
+/// Fails where what was timed into `file` took too long.
+#[track_caller]
+fn expect_quick(file: &Path) {
+    let text = fs::read_to_string(file).unwrap();
+    let children = text.lines().nth(1).unwrap();
+    let seconds = |time: &str| -> f64 {
+        let (minutes, seconds) = time.split_once('m').unwrap();
+        minutes.parse::<f64>().unwrap() * 60.0 + seconds.trim_end_matches('s').parse::<f64>().unwrap()
+    };
+    let used: f64 = children.split_whitespace().map(seconds).sum();
+    assert!(used < bound(), "{used} s, expected less than {}", bound());
+}
+
+/// Calls the wrapper, which has nothing to become, for a configuration with this text.
+#[track_caller]
+fn wrapped(node: &Node, config_json: &str) -> (Run, PathBuf) {
+    assert!(config_json.len() < 4 << 20, "{} bytes", config_json.len());
+    let dir = tempfile::tempdir_in(node.path("state")).unwrap().keep();
+    let file = dir.join("config.json");
+    fs::write(&file, config_json).unwrap();
+    let (times, wrapper) = (dir.join("times"), bin("podhosts-runtime"));
+    let args =
+        [times.to_str().unwrap(), wrapper.to_str().unwrap(), "create", "-b", dir.to_str().unwrap(), "c"];
+    let run = node.run("sh", &[&["-c", TIMED, "sh"], &args[..]].concat());
+    expect_quick(&times);
+    (run, file)
+}
+
+/// `piece` of 0, 1, 2, ... with commas between them, as long as the text is shorter than `length`.
+fn list(length: usize, mut piece: impl FnMut(usize) -> String) -> String {
+    let mut text = String::with_capacity(length + 200);
+    for n in 0.. {
+        if text.len() >= length {
+            break;
+        }
+        let comma = if n > 0 { "," } else { "" };
+        let _ = write!(text, "{comma}{}", piece(n));
+    }
+    text
+}
+
+fn containerd(more: &str) -> String {
+    format!(
+        r#""io.kubernetes.cri.container-type":"container","io.kubernetes.cri.sandbox-id":"sandbox-1",
+        "io.kubernetes.cri.sandbox-name":"web","io.kubernetes.cri.sandbox-namespace":"default",
+        "io.kubernetes.cri.sandbox-uid":"uid-1","podhosts.io/pod-ips":"10.0.0.9"{more}"#
+    )
+}
+
+fn crio(more: &str) -> String {
+    format!(
+        r#""io.container.manager":"cri-o","io.kubernetes.cri-o.ContainerType":"container",
+        "io.kubernetes.cri-o.SandboxID":"sandbox-1","io.kubernetes.cri-o.SandboxName":"k8s_web_default_uid-1_0"{more}"#
+    )
+}
+
+#[test]
+fn thousands_of_env_annotations_beside_hundreds_of_thousands_of_variables() {
+    needs!("busybox");
+    let node = Node::with_config(TRUE);
+    let asked = |count: usize| -> String {
+        (0..count).map(|n| format!(r#","podhosts.io/env.MY_{n:04}":"metadata.name""#)).collect()
+    };
+    let present = list(LARGEST - 500_000, |n| format!("\"V{n:06}=\""));
+    let config = |count| {
+        let annotations = containerd(&asked(count));
+        format!(
+            r#"{{"root":{{"path":"r"}},"process":{{"env":[{present}]}},"annotations":{{{annotations}}}}}"#
+        )
+    };
+    let (run, file) = wrapped(&node, &config(256));
+    run.success();
+    let edited: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    let env = edited["process"]["env"].as_array().unwrap();
+    assert!(env.len() > 300_000 && env.last().unwrap() == "MY_0255=web", "{:?}", env.last());
+    let (run, _) = wrapped(&node, &config(6_900));
+    assert_eq!(
+        run.failure(),
+        "podhosts-runtime: cannot read annotation podhosts.io/env.*: the pod has 6900 of them, expected at most 256\n"
+    );
+}
+
+#[test]
+fn tens_of_thousands_of_mounts_to_take_out() {
+    needs!("busybox");
+    let node = Node::with_config(TRUE);
+    let kubelets = r#"{"destination":"/etc/hosts","source":"/k/pods/uid-1/etc-hosts"}"#;
+    let mounts =
+        list(LARGEST, |n| if n % 2 == 0 { kubelets.to_owned() } else { "{\"destination\":\"/a\"}".into() });
+    let config =
+        format!(r#"{{"root":{{"path":"r"}},"mounts":[{mounts}],"annotations":{{{}}}}}"#, containerd(""));
+    let (run, file) = wrapped(&node, &config);
+    run.success();
+    let edited: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    let left = edited["mounts"].as_array().unwrap();
+    assert!(left.len() > 40_000 && left.iter().all(|mount| mount["destination"] == "/a"), "{}", left.len());
+    assert_eq!(edited["hooks"]["createRuntime"][0]["args"][2], "/k/pods/uid-1/etc-hosts");
+}
+
+#[test]
+fn tens_of_thousands_of_mounts_and_of_volumes() {
+    needs!("busybox");
+    let node = Node::with_config(TRUE);
+    let mounts = list(LARGEST / 2, |_| r#"{"destination":"/etc/hosts","source":"/etc/hosts"}"#.to_owned());
+    let volumes = list(LARGEST / 2, |_| r#"{\"container_path\":\"/v\"}"#.to_owned());
+    let annotations = crio(&format!(r#","io.kubernetes.cri-o.Volumes":"[{volumes}]""#));
+    let config = format!(r#"{{"root":{{"path":"r"}},"mounts":[{mounts}],"annotations":{{{annotations}}}}}"#);
+    let (run, file) = wrapped(&node, &config);
+    run.success();
+    let edited: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    assert_eq!(edited["mounts"], json!([]));
+}
+
+/// Unknown global options, each of which may be followed by a command that makes a container.
+#[test]
+fn a_command_line_of_tens_of_thousands_of_options() {
+    needs!("busybox");
+    let node = Node::with_config(TRUE);
+    let times = node.path("times");
+    let args = vec!["--x"; 100_000];
+    let wrapper = bin("podhosts-runtime");
+    let head = ["-c", TIMED, "sh", times.to_str().unwrap(), wrapper.to_str().unwrap()];
+    node.run("sh", &[&head[..], &args].concat()).success();
+    expect_quick(&times);
+}
+
+/// A hook that is timed, and a container whose hook it is. The hook reads `config_json` in the place of the bundle's
+/// configuration, which the runtime would choke on.
+struct Hooked {
+    node: Node,
+    dir: PathBuf,
+    times: PathBuf,
+}
+
+impl Hooked {
+    fn new(config_json: &str, netns: Option<&Netns>, args: &[&str]) -> Self {
+        assert!(config_json.len() < 4 << 20, "{} bytes", config_json.len());
+        let node = Node::new();
+        node.write("hostile.json", config_json);
+        let (times, program) = (node.path("times"), node.path("timed-hook"));
+        let script = format!("#!/bin/sh\nset -- {times:?} {:?} \"$@\"\n{TIMED}\n", bin("podhosts-hook"));
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let hostile = node.path("hostile.json");
+        let args = [&["--config-json", hostile.to_str().unwrap()], args].concat();
+        let bundle = Bundle::new(&node, "cat /etc/hosts").hook_program(&program, &args);
+        let bundle = match netns {
+            Some(netns) => bundle.network(Some(&netns.path())),
+            None => bundle,
+        };
+        let dir = bundle.write();
+        Self { node, dir, times }
+    }
+
+    #[track_caller]
+    fn run(&self) -> Run {
+        let run = self.node.run_bundle(Runtime::Runc, &self.dir);
+        expect_quick(&self.times);
+        run
+    }
+}
+
+/// A root of the container's own network namespace adds addresses, and its pod's annotations list others.
+#[test]
+fn tens_of_thousands_of_addresses_listed_and_of_others_in_the_namespace() {
+    needs!("runc", "busybox", "ip", "sh");
+    let netns = Netns::new(&["10.9.9.9/8"]);
+    let mut batch = String::new();
+    for n in 0..20_000 {
+        let _ = writeln!(batch, "addr add 10.1.{}.{}/32 dev eth0", n / 250, n % 250 + 1);
+    }
+    let mut ip = netns.command("ip");
+    ip.args(["-batch", "-"]);
+    Run::with_input(ip, batch.as_bytes()).success();
+    let listed = list(LARGEST, |n| format!(r#""io.kubernetes.cri-o.IP.{n}":"11.0.0.1""#));
+    let config =
+        format!(r#"{{"root":{{"path":"rootfs"}},"annotations":{{{}}}}}"#, crio(&format!(",{listed}")));
+    let hooked = Hooked::new(&config, Some(&netns), &[]);
+    let file = hooked.run().success();
+    // None of those that are listed is there, so the file has those that are.
+    assert_eq!(file.matches("\tweb\n").count(), 20_001);
+}
+
+#[test]
+fn hundreds_of_thousands_of_aliases_all_of_them_wrong() {
+    needs!("runc", "busybox", "sh");
+    let names = list(LARGEST, |_| r#"\"_\""#.to_owned());
+    let more = format!(r#","podhosts.io/host-aliases":"[{{\"ip\":\"10.0.0.1\",\"hostnames\":[{names}]}}]""#);
+    let config = format!(r#"{{"root":{{"path":"rootfs"}},"annotations":{{{}}}}}"#, containerd(&more));
+    let error = Hooked::new(&config, None, &[]).run().failure();
+    assert!(error.contains("cannot render the hosts file: spec.hostAliases[0].hostnames[0]: "), "{error}");
+}
+
+/// A sibling that may write to the kubelet's file makes it as large as it can be, and wrong at its end, so that it is
+/// read again and again.
+#[test]
+fn a_kubelets_file_that_is_wrong_at_its_end() {
+    needs!("runc", "busybox", "sh");
+    let mut file = crate::harness::managed("10.0.0.9\tweb\n\n# Entries added by HostAliases.\n");
+    while file.len() < (1 << 20) - 100 {
+        file.push_str("1.1.1.1\ta\n");
+    }
+    file.push_str("wrong\n");
+    let dir = tempfile::tempdir().unwrap();
+    let kubelets = dir.path().join("etc-hosts");
+    fs::write(&kubelets, file).unwrap();
+    let config = format!(r#"{{"root":{{"path":"rootfs"}},"annotations":{{{}}}}}"#, containerd(""));
+    let error = Hooked::new(&config, None, &["--kubelet-hosts", kubelets.to_str().unwrap()]).run().failure();
+    assert!(
+        error.contains("is \\\"wrong\\\", expected a HostAlias") || error.contains("is \"wrong\", expected"),
+        "{error}"
+    );
+}
+
+#[test]
+fn tens_of_thousands_of_mounts_and_of_volumes_for_the_hook() {
+    needs!("runc", "busybox", "sh");
+    let mounts = list(LARGEST / 2, |_| r#"{"destination":"/etc/hosts","source":"/etc/hosts"}"#.to_owned());
+    let volumes = list(LARGEST / 2, |_| r#"{\"container_path\":\"/v\"}"#.to_owned());
+    let annotations =
+        crio(&format!(r#","io.kubernetes.cri-o.Volumes":"[{volumes}]","podhosts.io/pod-ips":"10.0.0.9""#));
+    let config =
+        format!(r#"{{"root":{{"path":"rootfs"}},"mounts":[{mounts}],"annotations":{{{annotations}}}}}"#);
+    assert!(Hooked::new(&config, None, &[]).run().success().ends_with("10.0.0.9\tweb\n"));
+}
+
+/// A call of the plugin, timed.
+#[track_caller]
+fn plugin(node: &CniNode, call: &Call<'_>) -> Run {
+    let times = node.path("times");
+    let timed = node.path("timed-plugin");
+    let script = format!("#!/bin/sh\nset -- {times:?} {:?}\n{TIMED}\n", bin("podhosts-cni"));
+    fs::write(&timed, script).unwrap();
+    fs::set_permissions(&timed, fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(call.config.to_string().len() < 4 << 20);
+    let run = node.call_plugin(&timed, call);
+    expect_quick(&times);
+    run
+}
+
+#[test]
+fn tens_of_thousands_of_host_ports() {
+    needs!("ip", "nft", "nsenter");
+    let node = CniNode::new();
+    node.pod("c1");
+    let port = |n: usize| json!({"hostPort": n % 65_000 + 1, "containerPort": 80, "protocol": if n < 65_000 { "tcp" } else { "udp" }});
+    let mut config = routed();
+    config["runtimeConfig"] = json!({"portMappings": (0..70_000).map(port).collect::<Vec<_>>()});
+    // More than one transaction of the kernel's can hold: nothing is left of it.
+    let before = node.traces();
+    let (code, message) = error_of(&plugin(&node, &Call::new("ADD", "c1", &config)));
+    assert_eq!(code, 100, "{message}");
+    assert!(message.starts_with("cannot change the packet filter: "), "{message}");
+    assert_eq!(node.traces(), before);
+    config["runtimeConfig"]["portMappings"][69_999] = json!({"hostPort": 1, "containerPort": 81});
+    let (code, message) = error_of(&plugin(&node, &Call::new("ADD", "c1", &config)));
+    assert_eq!(
+        (code, message.as_str()),
+        (100, "cannot map host port 1/tcp: it is mapped to two ports of the pod")
+    );
+}
+
+#[test]
+fn a_taken_host_port_among_a_thousand_others() {
+    needs!("ip", "nft", "nsenter");
+    let node = CniNode::new();
+    let ports = |from: usize| -> Vec<Value> {
+        (from..from + 900).map(|n| json!({"hostPort": n, "containerPort": 80, "protocol": "tcp"})).collect()
+    };
+    let mut config = routed();
+    config["ipam"]["podCIDRs"] = json!(["10.244.0.0/16"]);
+    for n in 0..6 {
+        node.pod(&format!("c{n}"));
+        config["runtimeConfig"] = json!({"portMappings": ports(1 + n * 900)});
+        node.add(&format!("c{n}"), &config);
+    }
+    node.pod("late");
+    let mut late = ports(40_000);
+    late.push(json!({"hostPort": 5_400, "containerPort": 80, "protocol": "tcp"}));
+    config["runtimeConfig"] = json!({"portMappings": late});
+    let (code, message) = error_of(&plugin(&node, &Call::new("ADD", "late", &config)));
+    assert_eq!(
+        (code, message.as_str()),
+        (103, "cannot map host port 5400/tcp: it is already mapped to 10.244.0.7")
+    );
+}
+
+#[test]
+fn tens_of_thousands_of_ranges_and_requested_addresses() {
+    needs!("ip", "nsenter");
+    let node = CniNode::new();
+    node.pod("c1");
+    let range =
+        |n: usize| json!([{"subnet": format!("10.{}.{}.{}/30", n >> 14, (n >> 6) & 255, (n & 63) << 2)}]);
+    let many: Vec<Value> = (0..90_000).map(range).collect();
+    let mut config = routed();
+    config["ipam"] = json!({"routes": [{"dst": "0.0.0.0/0"}]});
+    config["runtimeConfig"] = json!({"ipRanges": many});
+    let (code, message) = error_of(&plugin(&node, &Call::new("ADD", "c1", &config)));
+    let expected = "ipam: 90000 ranges in 90000 lists, expected at most 1024 in 64";
+    assert_eq!((code, message.as_str()), (7, expected));
+    // As many as there may be, and addresses of each list.
+    let lists: Vec<Value> = (0..64)
+        .map(|list| (0..16).map(|n| json!({"subnet": format!("10.{list}.{n}.0/24")})).collect())
+        .collect();
+    let ips: Vec<String> = (0..64).map(|list| format!("10.{list}.15.9")).collect();
+    config["runtimeConfig"] = json!({"ipRanges": lists, "ips": ips});
+    let result: Value =
+        serde_json::from_str(&plugin(&node, &Call::new("ADD", "c1", &config)).success()).unwrap();
+    assert_eq!(crate::harness::cni::addresses(&result), ips);
+    config["runtimeConfig"]["ips"] =
+        (0..200_000).map(|n| format!("10.0.{}.{}", n / 250 % 250, n % 250)).collect();
+    let (code, message) = error_of(&plugin(&node, &Call::new("ADD", "c2", &config)));
+    assert_eq!((code, message.as_str()), (7, "requested addresses: there are 200000, expected at most 64"));
+}
+
+/// A root of the pod's network namespace adds routes, and CHECK is told of many.
+#[test]
+fn tens_of_thousands_of_routes_in_the_pod_and_in_the_result() {
+    needs!("ip", "nsenter");
+    let node = CniNode::new();
+    node.pod("c1");
+    let mut config = routed();
+    config["prevResult"] = node.add("c1", &config);
+    let mut batch = String::new();
+    for n in 0..20_000 {
+        let _ = writeln!(batch, "route add 172.16.{}.{} dev eth0", n / 250, n % 250);
+    }
+    Run::with_input(node.command("ip", &["-n", "c1", "-batch", "-"]), batch.as_bytes()).success();
+    let last = json!({"dst": "172.16.79.249/32"});
+    config["prevResult"]["routes"] = vec![last; 100_000].into();
+    assert_eq!(plugin(&node, &Call::new("CHECK", "c1", &config)).success(), "");
+}
+
+#[test]
+fn a_previous_result_as_large_as_it_can_be() {
+    needs!("ip", "nsenter");
+    let node = CniNode::new();
+    node.pod("c1");
+    let ip = |n: usize| json!({"address": format!("10.{}.{}.{}/32", n >> 16, (n >> 8) & 255, n & 255)});
+    let config = json!({"cniVersion": "1.0.0", "name": "net", "type": "podhosts-cni",
+        "prevResult": {"cniVersion": "1.0.0", "ips": (0..100_000).map(ip).collect::<Vec<_>>()}});
+    let answer = plugin(&node, &Call::new("ADD", "c1", &config)).success();
+    assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["ips"].as_array().unwrap().len(), 100_000);
+    assert_eq!(plugin(&node, &Call::new("CHECK", "c1", &config)).success(), "");
+    let mut args = "IgnoreUnknown=1".to_owned();
+    while args.len() < 120_000 {
+        args.push_str(";A=1");
+    }
+    let call = Call { args: &args, ..Call::new("ADD", "c1", &config) };
+    assert!(plugin(&node, &call).ok);
+}
+
+/// GC that is told of many attachments, while there are records of many pods.
+#[test]
+fn tens_of_thousands_of_valid_attachments() {
+    needs!("nsenter");
+    let node = CniNode::new();
+    let record = |n: usize| json!({"version": 1, "sandboxID": format!("c{n}"), "namespace": "n", "name": "p", "podIPs": [], "network": "net"});
+    node.sh("mkdir -p /run/podhosts/pods");
+    for n in 0..1_000 {
+        fs::write(node.file(&format!("/run/podhosts/pods/c{n}.json")), record(n).to_string()).unwrap();
+    }
+    let valid: Vec<Value> =
+        (1..80_000).map(|n| json!({"containerID": format!("c{n}"), "ifname": "eth0"})).collect();
+    let config = json!({"cniVersion": "1.1.0", "name": "net", "type": "podhosts-cni", "cni.dev/valid-attachments": valid});
+    assert_eq!(plugin(&node, &Call::new("GC", "", &config)).success(), "");
+    assert_eq!(node.sh("ls /run/podhosts/pods | wc -l").trim(), "999");
+    assert!(!node.file("/run/podhosts/pods/c0.json").exists());
+}
+
+#[test]
+fn a_manifest_as_large_as_it_can_be() {
+    needs!("sh");
+    let dir = tempfile::tempdir().unwrap();
+    let times = dir.path().join("times");
+    let render = |text: &str| {
+        assert!(text.len() < 4 << 20, "{} bytes", text.len());
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", TIMED, "sh"]).arg(&times).arg(bin("podhosts"));
+        command.args(["render", "-f", "-", "--pod-ip", "10.0.0.1"]);
+        let run = Run::with_input(command, text.as_bytes());
+        expect_quick(&times);
+        run
+    };
+    let aliases = list(LARGEST, |_| r#"{"ip":"1.1.1.1","hostnames":["a"]}"#.to_owned());
+    let json = format!(r#"{{"kind":"Pod","metadata":{{"name":"p"}},"spec":{{"hostAliases":[{aliases}]}}}}"#);
+    assert!(render(&json).success().ends_with("1.1.1.1\ta\n"));
+    let mut yaml = "kind: Pod\nmetadata: {name: p}\nspec:\n  hostAliases:\n".to_owned();
+    while yaml.len() < LARGEST {
+        yaml.push_str("  - {ip: 1.1.1.1, hostnames: [a]}\n");
+    }
+    let run = render(&yaml);
+    assert!(!run.ok || run.stdout.ends_with("1.1.1.1\ta\n"), "{}", run.stdout.len());
+}
+
+/// What the engine tells over NRI, up to the largest message of its protocol.
+#[test]
+fn an_nri_request_as_large_as_it_can_be() {
+    let mut plugin = Plugin::new(Path::new("/nonexistent/config.toml"));
+    let mut call = |method: &str, payload: Vec<u8>| {
+        let request = Request {
+            service: nri::PLUGIN_SERVICE.to_owned(),
+            method: method.to_owned(),
+            payload,
+            timeout_nano: 0,
+        };
+        plugin.call(&request)
+    };
+    let configure =
+        nri::ConfigureRequest { runtime_name: "cri-o".to_owned(), runtime_version: String::new() };
+    call("Configure", configure.encode_to_vec()).unwrap();
+    let pod = nri::PodSandbox {
+        id: "sandbox-1".into(),
+        name: "web".into(),
+        uid: "uid-1".into(),
+        namespace: "default".into(),
+        ..Default::default()
+    };
+    let volumes = format!("[{}]", list(LARGEST / 2, |_| r#"{"container_path":"/v"}"#.to_owned()));
+    let mount = nri::Mount { destination: "/etc/hosts".into(), source: "/etc/hosts".into() };
+    let container = nri::Container {
+        annotations: [("io.kubernetes.cri-o.Volumes".to_owned(), volumes)].into(),
+        mounts: vec![mount; LARGEST / 2 / 28],
+        ..Default::default()
+    };
+    let payload = nri::CreateContainerRequest { pod: Some(pod), container: Some(container) }.encode_to_vec();
+    assert!(payload.len() > 3_500_000 && payload.len() < 4 << 20, "{}", payload.len());
+    let start = Instant::now();
+    let answer = call("CreateContainer", payload);
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    // Where no hook is beside this program that is said, after everything was decided.
+    assert!(answer.is_err_and(|status| status.message.contains("cannot find the hook")));
+}
