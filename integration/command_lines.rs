@@ -126,3 +126,39 @@ fn every_setting_is_in_the_reference() {
         assert!(rows.contains(&format!("`{key}`")), "{key} is not in\n{rows}");
     }
 }
+
+/// The wrapper keeps its right to privileges: the runtime that it becomes gives it to containers, whose setuid programs
+/// need it.
+#[test]
+fn the_hook_and_the_plugin_give_up_new_privileges_before_they_read_anything() {
+    let status = |program: &str, command: &str| {
+        let mut child = std::process::Command::new(crate::harness::bin(program))
+            .env("CNI_COMMAND", command)
+            .env("CNI_IFNAME", "eth0")
+            .env("CNI_CONTAINERID", "c")
+            .env("CNI_NETNS", "/n")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let path = |file: &str| format!("/proc/{}/{file}", child.id());
+        // It waits for its standard input: `read` has the number 0, on 64 bits of ARM 63.
+        let waits = || {
+            let call = std::fs::read_to_string(path("syscall")).unwrap_or_default();
+            let mut words = call.split(' ');
+            matches!(words.next(), Some("0" | "63")) && words.next() == Some("0x0")
+        };
+        while !waits() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let status = std::fs::read_to_string(path("status")).unwrap();
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("NoNewPrivs:")).unwrap();
+        line.trim().to_owned()
+    };
+    if !crate::harness::has_all(&[]) {
+        return;
+    }
+    assert_eq!(status("podhosts-hook", ""), "1");
+    assert_eq!(status("podhosts-cni", "ADD"), "1");
+}

@@ -3,6 +3,7 @@
 use std::io::{self, Write, stdin};
 use std::process::ExitCode;
 
+use podhosts::sys::process;
 use podhosts::{cni, report};
 
 fn main() -> ExitCode {
@@ -16,6 +17,8 @@ fn main() -> ExitCode {
         report::complain(cni::PROGRAM, &error);
         return report::ExitCode::Failure.into();
     }
+    // The plugin itself starts no program.
+    process::no_new_privileges();
     #[allow(clippy::disallowed_methods, reason = "CNI passes its parameters in the environment")]
     let answer = cni::answer(&args, |name| std::env::var(name).ok(), stdin().lock());
     for line in &answer.stderr {

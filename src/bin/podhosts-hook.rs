@@ -3,10 +3,12 @@
 use std::io::stdin;
 use std::process::ExitCode;
 
+use podhosts::sys::process;
 use podhosts::{hook, report};
 
 fn main() -> ExitCode {
     report::panics_become_errors(hook::PROGRAM);
+    process::no_new_privileges();
     match hook::Options::parse(std::env::args_os().skip(1)) {
         Ok(options) => hook::run(&options, stdin().lock()).into(),
         Err(answer) => answer.give(),

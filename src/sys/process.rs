@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::thread::set_no_new_privs;
 
 use super::files::{self, LastLink};
 
@@ -13,6 +14,12 @@ pub fn resident_memory() -> Option<u64> {
     let text = files::read(Path::new("/proc/self/statm"), 256, LastLink::Refuse).ok()?;
     let pages: u64 = std::str::from_utf8(&text).ok()?.split(' ').nth(1)?.parse().ok()?;
     pages.checked_mul(u64::try_from(rustix::param::page_size()).ok()?)
+}
+
+/// Keeps this process, and whatever it might become, from getting privileges by starting a program.
+pub fn no_new_privileges() {
+    // Every kernel that knows the mount API knows it, and there is nothing that it could refuse.
+    let _ = set_no_new_privs(true);
 }
 
 /// Allows as many open files as an administrator would.
