@@ -92,6 +92,17 @@ fn mounts_go_with_one_comma_each() {
     }
 }
 
+/// With a pass over the rest for each of them this takes minutes.
+#[test]
+fn a_million_mounts_are_taken_out_in_one_pass() {
+    let mounts = vec!["0"; 1_000_000].join(",");
+    let text = format!(r#"{{"mounts":[{mounts}],"hooks":{{"createRuntime":[{ENTRY}]}}}}"#);
+    let every_second: Vec<usize> = (0..1_000_000).step_by(2).collect();
+    assert_eq!(edit(&text, &every_second).unwrap().len(), text.len() - 1_000_000);
+    let all: Vec<usize> = (0..1_000_000).collect();
+    assert_eq!(edit(&text, &all).unwrap().len(), text.len() - mounts.len());
+}
+
 #[test]
 fn brackets_in_strings_are_no_brackets() {
     let text = r#"{"a":"}]{[\"","mounts":[{"destination":"/}"},{"destination":"/etc/hosts"}],"b":"}"}"#;
