@@ -4,3 +4,4 @@
 
 mod environment;
 mod work;
+mod serve;

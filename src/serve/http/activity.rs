@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::limits::{HEADER_TIME, IDLE_TIME};
+use super::limits::{ADMISSION_TIME, IDLE_TIME};
+use super::places::Place;
 
 /// What goes on on one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
     state: Mutex<State>,
     ended: Notify,
+    place: Arc<Place>,
 }
 
 #[derive(Debug)]
@@ -25,9 +27,9 @@ struct State {
 
 impl Activity {
     /// Of a connection that begins.
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(place: Arc<Place>) -> Arc<Self> {
         let state = State { is_admitted: false, under_way: 0, since: Instant::now() };
-        Arc::new(Self { state: Mutex::new(state), ended: Notify::new() })
+        Arc::new(Self { state: Mutex::new(state), ended: Notify::new(), place })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -45,8 +47,8 @@ impl Activity {
         self.ended.notified().await;
     }
 
-    /// Waits until the connection was of no use for too long: nobody who may asked in the time that there is for headers,
-    /// or nothing has been asked for since.
+    /// Waits until the connection was of no use for too long: nobody who may asked in the time that there is for it, or
+    /// nothing has been asked for since.
     pub(super) async fn idle(&self) {
         loop {
             let end = self.end();
@@ -61,7 +63,7 @@ impl Activity {
     fn end(&self) -> Instant {
         let state = self.state();
         match *state {
-            State { is_admitted: false, since, .. } => since + HEADER_TIME,
+            State { is_admitted: false, since, .. } => since + ADMISSION_TIME,
             State { under_way: 0, since, .. } => since + IDLE_TIME,
             State { .. } => Instant::now() + IDLE_TIME,
         }
@@ -76,6 +78,7 @@ impl UnderWay {
     /// Who asks may do so.
     pub(super) fn admit(&self) {
         self.0.state().is_admitted = true;
+        self.0.place.admit();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Connections: from the socket to requests.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,9 @@ use tokio_rustls::TlsAcceptor;
 use super::activity::Activity;
 use super::handle::{Caller, Shared, handle};
 use super::limits::{HANDSHAKE_TIME, HEADER_TIME, UNREAD_TIME};
+use super::places::{Peer, Place};
 use crate::serve::log;
+use crate::sys::network::SocketOwners;
 use crate::sys::process;
 
 /// Largest headers, in bytes.
@@ -29,7 +32,7 @@ const PING_TIME: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a connection may take that is told to end.
-const END_TIME: Duration = Duration::from_secs(10);
+pub(super) const END_TIME: Duration = Duration::from_secs(10);
 
 /// Kept by every connection until it ends.
 pub(super) type Alive = mpsc::Sender<Infallible>;
@@ -41,56 +44,71 @@ pub(super) async fn accept(
     shared: Arc<Shared>,
     alive: Alive,
 ) {
+    let owners = SocketOwners::open().inspect_err(|cause| {
+        log::error("cannot tell users of this machine apart", &[("cause", cause)]);
+    });
+    let owners = owners.ok();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = shared.stopped() => return,
         };
-        let socket = match accepted {
-            Ok((socket, _)) => socket,
+        let (socket, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(cause) => {
                 log::error("cannot accept a connection", &[("cause", &cause)]);
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
-        let (room, is_served) = tokio::select! {
-            room = shared.limits.connection() => room,
-            () = shared.stopped() => return,
-        };
+        let place = Arc::new(shared.places.enter(peer(&socket, address, owners.as_ref())));
         // Small answers are whole answers; a connection that is gone already is noticed when it is read.
         let _ = socket.set_nodelay(true);
         let _ = process::give_up_unread_after(&socket, UNREAD_TIME);
         let (tls, shared, alive) = (tls.clone(), Arc::clone(&shared), alive.clone());
         tokio::spawn(async move {
-            connection(socket, tls, shared, is_served).await;
-            drop((room, alive));
+            tokio::select! {
+                () = connection(socket, tls, shared, Arc::clone(&place)) => {}
+                () = place.yields() => {}
+            }
+            drop(alive);
         });
     }
 }
 
-async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>, is_served: bool) {
-    let caller = |trusted| match (is_served, trusted) {
+/// Who connects. On one machine all come from one address, so there it is the user.
+fn peer(socket: &TcpStream, address: SocketAddr, owners: Option<&SocketOwners>) -> Peer {
+    let user = || {
+        let local = socket.local_addr().ok()?;
+        let is_near = address.ip().to_canonical().is_loopback() || address.ip() == local.ip();
+        if is_near { owners?.of(address, local) } else { None }
+    };
+    user().map_or_else(|| Peer::at(address.ip()), Peer::User)
+}
+
+async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>, place: Arc<Place>) {
+    let caller = |trusted| match (place.is_served(), trusted) {
         (false, _) => Caller::Refused,
         (true, true) => Caller::Trusted,
         (true, false) => Caller::Anybody,
     };
     let Some(tls) = tls else {
-        return serve(socket, shared, caller(true)).await;
+        return serve(socket, shared, caller(true), Arc::clone(&place)).await;
     };
     // Whoever cannot do it goes without an answer, as there is nothing to answer in.
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, tls.accept(socket)).await else { return };
     let is_known = stream.get_ref().1.peer_certificates().is_some_and(|chain| !chain.is_empty());
-    serve(stream, shared, caller(is_known)).await;
+    serve(stream, shared, caller(is_known), Arc::clone(&place)).await;
 }
 
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     shared: Arc<Shared>,
     caller: Caller,
+    place: Arc<Place>,
 ) {
     let builder = builder(caller);
-    let activity = Activity::new();
+    let activity = Activity::new(place);
     let service = service_fn(|request| {
         let (shared, under_way) = (Arc::clone(&shared), activity.begin());
         async move { Ok::<_, Infallible>(handle(shared, caller, under_way, request).await) }

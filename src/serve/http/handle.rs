@@ -14,6 +14,7 @@ use super::answer::{self, Answer};
 use super::found::Looks;
 use super::limits::Limits;
 use super::metrics::{Metrics, Request as Counted};
+use super::places::Places;
 use super::{change, pages, read, watch};
 use crate::serve::api::media::{self, Form};
 use crate::serve::api::parameters::Parameters;
@@ -31,6 +32,7 @@ pub(super) struct Shared {
     pub(super) registry: Registry,
     pub(super) access: Access,
     pub(super) limits: Limits,
+    pub(super) places: Places,
     pub(super) metrics: Metrics,
     /// What is found on the machine.
     pub(super) looks: Looks,

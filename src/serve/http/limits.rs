@@ -20,17 +20,15 @@ const LISTS_MAX: usize = 2;
 const REQUESTS_MAX: usize = 400;
 /// Watches.
 const WATCHES_MAX: usize = 512;
-/// Connections that are served.
-const CONNECTIONS_MAX: usize = 1024;
-/// Connections above that which are told to come back later.
-const CONNECTIONS_REFUSED_MAX: usize = 64;
 
 /// How long a client may take for the headers, in all.
 pub(super) const HEADER_TIME: Duration = Duration::from_secs(30);
 /// How long a client may take for a body.
 pub(super) const BODY_TIME: Duration = Duration::from_secs(30);
 /// How long a TLS handshake may take.
-pub(super) const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+pub(super) const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
+/// How long a connection may go before somebody is admitted on it.
+pub(super) const ADMISSION_TIME: Duration = Duration::from_secs(10);
 /// How long a connection may go without a request. Clients connect again by themselves.
 pub(super) const IDLE_TIME: Duration = Duration::from_secs(180);
 /// How long a client may leave unread what it was sent.
@@ -44,8 +42,6 @@ pub(super) struct Limits {
     lists: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     watches: Arc<Semaphore>,
-    connections: Arc<Semaphore>,
-    refused: Arc<Semaphore>,
 }
 
 /// Room that is taken until it is dropped.
@@ -60,8 +56,6 @@ impl Limits {
             lists: room(LISTS_MAX),
             requests: room(REQUESTS_MAX),
             watches: room(WATCHES_MAX),
-            connections: room(CONNECTIONS_MAX),
-            refused: room(CONNECTIONS_REFUSED_MAX),
         }
     }
 
@@ -96,16 +90,6 @@ impl Limits {
     /// Room for putting a list together, as soon as there is some: nobody can keep it for long.
     pub(super) async fn list(&self) -> Option<Room> {
         Arc::clone(&self.lists).acquire_owned().await.ok()
-    }
-
-    /// Room for a connection, and whether it is to be served.
-    pub(super) async fn connection(&self) -> (Option<Room>, bool) {
-        let (served, refused) = (Arc::clone(&self.connections), Arc::clone(&self.refused));
-        tokio::select! {
-            biased;
-            room = served.acquire_owned() => (room.ok(), true),
-            room = refused.acquire_owned() => (room.ok(), false),
-        }
     }
 
     /// Requests and watches that are under way.

@@ -11,6 +11,7 @@ mod handle;
 mod limits;
 mod metrics;
 mod pages;
+mod places;
 mod read;
 #[cfg(test)]
 mod slow_tests;
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
@@ -68,11 +69,9 @@ impl Server {
     /// [`HttpError`].
     pub async fn bind(secure: SocketAddr, insecure: Option<SocketAddr>, pki: Pki) -> Result<Self, HttpError> {
         let tls = Arc::new(tls::configuration(pki.server, pki.client_ca)?);
-        let (secure, secure_address) = listen(secure).await?;
+        let (secure, secure_address) = listen(secure)?;
         let (insecure, insecure_address) = match insecure {
-            Some(address) => {
-                listen(address).await.map(|(listener, address)| (Some(listener), Some(address)))?
-            }
+            Some(address) => listen(address).map(|(listener, address)| (Some(listener), Some(address)))?,
             None => (None, None),
         };
         Ok(Self { secure, insecure, tls, secure_address, insecure_address })
@@ -94,6 +93,7 @@ impl Server {
             registry,
             access: access::Access::new(token),
             limits: limits::Limits::new(),
+            places: places::Places::default(),
             metrics: metrics::Metrics::new(),
             looks: found::Looks::default(),
             address: self.secure_address.to_string(),
@@ -128,9 +128,19 @@ async fn tidy() {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), HttpError> {
+/// Connections that the kernel keeps until they are accepted. Above that, clients try again only after a second.
+const BACKLOG: u32 = 4096;
+
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), HttpError> {
     let failed = |cause| HttpError::Listen { address, cause };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok((listener, address))
+    let open = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A server that was just stopped leaves connections that would keep the port.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    open().map_err(failed)
 }

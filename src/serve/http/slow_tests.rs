@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 
 use super::handle::{Caller, Shared};
-use super::limits::{ANSWERS_MAX, BODY_TIME, HEADER_TIME, IDLE_TIME, Limits, UNREAD_TIME};
+use super::limits::{ADMISSION_TIME, ANSWERS_MAX, BODY_TIME, IDLE_TIME, Limits, UNREAD_TIME};
+use super::places::{Peer, Places};
 use super::{access, connection, found, metrics};
 use crate::serve::kinds::{self, Config};
 use crate::serve::object::Object;
@@ -24,6 +24,7 @@ fn shared(dir: &tempfile::TempDir) -> Arc<Shared> {
         registry,
         access: access::Access::new("token".to_owned()),
         limits: Limits::new(),
+        places: Places::default(),
         metrics: metrics::Metrics::new(),
         looks: found::Looks::default(),
         address: String::new(),
@@ -43,7 +44,8 @@ fn connect_to(shared: &Arc<Shared>) -> DuplexStream {
 fn connect_as(shared: &Arc<Shared>, caller: Caller) -> DuplexStream {
     let (client, server) = duplex(64 << 10);
     let shared = Arc::clone(shared);
-    tokio::spawn(connection::serve(server, shared, caller));
+    let place = Arc::new(shared.places.enter(Peer::User(0)));
+    tokio::spawn(connection::serve(server, shared, caller, place));
     client
 }
 
@@ -120,7 +122,10 @@ async fn headers_have_to_come_in_time() {
     for start in ["", "GET /version HTTP/1.1\r\n", "GET /version HTTP/1.1\r\nHost: x\r\nX-Long: "] {
         let (said, time) = sent_slowly(connect(&dir), start).await;
         assert!(!said.contains("200"), "{said}");
-        assert!(time <= HEADER_TIME + Duration::from_secs(2), "{start:?}: {time:?}");
+        assert!(
+            time <= ADMISSION_TIME + connection::END_TIME + Duration::from_secs(2),
+            "{start:?}: {time:?}"
+        );
     }
 }
 
@@ -135,12 +140,12 @@ async fn connections_without_requests_end() {
     let begun = Instant::now();
     let mut silent = connect(&dir);
     assert_eq!(timeout(EVER, silent.read(&mut [0; 9])).await.unwrap().unwrap(), 0);
-    assert!(is_soon_after(begun.elapsed(), HEADER_TIME), "{:?}", begun.elapsed());
+    assert!(is_soon_after(begun.elapsed(), ADMISSION_TIME), "{:?}", begun.elapsed());
     let (_, time) = http2(connect(&dir), None, 65_535).await;
-    assert!(is_soon_after(time, HEADER_TIME), "{time:?}");
+    assert!(is_soon_after(time, ADMISSION_TIME), "{time:?}");
     // Nobody in particular, who has no token.
     let (kinds, time) = http2(connect_as(&shared(&dir), Caller::Anybody), Some("/version"), 65_535).await;
-    assert!(kinds.contains(&DATA) && is_soon_after(time, HEADER_TIME), "{kinds:?} {time:?}");
+    assert!(kinds.contains(&DATA) && is_soon_after(time, ADMISSION_TIME), "{kinds:?} {time:?}");
     let (kinds, time) = http2(connect(&dir), Some("/version"), 65_535).await;
     assert!(kinds.contains(&DATA) && is_soon_after(time, IDLE_TIME), "{kinds:?} {time:?}");
     // A watch is under way until it ends.
@@ -175,30 +180,21 @@ async fn an_answer_that_is_not_asked_for_keeps_no_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_has_no_room_keeps_nobody_out_and_nothing_from_ending() {
+async fn who_was_admitted_is_known_by_the_place() {
     let dir = tempfile::tempdir().unwrap();
-    let (stop, stopping) = tokio::sync::watch::channel(false);
-    let shared = Arc::new(Shared { stopping, ..Arc::into_inner(shared(&dir)).unwrap() });
-    let mut rooms = Vec::new();
-    let mut served = 0;
-    while let Ok((room, is_served)) = timeout(Duration::from_secs(1), shared.limits.connection()).await {
-        served += usize::from(is_served);
-        rooms.push(room);
+    let shared = shared(&dir);
+    for (caller, path, is_admitted) in [
+        (Caller::Trusted, Some("/version"), true),
+        (Caller::Trusted, None, false),
+        (Caller::Anybody, Some("/version"), false),
+        (Caller::Refused, Some("/version"), false),
+    ] {
+        let (client, server) = duplex(64 << 10);
+        let place = Arc::new(shared.places.enter(Peer::User(0)));
+        tokio::spawn(connection::serve(server, Arc::clone(&shared), caller, Arc::clone(&place)));
+        http2(client, path, 65_535).await;
+        assert_eq!(place.is_admitted(), is_admitted, "{caller:?} {path:?}");
     }
-    assert!(served > 0 && served < rooms.len());
-    // As soon as one is free it is taken, though no connection that is refused has ended.
-    drop(rooms.remove(0));
-    let (room, is_served) = timeout(Duration::from_secs(1), shared.limits.connection()).await.unwrap();
-    assert!(is_served);
-    rooms.push(room);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (alive, _) = tokio::sync::mpsc::channel(1);
-    let accepting = tokio::spawn(connection::accept(listener, None, Arc::clone(&shared), alive));
-    let _waiting = TcpStream::connect(address).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    stop.send_replace(true);
-    timeout(Duration::from_secs(1), accepting).await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,8 @@ mod links;
 mod namespace;
 mod netlink;
 mod routes;
+#[cfg(feature = "serve")]
+mod socket_owner;
 mod sysctl;
 
 pub use addresses::Scope;
@@ -14,4 +16,6 @@ pub use links::{BridgePort, Link, Mac, NewVeth};
 pub use namespace::{Namespace, NamespaceId};
 pub use netlink::{Network, NetworkError};
 pub use routes::NewRoute;
+#[cfg(feature = "serve")]
+pub use socket_owner::SocketOwners;
 pub use sysctl::set;
