@@ -30,6 +30,7 @@ pub mod validation;
 pub mod attachment;
 pub mod fnv;
 pub mod ipam;
+pub mod sqlite;
 
 // The kernel.
 pub mod inputs;

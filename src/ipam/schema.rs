@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use rusqlite::Connection;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
+use crate::sqlite;
+
 /// "pods" in ASCII: tells an address book from any other SQLite database.
 const APPLICATION_ID: i32 = 0x706f_6473;
 /// Version of these tables. A book with a later one is not touched.
@@ -47,6 +49,7 @@ pub(super) enum Found {
 
 /// Sets a connection up for a holder of the lock, who is alone.
 pub(super) fn prepare(db: &Connection) -> rusqlite::Result<()> {
+    sqlite::distrust(db)?;
     // No fsync: after a power failure no pod is left whose address could be lost. A journal that stays takes no room
     // from a full disk when the next address is released.
     db.execute_batch("PRAGMA locking_mode=EXCLUSIVE;PRAGMA journal_mode=PERSIST;PRAGMA synchronous=OFF;")

@@ -1,17 +1,25 @@
 //! `podhosts-cni backup` and `restore`: the store as one file that stands alone.
 
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
 
-use super::store::{SCHEMA, Store, StoreError};
+use super::contents;
+use super::store::{Store, StoreError};
+use super::tables::{self, SCHEMA};
+use crate::sqlite;
 use crate::sys::files::{self, FileError, LastLink};
 use crate::sys::state_dir;
 
 /// Largest backup that is restored, in bytes: a million Services.
 const BACKUP_MAX: usize = 4 << 30;
+
+/// Where SQLite says by what versions of its file format a file is written and read.
+const FORMATS: std::ops::Range<usize> = 18..20;
 
 /// A backup that cannot be made or used.
 #[derive(Debug, Error)]
@@ -60,14 +68,23 @@ pub fn backup(path: &Path, to: &Path) -> Result<(), BackupError> {
 /// # Errors
 /// [`BackupError`] naming the file; then the store is as it was.
 pub fn restore(path: &Path, from: &Path) -> Result<(), BackupError> {
-    check(from)?;
     let bytes = files::read(from, BACKUP_MAX, LastLink::Follow)?;
+    let no_backup =
+        |cause: String| BackupError::NoBackup { path: from.to_owned(), cause: sqlite::shown(&cause) };
+    // What these say that they are, 1 and 2 apart, SQLite only reads.
+    if let Some(formats) = bytes.get(FORMATS)
+        && !formats.iter().all(|format| matches!(format, 1 | 2))
+    {
+        return Err(no_backup("it has a format that cannot be written".to_owned()));
+    }
     let dir = state_dir::dir_of(path);
     state_dir::create(dir)?;
     let _lock = Store::lock(path)?;
     let io = |cause| FileError::Io { verb: "write", path: path.to_owned(), cause };
     let mut new = tempfile::Builder::new().prefix(state_dir::TEMPORARY).tempfile_in(dir).map_err(io)?;
     new.write_all(&bytes).and_then(|()| new.as_file().sync_all()).map_err(io)?;
+    // The copy, which nobody else can change any more, and beside which there is no log of anybody's.
+    check(new.path()).map_err(no_backup)?;
     remove_log(path)?;
     new.persist(path).map_err(|error| io(error.error))?;
     Ok(state_dir::sync(dir)?)
@@ -86,29 +103,47 @@ fn remove_log(path: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Whether the file is a whole store of our schema.
-fn check(from: &Path) -> Result<(), BackupError> {
-    let wrong = |cause: String| BackupError::NoBackup { path: from.to_owned(), cause };
-    let sqlite = |cause: rusqlite::Error| wrong(cause.to_string());
-    let db = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(sqlite)?;
-    let schema: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(sqlite)?;
+/// Whether the file is a whole store of ours: its tables, nothing else that SQLite would run, and objects in them. Nothing
+/// of it is believed before the tables are known.
+fn check(copy: &Path) -> Result<(), String> {
+    let failed = |cause: rusqlite::Error| cause.to_string();
+    let path = percent_encode(copy.as_os_str().as_bytes(), NON_ALPHANUMERIC);
+    // Nothing is written beside it, whatever it says of a log.
+    let uri = format!("file:{path}?immutable=1");
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(uri, flags).map_err(failed)?;
+    sqlite::distrust(&db).map_err(failed)?;
+    let schema = tables::version(&db).map_err(failed)?;
     if !(1..=SCHEMA).contains(&schema) {
-        return Err(wrong(format!("it has schema {schema}, expected {SCHEMA}")));
+        return Err(format!("it has schema {schema}, expected {SCHEMA}"));
     }
-    let state: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(sqlite)?;
-    if state == "ok" { Ok(()) } else { Err(wrong(state)) }
+    if let Some(difference) = tables::difference(&db, schema).map_err(failed)? {
+        return Err(difference);
+    }
+    if let Some(damage) = sqlite::damage(&db, "integrity_check").map_err(failed)? {
+        return Err(damage);
+    }
+    contents::fault(&db).map_err(failed)?.map_or(Ok(()), Err)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tables::{APPLIED, COUNTER, OBJECTS_1};
     use super::*;
+
+    fn service(namespace: &str, version: u64) -> String {
+        let metadata = format!("\"name\":\"web\",\"namespace\":\"{namespace}\",\"uid\":\"1\"");
+        format!("{{\"kind\":\"Service\",\"metadata\":{{{metadata},\"resourceVersion\":\"{version}\"}}}}")
+    }
 
     #[test]
     fn a_backup_is_the_store_and_only_a_backup_is_restored() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         let store = Store::open(&at("db")).unwrap();
-        store.put("services", "default", "web", 7, "{\"kind\":\"Service\"}").unwrap();
+        store.put("services", "default", "web", 7, &service("default", 7)).unwrap();
+        store.set_version(7).unwrap();
         backup(&at("db"), &at("copy")).unwrap();
         let error = backup(&at("db"), &at("copy")).unwrap_err().to_string();
         assert!(error.ends_with("/copy: there is such a file"), "{error}");
@@ -131,27 +166,20 @@ mod tests {
         // A data directory that is not there yet is made.
         restore(&at("a/b/db"), &at("copy")).unwrap();
         assert_eq!(state_dir::names(&at("a/b")).unwrap(), ["db", "db.lock"]);
-        assert_eq!(
-            &*store.get("services", "default", "web").unwrap().unwrap().text,
-            "{\"kind\":\"Service\"}"
-        );
+        assert_eq!(&*store.get("services", "default", "web").unwrap().unwrap().text, service("default", 7));
     }
 
     /// A store as the first schema had it, with two objects.
     fn of_schema_1(path: &Path) {
         let db = Connection::open(path).unwrap();
-        db.execute_batch(
-            "CREATE TABLE objects (kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
-                 version INTEGER NOT NULL, json TEXT NOT NULL, PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID;
-             CREATE TABLE applied (kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
-                 manager TEXT NOT NULL, json TEXT NOT NULL, PRIMARY KEY (kind, namespace, name, manager))
-                 WITHOUT ROWID;
-             CREATE TABLE counter (version INTEGER NOT NULL);
+        let (a, b) = (service("a", 7), service("b", 5));
+        db.execute_batch(&format!(
+            "{OBJECTS_1}; {APPLIED}; {COUNTER};
              INSERT INTO counter VALUES (7);
-             INSERT INTO objects VALUES ('services', 'b', 'web', 5, '{}'), ('services', 'a', 'web', 7, '{\"a\":1}');
-             INSERT INTO applied VALUES ('services', 'b', 'web', 'kubectl', '{}');
-             PRAGMA user_version = 1",
-        )
+             INSERT INTO objects VALUES ('services', 'b', 'web', 5, '{b}'), ('services', 'a', 'web', 7, '{a}');
+             INSERT INTO applied VALUES ('services', 'b', 'web', 'kubectl', '{{}}');
+             PRAGMA user_version = 1"
+        ))
         .unwrap();
     }
 
@@ -168,7 +196,7 @@ mod tests {
             let all = store.list("services", None, ("", ""), i64::MAX).unwrap();
             assert_eq!(
                 all.iter().map(|row| &*row.stored.text).collect::<Vec<_>>(),
-                ["{\"a\":1}", "{}"],
+                [service("a", 7), service("b", 5)],
                 "{name}"
             );
             assert_eq!(store.version().unwrap(), 7);

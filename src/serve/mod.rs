@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod api;
 pub mod backup;
+mod contents;
 pub mod http;
 pub mod kinds;
 pub mod kubeconfig;
@@ -20,4 +21,5 @@ pub mod run;
 pub mod selector;
 pub mod status;
 pub mod store;
+pub mod tables;
 pub mod time;

@@ -10,15 +10,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use thiserror::Error;
 
+use super::tables::{self, APPLIED, COUNTER, OBJECTS, SCHEMA};
+use crate::sqlite;
 use crate::sys::files::FileError;
 use crate::sys::state_dir::{self, Lock};
 
-/// The version of the schema that this program writes; it reads earlier ones, and makes them this one.
-pub const SCHEMA: i64 = 2;
-/// The table of all objects. Rows are large, so the key has an index of its own: a tree of whole rows is much deeper.
-const OBJECTS: &str = "CREATE TABLE objects (
-    kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, json TEXT NOT NULL,
-    UNIQUE (kind, namespace, name))";
 /// How long a writer in another process (`backup`) is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -105,23 +101,15 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let store = Self { _lock: Some(lock), ..Self::connect(path, flags)? };
         store.prepare().map_err(|cause| store.failed(cause))?;
-        let found = store.schema().map_err(|cause| store.failed(cause))?;
-        match found {
-            SCHEMA => {
-                store.check()?;
-                Ok(store)
-            }
-            0 => {
-                store.create().map_err(|cause| store.failed(cause))?;
-                Ok(store)
-            }
+        match store.known_tables()? {
+            0 => store.create().map_err(|cause| store.failed(cause))?,
             1 => {
                 store.check()?;
                 store.convert().map_err(|cause| store.failed(cause))?;
-                Ok(store)
             }
-            found => Err(StoreError::Schema { path: path.to_owned(), found }),
+            _ => store.check()?,
         }
+        Ok(store)
     }
 
     /// Opens the database of a [`Store::open`] for reading.
@@ -129,7 +117,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] naming the file.
     pub fn open_for_reading(path: &Path) -> Result<Self, StoreError> {
-        Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        let store = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        store.known_tables()?;
+        Ok(store)
     }
 
     /// Locks the store against other servers, and against being replaced.
@@ -147,6 +137,7 @@ impl Store {
         let db =
             Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(sqlite)?;
         db.busy_timeout(PATIENCE).map_err(sqlite)?;
+        sqlite::distrust(&db).map_err(sqlite)?;
         db.set_prepared_statement_cache_capacity(32);
         Ok(Self { db, path: path.to_owned(), _lock: None })
     }
@@ -159,24 +150,28 @@ impl Store {
 
     /// Whether every page can be read: one that cannot would be found only by whoever asks for it.
     fn check(&self) -> Result<(), StoreError> {
-        let sql = "PRAGMA quick_check(1)";
-        let found: String =
-            self.db.query_row(sql, [], |row| row.get(0)).map_err(|cause| self.failed(cause))?;
-        if found == "ok" { Ok(()) } else { Err(self.damaged(found)) }
+        let found = sqlite::damage(&self.db, "quick_check").map_err(|cause| self.failed(cause))?;
+        found.map_or(Ok(()), |found| Err(self.damaged(found)))
     }
 
-    fn schema(&self) -> rusqlite::Result<i64> {
-        self.db.query_row("PRAGMA user_version", [], |row| row.get(0))
+    /// The version of the tables, which are ours, and the only ones.
+    fn known_tables(&self) -> Result<i64, StoreError> {
+        let found = tables::version(&self.db).map_err(|cause| self.failed(cause))?;
+        if !(0..=SCHEMA).contains(&found) {
+            return Err(StoreError::Schema { path: self.path.clone(), found });
+        }
+        match tables::difference(&self.db, found).map_err(|cause| self.failed(cause))? {
+            None => Ok(found),
+            Some(difference) => Err(self.damaged(difference)),
+        }
     }
 
     fn create(&self) -> rusqlite::Result<()> {
         self.db.execute_batch(&format!(
             "BEGIN IMMEDIATE;
              {OBJECTS};
-             CREATE TABLE applied (
-                 kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, manager TEXT NOT NULL,
-                 json TEXT NOT NULL, PRIMARY KEY (kind, namespace, name, manager)) WITHOUT ROWID;
-             CREATE TABLE counter (version INTEGER NOT NULL);
+             {APPLIED};
+             {COUNTER};
              INSERT INTO counter VALUES (1);
              PRAGMA user_version = {SCHEMA};
              COMMIT;"
@@ -208,7 +203,7 @@ impl Store {
 
     /// The error that it is not what was written.
     pub fn damaged(&self, cause: impl ToString) -> StoreError {
-        StoreError::Damaged { path: self.path.clone(), cause: cause.to_string() }
+        StoreError::Damaged { path: self.path.clone(), cause: sqlite::shown(&cause.to_string()) }
     }
 
     /// The last resource version that was given out.

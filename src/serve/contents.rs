@@ -1,0 +1,122 @@
+//! Whether the rows of a store are objects: what a server would have written, with its keys.
+
+use rusqlite::{Connection, Row};
+use serde_json::{Map, Value};
+
+use super::api::media::Content;
+use super::api::parameters::Validation;
+use super::api::{body, schemas};
+use super::kinds::{self, Config};
+use super::object::Object;
+use super::resource::ResourceInfo;
+
+/// Longest part of a key that a message shows.
+const SHOWN: usize = 60;
+
+/// What is wrong with a row.
+type Fault = String;
+
+/// What is wrong with what a store holds, if anything.
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn fault(db: &Connection) -> rusqlite::Result<Option<Fault>> {
+    let last = match counter(db)? {
+        Ok(last) => last,
+        Err(fault) => return Ok(Some(fault)),
+    };
+    let resources = kinds::all(Config::default());
+    let infos: Vec<_> = resources.iter().map(|resource| resource.info()).collect();
+    // What can be created is stored; the others are found on the machine.
+    let stored = |kind: &str| {
+        let found = infos.iter().find(|info| info.plural == kind && info.verbs.contains(&"create"));
+        found.copied().ok_or_else(|| format!("there is no kind {:?}", shown(kind)))
+    };
+    let objects = first(db, "SELECT kind, namespace, name, version, json FROM objects", |row| {
+        let key = Key::of(row)?;
+        let (version, json) = (row.get_ref(3)?.as_i64()?, row.get_ref(4)?.as_str()?);
+        let checked = stored(key.kind).and_then(|info| object(info, &key, version, last, json));
+        Ok(checked.err().map(|fault| key.fault("objects", &fault)))
+    })?;
+    if objects.is_some() {
+        return Ok(objects);
+    }
+    first(db, "SELECT kind, namespace, name, manager, json FROM applied", |row| {
+        let key = Key::of(row)?;
+        let (_manager, json) = (row.get_ref(3)?.as_str()?, row.get_ref(4)?.as_str()?);
+        let map = |_| serde_json::from_str::<Map<String, Value>>(json).map_err(|cause| cause.to_string());
+        let checked = stored(key.kind).and_then(map);
+        Ok(checked.err().map(|fault| key.fault("applied", &fault)))
+    })
+}
+
+/// The last resource version.
+fn counter(db: &Connection) -> rusqlite::Result<Result<i64, Fault>> {
+    let mut select = db.prepare("SELECT version FROM counter LIMIT 2")?;
+    let rows: Vec<Option<i64>> =
+        select.query_map([], |row| Ok(row.get_ref(0)?.as_i64().ok()))?.collect::<rusqlite::Result<_>>()?;
+    Ok(match rows[..] {
+        // Each change counts one up: nobody gets there.
+        [Some(last @ 1..=0x3fff_ffff_ffff_ffff)] => Ok(last),
+        _ => Err("table counter has no last version".to_owned()),
+    })
+}
+
+fn first(
+    db: &Connection,
+    sql: &str,
+    mut fault: impl FnMut(&Row<'_>) -> rusqlite::Result<Option<Fault>>,
+) -> rusqlite::Result<Option<Fault>> {
+    let mut select = db.prepare(sql)?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(fault) = fault(row)? {
+            return Ok(Some(fault));
+        }
+    }
+    Ok(None)
+}
+
+/// Under what an object is stored.
+struct Key<'a> {
+    kind: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Key<'a> {
+    fn of(row: &'a Row<'_>) -> rusqlite::Result<Self> {
+        let text = |index| Ok::<_, rusqlite::Error>(row.get_ref(index)?.as_str()?);
+        Ok(Self { kind: text(0)?, namespace: text(1)?, name: text(2)? })
+    }
+
+    fn fault(&self, table: &str, fault: &str) -> Fault {
+        let (kind, namespace, name) = (shown(self.kind), shown(self.namespace), shown(self.name));
+        format!("table {table}, {kind:?} {namespace:?} {name:?}: {fault}")
+    }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN).collect()
+}
+
+fn object(info: &ResourceInfo, key: &Key<'_>, version: i64, last: i64, json: &str) -> Result<(), Fault> {
+    if !(1..=last).contains(&version) {
+        return Err(format!("it has version {version}, expected 1 to {last}"));
+    }
+    let schema = schemas::of(info.group, info.kind).ok_or_else(|| format!("{} has no fields", info.kind))?;
+    let (object, _) = body::object(json.as_bytes(), Content::Json, info, schema, Validation::Ignore)
+        .map_err(|error| error.message)?;
+    let is_its = |object: &Object| {
+        object.name() == key.name && object.namespace() == key.namespace && !object.uid().is_empty()
+    };
+    if !is_its(&object) || key.name.is_empty() || key.namespace.is_empty() == info.namespaced {
+        return Err("the object is another one".to_owned());
+    }
+    let given = object.metadata().get("resourceVersion").and_then(Value::as_str);
+    if given == Some(version.to_string().as_str()) {
+        Ok(())
+    } else {
+        Err(format!("the object has another resourceVersion than {version}"))
+    }
+}
