@@ -1,11 +1,17 @@
 //! What the CNI plugin reads.
 
-use podhosts::cni::config::Document;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use podhosts::cni::config::{Document, Ipam, Role};
 use podhosts::cni::environment::{Command, Parameters};
+use podhosts::cni::error::CniError;
 use podhosts::cni::main_config::MainConfig;
 use podhosts::cni::result::{CniResult, Dns};
 use podhosts::cni::runtime_config::RuntimeConfig;
 use podhosts::cni::version::Version;
+use podhosts::ipam::allocate::Allocated;
+use podhosts::ipam::book::Book;
 use serde_json::Value;
 
 use super::text;
@@ -64,4 +70,79 @@ pub(super) fn environment(data: &[u8]) {
             }
         }
     }
+}
+
+/// A whole ADD up to where the network is touched: lines of the environment, an empty line, and standard input. An ADD that
+/// gets so far takes addresses out of its own ranges, those that were asked for among them.
+pub(super) fn add(data: &[u8]) {
+    let Some(end) = data.windows(2).position(|bytes| bytes == b"\n\n") else { return };
+    let (Some(lines), stdin) = (text(&data[..end]), &data[end + 2..]) else { return };
+    let variables: BTreeMap<&str, &str> = lines.lines().filter_map(|line| line.split_once('=')).collect();
+    let variable = |name: &str| variables.get(name).map(|value| (*value).to_owned());
+    match checked(variable, stdin) {
+        Ok(Some((parameters, runtime, ipam))) => take(&parameters, &runtime, &ipam),
+        Ok(None) => {}
+        Err(error) => {
+            let told = error.to_json("1.1.0");
+            assert!(
+                told["code"].is_u64() && told["msg"].as_str().is_some_and(|msg| !msg.is_empty()),
+                "{told}"
+            );
+        }
+    }
+}
+
+type Checked = (Parameters, RuntimeConfig, Ipam);
+
+/// What ADD looks at before it touches anything, in its order; the addresses to take, if any.
+fn checked(variable: impl Fn(&str) -> Option<String>, stdin: &[u8]) -> Result<Option<Checked>, CniError> {
+    let parameters = Parameters::read(Command::Add, variable)?;
+    assert!(!parameters.container_id.contains('/') && !parameters.ifname.contains(['/', '\0']));
+    let document = Document::parse(stdin, Command::Add)?;
+    let runtime = RuntimeConfig::read(&document, &parameters.args)?;
+    let previous = document.prev_result()?;
+    if document.role == Role::Chained {
+        let addresses = previous.map(|result| result.addresses_of(&parameters.ifname)).unwrap_or_default();
+        assert!(
+            addresses.iter().all(|address| document.raw_prev_result().to_string().contains(&shown(*address)))
+        );
+        return Ok(None);
+    }
+    let ipam = document.ipam(&runtime)?;
+    document.dns()?;
+    if document.role == Role::Main {
+        let config = MainConfig::read(&document)?;
+        config.check_mtu(&ipam)?;
+        let _ = config.has_rules(&runtime);
+    }
+    Ok(Some((parameters, runtime, ipam)))
+}
+
+/// Part of every way to write an address: fields of IPv6 can be written in several.
+fn shown(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.octets()[0].to_string(),
+        IpAddr::V6(_) => ":".to_owned(),
+    }
+}
+
+fn take(parameters: &Parameters, runtime: &RuntimeConfig, ipam: &Ipam) {
+    let dir = tempfile::tempdir().expect("there is room");
+    let mut book = Book::open(dir.path(), "boot").expect("a new one is made");
+    let holder = parameters.holder();
+    let Ok(taken) = book.take(&holder, &ipam.sets, &runtime.ips, |_| Ok(())) else { return };
+    assert_eq!(taken.len(), ipam.sets.len());
+    for (Allocated { address, gateway }, set) in taken.iter().zip(&ipam.sets) {
+        let found = set.ranges.iter().find(|range| (range.first..=range.last).contains(&address.addr()));
+        let range = found.unwrap_or_else(|| panic!("{address} is in none of {set:?}"));
+        assert!(
+            range.subnet.contains(&address.addr()) && address.addr() != range.gateway,
+            "{address} {range:?}"
+        );
+        assert_eq!((address.prefix_len(), *gateway), (range.subnet.prefix_len(), range.gateway));
+    }
+    let addresses: Vec<IpAddr> = taken.iter().map(|one| one.address.addr()).collect();
+    assert!(runtime.ips.iter().all(|ip| addresses.contains(ip)), "{:?} of {addresses:?}", runtime.ips);
+    assert_eq!(book.held(&holder).expect("can be asked"), addresses);
+    assert_eq!(book.release(&holder).expect("can be released").len(), addresses.len());
 }

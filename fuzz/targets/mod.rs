@@ -5,6 +5,7 @@ mod cni;
 mod hook;
 mod nri;
 mod serve;
+mod store;
 
 /// Something that is fuzzed.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub(crate) const ALL: &[Target] = &[
     Target { name: "arguments", run: hook::arguments },
     Target { name: "cni_config", run: cni::config },
     Target { name: "cni_environment", run: cni::environment },
+    Target { name: "cni_add", run: cni::add },
     Target { name: "nri", run: nri::stream },
     Target { name: "nri_container", run: nri::container },
     Target { name: "path", run: serve::path },
@@ -35,6 +37,7 @@ pub(crate) const ALL: &[Target] = &[
     Target { name: "yaml", run: serve::yaml },
     Target { name: "protobuf", run: serve::protobuf },
     Target { name: "patch", run: serve::patch },
+    Target { name: "restore", run: store::restore },
 ];
 
 /// The input as text, where it is text.
