@@ -106,17 +106,28 @@ fn every_network_can_be_read_by_older_and_newer_engines() {
 }
 
 #[test]
-fn systemd_takes_the_unit() {
+fn systemd_takes_the_units_and_finds_little_exposed() {
     needs!("systemd-analyze");
-    let text = fs::read_to_string(file("vendor-configs/systemd/podhosts-apiserver.service")).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let unit = dir.path().join("podhosts-apiserver.service");
-    let program = bin("podhosts-cni");
-    fs::write(&unit, text.replace("/opt/cni/bin/podhosts-cni", program.to_str().unwrap())).unwrap();
-    let verify = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit).output().unwrap();
-    let told = String::from_utf8(verify.stderr).unwrap();
-    let about_it: Vec<&str> = told.lines().filter(|line| line.contains("podhosts-apiserver")).collect();
-    assert_eq!(about_it, [""; 0]);
+    for (name, installed, program) in [
+        ("podhosts-apiserver.service", "/opt/cni/bin/podhosts-cni", bin("podhosts-cni")),
+        ("podhosts-nri.service", "/usr/local/bin/podhosts", bin("podhosts")),
+    ] {
+        let text = fs::read_to_string(file("vendor-configs/systemd").join(name)).unwrap();
+        let unit = dir.path().join(name);
+        fs::write(&unit, text.replace(installed, program.to_str().unwrap())).unwrap();
+        let analyze = |args: &[&str]| {
+            let output = Command::new("systemd-analyze").args(args).arg(&unit).output().unwrap();
+            let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            (output.status.success(), told)
+        };
+        let (_, told) = analyze(&["verify", "--man=no"]);
+        let about_it: Vec<&str> = told.lines().filter(|line| line.contains(name)).collect();
+        assert_eq!(about_it, [""; 0]);
+        // 3.0 of 10.
+        let (is_little, told) = analyze(&["security", "--offline=true", "--no-pager", "--threshold=30"]);
+        assert!(is_little && told.contains("Overall exposure level"), "{told}");
+    }
 }
 
 /// The name of a network whose list older and newer engines can read.

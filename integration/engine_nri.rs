@@ -1,14 +1,16 @@
 //! `podhosts nri` with containerd 2 in its stock configuration: no wrapper, no annotations passed on, and a network of
 //! the reference plugins, so that nobody but NRI tells of the pod.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::harness::containerd::{Containerd, Pod, Release, sleeping};
 use crate::harness::nri::Plugin;
 use crate::harness::page::{ALIAS_LINES, ALIASES, KEY, page};
-use crate::harness::{bin, managed};
+use crate::harness::{bin, managed, needs};
 
 /// containerd with a network of Debian's plugins, IPv4 first as the CRI tells it. The network namespace alone would
 /// have IPv6 first.
@@ -256,4 +258,65 @@ fn an_engine_starts_the_plugin_itself() {
     assert_eq!(mounts(&containerd, &container), 1);
     let seen = containerd.exec(&container, "stat -c '%u %g %a' /etc/hosts; cat /proc/self/uid_map").success();
     assert!(seen.starts_with("0 0 644\n") && seen.contains("100000"), "{seen}");
+}
+
+/// The system calls that a unit with these lines lets through, by systemd's own groups.
+fn let_through(unit: &str) -> BTreeSet<String> {
+    let group = |name: &str| -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let mut names = vec![name.to_owned()];
+        while let Some(name) = names.pop() {
+            let output = Command::new("systemd-analyze")
+                .args(["--no-pager", "syscall-filter", &name])
+                .output()
+                .unwrap();
+            for line in String::from_utf8(output.stdout).unwrap().lines().skip(1).map(str::trim) {
+                match line.chars().next() {
+                    Some('@') => names.push(line.to_owned()),
+                    Some('a'..='z' | '_') => drop(found.insert(line.to_owned())),
+                    _ => {}
+                }
+            }
+        }
+        found
+    };
+    let mut calls = BTreeSet::new();
+    for names in unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
+        match names.strip_prefix('~') {
+            None => calls.extend(names.split(' ').flat_map(group)),
+            Some(names) => {
+                for call in names.split(' ').flat_map(group) {
+                    calls.remove(&call);
+                }
+            }
+        }
+    }
+    calls
+}
+
+#[test]
+fn the_plugin_does_without_what_its_unit_takes_away() {
+    needs!("systemd-analyze", "strace", "setpriv");
+    let Some(containerd) = start() else { return };
+    let calls = containerd.node.path("nri.calls");
+    // No capabilities, no network, and whatever it calls is written down.
+    let command = format!(
+        "unshare --net setpriv --bounding-set=-all --inh-caps=-all --no-new-privs strace -D -f -qq -o {} {} nri",
+        calls.display(),
+        bin("podhosts").display()
+    );
+    let plugin = Plugin::start_as(&containerd, &command);
+    let pod = page_pod(&containerd, "unit");
+    let container = pod.start(&sleeping("main"));
+    assert!(is_sealed(&containerd, &container));
+    plugin.stop();
+    let unit = include_str!("../vendor-configs/systemd/podhosts-nri.service");
+    let allowed = let_through(unit);
+    assert!(allowed.contains("recvfrom") && !allowed.contains("mount") && allowed.len() > 100, "{allowed:?}");
+    let made = fs::read_to_string(calls).unwrap();
+    let name = |line: &str| Some(line.split_once(' ')?.1.trim_start().split_once('(')?.0.to_owned());
+    // What systemd itself calls on the way is let through, too.
+    let others: BTreeSet<String> =
+        made.lines().filter_map(name).filter(|name| !allowed.contains(name) && name != "execve").collect();
+    assert!(others.is_empty() && made.contains("connect("), "{others:?}");
 }
