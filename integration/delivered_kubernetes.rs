@@ -87,8 +87,17 @@ fn the_daemonset_has_no_rights_that_it_does_not_need() {
     }
     let is_there = |path: &str| mounts.iter().find(|mount| mount["mountPath"] == path).unwrap();
     assert!(is_there("/tmp").get("readOnly").is_none());
-    let socket = Path::new(podhosts::engines::containerd::SOCKET).parent().unwrap();
-    assert_eq!(is_there(socket.to_str().unwrap())["readOnly"], true);
+    // The engine's socket, and nothing else of the engine's; the manifest says what that amounts to.
+    let socket = podhosts::engines::containerd::SOCKET;
+    assert_eq!(is_there(socket)["readOnly"], true);
+    let paths: Vec<&str> = mounts.iter().map(|mount| mount["mountPath"].as_str().unwrap()).collect();
+    assert_eq!(
+        paths.iter().filter(|path| path.starts_with("/run/")).collect::<Vec<_>>(),
+        [&"/run/podhosts", &socket]
+    );
+    assert!(fs::read_to_string(manifest("daemonset.yaml")).unwrap().contains("is root on the node"));
+    // What stays has nothing of the node's.
+    assert!(pod["containers"][0].get("volumeMounts").is_none());
     assert_eq!(read("runtimeclass.yaml")["handler"], podhosts::engines::NAME);
 }
 
