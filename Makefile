@@ -23,7 +23,7 @@ CARGO_DENY := 0.20.2
 ENGINES := $(CURDIR)/target/engines
 
 DEMO_PACKAGES  := runc busybox-static
-TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetworking-plugins podman containerd python3 debootstrap patch jq
+TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetworking-plugins podman containerd python3 debootstrap patch jq systemd
 BENCH_PACKAGES := $(DEMO_PACKAGES) time iproute2 nftables containernetworking-plugins containerd
 
 .PHONY: all build demo test fuzz bench lint deny engines install uninstall clean need-demo need-test need-fuzz need-bench
@@ -73,11 +73,13 @@ lint:
 	test -z "$$($(CARGO) tree --locked --no-default-features -e normal -i tokio 2>/dev/null)"
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
-# Licences, duplicate crates and sources. The database of advisories is not asked: it is fetched from elsewhere.
+# Licences, duplicate crates and sources; and known faults of crates, where the database of these can be had.
 deny:
 	@export PATH="$$PATH:$(TOOLS)/bin"; command -v cargo-deny >/dev/null || \
 	  $(CARGO) install --locked --quiet --root $(TOOLS) cargo-deny --version $(CARGO_DENY); \
-	$(CARGO) deny check licenses bans sources
+	$(CARGO) deny check licenses bans sources && \
+	if timeout 120 $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny check --disable-fetch advisories; \
+	else echo "SKIP: cargo deny check advisories: its database, github.com/rustsec/advisory-db, cannot be fetched from here"; fi
 
 # Measures the programs that `make build` left. Bundles are on a tmpfs, as under /run.
 bench: need-bench build
