@@ -14,7 +14,7 @@ const SERVED_MAX: usize = 1024;
 const REFUSED_MAX: usize = 64;
 /// Connections of one peer on which nobody was admitted yet. More would only wait for their turn to shake hands, and have
 /// those of others wait.
-const SHARE_MAX: usize = 256;
+const SHARE_MAX: usize = 128;
 
 /// Who connects, as far as it can be told before a token is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
