@@ -5,3 +5,4 @@
 mod environment;
 mod work;
 mod serve;
+mod node;

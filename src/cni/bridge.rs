@@ -12,7 +12,7 @@ use super::main_config::{Bridge, vlan_interface};
 use super::names;
 use super::result::{CniResult, Interface, Ip};
 use super::wiring::{Wiring, everything, found, shown};
-use crate::sys::network::{BridgePort, Link, Network, NewRoute, Scope};
+use crate::sys::network::{BridgePort, Link, Network, NewRoute};
 
 /// Connects the pod.
 ///
@@ -95,12 +95,10 @@ fn ensure_bridge(node: &mut Network, bridge: &Bridge, wiring: &Wiring<'_>) -> Re
         let msg = format!("bridge: {name:?} is there already and no bridge, expected one or another name");
         return Err(CniError::config(msg));
     }
-    // Each of these is a notification to the whole node.
-    if !link.is_up {
-        wiring.bridge_settings(name)?;
-        node.up(link.index, name)?;
-    } else if wiring.route_localnet {
-        wiring.node_settings(name)?;
+    settle(node, &link, name, wiring)?;
+    if let Some(vlan) = bridge.vlan.filter(|_| !bridge.is_gateway) {
+        // Somebody else's, perhaps, but pods reach it.
+        wiring.no_advertisements(&vlan_interface(name, vlan))?;
     }
     if bridge.promiscuous && !link.is_promiscuous {
         node.promiscuous(link.index, name)?;
@@ -127,13 +125,18 @@ fn gateway_interface(
         of_vlan = node.link(&name)?;
     }
     let of_vlan = found(of_vlan, &name)?;
-    if of_vlan.is_up && wiring.route_localnet {
-        wiring.node_settings(&name)?;
-    } else if !of_vlan.is_up {
-        wiring.bridge_settings(&name)?;
-        node.up(of_vlan.index, &name)?;
-    }
+    settle(node, &of_vlan, &name, wiring)?;
     Ok((of_vlan.index, name))
+}
+
+/// Sets an interface of the node on which pods are up, whoever made it: one that was there already may accept router
+/// advertisements. Bringing it up is a notification to the whole node.
+fn settle(node: &mut Network, link: &Link, name: &str, wiring: &Wiring<'_>) -> Result<(), CniError> {
+    if link.is_up {
+        return Ok(wiring.node_settings(name)?);
+    }
+    wiring.bridge_settings(name)?;
+    Ok(node.up(link.index, name)?)
 }
 
 /// Gives an interface the gateway's address, unless it has it.
@@ -159,7 +162,7 @@ fn ensure_address(
         }
         node.delete_address(index, *other)?;
     }
-    match node.add_address(index, wanted, Scope::Global) {
+    match node.add_address(index, wanted) {
         Err(error) if error.is_present() => Ok(()),
         other => Ok(other?),
     }

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::error::{CniError, Code};
 use super::result::{Interface, Route};
 use crate::ipam::allocate::Allocated;
-use crate::sys::network::{Link, Mac, Namespace, Network, NetworkError, NewRoute, NewVeth, Scope, set};
+use crate::sys::network::{Link, Mac, Namespace, Network, NetworkError, NewRoute, NewVeth, set};
 
 /// The kernel's own priority of IPv6 routes; those of second interfaces come behind it.
 const SECOND_PRIORITY: u32 = 1024;
@@ -111,16 +111,21 @@ impl Wiring<'_> {
         Ok(())
     }
 
+    /// Keeps the node from taking routes, addresses, an MTU or DNS servers from a pod's router advertisements.
+    pub(super) fn no_advertisements(&self, interface: &str) -> Result<(), NetworkError> {
+        set_if_there(&format!("net/ipv6/conf/{interface}/accept_ra"), "0")
+    }
+
     /// The kernel's settings of an interface of the node on which pods are.
     pub(super) fn node_settings(&self, interface: &str) -> Result<(), NetworkError> {
-        set_if_there(&format!("net/ipv6/conf/{interface}/accept_ra"), "0")?;
+        self.no_advertisements(interface)?;
         if self.route_localnet {
             set(&format!("net/ipv4/conf/{interface}/route_localnet"), "1")?;
         }
         Ok(())
     }
 
-    /// The same of an interface with addresses of its own, which the kernel is to use at once: as long as its link-local
+    /// The same, of an interface with addresses of its own, which the kernel is to use at once: as long as its link-local
     /// address is tentative it looks for no neighbours there on behalf of others.
     pub(super) fn bridge_settings(&self, interface: &str) -> Result<(), NetworkError> {
         self.node_settings(interface)?;
@@ -140,7 +145,7 @@ impl Wiring<'_> {
     pub(super) fn furnish(&self, pair: &mut Pair, addresses: &[IpNet]) -> Result<(), NetworkError> {
         pair.pod.up(pair.inside.index, self.ifname)?;
         let mut addresses = addresses.iter();
-        addresses.try_for_each(|address| pair.pod.add_address(pair.inside.index, *address, Scope::Global))
+        addresses.try_for_each(|address| pair.pod.add_address(pair.inside.index, *address))
     }
 
     /// Adds the pod's routes. One to where another interface of the pod's leads already stands behind that one's, unless
@@ -177,6 +182,7 @@ impl Wiring<'_> {
                 priority: route.priority,
                 mtu: route.mtu,
                 advmss: route.advmss,
+                source: None,
             })
             .collect()
     }

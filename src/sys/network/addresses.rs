@@ -11,15 +11,6 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::netlink::{Network, NetworkError};
 
-/// How far an address is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// Everywhere.
-    Global,
-    /// On this host: answered on the link, but never the source of a packet to elsewhere.
-    Host,
-}
-
 pub(super) fn family(address: IpAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
@@ -29,13 +20,13 @@ impl Network {
     ///
     /// # Errors
     /// The kernel's answer.
-    pub fn add_address(&mut self, index: u32, address: IpNet, scope: Scope) -> Result<(), NetworkError> {
+    pub fn add_address(&mut self, index: u32, address: IpNet) -> Result<(), NetworkError> {
         let mut message = AddressMessage::default();
         message.header = AddressHeader {
             family: family(address.addr()),
             prefix_len: address.prefix_len(),
             flags: AddressHeaderFlags::Nodad | AddressHeaderFlags::Permanent,
-            scope: if scope == Scope::Host { AddressScope::Host } else { AddressScope::Universe },
+            scope: AddressScope::Universe,
             index,
         };
         message.attributes =

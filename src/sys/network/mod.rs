@@ -5,13 +5,13 @@
 mod addresses;
 mod links;
 mod namespace;
+mod neighbours;
 mod netlink;
 mod routes;
 #[cfg(feature = "serve")]
 mod socket_owner;
 mod sysctl;
 
-pub use addresses::Scope;
 pub use links::{BridgePort, Link, Mac, NewVeth};
 pub use namespace::{Namespace, NamespaceId};
 pub use netlink::{Network, NetworkError};

@@ -65,6 +65,11 @@ impl NetworkError {
             || matches!(self.errno(), Some(libc::ENODEV | libc::ENOENT | libc::ESRCH))
     }
 
+    /// Whether the kernel says that the request makes no sense to it.
+    pub fn is_invalid(&self) -> bool {
+        self.errno() == Some(libc::EINVAL)
+    }
+
     /// Whether the kernel says that there is such a thing already.
     pub fn is_present(&self) -> bool {
         self.errno() == Some(libc::EEXIST)

@@ -1,5 +1,6 @@
 //! Routes.
 
+use std::io;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -35,12 +36,25 @@ pub struct NewRoute {
     pub mtu: Option<u32>,
     /// Advertised maximal segment size, in bytes.
     pub advmss: Option<u32>,
+    /// The source of what this host itself sends along the route; the kernel's choice unless given. The kernel removes
+    /// an IPv4 route with the address that is its source.
+    pub source: Option<IpAddr>,
 }
 
 impl NewRoute {
     /// A route with a destination, perhaps a gateway, and nothing special.
     pub fn new(dst: IpNet, gw: Option<IpAddr>, interface: u32) -> Self {
-        Self { dst, gw, interface, table: None, scope: None, priority: None, mtu: None, advmss: None }
+        Self {
+            dst,
+            gw,
+            interface,
+            table: None,
+            scope: None,
+            priority: None,
+            mtu: None,
+            advmss: None,
+            source: None,
+        }
     }
 
     fn message(&self) -> RouteMessage {
@@ -68,6 +82,7 @@ impl NewRoute {
         }
         message.attributes.extend(self.gw.map(address).map(RouteAttribute::Gateway));
         message.attributes.extend(self.priority.map(RouteAttribute::Priority));
+        message.attributes.extend(self.source.map(address).map(RouteAttribute::PrefSource));
         let metrics: Vec<RouteMetric> =
             self.mtu.map(RouteMetric::Mtu).into_iter().chain(self.advmss.map(RouteMetric::Advmss)).collect();
         if !metrics.is_empty() {
@@ -92,6 +107,34 @@ impl Network {
     pub fn add_route(&mut self, route: &NewRoute) -> Result<(), NetworkError> {
         self.change(RouteNetlinkMessage::NewRoute(route.message()), NLM_F_CREATE | NLM_F_EXCL)
             .map_err(|cause| NetworkError::Refused { verb: "add route", what: route.shown(), cause })
+    }
+
+    /// The address that this host sends from to `destination`; `None` where it has no way there, or no address to send
+    /// from.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn source_towards(&mut self, destination: IpAddr) -> Result<Option<IpAddr>, NetworkError> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family(destination);
+        message.header.destination_prefix_length = if destination.is_ipv4() { 32 } else { 128 };
+        message.attributes = vec![RouteAttribute::Destination(RouteAddress::from(destination))];
+        let found = match self.get(RouteNetlinkMessage::GetRoute(message)) {
+            Err(cause) if is_no_way(&cause) => return Ok(None),
+            Err(cause) => {
+                let what = format!("the route to {destination}");
+                return Err(NetworkError::Refused { verb: "look up", what, cause });
+            }
+            Ok(found) => found,
+        };
+        let source = found.iter().find_map(|message| {
+            let RouteNetlinkMessage::NewRoute(message) = message else { return None };
+            message.attributes.iter().find_map(|attribute| match attribute {
+                RouteAttribute::PrefSource(address) => ip(address),
+                _ => None,
+            })
+        });
+        Ok(source.filter(|source| !source.is_unspecified()))
     }
 
     /// The destinations and gateways of all unicast routes through the interface with that index.
@@ -126,6 +169,15 @@ fn route_of(message: &RouteNetlinkMessage, interface: u32) -> Option<(IpNet, Opt
     let wanted = oif == Some(interface) && message.header.kind == RouteType::Unicast;
     let dst = IpNet::new(dst.unwrap_or(everything), message.header.destination_prefix_length).ok();
     wanted.then_some((dst?, gw))
+}
+
+/// Whether the kernel says that there is no route, or one of those that lead nowhere: unreachable, blackhole, prohibit,
+/// throw.
+fn is_no_way(cause: &io::Error) -> bool {
+    matches!(
+        cause.raw_os_error(),
+        Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EINVAL | libc::EACCES | libc::EAGAIN)
+    )
 }
 
 fn ip(address: &RouteAddress) -> Option<IpAddr> {

@@ -1,0 +1,34 @@
+//! Entries of the neighbour table.
+
+use std::net::IpAddr;
+
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
+
+use super::addresses::family;
+use super::links::Mac;
+use super::netlink::{Network, NetworkError};
+
+impl Network {
+    /// Enters for good which MAC address has `address` on the interface with that index: the kernel never asks for it,
+    /// and believes no answer.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn add_neighbour(&mut self, index: u32, address: IpAddr, mac: Mac) -> Result<(), NetworkError> {
+        let mut message = NeighbourMessage::default();
+        message.header.family = family(address);
+        message.header.ifindex = index;
+        message.header.state = NeighbourState::Permanent;
+        message.attributes = vec![
+            NeighbourAttribute::Destination(NeighbourAddress::from(address)),
+            NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()),
+        ];
+        self.change(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE).map_err(
+            |cause| NetworkError::Refused { verb: "add neighbour", what: address.to_string(), cause },
+        )
+    }
+}
