@@ -5,4 +5,5 @@
 mod environment;
 mod work;
 mod serve;
+mod locks;
 mod node;

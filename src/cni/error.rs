@@ -29,7 +29,7 @@ pub enum Code {
     InvalidConfig = 7,
     /// `CNI_NETNS` is no network namespace for a container.
     InvalidNetns = 8,
-    /// Something that will pass: all addresses are in use.
+    /// Something that will pass: all addresses are in use, or somebody keeps a lock.
     TryAgainLater = 11,
     /// STATUS: ADD cannot be served.
     NotAvailable = 50,
@@ -92,8 +92,13 @@ impl fmt::Display for CniError {
 
 impl From<FileError> for CniError {
     fn from(error: FileError) -> Self {
-        Self::new(Code::Io, error.to_string())
+        Self::new(code_of(&error), error.to_string())
     }
+}
+
+/// The code of a file's error: a lock that somebody keeps may be free later.
+fn code_of(error: &FileError) -> Code {
+    if matches!(error, FileError::Held { .. }) { Code::TryAgainLater } else { Code::Io }
 }
 
 impl From<RangeError> for CniError {
@@ -114,9 +119,9 @@ impl From<NetworkError> for CniError {
 
 impl From<NftError> for CniError {
     fn from(error: NftError) -> Self {
-        let code = match error {
+        let code = match &error {
             NftError::PortTaken { .. } => Code::Port,
-            NftError::Lock(_) => Code::Io,
+            NftError::Lock(error) => code_of(error),
             _ => Code::Network,
         };
         Self::new(code, error.to_string())
@@ -130,6 +135,7 @@ impl From<BookError> for CniError {
             BookError::Allocate(
                 AllocateError::Held { .. } | AllocateError::InUse { .. } | AllocateError::Unavailable { .. },
             ) => Code::Address,
+            BookError::File(error) => code_of(error),
             _ => Code::Io,
         };
         Self::new(code, error.to_string())

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use super::call::{Call, against_gc};
 use super::config::Role;
-use super::error::CniError;
+use super::error::{CniError, Code};
 use super::{detach, pod_record, stores};
 use crate::ipam::allocate::Holder;
 use crate::ipam::attachments;
@@ -52,7 +52,13 @@ fn collect(call: &mut Call, dir: &Path, valid: Option<&[Holder]>) -> Result<Vec<
     for holder in holders {
         let is_unknown = valid.is_some_and(|valid| valid.binary_search(&holder).is_err());
         if is_unknown || is_gone(dir, &holder) {
-            errors.extend(detach::detach(call, dir, &holder).err());
+            let error = detach::detach(call, dir, &holder).err();
+            let is_held = error.as_ref().is_some_and(|error| error.code == Code::TryAgainLater);
+            errors.extend(error);
+            // Whoever keeps a lock keeps it from all of them, and meanwhile this call keeps ADD waiting.
+            if is_held {
+                return Ok(errors);
+            }
         }
     }
     errors.extend(attachments::sweep(dir).err().map(CniError::from));

@@ -1,11 +1,12 @@
 //! The address book of one network: who has which address. Several processes use it at a time, any of which may be
 //! killed at any moment.
 //!
-//! It is an SQLite database under an exclusive lock of ours, which gives waiting processes their turn where SQLite's
-//! own would have them try again and again. `docs/design/cni.md` says why SQLite.
+//! It is an SQLite database under an exclusive lock of ours. SQLite's own locks are off: a container that can only read
+//! the file could hold those. `docs/design/cni.md` says why SQLite.
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
@@ -20,6 +21,8 @@ use crate::sys::state_dir::{self, Lock, LockKind};
 
 const LEASES: &str = "leases.db";
 const JOURNAL: &str = "leases.db-journal";
+/// SQLite's access to files that locks nothing.
+const WITHOUT_LOCKS: &str = "unix-none";
 /// Room for the journal of any release, in bytes: it must not need any of a disk that is full by then.
 const JOURNAL_ROOM: u64 = 64 << 10;
 
@@ -95,6 +98,7 @@ pub struct Book {
     db: Connection,
     /// What was found damaged and set aside.
     pub notices: Vec<String>,
+    _open: [Option<OwnedFd>; 2],
     _lock: Lock,
 }
 
@@ -106,12 +110,15 @@ impl Book {
     /// [`BookError`] naming the file.
     pub fn open(dir: &Path, boot_id: &str) -> Result<Self, BookError> {
         let lock = state_dir::lock(&dir.join("lock"), LockKind::Exclusive)?;
+        // SQLite opens the second one later.
+        let open_for_us = |name| state_dir::against_leases(&dir.join(name));
+        let open = [open_for_us(LEASES)?, open_for_us(JOURNAL)?];
         let mut notices = Vec::new();
         let db = match open_database(dir, boot_id, &mut notices) {
             Err(error) if error.is_damage() => rebuild(dir, boot_id, &error, &mut notices)?,
             other => other?,
         };
-        Ok(Self { dir: dir.to_owned(), boot_id: boot_id.to_owned(), db, notices, _lock: lock })
+        Ok(Self { dir: dir.to_owned(), boot_id: boot_id.to_owned(), db, notices, _open: open, _lock: lock })
     }
 
     /// The boot that the book is of.
@@ -241,7 +248,7 @@ fn open_database(dir: &Path, boot_id: &str, notices: &mut Vec<String>) -> Result
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let mut db = Connection::open_with_flags(&path, flags).map_err(failed)?;
+    let mut db = Connection::open_with_flags_and_vfs(&path, flags, WITHOUT_LOCKS).map_err(failed)?;
     schema::prepare(&db).map_err(failed)?;
     match schema::examine(&db, boot_id).map_err(failed)? {
         Found::Book => Ok(db),

@@ -23,6 +23,18 @@ pub enum FileError {
         #[source]
         cause: io::Error,
     },
+    /// Somebody has a lock or a lease on it, and keeps it.
+    #[error("cannot {verb} {path} within {seconds} s: held by {by}")]
+    Held {
+        /// What was tried.
+        verb: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// How long.
+        seconds: u64,
+        /// The process that has it.
+        by: String,
+    },
     /// A directory, a fifo, a device.
     #[error("cannot read {0}: it is not a regular file")]
     NotRegular(PathBuf),

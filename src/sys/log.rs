@@ -15,7 +15,8 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the log at `path`, with its directory if that is missing; a log of `max_bytes` becomes `<path>.1`.
+    /// Opens the log at `path`, with its directory if that is missing; a log of `max_bytes` becomes `<path>.1`. Whoever
+    /// has a lock on it, as a reader may, puts that off until it is twice as large, and keeps no writer waiting.
     ///
     /// # Errors
     /// The kernel's answer. A log that cannot be written never keeps a container from starting.
@@ -31,10 +32,17 @@ impl Log {
             }
             other => other?,
         };
-        if u64::try_from(fstat(&file)?.st_size).unwrap_or(0) < max_bytes {
+        let size = u64::try_from(fstat(&file)?.st_size).unwrap_or(0);
+        if size < max_bytes {
             return Ok(Self { file });
         }
-        rotate(path, &file)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if size < max_bytes.saturating_mul(2) => return Ok(Self { file }),
+            // Two writers at once without the lock may lose what was moved aside a moment ago; without a bound the log
+            // would fill the disk.
+            Ok(()) | Err(Errno::WOULDBLOCK) => rotate(path, &file)?,
+            Err(cause) => return Err(cause),
+        }
         Ok(Self { file: append_to(path)? })
     }
 
@@ -66,7 +74,6 @@ fn append_to(path: &Path) -> rustix::io::Result<OwnedFd> {
 
 /// Moves the full log aside, unless another process just did.
 fn rotate(path: &Path, full: &OwnedFd) -> rustix::io::Result<()> {
-    flock(full, FlockOperation::LockExclusive)?;
     let ours = fstat(full)?;
     let is_current = match stat(path) {
         Ok(now) => (ours.st_dev, ours.st_ino) == (now.st_dev, now.st_ino),
@@ -101,5 +108,22 @@ mod tests {
         let expected: Vec<String> = (100 - kept.len()..100).map(|i| format!("line {i:03}")).collect();
         assert_eq!(kept, expected);
         assert_eq!(path.parent().unwrap().read_dir().unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_lock_of_a_reader_puts_off_rotation_to_twice_the_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hook.log");
+        let line = |n: u32| Log::open(&path, 100).unwrap().append(&format!("line {n:03}")).unwrap();
+        (0..12).for_each(line);
+        let reader = openat(CWD, &path, OFlags::RDONLY, Mode::empty()).unwrap();
+        flock(&reader, FlockOperation::LockShared).unwrap();
+        (12..22).for_each(line);
+        assert!(!path.with_extension("log.1").exists());
+        (22..40).for_each(line);
+        let text = |path: &Path| String::from_utf8(read(path, 209, LastLink::Refuse).unwrap()).unwrap();
+        let kept = text(&path.with_extension("log.1")) + &text(&path);
+        let expected: String = (0..40).map(|n| format!("line {n:03}\n")).collect();
+        assert!(expected.ends_with(&kept) && kept.lines().count() > 15, "{kept}");
     }
 }

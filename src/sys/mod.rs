@@ -4,6 +4,7 @@ pub mod capabilities;
 pub mod container;
 pub mod exec;
 pub mod files;
+pub mod lock;
 pub mod log;
 #[cfg(feature = "serve")]
 pub mod memory;

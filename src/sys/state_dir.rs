@@ -2,32 +2,19 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::{
-    AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, fallocate, fchmod, flock, fsync, linkat,
-    mkdirat, openat, renameat, symlinkat, unlinkat,
+    AtFlags, CWD, FallocateFlags, Mode, OFlags, fallocate, fchmod, fsync, linkat, mkdirat, openat, renameat,
+    symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
 use super::files::FileError;
 
-/// A lock, held until it is dropped.
-#[derive(Debug)]
-pub struct Lock {
-    _file: OwnedFd,
-}
-
-/// Who else may hold a lock at the same time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LockKind {
-    /// Others that share it.
-    Shared,
-    /// Nobody.
-    Exclusive,
-}
+pub use super::lock::{Lock, LockKind, against_leases, lock, try_lock};
 
 fn refused(verb: &'static str, path: &Path) -> impl Fn(Errno) -> FileError {
     move |cause| FileError::Io { verb, path: path.to_owned(), cause: cause.into() }
@@ -48,49 +35,6 @@ pub fn create(dir: &Path) -> Result<(), FileError> {
             }
         }
         Err(cause) => Err(refused("create", dir)(cause)),
-    }
-}
-
-/// Locks the file `path`, which is made where it is missing, and waits for whoever has it. The kernel gives the lock
-/// back however its holder ends.
-///
-/// # Errors
-/// [`FileError`] naming the file.
-pub fn lock(path: &Path, kind: LockKind) -> Result<Lock, FileError> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let open = || openat(CWD, path, flags, Mode::RUSR | Mode::WUSR);
-    let file = match (open(), path.parent()) {
-        (Err(Errno::NOENT), Some(dir)) => {
-            create(dir)?;
-            open()
-        }
-        (other, _) => other,
-    }
-    .map_err(refused("open", path))?;
-    let operation = match kind {
-        LockKind::Shared => FlockOperation::LockShared,
-        LockKind::Exclusive => FlockOperation::LockExclusive,
-    };
-    loop {
-        match flock(&file, operation) {
-            Err(Errno::INTR) => {}
-            Err(cause) => return Err(refused("lock", path)(cause)),
-            Ok(()) => return Ok(Lock { _file: file }),
-        }
-    }
-}
-
-/// Locks the file `path` for this process alone, without waiting; `None` where somebody else has it.
-///
-/// # Errors
-/// [`FileError`] naming the file.
-pub fn try_lock(path: &Path) -> Result<Option<Lock>, FileError> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).map_err(refused("open", path))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(Lock { _file: file })),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(cause) => Err(refused("lock", path)(cause)),
     }
 }
 
@@ -316,16 +260,5 @@ mod tests {
         for (path, dir) in [("kubeconfig", "."), ("./kubeconfig", "."), ("/a/b", "/a"), ("/", "/")] {
             assert_eq!(dir_of(Path::new(path)), Path::new(dir), "{path}");
         }
-    }
-
-    #[test]
-    fn a_lock_that_is_not_shared_is_not_shared() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x/lock");
-        let shared = [lock(&path, LockKind::Shared).unwrap(), lock(&path, LockKind::Shared).unwrap()];
-        let other = openat(CWD, &path, OFlags::RDWR, Mode::empty()).unwrap();
-        assert!(flock(&other, FlockOperation::NonBlockingLockExclusive).is_err());
-        drop(shared);
-        flock(&other, FlockOperation::NonBlockingLockExclusive).unwrap();
     }
 }
