@@ -42,7 +42,7 @@ pub(super) fn connect(wiring: &Wiring<'_>, bridge: &Bridge) -> Result<CniResult,
     node.up(outside, wiring.host_ifname)?;
     let addresses: Vec<IpNet> = wiring.addresses.iter().map(|one| one.address).collect();
     let routes = pod_routes(wiring, bridge, pair.inside.index);
-    wiring.furnish(&mut pair, &addresses)?;
+    wiring.furnish(&mut node, &mut pair, &addresses)?;
     Wiring::add_routes(&mut pair, &routes)?;
     let mac = link.mac.map(|mac| mac.to_string()).unwrap_or_default();
     let of_bridge = Interface { name: bridge.name.clone(), mac, mtu: Some(link.mtu), sandbox: String::new() };

@@ -12,14 +12,12 @@ use ipnet::IpNet;
 use super::error::CniError;
 use super::result::{CniResult, Ip};
 use super::wiring::{Wiring, everything, shown};
+use crate::sys::netns;
 use crate::sys::network::{Network, NewRoute};
 
 const GATEWAY_4: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 const GATEWAY_6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
-/// Behind the default route, whatever that is: addresses for documentation, and before the first that was ever given out.
-const ELSEWHERE_4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
-const ELSEWHERE_6: Ipv6Addr = Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 1);
 /// The priority of the route that is left of two when the node loses the address it sent from.
 const WITHOUT_SOURCE: u32 = 1;
 
@@ -47,7 +45,7 @@ pub(super) fn connect(wiring: &Wiring<'_>) -> Result<CniResult, CniError> {
             of_family.try_for_each(|address| lead(&mut node, wiring, outside, *address, source))?;
         }
     }
-    wiring.furnish(&mut pair, &addresses)?;
+    wiring.furnish(&mut node, &mut pair, &addresses)?;
     for is_ipv6 in [false, true].into_iter().filter(|is_ipv6| wiring.has(*is_ipv6)) {
         pair.pod.add_neighbour(pair.inside.index, gateway(is_ipv6), wiring.host_mac)?;
     }
@@ -74,13 +72,9 @@ pub(super) fn connect(wiring: &Wiring<'_>) -> Result<CniResult, CniError> {
 ///
 /// A node without an IPv6 address gets one on its end, for it has none to choose from.
 fn source(node: &mut Network, is_ipv6: bool, outside: u32) -> Result<Option<IpAddr>, CniError> {
-    let elsewhere = if is_ipv6 { ELSEWHERE_6.into() } else { ELSEWHERE_4.into() };
-    let source = node.source_towards(elsewhere)?;
-    let is_usable = |source: &IpAddr| match source {
-        IpAddr::V4(_) => true,
-        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
-    };
-    let source = source.filter(is_usable);
+    let source = netns::towards_default_route(is_ipv6);
+    // Of another interface's it can use no link-local one.
+    let source = source.filter(|source| !matches!(source, IpAddr::V6(v6) if v6.is_unicast_link_local()));
     if source.is_none() && is_ipv6 {
         node.add_address(outside, IpNet::new_assert(GATEWAY_6.into(), 64))?;
     }

@@ -141,9 +141,16 @@ impl Wiring<'_> {
         }
     }
 
-    /// Brings the pod's end up with its addresses.
-    pub(super) fn furnish(&self, pair: &mut Pair, addresses: &[IpNet]) -> Result<(), NetworkError> {
+    /// Brings the pod's end up with its addresses. The node's end, which is up, has its carrier with that, but drops what
+    /// it is to send until the kernel comes to look at it, which from Linux 6.8 on it does where somebody asks.
+    pub(super) fn furnish(
+        &self,
+        node: &mut Network,
+        pair: &mut Pair,
+        addresses: &[IpNet],
+    ) -> Result<(), NetworkError> {
         pair.pod.up(pair.inside.index, self.ifname)?;
+        node.link(self.host_ifname)?;
         let mut addresses = addresses.iter();
         addresses.try_for_each(|address| pair.pod.add_address(pair.inside.index, *address))
     }

@@ -1,7 +1,7 @@
 //! The addresses inside a network namespace.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::Path;
 
 use nix::ifaddrs::getifaddrs;
@@ -48,18 +48,22 @@ pub fn addresses_at(path: &Path) -> Result<Option<Vec<InterfaceAddress>>, NetnsE
 }
 
 /// The addresses that this process's network namespace has towards its default routes, one of each family, IPv4 first.
-/// Nothing is sent: connecting a UDP socket asks for the route and no more.
 pub fn towards_default_routes() -> Vec<IpAddr> {
+    [false, true].into_iter().filter_map(towards_default_route).collect()
+}
+
+/// The address that this process's network namespace has towards its default route of that family. Nothing is sent:
+/// connecting a UDP socket asks for the route and no more.
+pub fn towards_default_route(is_ipv6: bool) -> Option<IpAddr> {
     // Of the blocks for documentation, which no more specific route has.
-    let v4 = SocketAddr::from((Ipv4Addr::new(203, 0, 113, 1), 9));
-    let v6 = SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1), 9));
-    let unspecified = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
-    let source = |(own, beyond): (IpAddr, SocketAddr)| {
-        let socket = UdpSocket::bind((own, 0)).ok()?;
-        socket.connect(beyond).ok()?;
-        Some(socket.local_addr().ok()?.ip())
+    let (own, beyond): (IpAddr, IpAddr) = if is_ipv6 {
+        (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1).into())
+    } else {
+        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(203, 0, 113, 1).into())
     };
-    unspecified.into_iter().zip([v4, v6]).filter_map(source).collect()
+    let socket = UdpSocket::bind((own, 0)).ok()?;
+    socket.connect((beyond, 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 fn list() -> Result<Vec<InterfaceAddress>, NetnsError> {

@@ -1,6 +1,5 @@
 //! Routes.
 
-use std::io;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -109,34 +108,6 @@ impl Network {
             .map_err(|cause| NetworkError::Refused { verb: "add route", what: route.shown(), cause })
     }
 
-    /// The address that this host sends from to `destination`; `None` where it has no way there, or no address to send
-    /// from.
-    ///
-    /// # Errors
-    /// The kernel's answer.
-    pub fn source_towards(&mut self, destination: IpAddr) -> Result<Option<IpAddr>, NetworkError> {
-        let mut message = RouteMessage::default();
-        message.header.address_family = family(destination);
-        message.header.destination_prefix_length = if destination.is_ipv4() { 32 } else { 128 };
-        message.attributes = vec![RouteAttribute::Destination(RouteAddress::from(destination))];
-        let found = match self.get(RouteNetlinkMessage::GetRoute(message)) {
-            Err(cause) if is_no_way(&cause) => return Ok(None),
-            Err(cause) => {
-                let what = format!("the route to {destination}");
-                return Err(NetworkError::Refused { verb: "look up", what, cause });
-            }
-            Ok(found) => found,
-        };
-        let source = found.iter().find_map(|message| {
-            let RouteNetlinkMessage::NewRoute(message) = message else { return None };
-            message.attributes.iter().find_map(|attribute| match attribute {
-                RouteAttribute::PrefSource(address) => ip(address),
-                _ => None,
-            })
-        });
-        Ok(source.filter(|source| !source.is_unspecified()))
-    }
-
     /// The destinations and gateways of all unicast routes through the interface with that index.
     ///
     /// # Errors
@@ -169,15 +140,6 @@ fn route_of(message: &RouteNetlinkMessage, interface: u32) -> Option<(IpNet, Opt
     let wanted = oif == Some(interface) && message.header.kind == RouteType::Unicast;
     let dst = IpNet::new(dst.unwrap_or(everything), message.header.destination_prefix_length).ok();
     wanted.then_some((dst?, gw))
-}
-
-/// Whether the kernel says that there is no route, or one of those that lead nowhere: unreachable, blackhole, prohibit,
-/// throw.
-fn is_no_way(cause: &io::Error) -> bool {
-    matches!(
-        cause.raw_os_error(),
-        Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EINVAL | libc::EACCES | libc::EAGAIN)
-    )
 }
 
 fn ip(address: &RouteAddress) -> Option<IpAddr> {
