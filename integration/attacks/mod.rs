@@ -3,7 +3,7 @@
 //! one. `SECURITY.md` has the classes that cannot apply, with the reason.
 
 mod environment;
-mod work;
-mod serve;
 mod locks;
 mod node;
+mod serve;
+mod work;
