@@ -225,16 +225,37 @@ fn a_plain_bundle_names_its_pod_one_way_or_another() {
 fn the_host_name_that_containerd_gave_the_pod() {
     needs!("runc", "busybox");
     let node = Node::new();
-    let named = |text: &str| {
-        node.write("x/sandboxes/sandbox-1/hostname", text);
+    let sandbox = |config: &str| node.write("sandbox-1/config.json", config);
+    let run = || {
         let mut bundle = pod(&node).annotate("podhosts.io/pod-ips", "10.0.0.9");
         bundle.config["process"]["env"] = serde_json::json!(["PATH=/bin", "HOSTNAME=the-images"]);
-        let bundle = bundle.mount(&node.path("x/sandboxes/sandbox-1/hostname"), "/etc/hostname");
-        run(&node, Runtime::Runc, bundle).success()
+        run(&node, Runtime::Runc, bundle)
     };
-    assert_eq!(named("front\n"), managed("10.0.0.9\tfront\n"));
-    let node_name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    assert_eq!(named(&node_name), managed("10.0.0.9\tweb\n"), "a pod without a host name shows the node's");
+    let config = |kind: &str, id: &str, hostname: &str| {
+        serde_json::json!({
+            "root": {"path": "rootfs"}, "hostname": hostname,
+            "annotations": {"io.kubernetes.cri.container-type": kind, "io.kubernetes.cri.sandbox-id": id},
+        })
+        .to_string()
+    };
+    assert_eq!(run().success(), managed("10.0.0.9\tweb\n"), "without a sandbox");
+    for (hostname, expected) in [("front", "front"), ("", "web"), ("front.shop.default.svc.k8s", "web")] {
+        sandbox(&config("sandbox", "sandbox-1", hostname));
+        assert_eq!(run().success(), managed(&format!("10.0.0.9\t{expected}\n")), "{hostname}");
+    }
+    for other in [config("container", "sandbox-1", "db"), config("sandbox", "sandbox-2", "db")] {
+        sandbox(&other);
+        let error = run().failure();
+        assert!(error.contains("sandbox-1/config.json: it is not the configuration of the pod's"), "{error}");
+    }
+    sandbox("{\"root\"");
+    let error = run().failure();
+    assert!(error.contains("cannot read config.json: EOF") && error.contains("/sandbox-1"), "{error}");
+    // A name that the pod's author gives needs no other.
+    let bundle =
+        pod(&node).annotate("podhosts.io/pod-ips", "10.0.0.9").annotate("podhosts.io/hostname", "www");
+    let named = crate::pods::run(&node, Runtime::Runc, bundle);
+    assert_eq!(named.success(), managed("10.0.0.9\twww\n"));
 }
 
 #[test]

@@ -3,11 +3,11 @@
 //! Only keys that the engine writes after (and so over) a pod's own annotations are believed, except for names:
 //! a pod that lies about its name changes nothing but its own file.
 
+use std::path::{Path, PathBuf};
+
 use thiserror::Error;
 
 use crate::bundle::Config;
-use crate::mounts::is_podman_file;
-use crate::validation::dns::is_label;
 use crate::validation::go_quote;
 
 /// The engine that made a bundle.
@@ -50,7 +50,8 @@ pub struct PodIdentity {
     pub namespace: String,
     /// `metadata.uid`.
     pub uid: Option<String>,
-    /// The host name that the engine gave the pod, where it is not the node's or made up.
+    /// The host name that the engine gave the pod, where the container's own config.json tells it and it is not the
+    /// node's or made up.
     pub hostname: Option<String>,
     /// CRI-O's list of addresses, to be checked against the network namespace.
     pub crio_ips: Vec<String>,
@@ -83,6 +84,7 @@ pub enum IdentityError {
 }
 
 const CRI_TYPE: &str = "io.kubernetes.cri.container-type";
+const CRI_SANDBOX_ID: &str = "io.kubernetes.cri.sandbox-id";
 const MANAGER: &str = "io.container.manager";
 const CRIO_TYPE: &str = "io.kubernetes.cri-o.ContainerType";
 const CRIO_SANDBOX_ID: &str = "io.kubernetes.cri-o.SandboxID";
@@ -122,29 +124,33 @@ impl PodIdentity {
     }
 }
 
-/// The file with the pod's host name that containerd mounts at /etc/hostname, and podman in a pod's containers, whose
-/// `config.json` has no host name. A container's environment names it, too, but an image may have changed that.
-pub fn hostname_file<'a>(config: &'a Config, identity: &PodIdentity) -> Option<&'a str> {
-    let containerds = format!("/sandboxes/{}/hostname", identity.sandbox_id.as_deref()?);
-    let is_engines = |source: &&str| match identity.engine {
-        Engine::Containerd => source.ends_with(&containerds),
-        Engine::Podman => identity.name.is_empty() && is_podman_file(source, "hostname"),
-        Engine::CriO | Engine::Plain => false,
-    };
-    let at_hostname = config.mounts().iter().filter(|mount| mount.destination == "/etc/hostname");
-    at_hostname.filter_map(|mount| mount.source.as_deref()).find(is_engines)
-}
-
 impl PodIdentity {
-    /// Takes the host name from the text of [`hostname_file`]: under containerd unless it is the node's, under podman as
-    /// the pod's name, which nobody else tells.
-    pub fn set_hostname(&mut self, text: &str, node_name: &str) {
-        if self.engine == Engine::Podman {
-            text.trim().clone_into(&mut self.name);
-            return;
+    /// The bundle of the pod's sandbox, beside the container's `bundle`: only the engine writes to its config.json.
+    /// The files that containerd and podman mount at /etc/hostname are writable in every container of the pod.
+    pub fn sandbox_bundle(&self, bundle: &Path) -> Option<PathBuf> {
+        let id = self.sandbox_id.as_deref()?;
+        match self.engine {
+            // `<state>/<namespace>/<id>`
+            Engine::Containerd => Some(bundle.parent()?.join(id)),
+            // `<storage>/<id>/userdata`
+            Engine::Podman => {
+                let name = bundle.file_name()?;
+                Some(bundle.parent()?.parent()?.join(id).join(name))
+            }
+            Engine::CriO | Engine::Plain => None,
         }
-        let name = Some(text.trim()).filter(|name| is_label(name) && *name != node_name);
-        self.hostname = name.map(str::to_owned);
+    }
+
+    /// Whether `sandbox` is the configuration of this pod's sandbox.
+    pub fn is_sandbox_config(&self, sandbox: &Config) -> bool {
+        match self.engine {
+            Engine::Containerd => {
+                sandbox.annotation(CRI_TYPE) == Some("sandbox")
+                    && sandbox.annotation(CRI_SANDBOX_ID) == self.sandbox_id.as_deref()
+            }
+            Engine::Podman => sandbox.annotation(MANAGER) == Some("libpod"),
+            Engine::CriO | Engine::Plain => false,
+        }
     }
 }
 
@@ -155,7 +161,7 @@ fn containerd(config: &Config) -> Result<PodIdentity, IdentityError> {
     };
     let mut pod = PodIdentity::of(Engine::Containerd);
     pod.is_sandbox = is_sandbox(CRI_TYPE, &required(CRI_TYPE)?)?;
-    pod.sandbox_id = Some(required("io.kubernetes.cri.sandbox-id")?);
+    pod.sandbox_id = Some(required(CRI_SANDBOX_ID)?);
     pod.name = required("io.kubernetes.cri.sandbox-name")?;
     pod.namespace = required("io.kubernetes.cri.sandbox-namespace")?;
     // Absent in the first releases of 1.6.
@@ -172,7 +178,7 @@ fn crio(config: &Config, node_name: &str) -> Result<PodIdentity, IdentityError> 
     let (name, namespace, uid) = crio_sandbox_name(config)?;
     // A pod without a host name gets the start of its id, on the node's network the node's name.
     let made_up = |name: &str| name == node_name || name.len() == SHORT_ID && sandbox_id.starts_with(name);
-    let hostname = config.hostname.as_deref().filter(|name| is_label(name) && !made_up(name));
+    let hostname = config.hostname.as_deref().filter(|name| !name.is_empty() && !made_up(name));
     pod.hostname = hostname.map(str::to_owned);
     pod.sandbox_id = Some(sandbox_id.to_owned());
     (pod.name, pod.namespace, pod.uid) = (name, namespace, Some(uid));

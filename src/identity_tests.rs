@@ -43,13 +43,6 @@ fn containerd_dialect() {
     assert_eq!((pod.engine, pod.is_sandbox), (Engine::Containerd, false));
     assert_eq!((pod.name.as_str(), pod.namespace.as_str()), ("web", "shop"));
     assert_eq!((pod.sandbox_id.as_deref(), pod.uid.as_deref(), pod.hostname), (Some("s1"), Some("u1"), None));
-    let mut named = read(containerd_keys(), "").unwrap();
-    for (text, expected) in
-        [("shopfront\n", Some("shopfront")), ("node-1\n", None), ("not_a_label", None), ("", None)]
-    {
-        named.set_hostname(text, "node-1");
-        assert_eq!(named.hostname.as_deref(), expected);
-    }
     let sandbox = with(containerd_keys(), CRI_TYPE, "sandbox");
     assert!(read(sandbox, "").unwrap().is_sandbox);
 }
@@ -111,41 +104,35 @@ fn a_pod_cannot_pass_for_another_engines() {
 }
 
 #[test]
-fn the_file_with_containerds_host_name() {
-    let file = |source: &str| {
-        let json = json!({
-            "root": {"path": "rootfs"}, "annotations": containerd_keys(),
-            "mounts": [{"destination": "/etc/hostname", "source": source}],
-        });
-        let config = Config::parse(json.to_string().as_bytes()).unwrap();
-        let pod = PodIdentity::read(&config, "node-1").unwrap();
-        hostname_file(&config, &pod).map(str::to_owned)
+fn the_sandboxs_bundle_is_beside_the_containers() {
+    let bundle = |engine: Engine, bundle: &str| {
+        let mut pod = PodIdentity::of(engine);
+        pod.sandbox_id = Some("s1".into());
+        pod.sandbox_bundle(Path::new(bundle)).map(|path| path.to_str().unwrap().to_owned())
     };
-    assert_eq!(file("/x/sandboxes/s1/hostname").as_deref(), Some("/x/sandboxes/s1/hostname"));
-    assert_eq!(file("/x/sandboxes/s2/hostname"), None);
-    assert_eq!(file("/etc/shadow"), None);
+    assert_eq!(bundle(Engine::Containerd, "/run/task/k8s.io/c1").as_deref(), Some("/run/task/k8s.io/s1"));
+    assert_eq!(
+        bundle(Engine::Podman, "/x/vfs-containers/c1/userdata").as_deref(),
+        Some("/x/vfs-containers/s1/userdata")
+    );
+    assert_eq!(bundle(Engine::Containerd, "/"), None);
+    assert_eq!(bundle(Engine::Podman, "/userdata"), None);
+    assert_eq!(bundle(Engine::CriO, "/x/c1/userdata"), None);
+    assert_eq!(PodIdentity::of(Engine::Containerd).sandbox_bundle(Path::new("/x/c1")), None);
 }
 
 #[test]
-fn the_file_with_the_host_name_of_a_podman_pod() {
-    let podmans = format!("/run/containers/storage/vfs-containers/{}/userdata/hostname", "0a".repeat(32));
-    let file = |source: &str, hostname: &str| {
-        let json = json!({
-            "root": {"path": "rootfs"}, "hostname": hostname,
-            "annotations": {MANAGER: "libpod", CRIO_SANDBOX_ID: "s"},
-            "mounts": [{"destination": "/etc/hostname", "source": source}],
-        });
-        let config = Config::parse(json.to_string().as_bytes()).unwrap();
-        let pod = PodIdentity::read(&config, "node-1").unwrap();
-        hostname_file(&config, &pod).map(str::to_owned)
+fn another_configuration_is_not_the_sandboxs() {
+    let is_sandboxs = |engine: Engine, annotations: Value| {
+        let mut pod = PodIdentity::of(engine);
+        pod.sandbox_id = Some("s1".into());
+        let json = json!({"root": {"path": "rootfs"}, "annotations": annotations}).to_string();
+        pod.is_sandbox_config(&Config::parse(json.as_bytes()).unwrap())
     };
-    assert_eq!(file(&podmans, "").as_deref(), Some(podmans.as_str()));
-    // One that config.json names goes before it.
-    assert_eq!(file(&podmans, "own"), None);
-    for other in ["/x/sandboxes/s/hostname", "/home/me/userdata/hostname", "/etc/shadow"] {
-        assert_eq!(file(other, ""), None);
-    }
-    let mut pod = PodIdentity::of(Engine::Podman);
-    pod.set_hostname("shop\n", "node-1");
-    assert_eq!((pod.name.as_str(), pod.hostname), ("shop", None));
+    let sandbox = with(containerd_keys(), CRI_TYPE, "sandbox");
+    assert!(is_sandboxs(Engine::Containerd, sandbox.clone()));
+    assert!(!is_sandboxs(Engine::Containerd, with(sandbox, CRI_SANDBOX_ID, "s2")));
+    assert!(!is_sandboxs(Engine::Containerd, containerd_keys()));
+    assert!(is_sandboxs(Engine::Podman, json!({MANAGER: "libpod"})));
+    assert!(!is_sandboxs(Engine::Podman, containerd_keys()));
 }

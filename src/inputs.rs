@@ -7,17 +7,15 @@ use thiserror::Error;
 use crate::addresses::{self, InterfaceAddress, Source};
 use crate::annotations::{AnnotationError, PodAnnotations};
 use crate::bundle::{CONFIG_MAX, Config, ConfigError};
-use crate::identity::{self, Engine, IdentityError, PodIdentity};
+use crate::identity::{Engine, IdentityError, PodIdentity};
 use crate::node_config::{self, NodeConfig, NodeConfigError};
 use crate::plan::{self, Decision};
+use crate::pod::Pod;
 use crate::record::{self, PodRecord, RECORD_DIR, RECORD_MAX, RecordError};
 use crate::sys::files::{self, FileError, LastLink};
 
 /// Name of the configuration in a bundle.
 pub const CONFIG_JSON: &str = "config.json";
-
-/// Largest file with a host name that is read, in bytes.
-const HOSTNAME_MAX: usize = 4096;
 
 /// Something that cannot be read, or that cannot be used as it is.
 #[derive(Debug, Error)]
@@ -40,6 +38,9 @@ pub enum InputError {
     /// Whose container it is.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// A file where the engine keeps the sandbox's configuration, with something else in it.
+    #[error("cannot use {0}: it is not the configuration of the pod's sandbox")]
+    Sandbox(PathBuf),
     /// The CNI record.
     #[error("{cause}, in {path}")]
     Record {
@@ -77,6 +78,7 @@ pub struct PodInputs {
     pub identity: PodIdentity,
     /// What podhosts-cni wrote of it.
     pub record: Option<PodRecord>,
+    bundle: PathBuf,
 }
 
 impl PodInputs {
@@ -89,9 +91,9 @@ impl PodInputs {
         let config =
             Config::parse(json).map_err(|cause| InputError::Config { bundle: bundle.to_owned(), cause })?;
         let mut identity = PodIdentity::read(&config, node_name)?;
-        if let Some(path) = identity::hostname_file(&config, &identity) {
-            let text = files::read_text_if_present(Path::new(path), HOSTNAME_MAX, LastLink::Refuse)?;
-            identity.set_hostname(&text.unwrap_or_default(), node_name);
+        if identity.engine == Engine::Podman && identity.name.is_empty() {
+            // podman gives the host name to the pod's infra container alone.
+            identity.name = sandbox_hostname(&identity, bundle)?.unwrap_or_default();
         }
         let record = match &identity.sandbox_id {
             // A sandbox is skipped whatever its record says.
@@ -99,7 +101,29 @@ impl PodInputs {
             Some(sandbox_id) => read_record(sandbox_id)?,
             None => own_record(&identity, id)?,
         };
-        Ok(Self { config, identity, record })
+        Ok(Self { config, identity, record, bundle: bundle.to_owned() })
+    }
+
+    /// The host name that the engine gave the pod, as only the engine can write it.
+    ///
+    /// # Errors
+    /// [`InputError`] naming the sandbox's config.json.
+    pub fn hostname(&self) -> Result<Option<String>, InputError> {
+        match self.identity.engine {
+            Engine::Containerd => sandbox_hostname(&self.identity, &self.bundle),
+            Engine::CriO | Engine::Podman | Engine::Plain => Ok(self.identity.hostname.clone()),
+        }
+    }
+
+    /// The Pod as annotations, engine and record describe it.
+    ///
+    /// # Errors
+    /// An annotation whose value cannot be read, or the sandbox's config.json.
+    pub fn pod(&self) -> Result<Pod, InputError> {
+        let annotations = self.annotations();
+        let is_named = annotations.hostname().or(annotations.hostname_override()).is_some();
+        let hostname = if is_named { None } else { self.hostname()? };
+        Ok(plan::pod(&self.identity, annotations, self.record.as_ref(), hostname.as_deref())?)
     }
 
     /// The pod's annotations, from config.json and behind it the record.
@@ -156,6 +180,24 @@ impl PodInputs {
 /// [`InputError`] naming the file.
 pub fn config_json(bundle: &Path, name: &Path) -> Result<Vec<u8>, InputError> {
     Ok(files::read(&bundle.join(name), CONFIG_MAX, LastLink::Follow)?)
+}
+
+/// The host name in the configuration of the pod's sandbox; `None` where it has none, or where no sandbox is.
+fn sandbox_hostname(identity: &PodIdentity, bundle: &Path) -> Result<Option<String>, InputError> {
+    let (Some(id), Some(dir)) = (&identity.sandbox_id, identity.sandbox_bundle(bundle)) else {
+        return Ok(None);
+    };
+    record::check_id(id).map_err(InputError::SandboxId)?;
+    let path = dir.join(CONFIG_JSON);
+    let json = match files::read(&path, CONFIG_MAX, LastLink::Refuse) {
+        Err(error) if error.is_absent() => return Ok(None),
+        other => other?,
+    };
+    let sandbox = Config::parse(&json).map_err(|cause| InputError::Config { bundle: dir, cause })?;
+    if !identity.is_sandbox_config(&sandbox) {
+        return Err(InputError::Sandbox(path));
+    }
+    Ok(sandbox.hostname.filter(|name| !name.is_empty()))
 }
 
 /// The record of a container outside any pod, for which podman calls CNI with the container's own id. Plain runtimes

@@ -67,7 +67,7 @@ fn is_containerd_file(source: &str, identity: &PodIdentity) -> bool {
 }
 
 /// Whether podman wrote it: `<run dir>/overlay-containers/<container id>/userdata/<name>`.
-pub fn is_podman_file(source: &str, name: &str) -> bool {
+fn is_podman_file(source: &str, name: &str) -> bool {
     let dir = source.strip_suffix(name).and_then(|rest| rest.strip_suffix("/userdata/"));
     let Some(container) = dir else {
         return false;

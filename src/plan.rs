@@ -10,6 +10,7 @@ use crate::mounts::{self, Owner};
 use crate::node_config::NodeConfig;
 use crate::pod::Pod;
 use crate::record::PodRecord;
+use crate::validation::dns::is_label;
 use crate::validation::go_quote;
 
 /// Largest hosts file that is sealed, in bytes: four times what Kubernetes' limit on annotations lets through.
@@ -107,7 +108,8 @@ pub fn decide(
     Ok(Decision::Seal { replaced_mounts, kubelet_file })
 }
 
-/// The Pod as annotations, engine and record describe it.
+/// The Pod as annotations, engine and record describe it. `hostname` is the host name that the engine gave the pod;
+/// one with dots (`setHostnameAsFQDN`) is no host name of Kubernetes' field.
 ///
 /// # Errors
 /// An annotation whose value cannot be read.
@@ -115,9 +117,11 @@ pub fn pod(
     identity: &PodIdentity,
     annotations: PodAnnotations<'_>,
     record: Option<&PodRecord>,
+    hostname: Option<&str>,
 ) -> Result<Pod, AnnotationError> {
     let from_record = record.map(|record| record.hostname.as_str()).filter(|name| !name.is_empty());
-    let hostname = annotations.hostname().or(identity.hostname.as_deref()).or(from_record);
+    let from_engine = hostname.filter(|name| is_label(name));
+    let hostname = annotations.hostname().or(from_engine).or(from_record);
     let names = NameFields {
         pod_name: identity.name.clone(),
         namespace: identity.namespace.clone(),

@@ -80,12 +80,21 @@ pub enum RecordError {
 /// # Errors
 /// An id that could leave `dir` or is none that an engine makes.
 pub fn path(dir: &Path, sandbox_id: &str) -> Result<PathBuf, RecordError> {
+    check_id(sandbox_id)?;
+    Ok(dir.join(format!("{sandbox_id}.json")))
+}
+
+/// Checks that a sandbox id is one name in a path.
+///
+/// # Errors
+/// An id that no engine makes.
+pub fn check_id(sandbox_id: &str) -> Result<(), RecordError> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     let fits = (1..=128).contains(&sandbox_id.len()) && sandbox_id.bytes().all(allowed);
     if !fits || sandbox_id.starts_with('.') {
         return Err(RecordError::SandboxId(sandbox_id.to_owned()));
     }
-    Ok(dir.join(format!("{sandbox_id}.json")))
+    Ok(())
 }
 
 /// Whose record a file is, by its name.

@@ -7,3 +7,4 @@ mod locks;
 mod node;
 mod serve;
 mod work;
+mod content;

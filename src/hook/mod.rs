@@ -16,7 +16,7 @@ use crate::addresses::Source;
 use crate::inputs::{self, CONFIG_JSON, InputError, PodInputs};
 use crate::kubelet_file::KubeletFile;
 use crate::node_config::{NodeConfig, OnError};
-use crate::plan::{self, Decision, HOSTS_FILE_MAX, Skip};
+use crate::plan::{Decision, HOSTS_FILE_MAX, Skip};
 use crate::pod::{Network, Pod};
 use crate::report::{self, Entry, ExitCode, Outcome};
 use crate::state::{STATE_MAX, State};
@@ -167,8 +167,7 @@ fn hosts_file(
     let (bytes, source) = if let Some(file) = kubelet_file {
         (kubelet::render(&file, node_hosts), Source::Kubelet)
     } else {
-        let pod = plan::pod(&inputs.identity, inputs.annotations(), inputs.record.as_ref())
-            .map_err(InputError::from)?;
+        let pod = inputs.pod()?;
         let (network, source) = match node_hosts {
             Some(node_hosts) => (Network::Host(node_hosts), Source::Node),
             None => pod_addresses(node, options, inputs, container)?,
