@@ -23,6 +23,18 @@ each_containerd!(
 const ROOT: &str = "/var/lib/kubelet";
 const ALIASES: &str = "\n# Entries added by HostAliases.\n123.45.67.89\tfoo\tbar\n2001:DB8::7\tsix\n";
 
+/// A pod as a kubelet makes it: it always gives a host name.
+fn pod<'a>(containerd: &'a Containerd, name: &str, hostname: &str) -> Pod<'a> {
+    let mut config = containerd.pod_config(name);
+    config["hostname"] = hostname.into();
+    containerd.pod(&config)
+}
+
+/// The pod's own lines, with these names behind each address.
+fn lines(pod: &Pod<'_>, names: &str) -> String {
+    pod.addresses().iter().map(|ip| format!("{ip}\t{names}\n")).collect()
+}
+
 /// Writes a pod's file where a kubelet with that root has it; its path.
 fn write(containerd: &Containerd, root: &str, uid: &str, text: &str) -> String {
     let path = format!("{root}/pods/{uid}/etc-hosts");
@@ -50,17 +62,22 @@ fn assert_sealed(containerd: &Containerd, id: &str, expected: &str) {
 }
 
 fn every_file_of_the_kubelets_is_sealed(containerd: &mut Containerd) {
-    let one = "10.200.0.5\tweb\n";
+    let fqdn = "web.sub.default.svc.cluster.local";
+    let long = "a".repeat(63);
+    let both = format!("{fqdn}\tweb");
     let files = [
-        ("plain", ROOT, false, managed(one)),
-        ("aliases", ROOT, false, managed(&format!("{one}{ALIASES}"))),
-        ("fqdn", ROOT, false, managed("10.200.0.5\tweb.sub.default.svc.cluster.local\tweb\n")),
-        ("dual", ROOT, false, managed("fd00::5\tweb\n10.200.0.5\tweb\n")),
-        ("other-root", "/run/data/kubelet", false, managed(&format!("{one}{ALIASES}"))),
-        ("readonly", ROOT, true, managed(&format!("{one}{ALIASES}"))),
+        ("plain", ROOT, false, "web", "web", ""),
+        ("aliases", ROOT, false, "web", "web", ALIASES),
+        ("subdomain", ROOT, false, "web", &both, ""),
+        ("set-hostname-as-fqdn", ROOT, false, fqdn, &both, ""),
+        ("hostname-override", ROOT, false, "a.b.c", "a.b.c", ALIASES),
+        ("cut", ROOT, false, &long, &long, ""),
+        ("other-root", "/run/data/kubelet", false, "web", "web", ALIASES),
+        ("readonly", ROOT, true, "web", "web", ALIASES),
     ];
-    for (name, root, readonly, text) in files {
-        let pod = containerd.pod(&containerd.pod_config(name));
+    for (name, root, readonly, hostname, names, aliases) in files {
+        let pod = pod(containerd, name, hostname);
+        let text = managed(&format!("{}{aliases}", lines(&pod, names)));
         let path = write(containerd, root, &format!("uid-of-{name}"), &text);
         let id = pod.start(&mounting("main", &path, readonly));
         println!("{name}");
@@ -100,8 +117,9 @@ fn with_mount_of(mut container: Value, path: &str) -> Value {
 }
 
 fn a_container_started_again_gets_what_the_kubelet_wrote_since(containerd: &mut Containerd) {
-    let pod = containerd.pod(&containerd.pod_config("web"));
-    let (first, second) = (managed("10.200.0.5\tweb\n"), managed("10.200.0.6\tweb\n"));
+    let pod = pod(containerd, "web", "web");
+    let first = managed(&lines(&pod, "web"));
+    let second = managed(&format!("{}{ALIASES}", lines(&pod, "web")));
     let path = write(containerd, ROOT, "uid-of-web", &first);
     let mut config = mounting("main", &path, false);
     let id = pod.start(&config);
@@ -118,8 +136,8 @@ fn a_container_started_again_gets_what_the_kubelet_wrote_since(containerd: &mut 
 /// its time.
 fn containers_that_start_while_the_kubelet_writes(containerd: &mut Containerd) {
     let containerd = &*containerd;
-    let pod = &containerd.pod(&containerd.pod_config("web"));
-    let text = &managed(&format!("10.200.0.5\tweb\n{ALIASES}"));
+    let pod = &pod(containerd, "web", "web");
+    let text = &managed(&format!("{}{ALIASES}", lines(pod, "web")));
     let path = &write(containerd, ROOT, "uid-of-web", text);
     let file = containerd.node.file(path);
     let are_started = &AtomicBool::new(false);
@@ -165,7 +183,6 @@ fn a_broken_file_of_the_kubelets_is_an_error(containerd: &mut Containerd) {
 fn the_rules_of_kubernetes_conformance_tests(containerd: &mut Containerd) {
     let original = "127.0.0.1 localhost\n192.0.2.7 the-node\n";
     fs::write(containerd.node.file("/etc/hosts"), original).unwrap();
-    let text = managed("10.200.0.5\ttest-pod\n\n# Entries added by HostAliases.\n123.45.67.89\tfoo\tbar\n");
     let is_managed = |id: &str| {
         let hosts = containerd.hosts(id);
         let original = containerd.exec(id, "cat /etc/hosts-original").success();
@@ -177,7 +194,9 @@ fn the_rules_of_kubernetes_conformance_tests(containerd: &mut Containerd) {
         config
     };
 
-    let pod = containerd.pod(&containerd.pod_config("test-pod"));
+    let pod = pod(containerd, "test-pod", "test-pod");
+    let aliases = "\n# Entries added by HostAliases.\n123.45.67.89\tfoo\tbar\n";
+    let text = managed(&format!("{}{aliases}", lines(&pod, "test-pod")));
     let path = write(containerd, ROOT, "uid-of-test-pod", &text);
     for name in ["busybox-1", "busybox-2"] {
         let id = pod.start(&with_original(mounting(name, &path, false)));
@@ -195,7 +214,6 @@ fn the_rules_of_kubernetes_conformance_tests(containerd: &mut Containerd) {
 
     let (pod, container) = on_node_network(containerd, "test-host-network-pod");
     let header = "# Kubernetes-managed hosts file (host network).\n";
-    let aliases = "\n# Entries added by HostAliases.\n123.45.67.89\tfoo\tbar\n";
     let text = format!("{header}{original}{aliases}");
     let path = write(containerd, ROOT, "uid-of-test-host-network-pod", &text);
     let id = pod.start(&with_original(with_mount_of(container, &path)));

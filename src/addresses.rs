@@ -135,7 +135,7 @@ pub fn confirmed(listed: &[String], found: &[InterfaceAddress]) -> Vec<String> {
 }
 
 /// Global scope as the kernel assigns it, apart from unique local addresses, which pods do use.
-fn is_global(address: IpAddr) -> bool {
+pub fn is_global(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             !(v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || v4.is_multicast())

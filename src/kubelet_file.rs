@@ -4,8 +4,11 @@
 //! part is checked, and podhosts renders it again. The node's own lines in the file of a host-network pod are
 //! taken from the node, not from here.
 
+use std::net::IpAddr;
+
 use thiserror::Error;
 
+use crate::addresses;
 use crate::host_aliases::{self, HostAlias};
 use crate::host_name::HostName;
 use crate::hosts_file::{ALIASES_HEADER, HEADER, HEADER_HOST_NETWORK, LOCAL_LINES};
@@ -38,6 +41,23 @@ pub struct KubeletFileError {
     line: usize,
     found: String,
     expected: &'static str,
+}
+
+/// A file that has the kubelet's form and another pod's content.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum Contradiction {
+    /// Another host name than the engine's.
+    #[error("it names the pod {}, expected {}, the host name that the engine gave it", go_quote(.0), go_quote(.1))]
+    Name(String, String),
+    /// A domain of another namespace.
+    #[error("it has the domain {}, expected <subdomain>.{}.svc.<cluster domain>", go_quote(.0), .1)]
+    Domain(String, String),
+    /// An address of another pod's.
+    #[error("it has address {0}, expected those of the pod: {1}")]
+    Address(String, String),
+    /// The CNI record has more addresses.
+    #[error("address {0} of the pod's CNI record is missing in it")]
+    Missing(IpAddr),
 }
 
 /// Longest piece of a bad line that an error quotes, in characters.
@@ -79,6 +99,58 @@ impl KubeletFile {
         let before = count_lines(pod_lines.as_bytes()) + count_lines(ALIASES_HEADER.as_bytes());
         let aliases = block.map_or(Ok(Vec::new()), |block| aliases(block, first_line + before))?;
         Ok(Some(Self { pod: Some(pod), aliases }))
+    }
+}
+
+impl PodLines {
+    /// Compares the name with what the engine tells; `None` where it does not tell. It tells the name alone or, with
+    /// `setHostnameAsFQDN`, the name with the domain.
+    ///
+    /// # Errors
+    /// Where the two contradict each other.
+    pub fn check_name(&self, hostname: Option<&str>, namespace: Option<&str>) -> Result<(), Contradiction> {
+        let HostName { host, domain } = &self.name;
+        let full = if domain.is_empty() { host.clone() } else { format!("{host}.{domain}") };
+        if let Some(hostname) = hostname.filter(|known| known != host && **known != full) {
+            return Err(Contradiction::Name(full, hostname.to_owned()));
+        }
+        let is_of = |namespace: &str| {
+            let mut labels = domain.split('.').skip(1);
+            labels.next() == Some(namespace) && labels.next() == Some("svc") && labels.next().is_some()
+        };
+        match namespace {
+            Some(namespace) if !domain.is_empty() && !is_of(namespace) => {
+                Err(Contradiction::Domain(domain.clone(), namespace.to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The addresses that are none of `known`.
+    pub fn unknown_ips(&self, known: &[IpAddr]) -> impl Iterator<Item = &str> {
+        let is_known = |ip: &str| parse_sloppy(ip).is_some_and(|ip| known.contains(&ip));
+        self.ips.iter().map(String::as_str).filter(move |ip| !is_known(ip))
+    }
+
+    /// Compares the addresses with those of the CNI record, which has to be complete, and those that were `found` to be
+    /// the pod's otherwise. Where there are none at all, nothing is known.
+    ///
+    /// # Errors
+    /// The first address that contradicts them.
+    pub fn check_ips(&self, recorded: &[IpAddr], found: &[IpAddr]) -> Result<(), Contradiction> {
+        let known = [recorded, found].concat();
+        if !known.iter().any(|ip| addresses::is_global(*ip)) {
+            return Ok(());
+        }
+        if let Some(ip) = self.unknown_ips(&known).next() {
+            let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+            return Err(Contradiction::Address(ip.to_owned(), known.join(", ")));
+        }
+        let own: Vec<IpAddr> = self.ips.iter().filter_map(|ip| parse_sloppy(ip)).collect();
+        match recorded.iter().find(|ip| !own.contains(ip)) {
+            Some(missing) => Err(Contradiction::Missing(*missing)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -238,6 +310,53 @@ mod tests {
             }
         }
         assert!(accepted > 100, "{accepted}");
+    }
+
+    fn lines_of(host: &str, domain: &str, ips: &[&str]) -> PodLines {
+        let name = HostName { host: host.into(), domain: domain.into() };
+        PodLines { ips: ips.iter().map(|&ip| ip.to_owned()).collect(), name }
+    }
+
+    #[test]
+    fn a_name_is_compared_with_the_engines() {
+        let fqdn = "shop.ns.svc.k8s.example";
+        for (host, domain, hostname, namespace, fits) in [
+            ("web", "", Some("web"), Some("ns"), true),
+            ("web", fqdn, Some("web"), Some("ns"), true),
+            ("web", fqdn, Some("web.shop.ns.svc.k8s.example"), Some("ns"), true),
+            ("web", fqdn, None, None, true),
+            ("a.b", "", Some("a.b"), Some("ns"), true),
+            ("db", "", Some("web"), Some("ns"), false),
+            ("db", fqdn, Some("web"), Some("ns"), false),
+            ("web", "", Some("web.shop.ns.svc.k8s.example"), Some("ns"), false),
+            ("web", "shop.other.svc.k8s.example", Some("web.shop.ns.svc.k8s.example"), Some("ns"), false),
+            ("web", "shop.other.svc.k8s.example", Some("web"), Some("ns"), false),
+            ("web", "bank.example", None, Some("ns"), false),
+            ("web", "shop.ns.svc", None, Some("ns"), false),
+        ] {
+            let checked = lines_of(host, domain, &[]).check_name(hostname, namespace);
+            assert_eq!(checked.is_ok(), fits, "{host} {domain} {hostname:?}: {checked:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_compared_with_the_networks() {
+        let ips = |list: &[&str]| list.iter().map(|ip| ip.parse().unwrap()).collect::<Vec<IpAddr>>();
+        for (file, recorded, found, fits) in [
+            // In any order and any spelling; other interfaces have more.
+            (&["10.0.0.1", "FD00:0::1"][..], &["fd00::1", "10.0.0.1"][..], &[][..], true),
+            (&["10.0.0.1"], &[], &["127.0.0.1", "10.0.0.1", "fe80::1", "192.168.0.9"], true),
+            (&["10.0.0.1", "10.0.0.2"], &["10.0.0.1"], &["10.0.0.1", "10.0.0.2"], true),
+            // Nothing is known of a network that no interface has.
+            (&["10.0.0.1"], &[], &["127.0.0.1", "::1", "fe80::1"], true),
+            (&["6.6.6.6"], &["10.0.0.1"], &[], false),
+            (&["10.0.0.1", "6.6.6.6"], &["10.0.0.1"], &["10.0.0.1"], false),
+            (&["6.6.6.6"], &[], &["10.0.0.1"], false),
+            (&["10.0.0.1"], &["10.0.0.1", "fd00::1"], &["10.0.0.1", "fd00::1"], false),
+        ] {
+            let checked = lines_of("web", "", file).check_ips(&ips(recorded), &ips(found));
+            assert_eq!(checked.is_ok(), fits, "{file:?} {recorded:?} {found:?}: {checked:?}");
+        }
     }
 
     #[test]

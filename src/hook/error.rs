@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::inputs::InputError;
-use crate::kubelet_file::KubeletFileError;
+use crate::kubelet_file::{Contradiction, KubeletFileError};
 use crate::plan::HOSTS_FILE_MAX;
 use crate::report;
 use crate::state::StateError;
@@ -39,6 +39,9 @@ pub enum HookError {
     /// The kubelet's file and the container's network do not fit.
     #[error("cannot use the kubelet's hosts file {0}: it is of a pod on {1}, expected one on {2}")]
     KubeletNetwork(PathBuf, &'static str, &'static str),
+    /// The kubelet's file and the engine or the network do not fit.
+    #[error("cannot use the kubelet's hosts file {0}: {1}")]
+    KubeletPod(PathBuf, #[source] Contradiction),
     /// The Pod, in Kubernetes' words.
     #[error("cannot render the hosts file: {}", report::first_of(.0))]
     Pod(Vec<String>),

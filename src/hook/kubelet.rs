@@ -1,13 +1,18 @@
 //! The kubelet's own file as the source of everything in it.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use super::HookError;
 use crate::hosts_file;
-use crate::kubelet_file::KubeletFile;
+use crate::identity::Engine;
+use crate::inputs::PodInputs;
+use crate::kubelet_file::{KubeletFile, PodLines};
 use crate::plan::HOSTS_FILE_MAX;
+use crate::sys::container::Container;
 use crate::sys::files::{self, LastLink};
+use crate::sys::netns;
 
 /// How often, and how far apart, a kubelet's file that is empty is read again: the kubelet truncates and rewrites
 /// it whenever another container of the pod starts.
@@ -44,6 +49,29 @@ pub(super) fn check_network(path: &Path, file: &KubeletFile, on_node_network: bo
         (false, true) => Err(HookError::KubeletNetwork(path.into(), own, node)),
         _ => Ok(()),
     }
+}
+
+/// Compares the pod's lines with what a container of the pod cannot write: the host name and namespace that the engine
+/// gave it, the addresses of its CNI record, of NRI and of its network namespace.
+pub(super) fn check_pod(
+    path: &Path,
+    pod: &PodLines,
+    inputs: &PodInputs,
+    nri_pod_ips: &[String],
+    container: &Container,
+) -> Result<(), HookError> {
+    let contradicts = |cause| HookError::KubeletPod(path.to_owned(), cause);
+    let is_engines = matches!(inputs.identity.engine, Engine::Containerd | Engine::CriO);
+    let namespace = is_engines.then_some(inputs.identity.namespace.as_str());
+    pod.check_name(inputs.hostname()?.as_deref(), namespace).map_err(contradicts)?;
+    let parsed = |ips: &[String]| ips.iter().filter_map(|ip| ip.parse().ok()).collect::<Vec<IpAddr>>();
+    let recorded = inputs.record.as_ref().map(|record| parsed(&record.pod_ips)).unwrap_or_default();
+    let mut found = parsed(nri_pod_ips);
+    if pod.unknown_ips(&[recorded.as_slice(), &found].concat()).next().is_some() {
+        let in_namespace = netns::addresses(container)?.into_iter().map(|found| found.address);
+        found.extend(in_namespace.filter(|address| !address.is_loopback()));
+    }
+    pod.check_ips(&recorded, &found).map_err(contradicts)
 }
 
 /// Renders it again; the node's own lines come from the node.

@@ -128,6 +128,9 @@ fn seal_container(
     let kubelet_file = kubelet_path.as_ref().map(read_kubelet).transpose()?;
     if let (Some(path), Some(file)) = (&kubelet_path, &kubelet_file) {
         kubelet::check_network(path, file, container.on_node_network)?;
+        if let Some(pod) = &file.pod {
+            kubelet::check_pod(path, pod, &inputs, &options.nri_pod_ips, &container)?;
+        }
     }
     let root = RootFs::open(&bundle.join(inputs.config.root_path()))?;
     let (bytes, source) = hosts_file(node, options, &inputs, kubelet_file, node_hosts, &container)?;
