@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::node_config::NodeConfig;
 use crate::sys::log::Log;
+use crate::validation::printable;
 
 /// How a program of podhosts ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,9 +85,9 @@ impl Entry<'_> {
     pub fn to_json(&self) -> String {
         let bounded = Entry {
             time: self.time.clone(),
-            container: shortened(&self.container, TEXT_MAX).into(),
-            pod: shortened(&self.pod, TEXT_MAX).into(),
-            reason: shortened(&self.reason, TEXT_MAX).into(),
+            container: bounded(&self.container),
+            pod: bounded(&self.pod),
+            reason: bounded(&self.reason),
             ..*self
         };
         // Strings and numbers always have a JSON form.
@@ -122,6 +123,15 @@ pub fn shortened(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
 
+/// The start of `text`, as it can be shown to people.
+fn bounded(text: &str) -> Cow<'_, str> {
+    match printable(shortened(text, TEXT_MAX)) {
+        Cow::Borrowed(text) => text.into(),
+        // Escapes are longer than what they stand for.
+        Cow::Owned(text) => shortened(&text, TEXT_MAX).to_owned().into(),
+    }
+}
+
 /// The first of several errors, and how many more there are: a runtime quotes one line of a hook's stderr.
 pub fn first_of(errors: &[String]) -> String {
     match errors {
@@ -131,18 +141,16 @@ pub fn first_of(errors: &[String]) -> String {
     }
 }
 
-/// Prints the one line that a runtime quotes. Control characters cannot get through to a terminal or a log.
+/// Prints the one line that a runtime quotes.
 pub fn complain(program: &str, message: &str) {
-    let clean: String =
-        shortened(message, TEXT_MAX).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     // Not eprintln!, which panics where stderr is closed.
-    let _ = writeln!(io::stderr(), "{program}: {clean}");
+    let _ = writeln!(io::stderr(), "{program}: {}", bounded(message));
 }
 
 /// Turns a panic into a line on stderr and [`ExitCode::Internal`]: a runtime is never left with a signal.
 pub fn panics_become_errors(program: &'static str) {
     std::panic::set_hook(Box::new(move |panic| {
-        complain(program, &format!("internal error: {panic}"));
+        complain(program, &format!("internal error: {panic}").replace('\n', " "));
         std::process::exit(ExitCode::Internal as i32);
     }));
 }

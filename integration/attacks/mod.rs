@@ -8,3 +8,4 @@ mod node;
 mod serve;
 mod work;
 mod content;
+mod terminal;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::doctor::{self, Options};
 use crate::report::ExitCode;
 use crate::sys::exec;
+use crate::validation::printable_json;
 
 use super::args::DoctorArgs;
 use super::{complain, print};
@@ -19,7 +20,7 @@ pub(super) fn run(args: &DoctorArgs) -> ExitCode {
         doctor::run(&Options { config: args.config.clone(), bin_dir, self_test: !args.no_self_test });
     let text = if args.json {
         match serde_json::to_string_pretty(&report) {
-            Ok(json) => json + "\n",
+            Ok(json) => printable_json(&json).into_owned() + "\n",
             Err(error) => return complain(&[error.to_string()]),
         }
     } else {

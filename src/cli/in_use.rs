@@ -4,6 +4,7 @@ use crate::engines::PLUGIN;
 use crate::engines::in_use::{User, users};
 use crate::report::ExitCode;
 use crate::sys::exec;
+use crate::validation::printable;
 
 use super::{complain, print};
 
@@ -47,5 +48,6 @@ fn here() -> Result<Vec<User>, String> {
 }
 
 fn line(user: &User) -> String {
-    format!("{} ({}) cannot be stopped or deleted without {}\n", user.id, user.engine, user.program)
+    let id = printable(&user.id);
+    format!("{id} ({}) cannot be stopped or deleted without {}\n", user.engine, user.program)
 }

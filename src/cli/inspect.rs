@@ -11,6 +11,7 @@ use crate::inputs::{self, CONFIG_JSON, PodInputs};
 use crate::plan::Decision;
 use crate::sys;
 use crate::sys::rootfs::HostsView;
+use crate::validation::{printable, printable_json, printable_lines};
 
 use super::args::InspectArgs;
 use super::mountinfo::MountInfo;
@@ -61,7 +62,8 @@ struct PodReport {
 pub(super) fn run(args: &InspectArgs) -> Result<Vec<u8>, Vec<String>> {
     let report = report(args).map_err(|error| vec![error])?;
     let text = if args.json {
-        serde_json::to_string_pretty(&report).map_err(|error| vec![error.to_string()])? + "\n"
+        let json = serde_json::to_string_pretty(&report).map_err(|error| vec![error.to_string()])? + "\n";
+        printable_json(&json).into_owned()
     } else {
         report.to_text()
     };
@@ -169,7 +171,7 @@ impl Report {
         let mut out = String::new();
         let mut row = |name: &str, value: String| {
             // Writing to a String cannot fail.
-            let _ = writeln!(out, "{name:<10} {value}");
+            let _ = writeln!(out, "{name:<10} {}", printable(&value));
         };
         let ContainerReport { id, pid, bundle } = &self.container;
         row("container", id.as_deref().unwrap_or("(id not known)").to_owned());
@@ -190,10 +192,8 @@ impl Report {
         }
         if let Some(text) = &self.hosts_file {
             row("/etc/hosts", String::new());
-            // The container may have written it, and a terminal obeys what it is shown.
-            out.extend(
-                text.chars().map(|c| if c.is_control() && !"\n\t".contains(c) { '\u{fffd}' } else { c }),
-            );
+            // The container may have written it.
+            out.push_str(&printable_lines(text));
         }
         out
     }

@@ -7,6 +7,7 @@ use super::args::ListArgs;
 use crate::inputs;
 use crate::record::{self, PodRecord, RECORD_DIR};
 use crate::sys::state_dir;
+use crate::validation::{printable, printable_json};
 
 const HEADER: [&str; 5] = ["NAMESPACE", "NAME", "POD IPS", "NETWORK", "SINCE"];
 
@@ -20,9 +21,8 @@ pub(super) fn run(args: &ListArgs) -> (Vec<u8>, Vec<String>) {
         return (table(&records).into_bytes(), errors);
     }
     // Strings and lists always have a JSON form.
-    let mut json = serde_json::to_vec_pretty(&records).unwrap_or_default();
-    json.push(b'\n');
-    (json, errors)
+    let json = serde_json::to_string_pretty(&records).unwrap_or_default() + "\n";
+    (printable_json(&json).into_owned().into_bytes(), errors)
 }
 
 /// All records that can be read, by namespace and name, and what is wrong with the others.
@@ -47,13 +47,8 @@ fn table(records: &[PodRecord]) -> String {
             // Milliseconds are for machines.
             let since =
                 record.since.split_once('.').map_or(record.since.clone(), |(time, _)| format!("{time}Z"));
-            [
-                printable(&record.namespace),
-                printable(&record.name),
-                record.pod_ips.join(","),
-                printable(&record.network),
-                printable(&since),
-            ]
+            [&record.namespace, &record.name, &record.pod_ips.join(","), &record.network, &since]
+                .map(|cell| printable(cell).into_owned())
         })
         .collect();
     let widths: [usize; 5] = std::array::from_fn(|column| {
@@ -73,11 +68,6 @@ fn table(records: &[PodRecord]) -> String {
     text
 }
 
-/// What a runtime passes must not steer a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,8 +81,8 @@ mod tests {
         .unwrap();
         assert_eq!(
             table(&[record]),
-            "NAMESPACE     NAME      POD IPS                NETWORK   SINCE\n\
-             kube-system   web [0m   10.0.0.2,2001:db8::2   net       2026-01-02T03:04:05Z\n"
+            "NAMESPACE     NAME         POD IPS                NETWORK   SINCE\n\
+             kube-system   web\\x1b[0m   10.0.0.2,2001:db8::2   net       2026-01-02T03:04:05Z\n"
         );
     }
 }

@@ -20,6 +20,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::report::ExitCode;
+use crate::validation::printable_lines;
 use args::{Cli, Command};
 
 /// Runs the command line of this process.
@@ -65,7 +66,7 @@ fn end(result: Result<Vec<u8>, Vec<String>>) -> ExitCode {
 
 fn complain(errors: &[String]) -> ExitCode {
     for error in errors {
-        let _ = writeln!(stderr(), "{error}");
+        let _ = writeln!(stderr(), "{}", printable_lines(error));
     }
     ExitCode::Failure
 }

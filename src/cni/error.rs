@@ -10,6 +10,7 @@ use crate::ipam::ranges::RangeError;
 use crate::sys::files::FileError;
 use crate::sys::network::NetworkError;
 use crate::sys::nft::NftError;
+use crate::validation::printable;
 
 /// The codes of the specification, and from 100 on ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,9 +70,9 @@ impl CniError {
 
     /// As the specification has it on stdout.
     pub fn to_json(&self, version: &str) -> Value {
-        let mut error = json!({"cniVersion": version, "code": self.code as u32, "msg": self.msg});
+        let mut error = json!({"cniVersion": version, "code": self.code as u32, "msg": printable(&self.msg)});
         if !self.details.is_empty() {
-            error["details"] = self.details.clone().into();
+            error["details"] = printable(&self.details).into();
         }
         error
     }

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::validation::printable;
+
 /// How good it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -104,7 +106,7 @@ impl Report {
         let mut out = String::new();
         for Finding { check, status, message, remedy } in &self.checks {
             // What engines and files say may have any character in it, and has to stay on its line.
-            let line = |text: &str| text.replace(|c: char| c.is_control(), " ");
+            let line = |text: &str| printable(&text.replace(['\n', '\t'], " ")).into_owned();
             let remedy =
                 remedy.as_ref().map_or_else(String::new, |remedy| format!("; remedy: {}", line(remedy)));
             let _ = writeln!(out, "{:<8} {check:<13} {}{remedy}", status.name(), line(message));

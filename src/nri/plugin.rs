@@ -17,6 +17,7 @@ use crate::inputs::{self, InputError};
 use crate::node_config::{NodeConfig, OnError};
 use crate::report::{self, Entry};
 use crate::runtime::{self, WrapperError};
+use crate::validation::printable;
 
 /// The program's name on stderr.
 pub const PROGRAM: &str = "podhosts nri";
@@ -95,7 +96,7 @@ impl Plugin {
     fn create_container(&self, payload: &[u8]) -> Result<CreateContainerResponse, Status> {
         let failed = |error: String| {
             report::complain(PROGRAM, &error);
-            Status::new(UNKNOWN, format!("podhosts: {error}"))
+            Status::new(UNKNOWN, format!("podhosts: {}", printable(&error)))
         };
         let engine = self.engine.ok_or_else(|| failed("cannot serve before Configure".to_owned()))?;
         let node =

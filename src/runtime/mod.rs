@@ -20,7 +20,7 @@ use crate::sys;
 use crate::sys::exec::{self, NoProgram};
 use crate::sys::files::{FileError, Original};
 use crate::sys::log;
-use crate::validation::go_quote;
+use crate::validation::{go_quote, printable};
 
 use argv::{ArgvError, Create, Invocation};
 use env::EnvError;
@@ -234,7 +234,7 @@ fn say(message: &str, level: &str, invocation: &Invocation) {
 fn log_line(message: &str, level: &str, is_json: bool) -> String {
     let time = report::now();
     if is_json {
-        json!({"level": level, "msg": message, "time": time}).to_string()
+        json!({"level": level, "msg": printable(message), "time": time}).to_string()
     } else {
         format!("time=\"{time}\" level={level} msg={}", go_quote(message))
     }
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn log_lines_have_runcs_forms() {
         let json: serde_json::Value = serde_json::from_str(&log_line("a \"b\"\n", "error", true)).unwrap();
-        assert_eq!((json["level"].as_str(), json["msg"].as_str()), (Some("error"), Some("a \"b\"\n")));
+        assert_eq!((json["level"].as_str(), json["msg"].as_str()), (Some("error"), Some("a \"b\"\\n")));
         assert!(json["time"].as_str().unwrap().ends_with('Z'));
         assert!(log_line("a \"b\"\n", "error", false).ends_with(" level=error msg=\"a \\\"b\\\"\\n\""));
     }

@@ -6,6 +6,8 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 
+use crate::validation::printable_json;
+
 /// Tells what happened.
 pub fn info(message: &str, fields: &[(&str, &dyn Display)]) {
     write("info", message, fields);
@@ -28,7 +30,7 @@ fn line(level: &str, message: &str, fields: &[(&str, &dyn Display)], time: Syste
     map.insert("ts".to_owned(), humantime::format_rfc3339_millis(time).to_string().into());
     map.insert("level".to_owned(), level.into());
     map.insert("msg".to_owned(), message.into());
-    format!("{}\n", Value::Object(map))
+    format!("{}\n", printable_json(&Value::Object(map).to_string()))
 }
 
 #[cfg(test)]

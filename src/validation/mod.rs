@@ -9,7 +9,7 @@ pub mod ip;
 pub mod labels;
 mod quote;
 
-pub use quote::go_quote;
+pub use quote::{go_quote, printable, printable_json, printable_lines};
 
 use std::fmt;
 
