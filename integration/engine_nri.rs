@@ -144,7 +144,9 @@ fn own_volume_and_opt_out(containerd: &Containerd) {
 fn kubelets_file(containerd: &Containerd) {
     let pod = containerd.pod_with(&containerd.pod_config("kube"), &[]);
     let file = "/var/lib/kubelet/pods/uid-of-kube/etc-hosts";
-    let text = managed("10.9.9.9\tkube.sub.default.svc.cluster.local\tkube\n");
+    let lines =
+        pod.addresses().into_iter().map(|ip| format!("{ip}\tkube.sub.default.svc.cluster.local\tkube\n"));
+    let text = managed(&lines.collect::<String>());
     containerd.node.sh("mkdir -p /var/lib/kubelet/pods/uid-of-kube");
     fs::write(containerd.node.file(file), &text).unwrap();
     let mut container = sleeping("main");

@@ -101,14 +101,21 @@ fn control_characters_in_names_and_files_reach_the_operators_terminal() {
 fn control_characters_in_cni_arguments_reach_the_engine() {
     needs!("ip");
     let node = Node::new();
-    let mut command = node.command(&node.path(""), bin("podhosts-cni"), &[]);
-    command.env("CNI_COMMAND", "ADD").env("CNI_CONTAINERID", name()).env("CNI_NETNS", name());
-    command
-        .env("CNI_IFNAME", name())
-        .env("CNI_ARGS", format!("K8S_POD_NAME={}", name()))
-        .env("CNI_PATH", "/");
-    let config = json!({"cniVersion": "1.0.0", "name": name(), "type": "podhosts-cni"}).to_string();
-    let (answer, _) = harmless(Run::with_input(command, config.as_bytes()));
-    let answer: Value = serde_json::from_str(&answer).unwrap();
-    assert!(answer["code"].is_u64() && answer["msg"].is_string(), "{answer}");
+    for (variable, message) in [
+        ("CNI_NETNS", "cannot open network namespace"),
+        ("CNI_CONTAINERID", "CNI_CONTAINERID: "),
+        ("CNI_IFNAME", "CNI_IFNAME: "),
+        ("CNI_ARGS", "CNI_ARGS: "),
+        ("CNI_COMMAND", "unknown CNI_COMMAND: "),
+    ] {
+        let mut command = node.command(&node.path(""), bin("podhosts-cni"), &[]);
+        command.env("CNI_COMMAND", "ADD").env("CNI_CONTAINERID", "web").env("CNI_NETNS", "/run/netns/web");
+        command.env("CNI_IFNAME", "eth0").env("CNI_PATH", "/").env("CNI_ARGS", "").env(variable, name());
+        let network = json!({
+            "cniVersion": "1.0.0", "name": "pods", "type": "podhosts-cni", "ipam": {"podCIDRs": ["10.244.1.0/24"]},
+        });
+        let (answer, _) = harmless(Run::with_input(command, network.to_string().as_bytes()));
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert!(answer["msg"].as_str().unwrap().contains(message), "{answer}");
+    }
 }

@@ -120,7 +120,9 @@ impl Sealing {
         let mut args = vec![hook::PROGRAM.to_owned()];
         if let Some(file) = self.kubelet_file {
             args.extend([KUBELET_HOSTS_FLAG.to_owned(), file]);
-        } else if !self.ips.is_empty() {
+        }
+        // Beside the kubelet's file they are there to compare it with.
+        if !self.ips.is_empty() {
             args.extend([NRI_POD_IPS_FLAG.to_owned(), self.ips.join(",")]);
         }
         let timeout = Some(OptionalInt { value: timeout.into() });

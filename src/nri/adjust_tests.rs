@@ -58,7 +58,7 @@ fn the_kubelets_file_goes_to_the_hook() {
     let adjustment = adjusted(&pod(), &kubelets, &NodeConfig::default()).unwrap();
     assert_eq!(adjustment.mounts[0].destination, "-/etc/hosts/");
     let args = &adjustment.hooks.unwrap().create_runtime[0].args;
-    assert_eq!(args[1..], ["--kubelet-hosts".to_owned(), KUBELETS.to_owned()]);
+    assert_eq!(args[1..], ["--kubelet-hosts", KUBELETS, "--nri-pod-ips", "10.0.0.1,fd00::1"]);
     // In a volume at /etc the runtime makes the mount point, for which it needs the mount.
     let in_volume = container(&[("/etc", "/data"), ("/etc/hosts", KUBELETS)]);
     assert_eq!(adjusted(&pod(), &in_volume, &NodeConfig::default()).unwrap().mounts, []);
