@@ -46,7 +46,7 @@ pub struct KubeletFileError {
 /// A file that has the kubelet's form and another pod's content.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum Contradiction {
-    /// Another host name than the engine's.
+    /// Another host name.
     #[error("it names the pod {}, expected {}, the host name that the engine gave it", go_quote(.0), go_quote(.1))]
     Name(String, String),
     /// A domain of another namespace.
@@ -132,13 +132,15 @@ impl PodLines {
         self.ips.iter().map(String::as_str).filter(move |ip| !is_known(ip))
     }
 
-    /// Compares the addresses with those of the CNI record, which has to be complete, and those that were `found` to be
-    /// the pod's otherwise. Where there are none at all, nothing is known.
+    /// Compares the addresses with those of the CNI record, all of which the file has to have, and those `found`
+    /// otherwise. Where there are none at all, nothing is known.
     ///
     /// # Errors
     /// The first address that contradicts them.
     pub fn check_ips(&self, recorded: &[IpAddr], found: &[IpAddr]) -> Result<(), Contradiction> {
-        let known = [recorded, found].concat();
+        let mut known = [recorded, found].concat();
+        known.sort_unstable();
+        known.dedup();
         if !known.iter().any(|ip| addresses::is_global(*ip)) {
             return Ok(());
         }
@@ -147,10 +149,8 @@ impl PodLines {
             return Err(Contradiction::Address(ip.to_owned(), known.join(", ")));
         }
         let own: Vec<IpAddr> = self.ips.iter().filter_map(|ip| parse_sloppy(ip)).collect();
-        match recorded.iter().find(|ip| !own.contains(ip)) {
-            Some(missing) => Err(Contradiction::Missing(*missing)),
-            None => Ok(()),
-        }
+        let missing = recorded.iter().find(|ip| !own.contains(ip));
+        missing.map_or(Ok(()), |missing| Err(Contradiction::Missing(*missing)))
     }
 }
 
@@ -343,7 +343,7 @@ mod tests {
     fn addresses_are_compared_with_the_networks() {
         let ips = |list: &[&str]| list.iter().map(|ip| ip.parse().unwrap()).collect::<Vec<IpAddr>>();
         for (file, recorded, found, fits) in [
-            // In any order and any spelling; other interfaces have more.
+            // Any order and spelling; other interfaces.
             (&["10.0.0.1", "FD00:0::1"][..], &["fd00::1", "10.0.0.1"][..], &[][..], true),
             (&["10.0.0.1"], &[], &["127.0.0.1", "10.0.0.1", "fe80::1", "192.168.0.9"], true),
             (&["10.0.0.1", "10.0.0.2"], &["10.0.0.1"], &["10.0.0.1", "10.0.0.2"], true),
