@@ -9,3 +9,7 @@ mod serve;
 mod work;
 mod content;
 mod terminal;
+mod cve_input;
+mod cve_network;
+mod cve_process;
+mod cve_rootfs;

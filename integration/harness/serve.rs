@@ -78,7 +78,8 @@ impl Server {
         let started: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let address = started["address"].as_str().unwrap_or_else(|| panic!("{line}")).parse().unwrap();
         // Lines that nobody reads would fill the pipe.
-        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        let mut log = fs::File::create(dir.join("server.log")).unwrap();
+        std::thread::spawn(move || std::io::copy(&mut stderr, &mut log));
         Self { dir: dir.to_owned(), address, process, _own: None }
     }
 
