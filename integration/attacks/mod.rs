@@ -13,3 +13,4 @@ mod cve_input;
 mod cve_network;
 mod cve_process;
 mod cve_rootfs;
+mod security_md;
