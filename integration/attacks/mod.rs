@@ -2,15 +2,15 @@
 //! namespaces of the test's own. A test is named after the attack, and its comment names the CVE class where there is
 //! one. `SECURITY.md` has the classes that cannot apply, with the reason.
 
-mod environment;
-mod locks;
-mod node;
-mod serve;
-mod work;
 mod content;
-mod terminal;
 mod cve_input;
 mod cve_network;
 mod cve_process;
 mod cve_rootfs;
+mod environment;
+mod locks;
+mod node;
 mod security_md;
+mod serve;
+mod terminal;
+mod work;
