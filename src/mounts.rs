@@ -88,7 +88,7 @@ fn is_crio_volume(config: &Config) -> bool {
         .map_or(true, |volumes| volumes.into_iter().flatten().any(|v| is_etc_hosts(&v.container_path)))
 }
 
-/// Whether something is mounted at /etc itself: the mount point of /etc/hosts is the runtime's to make in it.
+/// Whether something is mounted at /etc itself.
 pub fn has_etc_volume(config: &Config) -> bool {
     config.mounts().iter().any(|mount| clean(&mount.destination) == [Component::Normal("etc".as_ref())])
 }

@@ -23,6 +23,8 @@ pub struct NodeConfig {
     pub on_error: OnError,
     /// Whether `podhosts.io/seal: "false"` is honoured.
     pub allow_opt_out: bool,
+    /// What happens to a container with a volume at /etc.
+    pub etc_volume: EtcVolume,
     /// The cluster's DNS domain, as the kubelet's `clusterDomain`.
     pub cluster_domain: String,
     /// The family that comes first where the network namespace is the source of the addresses.
@@ -51,6 +53,18 @@ pub enum OnError {
     Closed,
     /// It starts without a sealed file (fail-open).
     Open,
+}
+
+/// What happens to a container with a volume at /etc. No seal can hold there: whoever has the volume elsewhere can
+/// unlink the file that the seal is mounted on, and the seal goes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EtcVolume {
+    /// It is an error, as `on-error` handles it.
+    #[default]
+    Refuse,
+    /// It is left alone, and reported as such.
+    Skip,
 }
 
 /// `[log]`
@@ -88,6 +102,7 @@ impl Default for NodeConfig {
         Self {
             on_error: OnError::default(),
             allow_opt_out: true,
+            etc_volume: EtcVolume::default(),
             cluster_domain: "cluster.local".into(),
             primary_family: IpFamily::default(),
             node_ips: Vec::new(),
@@ -201,6 +216,7 @@ mod tests {
         let all = r#"
             on-error = "open"
             allow-opt-out = false
+            etc-volume = "skip"
             cluster-domain = "k8s.example"
             primary-family = "IPv6"
             node-ips = ["2001:db8::1", "192.0.2.1"]
@@ -218,6 +234,7 @@ mod tests {
         "#;
         let config = NodeConfig::parse(all, "c").unwrap();
         assert_eq!((config.on_error, config.allow_opt_out), (OnError::Open, false));
+        assert_eq!(config.etc_volume, EtcVolume::Skip);
         assert_eq!((config.primary_family, config.log.file.as_str()), (IpFamily::V6, ""));
         assert_eq!(config.runtime.hook.as_deref(), Some("/opt/podhosts-hook"));
         assert_eq!(config.env.allow, ["DD_AGENT_HOST", "APP_*"]);

@@ -7,7 +7,7 @@ use crate::bundle::Config;
 use crate::host_name::NameFields;
 use crate::identity::{Engine, PodIdentity};
 use crate::mounts::{self, Owner};
-use crate::node_config::NodeConfig;
+use crate::node_config::{EtcVolume, NodeConfig};
 use crate::pod::Pod;
 use crate::record::PodRecord;
 use crate::validation::dns::is_label;
@@ -24,6 +24,8 @@ pub enum Skip {
     Sandbox,
     /// The pod's author mounts a volume at /etc/hosts: its source.
     OwnVolume(String),
+    /// The pod's author mounts a volume at /etc, and the node's configuration lets that be.
+    EtcVolume,
     /// The pod is annotated `podhosts.io/seal: "false"`.
     OptedOut,
     /// It is podman's, or nobody's, and carries none of our annotations.
@@ -36,6 +38,7 @@ impl Skip {
         match self {
             Self::Sandbox => "sandbox",
             Self::OwnVolume(_) => "own-volume",
+            Self::EtcVolume => "etc-volume",
             Self::OptedOut => "opted-out",
             Self::NoAnnotations(_) => "no-annotations",
         }
@@ -49,6 +52,7 @@ impl fmt::Display for Skip {
             Self::OwnVolume(source) => {
                 write!(f, "the container mounts a volume of its own at /etc/hosts: {}", go_quote(source))
             }
+            Self::EtcVolume => f.write_str("the container mounts a volume at /etc, where no seal can hold"),
             Self::OptedOut => f.write_str("the pod is annotated podhosts.io/seal: \"false\""),
             Self::NoAnnotations(engine) => {
                 write!(f, "no podhosts.io annotation is present ({})", engine.name())
@@ -101,9 +105,8 @@ pub fn decide(
         }
         replaced_mounts.push(index);
     }
-    if mounts::has_etc_volume(config) {
-        // The mount point in the volume is the runtime's to make, and not ours: it needs the mount for that.
-        replaced_mounts.clear();
+    if node.etc_volume == EtcVolume::Skip && mounts::has_etc_volume(config) {
+        return Ok(Decision::Skip(Skip::EtcVolume));
     }
     Ok(Decision::Seal { replaced_mounts, kubelet_file })
 }
@@ -200,11 +203,12 @@ mod tests {
             expected
         );
         let mut with_volume = mounts;
-        with_volume[0]["destination"] = "/etc".into();
-        let covered = Decision::Seal {
-            replaced_mounts: Vec::new(),
-            kubelet_file: Some("/var/lib/kubelet/pods/u/etc-hosts".into()),
-        };
-        assert_eq!(decision(containerd("container"), with_volume, &NodeConfig::default()).unwrap(), covered);
+        with_volume[0]["destination"] = "/etc/".into();
+        // The hook refuses it, for it sees also what a link in the image leads to.
+        let seal = decision(containerd("container"), with_volume.clone(), &NodeConfig::default()).unwrap();
+        assert_eq!(seal, expected);
+        let lenient = NodeConfig { etc_volume: EtcVolume::Skip, ..NodeConfig::default() };
+        let skip = decision(containerd("container"), with_volume, &lenient).unwrap();
+        assert_eq!(skip, Decision::Skip(Skip::EtcVolume));
     }
 }
