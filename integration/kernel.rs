@@ -89,13 +89,15 @@ fn before_linux_6_3_tmpfs_cannot_be_mapped() {
 }
 
 /// Every call that can fail while the container is being sealed.
-const STEPS: [(&str, &str); 10] = [
+const STEPS: [(&str, &str); 12] = [
     ("pidfd_open", "cannot pin pid"),
     ("fsopen", "cannot make a tmpfs"),
     ("fsmount", "cannot make a tmpfs"),
     ("fspick", "cannot make the tmpfs read-only"),
     ("open_tree", "cannot clone the hosts file"),
     ("mount_setattr", "cannot make the sealed mount read-only"),
+    ("mount_setattr:when=2", "cannot stop the propagation of mounts"),
+    ("statx:when=4", "cannot stat /etc: "),
     ("setns", "cannot join the network namespace"),
     ("setns:when=2", "cannot join the mount namespace"),
     ("move_mount", "cannot attach the sealed file"),
@@ -202,4 +204,54 @@ fn capabilities_descriptors_and_programs() {
     let written: Vec<&&str> =
         calls.iter().filter(|call| call.contains("O_WRONLY") || call.contains("O_RDWR")).collect();
     assert_eq!(written.len(), 2, "{written:?}");
+}
+
+#[test]
+fn the_engines_mounts_come_back_where_a_container_may_start_without_a_seal() {
+    needs!("runc", "crun", "busybox", "strace");
+    for runtime in [Runtime::Runc, Runtime::Crun] {
+        for in_user_namespace in [false, true] {
+            let node = Node::with_config("on-error = \"open\"");
+            node.write("kubelet/pods/uid-1/etc-hosts", &managed("10.0.0.9\tweb\n"));
+            node.write("x/sandboxes/sandbox-1/hosts", "127.0.0.1 the-node\n");
+            let hook = traced(&node, "-e inject=move_mount:error=EPERM:when=1");
+            let script = "cat /etc/hosts; grep -c ' /etc/hosts ' /proc/self/mountinfo; true";
+            let mut bundle = pod(&node, script).hook_program(&hook, &[]);
+            for source in ["kubelet/pods/uid-1/etc-hosts", "x/sandboxes/sandbox-1/hosts"] {
+                bundle = bundle.mount(&node.path(source), "/etc/hosts");
+            }
+            if in_user_namespace {
+                bundle = bundle.user_namespace();
+            }
+            let output = node.run_bundle(runtime, &bundle.write()).success();
+            assert_eq!(output, "127.0.0.1 the-node\n2\n", "{runtime:?}");
+            assert_eq!(node.last_log()["outcome"], "open");
+            assert_eq!(trace(&node).matches("umount2(").count(), 2, "{}", trace(&node));
+        }
+    }
+}
+
+#[test]
+fn the_engines_mount_does_not_stay_beneath_a_seal() {
+    needs!("runc", "busybox", "strace");
+    let node = Node::new();
+    node.write("x/sandboxes/sandbox-1/hosts", "127.0.0.1 the-node\n");
+    let hook = traced(&node, "-e inject=umount2:error=EPERM");
+    let bundle = pod(&node, "cat /etc/hosts").hook_program(&hook, &[]);
+    let bundle = bundle.mount(&node.path("x/sandboxes/sandbox-1/hosts"), "/etc/hosts").write();
+    let error = node.run_bundle(Runtime::Runc, &bundle).failure();
+    assert!(error.contains("cannot detach the engine's mount at /etc/hosts: "), "{error}");
+}
+
+#[test]
+fn a_path_that_cannot_be_resolved_now_is_tried_again_and_not_for_ever() {
+    needs!("runc", "busybox", "strace");
+    // The first two look at the root file system.
+    for (when, sealed) in [("3..99", true), ("3+", false)] {
+        let node = Node::new();
+        let hook = traced(&node, &format!("-e inject=openat2:error=EAGAIN:when={when}"));
+        let bundle = pod(&node, "cat /etc/hosts").hook_program(&hook, &[]).write();
+        let run = node.run_bundle(Runtime::Runc, &bundle);
+        assert_eq!(run.ok, sealed, "{run:?}");
+    }
 }

@@ -115,6 +115,25 @@ fn a_read_only_root_is_no_obstacle() {
 }
 
 #[test]
+fn a_read_only_mount_of_the_engines_is_no_obstacle() {
+    needs!("runc", "crun", "busybox");
+    for runtime in runtimes() {
+        for read_only_root in [false, true] {
+            let node = Node::new();
+            node.write("x/sandboxes/sandbox-1/hosts", "127.0.0.1 the-node\n");
+            let bundle =
+                pod(&node, "cat /etc/hosts; grep -c ' /etc/hosts ' /proc/self/mountinfo").containerd();
+            let mut bundle = bundle.mount(&node.path("x/sandboxes/sandbox-1/hosts"), "/etc/hosts");
+            bundle.config["root"]["readonly"] = read_only_root.into();
+            let mounts = bundle.config["mounts"].as_array_mut().unwrap();
+            mounts.last_mut().unwrap()["options"] = serde_json::json!(["rbind", "rprivate", "ro"]);
+            let output = node.run_bundle(runtime, &bundle.write()).success();
+            assert_eq!(output, format!("{}1\n", expected()), "{runtime:?}");
+        }
+    }
+}
+
+#[test]
 fn nothing_on_the_node_changes() {
     needs!("runc", "crun", "busybox");
     for runtime in runtimes() {

@@ -1,6 +1,6 @@
 //! Containers with uid and gid mappings.
 
-use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, managed, needs, runtimes};
+use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, Runtime, managed, needs, runtimes};
 
 fn pod(node: &Node, script: &str) -> Bundle {
     Bundle::new(node, script).containerd().annotate("podhosts.io/pod-ips", "10.0.0.9").hook(&[])
@@ -36,7 +36,10 @@ fn what_is_created_belongs_to_the_containers_root() {
     let bundle = pod(&node, "true");
     std::fs::remove_dir_all(bundle.rootfs().join("etc")).unwrap();
     let bundle = bundle.user_namespace();
-    node.run_bundle(crate::harness::Runtime::Runc, &bundle.write()).success();
+    // The runtime's umask is the hook's, too.
+    let script = "umask 077; exec runc --root \"$1\" run -b \"$2\" umask";
+    let args = [&node.root(), bundle.write().to_str().unwrap()];
+    node.shell(Runtime::Runc, script, &args.map(String::as_str)).success();
     for (path, mode) in [("etc", 0o755), ("etc/hosts", 0o644)] {
         use std::os::unix::fs::MetadataExt;
         let metadata = bundle.rootfs().join(path).metadata().unwrap();

@@ -191,15 +191,20 @@ fn a_hook_from_a_hooks_directory_learns_what_the_wrapper_knows() {
 }
 
 #[test]
-fn a_volume_at_etc_gets_its_mount_point_from_the_runtime() {
+fn a_volume_at_etc_is_left_alone_where_the_node_says_so() {
     needs!("runc", "crun", "busybox");
     for runtimes in ["runc", "crun"] {
-        let node = Node::with_config(&format!("[runtime]\nruntimes = [\"{runtimes}\"]\n"));
+        let config = format!("etc-volume = \"skip\"\n[runtime]\nruntimes = [\"{runtimes}\"]\n");
+        let node = Node::with_config(&config);
         node.write("x/sandboxes/sandbox-1/hosts", "127.0.0.1 the-node\n");
         fs::create_dir(node.path("volume")).unwrap();
         let bundle = pod(&node, "cat /etc/hosts").mount(&node.path("volume"), "/etc");
         let bundle = bundle.mount(&node.path("x/sandboxes/sandbox-1/hosts"), "/etc/hosts").write();
-        assert_eq!(node.run_wrapped(&bundle).success(), managed("10.0.0.9\tweb\n"), "{runtimes}");
+        assert_eq!(node.run_wrapped(&bundle).success(), "127.0.0.1 the-node\n", "{runtimes}");
+        node.configure(&config.replace("skip", "refuse"));
+        assert!(!node.run_wrapped(&bundle).ok, "{runtimes}");
+        let reason = node.last_log()["reason"].to_string();
+        assert!(reason.contains("cannot seal /etc/hosts: /etc is in a volume"), "{runtimes}: {reason}");
     }
 }
 

@@ -4,6 +4,7 @@
 //! itself ([`crate::runtime::inject`]), so nothing is lost either.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -114,6 +115,12 @@ impl Config {
     /// All mounts, in order.
     pub fn mounts(&self) -> &[Mount] {
         self.mounts.as_deref().unwrap_or_default()
+    }
+
+    /// The sources of the mounts at `indices`.
+    pub fn mount_sources(&self, indices: &[usize]) -> impl Iterator<Item = &Path> {
+        let mounts = indices.iter().filter_map(|&index| self.mounts().get(index));
+        mounts.map(|mount| Path::new(mount.source.as_deref().unwrap_or_default()))
     }
 
     /// Whether the container gets a /proc.

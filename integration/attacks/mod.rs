@@ -14,3 +14,4 @@ mod security_md;
 mod serve;
 mod terminal;
 mod work;
+mod seal;

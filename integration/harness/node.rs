@@ -188,6 +188,12 @@ impl Node {
         self.command_in(runtime.usr(), self.dir.path(), program, &args).output().unwrap().into()
     }
 
+    /// Runs a shell script that finds `runtime`.
+    pub(crate) fn shell(&self, runtime: Runtime, script: &str, args: &[&str]) -> Run {
+        let args = [&["-c", script, "sh"], args].concat();
+        self.command_in(runtime.usr(), self.dir.path(), Path::new("sh"), &args).output().unwrap().into()
+    }
+
     /// Starts a container that stays; it is removed when the guard is dropped.
     pub(crate) fn start(&self, runtime: Runtime, bundle: &Path, name: &str) -> Container<'_> {
         self.start_by(runtime, Path::new(runtime.name()), bundle, name)

@@ -22,6 +22,7 @@ use crate::report::{self, Entry, ExitCode, Outcome};
 use crate::state::{STATE_MAX, State};
 use crate::sys::capabilities;
 use crate::sys::container::Container;
+use crate::sys::engine_mounts::EngineMounts;
 use crate::sys::files::{self, FileError, LastLink};
 use crate::sys::netns;
 use crate::sys::rootfs::{RootFs, Target};
@@ -115,9 +116,11 @@ fn seal_container(
     let (bundle, json) = open_bundle(&state.bundle, options.config_json.as_deref())?;
     let inputs = PodInputs::read(&json, &bundle, &state.id, &crate::sys::node_name())?;
     progress.pod = inputs.display_name();
-    let kubelet_path = match inputs.decide(node)? {
+    let (replaced_mounts, kubelet_path) = match inputs.decide(node)? {
         Decision::Skip(skip) => return Ok(Done::Skipped(skip)),
-        Decision::Seal { kubelet_file, .. } => kubelet_file.map(PathBuf::from),
+        Decision::Seal { replaced_mounts, kubelet_file } => {
+            (replaced_mounts, kubelet_file.map(PathBuf::from))
+        }
     };
     // The wrapper has taken the kubelet's mount out of config.json and passes its source.
     let kubelet_path = kubelet_path.or_else(|| options.kubelet_hosts.clone());
@@ -135,7 +138,12 @@ fn seal_container(
     let root = RootFs::open(&bundle.join(inputs.config.root_path()))?;
     let (bytes, source) = hosts_file(node, options, &inputs, kubelet_file, node_hosts, &container)?;
     progress.bytes = bytes.len();
-    seal(&bytes, source, &inputs, &container, &root)?;
+    let engine = EngineMounts {
+        sources: inputs.config.mount_sources(&replaced_mounts).collect(),
+        // A container that starts without a seal needs the engine's file.
+        put_back: node.on_error == OnError::Open,
+    };
+    seal(&bytes, source, &inputs, &engine, &container, &root)?;
     Ok(Done::Sealed(source))
 }
 
@@ -212,6 +220,7 @@ fn seal(
     bytes: &[u8],
     source: Source,
     inputs: &PodInputs,
+    engine: &EngineMounts<'_>,
     container: &Container,
     root: &RootFs,
 ) -> Result<(), HookError> {
@@ -227,7 +236,8 @@ fn seal(
     if inputs.config.mounts_proc() {
         root.expect_proc()?;
     }
-    let target = root.target()?;
+    root.stop_propagation()?;
+    let target = root.target(engine)?;
     attach(&sealed, &root, &target).inspect_err(|_| root.undo(&target))
 }
 

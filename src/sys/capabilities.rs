@@ -52,6 +52,11 @@ pub fn drop_others() -> Result<Kept, CapabilityError> {
     Ok(Kept(kept))
 }
 
+/// Takes up again the right to pass over file modes, after a change of the effective user; tells whether it could.
+pub(super) fn raise_dac_override() -> bool {
+    caps::raise(None, CapSet::Effective, Capability::CAP_DAC_OVERRIDE).is_ok()
+}
+
 impl Kept {
     /// Checks that every needed one is there. A container that is skipped needs none.
     ///

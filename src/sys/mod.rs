@@ -2,6 +2,7 @@
 
 pub mod capabilities;
 pub mod container;
+pub mod engine_mounts;
 pub mod exec;
 pub mod files;
 pub mod lock;

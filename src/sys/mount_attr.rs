@@ -16,15 +16,24 @@ pub(super) fn mount_setattr(
         attributes.attr_set |= libc::MOUNT_ATTR_IDMAP;
         attributes.userns_fd = u64::try_from(user_ns.as_raw_fd()).map_err(io::Error::other)?;
     }
+    call(mount, &attributes)
+}
+
+/// Keeps what is mounted on the mount that `mount` refers to from its peers. It still gets what they mount.
+pub(super) fn stop_propagation(mount: BorrowedFd<'_>) -> io::Result<()> {
+    call(mount, &libc::mount_attr { attr_set: 0, attr_clr: 0, propagation: libc::MS_SLAVE, userns_fd: 0 })
+}
+
+fn call(mount: BorrowedFd<'_>, attributes: &libc::mount_attr) -> io::Result<()> {
     // SAFETY: the path is an empty C string, `attributes` is a live `mount_attr` and its true size is passed, and
-    // both descriptors stay open for the call because they are borrowed.
+    // `mount` and the descriptor in `attributes`, where there is one, are borrowed for longer than the call.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
             mount.as_raw_fd(),
             c"".as_ptr(),
             libc::AT_EMPTY_PATH,
-            &raw const attributes,
+            std::ptr::from_ref(attributes),
             size_of::<libc::mount_attr>(),
         )
     };

@@ -3,6 +3,7 @@
 //! The image decides what is there, so nothing is taken on trust: paths are resolved inside the root only, `/etc`
 //! once, its last component never followed, and everything after works on descriptors.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -12,16 +13,22 @@ use rustix::fs::{
     openat2, unlinkat,
 };
 use rustix::io::Errno;
-use rustix::thread::{Gid, Uid, set_thread_res_gid, set_thread_res_uid};
+use rustix::process::umask;
+use rustix::thread::{Gid, Uid, sched_yield, set_thread_res_gid, set_thread_res_uid};
 use thiserror::Error;
 
+use super::capabilities;
+use super::engine_mounts::{Detached, EngineMounts, Found};
 use super::files;
+use super::mount_attr::stop_propagation;
 use super::seal::mount_id;
 
 /// `SYSFS_MAGIC` of linux/magic.h.
 const SYSFS_MAGIC: u64 = 0x6265_6572;
 const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 const PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+/// How often a path is resolved again that could not be because of something else on the machine.
+const OPEN_TRIES: u32 = 1000;
 
 /// A root file system in which /etc/hosts cannot be sealed.
 #[derive(Debug, Error)]
@@ -48,9 +55,22 @@ pub enum RootFsError {
         "cannot seal /etc/hosts: it is missing and the root file system is read-only, expected an (empty) file there"
     )]
     ReadOnly,
-    /// The mount point is missing in a volume.
-    #[error("cannot seal /etc/hosts: it is missing and /etc is a volume, expected an (empty) file there")]
+    /// Whoever else has the volume could take the seal away by unlinking its mount point.
+    #[error(
+        "cannot seal /etc/hosts: /etc is in a volume, expected it in the container's root file system (etc-volume = \"skip\" leaves the container alone)"
+    )]
     Volume,
+    /// Mounts without end.
+    #[error("cannot seal /etc/hosts: more than {0} mounts are on top of each other there")]
+    TooManyMounts(usize),
+    /// The engine's file is mounted, but elsewhere.
+    #[error("cannot seal /etc/hosts: {found} of the engine's mounts are there, expected {expected}")]
+    EngineMounts {
+        /// How many there are.
+        found: usize,
+        /// How many config.json has.
+        expected: usize,
+    },
     /// A mount namespace without the container's mounts.
     #[error(
         "cannot use {0}: its /proc is not mounted, expected the mount namespace of a container in creation"
@@ -75,6 +95,7 @@ pub struct Target {
     etc: OwnedFd,
     created_file: bool,
     created_etc: bool,
+    detached: Detached,
 }
 
 impl RootFs {
@@ -108,32 +129,43 @@ impl RootFs {
     /// # Errors
     /// [`RootFsError`] where it is not.
     pub fn expect_proc(&self) -> Result<(), RootFsError> {
-        let proc = openat2(&self.dir, c"proc", PATH, Mode::empty(), IN_ROOT);
-        let kind = proc.and_then(fstatfs).map(|found| found.f_type);
+        let kind = self.open_inside(c"proc", PATH).and_then(fstatfs).map(|found| found.f_type);
         if kind == Ok(PROC_SUPER_MAGIC) { Ok(()) } else { Err(RootFsError::NotPrepared(self.path.clone())) }
     }
 
-    /// Finds /etc/hosts, or creates it as an empty file to mount on.
+    /// Keeps the seal out of all other mount namespaces: where the root file system is a shared mount, what is
+    /// mounted on it would appear at its peers, on the node or in another container.
+    ///
+    /// # Errors
+    /// [`RootFsError`] naming the path.
+    pub fn stop_propagation(&self) -> Result<(), RootFsError> {
+        stop_propagation(self.dir.as_fd()).map_err(|cause| RootFsError::Kernel {
+            verb: "stop the propagation of mounts from",
+            path: self.path.clone(),
+            cause,
+        })
+    }
+
+    /// Finds /etc/hosts, or creates it as an empty file to mount on. What the engine has mounted there is taken away.
     ///
     /// A symbolic link at /etc/hosts is covered itself: what it leads to would leave the link for the container
     /// to replace.
     ///
     /// # Errors
-    /// [`RootFsError`]; nothing is left behind.
-    pub fn target(&self) -> Result<Target, RootFsError> {
+    /// [`RootFsError`]; everything is as it was.
+    pub fn target(&self, engine: &EngineMounts<'_>) -> Result<Target, RootFsError> {
         let (etc, created_etc) = self.etc()?;
-        refuse_pseudo(&etc)?;
-        let found = self.hosts_in(&etc);
-        let (file, created_file) = match found {
-            Ok(found) => found,
+        let mut detached = Detached::default();
+        match self.hosts_in(&etc, engine, &mut detached) {
+            Ok((file, created_file)) => Ok(Target { file, etc: etc.fd, created_file, created_etc, detached }),
             Err(error) => {
+                detached.put_back(self, &etc.fd);
                 if created_etc {
                     let _ = unlinkat(&self.dir, c"etc", AtFlags::REMOVEDIR);
                 }
-                return Err(error);
+                Err(error)
             }
-        };
-        Ok(Target { file, etc, created_file, created_etc })
+        }
     }
 
     /// What a process in the container finds at /etc/hosts.
@@ -141,11 +173,10 @@ impl RootFs {
     /// # Errors
     /// The kernel's answer.
     pub fn resolve_hosts(&self) -> Result<OwnedFd, RootFsError> {
-        openat2(&self.dir, c"etc/hosts", PATH, Mode::empty(), IN_ROOT)
-            .map_err(|cause| kernel("open", Path::new("/etc/hosts"), cause))
+        self.open_inside(c"etc/hosts", PATH).map_err(|cause| RootFsError::at_hosts("open", cause))
     }
 
-    /// Takes back what [`RootFs::target`] created.
+    /// Takes back what [`RootFs::target`] did.
     pub fn undo(&self, target: &Target) {
         // There is nobody left to tell if this fails, and an empty file does no harm.
         if target.created_file {
@@ -154,13 +185,27 @@ impl RootFs {
         if target.created_etc {
             let _ = unlinkat(&self.dir, c"etc", AtFlags::REMOVEDIR);
         }
+        target.detached.put_back(self, &target.etc);
     }
 
-    fn etc(&self) -> Result<(OwnedFd, bool), RootFsError> {
+    /// Opens a path in it, links and `..` resolved as a process in the container would.
+    pub(super) fn open_inside(&self, path: &CStr, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        // The kernel does not resolve `..` in a root while anything on the machine is renamed or mounted.
+        for _ in 0..OPEN_TRIES {
+            match openat2(&self.dir, path, flags | OFlags::CLOEXEC, Mode::empty(), IN_ROOT) {
+                Err(Errno::AGAIN) => sched_yield(),
+                other => return other,
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+
+    /// `/etc`, and whether it had to be made.
+    fn etc(&self) -> Result<(Found, bool), RootFsError> {
         let failed = |verb| move |cause| kernel(verb, Path::new("/etc"), cause);
         let flags = PATH | OFlags::DIRECTORY;
-        match openat2(&self.dir, c"etc", flags, Mode::empty(), IN_ROOT) {
-            Ok(etc) => return Ok((etc, false)),
+        match self.open_inside(c"etc", flags) {
+            Ok(etc) => return Ok((self.own(etc)?, false)),
             Err(Errno::NOENT) => {}
             Err(cause) => return Err(failed("open")(cause)),
         }
@@ -170,33 +215,50 @@ impl RootFs {
                 if cause == Errno::ROFS { RootFsError::ReadOnly } else { failed("create")(cause) }
             },
         )?;
-        let etc =
-            openat(&self.dir, c"etc", flags | OFlags::NOFOLLOW, Mode::empty()).map_err(failed("open"))?;
+        let etc = openat(&self.dir, c"etc", flags | OFlags::NOFOLLOW, Mode::empty()).map_err(failed("open"));
+        let etc = etc.and_then(|etc| self.own(etc)).inspect_err(|_| {
+            let _ = unlinkat(&self.dir, c"etc", AtFlags::REMOVEDIR);
+        })?;
         Ok((etc, true))
     }
 
-    fn hosts_in(&self, etc: &OwnedFd) -> Result<(OwnedFd, bool), RootFsError> {
-        let failed = |verb| move |cause| kernel(verb, Path::new("/etc/hosts"), cause);
-        match openat(etc, c"hosts", PATH | OFlags::NOFOLLOW, Mode::empty()) {
-            Ok(file) => {
-                refuse_pseudo(&file)?;
-                let mode = fstat(&file).map_err(failed("stat"))?.st_mode;
-                let is_directory = FileType::from_raw_mode(mode) == FileType::Directory;
-                return if is_directory { Err(RootFsError::Directory) } else { Ok((file, false)) };
-            }
-            Err(Errno::NOENT) => {}
-            Err(cause) => return Err(failed("open")(cause)),
+    /// `/etc`, which has to be in the container's own root file system. In a volume whoever has it mounted elsewhere
+    /// could unlink `hosts`, and Linux takes away what is mounted on a file that is unlinked elsewhere; a shared
+    /// volume would carry the seal to the node.
+    fn own(&self, etc: OwnedFd) -> Result<Found, RootFsError> {
+        let failed = |cause| kernel("stat", Path::new("/etc"), cause);
+        let etc = Found::new(etc).map_err(failed)?;
+        let root = mount_id(self.dir.as_fd()).map_err(failed)?.0;
+        if etc.mount == root {
+            return Ok(etc);
         }
-        let on = |fd: &OwnedFd| mount_id(fd.as_fd()).map(|(mount, _)| mount).map_err(failed("stat"));
-        if on(etc)? != on(&self.dir)? {
-            return Err(RootFsError::Volume);
+        let kind = fstatfs(&etc.fd).map_err(failed)?.f_type;
+        let is_pseudo = kind == PROC_SUPER_MAGIC || u64::try_from(kind).ok() == Some(SYSFS_MAGIC);
+        Err(if is_pseudo { RootFsError::Pseudo } else { RootFsError::Volume })
+    }
+
+    fn hosts_in(
+        &self,
+        etc: &Found,
+        engine: &EngineMounts<'_>,
+        detached: &mut Detached,
+    ) -> Result<(OwnedFd, bool), RootFsError> {
+        if let Some(found) = detached.take(self, etc, engine)? {
+            let is_directory = found.kind == FileType::Directory;
+            return if is_directory { Err(RootFsError::Directory) } else { Ok((found.fd, false)) };
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let create = || openat(etc, c"hosts", flags, Mode::from_raw_mode(0o644));
-        let file = as_owner_of(etc, create).map_err(|cause| {
-            if cause == Errno::ROFS { RootFsError::ReadOnly } else { failed("create")(cause) }
+        let create = || openat(&etc.fd, c"hosts", flags, Mode::from_raw_mode(0o644));
+        let file = as_owner_of(&etc.fd, create).map_err(|cause| {
+            if cause == Errno::ROFS { RootFsError::ReadOnly } else { RootFsError::at_hosts("create", cause) }
         })?;
         Ok((file, true))
+    }
+}
+
+impl RootFsError {
+    pub(super) fn at_hosts(verb: &'static str, cause: Errno) -> Self {
+        kernel(verb, Path::new("/etc/hosts"), cause)
     }
 }
 
@@ -211,16 +273,12 @@ fn kernel(verb: &'static str, path: &Path, cause: Errno) -> RootFsError {
     RootFsError::Kernel { verb, path: path.to_owned(), cause: cause.into() }
 }
 
-fn refuse_pseudo(fd: &OwnedFd) -> Result<(), RootFsError> {
-    let kind = fstatfs(fd).map_err(|cause| kernel("stat", Path::new("/etc"), cause))?.f_type;
-    let is_pseudo = kind == PROC_SUPER_MAGIC || u64::try_from(kind).ok() == Some(SYSFS_MAGIC);
-    if is_pseudo { Err(RootFsError::Pseudo) } else { Ok(()) }
-}
-
 /// Creates something in `dir` as the owner of `dir`, which is the container's root in a user namespace: there our
 /// own ids may have no meaning at all (an id-mapped mount refuses them).
-fn as_owner_of<T>(dir: &OwnedFd, create: impl FnOnce() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+fn as_owner_of<T>(dir: &OwnedFd, create: impl Fn() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
     let owner = fstat(dir)?;
+    // The runtime's umask may be anything, and /etc has to be readable. Nothing else is created from here on.
+    umask(Mode::empty());
     let (uid, gid) = (Uid::from_raw(owner.st_uid), Gid::from_raw(owner.st_gid));
     if uid.is_root() && gid.is_root() {
         return create();
@@ -228,7 +286,11 @@ fn as_owner_of<T>(dir: &OwnedFd, create: impl FnOnce() -> rustix::io::Result<T>)
     // The group first and back last: both need the capabilities that only the effective user root has.
     set_thread_res_gid(None, gid, None)?;
     let created = set_thread_res_uid(None, uid, None).and_then(|()| {
-        let created = create();
+        // The capabilities are gone with the user root, and a directory may deny its own owner to write (0555).
+        let created = match create() {
+            Err(Errno::ACCESS) if capabilities::raise_dac_override() => create(),
+            created => created,
+        };
         set_thread_res_uid(None, Uid::ROOT, None).and(created)
     });
     set_thread_res_gid(None, Gid::ROOT, None).and(created)

@@ -9,18 +9,19 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, fchmod, openat, statx};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
-    OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag,
-    fsconfig_set_string, fsmount, fsopen, fspick, mount_change, move_mount, open_tree, unmount,
+    OpenTreeFlags, fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag, fsconfig_set_string, fsmount,
+    fsopen, fspick, mount_change, move_mount, open_tree,
 };
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use thiserror::Error;
 
+use super::engine_mounts::unmount_fd;
 use super::mount_attr::mount_setattr;
 
 /// Name of the one file in the tmpfs.
@@ -102,8 +103,7 @@ impl Sealed {
 /// Detaches a mount from where it is.
 fn take_away(mount: &OwnedFd) {
     // It has no name but its descriptor's. If this fails it still goes with its namespace.
-    let path = format!("/proc/self/fd/{}", mount.as_raw_fd());
-    let _ = unmount(path, UnmountFlags::DETACH);
+    let _ = unmount_fd(mount);
 }
 
 /// The id of the mount that `fd` is on, and the file's inode number.
