@@ -292,3 +292,39 @@ fn a_container_that_renames_in_a_loop_keeps_no_other_from_starting() {
         assert!(failed.is_empty(), "{failed:?}");
     });
 }
+
+/// Memory that a pod makes the node pin is the pod's. (The class of CVE-2020-8557.)
+#[test]
+fn a_hosts_file_as_large_as_it_may_be_is_the_containers_memory() {
+    needs!("runc", "crun", "busybox");
+    let aliases: Vec<_> = (0..20_000)
+        .map(
+            |n| serde_json::json!({"ip": "10.0.0.1", "hostnames": [format!("host-{n}.some-domain.example")]}),
+        )
+        .collect();
+    for runtime in [Runtime::Runc, Runtime::Crun] {
+        for (count, charged) in [(20_000, true), (100, false)] {
+            let node = Node::new();
+            let aliases = serde_json::to_string(&aliases[..count]).unwrap();
+            let bundle = pod(&node, "sleep 1000").annotate("podhosts.io/host-aliases", &aliases);
+            let container = node.start(runtime, &bundle.write(), "large");
+            let size = node.last_log()["bytes"].as_u64().unwrap();
+            let shmem = shared_memory_of_cgroup(container.pid());
+            let what = format!("{runtime:?}: {shmem} of {size} bytes");
+            assert_eq!(shmem >= size, charged, "{what}");
+            // Larger than the boundary, and within the limit of all.
+            assert!(!charged || size > 700_000, "{what}");
+        }
+    }
+}
+
+/// Memory in tmpfs that is charged to the cgroup of the process `pid`, in bytes.
+fn shared_memory_of_cgroup(pid: i64) -> u64 {
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let (dir, key) = match cgroups.lines().find_map(|line| line.split_once(":memory:")) {
+        Some((_, path)) => (format!("/sys/fs/cgroup/memory{path}"), "total_shmem "),
+        None => (format!("/sys/fs/cgroup{}", cgroups.trim().strip_prefix("0::").unwrap()), "shmem "),
+    };
+    let stat = fs::read_to_string(format!("{dir}/memory.stat")).unwrap();
+    stat.lines().find_map(|line| line.strip_prefix(key)).unwrap().parse().unwrap()
+}

@@ -24,6 +24,7 @@ use crate::sys::capabilities;
 use crate::sys::container::Container;
 use crate::sys::engine_mounts::EngineMounts;
 use crate::sys::files::{self, FileError, LastLink};
+use crate::sys::memory_cgroup;
 use crate::sys::netns;
 use crate::sys::rootfs::{RootFs, Target};
 use crate::sys::seal::{Content, Sealed};
@@ -31,6 +32,10 @@ use crate::validation::ip::IpRules;
 
 /// Starts the source of our mounts in /proc/PID/mountinfo; behind it comes the name of the addresses' source.
 pub const MOUNT_SOURCE: &str = "podhosts:";
+
+/// Size above which a hosts file is charged to the container's memory cgroup, in bytes. To enter a cgroup takes a
+/// quarter of a millisecond here, and many the first time: a third of what the whole hook does with a usual file.
+const CHARGED_ABOVE: usize = 64 << 10;
 
 /// The program's name on stderr.
 pub const PROGRAM: &str = "podhosts-hook";
@@ -224,6 +229,10 @@ fn seal(
     container: &Container,
     root: &RootFs,
 ) -> Result<(), HookError> {
+    if bytes.len() > CHARGED_ABOVE {
+        // Without that it is the engine's memory, as all of the hook's is.
+        memory_cgroup::enter(container);
+    }
     let mount_source = format!("{MOUNT_SOURCE}{}", source.name());
     let sealed = Sealed::new(Content {
         bytes,

@@ -41,6 +41,7 @@ pub enum ContainerError {
 #[derive(Debug)]
 pub struct Container {
     pid: i32,
+    proc: OwnedFd,
     mount_ns: OwnedFd,
     net_ns: OwnedFd,
     user_ns: OwnedFd,
@@ -76,7 +77,7 @@ impl Container {
         }
         let on_node_network = same("ns/net", &net_ns)?;
         let in_user_namespace = !same("ns/user", &user_ns)?;
-        Ok(Self { pid, mount_ns, net_ns, user_ns, on_node_network, in_user_namespace })
+        Ok(Self { pid, proc: process, mount_ns, net_ns, user_ns, on_node_network, in_user_namespace })
     }
 
     /// Joins the container's network namespace. There is no way back, and no need of one.
@@ -95,6 +96,11 @@ impl Container {
     pub fn join_mounts(&self) -> Result<(), ContainerError> {
         move_into_link_name_space(self.mount_ns.as_fd(), Some(LinkNameSpaceType::Mount))
             .map_err(|cause| kernel_error("join the mount namespace of", self.pid, cause))
+    }
+
+    /// The process' directory in /proc, in which nothing can be opened once it has ended.
+    pub(super) fn proc(&self) -> BorrowedFd<'_> {
+        self.proc.as_fd()
     }
 
     /// The container's user namespace, where it has one of its own.

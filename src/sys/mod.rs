@@ -9,6 +9,7 @@ pub mod lock;
 pub mod log;
 #[cfg(feature = "serve")]
 pub mod memory;
+pub mod memory_cgroup;
 pub mod netns;
 pub mod network;
 pub mod nft;
