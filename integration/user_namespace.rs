@@ -38,8 +38,9 @@ fn what_is_created_belongs_to_the_containers_root() {
     let bundle = bundle.user_namespace();
     // The runtime's umask is the hook's, too.
     let script = "umask 077; exec runc --root \"$1\" run -b \"$2\" umask";
-    let args = [&node.root(), bundle.write().to_str().unwrap()];
-    node.shell(Runtime::Runc, script, &args.map(String::as_str)).success();
+    let (root, dir) = (node.root(), bundle.write());
+    let args = [root.as_str(), dir.to_str().unwrap()];
+    node.shell(Runtime::Runc, script, &args).success();
     for (path, mode) in [("etc", 0o755), ("etc/hosts", 0o644)] {
         use std::os::unix::fs::MetadataExt;
         let metadata = bundle.rootfs().join(path).metadata().unwrap();
