@@ -156,12 +156,12 @@ fn kubelets_file(containerd: &Containerd) {
     assert!(is_sealed(containerd, &id));
     assert_eq!(mounts(containerd, &id), 1);
     assert_eq!(inspected(containerd, &id)["addressSource"], "kubelet");
-    // Where a container may start without a seal, the kubelet's mount stays beneath.
+    // Where a container may start without a seal, the kubelet's mount stays in its configuration; the hook detaches it.
     configure(containerd, "on-error = \"open\"");
     container["metadata"]["name"] = "open".into();
     let id = pod.start(&container);
     assert!(is_sealed(containerd, &id));
-    assert_eq!(mounts(containerd, &id), 2);
+    assert_eq!(mounts(containerd, &id), 1);
     configure(containerd, "");
 }
 

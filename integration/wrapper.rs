@@ -126,9 +126,9 @@ fn the_engines_mount_is_replaced_not_covered() {
     };
     let sealed = managed("10.0.0.9\tweb\n");
     assert_eq!(run(), format!("{sealed}127.0.0.1 image\n"), "the engine's writable file was beneath");
-    // A container that may start without a seal needs the engine's file.
+    // A container that may start without a seal needs the engine's file, until it is sealed.
     node.configure("on-error = \"open\"");
-    assert_eq!(run(), format!("{sealed}127.0.0.1 the-node\n"));
+    assert_eq!(run(), format!("{sealed}127.0.0.1 image\n"));
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::node_config::EtcVolume;
 
 const KUBELETS: &str = "/var/lib/kubelet/pods/u1/etc-hosts";
 
@@ -59,9 +60,10 @@ fn the_kubelets_file_goes_to_the_hook() {
     assert_eq!(adjustment.mounts[0].destination, "-/etc/hosts/");
     let args = &adjustment.hooks.unwrap().create_runtime[0].args;
     assert_eq!(args[1..], ["--kubelet-hosts", KUBELETS, "--nri-pod-ips", "10.0.0.1,fd00::1"]);
-    // In a volume at /etc the runtime makes the mount point, for which it needs the mount.
+    // With a volume at /etc the node's configuration may leave the container alone.
     let in_volume = container(&[("/etc", "/data"), ("/etc/hosts", KUBELETS)]);
-    assert_eq!(adjusted(&pod(), &in_volume, &NodeConfig::default()).unwrap().mounts, []);
+    let lenient = NodeConfig { etc_volume: EtcVolume::Skip, ..NodeConfig::default() };
+    assert_eq!(decide(&pod(), &in_volume, &lenient).unwrap(), None);
 }
 
 #[test]
