@@ -248,7 +248,7 @@ fn an_mtu_with_which_an_interface_has_no_ipv6() {
 #[test]
 fn a_packet_filter_that_cannot_be_locked() {
     needs!("ip", "nft");
-    let script = "mkdir /run/podhosts/nftables.lock";
+    let script = "rm -f /run/podhosts/nftables.lock; mkdir /run/podhosts/nftables.lock";
     let lock = Failure {
         more: json!({"ipMasq": true}),
         ..failure(script, 5, "cannot open /run/podhosts/nftables.lock: ", "rmdir /run/podhosts/nftables.lock")

@@ -167,7 +167,8 @@ fn a_routed_pod_with_rules_may_be_killed_at_any_time() {
 fn a_pod_on_a_bridge_may_be_killed_at_any_time() {
     needs!("ip", "nft", "strace");
     let config = json!({"cniVersion": "1.0.0", "name": "net", "type": "podhosts-cni", "mode": "bridge",
-        "bridge": "br0", "isDefaultGateway": true, "ipam": {"podCIDRs": POD_CIDRS}});
+        "bridge": "br0", "isDefaultGateway": true, "capabilities": {"portMappings": true},
+        "ipam": {"podCIDRs": POD_CIDRS}});
     let kills = Stage::new(config).run();
     assert!(kills >= 400, "only {kills} kills");
 }

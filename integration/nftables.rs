@@ -72,6 +72,73 @@ fn ports_are_elements_of_the_families_that_the_pod_has() {
     });
 }
 
+/// The table of what passes between the ports of bridges, with the elements of one port.
+const OF_A_PORT: &str = "\
+table bridge podhosts {
+set sources4 {
+type ifname . ipv4_addr
+elements = { \"vetha\" . 10.0.0.5 }
+}
+set sources6 {
+type ifname . ipv6_addr
+elements = { \"vetha\" . fd00::5, \"vetha\" . fe80::858:aff:fe00:5 }
+}
+set macs {
+type ifname . ether_addr
+elements = { \"vetha\" . 0a:58:0a:00:00:05 }
+}
+chain guard {
+type filter hook prerouting priority dstnat; policy accept;
+iifgroup 1886348289 iifname . ether saddr @macs return
+iifgroup 1886348289 drop
+iifgroup != 1886348290 return
+iifname . ether saddr != @macs drop
+iifname . ip saddr @sources4 return
+iifname . arp saddr ether != @macs drop
+iifname . arp saddr ip @sources4 return
+arp saddr ip 0.0.0.0 return
+icmpv6 type nd-router-advert drop
+icmpv6 type nd-redirect drop
+icmpv6 type nd-neighbor-advert iifname . icmpv6 taddr != @sources6 drop
+iifname . ip6 saddr @sources6 return
+meta l4proto ipv6-icmp ip6 saddr :: return
+drop
+}
+}
+";
+
+#[test]
+fn sources_are_elements_of_the_table_that_sees_them() {
+    needs!("nft");
+    in_new_netns(|| {
+        let pod = Attachment { masquerade: false, ..attachment(&[V4, V6]) };
+        for is_known in [true, false] {
+            let remove = |pod: &Attachment| if is_known { pod.remove() } else { pod.remove_unknown() };
+            let (routed, port) = (pod.clone().checked("vetha", false), pod.clone().checked("vetha", true));
+            routed.install();
+            let own6 = "\"vetha\" . fd00::5, \"vetha\" . fe80::858:aff:fe00:5";
+            let own = [("sources4", "\"vetha\" . 10.0.0.5"), ("sources6", own6)];
+            assert_eq!(ruleset(), table(&own, &[]));
+            remove(&routed);
+            assert_eq!(ruleset(), "");
+            port.install();
+            // Those of another port, whose addresses are not looked at, stay.
+            let other = attachment(&["10.0.0.6"]).checked("vethb", true);
+            let other = Attachment { masquerade: false, ..other };
+            let shown = ruleset();
+            other.install();
+            remove(&other);
+            assert_eq!(ruleset(), shown);
+            // Versions of nft name the priority and the target of an advertisement in their own ways.
+            let names = [("priority -300", "priority dstnat"), ("@th,64,128", "icmpv6 taddr")];
+            let shown = names.iter().fold(shown, |text, (from, to)| text.replace(from, to));
+            assert_eq!(shown, OF_A_PORT);
+            remove(&port);
+            assert_eq!(ruleset(), "");
+        }
+    });
+}
+
 #[test]
 fn an_attachment_that_needs_nothing_leaves_no_trace() {
     needs!("nft");
@@ -81,7 +148,7 @@ fn an_attachment_that_needs_nothing_leaves_no_trace() {
         nothing.remove();
         assert_eq!(ruleset(), "");
         let unusable = attachment(&[V4]).port(None, 80).port(Some("::"), 81);
-        let error = install(&unusable.rules()).unwrap_err();
+        let error = install(&unusable.rules(), Vec::new).unwrap_err();
         assert!(matches!(error, NftError::Unusable { port: 81, .. }), "{error}");
         assert_eq!(ruleset(), "");
     });
@@ -171,7 +238,7 @@ fn a_port_that_another_pod_has_is_refused_and_nothing_changes() {
         for (host_ip, port) in [(None, 80), (Some("192.0.2.1"), 81)] {
             let mut second = attachment(&["10.0.0.6"]).port(None, 90).port(host_ip, port);
             second.network = "other";
-            let error = install(&second.rules()).unwrap_err();
+            let error = install(&second.rules(), Vec::new).unwrap_err();
             assert_eq!(
                 error.to_string(),
                 format!("cannot map host port {port}/tcp: it is already mapped to 10.0.0.5")
@@ -192,7 +259,7 @@ fn what_is_deleted_by_hand_is_missing_and_installed_again() {
     needs!("nft");
     in_new_netns(|| {
         let pod = attachment(&[V4, V6]).port(None, 80).port(Some("192.0.2.1"), 81);
-        assert_eq!(missing(&pod.rules()).unwrap(), ["table inet podhosts"]);
+        assert_eq!(missing(&[pod.rules()]).unwrap(), ["table inet podhosts"]);
         pod.install();
         let before = ruleset();
         let element = |map: &str, key: &str| format!("delete element inet podhosts {map} {{ {key} }}");
@@ -218,20 +285,20 @@ fn what_is_deleted_by_hand_is_missing_and_installed_again() {
             ),
         ] {
             nft(&[&command]);
-            assert_eq!(missing(&pod.rules()).unwrap(), [name], "{command}");
+            assert_eq!(missing(&[pod.rules()]).unwrap(), [name], "{command}");
             pod.install();
         }
         // A pod of the same network that came later may have brought another subnet: nothing is missing for that.
         Attachment { subnets: Vec::new(), ..attachment(&[V4]) }.install();
         let first = attachment(&[V4]);
-        assert_eq!(missing(&first.rules()).unwrap(), [""; 0]);
+        assert_eq!(missing(&[first.rules()]).unwrap(), [""; 0]);
         pod.install();
         // The chain that was deleted is the last one now.
         let lines = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
         assert_eq!(lines(&ruleset()), lines(&before));
         nft(&["flush chain inet podhosts prerouting; flush chain inet podhosts output"]);
         nft(&["delete map inet podhosts hostports6"]);
-        let all = missing(&pod.rules()).unwrap();
+        let all = missing(&[pod.rules()]).unwrap();
         let expected = [
             "map hostports6",
             "rules of chain prerouting",

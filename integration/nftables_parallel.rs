@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::process::Command;
 
-use podhosts::sys::nft::{PortMapping, Protocol, Rules, install, missing, remove};
+use podhosts::sys::nft::{PortMapping, Protocol, Rules, install, missing};
 
+use crate::harness::nft::take_away;
 use crate::harness::{in_new_netns, needs};
 
 const PODS: u8 = 4;
@@ -26,8 +27,6 @@ fn pods_come_and_go_at_the_same_time() {
 }
 
 fn come_and_go(pod: u8) {
-    let addresses = [IpAddr::from([10, 0, 0, pod])];
-    let subnets = [(IpAddr::from([10, 0, 0, 0]), 24)];
     let port = PortMapping {
         host_ip: None,
         host_port: u16::from(pod),
@@ -35,16 +34,17 @@ fn come_and_go(pod: u8) {
         protocol: Protocol::Tcp,
     };
     let rules = Rules {
-        network: "bridge",
-        subnets: &subnets,
-        addresses: &addresses,
+        network: "bridge".to_owned(),
+        subnets: vec![(IpAddr::from([10, 0, 0, 0]), 24)],
+        addresses: vec![IpAddr::from([10, 0, 0, pod])],
         masquerade: true,
-        ports: std::slice::from_ref(&port),
+        ports: vec![port],
+        interface: None,
     };
     for round in 0..ROUNDS {
-        install(&rules).unwrap();
-        let absent = missing(&rules).unwrap();
+        install(&rules, Vec::new).unwrap();
+        let absent = missing(std::slice::from_ref(&rules)).unwrap();
         assert!(absent.is_empty(), "pod {pod}, round {round}: {absent:?}");
-        remove("bridge", &addresses).unwrap();
+        take_away(&rules, round % 2 == 0);
     }
 }

@@ -4,8 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
 use std::process::{Child, Command, Stdio};
 
-use podhosts::sys::nft::{PortMapping, Protocol, Rules, install, remove};
+use podhosts::sys::nft::{PortMapping, Protocol, Rules, install};
 
+use crate::harness::nft::take_away;
 use crate::harness::{Netns, in_new_netns, needs};
 
 /// The networks of the node's bridge. The outside has no route to them.
@@ -174,11 +175,17 @@ fn mapping(host_ip: Option<&str>, host_port: u16, protocol: Protocol) -> PortMap
 }
 
 /// Installs rules for a pod of the bridge's network.
-fn install_for(pod: [&str; 2], masquerade: bool, ports: &[PortMapping]) {
-    let subnets = SUBNETS.map(|(subnet, prefix)| (subnet.parse().unwrap(), prefix));
-    let addresses = addresses(pod);
-    install(&Rules { network: "bridge", subnets: &subnets, addresses: &addresses, masquerade, ports })
-        .unwrap();
+fn install_for(pod: [&str; 2], masquerade: bool, ports: &[PortMapping]) -> Rules {
+    let rules = Rules {
+        network: "bridge".to_owned(),
+        subnets: SUBNETS.map(|(subnet, prefix)| (subnet.parse().unwrap(), prefix)).into(),
+        addresses: addresses(pod).into(),
+        masquerade,
+        ports: ports.to_vec(),
+        interface: None,
+    };
+    install(&rules, Vec::new).unwrap();
+    rules
 }
 
 /// Runs a test in the node of a new world.
@@ -210,7 +217,7 @@ fn a_host_port_leads_to_the_pod_and_shows_it_the_client() {
     in_world(|world| {
         let _servers = world.servers();
         let both = [Protocol::Tcp, Protocol::Udp].map(|protocol| mapping(None, HOST_PORT, protocol));
-        install_for(POD, true, &both);
+        let rules = install_for(POD, true, &both);
         for kind in ["tcp", "udp"] {
             for ((node, bridge), outside) in NODE.iter().zip(BRIDGE).zip(OUTSIDE) {
                 assert_eq!(ask(world.outside.command("python3"), kind, node, HOST_PORT), outside);
@@ -223,7 +230,7 @@ fn a_host_port_leads_to_the_pod_and_shows_it_the_client() {
         }
         // The other protocol's port is another one, and what is forwarded is not the node's.
         assert_eq!(ask(world.pod.command("python3"), "tcp", OUTSIDE[0], HOST_PORT), "ConnectionRefusedError");
-        remove("bridge", &addresses(POD)).unwrap();
+        take_away(&rules, true);
         for node in NODE {
             assert_eq!(
                 ask(world.outside.command("python3"), "tcp", node, HOST_PORT),
@@ -281,11 +288,15 @@ fn a_pod_of_another_network_is_masqueraded_on_its_way_through_a_host_port() {
         third.ip(&["route", "add", "default", "via", "10.99.0.1"]);
         third.ip(&["-6", "route", "add", "default", "via", "fd99::1"]);
         install_for(POD, true, &[mapping(None, HOST_PORT, Protocol::Tcp)]);
-        let subnets = [("10.99.0.0".parse().unwrap(), 16), ("fd99::".parse().unwrap(), 64)];
-        let pod = addresses(["10.99.0.5", "fd99::5"]);
-        let rules =
-            Rules { network: "third", subnets: &subnets, addresses: &pod, masquerade: true, ports: &[] };
-        install(&rules).unwrap();
+        let rules = Rules {
+            network: "third".to_owned(),
+            subnets: vec![("10.99.0.0".parse().unwrap(), 16), ("fd99::".parse().unwrap(), 64)],
+            addresses: addresses(["10.99.0.5", "fd99::5"]).into(),
+            masquerade: true,
+            ports: Vec::new(),
+            interface: None,
+        };
+        install(&rules, Vec::new).unwrap();
         for (node, bridge) in NODE.iter().zip(BRIDGE) {
             assert_eq!(ask(third.command("python3"), "tcp", node, HOST_PORT), bridge);
         }

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::ipam::allocate::Holder;
 use crate::json::Object;
-use crate::sys::network::{Mac, NamespaceId};
+use crate::sys::network::{Mac, NamespaceId, SourceCheck};
+use crate::sys::nft::{PodInterface, PortMapping, Rules};
 
 /// The version this program writes, and the only one it reads.
 pub const ATTACHMENT_VERSION: u32 = 1;
 /// Largest file that is read, in bytes.
-pub const ATTACHMENT_MAX: usize = 64 << 10;
+pub const ATTACHMENT_MAX: usize = 1 << 20;
 
 /// One interface of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +48,25 @@ pub struct Attachment {
     /// Whether there are rules in the packet filter.
     #[serde(default)]
     pub has_rules: bool,
+    /// What those rules are made of, so that they can be made again.
+    #[serde(default)]
+    pub filter: Option<Filter>,
+}
+
+/// What an attachment needs of the packet filter, beside its addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Filter {
+    /// Whether the pod leaves the node under the node's address.
+    pub masquerade: bool,
+    /// Where its network is.
+    pub subnets: Vec<(IpAddr, u8)>,
+    /// Its host ports.
+    pub ports: Vec<PortMapping>,
+    /// Whether the node's interface is a port of a bridge.
+    pub is_port: bool,
+    /// What is checked of what comes in there.
+    pub check: SourceCheck,
 }
 
 impl Attachment {
@@ -61,6 +81,25 @@ impl Attachment {
             return Err(format!("it has version {}, expected {ATTACHMENT_VERSION}", attachment.version));
         }
         Ok(attachment)
+    }
+
+    /// What it needs of the packet filter, as far as that is known.
+    pub fn rules(&self, network: &str) -> Option<Rules> {
+        let filter = self.filter.as_ref()?;
+        let interface = self.host_interface.clone().zip(self.mac).map(|(name, mac)| PodInterface {
+            name,
+            mac,
+            is_port: filter.is_port,
+            check: filter.check,
+        });
+        Some(Rules {
+            network: network.to_owned(),
+            subnets: filter.subnets.clone(),
+            addresses: self.addresses.clone(),
+            masquerade: filter.masquerade,
+            ports: filter.ports.clone(),
+            interface,
+        })
     }
 
     /// Whose it is.

@@ -193,7 +193,7 @@ impl CniNode {
     /// a bridge has no port left the kernel notices in its own time.
     pub(crate) fn traces(&self) -> String {
         self.sh("ip -o link | cut -d: -f2; ip -o addr | awk '{print $2,$4}'; (ip route; ip -6 route) | sed 's/ linkdown//'; \
-             nft list ruleset; cd /run; find podhosts -type f -o -type l 2>/dev/null | grep -v -e '/lock$' \
+             nft list ruleset; (grep -l 1 /proc/sys/net/ipv4/conf/*/route_localnet || true); cd /run; find podhosts -type f -o -type l 2>/dev/null | grep -v -e '/lock$' \
              -e 'gc.lock$' -e 'nftables.lock$' -e 'leases.db$' -e 'leases.db-journal$' | sort")
     }
 }

@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 use std::process::Command;
 
-use podhosts::sys::nft::{PortMapping, Protocol, Rules, install, missing, remove};
+use podhosts::sys::network::SourceCheck;
+use podhosts::sys::nft::{
+    Leaving, NftError, PodInterface, PortMapping, Protocol, Rules, install, missing, remove, sweep,
+};
 
 /// The chains of every node.
 const BASE: &str = "\
@@ -17,7 +20,6 @@ ip6 saddr vmap @masquerade6
 chain prerouting {
 type nat hook prerouting priority dstnat; policy accept;
 fib daddr type != local return
-ip daddr 127.0.0.0/8 drop
 dnat ip to ip daddr . meta l4proto . th dport map @hostip-ports4
 meta nfproto ipv4 dnat ip to meta l4proto . th dport map @hostports4
 dnat ip6 to ip6 daddr . meta l4proto . th dport map @hostip-ports6
@@ -32,10 +34,20 @@ meta nfproto ipv4 dnat ip to meta l4proto . th dport map @hostports4
 dnat ip6 to ip6 daddr . meta l4proto . th dport map @hostip-ports6
 meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @hostports6
 }
+chain guard {
+type filter hook prerouting priority raw; policy accept;
+iif != \"lo\" ip saddr 127.0.0.0/8 drop
+iif != \"lo\" ip daddr 127.0.0.0/8 drop
+iifgroup != 1886348290 return
+iifname . ip saddr @sources4 return
+iifname . ip6 saddr @sources6 return
+meta l4proto ipv6-icmp ip6 saddr :: return
+drop
+}
 ";
 
 /// The maps of every node and their types.
-const MAPS: [(&str, &str); 8] = [
+const MAPS: [(&str, &str); 10] = [
     ("masquerade4", "ipv4_addr : verdict"),
     ("masquerade6", "ipv6_addr : verdict"),
     ("hairpin4", "ipv4_addr : verdict"),
@@ -44,6 +56,8 @@ const MAPS: [(&str, &str); 8] = [
     ("hostports6", "inet_proto . inet_service : ipv6_addr . inet_service"),
     ("hostip-ports4", "ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service"),
     ("hostip-ports6", "ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service"),
+    ("sources4", "ifname . ipv4_addr"),
+    ("sources6", "ifname . ipv6_addr"),
 ];
 
 /// An attachment of a test.
@@ -54,6 +68,7 @@ pub(crate) struct Attachment {
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) masquerade: bool,
     pub(crate) ports: Vec<PortMapping>,
+    pub(crate) interface: Option<PodInterface>,
 }
 
 /// One that masquerades, in the network "bridge" with the usual subnets.
@@ -63,7 +78,7 @@ pub(crate) fn attachment(addresses: &[&str]) -> Attachment {
     let subnets = subnets.map(|(subnet, prefix)| (subnet.parse::<IpAddr>().unwrap(), prefix));
     let has = |subnet: &IpAddr| addresses.iter().any(|address| address.is_ipv4() == subnet.is_ipv4());
     let subnets = subnets.into_iter().filter(|(subnet, _)| has(subnet)).collect();
-    Attachment { network: "bridge", subnets, addresses, masquerade: true, ports: Vec::new() }
+    Attachment { network: "bridge", subnets, addresses, masquerade: true, ports: Vec::new(), interface: None }
 }
 
 impl Attachment {
@@ -73,26 +88,51 @@ impl Attachment {
         self
     }
 
-    pub(crate) fn rules(&self) -> Rules<'_> {
+    /// With its packets checked, which come in by an interface of this name.
+    pub(crate) fn checked(mut self, name: &str, is_port: bool) -> Self {
+        let mac = "0a:58:0a:00:00:05".parse().unwrap();
+        let check = SourceCheck::Addresses;
+        self.interface = Some(PodInterface { name: name.to_owned(), mac, is_port, check });
+        self
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
         Rules {
-            network: self.network,
-            subnets: &self.subnets,
-            addresses: &self.addresses,
+            network: self.network.to_owned(),
+            subnets: self.subnets.clone(),
+            addresses: self.addresses.clone(),
             masquerade: self.masquerade,
-            ports: &self.ports,
+            ports: self.ports.clone(),
+            interface: self.interface.clone(),
         }
     }
 
     #[track_caller]
     pub(crate) fn install(&self) {
-        install(&self.rules()).unwrap();
-        assert_eq!(missing(&self.rules()).unwrap(), [""; 0]);
+        install(&self.rules(), Vec::new).unwrap();
+        assert_eq!(missing(&[self.rules()]).unwrap(), [""; 0]);
     }
 
+    /// Removes it by what is known of it.
     #[track_caller]
     pub(crate) fn remove(&self) {
-        remove(self.network, &self.addresses).unwrap();
+        take_away(&self.rules(), true);
     }
+
+    /// Removes it by its addresses and the name of its interface, all else being lost.
+    #[track_caller]
+    pub(crate) fn remove_unknown(&self) {
+        take_away(&self.rules(), false);
+    }
+}
+
+/// Removes what was installed for an attachment, whose interface is gone.
+#[track_caller]
+pub(crate) fn take_away(rules: &Rules, is_known: bool) {
+    let interface = rules.interface.as_ref().map(|interface| interface.name.as_str());
+    let leaving = Leaving { network: &rules.network, interface, rules: is_known.then_some(rules) };
+    let removed = remove(&leaving, || Ok::<_, NftError>(rules.addresses.clone()), Vec::new).unwrap();
+    sweep(&leaving, &removed).unwrap();
 }
 
 /// What `nft list ruleset` prints, with a map's elements in one line and in order, and nothing of its layout.
@@ -127,7 +167,12 @@ pub(crate) fn table(elements: &[(&str, &str)], chains: &[String]) -> String {
     let map = |(name, kind): &(&str, &str)| {
         let elements = elements.iter().find(|(map, _)| map == name);
         let elements = elements.map(|(_, elements)| format!("elements = {{ {elements} }}\n"));
-        format!("map {name} {{\ntype {kind}\n{}}}\n", elements.unwrap_or_default())
+        let is_map = kind.contains(':');
+        format!(
+            "{} {name} {{\ntype {kind}\n{}}}\n",
+            if is_map { "map" } else { "set" },
+            elements.unwrap_or_default()
+        )
     };
     let maps: String = MAPS.iter().map(map).collect();
     format!("table inet podhosts {{\n{maps}{BASE}{}}}\n", chains.concat())

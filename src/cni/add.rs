@@ -1,6 +1,6 @@
 //! ADD: everything is checked, then addresses are taken, then the interface is made; what fails undoes all of it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ use super::result::{CniResult, Ip};
 use super::runtime_config::{self, RuntimeConfig};
 use super::wiring::Wiring;
 use super::{bridge, names, pod_record, routed, stores};
-use crate::attachment::{ATTACHMENT_VERSION, Attachment};
+use crate::attachment::{ATTACHMENT_VERSION, Attachment, Filter};
 use crate::ipam::allocate::Allocated;
 use crate::ipam::attachments;
 use crate::sys::network::{Mac, Namespace, NamespaceId};
@@ -39,10 +39,11 @@ pub(super) fn main(call: &mut Call) -> Result<Value, CniError> {
     let _no_gc = against_gc(&call.document.dir, LockKind::Shared)?;
 
     let name = names::host_interface(&call.document.name, &call.parameters.holder());
-    let has_rules = config.has_rules(&runtime);
-    let allocated = take(call, &ipam, &runtime, Some(netns_id), Some(&name), has_rules)?;
+    let filter = config.filter(&ipam, &runtime);
+    let (allocated, attachment) = take(call, &ipam, &runtime, Some(netns_id), Some(&name), filter)?;
     let mut remains = Remains { link: None, has_rules: false, has_record: false };
-    let wired = Wired { call, config: &config, ipam: &ipam, runtime: &runtime, allocated: &allocated };
+    let rules = attachment.and_then(|attachment| attachment.rules(&call.document.name));
+    let wired = Wired { call, config: &config, ipam: &ipam, runtime: &runtime, allocated: &allocated, rules };
     match wired.connect(&pod, &node, &name, &mut remains) {
         Ok(result) => Ok(CniResult { dns, ..result }.to_json(call.document.version)),
         Err(error) => Err(undone(call, &remains, error)),
@@ -57,7 +58,7 @@ pub(super) fn ipam(call: &mut Call) -> Result<Value, CniError> {
     let _no_gc = against_gc(&call.document.dir, LockKind::Shared)?;
     // Where the namespace cannot be looked at, GC will not judge by it.
     let netns_id = Namespace::open(&call.parameters.netns).and_then(|netns| netns.id()).ok();
-    let allocated = take(call, &ipam, &runtime, netns_id, None, false)?;
+    let (allocated, _) = take(call, &ipam, &runtime, netns_id, None, None)?;
     let mut remains = Remains { link: None, has_rules: false, has_record: false };
     if let Err(error) = write_record(call, &runtime.annotations, &addresses(&allocated), &mut remains) {
         return Err(undone(call, &remains, error));
@@ -91,22 +92,22 @@ fn addresses(allocated: &[Allocated]) -> Vec<IpAddr> {
     allocated.iter().map(|one| one.address.addr()).collect()
 }
 
-/// Takes the addresses, and writes down what is going to be made with them.
+/// Takes the addresses, and gives them with what it has written down: what is going to be made with them.
 fn take(
     call: &mut Call,
     ipam: &Ipam,
     runtime: &RuntimeConfig,
     netns_id: Option<NamespaceId>,
     host_interface: Option<&str>,
-    has_rules: bool,
-) -> Result<Vec<Allocated>, CniError> {
+    filter: Option<Filter>,
+) -> Result<(Vec<Allocated>, Option<Attachment>), CniError> {
     if !call.is_in_default_dir() {
         stores::register(&call.document.dir)?;
     }
     let mut book = call.book()?;
     let boot_id = book.boot_id().to_owned();
     let (parameters, dir, network) = (&call.parameters, &call.document.dir, &call.document.name);
-    let is_kept = Cell::new(false);
+    let kept = RefCell::new(None);
     let keep = |allocated: &[Allocated]| {
         let attachment = Attachment {
             version: ATTACHMENT_VERSION,
@@ -118,18 +119,19 @@ fn take(
             mac: host_interface.map(|_| mac(network, runtime, &addresses(allocated))),
             host_interface: host_interface.map(str::to_owned),
             addresses: addresses(allocated),
-            has_rules,
+            has_rules: filter.is_some(),
+            filter: filter.clone(),
         };
-        is_kept.set(true);
-        attachments::keep(dir, &attachment)
+        attachments::keep(dir, kept.borrow_mut().insert(attachment))
     };
     let taken = book.take(&parameters.holder(), &ipam.sets, &runtime.ips, keep);
-    if taken.is_err() && is_kept.get() {
+    let attachment = kept.take();
+    if taken.is_err() && attachment.is_some() {
         // The addresses were not taken, so others may get them. A file that cannot be removed now is found by DEL.
         let _ = attachments::forget(dir, &parameters.holder());
     }
     call.notices.append(&mut book.notices);
-    Ok(taken?)
+    Ok((taken?, attachment))
 }
 
 fn write_record(
@@ -159,6 +161,7 @@ struct Wired<'a> {
     ipam: &'a Ipam,
     runtime: &'a RuntimeConfig,
     allocated: &'a [Allocated],
+    rules: Option<Rules>,
 }
 
 impl Wired<'_> {
@@ -169,6 +172,12 @@ impl Wired<'_> {
         host_ifname: &str,
         remains: &mut Remains,
     ) -> Result<CniResult, CniError> {
+        // First of all: what the pod must not do is to be forbidden before it can do anything.
+        if let Some(rules) = &self.rules {
+            nft::install(rules, || stores::rules(None))?;
+            // Where that failed nothing was changed, and a packet filter that cannot be used need not be undone.
+            remains.has_rules = true;
+        }
         let parameters = &self.call.parameters;
         let network = &self.call.document.name;
         let wiring = Wiring {
@@ -183,6 +192,7 @@ impl Wired<'_> {
             addresses: self.allocated,
             routes: &self.ipam.routes,
             route_localnet: !self.runtime.port_mappings.is_empty(),
+            check: self.config.check,
             is_made: Cell::new(false),
         };
         let connected = match &self.config.mode {
@@ -191,24 +201,7 @@ impl Wired<'_> {
         };
         remains.link = wiring.is_made.get().then(|| host_ifname.to_owned());
         let result = connected?;
-        self.install_rules(remains)?;
         write_record(self.call, &self.runtime.annotations, &addresses(self.allocated), remains)?;
         Ok(result)
-    }
-
-    fn install_rules(&self, remains: &mut Remains) -> Result<(), CniError> {
-        if !self.config.has_rules(self.runtime) {
-            return Ok(());
-        }
-        nft::install(&Rules {
-            network: &self.call.document.name,
-            subnets: &self.ipam.subnets(),
-            addresses: &addresses(self.allocated),
-            masquerade: self.config.ip_masq,
-            ports: &self.runtime.port_mappings,
-        })?;
-        // Where that failed nothing was changed, and a packet filter that cannot be used need not be undone.
-        remains.has_rules = true;
-        Ok(())
     }
 }

@@ -13,8 +13,8 @@ use super::previous::Previous;
 use super::result::CniResult;
 use super::runtime_config::RuntimeConfig;
 use super::{names, pod_record};
-use crate::sys::network::{Namespace, Network};
-use crate::sys::nft::{self, Rules};
+use crate::sys::network::{Mac, Namespace, Network};
+use crate::sys::nft::{self, PodInterface, Rules};
 
 /// Looks, and changes nothing.
 pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
@@ -82,25 +82,30 @@ fn main(call: &mut Call, runtime: &RuntimeConfig, previous: &CniResult) -> Resul
     let node = Namespace::own()?;
     let (pod, _) = call.pod_namespace(&node)?;
     let mut pod = Network::of(&pod, &node)?;
-    in_pod(&mut pod, &call.parameters.ifname, &held, previous)?;
+    let mac = in_pod(&mut pod, &call.parameters.ifname, &held, previous)?;
     let name = names::host_interface(&call.document.name, &call.parameters.holder());
     on_node(&mut Network::here()?, &name, &config, &held)?;
-    if config.has_rules(runtime) {
-        let missing = nft::missing(&Rules {
-            network: &call.document.name,
-            subnets: &ipam.subnets(),
-            addresses: &held,
-            masquerade: config.ip_masq,
-            ports: &runtime.port_mappings,
-        })?;
-        if let Some(first) = missing.first() {
-            return Err(differs(format!("{first} is missing in the packet filter")));
-        }
+    let rules = config.filter(&ipam, runtime).map(|filter| Rules {
+        network: call.document.name.clone(),
+        subnets: filter.subnets,
+        addresses: held,
+        masquerade: filter.masquerade,
+        ports: filter.ports,
+        interface: mac.map(|mac| PodInterface { name, mac, is_port: filter.is_port, check: filter.check }),
+    });
+    if let Some(first) = nft::missing(rules.as_slice())?.first() {
+        return Err(differs(format!("{first} is missing in the packet filter")));
     }
     Ok(())
 }
 
-fn in_pod(pod: &mut Network, ifname: &str, held: &[IpAddr], previous: &CniResult) -> Result<(), CniError> {
+/// Looks at the pod's interface, and gives its MAC address.
+fn in_pod(
+    pod: &mut Network,
+    ifname: &str,
+    held: &[IpAddr],
+    previous: &CniResult,
+) -> Result<Option<Mac>, CniError> {
     let link = pod.link(ifname)?.ok_or_else(|| differs(format!("{ifname} is missing in the container")))?;
     if !link.is_up {
         return Err(differs(format!("{ifname} is down in the container")));
@@ -126,7 +131,7 @@ fn in_pod(pod: &mut Network, ifname: &str, held: &[IpAddr], previous: &CniResult
     };
     match previous.routes.iter().find(|route| !is_there(route)) {
         Some(route) => Err(differs(format!("the route to {} is missing on {ifname}", route.dst))),
-        None => Ok(()),
+        None => Ok(link.mac),
     }
 }
 
@@ -134,6 +139,9 @@ fn on_node(node: &mut Network, name: &str, config: &MainConfig, held: &[IpAddr])
     let link = node.link(name)?.ok_or_else(|| differs(format!("{name} is missing on the node")))?;
     if !link.is_up {
         return Err(differs(format!("{name} is down on the node")));
+    }
+    if link.check != Some(config.check) {
+        return Err(differs(format!("{name} has another group on the node, by which it is checked")));
     }
     match &config.mode {
         Mode::Routed => {

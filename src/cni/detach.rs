@@ -13,7 +13,7 @@ use crate::attachment::Attachment;
 use crate::ipam::allocate::Holder;
 use crate::ipam::attachments;
 use crate::sys::network::{Namespace, Network, NetworkError};
-use crate::sys::nft;
+use crate::sys::nft::{self, Leaving};
 use crate::sys::state_dir::LockKind;
 
 /// What there is to undo beside the addresses.
@@ -92,15 +92,22 @@ fn take_down(
     known: Option<&Attachment>,
     remains: &Remains,
 ) -> Result<(), CniError> {
+    let network = call.document.name.clone();
+    let own = names::host_interface(&network, holder);
+    let rules = known.and_then(|attachment| attachment.rules(&network));
+    let interface = known.and_then(|attachment| attachment.host_interface.as_deref()).unwrap_or(&own);
+    let leaving = Leaving { network: &network, interface: Some(interface), rules: rules.as_ref() };
     // The kernel takes its time over both; while it removes the interface it is done with the rules.
-    let rules = remains.has_rules.then(|| remove_rules(call, dir, holder)).transpose();
+    let removed = remains.has_rules.then(|| remove_rules(call, dir, holder, &leaving)).transpose();
     let link = remains.link.as_ref().map_or(Ok(()), |link| remove_link(link, known, holder));
     if remains.has_record {
         pod_record::remove(&call.document.name, &holder.container, &holder.ifname)?;
     }
     // An interface or rules that are still there keep their addresses; the rest is undone all the same.
     link?;
-    let _rules = rules?;
+    if let Some(removed) = removed? {
+        nft::sweep(&leaving, &removed)?;
+    }
     let mut book = call.book_in(dir)?;
     book.release(holder)?;
     call.notices.append(&mut book.notices);
@@ -111,9 +118,13 @@ fn take_down(
 /// Removes the rules of the addresses that the book has. Those that are written down may be another pod's by now, where
 /// a call was killed or another DEL of the same attachment was faster; and so may those of the book, unless nobody can
 /// install rules meanwhile.
-fn remove_rules(call: &mut Call, dir: &Path, holder: &Holder) -> Result<nft::Removed, CniError> {
-    let network = call.document.name.clone();
-    nft::remove_of(&network, || Ok(call.book_in(dir)?.held(holder)?))
+fn remove_rules(
+    call: &mut Call,
+    dir: &Path,
+    holder: &Holder,
+    leaving: &Leaving<'_>,
+) -> Result<nft::Removed, CniError> {
+    nft::remove(leaving, || Ok(call.book_in(dir)?.held(holder)?), || stores::rules(leaving.interface))
 }
 
 /// Removes a veth pair, by the node's end, or where somebody has renamed that, by the pod's.

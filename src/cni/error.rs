@@ -9,6 +9,7 @@ use crate::ipam::book::BookError;
 use crate::ipam::ranges::RangeError;
 use crate::sys::files::FileError;
 use crate::sys::network::NetworkError;
+use crate::sys::network::localnet::LocalnetError;
 use crate::sys::nft::NftError;
 use crate::validation::printable;
 
@@ -118,11 +119,20 @@ impl From<NetworkError> for CniError {
     }
 }
 
+impl From<LocalnetError> for CniError {
+    fn from(error: LocalnetError) -> Self {
+        match error {
+            LocalnetError::Network(error) => error.into(),
+            LocalnetError::File(error) => error.into(),
+        }
+    }
+}
+
 impl From<NftError> for CniError {
     fn from(error: NftError) -> Self {
         let code = match &error {
             NftError::PortTaken { .. } => Code::Port,
-            NftError::Lock(error) => code_of(error),
+            NftError::Lock(error) | NftError::Localnet(LocalnetError::File(error)) => code_of(error),
             _ => Code::Network,
         };
         Self::new(code, error.to_string())

@@ -16,6 +16,7 @@ use super::{detach, pod_record, stores};
 use crate::ipam::allocate::Holder;
 use crate::ipam::attachments;
 use crate::sys::network::{Namespace, Network, NetworkError};
+use crate::sys::nft;
 use crate::sys::state_dir::LockKind;
 
 /// Undoes everything that is not valid.
@@ -39,6 +40,9 @@ pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
         for id in containers.iter().filter(|id| !valid.contains(id.as_str())) {
             errors.extend(pod_record::remove_of(&call.document.name, id).err());
         }
+    }
+    if call.document.role == Role::Main {
+        errors.extend(nft::repair(&stores::rules(None)).err().map(CniError::from));
     }
     CniError::joined(&errors).map_or(Ok(()), Err)
 }

@@ -7,6 +7,8 @@ use super::environment::IFNAME_MAX;
 use super::error::{CniError, Code};
 use super::runtime_config::RuntimeConfig;
 use crate::addresses::IpFamily;
+use crate::attachment::Filter;
+use crate::sys::network::SourceCheck;
 
 /// How pods reach the node, and through it everything else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct MainConfig {
     pub ip_masq: bool,
     /// In bytes.
     pub mtu: Option<u32>,
+    /// What is checked of what pods send.
+    pub check: SourceCheck,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +71,7 @@ struct Raw {
     vlan_trunk: Option<serde_json::Value>,
     preserve_default_vlan: Option<bool>,
     macspoofchk: Option<bool>,
+    spoof_check: Option<bool>,
     enabledad: Option<bool>,
     disable_container_interface: Option<bool>,
     ipam: Option<RawIpamType>,
@@ -108,7 +113,12 @@ impl MainConfig {
                 return Err(CniError::config(format!("mode: {other:?}, expected \"routed\" or \"bridge\"")));
             }
         };
-        Ok(Self { mode, ip_masq: raw.ip_masq.unwrap_or(false), mtu })
+        let check = match (raw.spoof_check, raw.macspoofchk) {
+            (None | Some(true), _) => SourceCheck::Addresses,
+            (Some(false), Some(true)) => SourceCheck::Mac,
+            (Some(false), _) => SourceCheck::None,
+        };
+        Ok(Self { mode, ip_masq: raw.ip_masq.unwrap_or(false), mtu, check })
     }
 }
 
@@ -118,7 +128,18 @@ const MTU_IPV6: u32 = 1280;
 impl MainConfig {
     /// Whether a pod needs anything of the packet filter.
     pub fn has_rules(&self, runtime: &RuntimeConfig) -> bool {
-        self.ip_masq || !runtime.port_mappings.is_empty()
+        self.check != SourceCheck::None || self.ip_masq || !runtime.port_mappings.is_empty()
+    }
+
+    /// What a pod needs of the packet filter, if anything.
+    pub(super) fn filter(&self, ipam: &Ipam, runtime: &RuntimeConfig) -> Option<Filter> {
+        self.has_rules(runtime).then(|| Filter {
+            masquerade: self.ip_masq,
+            subnets: ipam.subnets(),
+            ports: runtime.port_mappings.clone(),
+            is_port: matches!(self.mode, Mode::Bridge(_)),
+            check: self.check,
+        })
     }
 
     /// Refuses an MTU with which an interface has no IPv6, where pods are to have it.
@@ -138,7 +159,6 @@ impl Raw {
     fn refuse_unsupported(&self) -> Result<(), CniError> {
         let on = |value: Option<bool>| value == Some(true);
         let refused = [
-            ("macspoofchk", on(self.macspoofchk)),
             ("enabledad", on(self.enabledad)),
             ("disableContainerInterface", on(self.disable_container_interface)),
             ("vlanTrunk", self.vlan_trunk.as_ref().is_some_and(|trunk| !trunk.is_null())),
@@ -169,6 +189,7 @@ impl Raw {
             ("promiscMode", self.promisc_mode.is_some()),
             ("portIsolation", self.port_isolation.is_some()),
             ("vlan", self.vlan.is_some()),
+            ("macspoofchk", self.macspoofchk == Some(true)),
         ];
         match given.iter().find(|(_, is_given)| *is_given) {
             Some((key, _)) => {

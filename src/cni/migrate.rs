@@ -113,6 +113,7 @@ fn attachment(boot_id: &str, holder: &Holder, addresses: &[IpAddr]) -> Attachmen
         host_interface: None,
         addresses: addresses.to_vec(),
         has_rules: false,
+        filter: None,
     }
 }
 

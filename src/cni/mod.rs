@@ -31,6 +31,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::report::ExitCode;
+#[cfg(feature = "cli")]
+use crate::sys::nft::{self, NftError};
 use crate::sys::{exec, files};
 use call::Call;
 use config::{Document, Role};
@@ -129,6 +131,16 @@ fn run(command: Command, call: &mut Call) -> Result<Option<Value>, CniError> {
         (Command::Status, _) => status::run(call).map(|()| None),
         (Command::Version, _) => Ok(Some(versions())),
     }
+}
+
+/// What is missing in the packet filter of what the pods on this node need; `None` where they need nothing.
+///
+/// # Errors
+/// The kernel's answer.
+#[cfg(feature = "cli")]
+pub fn missing_rules() -> Result<Option<Vec<String>>, NftError> {
+    let rules = stores::rules(None);
+    if rules.is_empty() { Ok(None) } else { nft::missing(&rules).map(Some) }
 }
 
 fn versions() -> Value {

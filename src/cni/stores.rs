@@ -1,10 +1,14 @@
 //! Where address books are that are not in the default place: links in `/run/podhosts/stores`, so that DEL finds an
 //! attachment after `dataDir` was changed.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::error::CniError;
 use super::names;
+use crate::ipam::attachments;
+use crate::sys::network::Network;
+use crate::sys::nft::Rules;
 use crate::sys::state_dir;
 
 const STORES: &str = "/run/podhosts/stores";
@@ -12,6 +16,29 @@ const STORES: &str = "/run/podhosts/stores";
 /// Makes the network directory `dir` known.
 pub(super) fn register(dir: &Path) -> Result<(), CniError> {
     Ok(state_dir::link(&Path::new(STORES).join(names::of_path(dir)), dir)?)
+}
+
+/// What the attachments of all networks need of the packet filter, but for that of `leaving`. One without an interface
+/// is on its way, or its call was killed.
+pub(super) fn rules(leaving: Option<&str>) -> Vec<Rules> {
+    let mut dirs: BTreeSet<PathBuf> = BTreeSet::new();
+    let default = Path::new(super::config::DATA_DIR);
+    dirs.extend(state_dir::names(default).unwrap_or_default().iter().map(|name| default.join(name)));
+    let others = state_dir::names(Path::new(STORES)).unwrap_or_default();
+    dirs.extend(others.iter().filter_map(|name| state_dir::target(&Path::new(STORES).join(name))));
+    let Ok(mut node) = Network::here() else { return Vec::new() };
+    let mut rules = Vec::new();
+    for dir in dirs {
+        let Some(network) = dir.file_name().and_then(|name| name.to_str()) else { continue };
+        for holder in attachments::list(&dir).unwrap_or_default() {
+            let Some(known) = attachments::read(&dir, &holder) else { continue };
+            let interface = known.host_interface.as_deref().filter(|name| Some(*name) != leaving);
+            if interface.is_some_and(|name| matches!(node.link(name), Ok(Some(_)))) {
+                rules.extend(known.rules(network));
+            }
+        }
+    }
+    rules
 }
 
 /// All known directories of `network` but `dir`.

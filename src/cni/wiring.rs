@@ -9,7 +9,9 @@ use ipnet::IpNet;
 use super::error::{CniError, Code};
 use super::result::{Interface, Route};
 use crate::ipam::allocate::Allocated;
-use crate::sys::network::{Link, Mac, Namespace, Network, NetworkError, NewRoute, NewVeth, set};
+use crate::sys::network::{
+    Link, Mac, Namespace, Network, NetworkError, NewRoute, NewVeth, SourceCheck, localnet, set,
+};
 
 /// The kernel's own priority of IPv6 routes; those of second interfaces come behind it.
 const SECOND_PRIORITY: u32 = 1024;
@@ -38,6 +40,8 @@ pub(super) struct Wiring<'a> {
     pub(super) routes: &'a [Route],
     /// Whether the node's loopback addresses lead to the pod, for host ports.
     pub(super) route_localnet: bool,
+    /// What is checked of what the pod sends.
+    pub(super) check: SourceCheck,
     /// Set as soon as there is a pair that has to be removed should anything fail.
     pub(super) is_made: Cell<bool>,
 }
@@ -80,6 +84,7 @@ impl Wiring<'_> {
                 peer_mac: self.host_mac,
                 peer_namespace: self.node,
                 mtu: self.mtu,
+                check: self.check,
             });
             // Only one of these names being somebody else's tells for sure that nothing was made.
             self.is_made.set(!made.as_ref().is_err_and(NetworkError::is_present));
@@ -98,6 +103,8 @@ impl Wiring<'_> {
         if self.has(true) {
             set("net/ipv6/conf/lo/disable_ipv6", "0")?;
             set(&format!("net/ipv6/conf/{ifname}/disable_ipv6"), "0")?;
+            // The packet filter knows the link-local address that is made of the MAC address.
+            set_if_there(&format!("net/ipv6/conf/{ifname}/addr_gen_mode"), "0")?;
             // The kernel's own link-local address is to be there at once, too.
             set(&format!("net/ipv6/conf/{ifname}/accept_dad"), "0")?;
             set(&format!("net/ipv6/conf/{ifname}/keep_addr_on_down"), "1")?;
@@ -117,19 +124,21 @@ impl Wiring<'_> {
     }
 
     /// The kernel's settings of an interface of the node on which pods are.
-    pub(super) fn node_settings(&self, interface: &str) -> Result<(), NetworkError> {
+    pub(super) fn node_settings(&self, interface: &str) -> Result<(), CniError> {
         self.no_advertisements(interface)?;
-        if self.route_localnet {
-            set(&format!("net/ipv4/conf/{interface}/route_localnet"), "1")?;
+        if self.route_localnet && interface == self.host_ifname {
+            localnet::open(interface)?;
+        } else if self.route_localnet {
+            localnet::open_lasting(interface)?;
         }
         Ok(())
     }
 
     /// The same, of an interface with addresses of its own, which the kernel is to use at once: as long as its link-local
     /// address is tentative it looks for no neighbours there on behalf of others.
-    pub(super) fn bridge_settings(&self, interface: &str) -> Result<(), NetworkError> {
+    pub(super) fn bridge_settings(&self, interface: &str) -> Result<(), CniError> {
         self.node_settings(interface)?;
-        set_if_there(&format!("net/ipv6/conf/{interface}/accept_dad"), "0")
+        Ok(set_if_there(&format!("net/ipv6/conf/{interface}/accept_dad"), "0")?)
     }
 
     /// Keeps the kernel from giving the node's end a link-local address.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::PATIENCE;
 use super::finding::Report;
 use super::programs::executable;
-use crate::cni::PROGRAM;
+use crate::cni::{PROGRAM, missing_rules};
 use crate::engines::plan_network::is_network;
 use crate::sys::files::{self, LastLink};
 use crate::sys::{programs, state_dir};
@@ -72,6 +72,31 @@ pub fn check(paths: &Paths, report: &mut Report) {
     annotations(first, report);
     if report.checks.len() == before {
         status(first, paths, report);
+    }
+}
+
+/// Looks whether the packet filter has what the pods on this node need: anybody may empty it (`nft flush ruleset`).
+pub fn packet_filter(report: &mut Report) {
+    const CHECK: &str = "packet-filter";
+    match missing_rules() {
+        Ok(None) => report.skipped(CHECK, format!("no pod of {PROGRAM} runs here that needs it")),
+        Ok(Some(missing)) => match missing.split_first() {
+            None => report.ok(CHECK, "the tables podhosts have what the pods need"),
+            Some((first, rest)) => {
+                let more = if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) };
+                let message = format!(
+                    "missing in the packet filter: {first}{more}; pods may be unchecked, unreachable or cut off"
+                );
+                let remedy = format!(
+                    "start or remove a pod, with which {PROGRAM} makes its tables anew, and keep others from \
+                     removing them (nft flush ruleset)"
+                );
+                report.error(CHECK, message, remedy);
+            }
+        },
+        Err(error) => {
+            report.error(CHECK, error.to_string(), "load nf_tables, or run podhosts doctor as root")
+        }
     }
 }
 

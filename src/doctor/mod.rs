@@ -47,6 +47,7 @@ pub fn run(options: &Options) -> Report {
     for paths in &networks {
         cni::check(paths, &mut report);
     }
+    cni::packet_filter(&mut report);
     if options.self_test {
         self_test::check(options, &config, &mut report);
     }

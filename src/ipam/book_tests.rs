@@ -38,6 +38,7 @@ fn note(n: usize, taken: &[Allocated]) -> Attachment {
         host_interface: None,
         addresses: taken.iter().map(|one| one.address.addr()).collect(),
         has_rules: false,
+        filter: None,
     }
 }
 

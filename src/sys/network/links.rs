@@ -16,8 +16,38 @@ use serde::{Deserialize, Serialize};
 use super::namespace::Namespace;
 use super::netlink::{Network, NetworkError};
 
+/// What the packet filter checks of what comes in by a pod's interface.
+///
+/// It is the group of the node's end, which that has from the moment at which it is made: nothing passes in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceCheck {
+    /// Nothing.
+    None,
+    /// On a bridge, that frames carry the pod's MAC address.
+    Mac,
+    /// That packets carry the pod's addresses, and on a bridge its MAC address.
+    Addresses,
+}
+
+impl SourceCheck {
+    /// The number of the interface group: "pod" in ASCII, and which check.
+    pub fn group(self) -> u32 {
+        let check = match self {
+            Self::None => 0,
+            Self::Mac => 1,
+            Self::Addresses => 2,
+        };
+        u32::from_be_bytes([b'p', b'o', b'd', check])
+    }
+
+    fn of_group(group: u32) -> Option<Self> {
+        [Self::None, Self::Mac, Self::Addresses].into_iter().find(|check| check.group() == group)
+    }
+}
+
 /// A MAC address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Mac(pub [u8; 6]);
 
@@ -76,6 +106,8 @@ pub struct Link {
     pub bridge: Option<u32>,
     /// Whether it is promiscuous by configuration.
     pub is_promiscuous: bool,
+    /// What is checked of what comes in by it, where it is a pod's.
+    pub check: Option<SourceCheck>,
 }
 
 /// A veth pair as it is to be made.
@@ -93,6 +125,8 @@ pub struct NewVeth<'a> {
     pub peer_namespace: &'a Namespace,
     /// In bytes; the kernel's 1500 unless given.
     pub mtu: Option<u32>,
+    /// What is checked of what comes in by the node's end.
+    pub check: SourceCheck,
 }
 
 /// What an interface is to be as a port of a bridge.
@@ -145,6 +179,7 @@ impl Network {
         let mut peer = named(veth.peer_name);
         peer.attributes.push(LinkAttribute::NetNsFd(veth.peer_namespace.as_raw_fd()));
         peer.attributes.push(LinkAttribute::Address(veth.peer_mac.0.to_vec()));
+        peer.attributes.push(LinkAttribute::Group(veth.check.group()));
         let mut message = named(veth.name);
         message.attributes.push(LinkAttribute::Address(veth.mac.0.to_vec()));
         if let Some(mtu) = veth.mtu {
@@ -208,6 +243,16 @@ impl Network {
             Err(cause) if cause.raw_os_error() == Some(libc::ENODEV) => Ok(None),
             Err(cause) => Err(NetworkError::Refused { verb: "look up", what: name.to_owned(), cause }),
         }
+    }
+
+    /// Whether there is an interface that leads to a pod.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn has_pods(&mut self) -> Result<bool, NetworkError> {
+        let refused = |cause| NetworkError::Refused { verb: "list", what: "interfaces".to_owned(), cause };
+        let found = self.dump(RouteNetlinkMessage::GetLink(LinkMessage::default())).map_err(refused)?;
+        Ok(found.iter().filter_map(link_of).any(|link| link.check.is_some()))
     }
 
     /// Brings an interface up.
@@ -309,12 +354,14 @@ fn link_of(message: &RouteNetlinkMessage) -> Option<Link> {
         is_up: message.header.flags.contains(LinkFlags::Up),
         bridge: None,
         is_promiscuous: message.header.flags.contains(LinkFlags::Promisc),
+        check: None,
     };
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::Address(bytes) => link.mac = <[u8; 6]>::try_from(&bytes[..]).ok().map(Mac),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Controller(index) => link.bridge = Some(*index),
+            LinkAttribute::Group(group) => link.check = SourceCheck::of_group(*group),
             LinkAttribute::LinkInfo(infos) => {
                 let kind = infos.iter().find_map(|info| match info {
                     LinkInfo::Kind(kind) => Some(kind.to_string()),

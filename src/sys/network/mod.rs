@@ -4,6 +4,7 @@
 
 mod addresses;
 mod links;
+pub mod localnet;
 mod namespace;
 mod neighbours;
 mod netlink;
@@ -12,7 +13,7 @@ mod routes;
 mod socket_owner;
 mod sysctl;
 
-pub use links::{BridgePort, Link, Mac, NewVeth};
+pub use links::{BridgePort, Link, Mac, NewVeth, SourceCheck};
 pub use namespace::{Namespace, NamespaceId};
 pub use netlink::{Network, NetworkError};
 pub use routes::NewRoute;

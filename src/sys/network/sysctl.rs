@@ -1,11 +1,28 @@
 //! Settings below /proc/sys/net, which show the network namespace of whoever opens them.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, read, write};
 
 use super::netlink::NetworkError;
+
+/// The value of `key`, as in `net/ipv4/ip_forward`, in this thread's network namespace.
+///
+/// # Errors
+/// The kernel's answer.
+pub(super) fn get(key: &str) -> Result<String, NetworkError> {
+    let mut now = [0; 16];
+    let refused =
+        |cause: Errno| NetworkError::Refused { verb: "read", what: key.to_owned(), cause: cause.into() };
+    let length = read(open(key, OFlags::RDONLY).map_err(refused)?, &mut now).map_err(refused)?;
+    Ok(String::from_utf8_lossy(now[..length].trim_ascii()).into_owned())
+}
+
+fn open(key: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    openat(CWD, Path::new("/proc/sys").join(key), flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
+}
 
 /// Sets `key`, as in `net/ipv4/ip_forward`, in this thread's network namespace, unless it has the value already:
 /// writing costs more than looking, even of the value that it has.
@@ -14,13 +31,11 @@ use super::netlink::NetworkError;
 /// The kernel's answer.
 pub fn set(key: &str, value: &'static str) -> Result<(), NetworkError> {
     let refused = |cause: Errno| NetworkError::Sysctl { key: key.to_owned(), value, cause: cause.into() };
-    let path = Path::new("/proc/sys").join(key);
-    let open = |flags| openat(CWD, &path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty());
     let mut now = [0; 16];
-    let length = read(open(OFlags::RDONLY).map_err(refused)?, &mut now).map_err(refused)?;
+    let length = read(open(key, OFlags::RDONLY).map_err(refused)?, &mut now).map_err(refused)?;
     if now[..length].trim_ascii() == value.as_bytes() {
         return Ok(());
     }
-    write(open(OFlags::WRONLY).map_err(refused)?, value.as_bytes()).map_err(refused)?;
+    write(open(key, OFlags::WRONLY).map_err(refused)?, value.as_bytes()).map_err(refused)?;
     Ok(())
 }

@@ -1,10 +1,12 @@
-//! The elements of the maps: all that there is of one pod.
+//! The elements of the maps and sets: all that there is of one pod.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Protocol;
+use super::maps::{Family, Map, Purpose, Table};
 use super::message::{Attributes, attributes, find, find_in, text};
+use crate::sys::network::Mac;
 
 /// Attributes of linux/netfilter/nf_tables.h: of a data value, a verdict, an element.
 const DATA_VALUE: u16 = 1;
@@ -15,122 +17,8 @@ const ELEMENT_KEY: u16 = 1;
 const ELEMENT_DATA: u16 = 2;
 const LIST_ELEMENT: u16 = 1;
 const LIST_ELEMENTS: u16 = 3;
-
-/// An address family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Family {
-    V4,
-    V6,
-}
-
-impl Family {
-    pub(super) const ALL: [Self; 2] = [Self::V4, Self::V6];
-
-    pub(super) fn of(address: IpAddr) -> Self {
-        if address.is_ipv4() { Self::V4 } else { Self::V6 }
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::V4 => "IPv4",
-            Self::V6 => "IPv6",
-        }
-    }
-
-    /// Length of an address.
-    pub(super) fn length(self) -> usize {
-        match self {
-            Self::V4 => 4,
-            Self::V6 => 16,
-        }
-    }
-}
-
-/// What a map is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    Masquerade,
-    Hairpin,
-    HostPorts,
-    HostIpPorts,
-}
-
-/// A map of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Map(pub(super) Purpose, pub(super) Family);
-
-/// What `nft` knows a type by, and its length.
-type FieldType = (u32, usize);
-const IPV4_ADDRESS: FieldType = (7, 4);
-const IPV6_ADDRESS: FieldType = (8, 16);
-const INET_PROTOCOL: FieldType = (12, 1);
-const INET_SERVICE: FieldType = (13, 2);
-
-/// The type and length of a key or a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct DataType {
-    pub(super) id: u32,
-    pub(super) length: u32,
-}
-
-impl DataType {
-    /// Fields behind each other, each padded to four bytes, as `nft` has them.
-    fn of(fields: &[FieldType]) -> Self {
-        let id = fields.iter().fold(0, |id, field| (id << 6) | field.0);
-        let length = fields.iter().map(|field| field.1.next_multiple_of(4)).sum::<usize>();
-        Self { id, length: u32::try_from(length).unwrap_or(u32::MAX) }
-    }
-}
-
-impl Map {
-    pub(super) const ALL: [Self; 8] = [
-        Self(Purpose::Masquerade, Family::V4),
-        Self(Purpose::Masquerade, Family::V6),
-        Self(Purpose::Hairpin, Family::V4),
-        Self(Purpose::Hairpin, Family::V6),
-        Self(Purpose::HostPorts, Family::V4),
-        Self(Purpose::HostPorts, Family::V6),
-        Self(Purpose::HostIpPorts, Family::V4),
-        Self(Purpose::HostIpPorts, Family::V6),
-    ];
-
-    pub(super) fn name(self) -> &'static str {
-        match (self.0, self.1) {
-            (Purpose::Masquerade, Family::V4) => "masquerade4",
-            (Purpose::Masquerade, Family::V6) => "masquerade6",
-            (Purpose::Hairpin, Family::V4) => "hairpin4",
-            (Purpose::Hairpin, Family::V6) => "hairpin6",
-            (Purpose::HostPorts, Family::V4) => "hostports4",
-            (Purpose::HostPorts, Family::V6) => "hostports6",
-            (Purpose::HostIpPorts, Family::V4) => "hostip-ports4",
-            (Purpose::HostIpPorts, Family::V6) => "hostip-ports6",
-        }
-    }
-
-    pub(super) fn key(self) -> DataType {
-        let address = self.address();
-        match self.0 {
-            Purpose::Masquerade | Purpose::Hairpin => DataType::of(&[address]),
-            Purpose::HostPorts => DataType::of(&[INET_PROTOCOL, INET_SERVICE]),
-            Purpose::HostIpPorts => DataType::of(&[address, INET_PROTOCOL, INET_SERVICE]),
-        }
-    }
-
-    /// The type of the values, or `None` for verdicts.
-    pub(super) fn value(self) -> Option<DataType> {
-        match self.0 {
-            Purpose::Masquerade | Purpose::Hairpin => None,
-            Purpose::HostPorts | Purpose::HostIpPorts => Some(DataType::of(&[self.address(), INET_SERVICE])),
-        }
-    }
-
-    fn address(self) -> FieldType {
-        match self.1 {
-            Family::V4 => IPV4_ADDRESS,
-            Family::V6 => IPV6_ADDRESS,
-        }
-    }
-}
+/// `IFNAMSIZ` of linux/if.h.
+const INTERFACE: usize = 16;
 
 /// How a chain is entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -150,7 +38,10 @@ impl Enter {
     }
 }
 
-/// An element of a map.
+/// Table, map and key of an element.
+pub(super) type Place = (Table, &'static str, Vec<u8>);
+
+/// An element of a map or set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Element {
     /// What a pod sends is masqueraded as the chain says.
@@ -159,23 +50,38 @@ pub(super) enum Element {
     Hairpin { pod: IpAddr, enter: Enter, chain: String },
     /// A host port.
     Port { host_ip: Option<IpAddr>, protocol: Protocol, host_port: u16, pod: IpAddr, pod_port: u16 },
+    /// What comes in by an interface may carry the address.
+    Source { table: Table, interface: String, address: IpAddr },
+    /// What comes in by a bridge's port may carry the MAC address.
+    Mac { interface: String, mac: Mac },
 }
 
 impl Element {
     pub(super) fn map(&self) -> Map {
-        let purpose = match self {
-            Self::Masquerade { .. } => Purpose::Masquerade,
-            Self::Hairpin { .. } => Purpose::Hairpin,
-            Self::Port { host_ip: None, .. } => Purpose::HostPorts,
-            Self::Port { host_ip: Some(_), .. } => Purpose::HostIpPorts,
+        let (purpose, address) = match self {
+            Self::Masquerade { pod, .. } => (Purpose::Masquerade, pod),
+            Self::Hairpin { pod, .. } => (Purpose::Hairpin, pod),
+            Self::Port { host_ip: None, pod, .. } => (Purpose::HostPorts, pod),
+            Self::Port { host_ip: Some(_), pod, .. } => (Purpose::HostIpPorts, pod),
+            Self::Source { table, address, .. } => (Purpose::Sources(*table), address),
+            Self::Mac { .. } => return Map::MACS,
         };
-        Map(purpose, Family::of(self.pod()))
+        Map(purpose, Family::of(*address))
     }
 
-    /// The pod's address.
-    pub(super) fn pod(&self) -> IpAddr {
+    /// The pod's address, where the element is about packets to or from it.
+    pub(super) fn pod(&self) -> Option<IpAddr> {
         match self {
-            Self::Masquerade { pod, .. } | Self::Hairpin { pod, .. } | Self::Port { pod, .. } => *pod,
+            Self::Masquerade { pod, .. } | Self::Hairpin { pod, .. } | Self::Port { pod, .. } => Some(*pod),
+            Self::Source { .. } | Self::Mac { .. } => None,
+        }
+    }
+
+    /// The pod's interface on the node, where the element is about what comes in there.
+    pub(super) fn interface(&self) -> Option<&str> {
+        match self {
+            Self::Source { interface, .. } | Self::Mac { interface, .. } => Some(interface),
+            _ => None,
         }
     }
 
@@ -183,13 +89,14 @@ impl Element {
     pub(super) fn chain(&self) -> Option<&str> {
         match self {
             Self::Masquerade { chain, .. } | Self::Hairpin { chain, .. } => Some(chain),
-            Self::Port { .. } => None,
+            _ => None,
         }
     }
 
-    /// Its map and its key there: of two elements with the same ones only one can be in the table.
-    pub(super) fn place(&self) -> (&'static str, Vec<u8>) {
-        (self.map().name(), self.key())
+    /// Where it is: two elements with the same place cannot be there at the same time.
+    pub(super) fn place(&self) -> Place {
+        let map = self.map();
+        (map.table(), map.name(), self.key())
     }
 
     fn key(&self) -> Vec<u8> {
@@ -201,32 +108,41 @@ impl Element {
                 key.extend(padded(*host_port));
                 key
             }
+            Self::Source { interface, address, .. } => [name(interface), octets(*address)].concat(),
+            Self::Mac { interface, mac } => [&name(interface)[..], &mac.0, &[0; 2]].concat(),
         }
     }
 
-    fn value(&self) -> Attributes {
+    fn value(&self) -> Option<Attributes> {
         match self {
             Self::Masquerade { enter, chain, .. } | Self::Hairpin { enter, chain, .. } => {
                 let code = enter.code().to_be_bytes();
                 let verdict = Attributes::new().bytes(VERDICT_CODE, &code).text(VERDICT_CHAIN, chain);
-                Attributes::new().nested(DATA_VERDICT, &verdict)
+                Some(Attributes::new().nested(DATA_VERDICT, &verdict))
             }
             Self::Port { pod, pod_port, .. } => {
                 let mut value = octets(*pod);
                 value.extend(padded(*pod_port));
-                data(&value)
+                Some(data(&value))
             }
+            Self::Source { .. } | Self::Mac { .. } => None,
         }
     }
 
     /// As the kernel wants it in order to add it to the elements of a map in `about`.
     pub(super) fn added_to(&self, about: Attributes) -> Attributes {
         let element = Attributes::new().nested(ELEMENT_KEY, &data(&self.key()));
-        in_list(about, &element.nested(ELEMENT_DATA, &self.value()))
+        in_list(
+            about,
+            &match self.value() {
+                Some(value) => element.nested(ELEMENT_DATA, &value),
+                None => element,
+            },
+        )
     }
 
-    /// As the kernel wants it in order to take it away.
-    pub(super) fn taken_from(&self, about: Attributes) -> Attributes {
+    /// As the kernel wants it in order to find it or to take it away.
+    pub(super) fn keyed_in(&self, about: Attributes) -> Attributes {
         in_list(about, &Attributes::new().nested(ELEMENT_KEY, &data(&self.key())))
     }
 
@@ -238,6 +154,21 @@ impl Element {
 
     fn read(map: Map, element: &[u8]) -> Option<Self> {
         let key = find_in(element, &[ELEMENT_KEY, DATA_VALUE])?;
+        match map.0 {
+            Purpose::Sources(table) => {
+                let (interface, rest) = key.split_at_checked(INTERFACE)?;
+                return Some(Self::Source {
+                    table,
+                    interface: unpadded(interface),
+                    address: address(map.1, rest)?,
+                });
+            }
+            Purpose::Macs => {
+                let (interface, rest) = key.split_at_checked(INTERFACE)?;
+                return Some(Self::Mac { interface: unpadded(interface), mac: Mac(*rest.first_chunk()?) });
+            }
+            _ => {}
+        }
         if matches!(map.0, Purpose::Masquerade | Purpose::Hairpin) {
             let verdict = find_in(element, &[ELEMENT_DATA, DATA_VERDICT])?;
             let code = i32::from_be_bytes(find(verdict, VERDICT_CODE)?.try_into().ok()?);
@@ -268,6 +199,8 @@ impl fmt::Display for Element {
                 let of = host_ip.map(|ip| format!(" of {ip}")).unwrap_or_default();
                 write!(f, "host port {host_port}/{protocol}{of} to {pod}")
             }
+            Self::Source { interface, address, .. } => write!(f, "source address {address} of {interface}"),
+            Self::Mac { interface, mac } => write!(f, "MAC address {mac} of {interface}"),
         }
     }
 }
@@ -292,6 +225,17 @@ pub(super) fn octets(address: IpAddr) -> Vec<u8> {
 
 fn in_list(about: Attributes, element: &Attributes) -> Attributes {
     about.nested(LIST_ELEMENTS, &Attributes::new().nested(LIST_ELEMENT, element))
+}
+
+/// An interface's name as the kernel has it in a register.
+fn name(interface: &str) -> Vec<u8> {
+    let mut bytes = interface.as_bytes().to_vec();
+    bytes.resize(INTERFACE, 0);
+    bytes
+}
+
+fn unpadded(name: &[u8]) -> String {
+    String::from_utf8_lossy(name.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
 }
 
 fn padded(port: u16) -> [u8; 4] {
@@ -325,6 +269,9 @@ mod tests {
             port(None, v6),
             port(Some("192.0.2.1".parse().unwrap()), v4),
             port(Some("2001:db8::1".parse().unwrap()), v6),
+            Element::Source { table: Table::Inet, interface: "veth0".to_owned(), address: v4 },
+            Element::Source { table: Table::Bridge, interface: "veth0".to_owned(), address: v6 },
+            Element::Mac { interface: "veth45cfdc87100".to_owned(), mac: Mac([10, 88, 10, 0, 0, 5]) },
         ]
     }
 
@@ -364,23 +311,20 @@ mod tests {
                 "host port 80/sctp to fd00::5",
                 "host port 80/sctp of 192.0.2.1 to 10.0.0.5",
                 "host port 80/sctp of 2001:db8::1 to fd00::5",
+                "source address 10.0.0.5 of veth0",
+                "source address fd00::5 of veth0",
+                "MAC address 0a:58:0a:00:00:05 of veth45cfdc87100",
             ]
         );
     }
 
     #[test]
-    fn types_are_those_of_nft() {
-        // As `nft --debug=mnl` shows them for `type inet_proto . inet_service : ipv4_addr . inet_service`.
-        let map = Map(Purpose::HostPorts, Family::V4);
-        assert_eq!(map.key(), DataType { id: 0x30d, length: 8 });
-        assert_eq!(map.value(), Some(DataType { id: 0x1cd, length: 8 }));
-    }
-
-    #[test]
-    fn each_element_has_its_place() {
+    fn only_the_same_element_has_the_same_place() {
         let all = samples();
-        let places: std::collections::BTreeSet<_> = all.iter().map(Element::place).collect();
-        assert_eq!(places.len(), all.len());
-        assert_eq!(all[0].place(), all[0].clone().place());
+        for (i, a) in all.iter().enumerate() {
+            for (j, b) in all.iter().enumerate() {
+                assert_eq!(a.place() == b.place(), i == j, "{a} {b}");
+            }
+        }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::elements::{Family, Map, Purpose, data, octets, verdict};
+use super::elements::{data, octets, verdict};
+use super::maps::{Family, Map, Purpose, Table};
 use super::message::Attributes;
+use crate::sys::network::SourceCheck;
 
 /// Registers of linux/netfilter/nf_tables.h: the verdict, the first of 16 bytes, those of 4 bytes from the second
 /// on. Concatenated fields are in registers behind each other.
@@ -14,11 +16,16 @@ const FIRST_WORD: u32 = 8;
 const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
 /// Headers that are looked into.
+const LINK: u32 = 0;
 const NETWORK: u32 = 1;
 const TRANSPORT: u32 = 2;
 /// `meta` and `ct` keys.
+const META_ETHERTYPE: u32 = 1;
+const META_INTERFACE: u32 = 4;
+const META_INTERFACE_NAME: u32 = 6;
 const META_FAMILY: u32 = 15;
 const META_PROTOCOL: u32 = 16;
+const META_GROUP: u32 = 21;
 const CT_STATUS: u32 = 2;
 /// `IPS_DST_NAT` of linux/netfilter/nf_conntrack_common.h.
 const STATUS_DNAT: u32 = 0x20;
@@ -30,6 +37,14 @@ const NAT_DESTINATION: u32 = 1;
 /// `NF_DROP` of linux/netfilter.h.
 const DROP: i32 = 0;
 const RETURN: i32 = -5;
+/// `LOOPBACK_IFINDEX` of net/flow.h: the index of lo in every namespace.
+const LOOPBACK_INDEX: u32 = 1;
+/// `NFT_LOOKUP_F_INV`: goes on where there is no such element.
+const ABSENT: u32 = 1;
+/// Interface names fill four registers of 4 bytes.
+const NAME_WORDS: u32 = 4;
+const ETHERTYPE_ARP: u16 = 0x0806;
+const ICMP6: u8 = 58;
 
 /// An address of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,23 +53,46 @@ pub(super) enum Side {
     Destination,
 }
 
+/// An address of a frame that its sender claims as its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// The frame's source.
+    Mac,
+    /// The packet's source.
+    Address(Family),
+    /// The MAC address of an ARP packet's sender.
+    ArpMac,
+    /// The IPv4 address of an ARP packet's sender.
+    ArpAddress,
+    /// The target of a neighbour advertisement: whose MAC address it tells.
+    Neighbour,
+}
+
 /// A rule in the making.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Rule(Attributes);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rule {
+    table: Table,
+    expressions: Attributes,
+}
 
 impl Rule {
+    /// A rule of the table `inet podhosts`.
     pub(super) fn new() -> Self {
-        Self::default()
+        Self::of(Table::Inet)
+    }
+
+    pub(super) fn of(table: Table) -> Self {
+        Self { table, expressions: Attributes::new() }
     }
 
     /// The list of its expressions.
     pub(super) fn expressions(&self) -> &Attributes {
-        &self.0
+        &self.expressions
     }
 
     fn expression(self, name: &str, about: &Attributes) -> Self {
         let expression = Attributes::new().text(1, name).nested(2, about);
-        Self(self.0.nested(1, &expression))
+        Self { expressions: self.expressions.nested(1, &expression), ..self }
     }
 
     fn compare(self, operation: u32, value: &[u8]) -> Self {
@@ -85,7 +123,15 @@ impl Rule {
     }
 
     fn family(self, family: Family) -> Self {
-        self.meta(META_FAMILY, FIRST).compare(EQUAL, &[family.protocol()])
+        match self.table {
+            Table::Inet => self.meta(META_FAMILY, FIRST).compare(EQUAL, &[family.protocol()]),
+            // There the family is that of the table.
+            Table::Bridge => self.ethertype(family.ethertype()),
+        }
+    }
+
+    fn ethertype(self, ethertype: u16) -> Self {
+        self.meta(META_ETHERTYPE, FIRST).compare(EQUAL, &ethertype.to_be_bytes())
     }
 
     fn address(self, family: Family, side: Side) -> Self {
@@ -101,6 +147,71 @@ impl Rule {
         // nft shows a single address as one only where nothing is masked.
         let rule = if mask.last() == Some(&0xff) { rule } else { rule.mask(&mask) };
         rule.compare(EQUAL, &network)
+    }
+
+    /// Goes on where the packet did not come in by lo.
+    pub(super) fn not_by_loopback(self) -> Self {
+        self.meta(META_INTERFACE, FIRST).compare(NOT_EQUAL, &LOOPBACK_INDEX.to_ne_bytes())
+    }
+
+    /// Goes on where the packet came in by an interface that is checked in this way.
+    pub(super) fn checked(self, check: SourceCheck) -> Self {
+        self.meta(META_GROUP, FIRST).compare(EQUAL, &check.group().to_ne_bytes())
+    }
+
+    /// Goes on where the packet came in by an interface that is not checked in this way.
+    pub(super) fn not_checked(self, check: SourceCheck) -> Self {
+        self.meta(META_GROUP, FIRST).compare(NOT_EQUAL, &check.group().to_ne_bytes())
+    }
+
+    /// Goes on where `set` has the interface that the packet came in by together with what it claims.
+    pub(super) fn owned(self, claim: Claim, set: Map) -> Self {
+        let rule = self.claim(claim);
+        rule.expression("lookup", &Attributes::new().text(1, set.name()).number(2, FIRST))
+    }
+
+    /// Goes on where `set` has no such element.
+    pub(super) fn not_owned(self, claim: Claim, set: Map) -> Self {
+        let about = Attributes::new().text(1, set.name()).number(2, FIRST).number(5, ABSENT);
+        self.claim(claim).expression("lookup", &about)
+    }
+
+    fn claim(self, claim: Claim) -> Self {
+        let register = register(NAME_WORDS);
+        let rule = match claim {
+            // Whoever looks at a neighbour's has found that it is one.
+            Claim::Mac | Claim::Neighbour => self,
+            Claim::Address(family) => self.family(family),
+            Claim::ArpMac | Claim::ArpAddress => self.arp(),
+        };
+        let rule = rule.meta(META_INTERFACE_NAME, FIRST);
+        match claim {
+            Claim::Mac => rule.payload(LINK, 6, 6, register),
+            Claim::Address(family) => {
+                rule.payload(NETWORK, family.offset(Side::Source), family.length(), register)
+            }
+            Claim::ArpMac => rule.payload(NETWORK, 8, 6, register),
+            Claim::ArpAddress => rule.payload(NETWORK, 14, 4, register),
+            Claim::Neighbour => rule.payload(TRANSPORT, 8, 16, register),
+        }
+    }
+
+    fn arp(self) -> Self {
+        self.ethertype(ETHERTYPE_ARP)
+    }
+
+    /// Goes on where an ARP packet's sender has no address yet, and asks whether one is free.
+    pub(super) fn arp_probe(self) -> Self {
+        self.arp().payload(NETWORK, 14, 4, FIRST).compare(EQUAL, &[0; 4])
+    }
+
+    /// Goes on for ICMPv6, of the given type where there is one.
+    pub(super) fn icmp6(self, kind: Option<u8>) -> Self {
+        let rule = self.family(Family::V6).meta(META_PROTOCOL, FIRST).compare(EQUAL, &[ICMP6]);
+        match kind {
+            Some(kind) => rule.payload(TRANSPORT, 0, 1, FIRST).compare(EQUAL, &[kind]),
+            None => rule,
+        }
     }
 
     /// Goes on where the destination is not an address of the node's.
@@ -156,6 +267,13 @@ impl Family {
         match self {
             Self::V4 => 2,
             Self::V6 => 10,
+        }
+    }
+
+    fn ethertype(self) -> u16 {
+        match self {
+            Self::V4 => 0x0800,
+            Self::V6 => 0x86dd,
         }
     }
 

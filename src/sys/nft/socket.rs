@@ -6,12 +6,11 @@ use std::io;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 
 use super::NftError;
+use super::maps::Table;
 use super::message::{About, Attributes, message, replies};
 
 /// `NFNL_SUBSYS_NFTABLES` of linux/netfilter/nfnetlink.h.
 const SUBSYSTEM: u16 = 10;
-/// `NFPROTO_INET`: the table sees IPv4 and IPv6.
-const INET: About = About { family: 1, resource: 0 };
 /// The frame of a transaction, `NFNL_MSG_BATCH_BEGIN` and `NFNL_MSG_BATCH_END`.
 const BATCH: About = About { family: 0, resource: SUBSYSTEM };
 const BATCH_BEGIN: u16 = 16;
@@ -20,6 +19,7 @@ const BATCH_END: u16 = 17;
 const REQUEST: u16 = 0x1;
 const ACK: u16 = 0x4;
 const DUMP: u16 = 0x300;
+pub(super) const CREATE: u16 = 0x400;
 const DUMP_INTERRUPTED: u16 = 0x10;
 /// Types of linux/netlink.h.
 const ERROR: u16 = 2;
@@ -46,6 +46,8 @@ pub(super) struct Change {
     pub(super) flags: u16,
     /// What it is about.
     pub(super) attributes: Attributes,
+    /// The table that it is in.
+    pub(super) table: Table,
     /// What an error says that it is, behind "cannot".
     pub(super) step: String,
 }
@@ -73,6 +75,12 @@ impl Batch {
         let change = refusal.change.and_then(|index| self.changes.get(index));
         match (change, refusal.cause.raw_os_error()) {
             (None, Some(libc::EOPNOTSUPP)) => NftError::NoNfTables,
+            // A kernel without that family refuses either the table or its chain.
+            (Some(change), Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::ENOENT))
+                if change.table == Table::Bridge && change.flags & CREATE != 0 =>
+            {
+                NftError::NoBridges
+            }
             (None, _) => NftError::Socket { verb: "change", cause: refusal.cause },
             (Some(change), _) => NftError::Refused { step: change.step.clone(), cause: refusal.cause },
         }
@@ -88,7 +96,13 @@ impl Batch {
             // Every error is told, asked for or not; that there was none is told once.
             let ack = if index + 1 == self.changes.len() { ACK } else { 0 };
             let flags = REQUEST | ack | change.flags;
-            bytes.extend(message(kind(change.operation), flags, sequence, INET, &change.attributes));
+            bytes.extend(message(
+                kind(change.operation),
+                flags,
+                sequence,
+                in_family(change.table),
+                &change.attributes,
+            ));
         }
         bytes.extend(frame(BATCH_END, sequence.wrapping_add(1)));
         bytes
@@ -109,10 +123,14 @@ impl Netfilter {
             Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => NftError::NoNfTables,
             _ => NftError::Socket { verb: "open a socket to", cause },
         };
-        let mut socket = Socket::new(NETLINK_NETFILTER).map_err(failed)?;
-        socket.bind_auto().map_err(failed)?;
+        Self::new().map_err(failed)
+    }
+
+    fn new() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_NETFILTER)?;
+        socket.bind_auto()?;
         // An error would quote the whole message that it is about.
-        socket.set_cap_ack(true).map_err(failed)?;
+        socket.set_cap_ack(true)?;
         Ok(Self { socket, sequence: 1, buffer: Vec::with_capacity(DATAGRAM_MAX) })
     }
 
@@ -145,15 +163,25 @@ impl Netfilter {
     }
 
     /// Looks one object up; the attributes that the kernel tells of it, or `None` where there is none.
-    pub(super) fn get(&mut self, operation: u16, about: &Attributes) -> io::Result<Option<Vec<u8>>> {
-        let mut found = self.ask(operation, 0, about)?;
+    pub(super) fn get(
+        &mut self,
+        table: Table,
+        operation: u16,
+        about: &Attributes,
+    ) -> io::Result<Option<Vec<u8>>> {
+        let mut found = self.ask(table, operation, 0, about)?;
         Ok(found.as_mut().and_then(Vec::pop))
     }
 
     /// Lists objects by their attributes; `None` where that which they would be in is not there.
-    pub(super) fn list(&mut self, operation: u16, about: &Attributes) -> io::Result<Option<Vec<Vec<u8>>>> {
+    pub(super) fn list(
+        &mut self,
+        table: Table,
+        operation: u16,
+        about: &Attributes,
+    ) -> io::Result<Option<Vec<Vec<u8>>>> {
         for _ in 0..ATTEMPTS {
-            match self.ask(operation, DUMP, about) {
+            match self.ask(table, operation, DUMP, about) {
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
                 other => return other,
             }
@@ -161,11 +189,38 @@ impl Netfilter {
         Err(io::Error::other(format!("it changed {ATTEMPTS} times while it was read")))
     }
 
-    fn ask(&mut self, operation: u16, flags: u16, about: &Attributes) -> io::Result<Option<Vec<Vec<u8>>>> {
+    /// The first of the objects that [`Self::list`] lists, empty where there are none. It is asked for through a socket
+    /// of its own, since the kernel goes on with a list that is not read to its end.
+    pub(super) fn first(
+        table: Table,
+        operation: u16,
+        about: &Attributes,
+    ) -> Result<Option<Vec<u8>>, io::Error> {
+        let mut once = Self::new()?;
+        once.send(&message(kind(operation), REQUEST | DUMP, 1, in_family(table), about))?;
+        let datagram = once.receive()?.unwrap_or_default();
+        match replies(datagram).next() {
+            None => Err(io::Error::other(NO_ANSWER)),
+            Some(reply) if matches!(reply.kind, ERROR | DONE) => match reply.errno() {
+                Some(0) => Ok(Some(Vec::new())),
+                Some(libc::ENOENT) => Ok(None),
+                errno => Err(io::Error::from_raw_os_error(errno.unwrap_or(libc::EPROTO))),
+            },
+            Some(reply) => Ok(Some(reply.attributes().to_vec())),
+        }
+    }
+
+    fn ask(
+        &mut self,
+        table: Table,
+        operation: u16,
+        flags: u16,
+        about: &Attributes,
+    ) -> io::Result<Option<Vec<Vec<u8>>>> {
         let sequence = self.sequence;
         self.sequence = sequence.wrapping_add(1);
         let ack = if flags & DUMP == 0 { ACK } else { 0 };
-        self.send(&message(kind(operation), REQUEST | flags | ack, sequence, INET, about))?;
+        self.send(&message(kind(operation), REQUEST | flags | ack, sequence, in_family(table), about))?;
         let (mut found, mut end, mut interrupted) = (Vec::new(), None, false);
         while let Some(datagram) = self.receive()? {
             for reply in replies(datagram).filter(|reply| reply.sequence == sequence) {
@@ -201,6 +256,10 @@ impl Netfilter {
     }
 }
 
+fn in_family(table: Table) -> About {
+    About { family: table.family(), resource: 0 }
+}
+
 fn kind(operation: u16) -> u16 {
     (SUBSYSTEM << 8) | operation
 }
@@ -214,6 +273,7 @@ mod tests {
             operation: 6,
             flags: 0x400,
             attributes: Attributes::new(),
+            table: Table::Inet,
             step: step.to_owned(),
         };
         Batch { changes: vec![change("make a"), change("make b")] }
@@ -233,7 +293,7 @@ mod tests {
         };
         let refused = explained(Some(1), libc::EPERM);
         assert!(refused.starts_with("cannot make b: Operation not permitted"), "{refused}");
-        assert!(explained(None, libc::EOPNOTSUPP).ends_with("this kernel has no nf_tables"));
+        assert!(explained(None, libc::EOPNOTSUPP).contains("this kernel has no nf_tables"));
         assert!(explained(None, libc::EPERM).starts_with("cannot change the packet filter: Operation"));
     }
 }

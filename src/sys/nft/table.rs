@@ -1,13 +1,16 @@
-//! The table: what a transaction makes of it, and what is in it.
+//! The tables: what a transaction makes of them, and what is in them.
+
+use std::io;
 
 use super::NftError;
 use super::chains::Chain;
-use super::elements::{Element, Map};
+use super::elements::Element;
+use super::maps::{Map, Table, Value};
 use super::message::{Attributes, attributes, covers, find};
 use super::rules::Rule;
-use super::socket::{Batch, Change, Netfilter};
+use super::socket::{Batch, CREATE, Change, Netfilter};
 
-/// Name of the table, which has the family `inet`.
+/// Name of both tables.
 const TABLE: &str = "podhosts";
 /// Operations of linux/netfilter/nf_tables.h.
 const NEW_TABLE: u16 = 0;
@@ -25,11 +28,12 @@ const GET_ELEMENT: u16 = 13;
 const DELETE_ELEMENT: u16 = 14;
 /// Flags of linux/netlink.h.
 const EXCLUSIVE: u16 = 0x200;
-const CREATE: u16 = 0x400;
 const APPEND: u16 = 0x800;
 /// `NFT_SET_MAP`, and what a map to verdicts has as its type of values.
 const SET_IS_MAP: u32 = 0x8;
 const VERDICTS: u32 = 0xffff_ff00;
+/// Where a message has how often a chain is used.
+const CHAIN_USE: u16 = 6;
 /// Where a message has a rule's expressions.
 const RULE_EXPRESSIONS: u16 = 4;
 
@@ -43,58 +47,69 @@ fn named(kind: u16, name: &str) -> Attributes {
 }
 
 impl Batch {
-    fn change(&mut self, operation: u16, flags: u16, attributes: Attributes, step: String) {
-        self.push(Change { operation, flags, attributes, step });
+    fn change(&mut self, table: Table, operation: u16, flags: u16, attributes: Attributes, step: String) {
+        self.push(Change { operation, flags, attributes, table, step });
     }
 
-    /// Makes the table with its maps, where they are missing.
-    pub(super) fn make_table(&mut self) {
-        self.change(NEW_TABLE, CREATE, in_table(), format!("make the table inet {TABLE}"));
-        for (map, id) in Map::ALL.into_iter().zip(1..) {
-            let key = map.key();
-            let about = named(2, map.name()).number(3, SET_IS_MAP).number(4, key.id).number(5, key.length);
-            let about = match map.value() {
-                Some(value) => about.number(6, value.id).number(7, value.length),
-                None => about.number(6, VERDICTS),
+    /// Makes the table with its maps and sets, where they are missing.
+    pub(super) fn make_table(&mut self, table: Table) {
+        self.change(table, NEW_TABLE, CREATE, in_table(), format!("make the table {}", table.name()));
+        for (map, id) in table.maps().zip(1..) {
+            let (key, value) = (map.key(), map.value());
+            let flags = if value == Value::None { 0 } else { SET_IS_MAP };
+            let about = named(2, map.name()).number(3, flags).number(4, key.id).number(5, key.length);
+            let about = match value {
+                Value::Data(value) => about.number(6, value.id).number(7, value.length),
+                Value::Verdict => about.number(6, VERDICTS),
+                Value::None => about,
             };
-            self.change(NEW_SET, CREATE, about.number(10, id), format!("make the map {}", map.name()));
+            self.change(table, NEW_SET, CREATE, about.number(10, id), format!("make the {}", map.shown()));
         }
     }
 
     /// Makes a chain where it is missing, and gives it its rules in the place of those that it has.
     pub(super) fn make_chain(&mut self, chain: &Chain) {
-        let name = &chain.name;
-        self.change(NEW_CHAIN, CREATE, chain.describe(in_table()), format!("make the chain {name}"));
-        self.change(DELETE_RULE, 0, named(2, name), format!("empty the chain {name}"));
+        let (table, name) = (chain.table, &chain.name);
+        self.change(table, NEW_CHAIN, CREATE, chain.describe(in_table()), format!("make the chain {name}"));
+        self.change(table, DELETE_RULE, 0, named(2, name), format!("empty the chain {name}"));
         for (rule, number) in chain.rules.iter().zip(1..) {
             let about = named(2, name).nested(RULE_EXPRESSIONS, rule.expressions());
-            self.change(NEW_RULE, CREATE | APPEND, about, format!("make rule {number} of the chain {name}"));
+            self.change(
+                table,
+                NEW_RULE,
+                CREATE | APPEND,
+                about,
+                format!("make rule {number} of the chain {name}"),
+            );
         }
     }
 
     /// Adds an element. A host port has to be free; masquerading may be there already.
     pub(super) fn add(&mut self, element: &Element) {
         let exclusive = if matches!(element, Element::Port { .. }) { EXCLUSIVE } else { 0 };
-        let about = element.added_to(named(2, element.map().name()));
-        self.change(NEW_ELEMENT, CREATE | exclusive, about, format!("add the {element}"));
+        let map = element.map();
+        let about = element.added_to(named(2, map.name()));
+        self.change(map.table(), NEW_ELEMENT, CREATE | exclusive, about, format!("add the {element}"));
     }
 
     pub(super) fn take_away(&mut self, element: &Element) {
-        let about = element.taken_from(named(2, element.map().name()));
-        self.change(DELETE_ELEMENT, 0, about, format!("take the {element} away"));
+        let map = element.map();
+        let about = element.keyed_in(named(2, map.name()));
+        self.change(map.table(), DELETE_ELEMENT, 0, about, format!("take the {element} away"));
     }
 
+    /// Removes a network's chain.
     pub(super) fn remove_chain(&mut self, name: &str) {
-        self.change(DELETE_CHAIN, 0, named(3, name), format!("remove the chain {name}"));
+        self.change(Table::Inet, DELETE_CHAIN, 0, named(3, name), format!("remove the chain {name}"));
     }
 
     /// Removes the table and all that is in it.
-    pub(super) fn remove_table(&mut self) {
-        self.change(DELETE_TABLE, 0, in_table(), format!("remove the table inet {TABLE}"));
+    pub(super) fn remove_table(&mut self, table: Table) {
+        self.change(table, DELETE_TABLE, 0, in_table(), format!("remove the table {}", table.name()));
     }
 }
 
-/// What the maps hold.
+/// What the maps and sets of a table hold.
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) elements: Vec<Element>,
@@ -104,21 +119,16 @@ pub(super) struct Contents {
 
 impl Netfilter {
     /// Whether the table is there.
-    pub(super) fn has_table(&mut self) -> Result<bool, NftError> {
-        match self.get(GET_TABLE, &in_table()) {
-            // Nothing is wrong with the question: nobody is there to answer it.
-            Err(cause) if cause.raw_os_error() == Some(libc::EINVAL) => Err(NftError::NoNfTables),
-            Err(cause) => Err(NftError::Socket { verb: "ask", cause }),
-            Ok(found) => Ok(found.is_some()),
-        }
+    pub(super) fn has_table(&mut self, table: Table) -> Result<bool, NftError> {
+        let found = self.get(table, GET_TABLE, &in_table());
+        Ok(found.map_err(|cause| unanswered(format!("find the table {}", table.name()), cause))?.is_some())
     }
 
-    /// Reads all maps.
-    pub(super) fn contents(&mut self) -> Result<Contents, NftError> {
+    /// Reads maps.
+    pub(super) fn contents(&mut self, maps: impl Iterator<Item = Map>) -> Result<Contents, NftError> {
         let mut contents = Contents { elements: Vec::new(), absent: Vec::new() };
-        for map in Map::ALL {
-            let refused = |cause| NftError::Refused { step: format!("read the map {}", map.name()), cause };
-            match self.list(GET_ELEMENT, &named(2, map.name())).map_err(refused)? {
+        for map in maps {
+            match self.list(map.table(), GET_ELEMENT, &named(2, map.name())).map_err(unread(map))? {
                 Some(messages) => {
                     contents
                         .elements
@@ -130,39 +140,92 @@ impl Netfilter {
         Ok(contents)
     }
 
-    /// Whether there is a chain of this name.
+    /// Whether a map has an element with the key of this one.
+    pub(super) fn has(&mut self, element: &Element) -> Result<bool, NftError> {
+        let map = element.map();
+        let found = self.get(map.table(), GET_ELEMENT, &element.keyed_in(named(2, map.name())));
+        Ok(found.map_err(unread(map))?.is_some())
+    }
+
+    /// Whether the maps of a table have no elements; `None` where there is no such table. Of a long map only the
+    /// beginning is read.
+    pub(super) fn is_empty(&mut self, table: Table) -> Result<Option<bool>, NftError> {
+        if !self.has_table(table)? {
+            return Ok(None);
+        }
+        // Most pods are in the last ones.
+        for map in table.maps().rev() {
+            let found = Self::first(map.table(), GET_ELEMENT, &named(2, map.name())).map_err(unread(map))?;
+            if found.is_some_and(|message| !Element::listed(map, &message).is_empty()) {
+                return Ok(Some(false));
+            }
+        }
+        Ok(Some(true))
+    }
+
+    /// How many elements lead to a network's chain; `None` where there is no such chain.
+    pub(super) fn references(&mut self, chain: &str) -> Result<Option<usize>, NftError> {
+        let Some(found) = self.chain(Table::Inet, chain)? else { return Ok(None) };
+        let used = find(&found, CHAIN_USE).and_then(|value| Some(u32::from_be_bytes(*value.first_chunk()?)));
+        let rules = self.rules(Table::Inet, chain)?.len();
+        let used = used.and_then(|used| usize::try_from(used).ok()).unwrap_or(usize::MAX);
+        Ok(Some(used.saturating_sub(rules)))
+    }
+
+    /// Whether there is a network's chain of this name.
     pub(super) fn has_chain(&mut self, name: &str) -> Result<bool, NftError> {
-        Ok(self.chain(name)?.is_some())
+        Ok(self.chain(Table::Inet, name)?.is_some())
+    }
+
+    /// Whether a chain has other rules than those it has to have, or is not there.
+    pub(super) fn has_other_rules(&mut self, chain: &Chain) -> Result<bool, NftError> {
+        let rules = self.rules(chain.table, &chain.name)?;
+        let same = rules.len() == chain.rules.len()
+            && rules.iter().zip(&chain.rules).all(|(found, rule)| is_rule(found, rule));
+        Ok(!same)
     }
 
     /// What is not as `chain` is: the chain, or its rules.
     pub(super) fn differs(&mut self, chain: &Chain) -> Result<Option<String>, NftError> {
-        let name = &chain.name;
-        let found = self.chain(name)?;
+        let of_bridge = if chain.table == Table::Bridge { " of the table bridge podhosts" } else { "" };
+        let name = format!("chain {}{of_bridge}", chain.name);
+        let found = self.chain(chain.table, &chain.name)?;
         if !found.is_some_and(|found| covers(&found, chain.describe(in_table()).as_bytes())) {
-            return Ok(Some(format!("chain {name}")));
+            return Ok(Some(name));
         }
-        let refused = |cause| NftError::Refused { step: format!("read the chain {name}"), cause };
-        let rules = self.list(GET_RULE, &named(2, name)).map_err(refused)?.unwrap_or_default();
-        let same = rules.len() == chain.rules.len()
-            && rules.iter().zip(&chain.rules).all(|(found, rule)| is_rule(found, rule));
-        Ok((!same).then(|| format!("rules of chain {name}")))
+        Ok(self.has_other_rules(chain)?.then(|| format!("rules of {name}")))
     }
 
     /// What is missing of a network's own chain. Its subnets are those of the network's latest pod, so only the last
     /// rule, which does the work, has to be as in `chain`.
     pub(super) fn lacks(&mut self, chain: &Chain) -> Result<Option<String>, NftError> {
         let Some(what) = self.differs(chain)? else { return Ok(None) };
-        let refused = |cause| NftError::Refused { step: format!("read the chain {}", chain.name), cause };
-        let rules = self.list(GET_RULE, &named(2, &chain.name)).map_err(refused)?.unwrap_or_default();
+        let rules = self.rules(chain.table, &chain.name)?;
         let works = rules.last().zip(chain.rules.last()).is_some_and(|(found, rule)| is_rule(found, rule));
         Ok((!works).then_some(what))
     }
 
-    fn chain(&mut self, name: &str) -> Result<Option<Vec<u8>>, NftError> {
-        let refused = |cause| NftError::Refused { step: format!("read the chain {name}"), cause };
-        self.get(GET_CHAIN, &named(3, name)).map_err(refused)
+    fn chain(&mut self, table: Table, name: &str) -> Result<Option<Vec<u8>>, NftError> {
+        let found = self.get(table, GET_CHAIN, &named(3, name));
+        found.map_err(|cause| unanswered(format!("read the chain {name}"), cause))
     }
+
+    fn rules(&mut self, table: Table, chain: &str) -> Result<Vec<Vec<u8>>, NftError> {
+        let found = self.list(table, GET_RULE, &named(2, chain));
+        Ok(found.map_err(|cause| unanswered(format!("read the chain {chain}"), cause))?.unwrap_or_default())
+    }
+}
+
+fn unanswered(step: String, cause: io::Error) -> NftError {
+    match cause.raw_os_error() {
+        // Nothing is wrong with the question: nobody is there to answer it.
+        Some(libc::EINVAL) => NftError::NoNfTables,
+        _ => NftError::Refused { step, cause },
+    }
+}
+
+fn unread(map: Map) -> impl Fn(io::Error) -> NftError {
+    move |cause| unanswered(format!("read the {}", map.shown()), cause)
 }
 
 fn is_rule(found: &[u8], rule: &Rule) -> bool {

@@ -1,55 +1,72 @@
 //! What an attachment's rules are in the table. Nothing here touches the kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::chains::{Chain, hairpin_name, masquerade_name};
-use super::elements::{Element, Enter, Family};
+use super::elements::{Element, Enter};
+use super::maps::{Family, Table};
 use super::socket::Batch;
-use super::{NftError, PortMapping, Rules};
+use super::{NftError, PodInterface, PortMapping, Rules};
+use crate::sys::network::{Mac, SourceCheck};
 
-/// The elements of an attachment, and the chains of its network that they lead to.
+/// The elements of an attachment, and the chains that they need.
 #[derive(Debug)]
 pub(super) struct Wanted {
     /// In the order in which they are added.
     pub(super) elements: Vec<Element>,
+    /// The chains of its network that they lead to.
     pub(super) chains: Vec<Chain>,
 }
 
 impl Wanted {
     /// Checks the rules and lays them out.
-    pub(super) fn new(rules: &Rules<'_>) -> Result<Self, NftError> {
+    pub(super) fn new(rules: &Rules) -> Result<Self, NftError> {
         let addresses: Vec<IpAddr> = rules.addresses.iter().map(IpAddr::to_canonical).collect();
         let mut elements = BTreeSet::new();
-        let mut mapped = BTreeMap::new();
         if rules.masquerade {
-            elements.extend(addresses.iter().map(|pod| masquerade(*pod, rules.network)));
+            elements.extend(addresses.iter().map(|pod| masquerade(*pod, &rules.network)));
         }
-        for mapping in rules.ports {
-            let ports = ports(mapping, &addresses)?;
-            for port in &ports {
-                if mapped.insert(port.place(), port.clone()).is_some_and(|other| other != *port) {
+        let mut places = BTreeMap::new();
+        for mapping in &rules.ports {
+            for port in ports(mapping, &addresses)? {
+                if places.insert(port.place(), port.clone()).is_some_and(|other| other != port) {
                     return Err(unusable(mapping, "it is mapped to two ports of the pod".to_owned()));
                 }
             }
-            elements.extend(ports.iter().map(|port| hairpin(port.pod(), rules.network)));
-            elements.extend(ports);
+        }
+        let mapped: BTreeSet<IpAddr> = places.values().filter_map(Element::pod).collect();
+        elements.extend(mapped.into_iter().map(|pod| hairpin(pod, &rules.network)));
+        elements.extend(places.into_values());
+        if let Some(interface) = &rules.interface {
+            elements.extend(sources(interface, &addresses));
         }
         let has = |name: &str| elements.iter().any(|element| element.chain() == Some(name));
-        let chains =
-            [Chain::masquerade(rules.network, rules.subnets), Chain::hairpin(rules.network, rules.subnets)];
+        let chains = [
+            Chain::masquerade(&rules.network, &rules.subnets),
+            Chain::hairpin(&rules.network, &rules.subnets),
+        ];
         let chains = chains.into_iter().filter(|chain| has(&chain.name)).collect();
         Ok(Self { elements: elements.into_iter().collect(), chains })
     }
 
-    /// All chains that have to be there.
-    pub(super) fn chains(&self) -> &[Chain] {
-        &self.chains
+    /// The tables that it has elements in.
+    pub(super) fn tables(&self) -> BTreeSet<Table> {
+        self.elements.iter().map(|element| element.map().table()).collect()
     }
 
-    /// Those, and the table's own.
-    pub(super) fn all_chains(&self) -> Vec<Chain> {
-        Chain::base().into_iter().chain(self.chains.iter().cloned()).collect()
+    /// The chains by which its elements take effect, the guards left out.
+    pub(super) fn needed_chains(&self) -> Vec<Chain> {
+        let has = |is: fn(&Element) -> bool| self.elements.iter().any(is);
+        let mut needed = Vec::new();
+        if has(|element| element.chain().is_some()) {
+            needed.push(Chain::postrouting());
+        }
+        if has(|element| matches!(element, Element::Port { .. })) {
+            needed.extend([Chain::prerouting(), Chain::output()]);
+        }
+        needed.extend(self.chains.iter().cloned());
+        needed
     }
 
     /// The transaction that makes `chains` and all elements.
@@ -60,7 +77,8 @@ impl Wanted {
     /// The same in the place of `stale`, `others` being what else there is.
     pub(super) fn batch_replacing(&self, chains: &[Chain], stale: &[Element], others: &[Element]) -> Batch {
         let mut batch = Batch::default();
-        batch.make_table();
+        let tables: BTreeSet<Table> = chains.iter().map(|chain| chain.table).collect();
+        tables.into_iter().for_each(|table| batch.make_table(table));
         chains.iter().for_each(|chain| batch.make_chain(chain));
         stale.iter().for_each(|element| batch.take_away(element));
         self.elements.iter().for_each(|element| batch.add(element));
@@ -84,6 +102,29 @@ fn masquerade(pod: IpAddr, network: &str) -> Element {
 fn hairpin(pod: IpAddr, network: &str) -> Element {
     // What is no hairpin of this network may still have to be masqueraded for the network that it comes from.
     Element::Hairpin { pod, enter: Enter::Jump, chain: hairpin_name(network) }
+}
+
+/// What may come in by a pod's interface. The kernel makes a link-local address of the MAC address, with which it asks
+/// for neighbours.
+fn sources(interface: &PodInterface, addresses: &[IpAddr]) -> Vec<Element> {
+    let table = if interface.is_port { Table::Bridge } else { Table::Inet };
+    let mut elements = Vec::new();
+    if interface.check == SourceCheck::Addresses {
+        let has_ipv6 = addresses.iter().any(IpAddr::is_ipv6);
+        let own = has_ipv6.then(|| IpAddr::V6(link_local(interface.mac)));
+        let address = |address| Element::Source { table, interface: interface.name.clone(), address };
+        elements.extend(addresses.iter().copied().chain(own).map(address));
+    }
+    if interface.is_port && interface.check != SourceCheck::None {
+        elements.push(Element::Mac { interface: interface.name.clone(), mac: interface.mac });
+    }
+    elements
+}
+
+/// The address that the kernel makes of a MAC address (EUI-64, RFC 4291).
+fn link_local(mac: Mac) -> Ipv6Addr {
+    let [a, b, c, d, e, f] = mac.0;
+    Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
 }
 
 /// The elements of one mapping, at most one of each family.
@@ -126,7 +167,8 @@ mod tests {
 
     fn wanted(addresses: &[&str], masquerade: bool, ports: &[PortMapping]) -> Result<Wanted, NftError> {
         let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        Wanted::new(&Rules { network: "n", subnets: &[], addresses: &addresses, masquerade, ports })
+        let (network, ports) = ("n".to_owned(), ports.to_vec());
+        Wanted::new(&Rules { network, subnets: Vec::new(), addresses, masquerade, ports, interface: None })
     }
 
     fn names(addresses: &[&str], masquerade: bool, ports: &[PortMapping]) -> Vec<String> {

@@ -1,0 +1,211 @@
+//! The tables and their maps and sets, with the types of keys and values.
+
+use std::net::IpAddr;
+
+/// A table. Both are called `podhosts`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Table {
+    /// IPv4 and IPv6 packets that the node routes or gets itself.
+    Inet,
+    /// Frames between the ports of bridges, which the other one never sees.
+    Bridge,
+}
+
+impl Table {
+    pub(super) const ALL: [Self; 2] = [Self::Inet, Self::Bridge];
+
+    /// As `nft` names it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Inet => "inet podhosts",
+            Self::Bridge => "bridge podhosts",
+        }
+    }
+
+    /// `NFPROTO_INET` and `NFPROTO_BRIDGE`.
+    pub(super) fn family(self) -> u8 {
+        match self {
+            Self::Inet => 1,
+            Self::Bridge => 7,
+        }
+    }
+
+    pub(super) fn maps(self) -> impl DoubleEndedIterator<Item = Map> {
+        Map::ALL.into_iter().filter(move |map| map.table() == self)
+    }
+}
+
+/// An address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub(super) const ALL: [Self; 2] = [Self::V4, Self::V6];
+
+    pub(super) fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+
+    /// Length of an address.
+    pub(super) fn length(self) -> usize {
+        match self {
+            Self::V4 => 4,
+            Self::V6 => 16,
+        }
+    }
+}
+
+/// What a map or set is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Masquerade,
+    Hairpin,
+    HostPorts,
+    HostIpPorts,
+    /// The addresses that packets from a pod's interface may carry.
+    Sources(Table),
+    /// The MAC address that frames from a port may carry.
+    Macs,
+}
+
+/// A map or set of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Map(pub(super) Purpose, pub(super) Family);
+
+/// What `nft` knows a type by, and its length.
+type FieldType = (u32, usize);
+const IPV4_ADDRESS: FieldType = (7, 4);
+const IPV6_ADDRESS: FieldType = (8, 16);
+const ETHERNET_ADDRESS: FieldType = (9, 6);
+const INET_PROTOCOL: FieldType = (12, 1);
+const INET_SERVICE: FieldType = (13, 2);
+const INTERFACE_NAME: FieldType = (41, 16);
+
+/// The type and length of a key or a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DataType {
+    pub(super) id: u32,
+    pub(super) length: u32,
+}
+
+impl DataType {
+    /// Fields behind each other, each padded to four bytes, as `nft` has them.
+    fn of(fields: &[FieldType]) -> Self {
+        let id = fields.iter().fold(0, |id, field| (id << 6) | field.0);
+        let length = fields.iter().map(|field| field.1.next_multiple_of(4)).sum::<usize>();
+        Self { id, length: u32::try_from(length).unwrap_or(u32::MAX) }
+    }
+}
+
+/// What an element of a map has beside its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Value {
+    /// Nothing: it is a set.
+    None,
+    Verdict,
+    Data(DataType),
+}
+
+impl Map {
+    pub(super) const ALL: [Self; 13] = [
+        Self(Purpose::Masquerade, Family::V4),
+        Self(Purpose::Masquerade, Family::V6),
+        Self(Purpose::Hairpin, Family::V4),
+        Self(Purpose::Hairpin, Family::V6),
+        Self(Purpose::HostPorts, Family::V4),
+        Self(Purpose::HostPorts, Family::V6),
+        Self(Purpose::HostIpPorts, Family::V4),
+        Self(Purpose::HostIpPorts, Family::V6),
+        Self(Purpose::Sources(Table::Inet), Family::V4),
+        Self(Purpose::Sources(Table::Inet), Family::V6),
+        Self(Purpose::Sources(Table::Bridge), Family::V4),
+        Self(Purpose::Sources(Table::Bridge), Family::V6),
+        Self::MACS,
+    ];
+    /// It has no family: MAC addresses are what both are sent from.
+    pub(super) const MACS: Self = Self(Purpose::Macs, Family::V4);
+
+    pub(super) fn table(self) -> Table {
+        match self.0 {
+            Purpose::Sources(table) => table,
+            Purpose::Macs => Table::Bridge,
+            _ => Table::Inet,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match (self.0, self.1) {
+            (Purpose::Masquerade, Family::V4) => "masquerade4",
+            (Purpose::Masquerade, Family::V6) => "masquerade6",
+            (Purpose::Hairpin, Family::V4) => "hairpin4",
+            (Purpose::Hairpin, Family::V6) => "hairpin6",
+            (Purpose::HostPorts, Family::V4) => "hostports4",
+            (Purpose::HostPorts, Family::V6) => "hostports6",
+            (Purpose::HostIpPorts, Family::V4) => "hostip-ports4",
+            (Purpose::HostIpPorts, Family::V6) => "hostip-ports6",
+            (Purpose::Sources(_), Family::V4) => "sources4",
+            (Purpose::Sources(_), Family::V6) => "sources6",
+            (Purpose::Macs, _) => "macs",
+        }
+    }
+
+    /// As an error names it.
+    pub(super) fn shown(self) -> String {
+        let kind = if self.value() == Value::None { "set" } else { "map" };
+        let of_bridge = if self.table() == Table::Bridge { " of the table bridge podhosts" } else { "" };
+        format!("{kind} {}{of_bridge}", self.name())
+    }
+
+    pub(super) fn key(self) -> DataType {
+        let address = self.address();
+        match self.0 {
+            Purpose::Masquerade | Purpose::Hairpin => DataType::of(&[address]),
+            Purpose::HostPorts => DataType::of(&[INET_PROTOCOL, INET_SERVICE]),
+            Purpose::HostIpPorts => DataType::of(&[address, INET_PROTOCOL, INET_SERVICE]),
+            Purpose::Sources(_) => DataType::of(&[INTERFACE_NAME, address]),
+            Purpose::Macs => DataType::of(&[INTERFACE_NAME, ETHERNET_ADDRESS]),
+        }
+    }
+
+    pub(super) fn value(self) -> Value {
+        match self.0 {
+            Purpose::Masquerade | Purpose::Hairpin => Value::Verdict,
+            Purpose::HostPorts | Purpose::HostIpPorts => {
+                Value::Data(DataType::of(&[self.address(), INET_SERVICE]))
+            }
+            Purpose::Sources(_) | Purpose::Macs => Value::None,
+        }
+    }
+
+    fn address(self) -> FieldType {
+        match self.1 {
+            Family::V4 => IPV4_ADDRESS,
+            Family::V6 => IPV6_ADDRESS,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_those_of_nft() {
+        // As `nft --debug=mnl` shows them for `type inet_proto . inet_service : ipv4_addr . inet_service`.
+        let map = Map(Purpose::HostPorts, Family::V4);
+        assert_eq!(map.key(), DataType { id: 0x30d, length: 8 });
+        assert_eq!(map.value(), Value::Data(DataType { id: 0x1cd, length: 8 }));
+        // `type ifname . ether_addr`.
+        assert_eq!(Map::MACS.key(), DataType { id: 0xa49, length: 24 });
+    }
+}
