@@ -15,3 +15,5 @@ mod security_md;
 mod serve;
 mod terminal;
 mod work;
+mod network;
+mod network_sources;
