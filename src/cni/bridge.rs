@@ -133,7 +133,7 @@ fn gateway_interface(
 /// advertisements. Bringing it up is a notification to the whole node.
 fn settle(node: &mut Network, link: &Link, name: &str, wiring: &Wiring<'_>) -> Result<(), CniError> {
     if link.is_up {
-        return Ok(wiring.node_settings(name)?);
+        return wiring.node_settings(name);
     }
     wiring.bridge_settings(name)?;
     Ok(node.up(link.index, name)?)
