@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, Runtime, managed, needs, runtimes};
+use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, Runtime, bin, managed, needs, runtimes};
 
 const CLOSED: &str = "on-error = \"closed\"";
 const OPEN: &str = "on-error = \"open\"";
@@ -258,6 +258,23 @@ fn a_root_that_somebody_has_shared_has_one_seal_at_its_place() {
         let output = node.run_bundle(runtime, &bundle.write()).success();
         assert_eq!(output, format!("{}1\n", managed("10.0.0.9\tweb\n")), "{runtime:?}");
     }
+}
+
+/// Where the root is no mount of its own, the mount that it is in counts: here the node's root, which is shared.
+#[test]
+fn a_root_in_a_shared_mount_does_not_carry_the_seal_to_the_node() {
+    needs!("busybox");
+    let node = Node::new();
+    let dir = pod(&node, "true").write();
+    let script = "mount --make-rshared / && cd \"$2\" || exit 1
+        unshare -m --propagation unchanged sh -c 'mount -t proc proc rootfs/proc && echo >ready; exec sleep 60' &
+        for _ in $(seq 600); do [ -e ready ] && break; sleep 0.05; done
+        echo '{\"ociVersion\": \"1.0.2\", \"id\": \"c\", \"pid\": '$!', \"bundle\": \"'$PWD'\", \"status\": \"creating\"}' | \"$1\"
+        for of in $! self; do grep -c podhosts: /proc/$of/mountinfo; done
+        kill $!";
+    let hook = bin("podhosts-hook");
+    let run = node.run("sh", &["-c", script, "sh", hook.to_str().unwrap(), dir.to_str().unwrap()]);
+    assert_eq!(run.stdout, "1\n0\n", "{run:?}");
 }
 
 /// Anything on the node that renames all the time makes the kernel give up resolving `..` inside a root.

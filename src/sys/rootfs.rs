@@ -27,6 +27,8 @@ use super::seal::mount_id;
 const SYSFS_MAGIC: u64 = 0x6265_6572;
 const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 const PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+/// Most directories between a root file system and the mount that it is in: more do not fit into a path.
+const DEPTH_MAX: usize = 2048;
 /// How often a path is resolved again that could not be because of something else on the machine.
 const OPEN_TRIES: u32 = 1000;
 
@@ -134,16 +136,31 @@ impl RootFs {
     }
 
     /// Keeps the seal out of all other mount namespaces: where the root file system is a shared mount, what is
-    /// mounted on it would appear at its peers, on the node or in another container.
+    /// mounted on it would appear at its peers, on the node or in another container. Runtimes make it a mount of its
+    /// own for `pivot_root`; where it is none, the mount counts that it is in.
     ///
     /// # Errors
     /// [`RootFsError`] naming the path.
     pub fn stop_propagation(&self) -> Result<(), RootFsError> {
-        stop_propagation(self.dir.as_fd()).map_err(|cause| RootFsError::Kernel {
+        let failed = |cause| RootFsError::Kernel {
             verb: "stop the propagation of mounts from",
             path: self.path.clone(),
             cause,
-        })
+        };
+        let is_below_mount = |cause: &io::Error| cause.raw_os_error() == Some(libc::EINVAL);
+        let mut stopped = stop_propagation(self.dir.as_fd());
+        let mut above: Option<OwnedFd> = None;
+        for _ in 0..DEPTH_MAX {
+            if !stopped.as_ref().is_err_and(is_below_mount) {
+                break;
+            }
+            let dir = above.as_ref().unwrap_or(&self.dir);
+            let parent = openat(dir, c"..", PATH | OFlags::DIRECTORY, Mode::empty());
+            let parent = parent.map_err(|cause| failed(cause.into()))?;
+            stopped = stop_propagation(parent.as_fd());
+            above = Some(parent);
+        }
+        stopped.map_err(failed)
     }
 
     /// Finds /etc/hosts, or creates it as an empty file to mount on. What the engine has mounted there is taken away.
