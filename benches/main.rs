@@ -38,6 +38,9 @@ fn main() {
     if args.iter().any(|arg| arg == "--inside-cni") {
         return cni::inside();
     }
+    if args.iter().any(|arg| arg == "--cni") {
+        return cni::run();
+    }
     if args.iter().any(|arg| arg == "--pods") {
         return pods::run();
     }
