@@ -10,7 +10,7 @@ use super::error::{CniError, Code};
 use super::result::{Interface, Route};
 use crate::ipam::allocate::Allocated;
 use crate::sys::network::{
-    Link, Mac, Namespace, Network, NetworkError, NewRoute, NewVeth, SourceCheck, localnet, set,
+    Device, Mac, Namespace, Network, NetworkError, NewRoute, NewVeth, SourceCheck, localnet, overwrite, set,
 };
 
 /// The kernel's own priority of IPv6 routes; those of second interfaces come behind it.
@@ -51,9 +51,9 @@ pub(super) struct Pair {
     /// The network in the pod.
     pub(super) pod: Network,
     /// The pod's end.
-    pub(super) inside: Link,
+    pub(super) inside: Device,
     /// The node's end.
-    pub(super) outside: Link,
+    pub(super) outside: Device,
 }
 
 impl Wiring<'_> {
@@ -75,7 +75,7 @@ impl Wiring<'_> {
 
     /// Makes the veth pair, so that the kernel never waits for anything on either end.
     pub(super) fn make_pair(&self, node: &mut Network, accept_ra: bool) -> Result<Pair, CniError> {
-        let mut pod = self.pod.inside(self.node, || {
+        let pod = self.pod.inside(self.node, || {
             let mut pod = Network::here()?;
             let made = pod.add_veth(&NewVeth {
                 name: self.ifname,
@@ -92,8 +92,8 @@ impl Wiring<'_> {
             self.settings(accept_ra)?;
             Ok(pod)
         })?;
-        let inside = found(pod.link(self.ifname)?, self.ifname)?;
-        let outside = found(node.link(self.host_ifname)?, self.host_ifname)?;
+        let inside = found(pod.device(self.ifname)?, self.ifname)?;
+        let outside = found(node.device(self.host_ifname)?, self.host_ifname)?;
         Ok(Pair { pod, inside, outside })
     }
 
@@ -106,14 +106,14 @@ impl Wiring<'_> {
             // The packet filter knows the link-local address that is made of the MAC address.
             set_if_there(&format!("net/ipv6/conf/{ifname}/addr_gen_mode"), "0")?;
             // The kernel's own link-local address is to be there at once, too.
-            set(&format!("net/ipv6/conf/{ifname}/accept_dad"), "0")?;
-            set(&format!("net/ipv6/conf/{ifname}/keep_addr_on_down"), "1")?;
+            overwrite(&format!("net/ipv6/conf/{ifname}/accept_dad"), "0")?;
+            overwrite(&format!("net/ipv6/conf/{ifname}/keep_addr_on_down"), "1")?;
             if !accept_ra {
-                set(&format!("net/ipv6/conf/{ifname}/accept_ra"), "0")?;
+                overwrite(&format!("net/ipv6/conf/{ifname}/accept_ra"), "0")?;
             }
         }
         if self.has(false) {
-            set(&format!("net/ipv4/conf/{ifname}/arp_notify"), "1")?;
+            overwrite(&format!("net/ipv4/conf/{ifname}/arp_notify"), "1")?;
         }
         Ok(())
     }
@@ -159,7 +159,7 @@ impl Wiring<'_> {
         addresses: &[IpNet],
     ) -> Result<(), NetworkError> {
         pair.pod.up(pair.inside.index, self.ifname)?;
-        node.link(self.host_ifname)?;
+        node.look_at_carrier(self.host_ifname)?;
         let mut addresses = addresses.iter();
         addresses.try_for_each(|address| pair.pod.add_address(pair.inside.index, *address))
     }
@@ -205,15 +205,15 @@ impl Wiring<'_> {
 
     /// Both interfaces for the result, the node's first.
     pub(super) fn interfaces(&self, pair: &Pair) -> [Interface; 2] {
-        let shown = |name: &str, mac: Mac, link: &Link, sandbox: &str| Interface {
+        let shown = |name: &str, mac: Mac, device: Device, sandbox: &str| Interface {
             name: name.to_owned(),
             mac: mac.to_string(),
-            mtu: Some(link.mtu),
+            mtu: Some(device.mtu),
             sandbox: sandbox.to_owned(),
         };
         [
-            shown(self.host_ifname, self.host_mac, &pair.outside, ""),
-            shown(self.ifname, self.mac, &pair.inside, &self.netns),
+            shown(self.host_ifname, self.host_mac, pair.outside, ""),
+            shown(self.ifname, self.mac, pair.inside, &self.netns),
         ]
     }
 }
@@ -226,7 +226,7 @@ fn set_if_there(key: &str, value: &'static str) -> Result<(), NetworkError> {
     }
 }
 
-pub(super) fn found(link: Option<Link>, name: &str) -> Result<Link, CniError> {
+pub(super) fn found<T>(link: Option<T>, name: &str) -> Result<T, CniError> {
     link.ok_or_else(|| CniError::new(Code::Network, format!("cannot find {name}: it was removed meanwhile")))
 }
 

@@ -3,6 +3,7 @@
 //! One socket per namespace: it stays in the namespace it was opened in, so nobody has to enter it twice.
 
 mod addresses;
+mod device;
 mod links;
 pub mod localnet;
 mod namespace;
@@ -13,10 +14,11 @@ mod routes;
 mod socket_owner;
 mod sysctl;
 
+pub use device::Device;
 pub use links::{BridgePort, Link, Mac, NewVeth, SourceCheck};
 pub use namespace::{Namespace, NamespaceId};
 pub use netlink::{Network, NetworkError};
 pub use routes::NewRoute;
 #[cfg(feature = "serve")]
 pub use socket_owner::SocketOwners;
-pub use sysctl::set;
+pub use sysctl::{overwrite, set};

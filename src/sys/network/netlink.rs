@@ -126,6 +126,11 @@ impl Network {
         namespace.inside(home, Self::here)
     }
 
+    /// The socket, which is in the namespace.
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
     /// Has `message` done and waits until it is.
     pub(super) fn change(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
         self.request(message, flags | NLM_F_ACK).map(|_| ())

@@ -36,6 +36,15 @@ pub fn set(key: &str, value: &'static str) -> Result<(), NetworkError> {
     if now[..length].trim_ascii() == value.as_bytes() {
         return Ok(());
     }
+    overwrite(key, value)
+}
+
+/// Sets `key` without looking: for what a new interface does not have.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn overwrite(key: &str, value: &'static str) -> Result<(), NetworkError> {
+    let refused = |cause: Errno| NetworkError::Sysctl { key: key.to_owned(), value, cause: cause.into() };
     write(open(key, OFlags::WRONLY).map_err(refused)?, value.as_bytes()).map_err(refused)?;
     Ok(())
 }

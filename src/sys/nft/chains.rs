@@ -69,12 +69,19 @@ impl Chain {
         Self::base(table, GUARD, ("filter", PREROUTING, RAW), rules)
     }
 
-    /// All that the kernel calls in a table.
-    pub(super) fn bases(table: Table) -> Vec<Self> {
+    /// All that the kernel calls in a table, those that translate addresses only where that is needed.
+    pub(super) fn bases(table: Table, translates: bool) -> Vec<Self> {
         match table {
-            Table::Inet => vec![Self::postrouting(), Self::prerouting(), Self::output(), Self::guard(table)],
-            Table::Bridge => vec![Self::guard(table)],
+            Table::Inet if translates => {
+                vec![Self::postrouting(), Self::prerouting(), Self::output(), Self::guard(table)]
+            }
+            Table::Inet | Table::Bridge => vec![Self::guard(table)],
         }
+    }
+
+    /// Whether it is there for masquerading or host ports.
+    pub(super) fn translates(&self) -> bool {
+        self.name != GUARD
     }
 
     /// Where masquerading is.

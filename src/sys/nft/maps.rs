@@ -135,6 +135,12 @@ impl Map {
     /// It has no family: MAC addresses are what both are sent from.
     pub(super) const MACS: Self = Self(Purpose::Macs, Family::V4);
 
+    /// Whether it serves masquerading or host ports. These and their chains are made with the first pod that needs them:
+    /// chains of type nat have the kernel track every connection of the node.
+    pub(super) fn translates(self) -> bool {
+        !matches!(self.0, Purpose::Sources(_) | Purpose::Macs)
+    }
+
     pub(super) fn table(self) -> Table {
         match self.0 {
             Purpose::Sources(table) => table,

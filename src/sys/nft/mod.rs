@@ -179,9 +179,10 @@ pub fn missing(all: &[Rules]) -> Result<Vec<String>, NftError> {
             missing.push(format!("table {}", table.name()));
             continue;
         }
-        let contents = netfilter.contents(table.maps())?;
+        let translates = wanted.iter().any(Wanted::translates);
+        let contents = netfilter.contents(table.maps().filter(|map| translates || !map.translates()))?;
         missing.extend(contents.absent.iter().map(|map| map.shown()));
-        for chain in Chain::bases(table) {
+        for chain in Chain::bases(table, translates) {
             missing.extend(netfilter.differs(&chain)?);
         }
         // Several attachments have the chains of their network in common.

@@ -86,11 +86,12 @@ fn chains(
     own: Option<&Wanted>,
     others: &[Wanted],
 ) -> Result<Vec<Chain>, NftError> {
-    let tables: BTreeSet<Table> = own.into_iter().chain(others).flat_map(Wanted::tables).collect();
+    let all = || own.into_iter().chain(others);
+    let tables: BTreeSet<Table> = all().flat_map(Wanted::tables).collect();
+    let translates = all().any(Wanted::translates);
+    let bases = tables.into_iter().flat_map(|table| Chain::bases(table, translates));
     let mut changed = Vec::new();
-    for chain in
-        tables.into_iter().flat_map(Chain::bases).chain(own.iter().flat_map(|own| own.chains.clone()))
-    {
+    for chain in bases.chain(own.iter().flat_map(|own| own.chains.clone())) {
         if netfilter.differs(&chain)?.is_some() {
             changed.push(chain);
         }
@@ -106,8 +107,7 @@ fn chains(
 
 fn chains_alone(chains: &[Chain]) -> Batch {
     let mut batch = Batch::default();
-    let tables: BTreeSet<Table> = chains.iter().map(|chain| chain.table).collect();
-    tables.into_iter().for_each(|table| batch.make_table(table));
+    batch.make_tables(chains);
     chains.iter().for_each(|chain| batch.make_chain(chain));
     batch
 }

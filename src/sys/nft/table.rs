@@ -51,10 +51,19 @@ impl Batch {
         self.push(Change { operation, flags, attributes, table, step });
     }
 
-    /// Makes the table with its maps and sets, where they are missing.
-    pub(super) fn make_table(&mut self, table: Table) {
+    /// Makes the tables that `chains` are in, where they are missing, with the maps and sets that these look into.
+    pub(super) fn make_tables(&mut self, chains: &[Chain]) {
+        for table in Table::ALL {
+            let mut own = chains.iter().filter(|chain| chain.table == table).peekable();
+            if own.peek().is_some() {
+                self.make_table(table, own.any(Chain::translates));
+            }
+        }
+    }
+
+    fn make_table(&mut self, table: Table, translates: bool) {
         self.change(table, NEW_TABLE, CREATE, in_table(), format!("make the table {}", table.name()));
-        for (map, id) in table.maps().zip(1..) {
+        for (map, id) in table.maps().filter(|map| translates || !map.translates()).zip(1..) {
             let (key, value) = (map.key(), map.value());
             let flags = if value == Value::None { 0 } else { SET_IS_MAP };
             let about = named(2, map.name()).number(3, flags).number(4, key.id).number(5, key.length);

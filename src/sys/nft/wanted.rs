@@ -55,6 +55,11 @@ impl Wanted {
         self.elements.iter().map(|element| element.map().table()).collect()
     }
 
+    /// Whether it has masquerading or host ports.
+    pub(super) fn translates(&self) -> bool {
+        self.elements.iter().any(|element| element.map().translates())
+    }
+
     /// The chains by which its elements take effect, the guards left out.
     pub(super) fn needed_chains(&self) -> Vec<Chain> {
         let has = |is: fn(&Element) -> bool| self.elements.iter().any(is);
@@ -77,8 +82,7 @@ impl Wanted {
     /// The same in the place of `stale`, `others` being what else there is.
     pub(super) fn batch_replacing(&self, chains: &[Chain], stale: &[Element], others: &[Element]) -> Batch {
         let mut batch = Batch::default();
-        let tables: BTreeSet<Table> = chains.iter().map(|chain| chain.table).collect();
-        tables.into_iter().for_each(|table| batch.make_table(table));
+        batch.make_tables(chains);
         chains.iter().for_each(|chain| batch.make_chain(chain));
         stale.iter().for_each(|element| batch.take_away(element));
         self.elements.iter().for_each(|element| batch.add(element));
