@@ -103,13 +103,36 @@ pub fn covers(pattern: &str, text: &str) -> bool {
     Pattern::new(&like_go(pattern)).is_ok_and(|pattern| pattern.matches_with(text, LIKE_GO))
 }
 
-/// Two stars are one to Go, and any number of directories to others.
+/// A pattern of Go's in the words of the `glob` crate: two stars are one, `^` negates a class, which `!` does not, and a
+/// backslash takes the meaning from what follows it.
 fn like_go(pattern: &str) -> String {
-    let mut pattern = pattern.to_owned();
-    while pattern.contains("**") {
-        pattern = pattern.replace("**", "*");
+    let mut translated = String::new();
+    let mut rest = pattern.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '*' if translated.ends_with('*') => {}
+            '\\' => translated.push_str(&Pattern::escape(&rest.next().map(String::from).unwrap_or_default())),
+            '[' => {
+                translated.push('[');
+                match rest.peek() {
+                    Some('^') => {
+                        rest.next();
+                        translated.push('!');
+                    }
+                    Some('!') => {
+                        rest.next();
+                        // Not the first of the class, it is a character like others.
+                        let other = rest.next_if(|next| *next != ']');
+                        translated.extend(other);
+                        translated.push('!');
+                    }
+                    _ => {}
+                }
+            }
+            _ => translated.push(c),
+        }
     }
-    pattern
+    translated
 }
 
 #[cfg(test)]
@@ -130,6 +153,13 @@ mod tests {
             ("/etc/**/x", "/etc/a/b/x", false),
             ("/etc/***x", "/etc/ax", true),
             ("[", "[", false),
+            ("/etc/[^a].x", "/etc/b.x", true),
+            ("/etc/[^a].x", "/etc/a.x", false),
+            ("/etc/[!a].x", "/etc/a.x", true),
+            ("/etc/[!a].x", "/etc/!.x", true),
+            ("/etc/[!a].x", "/etc/b.x", false),
+            (r"/etc/\*x", "/etc/*x", true),
+            (r"/etc/\*x", "/etc/ax", false),
         ] {
             assert_eq!(covers(pattern, text), matches, "{pattern} {text}");
         }

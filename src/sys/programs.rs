@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
-use std::os::fd::AsFd;
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
@@ -115,6 +115,28 @@ pub fn output(program: &str, args: &[&str]) -> Result<String, ProgramError> {
     })
 }
 
+/// A text that programs read at a path, which is on no file system: it is there as long as the value is, for this program
+/// and those that it runs.
+#[derive(Debug)]
+pub struct TextAtPath(File);
+
+impl TextAtPath {
+    /// Takes the text.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn new(text: &str) -> io::Result<Self> {
+        let mut file: File = memfd_create("text", MemfdFlags::empty())?.into();
+        file.write_all(text.as_bytes())?;
+        Ok(Self(file))
+    }
+
+    /// Where the programs find it.
+    pub fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.0.as_fd().as_raw_fd()).into()
+    }
+}
+
 /// A file that needs no place on any file system, where a node may have no room.
 fn memory(name: &str) -> io::Result<File> {
     Ok(memfd_create(name, MemfdFlags::CLOEXEC)?.into())
@@ -158,6 +180,13 @@ mod tests {
         let left = run(Path::new("/bin/sh"), &["-c", "sleep 1 & echo done"], &[], b"", PATIENCE).unwrap();
         assert_eq!(left.stdout, b"done\n");
         assert!(run(Path::new("/nowhere"), &[], &[], b"", PATIENCE).is_err());
+    }
+
+    #[test]
+    fn a_text_is_at_a_path() {
+        let texts = ["one", "two"].map(|text| TextAtPath::new(text).unwrap());
+        let paths = [texts[0].path(), texts[1].path()].map(|path| path.display().to_string());
+        assert_eq!(output("cat", &[&paths[0], &paths[1]]).unwrap(), "onetwo");
     }
 
     #[test]
