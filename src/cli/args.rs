@@ -32,7 +32,7 @@ pub(crate) enum Command {
     /// Have an engine call podhosts, by a change of its configuration
     ///
     /// Comments and other settings stay as they are. What was there before is kept, for unconfigure. The engine is not
-    /// restarted without --restart. A second call takes the place of the first.
+    /// restarted without --restart. A second call keeps what it is not told to change.
     Configure(ConfigureArgs),
     /// Take podhosts out of an engine's configuration again
     ///
@@ -123,10 +123,21 @@ pub(crate) struct InspectArgs {
 pub(crate) enum RuntimeArg {
     /// containerd, by its CRI plugin
     Containerd,
+    /// The containerd of k3s
+    K3s,
+    /// The containerd of RKE2
+    Rke2,
     /// CRI-O
     Crio,
     /// podman, for root
     Podman,
+}
+
+/// Where the node's podCIDRs come from
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PodCidrFromArg {
+    /// The Node object, by the kubelet (containerd)
+    Node,
 }
 
 /// How the hook gets into containers
@@ -147,8 +158,8 @@ pub(crate) struct PlaceArgs {
     /// The engine
     #[arg(long, value_name = "ENGINE")]
     pub(crate) runtime: RuntimeArg,
-    /// The engine's main configuration [default: /etc/containerd/config.toml, /etc/crio/crio.conf,
-    /// /etc/containers/containers.conf]
+    /// The engine's main configuration [default: /etc/containerd/config.toml, that of k3s or RKE2,
+    /// /etc/crio/crio.conf, /etc/containers/containers.conf]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The file for what is podhosts' own [default: conf.d/99-podhosts.toml beside containerd's configuration;
@@ -170,19 +181,21 @@ pub(crate) struct PlaceArgs {
 pub(crate) struct ConfigureArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
-    /// How the hook gets into containers [default: wrapper for containerd, hooks-dir for crio and podman]
+    /// How the hook gets into containers [default: as it is, or wrapper for containerd, hooks-dir for crio and podman]
     #[arg(long)]
     pub(crate) mode: Option<ModeArg>,
-    /// Make the handler "podhosts" that of all pods that name no other
-    #[arg(long)]
-    pub(crate) set_as_default: bool,
-    /// Have podhosts-cni make the pods' network, too
-    #[arg(long)]
-    pub(crate) with_cni: bool,
-    /// A podCIDR of the node; repeat it, in order [default: 10.244.0.0/24 and fd00:10:244::/64, or those of a network
-    /// that is there]
-    #[arg(long, value_name = "CIDR", requires = "with_cni")]
+    /// Make the handler "podhosts" that of all pods that name no other [default: as it is]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) set_as_default: Option<bool>,
+    /// Have podhosts-cni make the pods' network, too [default: as it is]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) with_cni: Option<bool>,
+    /// A podCIDR of the node; repeat it, in order [default: those of the network that is there]
+    #[arg(long, value_name = "CIDR")]
     pub(crate) pod_cidr: Vec<String>,
+    /// Have containerd fill in the Node's podCIDRs, which the kubelet tells it
+    #[arg(long, value_name = "SOURCE", conflicts_with = "pod_cidr")]
+    pub(crate) pod_cidr_from: Option<PodCidrFromArg>,
     /// Where podhosts' programs are [default: where this one is]
     #[arg(long, value_name = "DIR")]
     pub(crate) bin_dir: Option<PathBuf>,

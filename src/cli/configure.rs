@@ -6,9 +6,10 @@ use std::time::Duration;
 use crate::cri::Client;
 use crate::engines;
 use crate::engines::change::{self, Change, SameMeaning};
-use crate::engines::containerd::{self, Version};
+use crate::engines::containerd::Version;
 use crate::engines::files::Files;
-use crate::engines::memory::{self, Memory, Remembered};
+use crate::engines::hooks_dir;
+use crate::engines::memory::{self, Memory, Remembered, Told};
 use crate::engines::plan::{self, Engine, Mode, Place, PlanError, Request};
 use crate::engines::plan_network;
 use crate::report::ExitCode;
@@ -65,8 +66,8 @@ fn end(result: Result<String, Failure>) -> ExitCode {
 
 /// The whole of it; returns what is to be said.
 fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failure> {
-    let place = place(args)?;
-    let memory_path = memory_path(place.engine);
+    let engine = engine(args.runtime);
+    let memory_path = memory_path(engine.name());
     // Two calls at a time would each remember what the other one wrote.
     let _lock =
         if args.dry_run { None } else { Some(state_dir::lock(Path::new(LOCK), LockKind::Exclusive)?) };
@@ -78,24 +79,35 @@ fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failu
         // An engine may read all files of a directory, those of a call that was killed too.
         memory.files.iter().filter_map(|file| file.path.parent()).for_each(node_files::remove_leftovers);
     }
+    let told = memory.told();
+    let place = place(args, engine, told.as_ref())?;
     let mut without = Files::new();
-    let others = others(place.engine);
+    let others = others(engine.name());
     let taken = plan::take_out(&mut without, &place, &memory, &others).map_err(PlanError::from)?;
     let mut planned = without.clone();
     let version = version(place.engine);
+    let mut told_now = None;
     let (mut notes, same) = match wanted {
         Some(wanted) => {
-            (plan::put_in(&mut planned, &request(place.clone(), wanted, version)?)?, SameMeaning::Keep)
+            let request = request(place.clone(), wanted, told.as_ref(), version)?;
+            let notes = plan::put_in(&mut planned, &request)?;
+            told_now = Some(told_by(&request, args));
+            (notes, SameMeaning::Keep)
         }
         None => (taken, SameMeaning::Write),
     };
     plan::keeps_default(&planned, &place, version)?;
+    if wanted.is_none() {
+        plan::keeps_others(&planned, &place, version)?;
+    }
     let changes = change::changes(&planned, same)?;
     if args.dry_run {
-        return Ok(if changes.is_empty() { NOTHING.to_owned() } else { change::diff(&changes) });
+        let text = if changes.is_empty() { NOTHING.to_owned() } else { change::diff(&changes) };
+        return Ok(said(text, &notes));
     }
-    if let Some(change) =
-        changes.iter().find(|change| change.new.is_none() && change.path.ends_with(plan_network::LIST))
+    let is_network =
+        |path: &Path| [plan_network::LIST, plan_network::MADE].iter().any(|name| path.ends_with(name));
+    if let Some(change) = changes.iter().find(|change| change.new.is_none() && is_network(&change.path))
         && let Some(pods) = in_use::connected()
     {
         let path = change.path.display();
@@ -110,6 +122,7 @@ fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failu
                 false => remembered(&without, &planned, &changes, &memory)?,
             };
             kept.share(&planned, &others);
+            kept.told = told_now;
             if changes.is_empty() && kept == memory {
                 return restart_as_asked(args, &place, &changes, &notes);
             }
@@ -125,13 +138,13 @@ fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failu
 }
 
 /// Where it is kept what an engine's files were before.
-fn memory_path(engine: Engine) -> PathBuf {
-    Path::new(memory::DIR).join(engine.name().to_owned() + ".json")
+fn memory_path(engine: &str) -> PathBuf {
+    Path::new(memory::DIR).join(engine.to_owned() + ".json")
 }
 
 /// What is remembered of other engines. What cannot be read is said where it is that engine's turn.
-fn others(engine: Engine) -> Vec<Memory> {
-    let engines = [Engine::Containerd, Engine::Crio, Engine::Podman].into_iter();
+fn others(engine: &str) -> Vec<Memory> {
+    let engines = Engine::ALL.into_iter().map(Engine::name);
     let paths = engines.filter(|other| *other != engine).map(memory_path);
     let read = |path: PathBuf| Memory::parse(&path, &Files::on_disk(&path).ok()??).ok();
     paths.filter_map(read).collect()
@@ -153,20 +166,36 @@ fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
     Ok(std::path::absolute(&path).map_err(failed)?)
 }
 
-fn place(args: &PlaceArgs) -> Result<Place, Failure> {
-    let engine = match args.runtime {
+fn engine(runtime: RuntimeArg) -> Engine {
+    match runtime {
         RuntimeArg::Containerd => Engine::Containerd,
+        RuntimeArg::K3s => Engine::K3s,
+        RuntimeArg::Rke2 => Engine::Rke2,
         RuntimeArg::Crio => Engine::Crio,
         RuntimeArg::Podman => Engine::Podman,
-    };
-    let path = |path: &Option<PathBuf>| path.clone().map(absolute).transpose();
-    Ok(Place::new(engine, path(&args.config)?, path(&args.drop_in)?, path(&args.hooks_dir)?))
+    }
 }
 
-fn request(place: Place, args: &ConfigureArgs, version: Option<Version>) -> Result<Request, Failure> {
+fn place(args: &PlaceArgs, engine: Engine, told: Option<&Told>) -> Result<Place, Failure> {
+    let path = |path: &Option<PathBuf>| path.clone().map(absolute).transpose();
+    let drop_in = path(&args.drop_in)?.or_else(|| told?.drop_in.clone());
+    let hooks_dir = path(&args.hooks_dir)?.or_else(|| told?.hooks_dir.clone());
+    let place = Place::new(engine, path(&args.config)?, drop_in, hooks_dir);
+    Ok(Place { program: exec::find_program(&[engine.program().to_owned()]), ..place })
+}
+
+fn request(
+    place: Place,
+    args: &ConfigureArgs,
+    told: Option<&Told>,
+    version: Option<Version>,
+) -> Result<Request, Failure> {
     let engine = place.engine;
     let mode = match args.mode {
-        None => engine.modes().first().copied().unwrap_or(Mode::Wrapper),
+        None => told
+            .and_then(|told| Mode::named(&told.mode))
+            .or_else(|| engine.modes().first().copied())
+            .unwrap_or(Mode::Wrapper),
         Some(ModeArg::Wrapper) => Mode::Wrapper,
         Some(ModeArg::BaseSpec) => Mode::BaseSpec,
         Some(ModeArg::HooksDir) => Mode::HooksDir,
@@ -177,6 +206,15 @@ fn request(place: Place, args: &ConfigureArgs, version: Option<Version>) -> Resu
     if args.place.hooks_dir.is_some() && mode != Mode::HooksDir {
         return option("--hooks-dir", "it is for hooks-dir only");
     }
+    let with_cni = args.with_cni.unwrap_or_else(|| told.is_some_and(|told| told.with_cni));
+    if !with_cni && !args.pod_cidr.is_empty() {
+        return option("--pod-cidr", "it is for --with-cni only");
+    }
+    if !with_cni && args.pod_cidr_from.is_some() {
+        return option("--pod-cidr-from", "it is for --with-cni only");
+    }
+    let was_default = || told.is_some_and(|told| told.set_as_default) && mode.makes_handler();
+    let is_of_node = || told.is_some_and(|told| told.pod_cidrs_of_node) && args.pod_cidr.is_empty();
     let bin_dir = match &args.bin_dir {
         Some(dir) => absolute(dir.clone())?,
         None => own_dir()?,
@@ -186,16 +224,30 @@ fn request(place: Place, args: &ConfigureArgs, version: Option<Version>) -> Resu
         _ => Err(String::new()),
     };
     Ok(Request {
-        is_drop_in_given: args.place.drop_in.is_some(),
+        is_drop_in_given: args.place.drop_in.is_some() || told.is_some_and(|told| told.drop_in.is_some()),
         place,
         mode,
-        set_as_default: args.set_as_default,
-        with_cni: args.with_cni,
+        set_as_default: args.set_as_default.unwrap_or_else(was_default),
+        with_cni,
         pod_cidrs: args.pod_cidr.clone(),
+        pod_cidrs_of_node: with_cni && (args.pod_cidr_from.is_some() || is_of_node()),
         bin_dir,
         version,
         default_spec,
     })
+}
+
+/// What the next call keeps.
+fn told_by(request: &Request, args: &PlaceArgs) -> Told {
+    let is_hooks_dir = args.hooks_dir.is_some() || request.place.hooks_dir != Path::new(hooks_dir::NODE);
+    Told {
+        mode: request.mode.name().to_owned(),
+        set_as_default: request.set_as_default,
+        with_cni: request.with_cni,
+        pod_cidrs_of_node: request.pod_cidrs_of_node,
+        drop_in: request.is_drop_in_given.then(|| request.place.drop_in.clone()),
+        hooks_dir: is_hooks_dir.then(|| request.place.hooks_dir.clone()),
+    }
 }
 
 /// The directory of this program.
@@ -207,17 +259,20 @@ fn own_dir() -> Result<PathBuf, Failure> {
 
 /// The engine's version, where it matters: of the one that is installed, or, where none is to be found, that runs.
 fn version(engine: Engine) -> Option<Version> {
+    let installed = || programs::output(engine.program(), &["--version"]).ok();
     let said = match engine {
-        Engine::Containerd => programs::output("containerd", &["--version"]).ok().or_else(running_version),
-        Engine::Podman => programs::output("podman", &["--version"]).ok(),
+        Engine::Containerd | Engine::K3s | Engine::Rke2 => {
+            installed().or_else(|| running_version(engine.socket()))
+        }
+        Engine::Podman => installed(),
         Engine::Crio => None,
     };
     said.and_then(|said| engines::version_in(&said))
 }
 
 /// What containerd says of itself over the CRI. A container that configures its node has no containerd of its own.
-fn running_version() -> Option<String> {
-    let client = Client::connect(Path::new(containerd::SOCKET), CRI_PATIENCE).ok()?;
+fn running_version(socket: &str) -> Option<String> {
+    let client = Client::connect(Path::new(socket), CRI_PATIENCE).ok()?;
     client.version().ok().map(|version| version.runtime_version)
 }
 

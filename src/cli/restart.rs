@@ -25,7 +25,10 @@ pub(super) fn restart(
     if changes.is_empty() && !now {
         return Ok(said);
     }
-    let Some(service) = engine.service() else {
+    let services = engine.services();
+    // Of those of a server and of an agent the one that the node has.
+    let unit = |service: &&&str| Path::new(UNITS).join("system").join(service).exists();
+    let Some(service) = services.iter().find(unit).or(services.first()).copied() else {
         if !changes.is_empty() {
             said.push_str("podman reads it when it makes the next container\n");
         }

@@ -55,8 +55,12 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
     // Its own findings come behind those of the files.
     let mut asked = Report::default();
     let status = engine.ask(CHECK, &mut asked);
-    let is_off = nri_is_off(&config, version);
-    let by_nri = nri::check(CHECK, is_off, status.is_some(), CONFIGURE, report);
+    let taken = nri::Taken {
+        is_off: nri_is_off(&config, version),
+        socket: config.nri_socket(),
+        refuses_connections: config.nri_refuses_connections(),
+    };
+    let by_nri = nri::check(CHECK, taken, status.is_some(), CONFIGURE, report);
     if ours.is_empty() && !by_nri {
         report.warning(CHECK, "no runtime handler leads to podhosts", CONFIGURE);
     }
@@ -95,7 +99,7 @@ fn version(program: &Path) -> Option<Version> {
 /// The handlers that lead to podhosts, after a look at each.
 fn files(config: &Containerd, version: Option<Version>, report: &mut Report) -> Result<Vec<Handler>, String> {
     let shown = |error: crate::engines::EngineError| error.to_string();
-    if config.default_handler_is_missing(version).map_err(shown)? {
+    if config.default_handler_is_missing().map_err(shown)? {
         let name = config.default_handler().map_err(shown)?;
         let message = format!(
             "there is no runtime handler {name}, which is the default: containerd does not serve the CRI like this"
@@ -103,6 +107,7 @@ fn files(config: &Containerd, version: Option<Version>, report: &mut Report) -> 
         report.error(CHECK, message, CONFIGURE);
     }
     not_imported(config, report);
+    unread(config, version, report)?;
     let is_old = version.is_some_and(|(major, _)| major < 2);
     if let Some(path) = config.imported_cri_sections().map_err(shown)?.first().filter(|_| is_old) {
         let message = format!(
@@ -151,6 +156,27 @@ fn names_podhosts(config: &Containerd) -> bool {
     config.layers.iter().any(|layer| format!("{:?}", layer.table).contains("podhosts"))
 }
 
+/// Files that keep containerd from starting, or that it does not understand.
+fn unread(config: &Containerd, version: Option<Version>, report: &mut Report) -> Result<(), String> {
+    let shown = |error: crate::engines::EngineError| error.to_string();
+    if let Some((path, by)) = containerd::missing_import(&Files::new(), &config.layers).map_err(shown)? {
+        let message = format!("{} imports {}, which is not there", by.display(), path.display());
+        report.error(CHECK, message, "take it out of imports; containerd does not start with it");
+    }
+    let Some((major, minor)) = version else { return Ok(()) };
+    let newest = config.release.newest();
+    for layer in &config.layers {
+        let version = containerd::version(layer).map_err(shown)?;
+        if version > newest {
+            let path = layer.path.display();
+            let message =
+                format!("{path} has version {version}, which containerd {major}.{minor} does not read");
+            report.warning(CHECK, message, format!("write it as version {newest}"));
+        }
+    }
+    Ok(())
+}
+
 /// A drop-in of ours that containerd does not read.
 fn not_imported(config: &Containerd, report: &mut Report) {
     let Ok(drop_ins) = Files::new().in_dir(Path::new(DROP_INS)) else { return };
@@ -159,7 +185,7 @@ fn not_imported(config: &Containerd, report: &mut Report) {
         let text = Files::on_disk(&path).ok().flatten().unwrap_or_default();
         if !is_read && text.contains(engines::NAME) {
             let message = format!("containerd does not read {}: nothing imports it", path.display());
-            report.error(CHECK, message, format!("add imports = [\"{DROP_INS}/*.toml\"] to the main file"));
+            report.error(CHECK, message, format!("add imports = [{path:?}] to the main file"));
         }
     }
 }

@@ -22,7 +22,12 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
     let found = Crio::read(&Files::new(), &engine.config, Path::new(crio::DROP_INS)).and_then(|config| {
         let is_off = (config.nri_enabled()? == Some(false))
             .then(|| ("enable_nri is false".to_owned(), format!("{CONFIGURE} --mode nri")));
-        let by_nri = nri::check(CHECK, is_off, answers, CONFIGURE, report);
+        let taken = nri::Taken {
+            is_off,
+            socket: config.nri_socket()?,
+            refuses_connections: config.nri_refuses_connections()?,
+        };
+        let by_nri = nri::check(CHECK, taken, answers, CONFIGURE, report);
         let found = files(&config, by_nri, report)?;
         let paths = cni::Paths { conf_dir: config.cni_conf_dir()?, bin_dirs: config.cni_bin_dirs()? };
         is_ours = found || cni::has_our_network(&paths);

@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 use super::finding::Report;
 use super::programs::executable;
 use crate::engines::files::Files;
-use crate::engines::{self, NRI_SERVICE as SERVICE};
+use crate::engines::{self, NRI_SERVICE as SERVICE, NRI_SOCKET};
 use crate::sys::files::{self, LastLink};
 use crate::sys::state_dir;
 
-/// Where the engine waits for plugins.
-const SOCKET: &str = "/var/run/nri/nri.sock";
 /// Where it looks for plugins that it starts itself.
 const PLUGINS: &str = "/opt/nri/plugins";
 /// Where the service may be.
@@ -21,17 +19,36 @@ const COMMAND_LINE_MAX: usize = 4096;
 /// Why NRI is off, by the files' or the release's word, and the remedy.
 pub(super) type Off = (String, String);
 
+/// How the engine takes plugins.
+pub(super) struct Taken {
+    /// Why it takes none.
+    pub(super) is_off: Option<Off>,
+    /// Where it waits for them; the usual place where nothing is said.
+    pub(super) socket: Option<PathBuf>,
+    /// Whether it takes only those that it has started.
+    pub(super) refuses_connections: bool,
+}
+
 /// Looks at the plugin, and whether it is set up for the engine whose check this is at all.
 pub(super) fn check(
     check: &'static str,
-    is_off: Option<Off>,
+    taken: Taken,
     engine_runs: bool,
     configure: &str,
     report: &mut Report,
 ) -> bool {
     let Some(set_up) = set_up(check) else { return false };
-    if let Some((why, remedy)) = is_off {
+    if let Some((why, remedy)) = taken.is_off {
         report.error(check, format!("{} is there, but {why}", set_up.display()), remedy);
+        return true;
+    }
+    let socket = taken.socket.unwrap_or_else(|| NRI_SOCKET.into());
+    if let Some((why, remedy)) = unconnected(&set_up, &socket, taken.refuses_connections, configure) {
+        report.error(
+            check,
+            format!("{} is there, but {why}: containers start without a seal", set_up.display()),
+            remedy,
+        );
         return true;
     }
     if let Some(Err(fault)) = program(&set_up).map(|program| executable(&program)) {
@@ -40,9 +57,12 @@ pub(super) fn check(
             format!("{}: {fault}", set_up.display()),
             format!("install podhosts there, or {configure} --mode nri"),
         );
-    } else if engine_runs && !Path::new(SOCKET).exists() {
-        let message =
-            format!("{} is there, but {SOCKET} is not: the engine has not switched NRI on", set_up.display());
+    } else if engine_runs && !taken.refuses_connections && !socket.exists() {
+        let message = format!(
+            "{} is there, but {} is not: the engine has not switched NRI on",
+            set_up.display(),
+            socket.display()
+        );
         report.error(check, message, "restart the engine");
     } else if engine_runs && !is_running() {
         let message = format!(
@@ -59,6 +79,32 @@ pub(super) fn check(
         report.ok(check, format!("{} is there {state}", set_up.display()));
     }
     true
+}
+
+/// Why the service would wait for ever, and the remedy.
+fn unconnected(set_up: &Path, socket: &Path, refuses: bool, configure: &str) -> Option<(String, String)> {
+    if !set_up.ends_with(SERVICE) {
+        return None;
+    }
+    if refuses {
+        let why = "the engine takes only plugins that it starts itself (disable_connections)".to_owned();
+        return Some((
+            why,
+            format!("take that out of the engine's configuration, or link {PLUGINS}/90-podhosts to podhosts"),
+        ));
+    }
+    let theirs = engines::nri_socket_of(&Files::on_disk(set_up).ok().flatten()?);
+    // /var/run is /run.
+    let bare =
+        |path: &Path| path.strip_prefix("/var").map_or(path.to_owned(), |rest| Path::new("/").join(rest));
+    (bare(&theirs) != bare(socket)).then(|| {
+        let why = format!(
+            "it connects to {}, and the engine waits for plugins at {}",
+            theirs.display(),
+            socket.display()
+        );
+        (why, format!("{configure} --mode nri"))
+    })
 }
 
 /// What starts the plugin for this engine: the service's unit, or a link that engines follow.

@@ -3,33 +3,9 @@
 use toml_edit::{Item, Table};
 
 use super::EngineError;
-use super::containerd::{self, Containerd, DEFAULT_HANDLER, RUNC_V2, Version, cri_section, has_2_0};
+use super::containerd::{DEFAULT_HANDLER, RUNC_V2, cri_section};
 use super::edit::{BUILT_IN, Edit};
-use super::plan_containerd::plain;
-
-impl Containerd {
-    /// Whether containerd puts its built-in handler beside those of the files: before 2.0 the files' take its place.
-    pub(super) fn keeps_built_in(&self, version: Option<Version>) -> Result<bool, EngineError> {
-        for layer in &self.layers {
-            if containerd::version(layer)? >= 3 {
-                return Ok(true);
-            }
-        }
-        Ok(has_2_0(version))
-    }
-
-    /// Whether there is no handler for pods that name none. containerd, of this `version` of its own (before 2.0 where
-    /// that is not known), then does not load its CRI plugin.
-    ///
-    /// # Errors
-    /// [`EngineError::Type`] naming the key.
-    pub fn default_handler_is_missing(&self, version: Option<Version>) -> Result<bool, EngineError> {
-        let (handlers, default) = (self.handlers()?, self.default_handler()?);
-        let has_built_in = handlers.is_empty() || self.keeps_built_in(version)?;
-        let is_built_in = has_built_in && default == DEFAULT_HANDLER;
-        Ok(!is_built_in && handlers.iter().all(|handler| handler.name != default))
-    }
-}
+use super::handler::plain;
 
 /// Puts in what containerd has built in: its other settings are what they are when they are not given.
 pub(super) fn put_built_in(edit: &mut Edit, version: i64) -> Result<(), EngineError> {
@@ -47,7 +23,7 @@ pub(super) fn put_built_in(edit: &mut Edit, version: i64) -> Result<(), EngineEr
 mod tests {
     use std::path::Path;
 
-    use super::*;
+    use crate::engines::containerd::{Containerd, Version};
     use crate::engines::files::Files;
 
     fn read(text: &str, version: Option<Version>) -> Containerd {
@@ -74,15 +50,11 @@ mod tests {
             let text = format!("version = 2\n{text}");
             for (version, missing) in [(None, before), (Some((1, 7)), before), (Some((2, 0)), after)] {
                 let config = read(&text, version);
-                assert_eq!(
-                    config.default_handler_is_missing(version).unwrap(),
-                    missing,
-                    "{version:?} {text}"
-                );
+                assert_eq!(config.default_handler_is_missing().unwrap(), missing, "{version:?} {text}");
             }
             let text = text.replace("version = 2", "version = 3").replace("grpc.v1.cri", "cri.v1.runtime");
             let config = read(&text, None);
-            assert_eq!(config.default_handler_is_missing(None).unwrap(), after, "{text}");
+            assert_eq!(config.default_handler_is_missing().unwrap(), after, "{text}");
         }
     }
 }

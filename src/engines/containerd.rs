@@ -3,12 +3,14 @@
 //! Version 4 moved what the sockets and the debug log need into plugin sections; for the CRI plugin it is version 3.
 //! Facts from containerd's `cmd/containerd/server/config` and `plugins/cri/runtime`.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+pub use super::containerd_imports::{import_patterns, layers, missing_import};
+
 use super::EngineError;
+use super::containerd_merge::{self, CRI_V2, CRI_V3, Merged, Release};
 use super::files::{Files, covers};
 use super::layers::Layer;
 
@@ -20,6 +22,9 @@ pub const SOCKET: &str = "/run/containerd/containerd.sock";
 
 /// The runtime type of runc, crun, and the wrapper in front of them.
 pub const RUNC_V2: &str = "io.containerd.runc.v2";
+
+/// How runc's shim is called, but for its version.
+const RUNC_SHIM: &str = "containerd-shim-runc-v";
 
 /// The handler that is there, and is the default, where the configuration names none.
 pub(super) const DEFAULT_HANDLER: &str = "runc";
@@ -35,7 +40,11 @@ pub type Version = (u32, u32);
 pub struct Containerd {
     /// The files, in the order in which they are loaded; the first is the main one. Empty where there is none.
     pub layers: Vec<Layer>,
-    /// The section of the CRI plugin that runtimes and CNI are in, of all files.
+    /// The release that reads it, or may read it.
+    pub release: Release,
+    /// The whole.
+    pub(super) merged: Merged,
+    /// The section of the CRI plugin that runtimes and CNI are in, with containerd's built-in handler.
     cri: Layer,
 }
 
@@ -77,51 +86,53 @@ pub fn version(layer: &Layer) -> Result<i64, EngineError> {
 
 /// The keys of the CRI plugin's section for runtimes and CNI, in a file of this version.
 pub fn cri_section(version: i64) -> [&'static str; 2] {
-    ["plugins", if version >= 3 { "io.containerd.cri.v1.runtime" } else { "io.containerd.grpc.v1.cri" }]
+    ["plugins", if version >= 3 { CRI_V3 } else { CRI_V2 }]
 }
 
 impl Containerd {
-    /// Reads `main` and what it imports. How sections of version 2 are put together depends on containerd's own
-    /// `version`: before 2.0, or where that is not known, an imported plugin section replaces those before it.
+    /// Reads `main` and what it imports, as containerd of this `version` does; where that is not known, the oldest
+    /// release that reads such files.
     ///
     /// # Errors
     /// [`EngineError`] naming the file.
     pub fn read(files: &Files, main: &Path, version: Option<Version>) -> Result<Self, EngineError> {
-        let mut layers: Vec<Layer> = Vec::new();
-        let mut pending = VecDeque::from([main.to_owned()]);
-        while let Some(path) = pending.pop_front() {
-            if layers.iter().any(|layer| layer.path == path) {
-                continue;
-            }
-            // An import that is not there keeps containerd from starting, and is none of ours.
-            let Some(layer) = Layer::read(files, &path)? else { continue };
-            pending.extend(imports(files, &layer)?);
-            layers.push(layer);
-        }
-        Self::new(layers, main, version)
+        let layers = layers(files, main)?;
+        let release = Release::possible(version, &layers)?[0];
+        Self::new(layers, main, release)
     }
 
-    /// A configuration of these files, the first being the main one; one file may be what `containerd config dump`
-    /// prints.
+    /// A configuration of these files.
     ///
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
-    pub fn new(layers: Vec<Layer>, main: &Path, version: Option<Version>) -> Result<Self, EngineError> {
-        let has_deep_merge = has_2_0(version);
-        let mut cri = Layer { path: main.to_owned(), table: Table::new() };
+    pub fn new(layers: Vec<Layer>, main: &Path, release: Release) -> Result<Self, EngineError> {
         for layer in &layers {
-            let of_file = self::version(layer)?;
-            let Some(section) = layer.table(&cri_section(of_file))? else { continue };
             // Errors are to name the file that is wrong, not the whole.
-            let alone = Layer { path: layer.path.clone(), table: section.clone() };
-            handlers(&alone)?;
-            if of_file >= 3 || has_deep_merge {
-                merge(&mut cri.table, section);
-            } else {
-                cri.table = section.clone();
+            for name in [CRI_V2, CRI_V3] {
+                if let Some(section) = layer.table(&["plugins", name])? {
+                    handlers(&Layer { path: layer.path.clone(), table: section.clone() })?;
+                }
+            }
+            for key in ["disable", "disable_connections"] {
+                layer.boolean(&[NRI[0], NRI[1], key])?;
             }
         }
-        Ok(Self { layers, cri })
+        let merged = containerd_merge::merged(&layers, release)?;
+        Ok(Self::of(layers, main, release, merged))
+    }
+
+    /// The same configuration as containerd itself prints it (`containerd config dump`).
+    pub fn as_dumped(&self, dump: Table) -> Self {
+        let version = dump.get("version").and_then(Value::as_integer).unwrap_or_default();
+        let plugins = dump.get("plugins").and_then(Value::as_table).cloned().unwrap_or_default();
+        let (layers, path) = (self.layers.clone(), self.cri.path.clone());
+        Self::of(layers, &path, self.release, Merged { version, plugins })
+    }
+
+    fn of(layers: Vec<Layer>, main: &Path, release: Release, merged: Merged) -> Self {
+        let section = merged.plugins.get(release.cri(merged.version)).and_then(Value::as_table);
+        let table = containerd_merge::with_built_in(section.cloned().unwrap_or_default(), release);
+        Self { layers, release, merged, cri: Layer { path: main.to_owned(), table } }
     }
 
     /// The main file's version; `None` where there is no file.
@@ -132,7 +143,7 @@ impl Containerd {
         self.layers.first().map(version).transpose()
     }
 
-    /// The handlers that the files name; where they name none, and from containerd 2.0 on, runc is there beside them.
+    /// The handlers: those that the files name, and runc where containerd has it built in beside them.
     ///
     /// # Errors
     /// [`EngineError::Type`] naming the key.
@@ -149,9 +160,24 @@ impl Containerd {
         Ok(name.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_HANDLER).to_owned())
     }
 
+    /// The section of the CRI plugin that runtimes and CNI are in.
+    pub(super) fn cri_table(&self) -> &Table {
+        &self.cri.table
+    }
+
     /// All settings of a handler.
     pub(super) fn handler_table(&self, name: &str) -> Option<&Table> {
         self.cri.table(&["containerd", "runtimes", name]).ok().flatten()
+    }
+
+    /// The handlers that have a directory of their own with CNI configuration, and that.
+    pub(super) fn own_networks(&self) -> Vec<(String, String)> {
+        let runtimes = self.cri.table(&["containerd", "runtimes"]).ok().flatten().into_iter().flatten();
+        let own = runtimes.filter_map(|(name, handler)| {
+            let dir = handler.get("cni_conf_dir")?.as_str().filter(|dir| !dir.is_empty())?;
+            Some((name.clone(), dir.to_owned()))
+        });
+        own.collect()
     }
 
     /// The directory of the CNI configuration.
@@ -177,13 +203,86 @@ impl Containerd {
         Ok(dirs.into_iter().map(PathBuf::from).collect())
     }
 
+    /// Whether there is no handler for pods that name none. containerd then does not load its CRI plugin.
+    ///
+    /// # Errors
+    /// [`EngineError::Type`] naming the key.
+    pub fn default_handler_is_missing(&self) -> Result<bool, EngineError> {
+        let default = self.default_handler()?;
+        Ok(self.handlers()?.iter().all(|handler| handler.name != default))
+    }
+
+    /// Whether the files name any handler.
+    pub(super) fn names_handlers(&self) -> bool {
+        let section = self.merged.plugins.get(self.release.cri(self.merged.version));
+        let runtimes = section.and_then(|cri| cri.get("containerd")?.get("runtimes")?.as_table());
+        runtimes.is_some_and(|runtimes| !runtimes.is_empty())
+    }
+
+    /// A setting that handler `other` has and `name` has not, or another one: by these alone they may differ.
+    pub(super) fn lacks(&self, name: &str, other: &str, with_cni: bool) -> Option<String> {
+        const OWN: [&str; 7] = [
+            "cni_conf_dir",
+            "cni_max_conf_num",
+            "runtime_type",
+            "pod_annotations",
+            "container_annotations",
+            "base_runtime_spec",
+            "sandboxer",
+        ];
+        let options =
+            |table: &Table| table.get("options").and_then(Value::as_table).cloned().unwrap_or_default();
+        let (ours, theirs) = (self.handler_table(name)?, self.handler_table(other)?);
+        let is_nothing = |value: &Value| match value {
+            Value::String(text) => text.is_empty(),
+            Value::Integer(number) => *number == 0,
+            Value::Boolean(value) => !value,
+            Value::Array(list) => list.is_empty(),
+            Value::Table(_) => true,
+            _ => false,
+        };
+        let lacks = |ours: &Table, theirs: &Table, own: &[&str]| {
+            let mut keys =
+                theirs.iter().filter(|(key, value)| !is_nothing(value) && !own.contains(&key.as_str()));
+            keys.find(|(key, value)| ours.get(*key) != Some(value)).map(|(key, _)| key.clone())
+        };
+        let of_options = || lacks(&options(ours), &options(theirs), &["BinaryName"]);
+        lacks(ours, theirs, &OWN[if with_cni { 0 } else { 2 }..])
+            .or_else(|| of_options().map(|key| format!("options.{key}")))
+    }
+
+    /// Whether containerd 1.x takes its default handler from `default_runtime`, whatever `default_runtime_name` is.
+    pub(super) fn has_legacy_default(&self) -> bool {
+        containerd_merge::legacy_default(&self.cri.table, self.release).is_some()
+    }
+
     /// Whether NRI is switched off; `None` where no file says so or otherwise. It is off in containerd 1.7 and on from
     /// 2.0 on.
     ///
     /// # Errors
-    /// [`EngineError::Type`] naming file and key.
+    /// [`EngineError::Type`] naming the key.
     pub fn nri_disabled(&self) -> Result<Option<bool>, EngineError> {
-        super::layers::last(&self.layers, |layer| layer.boolean(&[NRI[0], NRI[1], "disable"]))
+        Ok(self.nri("disable").and_then(Value::as_bool))
+    }
+
+    /// Where containerd waits for NRI plugins, where a file says so.
+    pub fn nri_socket(&self) -> Option<PathBuf> {
+        self.nri("socket_path")?.as_str().filter(|socket| !socket.is_empty()).map(PathBuf::from)
+    }
+
+    /// Whether it lets no plugin connect that it did not start itself.
+    pub fn nri_refuses_connections(&self) -> bool {
+        self.nri("disable_connections").and_then(Value::as_bool).unwrap_or_default()
+    }
+
+    /// The template from which it makes a network of the Node's podCIDRs.
+    pub(super) fn cni_template(&self) -> Option<&str> {
+        self.cri.string(&["cni", "conf_template"]).ok().flatten().filter(|path| !path.is_empty())
+    }
+
+    /// A setting of NRI's.
+    fn nri(&self, key: &str) -> Option<&Value> {
+        self.merged.plugins.get(NRI[1])?.get(key)
     }
 
     /// The file that switches the CRI plugin off, if one does.
@@ -219,7 +318,7 @@ impl Containerd {
     pub fn imported_cri_sections(&self) -> Result<Vec<&Path>, EngineError> {
         let mut paths = Vec::new();
         for layer in self.layers.iter().skip(1) {
-            if layer.table(&cri_section(version(layer)?))?.is_some() {
+            if layer.table(&["plugins", CRI_V2])?.is_some() || layer.table(&["plugins", CRI_V3])?.is_some() {
                 paths.push(layer.path.as_path());
             }
         }
@@ -227,44 +326,13 @@ impl Containerd {
     }
 }
 
-/// Whether containerd is known to be a 2.x.
-pub(super) fn has_2_0(version: Option<Version>) -> bool {
-    version.is_some_and(|(major, _)| major >= 2)
-}
-
-/// The patterns that `layer` imports, as absolute paths.
-///
-/// # Errors
-/// [`EngineError::Type`] naming file and key.
-pub fn import_patterns(layer: &Layer) -> Result<Vec<String>, EngineError> {
-    let dir = layer.path.parent().unwrap_or(Path::new("/"));
-    let patterns = layer.strings(&["imports"])?.unwrap_or_default();
-    Ok(patterns.iter().map(|pattern| dir.join(pattern).display().to_string()).collect())
-}
-
-/// Whether `pattern`, an absolute one, imports a file that is there.
-pub(super) fn imports_any(files: &Files, pattern: &str) -> bool {
-    match pattern.contains('*') {
-        true => files.matching(pattern).is_ok_and(|found| !found.is_empty()),
-        false => matches!(files.read(Path::new(pattern)), Ok(Some(_))),
-    }
-}
-
-fn imports(files: &Files, layer: &Layer) -> Result<Vec<PathBuf>, EngineError> {
-    let mut paths = Vec::new();
-    for pattern in import_patterns(layer)? {
-        // containerd takes for a pattern what has a star in it.
-        if !pattern.contains('*') {
-            paths.push(PathBuf::from(pattern));
-            continue;
-        }
-        paths.extend(files.matching(&pattern).map_err(|cause| EngineError::Pattern {
-            path: layer.path.clone(),
-            pattern: pattern.clone(),
-            cause,
-        })?);
-    }
-    Ok(paths)
+/// Whether a handler's shim runs runc, or what is called like it. One without a type has it from containerd 2.0 on where
+/// it is runc's, and works nowhere else.
+pub(super) fn runs_runc(handler: &Handler) -> bool {
+    let shim = handler.runtime_type.as_str();
+    let is_path =
+        || shim.starts_with('/') && shim.rsplit('/').next().is_some_and(|name| name.starts_with(RUNC_SHIM));
+    matches!(shim, "" | RUNC_V2 | "io.containerd.runc.v1") || is_path()
 }
 
 /// The handlers in a CRI section.
@@ -284,18 +352,6 @@ fn handlers(cri: &Layer) -> Result<Vec<Handler>, EngineError> {
         })
     };
     runtimes.keys().map(read).collect()
-}
-
-/// Puts `from` over `to`, table by table, as containerd does from 2.0 on.
-fn merge(to: &mut Table, from: &Table) {
-    for (key, value) in from {
-        match (to.get_mut(key), value) {
-            (Some(Value::Table(to)), Value::Table(from)) => merge(to, from),
-            _ => {
-                to.insert(key.clone(), value.clone());
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -101,6 +101,24 @@ impl Crio {
         last(&self.layers, |layer| layer.boolean(&["crio", "nri", "enable_nri"]))
     }
 
+    /// Where CRI-O waits for NRI plugins, where a file says so.
+    ///
+    /// # Errors
+    /// [`EngineError::Type`] naming file and key.
+    pub fn nri_socket(&self) -> Result<Option<PathBuf>, EngineError> {
+        let socket = last(&self.layers, |layer| layer.string(&["crio", "nri", "nri_listen"]))?;
+        Ok(socket.filter(|socket| !socket.is_empty()).map(PathBuf::from))
+    }
+
+    /// Whether it lets plugins connect that it did not start itself.
+    ///
+    /// # Errors
+    /// [`EngineError::Type`] naming file and key.
+    pub fn nri_refuses_connections(&self) -> Result<bool, EngineError> {
+        let refuses = last(&self.layers, |layer| layer.boolean(&["crio", "nri", "nri_disable_connections"]))?;
+        Ok(refuses.unwrap_or_default())
+    }
+
     /// The directory of the CNI configuration.
     ///
     /// # Errors

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::files::Files;
+use super::handler::BASE_SPEC;
+use super::plan::Mode;
+use super::plan_network::LIST;
 use super::take_out::{still_imported, take_out};
-use super::{EngineError, json_cause};
+use super::{EngineError, NAME, NRI_SERVICE, json_cause};
 
 /// Where it is kept, a file for each engine. For root only: an engine's configuration may hold passwords.
 pub const DIR: &str = "/var/lib/podhosts/configure";
@@ -21,6 +24,27 @@ pub struct Memory {
     pub files: Vec<Remembered>,
     /// The directories that were made, the uppermost first.
     pub dirs: Vec<PathBuf>,
+    /// What it was told; earlier versions of podhosts did not keep that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
+}
+
+/// What a call was told, for the next one to keep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// `--mode`.
+    pub mode: String,
+    /// `--set-as-default`.
+    pub set_as_default: bool,
+    /// `--with-cni`.
+    pub with_cni: bool,
+    /// `--pod-cidr-from node`.
+    #[serde(default)]
+    pub pod_cidrs_of_node: bool,
+    /// `--drop-in`.
+    pub drop_in: Option<PathBuf>,
+    /// `--hooks-dir`.
+    pub hooks_dir: Option<PathBuf>,
 }
 
 /// One file.
@@ -43,7 +67,7 @@ impl Default for Memory {
 impl Memory {
     /// Of these files and directories.
     pub fn new(files: Vec<Remembered>, dirs: Vec<PathBuf>) -> Self {
-        Self { version: VERSION, files, dirs }
+        Self { version: VERSION, files, dirs, told: None }
     }
 
     /// Reads what [`Memory::to_json`] wrote.
@@ -58,6 +82,34 @@ impl Memory {
             return Err(failed(format!("it has version {}, expected {VERSION}", memory.version)));
         }
         Ok(memory)
+    }
+
+    /// What the call was told that left this behind, by what it wrote where it is not kept.
+    pub fn told(&self) -> Option<Told> {
+        if self.told.is_some() || self.files.is_empty() {
+            return self.told.clone();
+        }
+        let has = |name: &str| self.files.iter().any(|file| file.path.ends_with(name));
+        let mode = match () {
+            () if has(NRI_SERVICE) => Mode::Nri,
+            () if has(BASE_SPEC) => Mode::BaseSpec,
+            () if has("podhosts.json") || has("podhosts-annotated.json") => Mode::HooksDir,
+            () => Mode::Wrapper,
+        };
+        let name = format!("= {NAME:?}");
+        let names =
+            |line: &str| line.trim_start().starts_with("default_runtime") && line.trim_end().ends_with(&name);
+        let podmans =
+            |line: &str| line.trim_start().starts_with("runtime =") && line.trim_end().ends_with(&name);
+        let mut lines = self.files.iter().flat_map(|file| file.written.lines());
+        Some(Told {
+            mode: mode.name().to_owned(),
+            set_as_default: lines.any(|line| names(line) || podmans(line)),
+            with_cni: has(LIST),
+            pod_cidrs_of_node: false,
+            drop_in: None,
+            hooks_dir: None,
+        })
     }
 
     /// The text to keep.

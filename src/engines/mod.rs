@@ -6,6 +6,8 @@
 
 // What is there.
 pub mod containerd;
+mod containerd_imports;
+pub mod containerd_merge;
 pub mod crio;
 pub mod files;
 pub mod hooks_dir;
@@ -17,6 +19,10 @@ pub mod podman;
 mod built_in;
 pub mod change;
 mod edit;
+mod engine;
+mod generated;
+mod handler;
+mod judge;
 pub mod memory;
 pub mod plan;
 mod plan_containerd;
@@ -41,7 +47,7 @@ pub const ANNOTATIONS: &str = "podhosts.io/*";
 pub use crate::cni::PROGRAM as PLUGIN;
 pub use crate::hook::PROGRAM as HOOK;
 pub use crate::runtime::PROGRAM as WRAPPER;
-pub use plan_nri::{SERVICE as NRI_SERVICE, UNITS};
+pub use plan_nri::{SERVICE as NRI_SERVICE, SOCKET as NRI_SOCKET, UNITS, socket_of as nri_socket_of};
 
 /// Whether a program is the wrapper, by its name.
 pub fn is_wrapper(program: &str) -> bool {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+pub use super::engine::{COMMAND, Engine, Mode};
+
 use thiserror::Error;
 
 use super::containerd::Version;
@@ -9,42 +11,12 @@ use super::edit::Edit;
 use super::files::Files;
 use super::memory::Memory;
 use super::take_out::{Named, NamedList, take_out_named};
-use super::{
-    EngineError, HOOK, WRAPPER, containerd, crio, hooks_dir, plan_containerd, plan_crio, plan_network,
-    plan_nri, plan_podman, podman,
-};
+use super::{EngineError, HOOK, hooks_dir, plan_containerd, plan_crio, plan_network, plan_nri, plan_podman};
 use crate::sys::exec;
 use crate::sys::files::FileError;
 
 /// How files begin that podhosts makes.
 pub const HEADER: &str = "# Made by `podhosts configure`; `podhosts unconfigure` takes it away.";
-
-/// The operator's program.
-const COMMAND: &str = "podhosts";
-
-/// An engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    /// containerd, by its CRI plugin.
-    Containerd,
-    /// CRI-O.
-    Crio,
-    /// podman, for root.
-    Podman,
-}
-
-/// How the hook gets into containers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// A runtime handler that runs podhosts-runtime.
-    Wrapper,
-    /// A runtime handler with a base specification that has the hook.
-    BaseSpec,
-    /// A file in a hooks directory.
-    HooksDir,
-    /// The NRI plugin.
-    Nri,
-}
 
 /// An engine's configuration that is left as it is, and why.
 #[derive(Debug, Error)]
@@ -100,6 +72,8 @@ pub struct Place {
     pub drop_in: PathBuf,
     /// The hooks directory.
     pub hooks_dir: PathBuf,
+    /// The engine's program, where it is there: it tells what it makes of a configuration.
+    pub program: Option<PathBuf>,
 }
 
 /// What is wanted.
@@ -115,72 +89,16 @@ pub struct Request {
     pub set_as_default: bool,
     /// Whether podhosts-cni makes the pods' network.
     pub with_cni: bool,
-    /// The network's podCIDRs, where they are not the delivered ones.
+    /// The network's podCIDRs, where they are not those of the network that is there.
     pub pod_cidrs: Vec<String>,
+    /// Whether containerd fills in the Node's podCIDRs.
+    pub pod_cidrs_of_node: bool,
     /// Where the programs are.
     pub bin_dir: PathBuf,
     /// The engine's version, where it told.
     pub version: Option<Version>,
     /// The engine's default specification, or why it is not known.
     pub default_spec: Result<String, String>,
-}
-
-impl Engine {
-    /// Its name, as in `--runtime`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Containerd => "containerd",
-            Self::Crio => "crio",
-            Self::Podman => "podman",
-        }
-    }
-
-    /// The ways that it has, the usual one first.
-    pub fn modes(self) -> &'static [Mode] {
-        match self {
-            Self::Containerd => &[Mode::Wrapper, Mode::BaseSpec, Mode::Nri],
-            Self::Crio => &[Mode::HooksDir, Mode::Wrapper, Mode::Nri],
-            Self::Podman => &[Mode::HooksDir, Mode::Wrapper],
-        }
-    }
-
-    /// Its service, where it has one that reads the configuration at its start.
-    pub fn service(self) -> Option<&'static str> {
-        match self {
-            Self::Containerd => Some("containerd.service"),
-            Self::Crio => Some("crio.service"),
-            Self::Podman => None,
-        }
-    }
-
-    fn default_config(self) -> &'static str {
-        match self {
-            Self::Containerd => containerd::CONFIG,
-            Self::Crio => crio::CONFIG,
-            Self::Podman => podman::CONFIG,
-        }
-    }
-}
-
-impl Mode {
-    /// Its name, as in `--mode`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Wrapper => "wrapper",
-            Self::BaseSpec => "base-spec",
-            Self::HooksDir => "hooks-dir",
-            Self::Nri => "nri",
-        }
-    }
-
-    /// The programs that have to be there.
-    fn programs(self) -> &'static [&'static str] {
-        match self {
-            Self::Wrapper => &[WRAPPER, HOOK],
-            Self::BaseSpec | Self::HooksDir => &[HOOK],
-            Self::Nri => &[COMMAND, HOOK],
-        }
-    }
 }
 
 impl Place {
@@ -196,10 +114,12 @@ impl Place {
         let own_name = config.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let drop_in = drop_in.unwrap_or_else(|| match engine {
             Engine::Containerd => beside("conf.d".to_owned(), "99-podhosts.toml"),
+            // What is there of version 2 says so.
+            Engine::K3s | Engine::Rke2 => beside("config-v3.toml.d".to_owned(), "99-podhosts.toml"),
             Engine::Crio | Engine::Podman => beside(own_name + ".d", "99-podhosts.conf"),
         });
         let hooks_dir = hooks_dir.unwrap_or_else(|| hooks_dir::NODE.into());
-        Self { engine, config, drop_in, hooks_dir }
+        Self { engine, config, drop_in, hooks_dir, program: None }
     }
 
     /// The directory that the drop-in is in.
@@ -233,7 +153,7 @@ impl Request {
             let possible = names.join(" or ");
             return Err(PlanError::Mode { engine: engine.name(), mode: mode.name(), possible });
         }
-        if self.set_as_default && matches!(mode, Mode::HooksDir | Mode::Nri) {
+        if self.set_as_default && !mode.makes_handler() {
             let reason = format!("{} makes no runtime handler", mode.name());
             return Err(PlanError::Option { option: "--set-as-default", reason });
         }
@@ -252,7 +172,7 @@ pub fn put_in(files: &mut Files, request: &Request) -> Result<Vec<String>, PlanE
     request.check()?;
     let mut notes = Vec::new();
     match request.place.engine {
-        Engine::Containerd => plan_containerd::plan(files, request, &mut notes)?,
+        Engine::Containerd | Engine::K3s | Engine::Rke2 => plan_containerd::plan(files, request, &mut notes)?,
         Engine::Crio => plan_crio::plan(files, request, &mut notes)?,
         Engine::Podman => plan_podman::plan(files, request, &mut notes)?,
     }
@@ -272,9 +192,24 @@ pub fn put_in(files: &mut Files, request: &Request) -> Result<Vec<String>, PlanE
 /// [`PlanError::Refused`] naming it.
 pub fn keeps_default(planned: &Files, place: &Place, version: Option<Version>) -> Result<(), PlanError> {
     match place.engine {
-        Engine::Containerd => plan_containerd::keeps_default(planned, place, version),
+        Engine::Containerd | Engine::K3s | Engine::Rke2 => {
+            plan_containerd::keeps_default(planned, place, version)
+        }
         Engine::Crio => plan_crio::keeps_default(planned, place),
         Engine::Podman => plan_podman::keeps_default(planned, place),
+    }
+}
+
+/// Refuses to change what is not podhosts' by taking podhosts out: one file less may be another meaning of the others.
+///
+/// # Errors
+/// [`PlanError::Refused`] naming it.
+pub fn keeps_others(planned: &Files, place: &Place, version: Option<Version>) -> Result<(), PlanError> {
+    match place.engine {
+        Engine::Containerd | Engine::K3s | Engine::Rke2 => {
+            plan_containerd::keeps_others(planned, place, version)
+        }
+        Engine::Crio | Engine::Podman => Ok(()),
     }
 }
 
@@ -296,7 +231,7 @@ pub fn take_out(
     let is_remembered = |path: &Path| memory.of(path).is_some();
     // The drop-in first: what imports it may lead to nothing else.
     for path in [&place.drop_in, &place.config] {
-        let is_main_of_others = path == &place.config && place.engine != Engine::Containerd;
+        let is_main_of_others = path == &place.config && !place.engine.is_containerd();
         if is_remembered(path) || is_main_of_others {
             continue;
         }
@@ -307,10 +242,13 @@ pub fn take_out(
             None => files.remove(path),
         }
     }
-    if place.engine != Engine::Containerd {
+    if !place.engine.is_containerd() {
         take_hooks_out(files, place, &is_remembered)?;
     }
     plan_nri::take_out(files, place, &|path| is_remembered(path) || is_shared(path))?;
+    if place.engine.is_containerd() && memory.of(&plan_network::template(place)).is_some() {
+        plan_network::take_made_out(files, place)?;
+    }
     Ok(notes)
 }
 
@@ -336,7 +274,7 @@ fn take_hooks_out(
 
 fn named(files: &Files, place: &Place) -> Named {
     match place.engine {
-        Engine::Containerd => plan_containerd::named(files, place),
+        Engine::Containerd | Engine::K3s | Engine::Rke2 => plan_containerd::named(files, place),
         Engine::Crio => plan_crio::named(files, place),
         Engine::Podman => plan_podman::named(files, place),
     }

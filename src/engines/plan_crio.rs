@@ -6,8 +6,8 @@ use toml_edit::Array;
 
 use super::crio::Crio;
 use super::files::Files;
+use super::handler::{copied, plain};
 use super::plan::{Mode, Place, PlanError, Request, edited, named_dirs, put_hook};
-use super::plan_containerd::{copied, plain};
 use super::take_out::Named;
 use super::{NAME, WRAPPER, hooks_dir};
 
@@ -61,7 +61,7 @@ fn put_handler(
     };
     let beside = beside.filter(is_oci);
     if let Some(path) = beside.and_then(|table| table.get("runtime_path")).and_then(toml::Value::as_str) {
-        notes.push(super::plan_containerd::runs_another(default.as_deref().unwrap_or_default(), path));
+        notes.push(super::handler::runs_another(default.as_deref().unwrap_or_default(), path));
     }
     let mut handler = toml_edit::Table::new();
     handler.insert("runtime_path", plain(&request.program(WRAPPER).display().to_string()));

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::containerd::Containerd;
 use super::crio::Crio;
 use super::files::Files;
-use super::plan::{Engine, PlanError, Request};
+use super::plan::{Engine, Place, PlanError, Request};
 use super::podman::Podman;
 use super::{EngineError, PLUGIN};
 use crate::sys::exec;
@@ -34,6 +34,9 @@ pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>
             request.refused(format!("{PLUGIN} is in none of its plugin directories, {}", shown.join(", ")))
         );
     }
+    if request.pod_cidrs_of_node {
+        return of_node(files, request, &dir, notes);
+    }
     let path = dir.join(LIST);
     files.put(&path, list(&path, &request.pod_cidrs, |reason| request.refused(reason))?);
     if let Some(first) = files.in_dir(&dir)?.into_iter().find(|path| is_network(path))
@@ -45,11 +48,68 @@ pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>
     Ok(())
 }
 
+/// What containerd makes of its template, in the directory of its CNI configuration.
+pub const MADE: &str = "10-containerd-net.conflist";
+
+/// The Node's podCIDRs, in the words of Go's templates, which containerd fills in.
+const OF_NODE: &str = r#"[{{range $i, $cidr := .PodCIDRRanges}}{{if $i}}, {{end}}"{{$cidr}}"{{end}}]"#;
+
+/// Where the template is.
+pub(super) fn template(place: &Place) -> PathBuf {
+    place.config.with_file_name("podhosts.conflist.tmpl")
+}
+
+/// Plans the template. containerd makes the network of it when the kubelet tells it the Node's podCIDRs, and only where
+/// there is none.
+fn of_node(
+    files: &mut Files,
+    request: &Request,
+    dir: &Path,
+    notes: &mut Vec<String>,
+) -> Result<(), PlanError> {
+    if !request.place.engine.is_containerd() {
+        let reason = "only containerd has a template for the kubelet's podCIDRs".to_owned();
+        return Err(PlanError::Option { option: "--pod-cidr-from", reason });
+    }
+    let text = with_cidrs(DELIVERED, OF_NODE).unwrap_or_default();
+    files.put(&template(&request.place), text);
+    let made = dir.join(MADE);
+    // What was made already stays.
+    if let Some(text) = Files::on_disk(&made)?.filter(|text| is_of_plugin(text)) {
+        files.put(&made, text);
+    }
+    if let Some(first) = files.in_dir(dir)?.into_iter().find(|path| is_network(path) && *path != made) {
+        notes.push(format!(
+            "{} is there: containerd makes no network of the Node's podCIDRs beside it",
+            first.display()
+        ));
+    }
+    Ok(())
+}
+
+/// Plans to take out what containerd has made of our template.
+pub(super) fn take_made_out(files: &mut Files, place: &Place) -> Result<(), EngineError> {
+    let made = Containerd::read(&Files::new(), &place.config, None)?.cni_conf_dir()?.join(MADE);
+    if files.read(&made)?.is_some_and(|text| is_of_plugin(&text)) {
+        files.remove(&made);
+    }
+    Ok(())
+}
+
+/// Whether a list runs our plugin.
+fn is_of_plugin(text: &str) -> bool {
+    serde_json::from_str(text).is_ok_and(|list: Value| {
+        list["plugins"]
+            .as_array()
+            .is_some_and(|plugins| plugins.iter().any(|plugin| plugin["type"] == PLUGIN))
+    })
+}
+
 /// Where the engine has its CNI configuration, and where its plugins.
 fn dirs(files: &Files, request: &Request) -> Result<(PathBuf, Vec<PathBuf>), EngineError> {
     let place = &request.place;
     match place.engine {
-        Engine::Containerd => {
+        Engine::Containerd | Engine::K3s | Engine::Rke2 => {
             let engine = Containerd::read(files, &place.config, request.version)?;
             Ok((engine.cni_conf_dir()?, engine.cni_bin_dirs()?))
         }
@@ -69,12 +129,7 @@ fn dirs(files: &Files, request: &Request) -> Result<(PathBuf, Vec<PathBuf>), Eng
 fn list(path: &Path, cidrs: &[String], refused: impl Fn(String) -> PlanError) -> Result<String, PlanError> {
     let there = Files::on_disk(path)?;
     if let Some(text) = &there {
-        let is_ours = serde_json::from_str(text).is_ok_and(|list: Value| {
-            list["plugins"]
-                .as_array()
-                .is_some_and(|plugins| plugins.iter().any(|plugin| plugin["type"] == PLUGIN))
-        });
-        if !is_ours {
+        if !is_of_plugin(text) {
             return Err(refused(format!("{} is there already, and no list of {PLUGIN}'s", path.display())));
         }
         if cidrs.is_empty() {
@@ -92,7 +147,9 @@ fn list(path: &Path, cidrs: &[String], refused: impl Fn(String) -> PlanError) ->
         }
     }
     if cidrs.is_empty() {
-        return Ok(DELIVERED.to_owned());
+        let reason =
+            "the node's podCIDRs are not known, expected --pod-cidr, or --pod-cidr-from node".to_owned();
+        return Err(PlanError::Option { option: "--with-cni", reason });
     }
     with_cidrs(there.as_deref().unwrap_or(DELIVERED), &format!("[{}]", shown.join(", ")))
         .ok_or_else(|| refused(format!("{} has no ipam.podCIDRs that --pod-cidr could set", path.display())))
@@ -142,7 +199,8 @@ mod tests {
     fn addresses_are_the_given_ones_or_those_that_are_there_or_the_delivered() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(LIST);
-        assert_eq!(made(&path, &[]).unwrap(), DELIVERED);
+        let unknown = "cannot use --with-cni: the node's podCIDRs are not known, expected --pod-cidr, or --pod-cidr-from node";
+        assert_eq!(made(&path, &[]).unwrap_err(), unknown);
         let own = made(&path, &["10.1.0.0/16", "2001:db8::/64"]).unwrap();
         assert!(own.contains(r#""podCIDRs": ["10.1.0.0/16", "2001:db8::/64"]"#), "{own}");
         crate::sys::state_dir::replace(&path, own.as_bytes()).unwrap();

@@ -3,17 +3,22 @@
 use std::path::{Path, PathBuf};
 
 use super::EngineError;
+use super::containerd::Containerd;
+use super::crio::Crio;
 use super::files::Files;
-use super::plan::{Engine, HEADER, Place, PlanError, Request};
+use super::plan::{COMMAND, Engine, HEADER, Place, PlanError, Request};
 
 /// Where the node's own units are.
 pub const UNITS: &str = "/etc/systemd/system";
+
+/// Where engines wait for plugins.
+pub const SOCKET: &str = "/var/run/nri/nri.sock";
 
 /// The plugin's service.
 pub const SERVICE: &str = "podhosts-nri.service";
 
 fn paths(engine: Engine) -> Option<[PathBuf; 2]> {
-    let engine = engine.service()?;
+    let engine = engine.services().first()?;
     let units = Path::new(UNITS);
     Some([units.join(SERVICE), units.join(format!("{engine}.d/podhosts-nri.conf"))])
 }
@@ -22,14 +27,65 @@ fn paths(engine: Engine) -> Option<[PathBuf; 2]> {
 /// to be enabled, nor disabled afterwards.
 pub(super) fn plan(files: &mut Files, request: &Request) -> Result<(), PlanError> {
     let Some([service, wants]) = paths(request.place.engine) else { return Ok(()) };
+    let socket = socket(files, request)?;
     let program = request.bin_dir.display().to_string();
-    if program.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'\\%$;".contains(c)) {
-        return Err(request.refused(format!("{program:?} cannot be written into a unit of systemd's")));
+    for word in [Some(&program), socket.as_ref()].into_iter().flatten() {
+        if word.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'\\%$;".contains(c)) {
+            return Err(request.refused(format!("{word:?} cannot be written into a unit of systemd's")));
+        }
     }
     let text = include_str!("../../vendor-configs/systemd/podhosts-nri.service");
-    files.put(&service, text.replace("/usr/local/bin", &program));
+    let mut text = text.replace("/usr/local/bin", &program);
+    if let Some(socket) = &socket {
+        text = text.replace("/podhosts nri\n", &format!("/podhosts nri --socket {socket}\n"));
+    }
+    let others =
+        wanted_by_others(files, request.place.engine)?.map(|path| files.read(&path)).transpose()?.flatten();
+    if let Some(theirs) = others.as_deref().map(socket_of)
+        && theirs != socket_of(&text)
+    {
+        let reason = format!(
+            "{SERVICE} is another engine's, too, which waits for plugins at {}; give both one socket",
+            theirs.display()
+        );
+        return Err(request.refused(reason));
+    }
+    files.put(&service, text);
     files.put(&wants, include_str!("../../vendor-configs/systemd/wants-podhosts-nri.conf").to_owned());
     Ok(())
+}
+
+/// The socket that a unit's plugin connects to.
+pub fn socket_of(unit: &str) -> PathBuf {
+    let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap_or_default();
+    let mut words = command.split_whitespace().skip_while(|word| *word != "--socket").skip(1);
+    words.next().unwrap_or(SOCKET).into()
+}
+
+/// Where the engine waits for plugins, where that is not the usual place.
+fn socket(files: &Files, request: &Request) -> Result<Option<String>, PlanError> {
+    let place = &request.place;
+    let (socket, refuses, key) = match place.engine {
+        Engine::Crio => {
+            let crio = Crio::read(files, &place.config, place.drop_ins())?;
+            (crio.nri_socket()?, crio.nri_refuses_connections()?, "nri_disable_connections")
+        }
+        _ => {
+            let containerd = Containerd::read(files, &place.config, request.version)?;
+            (containerd.nri_socket(), containerd.nri_refuses_connections(), "disable_connections")
+        }
+    };
+    if refuses {
+        let reason = format!(
+            "{key} is true, so only plugins may connect that it starts itself: take that out, or link \
+             /opt/nri/plugins/90-podhosts to {}",
+            request.program(COMMAND).display()
+        );
+        return Err(request.refused(reason));
+    }
+    let is_usual =
+        |socket: &PathBuf| [SOCKET, "/run/nri/nri.sock"].iter().any(|usual| socket == Path::new(usual));
+    Ok(socket.filter(|socket| !is_usual(socket)).map(|socket| socket.display().to_string()))
 }
 
 /// The service, where it is for another engine, too.

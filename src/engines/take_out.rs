@@ -4,7 +4,8 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::containerd::{DEFAULT_HANDLER, imports_any};
+use super::containerd::DEFAULT_HANDLER;
+use super::containerd_imports::imports_any;
 use super::edit::{BUILT_IN, Edit};
 use super::files::Files;
 use super::layers::Layer;
