@@ -102,10 +102,10 @@ fn configurations_that_cannot_be_used() {
         ("version = '2'\n", "version is a string, expected an integer"),
         (
             "version = 1\n[plugins.cri]\n",
-            "config.toml has version 1, expected 2, 3 or 4; `containerd config migrate`",
+            "config.toml has version 1, expected 2, 3 or 4; `containerd config dump` prints the whole of it as version 2",
         ),
         ("[plugins.cri]\n", "has version 1, expected 2, 3 or 4"),
-        ("version = 5\n", "has version 5, expected 2, 3 or 4"),
+        ("version = 5\n", "has version 5, which containerd 1.6 does not read, expected 2"),
         ("disabled_plugins = [\"cri\"]\n", "has the CRI plugin in disabled_plugins"),
         ("version = 3\nimports = 'x'\n", "imports is a string, expected a list of strings"),
         (&huge, "it is larger than 4194304 bytes"),
@@ -165,7 +165,7 @@ fn pods_that_name_no_handler_keep_one() {
         node.configure(&[engine, "--mode", "wrapper"]);
         node.write(file, text);
         let error = format!("cannot configure {engine}: {key} is \"podhosts\", and there is no such");
-        refuses(&node, &[engine], &error);
+        refuses(&node, &[engine, "--mode", "hooks-dir"], &error);
         let refused = node.podhosts(&["unconfigure", "--runtime", engine]).failure();
         assert!(refused.starts_with(&error), "{refused}");
         fs::remove_file(node.at(file)).unwrap();

@@ -6,7 +6,7 @@ use std::fs;
 use podhosts::engines::NAME;
 use serde_json::{Value, json};
 
-use crate::harness::containerd::{CONFIG, Containerd, Release, packaged, sleeping};
+use crate::harness::containerd::{CONFIG, Containerd, Release, WITH_CNI, packaged, sleeping};
 use crate::harness::nri::Plugin;
 use crate::harness::page::{ALIASES, KEY, page};
 use crate::harness::podman::{self, IMAGE, Podman};
@@ -37,10 +37,10 @@ fn stock_of_debian() -> String {
 
 /// containerd, started with `stock` as podhosts changes it in each of `ways`.
 fn containerd_calls_podhosts(containerd: &mut Containerd, stock: &str, ways: &[&[&str]]) {
-    let configure = ["configure", "--runtime", "containerd", "--with-cni"];
+    let configure = [&["configure", "--runtime", "containerd"], WITH_CNI].concat();
     for (number, way) in ways.iter().enumerate() {
         fs::write(containerd.node.file(CONFIG), stock).unwrap();
-        containerd.podhosts(&[&configure, *way].concat()).success();
+        containerd.podhosts(&[&configure[..], *way].concat()).success();
         containerd.launch();
         containerd.import_images();
         let info: Value = serde_json::from_str(&containerd.ask(&["info"])).unwrap();
@@ -103,7 +103,7 @@ fn assert_sealed(containerd: &Containerd, name: &str, options: &[&str]) {
 /// Where there was no configuration ours makes a whole one. (Its pods need a capability that test machines lack.)
 fn assert_loads_without_a_file(containerd: &mut Containerd) {
     containerd.node.sh(&format!("rm -f {CONFIG}"));
-    containerd.podhosts(&["configure", "--runtime", "containerd", "--with-cni"]).success();
+    containerd.podhosts(&[&["configure", "--runtime", "containerd"], WITH_CNI].concat()).success();
     containerd.launch();
     let info: Value = serde_json::from_str(&containerd.ask(&["info"])).unwrap();
     assert_handler(&info["config"], WRAPPER);

@@ -63,7 +63,7 @@ fn delivered_files_are_what_configure_writes() {
             "vendor-configs/containerd/base-spec-v2.toml",
         ),
         (
-            &["containerd", "--with-cni"],
+            &["containerd", "--with-cni", "--pod-cidr", "10.244.0.0/24", "--pod-cidr", "fd00:10:244::/64"],
             "/etc/cni/net.d/10-podhosts.conflist".to_owned(),
             "vendor-configs/cni/10-podhosts.conflist",
         ),

@@ -16,7 +16,7 @@ ln -s "$BIN/podhosts-cni" /opt/cni/bin/podhosts-cni
 for name in podhosts podhosts-hook podhosts-runtime; do cp "$BIN/$name" /run/bin; done
 echo "version = 2" >/etc/containerd/config.toml
 echo >/etc/crio/crio.conf
-/run/bin/podhosts configure --runtime containerd --with-cni >/run/configured
+/run/bin/podhosts configure --runtime containerd --with-cni --pod-cidr 10.244.0.0/24 --pod-cidr fd00:10:244::/64 >/run/configured
 /run/bin/podhosts configure --runtime crio >>/run/configured
 /run/bin/podhosts configure --runtime podman >>/run/configured
 rm /etc/containers/oci/hooks.d/podhosts-annotated.json

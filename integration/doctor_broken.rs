@@ -1,7 +1,7 @@
 //! Nodes on each of which one thing is broken, and what doctor says of it.
 
 /// Each row: what breaks the node; the check, its status, and what message and remedy have in them.
-pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 36] = [
+pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 40] = [
     (
         "echo 'on-eror = \"open\"' >/etc/podhosts/config.toml",
         "configuration",
@@ -144,6 +144,21 @@ pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 36] = [
         "take io.containerd.nri.v1.nri out of disabled_plugins",
     ),
     (
+        "sed -i '1a imports = [\"/etc/containerd/gone.toml\"]' /etc/containerd/config.toml",
+        "containerd",
+        "error",
+        "/etc/containerd/config.toml imports /etc/containerd/gone.toml, which is not there",
+        "take it out of imports; containerd does not start with it",
+    ),
+    (
+        "sed -i '1a imports = [\"/etc/containerd/more.toml\"]' /etc/containerd/config.toml; \
+         echo 'version = 3' >/etc/containerd/more.toml",
+        "containerd",
+        "warning",
+        "/etc/containerd/more.toml has version 3, which containerd 1.6 does not read",
+        "write it as version 2",
+    ),
+    (
         "mkdir -p /etc/systemd/system/crio.service.d; touch /etc/systemd/system/crio.service.d/podhosts-nri.conf; \
          printf '[Service]\nExecStart=/usr/local/none/podhosts nri\n' >/etc/systemd/system/podhosts-nri.service; \
          printf '[crio.nri]\nenable_nri = true\n' >/etc/crio/crio.conf",
@@ -151,6 +166,24 @@ pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 36] = [
         "error",
         "podhosts-nri.service: cannot find /usr/local/none/podhosts: No such file",
         "podhosts configure --runtime crio --mode nri",
+    ),
+    (
+        "mkdir -p /etc/systemd/system/crio.service.d; touch /etc/systemd/system/crio.service.d/podhosts-nri.conf; \
+         printf '[Service]\nExecStart=/run/bin/podhosts nri\n' >/etc/systemd/system/podhosts-nri.service; \
+         printf '[crio.nri]\nnri_listen = \"/run/other.sock\"\n' >/etc/crio/crio.conf",
+        "crio",
+        "error",
+        "it connects to /var/run/nri/nri.sock, and the engine waits for plugins at /run/other.sock",
+        "podhosts configure --runtime crio --mode nri",
+    ),
+    (
+        "mkdir -p /etc/systemd/system/crio.service.d; touch /etc/systemd/system/crio.service.d/podhosts-nri.conf; \
+         printf '[Service]\nExecStart=/run/bin/podhosts nri\n' >/etc/systemd/system/podhosts-nri.service; \
+         printf '[crio.nri]\nnri_disable_connections = true\n' >/etc/crio/crio.conf",
+        "crio",
+        "error",
+        "the engine takes only plugins that it starts itself (disable_connections)",
+        "or link /opt/nri/plugins/90-podhosts to podhosts",
     ),
     (
         "mkdir -p /etc/systemd/system/crio.service.d; touch /etc/systemd/system/crio.service.d/podhosts-nri.conf; \
@@ -209,7 +242,7 @@ pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 36] = [
         "containerd",
         "error",
         "containerd does not read /etc/containerd/conf.d/99-podhosts.toml: nothing imports it",
-        "imports = [\"/etc/containerd/conf.d/*.toml\"]",
+        "imports = [\"/etc/containerd/conf.d/99-podhosts.toml\"]",
     ),
     (
         "mkdir /etc/containerd/conf.d; sed -i 's|^BinaryName.*||; s|^pod_annotations|base_runtime_spec = \"/etc/podhosts-base.json\"\\n&|' \
@@ -218,7 +251,7 @@ pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 36] = [
         "containerd",
         "error",
         "containerd does not read /etc/containerd/conf.d/99-podhosts.toml: nothing imports it",
-        "imports = [\"/etc/containerd/conf.d/*.toml\"]",
+        "imports = [\"/etc/containerd/conf.d/99-podhosts.toml\"]",
     ),
     (
         "mkdir /etc/containerd/conf.d; mv /etc/containerd/config.toml /etc/containerd/conf.d/99-podhosts.toml; \

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::containerd::{CONFIG, Containerd, Release, packaged, sleeping};
+use crate::harness::containerd::{CONFIG, Containerd, Release, WITH_CNI, packaged, sleeping};
 use crate::harness::outside::FIRST;
 use crate::harness::page::page;
 use crate::harness::{Run, bin, needs};
@@ -92,7 +92,7 @@ fn what_is_installed_works_on_debian_and_leaves_nothing() {
     let before = everything(&containerd);
 
     make(&containerd, "install");
-    podhosts(&containerd, &["configure", "--runtime", "containerd", "--with-cni"]).success();
+    podhosts(&containerd, &[&["configure", "--runtime", "containerd"], WITH_CNI].concat()).success();
     containerd.launch();
     containerd.import_images();
     start_the_example(&containerd);

@@ -38,6 +38,8 @@ mod configure_bad_input;
 mod configure_built_in;
 mod configure_crash;
 mod configure_engines;
+mod configure_layouts;
+mod configure_repeat;
 mod removal;
 
 // The CNI plugin.

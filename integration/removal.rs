@@ -170,7 +170,7 @@ fn what_another_engine_uses_stays() {
     {
         let node = Etc::with("/etc/containerd/config.toml", "version = 2\n");
         let before = node.tree();
-        node.configure(&[first, "--with-cni"]);
+        node.configure(&[first, "--with-cni", "--pod-cidr", "10.6.0.0/24"]);
         node.configure(&[second]);
         // Without podCIDRs no file is changed by this, and it is remembered all the same.
         let said = node.configure(&[&[second, "--with-cni"], more].concat());

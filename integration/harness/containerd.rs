@@ -28,6 +28,10 @@ pub(crate) fn packaged() -> String {
     packaged.replace(section, &format!("{section}restrict_oom_score_adj = true\n"))
 }
 
+/// The network of podhosts-cni, as the delivered list has it.
+pub(crate) const WITH_CNI: &[&str] =
+    &["--with-cni", "--pod-cidr", "10.244.0.0/24", "--pod-cidr", "fd00:10:244::/64"];
+
 /// A containerd that is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Release {
@@ -61,7 +65,7 @@ impl Containerd {
     /// Starts one with our runtime handler and our network, or says why it is not there.
     pub(crate) fn start(release: Release) -> Option<Self> {
         let mut containerd = Self::new(release)?;
-        containerd.podhosts(&["configure", "--runtime", "containerd", "--with-cni"]).success();
+        containerd.podhosts(&[&["configure", "--runtime", "containerd"], WITH_CNI].concat()).success();
         containerd.launch();
         containerd.import_images();
         Some(containerd)

@@ -21,7 +21,7 @@ mount --bind "$dir/lib" /var/lib
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /opt
 mkdir -p /opt/cni/bin
-cp "$plugin" /opt/cni/bin/podhosts-cni
+ln -s "$plugin" /opt/cni/bin/podhosts-cni
 mount --bind /opt/cni/bin /usr/lib/cni
 if [ -n "$distribution" ]; then mount --bind "$distribution" /usr/share/containers/containers.conf; fi
 exec "$@"
