@@ -2,8 +2,12 @@
 //! it follows.
 
 use std::fs;
+use std::time::Duration;
+
+use podhosts::cri::Client;
 
 use crate::configure_layouts::{newest, oldest};
+use crate::harness::containerd::{Containerd, Release, SOCKET};
 use crate::harness::etc::Etc;
 use crate::harness::needs;
 
@@ -181,4 +185,57 @@ fn nri_follows_the_engine_s_settings() {
         ),
         "{error}"
     );
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct UpdateRuntimeConfig {
+    #[prost(message, optional, tag = "1")]
+    runtime_config: Option<RuntimeConfig>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct RuntimeConfig {
+    #[prost(message, optional, tag = "1")]
+    network_config: Option<NetworkConfig>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct NetworkConfig {
+    #[prost(string, tag = "1")]
+    pod_cidr: String,
+}
+
+/// The kubelet's call fills the template in, with the addresses of both families.
+fn the_kubelet_tells_the_podcidrs(containerd: &mut Containerd) {
+    let way = ["configure", "--runtime", "containerd", "--with-cni", "--pod-cidr-from", "node"];
+    // Beside another network it would make none.
+    containerd.node.sh("rm -f /etc/cni/net.d/*");
+    containerd.podhosts(&way).success();
+    containerd.spawn();
+    containerd.until(&["version"], |_| true);
+    let network_config = Some(NetworkConfig { pod_cidr: "10.9.0.0/24,fd00:9::/64".to_owned() });
+    let told = UpdateRuntimeConfig { runtime_config: Some(RuntimeConfig { network_config }) };
+    let client = Client::connect(&containerd.node.file(SOCKET), Duration::from_secs(10)).unwrap();
+    client.call::<_, Nothing>("runtime.v1.RuntimeService", "UpdateRuntimeConfig", told).unwrap();
+    let made = fs::read_to_string(containerd.node.file("/etc/cni/net.d/10-containerd-net.conflist")).unwrap();
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    assert_eq!(made["plugins"][0]["ipam"]["podCIDRs"], serde_json::json!(["10.9.0.0/24", "fd00:9::/64"]));
+    containerd.until(&["info", "-q"], |info| !info.contains("NetworkPluginNotReady"));
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Nothing {}
+
+#[test]
+fn the_kubelet_tells_the_podcidrs_to_containerd_1_6() {
+    if let Some(mut containerd) = Containerd::new(Release::Bookworm) {
+        the_kubelet_tells_the_podcidrs(&mut containerd);
+    }
+}
+
+#[test]
+fn the_kubelet_tells_the_podcidrs_to_containerd_2() {
+    if let Some(mut containerd) = Containerd::new(Release::Sid) {
+        the_kubelet_tells_the_podcidrs(&mut containerd);
+    }
 }
