@@ -117,12 +117,12 @@ fn every_setting_is_in_the_reference() {
         }
     }
     let rows = of("config.toml");
-    for section in ["log", "runtime"] {
+    for section in ["env", "log", "runtime"] {
         for key in keys(section) {
             assert!(rows.contains(&format!("`{section}.{key}`")), "{section}.{key} is not in\n{rows}");
         }
     }
-    for key in keys("").iter().filter(|key| !["log", "runtime"].contains(&key.as_str())) {
+    for key in keys("").iter().filter(|key| !["env", "log", "runtime"].contains(&key.as_str())) {
         assert!(rows.contains(&format!("`{key}`")), "{key} is not in\n{rows}");
     }
 }

@@ -2,7 +2,7 @@
 
 use podhosts::sys::nft::{NftError, install, missing};
 
-use crate::harness::nft::{Attachment, attachment, hairpin, masq, nft, ruleset, table};
+use crate::harness::nft::{Attachment, attachment, guard_alone, hairpin, masq, nft, ruleset, table};
 use crate::harness::{in_new_netns, needs};
 
 const V4: &str = "10.0.0.5";
@@ -118,7 +118,7 @@ fn sources_are_elements_of_the_table_that_sees_them() {
             routed.install();
             let own6 = "\"vetha\" . fd00::5, \"vetha\" . fe80::858:aff:fe00:5";
             let own = [("sources4", "\"vetha\" . 10.0.0.5"), ("sources6", own6)];
-            assert_eq!(ruleset(), table(&own, &[]));
+            assert_eq!(ruleset(), guard_alone(&own));
             remove(&routed);
             assert_eq!(ruleset(), "");
             port.install();

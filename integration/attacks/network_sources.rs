@@ -63,12 +63,16 @@ fn two_pods(config: &Value) -> (CniNode, Vec<String>, Vec<String>) {
         node.pod(pod);
     }
     let (first, second) = (addresses(&node.add("c1", config)), addresses(&node.add("c2", config)));
-    // Neighbours are known from now on, so that nothing that is sent has to wait.
     let gateways = if config["mode"] == "bridge" { &["10.244.1.1", "2001:db8:1::1"][..] } else { &[] };
-    for to in second.iter().map(String::as_str).chain(gateways.iter().copied()) {
+    get_to_know(&node, second.iter().map(String::as_str).chain(gateways.iter().copied()));
+    (node, first, second)
+}
+
+/// The first pod knows these neighbours from now on, so that nothing that it sends has to wait.
+fn get_to_know<'a>(node: &CniNode, neighbours: impl Iterator<Item = &'a str>) {
+    for to in neighbours {
         node.in_pod("c1", &format!("busybox ping -c 1 -W 5 {to}"));
     }
-    (node, first, second)
 }
 
 /// The reference plugins let pods send with any source address (but for `macspoofchk`).
@@ -119,6 +123,7 @@ fn a_pod_with_requested_addresses_sends_with_these_alone() {
             json!({"ips": ["10.244.1.77", "2001:db8:1::77"], "mac": "02:00:00:00:00:77"});
         let own = addresses(&node.add("c1", &config));
         assert!(own.contains(&"10.244.1.77".to_owned()), "{own:?}");
+        get_to_know(&node, to.iter().map(String::as_str));
         for address in &own {
             let to = to.iter().rfind(|to| to.contains(':') == address.contains(':')).unwrap();
             let heard = arrived(&node, &[(Some("c2"), to)], &[], address);
@@ -277,6 +282,7 @@ fn a_pod_without_its_elements_is_cut_off() {
         let result = node.add("c1", &config);
         let to = addresses(&node.add("c2", &config));
         let own = addresses(&result);
+        get_to_know(&node, to.iter().map(String::as_str));
         let mut checked = config.clone();
         checked["prevResult"] = result;
         assert_eq!(node.call(&Call::new("CHECK", "c1", &checked)).success(), "");

@@ -8,8 +8,8 @@ use podhosts::sys::nft::{
     Leaving, NftError, PodInterface, PortMapping, Protocol, Rules, install, missing, remove, sweep,
 };
 
-/// The chains of every node.
-const BASE: &str = "\
+/// The chains of a node with pods that masquerade or have host ports.
+const TRANSLATING: &str = "\
 chain postrouting {
 type nat hook postrouting priority srcnat; policy accept;
 ct status dnat ip daddr vmap @hairpin4
@@ -34,6 +34,10 @@ meta nfproto ipv4 dnat ip to meta l4proto . th dport map @hostports4
 dnat ip6 to ip6 daddr . meta l4proto . th dport map @hostip-ports6
 meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @hostports6
 }
+";
+
+/// The chain of every node.
+const GUARD: &str = "\
 chain guard {
 type filter hook prerouting priority raw; policy accept;
 iif != \"lo\" ip saddr 127.0.0.0/8 drop
@@ -46,7 +50,7 @@ drop
 }
 ";
 
-/// The maps of every node and their types.
+/// The maps and sets with their types; the maps are there with the chains that translate.
 const MAPS: [(&str, &str); 10] = [
     ("masquerade4", "ipv4_addr : verdict"),
     ("masquerade6", "ipv6_addr : verdict"),
@@ -164,6 +168,20 @@ pub(crate) fn nft(args: &[&str]) -> String {
 
 /// The table with these elements and these chains of networks.
 pub(crate) fn table(elements: &[(&str, &str)], chains: &[String]) -> String {
+    table_of(&MAPS, TRANSLATING, elements, chains)
+}
+
+/// The table where no pod masquerades or has host ports.
+pub(crate) fn guard_alone(elements: &[(&str, &str)]) -> String {
+    table_of(&MAPS[8..], "", elements, &[])
+}
+
+fn table_of(
+    maps: &[(&str, &str)],
+    translating: &str,
+    elements: &[(&str, &str)],
+    chains: &[String],
+) -> String {
     let map = |(name, kind): &(&str, &str)| {
         let elements = elements.iter().find(|(map, _)| map == name);
         let elements = elements.map(|(_, elements)| format!("elements = {{ {elements} }}\n"));
@@ -174,8 +192,8 @@ pub(crate) fn table(elements: &[(&str, &str)], chains: &[String]) -> String {
             elements.unwrap_or_default()
         )
     };
-    let maps: String = MAPS.iter().map(map).collect();
-    format!("table inet podhosts {{\n{maps}{BASE}{}}}\n", chains.concat())
+    let maps: String = maps.iter().map(map).collect();
+    format!("table inet podhosts {{\n{maps}{translating}{GUARD}{}}}\n", chains.concat())
 }
 
 /// The chain of a network that masquerades what is not for these subnets.

@@ -11,14 +11,17 @@ const HEADER: usize = 4;
 pub(super) const NLMSG_HEADER: usize = 16;
 pub(super) const NFT_HEADER: usize = 20;
 
+/// Bytes that most attributes take.
+const ROOM: usize = 128;
+
 /// Attributes in the making.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Attributes(Vec<u8>);
 
 impl Attributes {
-    /// None yet.
+    /// None yet, with room for those of most expressions: growing would take longer than all the rest.
     pub(super) fn new() -> Self {
-        Self::default()
+        Self(Vec::with_capacity(ROOM))
     }
 
     /// Adds an attribute with these bytes.

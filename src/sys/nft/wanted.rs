@@ -41,12 +41,12 @@ impl Wanted {
         if let Some(interface) = &rules.interface {
             elements.extend(sources(interface, &addresses));
         }
-        let has = |name: &str| elements.iter().any(|element| element.chain() == Some(name));
-        let chains = [
-            Chain::masquerade(&rules.network, &rules.subnets),
-            Chain::hairpin(&rules.network, &rules.subnets),
-        ];
-        let chains = chains.into_iter().filter(|chain| has(&chain.name)).collect();
+        let has = |is: fn(&Element) -> bool| elements.iter().any(is);
+        let masquerade = has(|element| matches!(element, Element::Masquerade { .. }))
+            .then(|| Chain::masquerade(&rules.network, &rules.subnets));
+        let hairpin = has(|element| matches!(element, Element::Hairpin { .. }))
+            .then(|| Chain::hairpin(&rules.network, &rules.subnets));
+        let chains = masquerade.into_iter().chain(hairpin).collect();
         Ok(Self { elements: elements.into_iter().collect(), chains })
     }
 
