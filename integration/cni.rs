@@ -219,3 +219,21 @@ fn gc_believes_the_runtime_where_only_a_path_is_gone() {
     let holders = node.sh("ls /run/podhosts/networks/net/attachments");
     assert_eq!(holders, "c1:eth0\n");
 }
+
+/// Without `ipam.routes` each of the addresses would lead to the same default route.
+#[test]
+fn a_routed_pod_has_several_addresses_of_a_family() {
+    needs!("ip", "nft");
+    let node = CniNode::new();
+    node.pod("c1");
+    node.sh("ip link set lo up; ip addr add 192.0.2.1/32 dev lo");
+    let ranges = json!([[{"subnet": "10.244.1.0/24"}], [{"subnet": "10.244.2.0/24"}], [{"subnet": "2001:db8:1::/64"}]]);
+    let config =
+        json!({"cniVersion": "1.0.0", "name": "net", "type": "podhosts-cni", "ipam": {"ranges": ranges}});
+    let result = node.add("c1", &config);
+    assert_eq!(addresses(&result), ["10.244.1.2", "10.244.2.2", "2001:db8:1::2"]);
+    assert_eq!(result["routes"].as_array().unwrap().len(), 2, "{result}");
+    for address in addresses(&result) {
+        node.sh(&format!("busybox ping -c 1 -W 5 {address}"));
+    }
+}

@@ -111,7 +111,9 @@ fn pod_routes(wiring: &Wiring<'_>, interface: u32) -> Vec<NewRoute> {
         let is_ipv6 = one.address.addr().is_ipv6();
         let configured = || wiring.routes.iter().filter(|route| route.dst.addr().is_ipv6() == is_ipv6);
         let dst = if configured().next().is_none() { everything(is_ipv6) } else { one.address.trunc() };
-        if !configured().any(|route| route.dst.contains(&dst)) {
+        // A pod may have several addresses of a family.
+        let is_there = routes.iter().any(|route| route.dst == dst);
+        if !is_there && !configured().any(|route| route.dst.contains(&dst)) {
             routes.push(NewRoute::new(dst, Some(gateway(is_ipv6)), interface));
         }
     }
