@@ -88,6 +88,9 @@ mod serve_store;
 // What hostile pods and clients try.
 mod attacks;
 
+// README's Limits.
+mod limits;
+
 // All parsers.
 mod fuzz_seeds;
 

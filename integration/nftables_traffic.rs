@@ -326,3 +326,27 @@ fn the_nodes_loopback_is_not_opened_to_the_outside() {
         assert_eq!(ask(python(), "tcp", "127.0.0.5", PORT), "127.0.0.1");
     });
 }
+
+/// Connection tracking knows the flow by the client's address and port.
+#[test]
+fn a_udp_port_that_gets_another_pod_leads_known_flows_to_the_old_one() {
+    needs!("nft", "ip", "python3");
+    in_world(|world| {
+        let _servers = world.servers();
+        let ports = [mapping(None, HOST_PORT, Protocol::Udp)];
+        let rules = install_for(POD, false, &ports);
+        let flow = |source: u16| {
+            let mut python = world.outside.command("python3");
+            let script =
+                CLIENT.replace("    s.connect(", &format!("    s.bind((\"\", {source}))\n    s.connect("));
+            python.args(["-c", &script, "udp", NODE[0], &HOST_PORT.to_string(), PATIENCE]);
+            String::from_utf8(python.output().unwrap().stdout).unwrap().trim_end().to_owned()
+        };
+        assert_eq!(flow(4444), OUTSIDE[0]);
+        take_away(&rules, true);
+        // Nothing listens in this pod.
+        install_for(OTHER_POD, false, &ports);
+        assert_eq!(flow(4444), OUTSIDE[0]);
+        assert_eq!(flow(4445), "ConnectionRefusedError");
+    });
+}

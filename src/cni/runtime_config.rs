@@ -16,6 +16,10 @@ use crate::json::{object, object_lists, objects};
 use crate::sys::network::Mac;
 use crate::sys::nft::{PortMapping, Protocol};
 
+/// How many host ports a pod can have. With its addresses they are one message to the kernel, which has to fit in the
+/// buffer that a socket has by default (`net.core.wmem_default`).
+const PORTS_MAX: usize = 900;
+
 /// What the runtime says, checked.
 #[derive(Debug, Default)]
 pub struct RuntimeConfig {
@@ -137,16 +141,17 @@ impl RuntimeConfig {
             None => parse_mac(older.mac.as_deref(), "args.cni.mac")?.or(args.mac),
             mac => mac,
         };
+        let is_mapped = |(_, port): &(usize, &RawPort)| port.host_port != 0;
+        let ports = raw.port_mappings.iter().enumerate().filter(is_mapped);
+        let count = ports.clone().count();
+        if count > PORTS_MAX {
+            let msg = format!("runtimeConfig.portMappings: {count} host ports, expected at most {PORTS_MAX}");
+            return Err(CniError::config(msg));
+        }
         Ok(Self {
             ips,
             mac,
-            port_mappings: raw
-                .port_mappings
-                .iter()
-                .enumerate()
-                .filter(|(_, port)| port.host_port != 0)
-                .map(|(index, port)| port.check(index))
-                .collect::<Result<_, _>>()?,
+            port_mappings: ports.map(|(index, port)| port.check(index)).collect::<Result<_, _>>()?,
             dns: raw.dns.map(RawDns::into_dns).filter(|dns| !dns.is_empty()),
             ip_ranges: raw.ip_ranges,
             annotations: raw.annotations.unwrap_or_default(),
