@@ -97,7 +97,10 @@ fn another_mac_address_loses_the_entries_of_the_gateways() {
     needs!("ip", "nft", "busybox");
     let node = CniNode::new();
     node.pod("c1");
-    node.sh("ip addr add 192.0.2.1/32 dev lo; ip addr add 2001:db8:9::1/128 dev lo");
+    // Without a default route the node's end would have fe80::1, and answer.
+    node.sh("ip link add up0 type veth peer name up1; ip link set up0 up; ip link set up1 up
+        ip addr add 192.0.2.1/24 dev up0; ip addr add 2001:db8:9::1/64 dev up0 nodad
+        ip -6 route add default via 2001:db8:9::9");
     node.add("c1", &routed());
     let reached = || {
         let ping =

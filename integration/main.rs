@@ -88,7 +88,8 @@ mod serve_store;
 // What hostile pods and clients try.
 mod attacks;
 
-// README's Limits.
+// README's Limits, and the documents that name tests.
+mod documents;
 mod limits;
 
 // All parsers.

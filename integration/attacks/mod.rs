@@ -13,7 +13,6 @@ mod network;
 mod network_sources;
 mod node;
 mod seal;
-mod security_md;
 mod serve;
 mod terminal;
 mod work;
