@@ -180,7 +180,7 @@ fn a_pod_on_a_bridge_knocks_at_the_nodes_loopback_after_the_last_host_port() {
     }
 }
 
-/// The same for a bridge's interface of a VLAN, where the kernel has VLAN filtering.
+/// The same for a bridge's interface of a VLAN, where the kernel has VLAN filtering. (It has not been run on such a kernel.)
 #[test]
 fn a_pod_in_a_vlan_knocks_at_the_nodes_loopback_after_the_last_host_port() {
     needs!("ip", "nft", "python3");
