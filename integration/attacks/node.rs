@@ -90,9 +90,10 @@ fn line(from: &mut BufReader<ChildStdout>) -> String {
     line
 }
 
+/// A bridge on which the packet filter lets advertisements through, so that `accept_ra` alone is seen.
 fn bridge(extra: &[(&str, Value)]) -> Value {
     let mut config = json!({"cniVersion": "1.0.0", "name": "net", "type": "podhosts-cni", "mode": "bridge",
-        "bridge": "br0", "isGateway": true, "ipam": {"podCIDRs": ["10.244.1.0/24"]}});
+        "spoofCheck": false, "bridge": "br0", "isGateway": true, "ipam": {"podCIDRs": ["10.244.1.0/24"]}});
     extra.iter().for_each(|(key, value)| config[*key] = value.clone());
     config
 }
@@ -149,7 +150,9 @@ fn router_advertisements_on_a_routed_pods_interface() {
     let node = CniNode::new();
     node.pod("c1");
     node.sh("echo 2 >/proc/sys/net/ipv6/conf/default/accept_ra");
-    let result = node.add("c1", &routed());
+    let mut config = routed();
+    config["spoofCheck"] = false.into();
+    let result = node.add("c1", &config);
     let interface = result["interfaces"][0]["name"].as_str().unwrap().to_owned();
     let (before, after) = advertised(&node, &interface);
     assert_eq!(before, after);
