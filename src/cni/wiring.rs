@@ -150,8 +150,8 @@ impl Wiring<'_> {
         }
     }
 
-    /// Brings the pod's end up with its addresses. The node's end, which is up, has its carrier with that, but drops what
-    /// it is to send until the kernel comes to look at it, which from Linux 6.8 on it does where somebody asks.
+    /// Brings the pod's end up with its addresses. Both ends have their carrier with that, but drop what they are to send
+    /// until the kernel comes to look at it, which it does at once where somebody asks.
     pub(super) fn furnish(
         &self,
         node: &mut Network,
@@ -160,6 +160,7 @@ impl Wiring<'_> {
     ) -> Result<(), NetworkError> {
         pair.pod.up(pair.inside.index, self.ifname)?;
         node.look_at_carrier(self.host_ifname)?;
+        pair.pod.look_at_carrier(self.ifname)?;
         let mut addresses = addresses.iter();
         addresses.try_for_each(|address| pair.pod.add_address(pair.inside.index, *address))
     }
