@@ -82,6 +82,18 @@ impl Pairs {
     }
 }
 
+/// ADD and DEL of two plugins in turn.
+fn take_turns(plugin: &Plugin, peer: &Plugin, runs: usize) -> (Pairs, Pairs) {
+    let (mut added, mut removed) = (Pairs::default(), Pairs::default());
+    for run in 0..runs {
+        for side in [(plugin, Side::Ours), (peer, Side::Peers)] {
+            added.push(side, "ADD", run);
+            removed.push(side, "DEL", run);
+        }
+    }
+    (added, removed)
+}
+
 fn ip(args: &[&str]) {
     assert!(Command::new("ip").args(args).status().unwrap().success(), "{args:?}");
 }
@@ -102,6 +114,12 @@ impl Plugin {
 
     fn time(&self, command: &str, run: usize) -> Duration {
         timed(&mut self.command(command, run, run % PODS))
+    }
+
+    /// Connects, or removes, a pod that is there all the time, as nodes have others. The first and the last pod of a node
+    /// cost more, for the packet filter's tables come and go with them.
+    fn resident(&self, command: &str, number: usize) {
+        timed(&mut self.command(command, RUNS + number, PODS + number));
     }
 
     fn start(&self, command: &str, run: usize) -> Child {
@@ -154,13 +172,11 @@ impl Bench<'_> {
             ("on a bridge (peer: bridge)", &bridge, &reference, RUNS),
             ("routed (peer: ptp)", &routed, &ptp, SLOW_RUNS),
         ] {
-            let (mut added, mut removed) = (Pairs::default(), Pairs::default());
-            for run in 0..runs {
-                for side in [(plugin, Side::Ours), (peer, Side::Peers)] {
-                    added.push(side, "ADD", run);
-                    removed.push(side, "DEL", run);
-                }
-            }
+            plugin.resident("ADD", 0);
+            peer.resident("ADD", 1);
+            let (added, removed) = take_turns(plugin, peer, runs);
+            plugin.resident("DEL", 0);
+            peer.resident("DEL", 1);
             added.print(&format!("ADD, {name}"));
             removed.print(&format!("DEL, {name}"));
         }
@@ -173,16 +189,17 @@ impl Bench<'_> {
         for (name, extra) in [("routed", json!({})), ("masq", json!({"ipMasq": true})), ("bridged", bridge)] {
             let plugin = self.ours(name, extra);
             let earlier = Plugin { program: before.clone(), config: plugin.config.clone() };
-            let (mut added, mut removed) = (Pairs::default(), Pairs::default());
-            for run in 0..RUNS {
-                for side in [(&plugin, Side::Ours), (&earlier, Side::Peers)] {
-                    added.push(side, "ADD", run);
-                    removed.push(side, "DEL", run);
-                }
-            }
+            plugin.resident("ADD", 0);
+            let (added, removed) = take_turns(&plugin, &earlier, RUNS);
+            plugin.resident("DEL", 0);
             added.print(&format!("ADD, {name} (peer: the build before)"));
             removed.print(&format!("DEL, {name} (peer: the build before)"));
         }
+        let plugin = self.ours("routed", json!({}));
+        let earlier = Plugin { program: before, config: plugin.config.clone() };
+        let (added, removed) = take_turns(&plugin, &earlier, RUNS);
+        added.print("ADD, routed, a node's first pod (peer: the build before)");
+        removed.print("DEL, routed, a node's last pod (peer: the build before)");
     }
 
     /// DEL, against the kernel alone: `ip link delete` of the same interface.
