@@ -115,7 +115,7 @@ impl Network {
         };
         let refused =
             |cause| NetworkError::Refused { verb: "open", what: "a netlink socket".to_owned(), cause };
-        Ok(Self { socket: open().map_err(refused)?, sequence: 0, buffer: vec![0; BUFFER] })
+        Ok(Self { socket: open().map_err(refused)?, sequence: 0, buffer: Vec::with_capacity(BUFFER) })
     }
 
     /// The network of `namespace`, seen from `home`.
@@ -153,8 +153,10 @@ impl Network {
         header.sequence_number = self.sequence;
         let mut request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
         request.finalize();
+        self.buffer.clear();
+        self.buffer.resize(request.buffer_len(), 0);
         request.serialize(&mut self.buffer);
-        self.socket.send(&self.buffer[..request.buffer_len()], 0)?;
+        self.socket.send(&self.buffer, 0)?;
         let mut answers = Vec::new();
         while !self.receive(&mut answers)? {}
         Ok(answers)
@@ -162,13 +164,14 @@ impl Network {
 
     /// Takes one datagram; tells whether it held the end of the answer.
     fn receive(&mut self, answers: &mut Vec<RouteNetlinkMessage>) -> io::Result<bool> {
-        let length = loop {
-            match self.socket.recv(&mut &mut self.buffer[..], 0) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => break other?,
+        // Room that was zeroed before would have each of its pages touched, in every call of the plugin.
+        self.buffer.clear();
+        while let Err(error) = self.socket.recv(&mut self.buffer, 0) {
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
             }
-        };
-        let mut rest = &self.buffer[..length.min(self.buffer.len())];
+        }
+        let mut rest = &self.buffer[..];
         while !rest.is_empty() {
             let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
