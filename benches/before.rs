@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::harness::bin;
-use super::{Prepared, RUNS, RUNS_ON_ONE_CONTAINER, create, print_row};
+use super::{Prepared, RUNS, create, print_row};
 
 /// A program of the earlier build, where one is named.
 pub(super) fn program(name: &str) -> Option<PathBuf> {
@@ -25,15 +25,14 @@ pub(super) fn hook_and_wrapper(dir: &Path) {
 
 fn hook(dir: &Path, before: &Path) {
     let (mut ours, mut earlier) = (Vec::new(), Vec::new());
-    let mut container = Prepared::new(dir);
-    for run in 0..RUNS {
-        if run % RUNS_ON_ONE_CONTAINER == 0 {
-            container = Prepared::new(dir);
+    for _ in 0..RUNS {
+        // A container each: a seal that is there already would be detached first.
+        for (times, program) in [(&mut ours, bin("podhosts-hook").as_path()), (&mut earlier, before)] {
+            let container = Prepared::new(dir);
+            times.push(container.hook(program));
+            container.assert_sealed();
         }
-        ours.push(container.hook(&bin("podhosts-hook")));
-        earlier.push(container.hook(before));
     }
-    container.assert_sealed();
     print_row("hook (peer: the build before)", &ours, &earlier);
 }
 
