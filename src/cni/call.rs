@@ -28,7 +28,7 @@ pub(super) struct Call {
 
 /// Keeps GC out of the network's directory `dir` while an attachment is made or undone, which is more than one step.
 pub(super) fn against_gc(dir: &Path, kind: LockKind) -> Result<Lock, CniError> {
-    Ok(state_dir::lock(&dir.join("gc.lock"), kind)?)
+    Ok(state_dir::lock_in_turn(&dir.join("gc.lock"), kind)?)
 }
 
 impl Call {

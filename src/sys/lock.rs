@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, fcntl};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, Stat, flock, fstat, major, minor, openat, stat};
 use rustix::io::Errno;
 
@@ -42,6 +43,23 @@ pub fn lock(path: &Path, kind: LockKind) -> Result<Lock, FileError> {
     lock_within(path, kind, PATIENCE)
 }
 
+/// Locks like [`lock`] a file that many share, one after the other without an end: [`LockKind::Exclusive`] keeps
+/// newcomers out while it waits for those that have a share, and so gets its turn.
+///
+/// # Errors
+/// As [`lock`].
+pub fn lock_in_turn(path: &Path, kind: LockKind) -> Result<Lock, FileError> {
+    let mut wait = Wait::new(PATIENCE);
+    let file = open_within(path, &mut wait)?;
+    wait.until(&file, path, || gate(&file, kind.into()))?;
+    wait.until(&file, path, || flock(&file, kind.into()))?;
+    if kind == LockKind::Shared {
+        // It has its share: whoever waits for all of them may close the gate.
+        wait.until(&file, path, || gate(&file, Gate::Leave))?;
+    }
+    Ok(Lock { _file: file })
+}
+
 /// Locks the file `path` for this process alone, without waiting; `None` where somebody else has it.
 ///
 /// # Errors
@@ -71,27 +89,71 @@ pub fn against_leases(path: &Path) -> Result<Option<OwnedFd>, FileError> {
 }
 
 fn lock_within(path: &Path, kind: LockKind, patience: Duration) -> Result<Lock, FileError> {
-    let refused =
-        |verb| move |cause: Errno| FileError::Io { verb, path: path.to_owned(), cause: cause.into() };
     let mut wait = Wait::new(patience);
-    let file = loop {
+    let file = open_within(path, &mut wait)?;
+    wait.until(&file, path, || flock(&file, kind.into()))?;
+    Ok(Lock { _file: file })
+}
+
+impl From<LockKind> for FlockOperation {
+    fn from(kind: LockKind) -> Self {
+        match kind {
+            LockKind::Shared => Self::NonBlockingLockShared,
+            LockKind::Exclusive => Self::NonBlockingLockExclusive,
+        }
+    }
+}
+
+/// What is done at the gate of a lock: a second lock on the same file, of the kind that belongs to an open file, which
+/// `flock` does not see. It is passed before the lock is asked for.
+#[derive(Debug, Clone, Copy)]
+enum Gate {
+    /// Together with others.
+    Pass,
+    /// Nobody else passes until the file is closed.
+    Close,
+    /// Others may close it.
+    Leave,
+}
+
+impl From<LockKind> for Gate {
+    fn from(kind: LockKind) -> Self {
+        match kind {
+            LockKind::Shared => Self::Pass,
+            LockKind::Exclusive => Self::Close,
+        }
+    }
+}
+
+fn gate(file: &OwnedFd, to: Gate) -> rustix::io::Result<()> {
+    let kind = match to {
+        Gate::Pass => libc::F_RDLCK,
+        Gate::Close => libc::F_WRLCK,
+        Gate::Leave => libc::F_UNLCK,
+    };
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "constants from 0 to 2, of another type than their field"
+    )]
+    let first_byte =
+        libc::flock { l_type: kind as _, l_whence: libc::SEEK_SET as _, l_start: 0, l_len: 1, l_pid: 0 };
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&first_byte)) {
+        Ok(_) => Ok(()),
+        // POSIX has two numbers for "somebody has it"; the other one is meant here, too.
+        Err(nix::Error::EACCES) => Err(Errno::WOULDBLOCK),
+        Err(cause) => Err(Errno::from_raw_os_error(cause as i32)),
+    }
+}
+
+fn open_within(path: &Path, wait: &mut Wait) -> Result<OwnedFd, FileError> {
+    loop {
         match open(path)? {
+            Ok(file) => return Ok(file),
             Err(Errno::WOULDBLOCK) if wait.pause() => {}
             Err(Errno::WOULDBLOCK) => return Err(wait.held("open", path, stat(path).ok())),
-            other => break other.map_err(refused("open"))?,
-        }
-    };
-    let operation = match kind {
-        LockKind::Shared => FlockOperation::NonBlockingLockShared,
-        LockKind::Exclusive => FlockOperation::NonBlockingLockExclusive,
-    };
-    loop {
-        match flock(&file, operation) {
-            Ok(()) => return Ok(Lock { _file: file }),
-            Err(Errno::INTR) => {}
-            Err(Errno::WOULDBLOCK) if wait.pause() => {}
-            Err(Errno::WOULDBLOCK) => return Err(wait.held("lock", path, fstat(&file).ok())),
-            Err(cause) => return Err(refused("lock")(cause)),
+            Err(cause) => {
+                return Err(FileError::Io { verb: "open", path: path.to_owned(), cause: cause.into() });
+            }
         }
     }
 }
@@ -132,6 +194,26 @@ impl Wait {
         sleep(self.next.min(left));
         self.next = (self.next * 2).min(PAUSES[1]);
         true
+    }
+
+    /// Tries to lock `file` until it succeeds or the patience is over.
+    fn until(
+        &mut self,
+        file: &OwnedFd,
+        path: &Path,
+        attempt: impl Fn() -> rustix::io::Result<()>,
+    ) -> Result<(), FileError> {
+        loop {
+            match attempt() {
+                Ok(()) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) if self.pause() => {}
+                Err(Errno::WOULDBLOCK) => return Err(self.held("lock", path, fstat(file).ok())),
+                Err(cause) => {
+                    return Err(FileError::Io { verb: "lock", path: path.to_owned(), cause: cause.into() });
+                }
+            }
+        }
     }
 
     fn held(&self, verb: &'static str, path: &Path, file: Option<Stat>) -> FileError {
@@ -210,6 +292,30 @@ mod tests {
             let waits = scope.spawn(|| lock(&path, LockKind::Exclusive).map(|_| ()));
             drop(held);
             waits.join().unwrap().unwrap();
+        });
+    }
+
+    #[test]
+    fn whoever_wants_it_alone_keeps_newcomers_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let first = lock_in_turn(&path, LockKind::Shared).unwrap();
+        let second = lock_in_turn(&path, LockKind::Shared).unwrap();
+        std::thread::scope(|scope| {
+            let alone = scope.spawn(|| lock_in_turn(&path, LockKind::Exclusive).map(|_| ()));
+            let probe = open(&path).unwrap().unwrap();
+            while gate(&probe, Gate::Pass).is_ok() {
+                gate(&probe, Gate::Leave).unwrap();
+                std::thread::yield_now();
+            }
+            // It waits for the two, and nobody joins them.
+            assert!(!alone.is_finished());
+            let third = scope.spawn(|| lock_in_turn(&path, LockKind::Shared).map(|_| ()));
+            drop(first);
+            assert!(!third.is_finished());
+            drop(second);
+            alone.join().unwrap().unwrap();
+            third.join().unwrap().unwrap();
         });
     }
 

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::files::FileError;
 
-pub use super::lock::{Lock, LockKind, against_leases, lock, try_lock};
+pub use super::lock::{Lock, LockKind, against_leases, lock, lock_in_turn, try_lock};
 
 fn refused(verb: &'static str, path: &Path) -> impl Fn(Errno) -> FileError {
     move |cause| FileError::Io { verb, path: path.to_owned(), cause: cause.into() }
