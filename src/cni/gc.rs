@@ -42,7 +42,7 @@ pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
         }
     }
     if call.document.role == Role::Main {
-        errors.extend(nft::repair(&stores::rules(None)).err().map(CniError::from));
+        errors.extend(nft::repair(|| stores::rules(None)).err().map(CniError::from));
     }
     CniError::joined(&errors).map_or(Ok(()), Err)
 }

@@ -24,16 +24,18 @@ pub(super) fn is_damaged(netfilter: &mut Netfilter, tables: &BTreeSet<Table>) ->
     Ok(false)
 }
 
-/// Puts back what is missing of what all attachments need.
+/// Puts back what is missing of what all attachments need. They are looked up while nobody else changes anything: one
+/// that a DEL removes meanwhile would be put back when that DEL is done with it.
 ///
 /// # Errors
 /// [`NftError`].
-pub fn repair(all: &[Rules]) -> Result<(), NftError> {
+pub fn repair(all: impl FnOnce() -> Vec<Rules>) -> Result<(), NftError> {
+    let _lock = lock()?;
+    let all = all();
     if all.is_empty() {
         return Ok(());
     }
-    let _lock = lock()?;
-    rebuild(&mut Netfilter::open()?, None, all)
+    rebuild(&mut Netfilter::open()?, None, &all)
 }
 
 /// Makes the tables anew with what `own`, an attachment with its addresses, and `others` need, and leaves alone what is
