@@ -233,11 +233,6 @@ fn annotations() {
         ),
         ("podhosts.io/hostname-override", "a_b".to_owned(), "pod HostnameOverride \"a_b\" is not"),
         ("podhosts.io/seal", "maybe".to_owned(), "got \"maybe\", expected \"true\" or \"false\""),
-        (
-            "io.kubernetes.cri.sandbox-name",
-            "a\n6.6.6.6 evil".to_owned(),
-            "metadata.name: Invalid value: \"a\\n6.6.6.6 evil\"",
-        ),
         ("io.kubernetes.cri.sandbox-id", "../../etc".to_owned(), "sandbox id \"../../etc\""),
         ("io.container.manager", "cri-o".to_owned(), "both containerd's and CRI-O's annotations"),
     ];

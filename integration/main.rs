@@ -74,6 +74,7 @@ mod engine_doctor;
 mod engine_newer;
 mod engine_nri;
 mod engine_podman;
+mod engines;
 
 // The API server.
 mod serve_changes;

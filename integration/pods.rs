@@ -239,7 +239,15 @@ fn the_host_name_that_containerd_gave_the_pod() {
         .to_string()
     };
     assert_eq!(run().success(), managed("10.0.0.9\tweb\n"), "without a sandbox");
-    for (hostname, expected) in [("front", "front"), ("", "web"), ("front.shop.default.svc.k8s", "web")] {
+    let full = "front.shop.default.svc.cluster.local";
+    for (hostname, expected) in [
+        ("front", "front"),
+        ("", "web"),
+        ("Front_1", "Front_1"),
+        ("my host", "web"),
+        ("front.example.com", "front.example.com"),
+        (full, &format!("{full}\tfront")),
+    ] {
         sandbox(&config("sandbox", "sandbox-1", hostname));
         assert_eq!(run().success(), managed(&format!("10.0.0.9\t{expected}\n")), "{hostname}");
     }

@@ -1,7 +1,7 @@
 //! The 500 recorded cases: what kubelet 1.36.2's own code wrote and said.
 
 use podhosts::host_aliases::{self, HostAlias};
-use podhosts::host_name::NameFields;
+use podhosts::host_name::{NameFields, Naming};
 use podhosts::pod::{Network, Pod};
 use podhosts::validation::ip::IpRules;
 use serde::Deserialize;
@@ -47,6 +47,8 @@ pub(crate) fn all() -> Vec<Case> {
 impl Case {
     fn pod(&self) -> Pod {
         let names = NameFields {
+            naming: Naming::Kubernetes,
+            engine_hostname: None,
             pod_name: self.name.clone(),
             namespace: self.namespace.clone(),
             hostname: self.hostname.clone(),

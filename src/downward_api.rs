@@ -184,15 +184,18 @@ impl FieldPath {
     /// Its value for a pod; `None` where nobody knows.
     fn value(&self, pod: &PodFields<'_>) -> Option<String> {
         let known = |value: &str| Some(value).filter(|value| !value.is_empty()).map(str::to_owned);
+        // What a CRI's caller calls a pod is its name, the empty string too; elsewhere an empty one is none.
+        let is_told = matches!(pod.identity.engine, Engine::Containerd | Engine::CriO);
+        let called = |name: &str| if is_told { Some(name.to_owned()) } else { known(name) };
         match self {
             Self::PodIp => known(pod.pod_ips.first()?),
             Self::PodIps => known(&pod.pod_ips.join(",")),
             Self::HostIp => known(pod.host_ips.first()?),
             Self::HostIps => known(&pod.host_ips.join(",")),
             Self::NodeName => known(pod.node_name),
-            Self::Name => known(&pod.identity.name),
-            Self::Namespace => known(&pod.identity.namespace),
-            Self::Uid => known(pod.identity.uid.as_deref()?),
+            Self::Name => called(&pod.identity.name),
+            Self::Namespace => called(&pod.identity.namespace),
+            Self::Uid => called(pod.identity.uid.as_deref()?),
             // What a pod does not have is empty, in Kubernetes too.
             Self::Label(key) => Some(pod.labels?.get(key).cloned().unwrap_or_default()),
             Self::Annotation(key) => match pod.annotations.value_of(key) {

@@ -48,6 +48,25 @@ fn every_field() {
 }
 
 #[test]
+fn a_name_that_an_engine_gave_is_the_value_as_it_is() {
+    let named = |engine: Engine, name: &str, path: &str| {
+        let mut identity = PodIdentity::of(engine);
+        identity.name = name.into();
+        identity.namespace = name.into();
+        identity.uid = Some(name.into());
+        value(path, |pod| pod.identity = Box::leak(Box::new(identity.clone())))
+    };
+    for path in ["metadata.name", "metadata.namespace", "metadata.uid"] {
+        for name in ["", "Web_1", "a b\n# \u{202e}", "日本"] {
+            assert_eq!(named(Engine::Containerd, name, path).unwrap(), format!("V={name}"));
+            assert_eq!(named(Engine::CriO, name, path).unwrap(), format!("V={name}"));
+        }
+        assert!(named(Engine::Containerd, "a\0b", path).unwrap_err().ends_with("has a NUL in it"));
+        assert!(named(Engine::Podman, "", path).unwrap_err().contains("nothing tells metadata."));
+    }
+}
+
+#[test]
 fn one_address_of_each_family_the_primary_one_first() {
     let ips = ["2001:db8::4", "10.244.1.4", "10.244.1.5", "x"].map(str::to_owned);
     assert_eq!(in_status(&ips, IpFamily::V4), ["10.244.1.4", "2001:db8::4"]);

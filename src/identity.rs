@@ -55,6 +55,8 @@ pub struct PodIdentity {
     pub hostname: Option<String>,
     /// CRI-O's list of addresses, to be checked against the network namespace.
     pub crio_ips: Vec<String>,
+    /// Whether name, namespace and uid are a guess: where CRI-O joins them by underscores, and one of them has some.
+    pub is_guess: bool,
 }
 
 /// Annotations that do not tell which pod this is.
@@ -88,6 +90,12 @@ const CRI_SANDBOX_ID: &str = "io.kubernetes.cri.sandbox-id";
 const MANAGER: &str = "io.container.manager";
 const CRIO_TYPE: &str = "io.kubernetes.cri-o.ContainerType";
 const CRIO_SANDBOX_ID: &str = "io.kubernetes.cri-o.SandboxID";
+const CRIO_SANDBOX_NAME: &str = "io.kubernetes.cri-o.SandboxName";
+const CRIO_KUBE_NAME: &str = "io.kubernetes.cri-o.KubeName";
+const CRIO_NAMESPACE: &str = "io.kubernetes.cri-o.Namespace";
+const POD_NAME: &str = "io.kubernetes.pod.name";
+const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
+const POD_UID: &str = "io.kubernetes.pod.uid";
 const DEFAULT_NAMESPACE: &str = "default";
 /// Length of an id that is cut to serve as a host name.
 const SHORT_ID: usize = 12;
@@ -104,6 +112,7 @@ impl PodIdentity {
             uid: None,
             hostname: None,
             crio_ips: Vec::new(),
+            is_guess: false,
         }
     }
 
@@ -125,6 +134,20 @@ impl PodIdentity {
 }
 
 impl PodIdentity {
+    /// Takes name, namespace and uid from the configuration of CRI-O's sandbox, where they are one by one and agree with
+    /// what stands joined in `config`.
+    pub fn take_names_of(&mut self, sandbox: &Config, config: &Config) {
+        let told = |key| sandbox.annotation(key);
+        let (Some(name), Some(namespace)) = (told(CRIO_KUBE_NAME), told(CRIO_NAMESPACE)) else { return };
+        let uid = config.annotation(CRIO_SANDBOX_NAME).and_then(crio_joined).and_then(|joined| {
+            joined.strip_prefix(name)?.strip_prefix('_')?.strip_prefix(namespace)?.strip_prefix('_')
+        });
+        if let Some(uid) = uid.filter(|uid| !uid.is_empty()) {
+            (self.name, self.namespace, self.uid) = (name.into(), namespace.into(), Some(uid.into()));
+            self.is_guess = false;
+        }
+    }
+
     /// The bundle of the pod's sandbox, beside the container's `bundle`: only the engine writes to its config.json.
     /// The files that containerd and podman mount at /etc/hostname are writable in every container of the pod.
     pub fn sandbox_bundle(&self, bundle: &Path) -> Option<PathBuf> {
@@ -133,11 +156,11 @@ impl PodIdentity {
             // `<state>/<namespace>/<id>`
             Engine::Containerd => Some(bundle.parent()?.join(id)),
             // `<storage>/<id>/userdata`
-            Engine::Podman => {
+            Engine::Podman | Engine::CriO => {
                 let name = bundle.file_name()?;
                 Some(bundle.parent()?.parent()?.join(id).join(name))
             }
-            Engine::CriO | Engine::Plain => None,
+            Engine::Plain => None,
         }
     }
 
@@ -149,21 +172,31 @@ impl PodIdentity {
                     && sandbox.annotation(CRI_SANDBOX_ID) == self.sandbox_id.as_deref()
             }
             Engine::Podman => sandbox.annotation(MANAGER) == Some("libpod"),
-            Engine::CriO | Engine::Plain => false,
+            Engine::CriO => {
+                sandbox.annotation(MANAGER) == Some("cri-o")
+                    && sandbox.annotation(CRIO_TYPE) == Some("sandbox")
+                    && sandbox.annotation(CRIO_SANDBOX_ID) == self.sandbox_id.as_deref()
+            }
+            Engine::Plain => false,
         }
     }
 }
 
 fn containerd(config: &Config) -> Result<PodIdentity, IdentityError> {
+    // The CRI's caller may call a pod anything, the empty string too.
+    let told = |key| {
+        let value = config.annotation(key).map(str::to_owned);
+        value.ok_or(IdentityError::Missing { engine: "containerd", key })
+    };
     let required = |key| {
-        let value = config.annotation(key).filter(|value| !value.is_empty());
-        value.map(str::to_owned).ok_or(IdentityError::Missing { engine: "containerd", key })
+        let value = told(key)?;
+        if value.is_empty() { Err(IdentityError::Missing { engine: "containerd", key }) } else { Ok(value) }
     };
     let mut pod = PodIdentity::of(Engine::Containerd);
     pod.is_sandbox = is_sandbox(CRI_TYPE, &required(CRI_TYPE)?)?;
     pod.sandbox_id = Some(required(CRI_SANDBOX_ID)?);
-    pod.name = required("io.kubernetes.cri.sandbox-name")?;
-    pod.namespace = required("io.kubernetes.cri.sandbox-namespace")?;
+    pod.name = told("io.kubernetes.cri.sandbox-name")?;
+    pod.namespace = told("io.kubernetes.cri.sandbox-namespace")?;
     // Absent in the first releases of 1.6.
     pod.uid = config.annotation("io.kubernetes.cri.sandbox-uid").map(str::to_owned);
     Ok(pod)
@@ -175,13 +208,14 @@ fn crio(config: &Config, node_name: &str) -> Result<PodIdentity, IdentityError> 
     let kind = config.annotation(CRIO_TYPE).ok_or(missing(CRIO_TYPE))?;
     pod.is_sandbox = is_sandbox(CRIO_TYPE, kind)?;
     let sandbox_id = config.annotation(CRIO_SANDBOX_ID).ok_or(missing(CRIO_SANDBOX_ID))?;
-    let (name, namespace, uid) = crio_sandbox_name(config)?;
+    let names = crio_names(config)?;
     // A pod without a host name gets the start of its id, on the node's network the node's name.
     let made_up = |name: &str| name == node_name || name.len() == SHORT_ID && sandbox_id.starts_with(name);
     let hostname = config.hostname.as_deref().filter(|name| !name.is_empty() && !made_up(name));
     pod.hostname = hostname.map(str::to_owned);
     pod.sandbox_id = Some(sandbox_id.to_owned());
-    (pod.name, pod.namespace, pod.uid) = (name, namespace, Some(uid));
+    let [name, namespace, uid] = names.parts.map(str::to_owned);
+    (pod.name, pod.namespace, pod.uid, pod.is_guess) = (name, namespace, Some(uid), names.is_guess);
     pod.crio_ips = (0..)
         .map_while(|n| config.annotation(&format!("io.kubernetes.cri-o.IP.{n}")))
         .map(str::to_owned)
@@ -189,17 +223,40 @@ fn crio(config: &Config, node_name: &str) -> Result<PodIdentity, IdentityError> 
     Ok(pod)
 }
 
-/// CRI-O names a sandbox `k8s_<name>_<namespace>_<uid>_<attempt>`; none of the parts can hold an underscore.
-fn crio_sandbox_name(config: &Config) -> Result<(String, String, String), IdentityError> {
-    const KEY: &str = "io.kubernetes.cri-o.SandboxName";
-    let value = config.annotation(KEY).ok_or(IdentityError::Missing { engine: "CRI-O", key: KEY })?;
-    match value.split('_').collect::<Vec<_>>()[..] {
-        ["k8s", name, namespace, uid, _attempt] => Ok((name.into(), namespace.into(), uid.into())),
-        _ => {
-            let expected = "k8s_<name>_<namespace>_<uid>_<attempt>";
-            Err(IdentityError::Value { key: KEY, value: value.to_owned(), expected })
-        }
+/// A pod's name, namespace and uid.
+struct CrioNames<'a> {
+    parts: [&'a str; 3],
+    is_guess: bool,
+}
+
+/// CRI-O names a sandbox `k8s_<name>_<namespace>_<uid>_<attempt>`. The kubelet's names have no underscore. Where there
+/// are more of them, the labels that the kubelet gives containers tell the parts, if they agree; else the name is taken
+/// for the part that has them.
+fn crio_names(config: &Config) -> Result<CrioNames<'_>, IdentityError> {
+    let key = CRIO_SANDBOX_NAME;
+    let value = config.annotation(key).ok_or(IdentityError::Missing { engine: "CRI-O", key })?;
+    let joined = crio_joined(value);
+    let parts = joined.and_then(|joined| {
+        let (rest, uid) = joined.rsplit_once('_')?;
+        let (name, namespace) = rest.rsplit_once('_')?;
+        Some([name, namespace, uid]).filter(|parts| !parts.contains(&""))
+    });
+    let (Some(joined), Some(guess)) = (joined, parts) else {
+        let expected = "k8s_<name>_<namespace>_<uid>_<attempt>";
+        return Err(IdentityError::Value { key, value: value.to_owned(), expected });
+    };
+    let labels = [POD_NAME, POD_NAMESPACE, POD_UID].map(|key| config.annotation(key).unwrap_or_default());
+    let is_guess = guess[0].contains('_');
+    if is_guess && !labels.contains(&"") && labels.join("_") == joined {
+        return Ok(CrioNames { parts: labels, is_guess: false });
     }
+    Ok(CrioNames { parts: guess, is_guess })
+}
+
+/// `<name>_<namespace>_<uid>` of a sandbox's name.
+fn crio_joined(sandbox_name: &str) -> Option<&str> {
+    let (joined, attempt) = sandbox_name.strip_prefix("k8s_")?.rsplit_once('_')?;
+    attempt.parse::<u32>().is_ok().then_some(joined)
 }
 
 fn podman(config: &Config) -> Result<PodIdentity, IdentityError> {
@@ -215,10 +272,10 @@ fn podman(config: &Config) -> Result<PodIdentity, IdentityError> {
 fn plain(config: &Config) -> PodIdentity {
     let mut pod = PodIdentity::of(Engine::Plain);
     let label = |key| config.annotation(key).filter(|value| !value.is_empty()).map(str::to_owned);
-    let name = label("io.kubernetes.pod.name").or_else(|| config.hostname.clone());
+    let name = label(POD_NAME).or_else(|| config.hostname.clone());
     pod.name = name.unwrap_or_default();
-    pod.namespace = label("io.kubernetes.pod.namespace").unwrap_or(pod.namespace);
-    pod.uid = label("io.kubernetes.pod.uid");
+    pod.namespace = label(POD_NAMESPACE).unwrap_or(pod.namespace);
+    pod.uid = label(POD_UID);
     pod
 }
 

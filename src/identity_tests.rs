@@ -74,8 +74,81 @@ fn crio_dialect() {
         Some("abc"),
         "chosen, not cut from the id"
     );
-    let odd = read(with(crio_keys(), "io.kubernetes.cri-o.SandboxName", "web"), "").unwrap_err();
-    assert!(odd.contains("expected k8s_<name>_"), "{odd}");
+    for odd in
+        ["web", "k8s_web_shop_u1", "k8s_web_shop_u1_x", "k8s__shop_u1_0", "k8s_a__u1_0", "x_web_shop_u1_0"]
+    {
+        let odd = read(with(crio_keys(), CRIO_SANDBOX_NAME, odd), "").unwrap_err();
+        assert!(odd.contains("expected k8s_<name>_"), "{odd}");
+    }
+}
+
+fn names(pod: &PodIdentity) -> [&str; 3] {
+    [&pod.name, &pod.namespace, pod.uid.as_deref().unwrap()]
+}
+
+#[test]
+fn crio_joins_names_that_have_underscores() {
+    let joined = |value: &str| with(crio_keys(), CRIO_SANDBOX_NAME, value);
+    let odd = joined("k8s_create-PodSandbox_for_container-0F_shop_u1_2");
+    let pod = read(odd.clone(), "").unwrap();
+    assert_eq!(names(&pod), ["create-PodSandbox_for_container-0F", "shop", "u1"]);
+    assert!(pod.is_guess);
+    assert_eq!(names(&read(joined("k8s_a b\n#_N.s_u/1_4294967295"), "").unwrap()), ["a b\n#", "N.s", "u/1"]);
+    assert!(!read(crio_keys(), "").unwrap().is_guess);
+    // The kubelet's labels tell which part has the underscore, where they are of this pod.
+    let labels = |mut keys: Value, name: &str, namespace: &str, uid: &str| {
+        for (key, value) in [(POD_NAME, name), (POD_NAMESPACE, namespace), (POD_UID, uid)] {
+            keys[key] = value.into();
+        }
+        let pod = read(keys, "").unwrap();
+        (names(&pod).map(str::to_owned), pod.is_guess)
+    };
+    let of = |name: &str, namespace: &str, uid: &str| [name, namespace, uid].map(str::to_owned);
+    let odd = joined("k8s_a_b_c_d_0");
+    assert_eq!(labels(odd.clone(), "a", "b_c", "d"), (of("a", "b_c", "d"), false));
+    assert_eq!(labels(odd.clone(), "a", "b", "c_d"), (of("a", "b", "c_d"), false));
+    for (name, namespace, uid) in
+        [("a", "b", "c"), ("a_b_c_d", "", ""), ("x", "b_c", "d"), ("a", "", "b_c_d")]
+    {
+        assert_eq!(labels(odd.clone(), name, namespace, uid), (of("a_b", "c", "d"), true));
+    }
+}
+
+#[test]
+fn crios_sandbox_tells_its_names_one_by_one() {
+    let config = |keys: Value| {
+        Config::parse(json!({"root": {"path": "rootfs"}, "annotations": keys}).to_string().as_bytes())
+            .unwrap()
+    };
+    let own = config(with(crio_keys(), CRIO_SANDBOX_NAME, "k8s_a_b_c_d_0"));
+    for (name, namespace, expected) in [
+        ("a", "b_c", ["a", "b_c", "d"]),
+        ("a", "b", ["a", "b", "c_d"]),
+        ("a_b", "c", ["a_b", "c", "d"]),
+        // None of this pod.
+        ("a", "c", ["a_b", "c", "d"]),
+        ("a_b_c", "d", ["a_b", "c", "d"]),
+        ("", "", ["a_b", "c", "d"]),
+    ] {
+        let sandbox = with(crio_keys(), CRIO_TYPE, "sandbox");
+        let sandbox = with(with(sandbox, CRIO_KUBE_NAME, name), CRIO_NAMESPACE, namespace);
+        let sandbox = config(sandbox);
+        let mut pod = PodIdentity::read(&own, "node").unwrap();
+        assert!(pod.is_sandbox_config(&sandbox) && !pod.is_sandbox_config(&own));
+        pod.take_names_of(&sandbox, &own);
+        assert_eq!(names(&pod), expected, "{name:?} {namespace:?}");
+    }
+}
+
+#[test]
+fn a_name_may_be_anything() {
+    for odd in ["Web_1", "a b", "", "a\0\n", &"x".repeat(1000)] {
+        for key in ["sandbox-name", "sandbox-namespace", "sandbox-uid"] {
+            let keys = with(containerd_keys(), &format!("io.kubernetes.cri.{key}"), odd);
+            let pod = read(keys, "").unwrap();
+            assert!(names(&pod).contains(&odd), "{key} {odd:?}");
+        }
+    }
 }
 
 #[test]
@@ -117,7 +190,8 @@ fn the_sandboxs_bundle_is_beside_the_containers() {
     );
     assert_eq!(bundle(Engine::Containerd, "/"), None);
     assert_eq!(bundle(Engine::Podman, "/userdata"), None);
-    assert_eq!(bundle(Engine::CriO, "/x/c1/userdata"), None);
+    assert_eq!(bundle(Engine::CriO, "/x/c1/userdata").as_deref(), Some("/x/s1/userdata"));
+    assert_eq!(bundle(Engine::Plain, "/x/c1/userdata"), None);
     assert_eq!(PodIdentity::of(Engine::Containerd).sandbox_bundle(Path::new("/x/c1")), None);
 }
 

@@ -95,6 +95,12 @@ impl PodInputs {
             // podman gives the host name to the pod's infra container alone.
             identity.name = sandbox_hostname(&identity, bundle)?.unwrap_or_default();
         }
+        if identity.is_guess
+            // A guess is better than a container that does not start.
+            && let Ok(Some(sandbox)) = sandbox_config(&identity, bundle)
+        {
+            identity.take_names_of(&sandbox, &config);
+        }
         let record = match &identity.sandbox_id {
             // A sandbox is skipped whatever its record says.
             _ if identity.is_sandbox => None,
@@ -184,6 +190,12 @@ pub fn config_json(bundle: &Path, name: &Path) -> Result<Vec<u8>, InputError> {
 
 /// The host name in the configuration of the pod's sandbox; `None` where it has none, or where no sandbox is.
 fn sandbox_hostname(identity: &PodIdentity, bundle: &Path) -> Result<Option<String>, InputError> {
+    let sandbox = sandbox_config(identity, bundle)?;
+    Ok(sandbox.and_then(|sandbox| sandbox.hostname).filter(|name| !name.is_empty()))
+}
+
+/// The configuration of the pod's sandbox; `None` where no sandbox is.
+fn sandbox_config(identity: &PodIdentity, bundle: &Path) -> Result<Option<Config>, InputError> {
     let (Some(id), Some(dir)) = (&identity.sandbox_id, identity.sandbox_bundle(bundle)) else {
         return Ok(None);
     };
@@ -197,7 +209,7 @@ fn sandbox_hostname(identity: &PodIdentity, bundle: &Path) -> Result<Option<Stri
     if !identity.is_sandbox_config(&sandbox) {
         return Err(InputError::Sandbox(path));
     }
-    Ok(sandbox.hostname.filter(|name| !name.is_empty()))
+    Ok(Some(sandbox))
 }
 
 /// The record of a container outside any pod, for which podman calls CNI with the container's own id. Plain runtimes
@@ -220,5 +232,48 @@ pub fn read_record(sandbox_id: &str) -> Result<Option<PodRecord>, InputError> {
         },
         Err(error) if error.is_absent() => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// CRI-O's names of a pod that has underscores in them: from the sandbox's own configuration, where it is.
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn crios_sandbox_is_asked_for_names_that_are_a_guess() {
+        let dir = tempfile::tempdir().unwrap();
+        let crio = |kind: &str, name: &str, namespace: &str| {
+            let annotations = json!({
+                "io.container.manager": "cri-o", "io.kubernetes.cri-o.ContainerType": kind,
+                "io.kubernetes.cri-o.SandboxID": "s-of-no-record",
+                "io.kubernetes.cri-o.SandboxName": "k8s_a_b_c_d_0",
+                "io.kubernetes.cri-o.KubeName": name, "io.kubernetes.cri-o.Namespace": namespace,
+            });
+            json!({"root": {"path": "r"}, "annotations": annotations}).to_string()
+        };
+        let bundle = dir.path().join("c1/userdata");
+        let display = || {
+            let own = crio("container", "forged", "forged");
+            PodInputs::read(own.as_bytes(), &bundle, "c1", "node").unwrap().display_name()
+        };
+        assert_eq!(display(), "c/a_b");
+        let sandbox = dir.path().join("s-of-no-record/userdata");
+        fs::create_dir_all(&sandbox).unwrap();
+        for (config, expected) in [
+            (crio("sandbox", "a", "b_c"), "b_c/a"),
+            // Nothing that a container should fail for.
+            (crio("sandbox", "x", "y"), "c/a_b"),
+            (crio("container", "a", "b_c"), "c/a_b"),
+            ("{".to_owned(), "c/a_b"),
+        ] {
+            fs::write(sandbox.join(CONFIG_JSON), config).unwrap();
+            assert_eq!(display(), expected);
+        }
     }
 }

@@ -49,7 +49,8 @@ fn owner(
 /// in bundles whose uid is a mere annotation, the root decides.
 fn is_kubelet_file(source: &str, identity: &PodIdentity, kubelet_root: &str) -> bool {
     let is_engines = matches!(identity.engine, Engine::Containerd | Engine::CriO);
-    let uid = identity.uid.as_deref().filter(|uid| is_engines && !uid.is_empty());
+    // The CRI's caller may give a pod any uid; the kubelet's are one name in a path.
+    let uid = identity.uid.as_deref().filter(|uid| is_engines && is_file_name(uid));
     if let Some(uid) = uid {
         let rest = source.strip_suffix("/etc-hosts").and_then(|rest| rest.strip_suffix(uid));
         return rest.is_some_and(|rest| rest.ends_with("/pods/"));
@@ -57,7 +58,11 @@ fn is_kubelet_file(source: &str, identity: &PodIdentity, kubelet_root: &str) -> 
     let in_pods =
         source.strip_prefix(kubelet_root.trim_end_matches('/')).and_then(|r| r.strip_prefix("/pods/"));
     let uid = in_pods.and_then(|rest| rest.strip_suffix("/etc-hosts"));
-    uid.is_some_and(|uid| !uid.is_empty() && !uid.contains('/') && uid != "." && uid != "..")
+    uid.is_some_and(is_file_name)
+}
+
+fn is_file_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains('/') && name != "." && name != ".."
 }
 
 /// containerd copies the node's file to `<state>/sandboxes/<sandbox id>/hosts`.

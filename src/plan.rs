@@ -4,17 +4,16 @@ use std::fmt;
 
 use crate::annotations::{AnnotationError, PodAnnotations};
 use crate::bundle::Config;
-use crate::host_name::NameFields;
+use crate::host_name::{NameFields, Naming};
 use crate::identity::{Engine, PodIdentity};
 use crate::mounts::{self, Owner};
 use crate::node_config::{EtcVolume, NodeConfig};
 use crate::pod::Pod;
 use crate::record::PodRecord;
-use crate::validation::dns::is_label;
 use crate::validation::go_quote;
 
-/// Largest hosts file that is sealed, in bytes: four times what Kubernetes' limit on annotations lets through.
-/// It bounds the memory that a pod's author can make the node pin.
+/// Largest hosts file that is sealed, in bytes, without what is copied of the node's own file: four times what
+/// Kubernetes' limit on annotations lets through. It bounds the memory that a pod's author can make the node pin.
 pub const HOSTS_FILE_MAX: usize = 1 << 20;
 
 /// Why a container is left alone.
@@ -111,8 +110,7 @@ pub fn decide(
     Ok(Decision::Seal { replaced_mounts, kubelet_file })
 }
 
-/// The Pod as annotations, engine and record describe it. `hostname` is the host name that the engine gave the pod;
-/// one with dots (`setHostnameAsFQDN`) is no host name of Kubernetes' field.
+/// The Pod as annotations, engine and record describe it. `hostname` is the host name that the engine gave the pod.
 ///
 /// # Errors
 /// An annotation whose value cannot be read.
@@ -123,12 +121,12 @@ pub fn pod(
     hostname: Option<&str>,
 ) -> Result<Pod, AnnotationError> {
     let from_record = record.map(|record| record.hostname.as_str()).filter(|name| !name.is_empty());
-    let from_engine = hostname.filter(|name| is_label(name));
-    let hostname = annotations.hostname().or(from_engine).or(from_record);
     let names = NameFields {
+        naming: Naming::Engine,
+        engine_hostname: hostname.or(from_record).map(str::to_owned),
         pod_name: identity.name.clone(),
         namespace: identity.namespace.clone(),
-        hostname: hostname.map(str::to_owned),
+        hostname: annotations.hostname().map(str::to_owned),
         subdomain: annotations.subdomain().map(str::to_owned),
         hostname_override: annotations.hostname_override().map(str::to_owned),
     };

@@ -1,7 +1,7 @@
 //! A Pod as far as its hosts file goes, and the way from it to the file.
 
 use crate::host_aliases::{self, HostAlias};
-use crate::host_name::NameFields;
+use crate::host_name::{NameFields, Naming};
 use crate::hosts_file;
 use crate::validation::dns::{label_errors, subdomain_errors};
 use crate::validation::ip::{IpRules, ip_error};
@@ -58,11 +58,14 @@ impl Pod {
         Err(errors)
     }
 
-    /// An empty name is none: a bundle made by hand may leave it out.
+    /// What an engine said is no error of the pod's author.
     fn metadata_errors(&self) -> Vec<FieldError> {
+        if self.names.naming == Naming::Engine {
+            return Vec::new();
+        }
         let (name, namespace) = (&self.names.pod_name, &self.names.namespace);
-        let names = if name.is_empty() { Vec::new() } else { subdomain_errors(name) };
-        let names = names.into_iter().map(|detail| FieldError::invalid("metadata.name", name, detail));
+        let names = subdomain_errors(name).into_iter();
+        let names = names.map(|detail| FieldError::invalid("metadata.name", name, detail));
         let namespaces = label_errors(namespace).into_iter();
         names.chain(namespaces.map(|d| FieldError::invalid("metadata.namespace", namespace, d))).collect()
     }
@@ -85,6 +88,18 @@ mod tests {
         let names =
             NameFields { pod_name: name.into(), namespace: namespace.into(), ..NameFields::default() };
         Pod { names, aliases: Vec::new() }
+    }
+
+    #[test]
+    fn no_name_of_an_engines_adds_a_line() {
+        let ips = Network::Pod(vec!["10.0.0.1".into(), "fd00::1".into()]);
+        for (name, namespace) in [("p\n6.6.6.6 evil", "n"), ("", ""), ("A_b", "N\t\r"), ("a\u{2028}", "#")] {
+            let mut pod = pod(name, namespace);
+            pod.names.naming = Naming::Engine;
+            pod.names.subdomain = Some("sub".into());
+            let file = String::from_utf8(pod.hosts_file(&ips, "d", IpRules::Strict).unwrap()).unwrap();
+            assert_eq!(file.lines().count(), 9, "{file}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use podhosts::annotations::PodAnnotations;
 use podhosts::bundle::{Annotations, Config};
 use podhosts::downward_api;
 use podhosts::host_aliases::HostAlias;
-use podhosts::host_name::NameFields;
+use podhosts::host_name::{NameFields, Naming};
 use podhosts::hosts_file;
 use podhosts::identity::PodIdentity;
 use podhosts::kubelet_file::KubeletFile;
@@ -77,10 +77,13 @@ fn unchanged(before: &Value, after: &Value, removed: &[usize]) {
 /// A hosts file has the lines that the annotations ask for, and no others.
 pub(super) fn annotations(data: &[u8]) {
     let Ok(annotations) = serde_json::from_slice::<Annotations>(data) else { return };
+    annotations.values().for_each(|text| named_by_an_engine(text));
     let annotations = PodAnnotations::new(Some(&annotations), None);
     let _ = (annotations.opted_out(), downward_api::requested(annotations, &[]));
     let (Ok(aliases), Ok(ips)) = (annotations.host_aliases(), annotations.pod_ips()) else { return };
     let names = NameFields {
+        naming: Naming::Kubernetes,
+        engine_hostname: None,
         pod_name: "web".to_owned(),
         namespace: "default".to_owned(),
         hostname: annotations.hostname().map(str::to_owned),
@@ -98,6 +101,29 @@ pub(super) fn annotations(data: &[u8]) {
             assert_eq!(read.pod.expect("a pod's").ips, ips);
         }
     }
+}
+
+/// Whatever an engine calls a pod, the file has one line of two or three words for each address.
+fn named_by_an_engine(text: &str) {
+    let names = NameFields {
+        naming: Naming::Engine,
+        engine_hostname: Some(text.to_owned()),
+        pod_name: text.to_owned(),
+        namespace: text.to_owned(),
+        subdomain: Some("sub".to_owned()),
+        ..NameFields::default()
+    };
+    let pod = Pod { names, aliases: Vec::new() };
+    let network = Network::Pod(vec!["10.0.0.1".to_owned()]);
+    let file = pod
+        .hosts_file(&network, "cluster.local", IpRules::Strict)
+        .expect("no name of an engine's is an error");
+    let file = String::from_utf8(file).expect("is text");
+    let own = file.lines().nth(7).expect("the pod's line");
+    assert_eq!(file.lines().count(), 8, "{file}");
+    let words = own.split(|c: char| c.is_whitespace() || c.is_control() || c == '#').count();
+    assert_eq!(words, own.split('\t').count(), "{own:?}");
+    assert!(words == 2 || words == 3, "{own:?}");
 }
 
 /// What was taken apart and is put together again is the same.

@@ -33,7 +33,8 @@ fn control_characters_in_the_pods_name_reach_the_log_and_stderr() {
     needs!("runc", "busybox");
     let node = Node::new();
     let pod = |name: &str| {
-        let bundle = Bundle::new(&node, "true").containerd().annotate("podhosts.io/pod-ips", "10.0.0.9");
+        let bundle =
+            Bundle::new(&node, "cat /etc/hosts").containerd().annotate("podhosts.io/pod-ips", "10.0.0.9");
         bundle.annotate("io.kubernetes.cri.sandbox-name", name)
     };
     let log = || {
@@ -41,11 +42,17 @@ fn control_characters_in_the_pods_name_reach_the_log_and_stderr() {
         assert_harmless(&text);
         node.last_log()
     };
+    // Sealed: what the engine calls a pod is no error, and whoever looks at the file has a terminal, too.
+    let (hosts, _) = harmless(node.run_bundle(Runtime::Runc, &pod(&name()).hook(&[]).write()));
+    assert!(hosts.contains("\n10.0.0.9\tweb"), "{hosts}");
+    let shown: serde_json::Value = format!("default/{SHOWN}").into();
+    assert_eq!((&log()["outcome"], &log()["pod"]), (&"sealed".into(), &shown));
     // Refused: the name is in the message, too.
-    harmless(node.run_bundle(Runtime::Runc, &pod(&name()).hook(&[]).write()));
+    let refused = pod(&name()).annotate("podhosts.io/hostname", &name()).hook(&[]);
+    harmless(node.run_bundle(Runtime::Runc, &refused.write()));
     let entry = log();
-    assert_eq!((&entry["outcome"], &entry["pod"]), (&"failed".into(), &format!("default/{SHOWN}").into()));
-    assert!(entry["reason"].as_str().unwrap().contains("metadata.name: Invalid value: "), "{entry}");
+    assert_eq!((&entry["outcome"], &entry["pod"]), (&"failed".into(), &shown));
+    assert!(entry["reason"].as_str().unwrap().contains("pod Hostname "), "{entry}");
     // Left alone, for a volume of that name.
     node.write(&name(), "mine");
     let volume = pod("web").mount(&node.path(&name()), "/etc/hosts").hook(&[]);

@@ -6,9 +6,9 @@ use serde_saphyr::{SnippetMode, UserMessageFormatter, render_options};
 use crate::annotations::PodAnnotations;
 use crate::bundle::Annotations;
 use crate::host_aliases::HostAlias;
-use crate::host_name::NameFields;
+use crate::host_name::{NameFields, Naming};
 use crate::pod::Pod;
-use crate::validation::go_quote;
+use crate::validation::{go_quote, printable};
 
 /// What a manifest says of a pod.
 #[derive(Debug, PartialEq, Eq)]
@@ -154,7 +154,10 @@ fn from_crictl(
     let annotations = PodAnnotations::new(annotations, None);
     let owned = |value: Option<&str>| value.map(str::to_owned);
     let names = NameFields {
-        hostname: owned(annotations.hostname()).or(hostname),
+        // No API server sees such a pod: its engine takes any name.
+        naming: Naming::Engine,
+        engine_hostname: hostname,
+        hostname: owned(annotations.hostname()),
         subdomain: owned(annotations.subdomain()),
         hostname_override: owned(annotations.hostname_override()),
         ..names
@@ -186,7 +189,7 @@ fn only_pod(documents: Vec<Wire>) -> Result<Wire, Vec<String>> {
     let (mut pods, others): (Vec<Wire>, Vec<Wire>) =
         documents.into_iter().partition(|wire| wire.kind.as_deref().is_none_or(|kind| kind == POD));
     if pods.len() > 1 {
-        let name = |wire: &Wire| wire.metadata.as_ref()?.name.clone();
+        let name = |wire: &Wire| Some(printable(wire.metadata.as_ref()?.name.as_ref()?).into_owned());
         let names: Vec<String> = pods.iter().filter_map(name).collect();
         return Err(vec![format!(
             "cannot render {} pods at once ({}): expected one in the file",
@@ -223,9 +226,26 @@ mod tests {
             podhosts.io/pod-ips: 10.0.0.1,fd00::1\n";
         let manifest = Manifest::parse(yaml).unwrap();
         assert!(manifest.host_network);
-        assert_eq!(manifest.pod.names.hostname.as_deref(), Some("front"));
+        assert_eq!(manifest.pod.names.engine_hostname.as_deref(), Some("front"));
         assert_eq!(manifest.pod.names.subdomain.as_deref(), Some("s"));
         assert_eq!((manifest.pod.aliases.len(), manifest.pod_ips.len()), (1, 2));
+    }
+
+    #[test]
+    fn an_engines_pod_may_be_called_anything() {
+        let network = crate::pod::Network::Pod(vec!["10.0.0.1".into()]);
+        let rendered = |kind: &str, name: &str, hostname: &str| {
+            let metadata = serde_json::json!({"name": name, "namespace": name});
+            let text = format!("{{{kind}\"metadata\": {metadata}, \"hostname\": {hostname:?}}}");
+            let pod = Manifest::parse(&text).unwrap().pod;
+            let file = pod.hosts_file(&network, "d", crate::validation::ip::IpRules::Strict)?;
+            Ok::<_, Vec<String>>(String::from_utf8(file).unwrap().lines().last().unwrap().to_owned())
+        };
+        assert_eq!(rendered("", "Web_1", "").unwrap(), "10.0.0.1\tWeb_1");
+        assert_eq!(rendered("", "my pod\n", "").unwrap(), "10.0.0.1\tmy-pod-");
+        assert_eq!(rendered("", "Web_1", "Front.A").unwrap(), "10.0.0.1\tFront.A");
+        let errors = rendered("\"kind\": \"Pod\", ", "Web_1", "").unwrap_err();
+        assert!(errors[0].starts_with("metadata.name: Invalid value: \"Web_1\""), "{errors:?}");
     }
 
     #[test]
@@ -244,6 +264,8 @@ mod tests {
             error(format!("{pod}---\nmetadata: {{name: front}}\n")),
             "cannot render 2 pods at once (web, front): expected one in the file"
         );
+        let odd = "metadata: {name: \"a\\nb\"}\n";
+        assert!(error(format!("{pod}---\n{odd}")).contains(r"(web, a\nb)"));
         assert!(
             error(format!("{service}---\n{service}")).starts_with("kind: Unsupported value: \"Service\"")
         );

@@ -1,6 +1,7 @@
 //! The parameters of a call: `CNI_*` in the environment.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use super::error::{CniError, Code};
@@ -48,8 +49,8 @@ pub struct Args {
     pub mac: Option<Mac>,
     /// `K8S_POD_NAMESPACE`.
     pub pod_namespace: String,
-    /// `K8S_POD_NAME`.
-    pub pod_name: String,
+    /// `K8S_POD_NAME`, empty where the runtime's caller called the pod so; `None` where the runtime knows of no pod.
+    pub pod_name: Option<String>,
     /// `K8S_POD_UID`.
     pub pod_uid: String,
 }
@@ -125,7 +126,7 @@ impl Args {
     fn parse(text: &str) -> Result<Self, CniError> {
         let mut args = Self::default();
         let (mut ignore_unknown, mut unknown) = (false, Vec::new());
-        for pair in text.split(';').filter(|pair| !pair.is_empty()) {
+        for pair in pairs(text) {
             let (key, value) = pair.split_once('=').ok_or_else(|| {
                 environment(format!("CNI_ARGS: {pair:?} is no pair, expected KEY=VALUE;KEY=VALUE"))
             })?;
@@ -139,7 +140,7 @@ impl Args {
                         Some(mac.map_err(|why| environment(format!("CNI_ARGS: MAC: {value:?}: {why}")))?);
                 }
                 "K8S_POD_NAMESPACE" => value.clone_into(&mut args.pod_namespace),
-                "K8S_POD_NAME" => value.clone_into(&mut args.pod_name),
+                "K8S_POD_NAME" => args.pod_name = Some(value.to_owned()),
                 "K8S_POD_UID" => value.clone_into(&mut args.pod_uid),
                 // The container id itself.
                 "K8S_POD_INFRA_CONTAINER_ID" => {}
@@ -151,6 +152,25 @@ impl Args {
         }
         Err(environment(format!("CNI_ARGS: unknown args [{}], expected IgnoreUnknown=1", unknown.join(" "))))
     }
+}
+
+/// The pairs of `text`. The CRI lets its caller name a pod as it likes, so a name may have the semicolon that separates
+/// pairs: a piece without `=` belongs to the pod's name, namespace or uid before it.
+fn pairs(text: &str) -> impl Iterator<Item = &str> {
+    let mut pairs: Vec<Range<usize>> = Vec::new();
+    let mut start = 0;
+    for piece in text.split(';') {
+        let end = start + piece.len();
+        match pairs.last_mut() {
+            _ if piece.is_empty() => {}
+            Some(last) if !piece.contains('=') && text[last.start..].starts_with("K8S_POD_") => {
+                last.end = end
+            }
+            _ => pairs.push(start..end),
+        }
+        start = end + 1;
+    }
+    pairs.into_iter().map(|range| &text[range])
 }
 
 fn requested_ip(text: &str) -> Result<IpAddr, CniError> {
@@ -261,8 +281,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            (args.pod_namespace.as_str(), args.pod_name.as_str(), args.pod_uid.as_str()),
-            ("ns", "web", "u")
+            (args.pod_namespace.as_str(), args.pod_name.as_deref(), args.pod_uid.as_str()),
+            ("ns", Some("web"), "u")
         );
         assert_eq!(args.ips.len(), 2);
         assert_eq!(args.mac.unwrap().0[0], 0x0a);
@@ -270,6 +290,21 @@ mod tests {
         assert!(with("X").unwrap_err().msg.contains("KEY=VALUE"));
         assert!(with("IP=banana").unwrap_err().msg.contains("\"banana\" is no IP address"));
         assert!(with("MAC=01:00:00:00:00:00").unwrap_err().msg.contains("unicast"));
+        for (args, name) in [
+            ("K8S_POD_NAME=a;b;K8S_POD_UID=u", Some("a;b")),
+            ("K8S_POD_NAMESPACE=n;K8S_POD_NAME=a b\n=c", Some("a b\n=c")),
+            ("K8S_POD_NAME=a;b;c", Some("a;b;c")),
+            ("K8S_POD_NAME=;b;", Some(";b")),
+            ("K8S_POD_NAME=a;", Some("a")),
+            ("K8S_POD_NAME=a;;b", Some("a;;b")),
+            ("IgnoreUnknown=1;K8S_POD_NAME=a;b=c", Some("a")),
+            ("K8S_POD_NAME=", Some("")),
+            ("K8S_POD_NAMESPACE=n", None),
+            ("", None),
+        ] {
+            assert_eq!(with(args).unwrap().pod_name.as_deref(), name, "{args:?}");
+        }
+        assert!(with("IP=10.0.0.5;b").unwrap_err().msg.contains("KEY=VALUE"));
         let del = [ADD[0], ADD[2], ("CNI_ARGS", "X")];
         assert!(read(Command::Del, &del).is_ok());
     }

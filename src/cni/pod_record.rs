@@ -22,14 +22,12 @@ pub(super) fn of(
     annotations: &BTreeMap<String, String>,
 ) -> Option<PodRecord> {
     let args = &parameters.args;
-    if parameters.ifname != POD_INTERFACE || args.pod_name.is_empty() {
-        return None;
-    }
+    let name = args.pod_name.clone().filter(|_| parameters.ifname == POD_INTERFACE)?;
     Some(PodRecord {
         version: RECORD_VERSION,
         sandbox_id: parameters.container_id.clone(),
         namespace: args.pod_namespace.clone(),
-        name: args.pod_name.clone(),
+        name,
         uid: args.pod_uid.clone(),
         pod_ips: addresses.iter().map(ToString::to_string).collect(),
         hostname: String::new(),

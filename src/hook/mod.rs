@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::addresses::Source;
+use crate::identity::Engine;
 use crate::inputs::{self, CONFIG_JSON, InputError, PodInputs};
 use crate::kubelet_file::KubeletFile;
 use crate::node_config::{NodeConfig, OnError};
@@ -188,7 +189,7 @@ fn hosts_file(
             Some(node_hosts) => (Network::Host(node_hosts), Source::Node),
             None => pod_addresses(node, options, inputs, container)?,
         };
-        (render(&pod, &network, &node.cluster_domain)?, source)
+        (render(inputs.identity.engine, &pod, &network, &node.cluster_domain)?, source)
     };
     if bytes.len() > HOSTS_FILE_MAX {
         return Err(HookError::TooLarge(bytes.len()));
@@ -196,10 +197,12 @@ fn hosts_file(
     Ok((bytes, source))
 }
 
-fn render(pod: &Pod, network: &Network, cluster_domain: &str) -> Result<Vec<u8>, HookError> {
+fn render(engine: Engine, pod: &Pod, network: &Network, cluster_domain: &str) -> Result<Vec<u8>, HookError> {
     let names = &pod.names;
-    // A plain bundle need not name its pod, as long as it names what stands in the file.
-    if names.pod_name.is_empty() && names.hostname.is_none() && names.hostname_override.is_none() {
+    // A plain bundle need not name its pod, as long as it names what stands in the file. An engine's pod has a name, be
+    // it an empty one.
+    let given = [&names.hostname, &names.hostname_override, &names.engine_hostname];
+    if engine == Engine::Plain && names.pod_name.is_empty() && given.into_iter().all(Option::is_none) {
         return Err(HookError::NoName);
     }
     pod.hosts_file(network, cluster_domain, IpRules::Strict).map_err(HookError::Pod)

@@ -75,13 +75,14 @@ impl New<'_> {
     /// NRI's own fields tell the pod. A container's annotations could be forged here: containerd shows those that
     /// the CRI's caller gave it in the place of its own.
     fn identity(&self) -> Result<PodIdentity, AdjustError> {
-        let given = |value: &String, name| {
-            if value.is_empty() { Err(AdjustError::Missing(name)) } else { Ok(value.clone()) }
-        };
         let mut identity = PodIdentity::of(self.engine);
-        identity.sandbox_id = Some(given(&self.pod.id, "pod.id")?);
-        identity.name = given(&self.pod.name, "pod.name")?;
-        identity.namespace = given(&self.pod.namespace, "pod.namespace")?;
+        if self.pod.id.is_empty() {
+            return Err(AdjustError::Missing("pod.id"));
+        }
+        identity.sandbox_id = Some(self.pod.id.clone());
+        // The CRI's caller may call a pod anything, the empty string too.
+        identity.name.clone_from(&self.pod.name);
+        identity.namespace.clone_from(&self.pod.namespace);
         identity.uid = Some(self.pod.uid.clone()).filter(|uid| !uid.is_empty());
         Ok(identity)
     }

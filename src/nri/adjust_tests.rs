@@ -103,6 +103,19 @@ fn a_hook_that_is_there_already() {
 }
 
 #[test]
+fn a_pod_may_be_called_anything() {
+    for odd in ["create-PodSandbox-for-container-0F", "a_b", "", "a b\n#", "..", "日本"] {
+        let odd = || odd.to_owned();
+        let pod = PodSandbox { name: odd(), namespace: odd(), uid: odd(), ..pod() };
+        let container = container(&[("/etc/hosts", "/x/sandboxes/s1/hosts")]);
+        let adjustment = adjusted(&pod, &container, &NodeConfig::default()).unwrap();
+        assert_eq!(adjustment.mounts[0].destination, "-/etc/hosts", "{}", odd());
+        let args = &adjustment.hooks.unwrap().create_runtime[0].args;
+        assert_eq!(args[..], ["podhosts-hook", "--nri-pod-ips", "10.0.0.1,fd00::1"]);
+    }
+}
+
+#[test]
 fn what_cannot_be_used_is_named() {
     let node = NodeConfig::default();
     let none = PodSandbox { id: String::new(), ..pod() };

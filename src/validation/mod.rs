@@ -8,6 +8,7 @@ pub mod dns;
 pub mod ip;
 pub mod labels;
 mod quote;
+pub mod word;
 
 pub use quote::{go_quote, printable, printable_json, printable_lines};
 

@@ -1,0 +1,3 @@
+//! What engines and administrators really have.
+
+mod names;
