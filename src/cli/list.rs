@@ -1,5 +1,6 @@
 //! `podhosts list`: the records of podhosts-cni, as a table or as JSON.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use super::args::ListArgs;
 use crate::inputs;
 use crate::record::{self, PodRecord, RECORD_DIR};
 use crate::sys::state_dir;
-use crate::validation::{printable, printable_json};
+use crate::validation::{go_quote, printable, printable_json};
 
 const HEADER: [&str; 5] = ["NAMESPACE", "NAME", "POD IPS", "NETWORK", "SINCE"];
 
@@ -47,8 +48,10 @@ fn table(records: &[PodRecord]) -> String {
             // Milliseconds are for machines.
             let since =
                 record.since.split_once('.').map_or(record.since.clone(), |(time, _)| format!("{time}Z"));
-            [&record.namespace, &record.name, &record.pod_ips.join(","), &record.network, &since]
-                .map(|cell| printable(cell).into_owned())
+            let ips = record.pod_ips.join(",");
+            let [namespace, name] = [&record.namespace, &record.name].map(|name| cell(name));
+            [namespace, name, printable(&ips), printable(&record.network), printable(&since)]
+                .map(Cow::into_owned)
         })
         .collect();
     let widths: [usize; 5] = std::array::from_fn(|column| {
@@ -68,9 +71,27 @@ fn table(records: &[PodRecord]) -> String {
     text
 }
 
+/// A name as one word: the CRI lets its caller call a pod anything, so one with a blank, or none, is quoted.
+fn cell(name: &str) -> Cow<'_, str> {
+    if name.is_empty() || name.contains([' ', '"']) { go_quote(name).into() } else { printable(name) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_one_word() {
+        for (name, expected) in [
+            ("create-PodSandbox-for-container-0F", "create-PodSandbox-for-container-0F"),
+            ("", "\"\""),
+            ("my pod", "\"my pod\""),
+            ("a\"b", "\"a\\\"b\""),
+            ("a\nb\t\u{9b}\u{2028}\u{202e}", r"a\nb\t\u009b\u2028\u202e"),
+        ] {
+            assert_eq!(cell(name), expected);
+        }
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
