@@ -1,8 +1,12 @@
 //! Pods: those that podhosts gave a network. What runs inside them is the engine's affair and not known here.
+//!
+//! The CRI lets its caller call a pod anything. A client of the Kubernetes API may rely on names that the API's rules
+//! allow: it makes paths, label values, DNS names and shell commands of them. So a pod that no API server could have is
+//! none of this API; the log tells of it once, and `podhosts list` shows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -11,11 +15,13 @@ use super::config::Config;
 use super::read_only::Found;
 use super::{age, verbs};
 use crate::record::{self, PodRecord, RECORD_MAX};
+use crate::serve::log;
 use crate::serve::object::Object;
 use crate::serve::resource::{Resource, ResourceInfo};
 use crate::serve::time;
 use crate::sys::files::{self, LastLink};
 use crate::sys::state_dir;
+use crate::validation::dns::{is_label, is_subdomain};
 
 /// `pods`.
 pub const INFO: ResourceInfo = ResourceInfo {
@@ -54,12 +60,14 @@ pub const INFO: ResourceInfo = ResourceInfo {
 /// The kind.
 pub struct Pods {
     config: Arc<Config>,
+    /// Sandboxes of which the log has told that they are left out.
+    left_out: Mutex<BTreeSet<String>>,
 }
 
 impl Pods {
     /// With what the command line says.
     pub fn new(config: Arc<Config>) -> Self {
-        Self { config }
+        Self { config, left_out: Mutex::default() }
     }
 
     fn pod(&self, record: &PodRecord) -> Object {
@@ -89,6 +97,24 @@ impl Pods {
     }
 }
 
+impl Pods {
+    /// Logs each record that is no pod of the API, the first time that it is there.
+    fn tell_of(&self, left_out: Vec<PodRecord>) {
+        let mut told = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        for record in left_out.iter().filter(|record| !told.contains(&record.sandbox_id)) {
+            log::error(
+                "a pod is left out, whose name or namespace Kubernetes does not allow",
+                &[
+                    ("namespace", &record.namespace),
+                    ("name", &record.name),
+                    ("sandboxID", &record.sandbox_id),
+                ],
+            );
+        }
+        *told = left_out.into_iter().map(|record| record.sandbox_id).collect();
+    }
+}
+
 impl Resource for Pods {
     fn info(&self) -> &'static ResourceInfo {
         &INFO
@@ -99,8 +125,9 @@ impl Resource for Pods {
     }
 
     fn list_virtual(&self) -> Option<Vec<Object>> {
-        let records = records(&self.config.pod_records);
-        Some(records.values().map(|record| self.pod(record)).collect())
+        let (pods, others) = records(&self.config.pod_records);
+        self.tell_of(others);
+        Some(pods.values().map(|record| self.pod(record)).collect())
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
@@ -123,18 +150,23 @@ impl Resource for Pods {
     }
 }
 
-/// The records in `dir` by namespace and name. Of two sandboxes of one pod the newer one counts; what cannot be read is
-/// nobody's record.
-fn records(dir: &Path) -> BTreeMap<(String, String), PodRecord> {
+/// The records in `dir` by namespace and name, and those whose names Kubernetes does not allow. Of two sandboxes of one
+/// pod the newer one counts; what cannot be read is nobody's record.
+fn records(dir: &Path) -> (BTreeMap<(String, String), PodRecord>, Vec<PodRecord>) {
     let mut records: BTreeMap<(String, String), PodRecord> = BTreeMap::new();
+    let mut others = Vec::new();
     let names = state_dir::names(dir).unwrap_or_default();
     for record in names.iter().filter_map(|name| read(dir, record::id_of(name)?)) {
+        if !is_label(&record.namespace) || !is_subdomain(&record.name) {
+            others.push(record);
+            continue;
+        }
         let key = (record.namespace.clone(), record.name.clone());
         if records.get(&key).is_none_or(|other| other.since <= record.since) {
             records.insert(key, record);
         }
     }
-    records
+    (records, others)
 }
 
 fn read(dir: &Path, sandbox_id: &str) -> Option<PodRecord> {
@@ -184,6 +216,30 @@ mod tests {
         assert_eq!(cells, shown.map(Value::from));
         assert_eq!(pods.cells(&found[0], now)[5], "<none>");
         assert_eq!(cells.len(), INFO.columns.len());
+    }
+
+    #[test]
+    fn a_pod_that_no_api_server_could_have_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let pods = Pods::new(Arc::new(Config { pod_records: dir.path().to_owned(), ..Config::default() }));
+        let odd = ["create-PodSandbox-for-container-0F", "a_b", "", "a/b", "..", "a b", "x\n", "-a", "日本"];
+        for (n, name) in odd.iter().enumerate() {
+            write(dir.path(), &format!("s{n}"), name, "2026-01-01T00:00:00Z", &["10.244.1.4"]);
+        }
+        write(dir.path(), "good", "web", "2026-01-01T00:00:00Z", &["10.244.1.5"]);
+        let namespaced =
+            json!({"version": 1, "sandboxID": "n", "namespace": "Not", "name": "web", "podIPs": []});
+        state_dir::replace(&dir.path().join("n.json"), namespaced.to_string().as_bytes()).unwrap();
+        let told = || pods.left_out.lock().unwrap().len();
+        for _ in 0..2 {
+            let found = pods.list_virtual().unwrap();
+            assert_eq!(found.iter().map(Object::name).collect::<Vec<_>>(), ["web"]);
+            assert_eq!(told(), odd.len() + 1);
+        }
+        // What is gone is not remembered.
+        state_dir::remove(&dir.path().join("s0.json")).unwrap();
+        pods.list_virtual();
+        assert_eq!(told(), odd.len());
     }
 
     #[test]
