@@ -14,6 +14,8 @@ use crate::validation::go_quote;
 pub const CONFIG_PATH: &str = "/etc/podhosts/config.toml";
 /// Largest configuration that is read, in bytes.
 pub const CONFIG_MAX: usize = 64 << 10;
+/// Largest value of `node-hosts-max-bytes`.
+pub const NODE_HOSTS_MAX: usize = 1 << 30;
 
 /// The node's configuration. A key that is not listed here is an error.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -36,6 +38,9 @@ pub struct NodeConfig {
     pub kubelet_root: String,
     /// The node's hosts file, for pods on the node's network.
     pub node_hosts: String,
+    /// Largest size, in bytes, with which the node's hosts file is copied: each container on the node's network holds
+    /// a copy in memory.
+    pub node_hosts_max_bytes: usize,
     /// The hook's log.
     pub log: Log,
     /// The wrapper's own settings.
@@ -108,6 +113,7 @@ impl Default for NodeConfig {
             node_ips: Vec::new(),
             kubelet_root: "/var/lib/kubelet".into(),
             node_hosts: "/etc/hosts".into(),
+            node_hosts_max_bytes: 32 << 20,
             log: Log::default(),
             runtime: Runtime::default(),
             env: Env::default(),
@@ -188,6 +194,10 @@ impl NodeConfig {
                 return wrong(key, value, "an absolute path");
             }
         }
+        if !(1..=NODE_HOSTS_MAX).contains(&self.node_hosts_max_bytes) {
+            let value = self.node_hosts_max_bytes.to_string();
+            return wrong("node-hosts-max-bytes", &value, "bytes, from 1 to 1073741824");
+        }
         let is_pair = |ips: &[IpAddr]| ips.len() == 2 && ips[0].is_ipv4() != ips[1].is_ipv4();
         if self.node_ips.len() > 1 && !is_pair(&self.node_ips) {
             let ips: Vec<String> = self.node_ips.iter().map(ToString::to_string).collect();
@@ -222,6 +232,7 @@ mod tests {
             node-ips = ["2001:db8::1", "192.0.2.1"]
             kubelet-root = "/data/kubelet"
             node-hosts = "/etc/hosts.node"
+            node-hosts-max-bytes = 1073741824
             [log]
             file = ""
             max-bytes = 4096
@@ -238,6 +249,7 @@ mod tests {
         assert_eq!((config.primary_family, config.log.file.as_str()), (IpFamily::V6, ""));
         assert_eq!(config.runtime.hook.as_deref(), Some("/opt/podhosts-hook"));
         assert_eq!(config.env.allow, ["DD_AGENT_HOST", "APP_*"]);
+        assert_eq!(config.node_hosts_max_bytes, NODE_HOSTS_MAX);
     }
 
     #[test]
@@ -254,6 +266,13 @@ mod tests {
                 "node-ips = [\"10.0.0.1\", \"10.0.0.2\"]",
                 "node-ips is \"10.0.0.1,10.0.0.2\", expected one address, or",
             ),
+            (
+                "node-hosts-max-bytes = 0",
+                "node-hosts-max-bytes is \"0\", expected bytes, from 1 to 1073741824",
+            ),
+            ("node-hosts-max-bytes = 1073741825", "node-hosts-max-bytes is \"1073741825\", expected bytes"),
+            ("node-hosts-max-bytes = -1", "line 1: "),
+            ("node-hosts-max-bytes = \"32Mi\"", "line 1: invalid type: string"),
             ("node-ips = [\"node\"]", "invalid IP address syntax"),
             ("[runtime]\nruntimes = []", "at least one"),
             ("[env]\nallow = [\"A B\"]", "env.allow is \"A B\", expected a variable's name, in which '*'"),

@@ -1,3 +1,4 @@
 //! What engines and administrators really have.
 
 mod names;
+mod node_hosts;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::addresses::Source;
 use crate::hook::MOUNT_SOURCE;
 use crate::inputs::{self, CONFIG_JSON, PodInputs};
-use crate::plan::Decision;
+use crate::plan::{Decision, HOSTS_FILE_MAX};
 use crate::sys;
 use crate::sys::rootfs::HostsView;
 use crate::validation::{printable, printable_json, printable_lines};
@@ -74,7 +74,10 @@ fn report(args: &InspectArgs) -> Result<Report, String> {
     let container = find(args)?;
     let mut report = Report::default();
     if let Some(pid) = container.pid {
-        let view = HostsView::of_process(pid).map_err(|error| error.to_string())?;
+        // A configuration that cannot be read is told with the bundle.
+        let node = inputs::node_config(&args.config).unwrap_or_default();
+        let text_max = HOSTS_FILE_MAX + node.node_hosts_max_bytes;
+        let view = HostsView::of_process(pid, text_max).map_err(|error| error.to_string())?;
         report.mount = MountInfo::find(&view.mountinfo, view.mount_id);
         report.hosts_file = view.text;
     }

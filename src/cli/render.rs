@@ -4,6 +4,7 @@ use std::io::stdin;
 use std::path::Path;
 
 use crate::bundle::CONFIG_MAX;
+use crate::node_config::NODE_HOSTS_MAX;
 use crate::pod::Network;
 use crate::sys::files::{self, FileError, LastLink};
 use crate::validation::ip::IpRules;
@@ -23,7 +24,7 @@ pub(super) fn run(args: &RenderArgs) -> Result<Vec<u8>, Vec<String>> {
         .map_err(|_| file_error(FileError::NotUtf8(args.filename.clone())))?;
     let manifest = Manifest::parse(&text)?;
     let network = if manifest.host_network {
-        Network::Host(files::read(&args.node_hosts, CONFIG_MAX, LastLink::Follow).map_err(file_error)?)
+        Network::Host(files::read(&args.node_hosts, NODE_HOSTS_MAX, LastLink::Follow).map_err(file_error)?)
     } else if args.pod_ip.is_empty() {
         Network::Pod(manifest.pod_ips)
     } else {

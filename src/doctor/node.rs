@@ -6,10 +6,9 @@ use super::Options;
 use super::finding::Report;
 use crate::inputs;
 use crate::node_config::{NodeConfig, OnError};
-use crate::plan::HOSTS_FILE_MAX;
 use crate::sys::capabilities;
 use crate::sys::exec;
-use crate::sys::files::{self, LastLink};
+use crate::sys::files::{self, FileError, LastLink};
 use crate::sys::log::Log;
 use crate::sys::seal::{Content, Sealed};
 
@@ -31,8 +30,15 @@ pub(super) fn configuration(options: &Options, needs_wrapper: bool, report: &mut
             format!("{path} has on-error = \"open\": a container whose file cannot be sealed starts without");
         report.warning(CHECK, message, "on-error = \"closed\", once everything else here is well");
     }
-    if let Err(error) = files::read(Path::new(&config.node_hosts), HOSTS_FILE_MAX, LastLink::Follow) {
-        let remedy = format!("make the file, or set node-hosts in {path}: pods on the node's network get it");
+    let node_hosts =
+        files::read(Path::new(&config.node_hosts), config.node_hosts_max_bytes, LastLink::Follow);
+    if let Err(error) = node_hosts {
+        let remedy = match &error {
+            FileError::TooLarge { .. } => {
+                format!("raise node-hosts-max-bytes in {path}: no container on the node's network starts")
+            }
+            _ => format!("make the file, or set node-hosts in {path}: pods on the node's network get it"),
+        };
         report.error(CHECK, error.to_string(), remedy);
     }
     if exec::find_program(&config.runtime.runtimes).is_none() {

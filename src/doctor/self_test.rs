@@ -14,6 +14,7 @@ use crate::hook::MOUNT_SOURCE;
 use crate::host_aliases::HostAlias;
 use crate::host_name::NameFields;
 use crate::node_config::NodeConfig;
+use crate::plan::HOSTS_FILE_MAX;
 use crate::pod::{Network, Pod};
 use crate::sys::exec;
 use crate::sys::programs::{self, Finished};
@@ -91,7 +92,7 @@ fn seal_one(wrapper: &Path, config: &NodeConfig) -> Result<(), String> {
 
 /// Whether the process sees the sealed file of our pod.
 fn look(pid: i32, config: &NodeConfig) -> Result<(), String> {
-    let view = HostsView::of_process(pid).map_err(|error| error.to_string())?;
+    let view = HostsView::of_process(pid, HOSTS_FILE_MAX).map_err(|error| error.to_string())?;
     let mount = MountInfo::find(&view.mountinfo, view.mount_id);
     let is_sealed = |mount: &MountInfo| mount.source.starts_with(MOUNT_SOURCE) && mount.is_read_only_tmpfs();
     if !mount.as_ref().is_some_and(is_sealed) {

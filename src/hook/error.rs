@@ -50,9 +50,20 @@ pub enum HookError {
         "cannot tell the pod's name: expected annotation podhosts.io/hostname or io.kubernetes.pod.name, or hostname in config.json"
     )]
     NoName,
-    /// A hosts file that is too large.
+    /// A hosts file that is too large, without what is copied of the node's.
     #[error("cannot seal a hosts file of {0} bytes, expected at most {HOSTS_FILE_MAX}")]
     TooLarge(usize),
+    /// The node's hosts file is larger than the node's configuration allows.
+    #[error(
+        "cannot copy the node's hosts file {path}: it is larger than {limit} bytes, raise node-hosts-max-bytes in the \
+         node's configuration"
+    )]
+    NodeHosts {
+        /// The file.
+        path: PathBuf,
+        /// `node-hosts-max-bytes`.
+        limit: usize,
+    },
     /// The container's process.
     #[error(transparent)]
     Container(#[from] ContainerError),

@@ -21,8 +21,16 @@ const KUBELET_PAUSE: Duration = Duration::from_millis(5);
 
 /// Reads the kubelet's file. One without the kubelet's header is an error and not a reason to ask other sources: a
 /// sibling that may write to it could get rid of the pod's HostAliases that way.
-pub(super) fn read(path: &Path, node_hosts: Option<&[u8]>) -> Result<KubeletFile, HookError> {
-    let bytes_now = || match files::read(path, HOSTS_FILE_MAX, LastLink::Refuse) {
+///
+/// `node_hosts` is the node's own file where the pod is on its network. The kubelet's has a copy, of the file as it was
+/// then, so of up to `node_hosts_max` bytes.
+pub(super) fn read(
+    path: &Path,
+    node_hosts: Option<&[u8]>,
+    node_hosts_max: usize,
+) -> Result<KubeletFile, HookError> {
+    let limit = HOSTS_FILE_MAX + if node_hosts.is_some() { node_hosts_max } else { 0 };
+    let bytes_now = || match files::read(path, limit, LastLink::Refuse) {
         Err(error) if error.is_absent() => Ok(Vec::new()),
         other => other,
     };

@@ -34,7 +34,7 @@ use crate::validation::ip::IpRules;
 /// Starts the source of our mounts in /proc/PID/mountinfo; behind it comes the name of the addresses' source.
 pub const MOUNT_SOURCE: &str = "podhosts:";
 
-/// Size above which a hosts file is charged to the container's memory cgroup, in bytes. To enter a cgroup takes a
+/// Size above which what a pod adds to a hosts file is charged to the container's memory cgroup, in bytes. To enter a cgroup takes a
 /// quarter of a millisecond here, and many the first time: a third of what the whole hook does with a usual file.
 const CHARGED_ABOVE: usize = 64 << 10;
 
@@ -133,7 +133,7 @@ fn seal_container(
     capabilities.expect_all()?;
     let container = Container::pin(state.pid)?;
     let node_hosts = read_node_hosts(node, &container)?;
-    let read_kubelet = |path: &PathBuf| kubelet::read(path, node_hosts.as_deref());
+    let read_kubelet = |path: &PathBuf| kubelet::read(path, node_hosts.as_deref(), node.node_hosts_max_bytes);
     let kubelet_file = kubelet_path.as_ref().map(read_kubelet).transpose()?;
     if let (Some(path), Some(file)) = (&kubelet_path, &kubelet_file) {
         kubelet::check_network(path, file, container.on_node_network)?;
@@ -142,15 +142,15 @@ fn seal_container(
         }
     }
     let root = RootFs::open(&bundle.join(inputs.config.root_path()))?;
-    let (bytes, source) = hosts_file(node, options, &inputs, kubelet_file, node_hosts, &container)?;
-    progress.bytes = bytes.len();
+    let file = hosts_file(node, options, &inputs, kubelet_file, node_hosts, &container)?;
+    progress.bytes = file.bytes.len();
     let engine = EngineMounts {
         sources: inputs.config.mount_sources(&replaced_mounts).collect(),
         // A container that starts without a seal needs the engine's file.
         put_back: node.on_error == OnError::Open,
     };
-    seal(&bytes, source, &inputs, &engine, &container, &root)?;
-    Ok(Done::Sealed(source))
+    seal(&file, &inputs, &engine, &container, &root)?;
+    Ok(Done::Sealed(file.source))
 }
 
 /// crun has passed `/` for the bundle more than once; the current directory is the bundle then.
@@ -167,9 +167,28 @@ fn open_bundle(bundle: &Path, config_json: Option<&Path>) -> Result<(PathBuf, Ve
     }
 }
 
-fn read_node_hosts(node: &NodeConfig, container: &Container) -> Result<Option<Vec<u8>>, FileError> {
-    let path = Path::new(&node.node_hosts);
-    container.on_node_network.then(|| files::read(path, HOSTS_FILE_MAX, LastLink::Follow)).transpose()
+fn read_node_hosts(node: &NodeConfig, container: &Container) -> Result<Option<Vec<u8>>, HookError> {
+    if !container.on_node_network {
+        return Ok(None);
+    }
+    match files::read(Path::new(&node.node_hosts), node.node_hosts_max_bytes, LastLink::Follow) {
+        Err(FileError::TooLarge { path, limit }) => Err(HookError::NodeHosts { path, limit }),
+        other => Ok(Some(other?)),
+    }
+}
+
+/// A rendered hosts file.
+struct Rendered {
+    bytes: Vec<u8>,
+    source: Source,
+    /// How many of the bytes are a copy of the node's own file: they are not of the pod's making.
+    of_node: usize,
+}
+
+impl Rendered {
+    fn of_pod(&self) -> usize {
+        self.bytes.len() - self.of_node
+    }
 }
 
 /// Renders the file from the first source that answers.
@@ -180,7 +199,8 @@ fn hosts_file(
     kubelet_file: Option<KubeletFile>,
     node_hosts: Option<Vec<u8>>,
     container: &Container,
-) -> Result<(Vec<u8>, Source), HookError> {
+) -> Result<Rendered, HookError> {
+    let of_node = node_hosts.as_ref().map_or(0, Vec::len);
     let (bytes, source) = if let Some(file) = kubelet_file {
         (kubelet::render(&file, node_hosts), Source::Kubelet)
     } else {
@@ -191,10 +211,11 @@ fn hosts_file(
         };
         (render(inputs.identity.engine, &pod, &network, &node.cluster_domain)?, source)
     };
-    if bytes.len() > HOSTS_FILE_MAX {
-        return Err(HookError::TooLarge(bytes.len()));
+    let file = Rendered { bytes, source, of_node };
+    if file.of_pod() > HOSTS_FILE_MAX {
+        return Err(HookError::TooLarge(file.of_pod()));
     }
-    Ok((bytes, source))
+    Ok(file)
 }
 
 fn render(engine: Engine, pod: &Pod, network: &Network, cluster_domain: &str) -> Result<Vec<u8>, HookError> {
@@ -225,20 +246,20 @@ fn pod_addresses(
 
 /// Makes the sealed file, enters the container's mount namespace, attaches it and looks whether it is there.
 fn seal(
-    bytes: &[u8],
-    source: Source,
+    file: &Rendered,
     inputs: &PodInputs,
     engine: &EngineMounts<'_>,
     container: &Container,
     root: &RootFs,
 ) -> Result<(), HookError> {
-    if bytes.len() > CHARGED_ABOVE {
-        // Without that it is the engine's memory, as all of the hook's is.
+    if file.of_pod() > CHARGED_ABOVE {
+        // Without that it is the engine's memory, as all of the hook's is. So is a large file of the node's: those who
+        // set a container's limit know nothing of it.
         memory_cgroup::enter(container);
     }
-    let mount_source = format!("{MOUNT_SOURCE}{}", source.name());
+    let mount_source = format!("{MOUNT_SOURCE}{}", file.source.name());
     let sealed = Sealed::new(Content {
-        bytes,
+        bytes: &file.bytes,
         source: &mount_source,
         mount_label: inputs.config.mount_label(),
         user_ns: container.user_namespace(),

@@ -320,7 +320,7 @@ pub struct HostsView {
     pub mount_id: u64,
     /// The process' mounts, as /proc/PID/mountinfo.
     pub mountinfo: String,
-    /// The file's text, where it is a regular file of a sensible size.
+    /// The file's text, where it is a regular file that is not larger than asked for.
     pub text: Option<String>,
 }
 
@@ -328,11 +328,12 @@ pub struct HostsView {
 const MOUNTINFO_MAX: usize = 32 << 20;
 
 impl HostsView {
-    /// Looks at /etc/hosts with the eyes of the process `pid`, without entering its namespaces.
+    /// Looks at /etc/hosts with the eyes of the process `pid`, without entering its namespaces; the text of a file of
+    /// more than `text_max` bytes is left out.
     ///
     /// # Errors
     /// [`RootFsError`] where the process is gone or may not be looked at.
-    pub fn of_process(pid: i32) -> Result<Self, RootFsError> {
+    pub fn of_process(pid: i32, text_max: usize) -> Result<Self, RootFsError> {
         let path = PathBuf::from(format!("/proc/{pid}/root"));
         let dir = openat(CWD, &path, PATH | OFlags::DIRECTORY, Mode::empty())
             .map_err(|cause| kernel("open", &path, cause))?;
@@ -350,7 +351,7 @@ impl HostsView {
         let mode = fstat(&hosts).map_err(|cause| kernel("stat", Path::new("/etc/hosts"), cause))?.st_mode;
         let text = (FileType::from_raw_mode(mode) == FileType::RegularFile).then(|| {
             let again = format!("/proc/self/fd/{}", hosts.as_raw_fd());
-            files::read(Path::new(&again), crate::plan::HOSTS_FILE_MAX, files::LastLink::Follow).ok()
+            files::read(Path::new(&again), text_max, files::LastLink::Follow).ok()
         });
         Ok(Self {
             mount_id,
