@@ -37,6 +37,9 @@ fn a_pod_of_crictls_is_a_pod_of_kubectls() {
     let pod = containerd.pod(&containerd.pod_config("pod01"));
     pod.start(&sleeping("main"));
     assert_eq!(pod.addresses(), FIRST);
+    // No API server could have this one: the table has one row all the same.
+    let other = containerd.pod(&containerd.pod_config("create-PodSandbox-for-container-0F"));
+    assert!(containerd.podhosts(&["list"]).success().contains("create-PodSandbox-for-container-0F"));
     for kubectl in &kubectls {
         let ask = |args: &[&str]| ask(&containerd, &server, kubectl, args);
         let table = pods(kubectl);
@@ -57,6 +60,7 @@ fn a_pod_of_crictls_is_a_pod_of_kubectls() {
         let printed = ask(&["get", "nodes", "node1", "-o", "go-template", "--template", addresses]);
         assert_eq!(printed, format!("Hostname: node1\nInternalIP: {}\nInternalIP: {}\n", NODE[0], NODE[1]));
     }
+    other.remove();
     pod.remove();
     assert!(!pods(&kubectls[0]).contains("pod01"));
 }

@@ -184,6 +184,11 @@ mod tests {
         ] {
             assert_eq!(owners(Engine::CriO, None, other, "null"), [Owner::User(other.to_owned())]);
         }
+        // A uid that is no name of a directory is not the kubelet's.
+        for uid in ["u2/volumes/kubernetes.io~empty-dir/v", ".."] {
+            let volume = format!("/var/lib/kubelet/pods/{uid}/etc-hosts");
+            assert_eq!(owners(Engine::Containerd, Some(uid), &volume, "null"), [Owner::User(volume)]);
+        }
     }
 
     #[test]
