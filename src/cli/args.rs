@@ -166,7 +166,7 @@ pub(crate) struct PlaceArgs {
     /// 99-podhosts.conf in crio.conf.d or containers.conf.d]
     #[arg(long, value_name = "FILE")]
     pub(crate) drop_in: Option<PathBuf>,
-    /// The hooks directory [default: /etc/containers/oci/hooks.d]
+    /// The hooks directory [default: /etc/containers/oci/hooks.d where the engine reads it, else one of podhosts' own]
     #[arg(long, value_name = "DIR")]
     pub(crate) hooks_dir: Option<PathBuf>,
     /// Print the change as a diff, and change nothing

@@ -8,7 +8,6 @@ use crate::engines;
 use crate::engines::change::{self, Change, SameMeaning};
 use crate::engines::containerd::Version;
 use crate::engines::files::Files;
-use crate::engines::hooks_dir;
 use crate::engines::memory::{self, Memory, Remembered, Told};
 use crate::engines::plan::{self, Engine, Mode, Place, PlanError, Request};
 use crate::engines::plan_network;
@@ -91,7 +90,7 @@ fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failu
         Some(wanted) => {
             let request = request(place.clone(), wanted, told.as_ref(), version)?;
             let notes = plan::put_in(&mut planned, &request)?;
-            told_now = Some(told_by(&request, args));
+            told_now = Some(told_by(&request));
             (notes, SameMeaning::Keep)
         }
         None => (taken, SameMeaning::Write),
@@ -121,6 +120,7 @@ fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failu
                 true => memory.clone(),
                 false => remembered(&without, &planned, &changes, &memory)?,
             };
+            kept.dirs.extend(node_files::missing_dirs(&memory_path));
             kept.share(&planned, &others);
             kept.told = told_now;
             if changes.is_empty() && kept == memory {
@@ -238,15 +238,14 @@ fn request(
 }
 
 /// What the next call keeps.
-fn told_by(request: &Request, args: &PlaceArgs) -> Told {
-    let is_hooks_dir = args.hooks_dir.is_some() || request.place.hooks_dir != Path::new(hooks_dir::NODE);
+fn told_by(request: &Request) -> Told {
     Told {
         mode: request.mode.name().to_owned(),
         set_as_default: request.set_as_default,
         with_cni: request.with_cni,
         pod_cidrs_of_node: request.pod_cidrs_of_node,
         drop_in: request.is_drop_in_given.then(|| request.place.drop_in.clone()),
-        hooks_dir: is_hooks_dir.then(|| request.place.hooks_dir.clone()),
+        hooks_dir: request.place.hooks_dir.clone(),
     }
 }
 

@@ -21,6 +21,8 @@ const POD_ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
 /// Where an engine looks for networks and plugins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
+    /// The engines that look there.
+    pub engines: Vec<&'static str>,
     /// The directory of network configurations.
     pub conf_dir: PathBuf,
     /// The directories of plugins, in order.
@@ -30,7 +32,23 @@ pub struct Paths {
 impl Default for Paths {
     /// What containerd, CRI-O and podman agree on.
     fn default() -> Self {
-        Self { conf_dir: "/etc/cni/net.d".into(), bin_dirs: vec!["/opt/cni/bin".into()] }
+        Self { engines: Vec::new(), conf_dir: "/etc/cni/net.d".into(), bin_dirs: vec!["/opt/cni/bin".into()] }
+    }
+}
+
+impl Paths {
+    /// An engine's.
+    pub(super) fn of(engine: &'static str, conf_dir: PathBuf, bin_dirs: Vec<PathBuf>) -> Self {
+        Self { engines: vec![engine], conf_dir, bin_dirs }
+    }
+
+    /// Adds these to `all`, in which each place is once.
+    pub(super) fn add_to(self, all: &mut Vec<Self>) {
+        let is_same = |other: &&mut Self| other.conf_dir == self.conf_dir && other.bin_dirs == self.bin_dirs;
+        match all.iter_mut().find(is_same) {
+            Some(other) => other.engines.extend(self.engines),
+            None => all.push(self),
+        }
     }
 }
 
@@ -112,8 +130,15 @@ fn plugins(network: &Network, paths: &Paths, report: &mut Report) {
         let there = paths.bin_dirs.iter().any(|dir| executable(&dir.join(plugin)).is_ok());
         if !there {
             let dirs: Vec<String> = paths.bin_dirs.iter().map(|dir| dir.display().to_string()).collect();
-            let message =
-                format!("{shown} names the plugin {plugin}, which is no program in {}", dirs.join(", "));
+            let whose = match paths.engines.as_slice() {
+                [] => "engines look".to_owned(),
+                [engine] => format!("{engine} looks"),
+                engines => format!("{} look", engines.join(" and ")),
+            };
+            let message = format!(
+                "{shown} names the plugin {plugin}, which is no program in {}, where {whose} for plugins",
+                dirs.join(", ")
+            );
             let remedy = if plugin == PROGRAM {
                 format!("make install CNI_BIN_DIR={}", dirs.first().map_or("", String::as_str))
             } else {

@@ -69,7 +69,7 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
         report.ok(CHECK, format!("{}: runtime handler {}", engine.config.display(), names.join(", ")));
     }
     let paths = match (config.cni_conf_dir(), config.cni_bin_dirs()) {
-        (Ok(conf_dir), Ok(bin_dirs)) => Some(cni::Paths { conf_dir, bin_dirs }),
+        (Ok(conf_dir), Ok(bin_dirs)) => Some(cni::Paths::of("containerd", conf_dir, bin_dirs)),
         _ => None,
     };
     if ours.is_empty() && !by_nri && !paths.as_ref().is_some_and(cni::has_our_network) {

@@ -8,6 +8,7 @@ use super::programs::executable;
 use super::{cni, nri};
 use crate::engines::crio::{self, Crio};
 use crate::engines::files::Files;
+use crate::engines::hooks_dir::{self, Rules};
 use crate::engines::{EngineError, is_wrapper};
 
 pub(super) const CHECK: &str = "crio";
@@ -29,7 +30,7 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
         };
         let by_nri = nri::check(CHECK, taken, answers, CONFIGURE, report);
         let found = files(&config, by_nri, report)?;
-        let paths = cni::Paths { conf_dir: config.cni_conf_dir()?, bin_dirs: config.cni_bin_dirs()? };
+        let paths = cni::Paths::of("CRI-O", config.cni_conf_dir()?, config.cni_bin_dirs()?);
         is_ours = found || cni::has_our_network(&paths);
         Ok(paths)
     });
@@ -76,7 +77,9 @@ fn files(config: &Crio, by_nri: bool, report: &mut Report) -> Result<bool, Engin
             }
         }
     }
-    found |= engine::hooks(CHECK, config.hooks_dirs()?, CONFIGURE, report);
+    let dirs = config.hooks_dirs()?.unwrap_or_else(|| vec![hooks_dir::DISTRIBUTION.to_owned()]);
+    let dirs = vec![dirs.into_iter().map(Into::into).collect()];
+    found |= engine::hooks(CHECK, &dirs, Rules::crio(), CONFIGURE, report);
     if !found {
         report.warning(CHECK, "no hook and no runtime handler leads to podhosts", CONFIGURE);
     }

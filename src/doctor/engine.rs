@@ -8,7 +8,9 @@ use super::programs::executable;
 use crate::cri::messages::StatusResponse;
 use crate::cri::{Client, CriError};
 use crate::engines::files::Files;
-use crate::engines::hooks_dir::{self, HookFile};
+use crate::engines::hooks_dir::{self, Group, HookFile, Hooks, Rules};
+use crate::engines::plan::Engine as Kind;
+use crate::engines::plan_hooks;
 use crate::sys::exec;
 
 /// Where an engine is.
@@ -69,45 +71,48 @@ fn is_needed(condition: &str) -> bool {
     matches!(condition, "RuntimeReady" | "NetworkReady")
 }
 
-/// Looks at the hooks directories of an engine. Whether podhosts' hook is in them.
+/// Looks at the hooks in an engine's directories. Whether podhosts' hook is in them.
 pub(super) fn hooks(
     check: &'static str,
-    dirs: Option<Vec<String>>,
+    groups: &[Group],
+    rules: Rules,
     configure: &str,
     report: &mut Report,
 ) -> bool {
-    let dirs = dirs.unwrap_or_else(|| vec![hooks_dir::DISTRIBUTION.to_owned()]);
-    let paths: Vec<PathBuf> = dirs.iter().map(PathBuf::from).collect();
-    let hooks = match hooks_dir::read(&Files::new(), &paths) {
-        Ok(hooks) => hooks,
-        Err(error) => {
-            report.error(check, error.to_string(), "make the directory readable");
-            return false;
-        }
-    };
-    let mut found: Option<PathBuf> = None;
-    for (path, hook) in hooks {
-        let shown = path.display();
-        match hook {
-            Err(error) => {
-                let remedy = format!("correct {shown} or take it away: no container starts with it");
-                report.error(check, error.to_string(), remedy);
+    let Hooks { hooks, left_out, fatal } = hooks_dir::read(&Files::new(), groups, rules);
+    for file in &fatal {
+        let remedy = format!("correct {} or take it away: no container starts with it", file.path.display());
+        report.error(check, file.error.to_string(), remedy);
+    }
+    let mut ours = hooks;
+    for file in left_out {
+        match file.without_program {
+            Some(hook) => ours.push((file.path, hook)),
+            None => {
+                let message = format!(
+                    "{}; the engine leaves it out as long as the program of a hook before it is missing",
+                    file.error
+                );
+                let remedy = format!("correct {} or take it away", file.path.display());
+                report.warning(check, message, remedy);
             }
-            Ok(hook) if hook.is_ours() => {
-                if let Some(other) = found.replace(path.clone()) {
-                    let message =
-                        format!("{} and {shown} are both podhosts': the hook runs twice", other.display());
-                    report.warning(check, message, "take one of them away: that of CRI-O serves podman, too");
-                }
-                match works(&path, &hook) {
-                    Ok(()) => report.ok(check, format!("{shown}: {}", hook.hook.path.display())),
-                    Err((fault, remedy)) => report.error(check, fault, remedy),
-                }
-            }
-            Ok(_) => {}
         }
     }
-    found.is_some() || elsewhere(check, &paths, configure, report)
+    ours.retain(|(_, hook)| hook.is_ours());
+    let mut found: Option<PathBuf> = None;
+    for (path, hook) in ours {
+        let shown = path.display();
+        if let Some(other) = found.replace(path.clone()) {
+            let message = format!("{} and {shown} are both podhosts': the hook runs twice", other.display());
+            report.warning(check, message, "take one of them away: that of CRI-O serves podman, too");
+        }
+        match works(&path, &hook) {
+            Ok(()) => report.ok(check, format!("{shown}: {}", hook.path.display())),
+            Err((fault, remedy)) => report.error(check, fault, remedy),
+        }
+    }
+    // Where one file stops all, the others were not looked at.
+    found.is_some() || !fatal.is_empty() || elsewhere(check, &groups.concat(), rules, configure, report)
 }
 
 /// Whether the hook in `path` will be called; else what is wrong, and the remedy.
@@ -115,14 +120,15 @@ fn works(path: &Path, hook: &HookFile) -> Result<(), (String, String)> {
     let shown = path.display();
     let configure =
         format!("podhosts configure --runtime {}", if is_podmans(path) { "podman" } else { "crio" });
-    if let Err(fault) = executable(&hook.hook.path) {
+    if let Err(fault) = executable(&hook.path) {
         let message = format!("{shown}: {fault}; the engine leaves the hook out without a word");
         return Err((message, format!("install podhosts-hook there, or {configure}")));
     }
-    if !hook.stages.iter().any(|stage| stage == "createRuntime" || stage == "prestart") {
-        return Err((format!("{shown} has stages {:?}, expected createRuntime", hook.stages), configure));
+    let stages = hook.stages.as_deref().unwrap_or_default();
+    if !stages.iter().any(|stage| stage == "createRuntime" || stage == "prestart") {
+        return Err((format!("{shown} has stages {stages:?}, expected createRuntime"), configure));
     }
-    if hook.when.always != Some(true) && hook.when.annotations.is_empty() {
+    if hook.when.is_never() {
         let message = format!("{shown} is for no container: when has neither always nor annotations");
         return Err((message, configure));
     }
@@ -136,14 +142,19 @@ fn is_podmans(path: &Path) -> bool {
 
 /// A hook of ours in a directory that this engine does not read. An error only where it is the engine's own: the other
 /// one's says nothing about this one.
-fn elsewhere(check: &'static str, dirs: &[PathBuf], configure: &str, report: &mut Report) -> bool {
-    let others = [hooks_dir::DISTRIBUTION, hooks_dir::NODE].map(PathBuf::from);
-    let others: Vec<PathBuf> = others.into_iter().filter(|dir| !dirs.contains(dir)).collect();
-    let hooks = hooks_dir::read(&Files::new(), &others).unwrap_or_default();
-    let is_ours = |hook: &HookFile| hook.is_ours();
-    let Some((path, _)) = hooks.into_iter().find(|(_, hook)| hook.as_ref().is_ok_and(is_ours)) else {
-        return false;
-    };
+fn elsewhere(
+    check: &'static str,
+    dirs: &[PathBuf],
+    rules: Rules,
+    configure: &str,
+    report: &mut Report,
+) -> bool {
+    let own = if check == super::podman::CHECK { Kind::Podman } else { Kind::Crio };
+    let others = [plan_hooks::own_dir(own), hooks_dir::DISTRIBUTION.into(), hooks_dir::NODE.into()];
+    let others: Vec<Group> =
+        others.into_iter().filter(|dir| !dirs.contains(dir)).map(|dir| vec![dir]).collect();
+    let read = hooks_dir::read(&Files::new(), &others, rules);
+    let Some((path, _)) = read.hooks.into_iter().find(|(_, hook)| hook.is_ours()) else { return false };
     let dir = path.parent().unwrap_or(Path::new("/")).display();
     let message = format!("{} is in a directory that is not among hooks_dir", path.display());
     let remedy = format!("add {dir:?} to hooks_dir, or {configure}");

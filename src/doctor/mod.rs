@@ -75,7 +75,9 @@ fn engines(report: &mut Report) -> Vec<cni::Paths> {
             report.skipped(name, "not on this node");
             continue;
         }
-        networks.extend(check(&engine, report).filter(|paths| !networks.contains(paths)));
+        if let Some(paths) = check(&engine, report) {
+            paths.add_to(&mut networks);
+        }
     }
     networks
 }

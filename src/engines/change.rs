@@ -97,6 +97,7 @@ pub fn apply(
     made: &[PathBuf],
 ) -> Result<(), FileError> {
     let memory_before = Files::on_disk(memory_path)?;
+    let missing = missing_dirs(memory_path);
     let mut undo = Undo::default();
     // First, and removed last: whenever this is killed, it is known how to go back.
     let remember = || memory.map_or(Ok(()), |memory| keep(memory_path, Some(memory)));
@@ -106,6 +107,7 @@ pub fn apply(
         // What was there comes back as far as the disk lets it, and last of it the way back.
         undo.back();
         let _ = keep(memory_path, memory_before.as_deref());
+        missing.iter().rev().for_each(|dir| remove_empty_dir(dir));
         return Err(error);
     }
     for dir in made.iter().rev() {
@@ -114,13 +116,13 @@ pub fn apply(
     Ok(())
 }
 
-/// Writes what is remembered, or removes it with the directories that are for it alone.
+/// Writes what is remembered, or removes it with the directory that is for it alone.
 fn keep(path: &Path, memory: Option<&str>) -> Result<(), FileError> {
     match memory {
         Some(text) => state_dir::replace_synced(path, text.as_bytes()),
         None => {
             state_dir::remove(path)?;
-            path.ancestors().skip(1).take(2).for_each(remove_empty_dir);
+            path.parent().into_iter().for_each(remove_empty_dir);
             Ok(())
         }
     }
@@ -227,7 +229,12 @@ mod tests {
         assert_eq!(Files::on_disk(&at("a/x/1")).unwrap().unwrap(), "new");
         assert_eq!(Files::on_disk(&memory).unwrap().unwrap(), "kept");
         let back = [change(at("a/x/1"), Some("new"), None), change(at("b"), Some("new"), Some("old"))];
-        apply(&back, &memory, None, &[at("a"), at("a/x"), at("d")]).unwrap();
+        // What was made goes where it is empty; what was there stays.
+        apply(&back, &memory, None, &[at("a"), at("a/x"), at("d"), at("m"), at("m/m")]).unwrap();
         assert_eq!(names(), ["b", "d"]);
+        make_dir(&at("m")).unwrap();
+        apply(&good, &memory, Some("kept"), &[]).unwrap();
+        apply(&back, &memory, None, &[at("a"), at("a/x")]).unwrap();
+        assert_eq!(names(), ["b", "d", "m"]);
     }
 }

@@ -49,6 +49,20 @@ impl Files {
         files::read_text_if_present(path, FILE_MAX, LastLink::Follow)
     }
 
+    /// The text of a file that may have bytes that are no text; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`FileError`] naming the file: it is too large, no regular file, or cannot be read.
+    pub fn read_lossy(&self, path: &Path) -> Result<Option<String>, FileError> {
+        if let Some(planned) = self.planned.get(path) {
+            return Ok(planned.clone());
+        }
+        match files::read(path, FILE_MAX, LastLink::Follow) {
+            Err(error) if error.is_absent() => Ok(None),
+            other => Ok(Some(String::from_utf8_lossy(&other?).into_owned())),
+        }
+    }
+
     /// Plans a file to have this text.
     pub fn put(&mut self, path: &Path, text: String) {
         self.planned.insert(path.to_owned(), Some(text));
@@ -86,9 +100,17 @@ impl Files {
     /// # Errors
     /// [`FileError`] naming the directory.
     pub fn in_dir(&self, dir: &Path) -> Result<Vec<PathBuf>, FileError> {
-        let names = state_dir::names(dir)?;
-        let mut paths: Vec<PathBuf> =
-            names.iter().map(|name| dir.join(name)).filter(|path| path.is_file()).collect();
+        let mut paths = self.names_in_dir(dir)?;
+        paths.retain(|path| self.planned.contains_key(path) || path.is_file());
+        Ok(paths)
+    }
+
+    /// All that is in a directory, sorted by name; nothing where there is no such directory.
+    ///
+    /// # Errors
+    /// [`FileError`] naming the directory.
+    pub fn names_in_dir(&self, dir: &Path) -> Result<Vec<PathBuf>, FileError> {
+        let mut paths: Vec<PathBuf> = state_dir::names(dir)?.iter().map(|name| dir.join(name)).collect();
         let planned = self.planned.iter().filter(|(_, text)| text.is_some()).map(|(path, _)| path);
         paths.extend(planned.filter(|path| path.parent() == Some(dir)).cloned());
         paths.retain(|path| self.planned.get(path).is_none_or(Option::is_some));

@@ -8,7 +8,7 @@ use super::containerd::{Containerd, Handler, RUNC_V2, runs_runc};
 use super::edit::COMMENT;
 use super::files::Files;
 use super::plan::{Mode, PlanError, Request, with_path};
-use super::{ANNOTATIONS, HOOK, WRAPPER};
+use super::{ANNOTATIONS, HOOK, WRAPPER, low_level};
 
 /// The base specification, beside the main file.
 pub(super) const BASE_SPEC: &str = "podhosts-base.json";
@@ -55,7 +55,7 @@ pub(super) fn handler(
     if request.mode == Mode::Wrapper {
         options.insert("BinaryName", plain(&request.program(WRAPPER).display().to_string()));
         if let Some(binary) = beside.and_then(|beside| beside.binary_name.as_deref()) {
-            notes.push(runs_another(beside.map_or("", |beside| &beside.name), binary));
+            notes.extend(low_level::note(files, beside.map_or("", |beside| &beside.name), binary)?);
         }
     } else {
         let path =
@@ -77,14 +77,6 @@ pub(super) fn handler(
     // At the end of the file, where nobody's indentation is in the way.
     table.set_position(Some(isize::MAX));
     Ok(table)
-}
-
-/// Says that the wrapper runs another program than the handler it stands beside.
-pub(super) fn runs_another(handler: &str, binary: &str) -> String {
-    format!(
-        "{handler} runs {binary}; {WRAPPER} runs the first of runtime.runtimes in /etc/podhosts/config.toml, by \
-         default runc"
-    )
 }
 
 /// Plans the base specification: the engine's own, or the one that handler has already, with our hook.
@@ -131,7 +123,7 @@ pub(super) fn copied(to: &mut Table, from: &toml::Table, except: &[&str]) {
 }
 
 /// The same value for an edited text.
-fn as_edited(value: &toml::Value) -> toml_edit::Value {
+pub(super) fn as_edited(value: &toml::Value) -> toml_edit::Value {
     match value {
         toml::Value::String(text) => text.into(),
         toml::Value::Integer(number) => (*number).into(),

@@ -1,13 +1,14 @@
-//! Hooks directories, schema 1.0.0, which CRI-O, podman and NRI's hook-injector read. Facts from containers/common,
-//! `pkg/hooks`, and oci-hooks(5).
+//! Hooks directories, which podman, CRI-O and NRI's hook-injector read: which files are hooks to them, which are left out
+//! without a word, and which stop every container. Facts from containers/common, `pkg/hooks`, and oci-hooks(5).
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-
-use serde::Deserialize;
 
 use super::EngineError;
 use super::files::Files;
+pub use super::go_regexp::GroupNames;
+pub use super::hook_file::{HookFile, When};
 
 /// The directory that engines read by default.
 pub const DISTRIBUTION: &str = "/usr/share/containers/oci/hooks.d";
@@ -15,106 +16,206 @@ pub const DISTRIBUTION: &str = "/usr/share/containers/oci/hooks.d";
 /// The node's directory; a file in it goes before one of the same name in the distribution's.
 pub const NODE: &str = "/etc/containers/oci/hooks.d";
 
-/// A hook of a hooks directory.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct HookFile {
-    /// The schema's version.
-    pub version: String,
-    /// What is run.
-    pub hook: Hook,
-    /// For which containers.
-    #[serde(default)]
-    pub when: When,
-    /// When, in the life of a container.
-    #[serde(default)]
-    pub stages: Vec<String>,
+/// What differs between the engines, and between their releases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// The stages that the engine has beyond those of the runtime specification.
+    pub(super) stages: &'static [&'static str],
+    /// How groups of patterns may be named.
+    pub(super) names: GroupNames,
+    /// Whether the engine passes over what is no directory.
+    pub(super) skips_others: bool,
 }
 
-/// What is run.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Hook {
-    /// The program. Where it is missing, engines leave the hook out without a word.
+impl Rules {
+    /// podman's: of this version, where it is known.
+    pub fn podman(version: Option<super::containerd::Version>) -> Self {
+        let is_old = version.is_some_and(|version| version < (5, 0));
+        let names = if is_old { GroupNames::Long } else { GroupNames::LongAndShort };
+        Self { stages: &["precreate"], names, skips_others: false }
+    }
+
+    /// CRI-O's.
+    pub fn crio() -> Self {
+        Self { stages: &[], names: GroupNames::LongAndShort, skips_others: true }
+    }
+}
+
+/// Directories that are read together: of files of one name, the one in a later directory goes before the others.
+pub type Group = Vec<PathBuf>;
+
+/// What an engine makes of its hooks directories.
+#[derive(Debug, Default)]
+pub struct Hooks {
+    /// The hooks that it has.
+    pub hooks: Vec<(PathBuf, HookFile)>,
+    /// The files that it leaves out without a word: their program is missing, or that of a file before them.
+    pub left_out: Vec<NoHook>,
+    /// Why it starts no container.
+    pub fatal: Vec<NoHook>,
+}
+
+/// A file that is no hook, or a directory that is none.
+#[derive(Debug)]
+pub struct NoHook {
+    /// Where it is.
     pub path: PathBuf,
-    /// Its arguments, its name being the first.
-    #[serde(default)]
-    pub args: Vec<String>,
-    /// Seconds after which it is killed.
-    pub timeout: Option<i64>,
+    /// What is wrong.
+    pub error: EngineError,
+    /// What it says, where it is only its program that is missing.
+    pub without_program: Option<HookFile>,
 }
 
-/// For which containers a hook is; all that is given has to hold, and nothing given never does.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct When {
-    /// For all, or for none.
-    pub always: Option<bool>,
-    /// For those with annotations that match, name and value, as regular expressions.
-    #[serde(default)]
-    pub annotations: BTreeMap<String, String>,
-}
-
-impl HookFile {
-    /// A hook with this text.
-    ///
-    /// # Errors
-    /// [`EngineError::Syntax`] with the line.
-    pub fn parse(path: &Path, text: &str) -> Result<Self, EngineError> {
-        serde_json::from_str(text).map_err(|error| EngineError::json(path, &error))
-    }
-
-    /// Whether it runs podhosts' hook.
-    pub fn is_ours(&self) -> bool {
-        self.hook.path.file_name().is_some_and(|name| name == super::HOOK)
+impl Hooks {
+    /// All files that are not podhosts' and mean something, now or where their program comes.
+    pub(super) fn of_others(&self) -> Vec<&Path> {
+        let hooks = self.hooks.iter().filter(|(_, hook)| !hook.is_ours()).map(|(path, _)| path.as_path());
+        let is_theirs = |file: &&NoHook| !file.without_program.as_ref().is_some_and(HookFile::is_ours);
+        let left_out = self.left_out.iter().filter(is_theirs).map(|file| file.path.as_path());
+        let mut paths: Vec<&Path> = hooks.chain(left_out).collect();
+        paths.sort_unstable();
+        paths
     }
 }
 
-/// A file of a hooks directory, and what it says.
-pub type Found = (PathBuf, Result<HookFile, EngineError>);
+/// Reads the hooks in groups of directories, as an engine with these rules does.
+pub fn read(files: &Files, groups: &[Group], rules: Rules) -> Hooks {
+    let mut all = Hooks::default();
+    for group in groups {
+        let mut by_name = BTreeMap::new();
+        for dir in group {
+            read_dir(files, dir, rules, &mut by_name, &mut all);
+            if !all.fatal.is_empty() {
+                return all;
+            }
+        }
+        all.hooks.extend(by_name.into_values());
+    }
+    all
+}
 
-/// The hooks in `dirs`, of which a later one goes before an earlier one, with their files; what cannot be read is an
-/// error of its own, as it is for the engines.
-///
-/// # Errors
-/// [`EngineError`] naming a directory that cannot be listed.
-pub fn read(files: &Files, dirs: &[PathBuf]) -> Result<Vec<Found>, EngineError> {
-    let mut by_name = BTreeMap::new();
-    for dir in dirs {
-        for path in files.in_dir(dir)? {
-            if path.extension().is_some_and(|extension| extension == "json") {
-                by_name.insert(path.file_name().unwrap_or_default().to_ascii_lowercase(), path);
+/// Reads one directory. What is wrong with its first wrong file decides about them all.
+fn read_dir(
+    files: &Files,
+    dir: &Path,
+    rules: Rules,
+    by_name: &mut BTreeMap<String, (PathBuf, HookFile)>,
+    all: &mut Hooks,
+) {
+    if rules.skips_others && dir.exists() && !dir.is_dir() {
+        return;
+    }
+    let paths = match files.names_in_dir(dir) {
+        Ok(paths) => paths,
+        Err(error) => {
+            let path = dir.to_owned();
+            return all.fatal.push(NoHook { path, error: error.into(), without_program: None });
+        }
+    };
+    let mut is_fatal = None;
+    let mut wrong = Vec::new();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !name.ends_with(".json") {
+            continue;
+        }
+        match read_file(files, &path, rules) {
+            Ok(None) => {}
+            Ok(Some(hook)) => drop(by_name.insert(name, (path, hook))),
+            Err(file) => {
+                is_fatal.get_or_insert(file.without_program.is_none());
+                wrong.push(file);
             }
         }
     }
-    let parsed = by_name.into_values().map(|path| {
-        let text = files.read(&path).map_err(EngineError::from);
-        let hook = text.and_then(|text| HookFile::parse(&path, &text.unwrap_or_default()));
-        (path, hook)
-    });
-    Ok(parsed.collect())
+    if is_fatal == Some(true) { all.fatal.extend(wrong) } else { all.left_out.extend(wrong) }
+}
+
+/// One file; nothing where it is gone, or a link to nothing.
+fn read_file(files: &Files, path: &Path, rules: Rules) -> Result<Option<HookFile>, NoHook> {
+    let fault = |error| NoHook { path: path.to_owned(), error, without_program: None };
+    let Some(text) = files.read_lossy(path).map_err(|error| fault(error.into()))? else { return Ok(None) };
+    let hook = HookFile::parse(path, &text).map_err(fault)?;
+    let wrong = |cause| fault(EngineError::Hook { path: path.to_owned(), cause });
+    if hook.path.as_os_str().is_empty() {
+        return Err(wrong("hook.path is missing".to_owned()));
+    }
+    if let Err(cause) = hook.path.metadata() {
+        let fault = wrong(format!("cannot find {}: {cause}", hook.path.display()));
+        let without_program = (cause.kind() == ErrorKind::NotFound).then_some(hook);
+        return Err(NoHook { without_program, ..fault });
+    }
+    hook.check(rules).map_err(wrong)?;
+    Ok(Some(hook))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn hook(program: &str) -> String {
+        format!(
+            r#"{{"version":"1.0.0","hook":{{"path":"{program}"}},"when":{{"always":true}},"stages":["prestart"]}}"#
+        )
+    }
+
+    fn files(entries: &[(&str, &str)]) -> Files {
+        let mut files = Files::new();
+        for (path, text) in entries {
+            files.put(Path::new(path), (*text).to_owned());
+        }
+        files
+    }
+
+    fn read_all(entries: &[(&str, &str)], groups: &[&[&str]]) -> [String; 3] {
+        let groups: Vec<Group> =
+            groups.iter().map(|group| group.iter().map(PathBuf::from).collect()).collect();
+        let Hooks { hooks, left_out, fatal } = read(&files(entries), &groups, Rules::podman(None));
+        let shown = |paths: Vec<PathBuf>| {
+            paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
+        };
+        [
+            shown(hooks.into_iter().map(|(path, _)| path).collect()),
+            shown(left_out.into_iter().map(|file| file.path).collect()),
+            shown(fatal.into_iter().map(|file| file.path).collect()),
+        ]
+    }
+
     #[test]
     fn later_directories_go_before_earlier_ones_and_only_json_counts() {
-        let mut files = Files::new();
-        let hook = |path: &str| {
-            format!(
-                r#"{{"version":"1.0.0","hook":{{"path":"{path}"}},"when":{{"always":true}},"stages":["prestart"]}}"#
-            )
-        };
-        files.put(Path::new("/nowhere/a/x.json"), hook("/old/podhosts-hook"));
-        files.put(Path::new("/nowhere/a/y.json"), "{".to_owned());
-        files.put(Path::new("/nowhere/b/x.json"), hook("/new/podhosts-hook"));
-        files.put(Path::new("/nowhere/b/z.conf"), "not read".to_owned());
-        let hooks = read(&files, &["/nowhere/a".into(), "/nowhere/b".into()]).unwrap();
-        let paths: Vec<&PathBuf> = hooks.iter().map(|(path, _)| path).collect();
-        assert_eq!(paths, [Path::new("/nowhere/b/x.json"), Path::new("/nowhere/a/y.json")]);
-        let first = hooks[0].1.as_ref().unwrap();
-        assert!(first.is_ours() && first.hook.path == Path::new("/new/podhosts-hook"));
-        assert_eq!((first.when.always, first.hook.timeout, first.hook.args.len()), (Some(true), None, 0));
-        let error = hooks[1].1.as_ref().unwrap_err().to_string();
-        assert_eq!(error, "cannot read /nowhere/a/y.json: line 1: EOF while parsing an object");
+        let good = hook("/bin/true");
+        let missing = hook("/nowhere/x");
+        let entries = [
+            ("/nowhere/a/x.json", good.as_str()),
+            ("/nowhere/a/y.json", &good),
+            ("/nowhere/a/X.json", &good),
+            ("/nowhere/b/x.json", &good),
+            ("/nowhere/b/y.json", &missing),
+            ("/nowhere/b/z.JSON", "not read"),
+        ];
+        let read = read_all(&entries, &[&["/nowhere/a", "/nowhere/none", "/nowhere/b"]]);
+        let hooks = "/nowhere/a/X.json /nowhere/b/x.json /nowhere/a/y.json";
+        assert_eq!(read, [hooks, "/nowhere/b/y.json", ""]);
+        // Read apart, none goes before another.
+        let read = read_all(&entries[..4], &[&["/nowhere/a"], &["/nowhere/b"]]);
+        assert_eq!(read[0].split(' ').count(), 4);
+    }
+
+    #[test]
+    fn the_first_wrong_file_of_a_directory_decides_about_all() {
+        let (good, missing) = (hook("/bin/true"), hook("/nowhere/x"));
+        let entries = [
+            ("/nowhere/a/1.json", missing.as_str()),
+            ("/nowhere/a/2.json", "{"),
+            ("/nowhere/a/3.json", &good),
+            ("/nowhere/b/1.json", "{"),
+            ("/nowhere/b/2.json", &missing),
+        ];
+        let read = |dirs: &[&str]| read_all(&entries, &[dirs]);
+        assert_eq!(read(&["/nowhere/a"]), ["/nowhere/a/3.json", "/nowhere/a/1.json /nowhere/a/2.json", ""]);
+        assert_eq!(read(&["/nowhere/b"])[2], "/nowhere/b/1.json /nowhere/b/2.json");
+        // A path below a file is not just missing.
+        let below = hook("/bin/true/x");
+        assert_eq!(read_all(&[("/nowhere/c/1.json", &below)], &[&["/nowhere/c"]])[2], "/nowhere/c/1.json");
     }
 }

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::files::Files;
 use super::handler::BASE_SPEC;
-use super::plan::Mode;
+use super::plan::{HEADER, Mode};
 use super::plan_network::LIST;
-use super::take_out::{still_imported, take_out};
+use super::take_out::{still_imported, take_out, without_header};
 use super::{EngineError, NAME, NRI_SERVICE, json_cause};
 
 /// Where it is kept, a file for each engine. For root only: an engine's configuration may hold passwords.
@@ -135,6 +135,10 @@ impl Memory {
                 self.dirs.extend(other.dirs.iter().filter(|dir| path.starts_with(dir)).cloned());
             }
         }
+        // So is the directory of what is remembered.
+        let of_memory =
+            others.iter().flat_map(|other| &other.dirs).filter(|dir| Path::new(DIR).starts_with(dir));
+        self.dirs.extend(of_memory.cloned());
         self.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         self.dirs.sort_unstable();
         self.dirs.dedup();
@@ -162,7 +166,9 @@ impl Memory {
                 format!("{} still imports {pattern}: other files are read by that", path.display())
             }));
             let wanted = if (now != *written || !imports.is_empty()) && is_toml(path, written) {
-                take_out(path, &now, before, written, !imports.is_empty())?
+                let left = take_out(path, &now, before, written, !imports.is_empty())?;
+                let was_made = before.is_none_or(|before| !before.contains(HEADER));
+                left.map(|text| if was_made { without_header(&text, HEADER) } else { text })
             } else {
                 // All other files are podhosts' as a whole, whatever they say by now.
                 before.map(str::to_owned)

@@ -10,10 +10,15 @@ mod containerd_imports;
 pub mod containerd_merge;
 pub mod crio;
 pub mod files;
+mod go_json;
+mod go_regexp;
+mod go_unicode;
+mod hook_file;
 pub mod hooks_dir;
 pub mod in_use;
 pub mod layers;
 pub mod podman;
+pub mod podman_view;
 
 // What is to be there.
 mod built_in;
@@ -23,10 +28,12 @@ mod engine;
 mod generated;
 mod handler;
 mod judge;
+mod low_level;
 pub mod memory;
 pub mod plan;
 mod plan_containerd;
 mod plan_crio;
+pub mod plan_hooks;
 pub mod plan_network;
 mod plan_nri;
 mod plan_podman;
@@ -92,6 +99,14 @@ pub enum EngineError {
         found: &'static str,
         /// What should be.
         expected: &'static str,
+    },
+    /// A file of a hooks directory that is no hook.
+    #[error("cannot use {path}: {cause}")]
+    Hook {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
     },
     /// A pattern of file names that means nothing.
     #[error("cannot use {path}: {pattern:?} is no pattern of file names: {cause}")]

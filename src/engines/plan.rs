@@ -9,9 +9,10 @@ use thiserror::Error;
 use super::containerd::Version;
 use super::edit::Edit;
 use super::files::Files;
+use super::layers::Layer;
 use super::memory::Memory;
-use super::take_out::{Named, NamedList, take_out_named};
-use super::{EngineError, HOOK, hooks_dir, plan_containerd, plan_crio, plan_network, plan_nri, plan_podman};
+use super::take_out::{Named, take_out_named};
+use super::{EngineError, HOOK, plan_containerd, plan_crio, plan_hooks, plan_network, plan_nri, plan_podman};
 use crate::sys::exec;
 use crate::sys::files::FileError;
 
@@ -70,8 +71,8 @@ pub struct Place {
     pub config: PathBuf,
     /// The file that is ours.
     pub drop_in: PathBuf,
-    /// The hooks directory.
-    pub hooks_dir: PathBuf,
+    /// The hooks directory, where it was named.
+    pub hooks_dir: Option<PathBuf>,
     /// The engine's program, where it is there: it tells what it makes of a configuration.
     pub program: Option<PathBuf>,
 }
@@ -118,7 +119,6 @@ impl Place {
             Engine::K3s | Engine::Rke2 => beside("config-v3.toml.d".to_owned(), "99-podhosts.toml"),
             Engine::Crio | Engine::Podman => beside(own_name + ".d", "99-podhosts.conf"),
         });
-        let hooks_dir = hooks_dir.unwrap_or_else(|| hooks_dir::NODE.into());
         Self { engine, config, drop_in, hooks_dir, program: None }
     }
 
@@ -143,6 +143,19 @@ impl Request {
         let drop_in = self.place.drop_in.display();
         Err(self
             .refused(format!("a file behind {drop_in} sets {key}, too, and goes before it; see --drop-in")))
+    }
+
+    /// The same, with the file: that of `layers` that sets it last.
+    pub(super) fn overridden_in(&self, layers: &[Layer], keys: &[&str]) -> Result<(), PlanError> {
+        let (key, drop_in) = (keys.join("."), &self.place.drop_in);
+        let sets = |layer: &&Layer| matches!(layer.get(keys), Ok(Some(_)));
+        match layers.iter().rev().find(sets).filter(|layer| layer.path != *drop_in) {
+            Some(layer) => {
+                let (path, drop_in) = (layer.path.display(), drop_in.display());
+                Err(self.refused(format!("{path} sets {key}, too, and goes before {drop_in}; see --drop-in")))
+            }
+            None => self.overridden(&key),
+        }
     }
 
     /// Whether the options can go together, and the programs are there.
@@ -196,7 +209,7 @@ pub fn keeps_default(planned: &Files, place: &Place, version: Option<Version>) -
             plan_containerd::keeps_default(planned, place, version)
         }
         Engine::Crio => plan_crio::keeps_default(planned, place),
-        Engine::Podman => plan_podman::keeps_default(planned, place),
+        Engine::Podman => plan_podman::keeps_default(planned, place, version),
     }
 }
 
@@ -243,7 +256,7 @@ pub fn take_out(
         }
     }
     if !place.engine.is_containerd() {
-        take_hooks_out(files, place, &is_remembered)?;
+        plan_hooks::take_out(files, place, &is_remembered)?;
     }
     plan_nri::take_out(files, place, &|path| is_remembered(path) || is_shared(path))?;
     if place.engine.is_containerd() && memory.of(&plan_network::template(place)).is_some() {
@@ -252,54 +265,12 @@ pub fn take_out(
     Ok(notes)
 }
 
-/// Takes our hook out of the hooks directory.
-fn take_hooks_out(
-    files: &mut Files,
-    place: &Place,
-    is_remembered: &dyn Fn(&Path) -> bool,
-) -> Result<(), EngineError> {
-    let path = place.hooks_dir.join(hook_name(place.engine));
-    if is_remembered(&path) {
-        return Ok(());
-    }
-    // A file that is no hook is none of ours.
-    let hook = files.read(&path)?.map(|text| hooks_dir::HookFile::parse(&path, &text));
-    if let Some(Ok(hook)) = hook
-        && hook.is_ours()
-    {
-        files.remove(&path);
-    }
-    Ok(())
-}
-
 fn named(files: &Files, place: &Place) -> Named {
     match place.engine {
         Engine::Containerd | Engine::K3s | Engine::Rke2 => plan_containerd::named(files, place),
         Engine::Crio => plan_crio::named(files, place),
         Engine::Podman => plan_podman::named(files, place),
     }
-}
-
-/// Our entry in a list of hooks directories, which are `dirs` without us.
-pub(super) fn named_dirs(place: &Place, keys: &[&'static str], dirs: Option<Vec<String>>) -> NamedList {
-    let inherited = dirs.unwrap_or_else(|| vec![hooks_dir::DISTRIBUTION.to_owned()]);
-    NamedList { keys: keys.to_vec(), own: vec![place.hooks_dir.display().to_string()], inherited }
-}
-
-/// The file of our hook in a hooks directory. That of podman is for containers with one of our annotations alone.
-pub(super) fn hook_name(engine: Engine) -> &'static str {
-    if engine == Engine::Podman { "podhosts-annotated.json" } else { "podhosts.json" }
-}
-
-/// Plans our hook to be in the hooks directory.
-pub(super) fn put_hook(files: &mut Files, request: &Request) {
-    let text = if request.place.engine == Engine::Podman {
-        include_str!("../../hooks/podhosts-annotated.json")
-    } else {
-        include_str!("../../hooks/podhosts.json")
-    };
-    let path = request.place.hooks_dir.join(hook_name(request.place.engine));
-    files.put(&path, with_path(text, &request.program(HOOK)));
 }
 
 /// A delivered JSON text with another path of the hook.

@@ -1,15 +1,15 @@
 //! What CRI-O is to have: a drop-in, and for the hooks directory a file in it.
 
-use std::path::Path;
-
 use toml_edit::Array;
 
 use super::crio::Crio;
 use super::files::Files;
 use super::handler::{copied, plain};
-use super::plan::{Mode, Place, PlanError, Request, edited, named_dirs, put_hook};
+use super::hooks_dir::{self, Group, Rules};
+use super::plan::{Mode, Place, PlanError, Request, edited};
+use super::plan_hooks::{self, named_dirs, put_hook};
 use super::take_out::Named;
-use super::{NAME, WRAPPER, hooks_dir};
+use super::{NAME, WRAPPER, low_level};
 
 const RUNTIME: [&str; 2] = ["crio", "runtime"];
 const RUNTIMES: [&str; 3] = ["crio", "runtime", "runtimes"];
@@ -30,12 +30,15 @@ pub(super) fn named(files: &Files, place: &Place) -> Named {
 pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>) -> Result<(), PlanError> {
     let drop_in = &request.place.drop_in;
     let crio = read(files, request)?;
+    let without = files.clone();
+    let mut expected = hooks_dirs(&crio)?;
     match request.mode {
         Mode::HooksDir => {
-            put_hook(files, request);
-            if let Some(dirs) = more_dirs(crio.hooks_dirs()?, &request.place.hooks_dir) {
-                let text = edited(files, drop_in, |edit| edit.set(&RUNTIME, "hooks_dir", dirs))?;
+            if let Some(dirs) = put_hook(files, request, &expected) {
+                let list = Array::from_iter(&dirs);
+                let text = edited(files, drop_in, |edit| edit.set(&RUNTIME, "hooks_dir", list))?;
                 files.put(drop_in, text);
+                expected = dirs;
             }
         }
         Mode::Nri if crio.nri_enabled()? == Some(true) => {}
@@ -45,7 +48,7 @@ pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>
         }
         Mode::Wrapper | Mode::BaseSpec => put_handler(files, request, &crio, notes)?,
     }
-    verify(files, request)
+    verify((&without, &crio), files, request, &expected)
 }
 
 fn put_handler(
@@ -61,7 +64,7 @@ fn put_handler(
     };
     let beside = beside.filter(is_oci);
     if let Some(path) = beside.and_then(|table| table.get("runtime_path")).and_then(toml::Value::as_str) {
-        notes.push(super::handler::runs_another(default.as_deref().unwrap_or_default(), path));
+        notes.extend(low_level::note(files, default.as_deref().unwrap_or_default(), path)?);
     }
     let mut handler = toml_edit::Table::new();
     handler.insert("runtime_path", plain(&request.program(WRAPPER).display().to_string()));
@@ -97,29 +100,40 @@ pub(super) fn keeps_default(planned: &Files, place: &Place) -> Result<(), PlanEr
     Err(PlanError::Refused { engine: place.engine.name(), reason })
 }
 
-/// The directories that are read now and `dir`, unless it is one of them.
-pub(super) fn more_dirs(now: Option<Vec<String>>, dir: &Path) -> Option<Array> {
-    let mut dirs = now.unwrap_or_else(|| vec![hooks_dir::DISTRIBUTION.to_owned()]);
-    let dir = dir.display().to_string();
-    if dirs.contains(&dir) {
-        return None;
-    }
-    dirs.push(dir);
-    Some(dirs.into_iter().collect())
+/// The hooks directories that CRI-O reads.
+fn hooks_dirs(crio: &Crio) -> Result<Vec<String>, PlanError> {
+    Ok(crio.hooks_dirs()?.unwrap_or_else(|| vec![hooks_dir::DISTRIBUTION.to_owned()]))
 }
 
-/// A later file may say otherwise.
-fn verify(files: &Files, request: &Request) -> Result<(), PlanError> {
+/// Whether CRI-O would have ours, where a later file may say otherwise, and all hooks that it has without us.
+fn verify(
+    (without, before): (&Files, &Crio),
+    files: &Files,
+    request: &Request,
+    expected: &[String],
+) -> Result<(), PlanError> {
     let crio = read(files, request)?;
-    let dir = request.place.hooks_dir.display().to_string();
     match request.mode {
-        Mode::HooksDir if more_dirs(crio.hooks_dirs()?, Path::new(&dir)).is_some() => {
-            request.overridden("crio.runtime.hooks_dir")
+        Mode::HooksDir if hooks_dirs(&crio)? != expected => {
+            overridden(&crio, request, &["crio", "runtime", "hooks_dir"])
         }
-        Mode::Nri if crio.nri_enabled()? != Some(true) => request.overridden("crio.nri.enable_nri"),
+        Mode::HooksDir => {
+            let groups = |crio: &Crio| -> Result<Vec<Group>, PlanError> {
+                Ok(vec![hooks_dirs(crio)?.into_iter().map(Into::into).collect()])
+            };
+            let sides = [(without, groups(before)?), (files, groups(&crio)?)];
+            plan_hooks::check(sides, Rules::crio(), request)
+        }
+        Mode::Nri if crio.nri_enabled()? != Some(true) => {
+            overridden(&crio, request, &["crio", "nri", "enable_nri"])
+        }
         Mode::Wrapper if request.set_as_default && crio.default_handler()?.as_deref() != Some(NAME) => {
-            request.overridden("crio.runtime.default_runtime")
+            overridden(&crio, request, &["crio", "runtime", "default_runtime"])
         }
         _ => Ok(()),
     }
+}
+
+fn overridden(crio: &Crio, request: &Request, keys: &[&str]) -> Result<(), PlanError> {
+    request.overridden_in(&crio.layers, keys)
 }

@@ -12,7 +12,7 @@ use super::crio::Crio;
 use super::files::Files;
 use super::plan::{Engine, Place, PlanError, Request};
 use super::podman::Podman;
-use super::{EngineError, PLUGIN};
+use super::{EngineError, PLUGIN, plan_podman};
 use crate::sys::exec;
 
 /// The list's file. Engines take the first by name.
@@ -118,7 +118,7 @@ fn dirs(files: &Files, request: &Request) -> Result<(PathBuf, Vec<PathBuf>), Eng
             Ok((engine.cni_conf_dir()?, engine.cni_bin_dirs()?))
         }
         Engine::Podman => {
-            let engine = Podman::read(files, &place.config, place.drop_ins())?;
+            let engine = Podman::read(files, &plan_podman::places(place, request.version))?;
             Ok((engine.cni_conf_dir()?, engine.cni_bin_dirs()?))
         }
     }

@@ -146,7 +146,21 @@ pub(super) fn take_out_named(
         }
     }
     let is_left = edit.top_keys().iter().any(|key| key != VERSION);
-    Ok(Some(edit.finish()).filter(|_| !is_made || is_left))
+    let text = edit.finish();
+    if !is_made {
+        return Ok(Some(text));
+    }
+    Ok(is_left.then(|| without_header(&text, header)))
+}
+
+/// A text without the line with which podhosts begins a file.
+pub(super) fn without_header(text: &str, header: &str) -> String {
+    let (bom, bare) = match text.strip_prefix('\u{feff}') {
+        Some(bare) => ("\u{feff}", bare),
+        None => ("", text),
+    };
+    let rest = bare.strip_prefix(header).map(|rest| rest.split_once('\n').map_or("", |(_, rest)| rest));
+    rest.map_or_else(|| text.to_owned(), |rest| format!("{bom}{rest}"))
 }
 
 /// Removes a value and the tables above it that are empty then, and were not there before.
@@ -288,14 +302,14 @@ mod tests {
         );
         let made = "# Made\nversion = 2\n[p.r.podhosts]\nt = 1\n[n]\ndisable = false\n";
         assert_eq!(named(made), None);
-        assert_eq!(named(&format!("{made}e = 1\n")).unwrap(), "# Made\nversion = 2\n[n]\ne = 1\n");
+        assert_eq!(named(&format!("{made}e = 1\n")).unwrap(), "version = 2\n[n]\ne = 1\n");
         assert_eq!(named("[p]\nd = \"runc\"\n").unwrap(), "[p]\nd = \"runc\"\n");
         // Of a list, all that is not somebody else's.
         let listed = |entries: &str| named(&format!("# Made\n[h]\nl = [{entries}]\n"));
         assert_eq!(listed("\"/default\", \"/own\""), None);
         for mine in ["\"/default\", \"/mine\"", "{append=true}"] {
             let left = listed(&format!("{mine}, \"/own\"")).unwrap();
-            assert_eq!(left, format!("# Made\n[h]\nl = [{mine}]\n"));
+            assert_eq!(left, format!("[h]\nl = [{mine}]\n"));
         }
         let others = "[h]\nl = [\"/own\"]\n";
         assert_eq!(named(others).unwrap(), others);
