@@ -151,9 +151,9 @@ fn one_way_takes_the_place_of_another() {
     let (_, engine, node) = stock("cri-o", "crio", &[("/etc/crio/crio.conf.d/10-crio.conf", CRIO)]);
     let before = node.tree();
     node.configure(&[engine]);
-    assert!(node.at("/etc/containers/oci/hooks.d/podhosts.json").exists());
+    assert!(node.at("/etc/podhosts/crio-hooks.d/podhosts.json").exists());
     let said = node.configure(&[engine, "--mode", "wrapper", "--set-as-default"]);
-    assert!(said.contains("removed /etc/containers/oci/hooks.d/podhosts.json\n"), "{said}");
+    assert!(said.contains("removed /etc/podhosts/crio-hooks.d/podhosts.json\n"), "{said}");
     assert!(!node.at("/etc/containers").exists());
     let drop_in = node.read("/etc/crio/crio.conf.d/99-podhosts.conf");
     assert!(
@@ -190,7 +190,7 @@ fn comments_odd_forms_and_other_settings_survive() {
         options = { SystemdCgroup = true, BinaryName = \"/opt/runc\" } # inline\n";
     let node = Etc::with(CONTAINERD, runc);
     let said = node.configure(&["containerd"]);
-    assert!(said.contains("note: runc runs /opt/runc; podhosts-runtime runs the first of"), "{said}");
+    assert!(said.contains("note: runc runs /opt/runc; podhosts-runtime runs /"), "{said}");
     let text = node.read(CONTAINERD);
     let handler = text.strip_prefix(runc).unwrap();
     for line in
@@ -241,11 +241,12 @@ fn what_was_changed_since_survives() {
     node.configure(&["podman"]);
     let drop_in = "/etc/containers/containers.conf.d/99-podhosts.conf";
     node.edit(drop_in, "[engine]\n", "[engine]\ncgroup_manager = \"cgroupfs\"\n");
-    node.edit(drop_in, "oci/hooks.d\"]", "oci/hooks.d\", \"/mine\"]");
+    node.edit(drop_in, "podman-hooks.d\"]", "podman-hooks.d\", \"/mine\"]");
     node.unconfigure("podman");
-    let left = node.read(drop_in);
-    assert!(left.ends_with("[engine]\ncgroup_manager = \"cgroupfs\"\nhooks_dir = [ \"/mine\"]\n"), "{left}");
-    assert!(!node.at("/etc/containers/oci").exists());
+    // Nothing says any longer that it is podhosts'.
+    let left = "[engine]\ncgroup_manager = \"cgroupfs\"\nhooks_dir = [ \"/mine\"]\n";
+    assert_eq!(node.read(drop_in), left);
+    assert!(!node.at("/etc/podhosts").exists());
 }
 
 #[test]
@@ -296,11 +297,11 @@ fn what_others_put_beside_it_stays() {
         ("crio", "/etc/crio/crio.conf.d/99-podhosts.conf", "[crio.runtime]"),
     ] {
         node.configure(&[engine]);
-        node.edit(drop_in, "oci/hooks.d\"]", "oci/hooks.d\", \"/mine\"]");
+        node.edit(drop_in, "-hooks.d\"]", "-hooks.d\", \"/mine\"]");
         fs::remove_dir_all(node.at("/var/lib/podhosts")).unwrap();
         node.unconfigure(engine);
         let dirs = "hooks_dir = [\"/usr/share/containers/oci/hooks.d\", \"/mine\"]\n";
-        assert!(node.read(drop_in).ends_with(&format!("{section}\n{dirs}")), "{}", node.read(drop_in));
+        assert_eq!(node.read(drop_in), format!("{section}\n{dirs}"));
     }
 }
 
@@ -312,7 +313,7 @@ fn hooks_directories_that_are_read_stay_so() {
     let drop_in = "/etc/containers/containers.conf.d/99-podhosts.conf";
     assert!(
         node.read(drop_in)
-            .ends_with("hooks_dir = [\"/etc/a\", \"/etc/b\", \"/etc/containers/oci/hooks.d\"]\n")
+            .ends_with("hooks_dir = [\"/etc/a\", \"/etc/b\", \"/etc/podhosts/podman-hooks.d\"]\n")
     );
     // Where the directory is read already no drop-in is needed.
     node.configure(&["podman", "--hooks-dir", "/etc/b"]);
@@ -321,7 +322,7 @@ fn hooks_directories_that_are_read_stay_so() {
     node.write("/etc/crio/crio.conf.d/99-z.conf", "[crio.runtime]\nhooks_dir = []\n");
     let error = node.podhosts(&["configure", "--runtime", "crio"]).failure();
     assert!(
-        error.contains("a file behind /etc/crio/crio.conf.d/99-podhosts.conf sets crio.runtime.hooks_dir"),
+        error.contains("/etc/crio/crio.conf.d/99-z.conf sets crio.runtime.hooks_dir, too, and goes before"),
         "{error}"
     );
 }

@@ -260,7 +260,7 @@ fn a_failure_in_the_middle_undoes_what_was_done() {
     node.write("/etc/crio/crio.conf.d/99-podhosts.conf", "# mine\n");
     let before = node.tree();
     let script = "mount --bind /etc/crio/crio.conf.d/99-podhosts.conf /etc/crio/crio.conf.d/99-podhosts.conf; \
-        exec strace -y -e trace=fsync,/^rename,/^unlink -o \"$2\" \"$1\" configure --runtime crio";
+        exec strace -y -e trace=fsync,/^rename,/^unlink -o \"$2\" \"$1\" configure --runtime crio --hooks-dir /etc/a";
     let (podhosts, trace) = (bin("podhosts"), tempfile::NamedTempFile::new().unwrap());
     let args = ["-ec", script, "sh", podhosts.to_str().unwrap(), trace.path().to_str().unwrap()];
     let busy = node.command("sh".as_ref(), &args).output().unwrap();
@@ -308,7 +308,7 @@ fn what_is_remembered_may_be_damaged() {
     fs::remove_file(node.at(memory)).unwrap();
     node.unconfigure("crio");
     assert!(!node.at("/etc/crio/crio.conf.d/99-podhosts.conf").exists());
-    assert!(!node.at("/etc/containers/oci/hooks.d/podhosts.json").exists());
+    assert!(!node.at("/etc/podhosts/crio-hooks.d/podhosts.json").exists());
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn an_engine_that_cannot_be_restarted() {
     let run = node.podhosts(&["configure", "--runtime", "crio", "--restart"]);
     assert_eq!(run.code, Some(1));
     let error = run.failure();
-    assert!(error.starts_with("made /etc/containers/oci/hooks.d/podhosts.json; made /etc/crio/"), "{error}");
+    assert!(error.starts_with("made /etc/crio/crio.conf.d/99-podhosts.conf; made /etc/podhosts/"), "{error}");
     assert!(error.contains("; cannot run systemctl restart crio.service: it ended with "), "{error}");
     assert_eq!(error.trim_end().lines().count(), 1);
     // The engine has not read what is there now: the same command tries it again, and so with units that it may not

@@ -33,14 +33,18 @@ fn is_delivered(text: &str, name: &str) {
 fn delivered_files_are_what_configure_writes() {
     needs!("containerd", "ctr");
     let node = Etc::new();
-    let hooks = "/etc/containers/oci/hooks.d";
+    let hooks = "/etc/podhosts";
     let conf = "/etc/containers/containers.conf.d/99-podhosts.conf";
     let crio = "/etc/crio/crio.conf.d/99-podhosts.conf";
     let containerd = "/etc/containerd/config.toml";
     let units = "/etc/systemd/system";
     for (args, path, name) in [
-        (&["crio"][..], format!("{hooks}/podhosts.json"), "hooks/podhosts.json"),
-        (&["podman"], format!("{hooks}/podhosts-annotated.json"), "hooks/podhosts-annotated.json"),
+        (&["crio"][..], format!("{hooks}/crio-hooks.d/podhosts.json"), "hooks/podhosts.json"),
+        (
+            &["podman"],
+            format!("{hooks}/podman-hooks.d/podhosts-annotated.json"),
+            "hooks/podhosts-annotated.json",
+        ),
         (&["crio"], crio.to_owned(), "vendor-configs/crio/hooks-dir.conf"),
         (&["crio", "--mode", "wrapper"], crio.to_owned(), "vendor-configs/crio/wrapper.conf"),
         (&["crio", "--mode", "nri"], crio.to_owned(), "vendor-configs/crio/nri.conf"),

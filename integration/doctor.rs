@@ -19,7 +19,6 @@ echo >/etc/crio/crio.conf
 /run/bin/podhosts configure --runtime containerd --with-cni --pod-cidr 10.244.0.0/24 --pod-cidr fd00:10:244::/64 >/run/configured
 /run/bin/podhosts configure --runtime crio >>/run/configured
 /run/bin/podhosts configure --runtime podman >>/run/configured
-rm /etc/containers/oci/hooks.d/podhosts-annotated.json
 "#;
 
 /// What doctor finds on a node that is well but for what `breaks` does.

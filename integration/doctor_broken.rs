@@ -1,7 +1,7 @@
 //! Nodes on each of which one thing is broken, and what doctor says of it.
 
 /// Each row: what breaks the node; the check, its status, and what message and remedy have in them.
-pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 40] = [
+pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 45] = [
     (
         "echo 'on-eror = \"open\"' >/etc/podhosts/config.toml",
         "configuration",
@@ -63,7 +63,7 @@ pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 40] = [
     ),
     // The trap: engines leave a hook out, without a word, whose program is missing.
     (
-        "sed -i 's|/run/bin|/usr/local/none|' /etc/containers/oci/hooks.d/podhosts.json",
+        "sed -i 's|/run/bin|/usr/local/none|' /etc/podhosts/crio-hooks.d/podhosts.json",
         "crio",
         "error",
         "hooks.d/podhosts.json: cannot find /usr/local/none/podhosts-hook: No such file or directory \
@@ -71,50 +71,86 @@ pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 40] = [
         "podhosts configure --runtime crio",
     ),
     (
-        "sed -i 's|/run/bin|/usr/local/none|' /etc/containers/oci/hooks.d/podhosts.json",
+        "sed -i 's|/run/bin|/usr/local/none|' /etc/podhosts/podman-hooks.d/podhosts-annotated.json",
         "podman",
         "error",
         "leaves the hook out without a word",
-        "podhosts configure --runtime crio",
+        "podhosts configure --runtime podman",
     ),
     (
-        "echo '{' >/etc/containers/oci/hooks.d/other.json",
+        "echo '{' >/etc/podhosts/podman-hooks.d/other.json",
         "podman",
         "error",
-        "cannot read /etc/containers/oci/hooks.d/other.json: line ",
+        "cannot read /etc/podhosts/podman-hooks.d/other.json: line ",
         "no container starts with it",
     ),
     (
-        "cd /etc/containers; rm containers.conf.d/99-podhosts.conf; mv oci/hooks.d/podhosts.json oci/hooks.d/podhosts-annotated.json",
+        "echo '{\"version\":\"1.0.0\",\"hook\":{\"path\":\"/bin/true\"},\"when\":{\"always\":true},\"stages\":[\"started\"]}' >/etc/podhosts/podman-hooks.d/other.json",
+        "podman",
+        "error",
+        "other.json: stage \"started\" is unknown",
+        "no container starts with it",
+    ),
+    (
+        "echo '{\"version\":\"2.0.0\"}' >/etc/podhosts/podman-hooks.d/other.json",
+        "podman",
+        "error",
+        "other.json: version is \"2.0.0\", expected",
+        "no container starts with it",
+    ),
+    (
+        "echo '{\"version\":\"1.0.0\",\"hook\":{\"path\":\"/bin/true\"},\"when\":{\"annotations\":{\"(\":\"\"}},\"stages\":[\"prestart\"]}' >/etc/podhosts/podman-hooks.d/other.json",
+        "podman",
+        "error",
+        "other.json: \"(\" in when is no regular expression of Go's",
+        "no container starts with it",
+    ),
+    (
+        "echo '{\"hook\":{\"path\":\"/bin/true\"},\"stages\":[\"prestart\"]}' >/etc/podhosts/podman-hooks.d/other.json",
+        "podman",
+        "error",
+        "other.json: hook is an object, expected a string",
+        "no container starts with it",
+    ),
+    (
+        "echo 'hooks_dir' >/etc/containers/containers.conf",
+        "podman",
+        "error",
+        "podman does not read its files: ",
+        "correct the file",
+    ),
+    (
+        "rm /etc/containers/containers.conf.d/99-podhosts.conf",
         "podman",
         "error",
         "hooks.d/podhosts-annotated.json is in a directory that is not among hooks_dir",
-        "add \"/etc/containers/oci/hooks.d\" to hooks_dir",
+        "add \"/etc/podhosts/podman-hooks.d\" to hooks_dir",
     ),
     // CRI-O's: podman may be none of podhosts' business here.
     (
-        "rm /etc/containers/containers.conf.d/99-podhosts.conf",
+        "rm /etc/containers/containers.conf.d/99-podhosts.conf; mkdir -p /etc/containers/oci/hooks.d; \
+         rm /etc/podhosts/podman-hooks.d/*; mv /etc/podhosts/crio-hooks.d/podhosts.json /etc/containers/oci/hooks.d",
         "podman",
         "warning",
         "hooks.d/podhosts.json is in a directory that is not among hooks_dir",
         "add \"/etc/containers/oci/hooks.d\" to hooks_dir",
     ),
     (
-        "sed -i 's|createRuntime|poststop|' /etc/containers/oci/hooks.d/podhosts.json",
+        "sed -i 's|createRuntime|poststop|' /etc/podhosts/crio-hooks.d/podhosts.json",
         "crio",
         "error",
         "has stages [\"poststop\"], expected createRuntime",
         "podhosts configure",
     ),
     (
-        "sed -i 's|\"always\": true||' /etc/containers/oci/hooks.d/podhosts.json",
+        "sed -i 's|\"always\": true||' /etc/podhosts/crio-hooks.d/podhosts.json",
         "crio",
         "error",
         "is for no container",
         "podhosts configure",
     ),
     (
-        "cp /etc/containers/oci/hooks.d/podhosts.json /etc/containers/oci/hooks.d/too.json",
+        "cp /etc/podhosts/podman-hooks.d/podhosts-annotated.json /etc/podhosts/podman-hooks.d/too.json",
         "podman",
         "warning",
         "hooks.d/too.json are both podhosts': the hook runs twice",
@@ -195,7 +231,7 @@ pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 40] = [
         "podhosts configure --runtime crio --mode nri",
     ),
     (
-        "rm /etc/containers/oci/hooks.d/podhosts.json",
+        "rm /etc/podhosts/crio-hooks.d/podhosts.json",
         "crio",
         "warning",
         "no hook and no runtime handler leads to podhosts",
@@ -279,7 +315,7 @@ pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 40] = [
         "rm /opt/cni/bin/podhosts-cni",
         "cni",
         "error",
-        "names the plugin podhosts-cni, which is no program in /opt/cni/bin",
+        "names the plugin podhosts-cni, which is no program in /opt/cni/bin, where containerd and CRI-O look for plugins",
         "make install CNI_BIN_DIR=/opt/cni/bin",
     ),
     (

@@ -35,11 +35,14 @@ mod wrapper_crash;
 // Engines' configuration.
 mod configure;
 mod configure_bad_input;
+mod configure_beside;
 mod configure_built_in;
 mod configure_crash;
 mod configure_engines;
 mod configure_layouts;
+mod configure_podman;
 mod configure_repeat;
+mod podman_hooks;
 mod removal;
 
 // The CNI plugin.

@@ -11,25 +11,27 @@ const DEPTH_MAX: usize = 1000;
 ///
 /// # Errors
 /// What is wrong with it, in Go's words.
-pub(super) fn check(pattern: &str, names: GroupNames) -> Result<(), String> {
-    let mut parser = Parser { rest: pattern, depth: 0, names };
+pub(super) fn check(pattern: &str, release: GoRelease) -> Result<(), String> {
+    let mut parser = Parser { rest: pattern, depth: 0, release };
     parser.alternatives()?;
     if parser.rest.is_empty() { Ok(()) } else { Err("unexpected )".to_owned()) }
 }
 
-/// How a group may be given a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GroupNames {
-    /// `(?P<name>`, as in every release of Go.
-    Long,
-    /// `(?<name>`, too: Go 1.22 and later.
-    LongAndShort,
+/// What has come to the patterns with releases of Go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum GoRelease {
+    /// All before 1.22.
+    Before1_22,
+    /// `(?<name>` is as good as `(?P<name>`.
+    From1_22,
+    /// Names of Unicode classes are taken without regard to case, and may be the long ones.
+    From1_25,
 }
 
 struct Parser<'a> {
     rest: &'a str,
     depth: usize,
-    names: GroupNames,
+    release: GoRelease,
 }
 
 impl<'a> Parser<'a> {
@@ -141,7 +143,7 @@ impl<'a> Parser<'a> {
 
     /// What is behind `(?`: the name of a group, or flags. Whether no group is opened by it.
     fn is_flags_alone(&mut self, whole: &str) -> Result<bool, String> {
-        if self.take("P<") || self.names == GroupNames::LongAndShort && self.take("<") {
+        if self.take("P<") || self.release >= GoRelease::From1_22 && self.take("<") {
             let Some((name, rest)) = self.rest.split_once('>') else {
                 return Err(format!("invalid named capture: `{whole}`"));
             };
@@ -194,7 +196,7 @@ impl<'a> Parser<'a> {
             let Some(c) = self.next() else { return wrong(whole) };
             &before[..c.len_utf8()]
         };
-        if super::go_unicode::is_class(name) { Ok(true) } else { wrong(name) }
+        if super::go_unicode::is_class(name, self.release) { Ok(true) } else { wrong(name) }
     }
 
     /// A character that is written with a backslash.
@@ -354,13 +356,13 @@ mod tests {
 
     #[test]
     fn patterns_are_accepted_and_refused_as_go_does() {
-        let is_one = |pattern: &str| check(pattern, GroupNames::Long).is_ok();
+        let is_one = |pattern: &str| check(pattern, GoRelease::Before1_22).is_ok();
         for pattern in PATTERNS {
-            assert!(is_one(pattern), "{pattern}: {:?}", check(pattern, GroupNames::Long));
+            assert!(is_one(pattern), "{pattern}: {:?}", check(pattern, GoRelease::Before1_22));
         }
         for pattern in NO_PATTERNS {
             assert!(!is_one(pattern), "{pattern}");
         }
-        assert!(!is_one("(?<n>a)") && check("(?<n>a)", GroupNames::LongAndShort).is_ok());
+        assert!(!is_one("(?<n>a)") && check("(?<n>a)", GoRelease::From1_22).is_ok());
     }
 }

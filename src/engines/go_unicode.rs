@@ -1,5 +1,7 @@
 //! The names of classes of characters that Go's regular expressions know.
 
+use super::go_regexp::GoRelease;
+
 /// The general categories, with those of one letter that contain others.
 const CATEGORIES: &str = "C Cc Cf Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S Sc Sk Sm So Z \
     Zl Zp Zs";
@@ -26,9 +28,31 @@ const SCRIPTS: &str = "Adlam Ahom Anatolian_Hieroglyphs Arabic Armenian Avestan 
 /// The classes of POSIX.
 const POSIX: &str = "alnum alpha ascii blank cntrl digit graph lower print punct space upper word xdigit";
 
+/// Other names of the categories, since Go 1.25.
+const ALIASES: &str = "Cased_Letter Close_Punctuation Cntrl Combining_Mark Connector_Punctuation Control \
+    Currency_Symbol Dash_Punctuation Decimal_Number Digit Enclosing_Mark Final_Punctuation Format \
+    Initial_Punctuation Letter Letter_Number Line_Separator Lowercase_Letter Mark Math_Symbol Modifier_Letter \
+    Modifier_Symbol Nonspacing_Mark Number Open_Punctuation Other Other_Letter Other_Number Other_Punctuation \
+    Other_Symbol Paragraph_Separator Private_Use Punct Punctuation Separator Space_Separator Spacing_Mark \
+    Surrogate Symbol Titlecase_Letter Unassigned Uppercase_Letter";
+
 /// Whether `\p{name}` is a class.
-pub(super) fn is_class(name: &str) -> bool {
-    name == "Any" || has(CATEGORIES, name) || has(SCRIPTS, name)
+pub(super) fn is_class(name: &str, release: GoRelease) -> bool {
+    if release < GoRelease::From1_25 {
+        return name == "Any" || has(CATEGORIES, name) || has(SCRIPTS, name);
+    }
+    let name = bare(name);
+    let others = ["Any", "Assigned", "ASCII", "LC", "Cn"];
+    let is_other = others.iter().any(|other| bare(other) == name);
+    is_other
+        || [CATEGORIES, SCRIPTS, ALIASES]
+            .iter()
+            .any(|names| names.split(' ').any(|known| bare(known) == name))
+}
+
+/// A name without what does not count.
+fn bare(name: &str) -> String {
+    name.replace(['_', '-', ' '], "").to_ascii_lowercase()
 }
 
 /// Whether `[:name:]` is a class.

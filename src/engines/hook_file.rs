@@ -68,7 +68,7 @@ impl HookFile {
     pub(super) fn check(&self, rules: Rules) -> Result<(), String> {
         let annotations = self.when.annotations.iter().flat_map(|(name, value)| [name, value]);
         for pattern in annotations.chain(&self.when.commands) {
-            go_regexp::check(pattern, rules.names)
+            go_regexp::check(pattern, rules.go)
                 .map_err(|cause| format!("{pattern:?} in when is no regular expression of Go's: {cause}"))?;
         }
         let stages = self.stages.as_ref().ok_or("stages is missing")?;

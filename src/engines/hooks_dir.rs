@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::EngineError;
 use super::files::Files;
-pub use super::go_regexp::GroupNames;
+use super::go_regexp::GoRelease;
 pub use super::hook_file::{HookFile, When};
 
 /// The directory that engines read by default.
@@ -21,8 +21,8 @@ pub const NODE: &str = "/etc/containers/oci/hooks.d";
 pub struct Rules {
     /// The stages that the engine has beyond those of the runtime specification.
     pub(super) stages: &'static [&'static str],
-    /// How groups of patterns may be named.
-    pub(super) names: GroupNames,
+    /// The release of Go that its patterns are of.
+    pub(super) go: GoRelease,
     /// Whether the engine passes over what is no directory.
     pub(super) skips_others: bool,
 }
@@ -30,14 +30,17 @@ pub struct Rules {
 impl Rules {
     /// podman's: of this version, where it is known.
     pub fn podman(version: Option<super::containerd::Version>) -> Self {
-        let is_old = version.is_some_and(|version| version < (5, 0));
-        let names = if is_old { GroupNames::Long } else { GroupNames::LongAndShort };
-        Self { stages: &["precreate"], names, skips_others: false }
+        let go = match version {
+            Some(version) if version < (5, 0) => GoRelease::Before1_22,
+            Some(version) if version < (5, 6) => GoRelease::From1_22,
+            _ => GoRelease::From1_25,
+        };
+        Self { stages: &["precreate"], go, skips_others: false }
     }
 
     /// CRI-O's.
     pub fn crio() -> Self {
-        Self { stages: &[], names: GroupNames::LongAndShort, skips_others: true }
+        Self { stages: &[], go: GoRelease::From1_25, skips_others: true }
     }
 }
 

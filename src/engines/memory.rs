@@ -132,13 +132,15 @@ impl Memory {
                 self.files.retain(|file| file.path != *path);
                 let (before, written) = (theirs.before.clone(), written.clone());
                 self.files.push(Remembered { path: path.clone(), before, written });
-                self.dirs.extend(other.dirs.iter().filter(|dir| path.starts_with(dir)).cloned());
             }
         }
-        // So is the directory of what is remembered.
-        let of_memory =
-            others.iter().flat_map(|other| &other.dirs).filter(|dir| Path::new(DIR).starts_with(dir));
-        self.dirs.extend(of_memory.cloned());
+        // So are the directories that another engine's call made, and in which there is something of this one, too.
+        let is_used = |dir: &&PathBuf| {
+            Path::new(DIR).starts_with(dir) || self.files.iter().any(|file| file.path.starts_with(dir))
+        };
+        let used: Vec<PathBuf> =
+            others.iter().flat_map(|other| &other.dirs).filter(is_used).cloned().collect();
+        self.dirs.extend(used);
         self.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         self.dirs.sort_unstable();
         self.dirs.dedup();

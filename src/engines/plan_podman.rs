@@ -41,6 +41,8 @@ impl Seen {
     fn of(files: &Files, request: &Request) -> Result<Self, PlanError> {
         let places = places(&request.place, request.version);
         let podman = Podman::read(files, &places)?;
+        // Our own words name the line and what is expected.
+        (podman.hooks_dirs()?, podman.default_runtime()?, podman.runtime(NAME)?);
         let changes = super::change::changes(files, super::change::SameMeaning::Write)?;
         let is_on_disk = changes.is_empty() && is_usual(&places);
         let about = if is_on_disk { About::Disk } else { About::Files(&podman) };
@@ -128,6 +130,11 @@ fn put_drop_in(
         );
     }
     let drop_in = &request.place.drop_in;
+    let mut with = files.clone();
+    with.put(drop_in, files.read(drop_in)?.unwrap_or_default());
+    let podman = Podman::read(&with, &places(&request.place, request.version))?;
+    let is_appended = podman.appends_at(drop_in, &["engine", "hooks_dir"])?;
+    let dirs = dirs.map(|dirs| if is_appended { &dirs[dirs.len() - 1..] } else { dirs });
     let text = edited(files, drop_in, |edit| {
         if let Some(dirs) = dirs {
             edit.set(&["engine"], "hooks_dir", Array::from_iter(dirs))?;
@@ -211,7 +218,7 @@ fn modules(files: &Files, request: &Request) -> Result<Vec<String>, PlanError> {
         if module.get(&keys)?.is_some() && !appends {
             let path = module.path.display();
             notes.push(format!(
-                "{path} sets engine.{key}: what is started with this module is not podhosts' concern"
+                "{path} sets engine.{key}: containers that are started with this module do not come to podhosts"
             ));
         }
     }

@@ -198,6 +198,19 @@ impl Podman {
         Ok(all)
     }
 
+    /// Whether the list at `keys` of a file at `path` is appended to what is there without saying so, because a file before
+    /// it said that it is.
+    ///
+    /// # Errors
+    /// [`EngineError::Type`] naming file and key.
+    pub(super) fn appends_at(&self, path: &Path, keys: &[&str]) -> Result<bool, EngineError> {
+        let mut appends = false;
+        for layer in self.layers.iter().take_while(|layer| layer.path != path) {
+            appends = layer.appends(keys)?.unwrap_or(appends);
+        }
+        Ok(appends)
+    }
+
     /// The programs that a runtime's name stands for, of which the first that is there is run; empty where no file
     /// names it.
     ///
