@@ -120,7 +120,7 @@ fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failu
                 true => memory.clone(),
                 false => remembered(&without, &planned, &changes, &memory)?,
             };
-            kept.dirs.extend(node_files::missing_dirs(&memory_path));
+            kept.dirs.extend(node_files::unfinished_dirs(&memory_path));
             kept.share(&planned, &others);
             kept.told = told_now;
             if changes.is_empty() && kept == memory {

@@ -6,7 +6,9 @@ use similar::TextDiff;
 
 use super::files::Files;
 use crate::sys::files::FileError;
-use crate::sys::node_files::{Staged, make_dir, missing_dirs, remove_empty_dir};
+use crate::sys::node_files::{
+    Staged, finish_dirs, make_dir, make_unfinished_dirs, missing_dirs, remove_empty_dir, unfinished_dirs,
+};
 use crate::sys::state_dir;
 
 /// One file.
@@ -97,18 +99,26 @@ pub fn apply(
     made: &[PathBuf],
 ) -> Result<(), FileError> {
     let memory_before = Files::on_disk(memory_path)?;
-    let missing = missing_dirs(memory_path);
+    let unfinished = unfinished_dirs(memory_path);
     let mut undo = Undo::default();
     // First, and removed last: whenever this is killed, it is known how to go back.
-    let remember = || memory.map_or(Ok(()), |memory| keep(memory_path, Some(memory)));
+    let remember = || {
+        let Some(memory) = memory else { return Ok(()) };
+        make_unfinished_dirs(&unfinished)?;
+        keep(memory_path, Some(memory))?;
+        finish_dirs(&unfinished)
+    };
     let forget = || if memory.is_none() { keep(memory_path, None) } else { Ok(()) };
     let result = remember().and_then(|()| undo.apply(changes)).and_then(|()| forget());
     if let Err(error) = result {
         // What was there comes back as far as the disk lets it, and last of it the way back.
         undo.back();
         let _ = keep(memory_path, memory_before.as_deref());
-        missing.iter().rev().for_each(|dir| remove_empty_dir(dir));
+        unfinished.iter().rev().for_each(|dir| remove_empty_dir(dir));
         return Err(error);
+    }
+    if memory.is_none() {
+        unfinished.iter().rev().for_each(|dir| remove_empty_dir(dir));
     }
     for dir in made.iter().rev() {
         remove_empty_dir(dir);

@@ -16,6 +16,9 @@ const NEW_FILE: u32 = 0o644;
 /// The mode of a new directory.
 const NEW_DIR: u32 = 0o755;
 
+/// The mode of a new directory for root only.
+const OWN_DIR: u32 = 0o700;
+
 /// How the names of files begin that are being written.
 const TEMPORARY: &str = ".podhosts-tmp.";
 
@@ -103,6 +106,44 @@ pub fn missing_dirs(path: &Path) -> Vec<PathBuf> {
 /// [`FileError`] naming the directory.
 pub fn make_dir(dir: &Path) -> Result<(), FileError> {
     fs::DirBuilder::new().mode(NEW_DIR).create(dir).map_err(refused("create", dir))
+}
+
+/// The mark of a directory that is not finished. It means nothing where only its owner may write.
+const UNFINISHED: u32 = 0o1000;
+
+/// The directories above `path` that are missing, or that a process which was killed did not finish, the uppermost first.
+pub fn unfinished_dirs(path: &Path) -> Vec<PathBuf> {
+    let is_finished =
+        |dir: &Path| dir.symlink_metadata().is_ok_and(|dir| dir.permissions().mode() & UNFINISHED == 0);
+    let above = path.ancestors().skip(1).take_while(|dir| !is_finished(dir));
+    let mut dirs: Vec<PathBuf> = above.map(Path::to_owned).collect();
+    dirs.reverse();
+    dirs
+}
+
+/// Makes directories for root only, the uppermost first, that are marked until [`finish_dirs`].
+///
+/// # Errors
+/// [`FileError`] naming the directory.
+pub fn make_unfinished_dirs(dirs: &[PathBuf]) -> Result<(), FileError> {
+    for dir in dirs {
+        match fs::DirBuilder::new().mode(OWN_DIR | UNFINISHED).create(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => other.map_err(refused("create", dir))?,
+        }
+    }
+    Ok(())
+}
+
+/// Takes the mark off directories.
+///
+/// # Errors
+/// [`FileError`] naming the directory.
+pub fn finish_dirs(dirs: &[PathBuf]) -> Result<(), FileError> {
+    let finish = |dir: &PathBuf| {
+        fs::set_permissions(dir, fs::Permissions::from_mode(OWN_DIR)).map_err(refused("change", dir))
+    };
+    dirs.iter().try_for_each(finish)
 }
 
 /// Removes a directory if it is empty; one that is not, or is gone, is no error.
