@@ -127,7 +127,7 @@ fn read_dir(
             Ok(Some(hook)) => drop(by_name.insert(name, (path, hook))),
             Err(file) => {
                 is_fatal.get_or_insert(file.without_program.is_none());
-                wrong.push(file);
+                wrong.push(*file);
             }
         }
     }
@@ -135,8 +135,8 @@ fn read_dir(
 }
 
 /// One file; nothing where it is gone, or a link to nothing.
-fn read_file(files: &Files, path: &Path, rules: Rules) -> Result<Option<HookFile>, NoHook> {
-    let fault = |error| NoHook { path: path.to_owned(), error, without_program: None };
+fn read_file(files: &Files, path: &Path, rules: Rules) -> Result<Option<HookFile>, Box<NoHook>> {
+    let fault = |error| Box::new(NoHook { path: path.to_owned(), error, without_program: None });
     let Some(text) = files.read_lossy(path).map_err(|error| fault(error.into()))? else { return Ok(None) };
     let hook = HookFile::parse(path, &text).map_err(fault)?;
     let wrong = |cause| fault(EngineError::Hook { path: path.to_owned(), cause });
@@ -144,9 +144,9 @@ fn read_file(files: &Files, path: &Path, rules: Rules) -> Result<Option<HookFile
         return Err(wrong("hook.path is missing".to_owned()));
     }
     if let Err(cause) = hook.path.metadata() {
-        let fault = wrong(format!("cannot find {}: {cause}", hook.path.display()));
-        let without_program = (cause.kind() == ErrorKind::NotFound).then_some(hook);
-        return Err(NoHook { without_program, ..fault });
+        let mut fault = wrong(format!("cannot find {}: {cause}", hook.path.display()));
+        fault.without_program = (cause.kind() == ErrorKind::NotFound).then_some(hook);
+        return Err(fault);
     }
     hook.check(rules).map_err(wrong)?;
     Ok(Some(hook))

@@ -18,6 +18,7 @@ pub mod hooks_dir;
 pub mod in_use;
 pub mod layers;
 pub mod podman;
+mod podman_merge;
 pub mod podman_view;
 
 // What is to be there.

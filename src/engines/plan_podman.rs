@@ -42,7 +42,9 @@ impl Seen {
         let places = places(&request.place, request.version);
         let podman = Podman::read(files, &places)?;
         // Our own words name the line and what is expected.
-        (podman.hooks_dirs()?, podman.default_runtime()?, podman.runtime(NAME)?);
+        podman.hooks_dirs()?;
+        podman.default_runtime()?;
+        podman.runtime(NAME)?;
         let changes = super::change::changes(files, super::change::SameMeaning::Write)?;
         let is_on_disk = changes.is_empty() && is_usual(&places);
         let about = if is_on_disk { About::Disk } else { About::Files(&podman) };
