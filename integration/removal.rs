@@ -134,7 +134,8 @@ fn the_package_says_what_keeps_it_from_being_removed() {
     node.write(drop_in, "[crio.runtime\n");
     node.write("/etc/crio/crio.conf", "x");
     std::fs::remove_file(node.at("/var/lib/podhosts/configure/crio.json")).unwrap();
-    node.write("/var/lib/podhosts/configure/crio.json", "{\"version\":1,\"files\":[],\"dirs\":[]}");
+    let memory = "{\"version\":1,\"files\":[],\"dirs\":[\"/var/lib/podhosts\"]}";
+    node.write("/var/lib/podhosts/configure/crio.json", memory);
     let error = prerm("remove").failure();
     assert!(error.contains(&format!("cannot read {drop_in}: line 1: ")), "{error}");
     assert!(error.contains("podhosts: crio is configured still: correct the file named above"), "{error}");
