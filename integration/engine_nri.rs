@@ -130,6 +130,10 @@ fn own_volume_and_opt_out(containerd: &Containerd) {
     assert!(!is_sealed(containerd, &container));
     let found = inspected(containerd, &container);
     assert!(found["reason"].as_str().unwrap().contains("a volume of its own"), "{found}");
+    // The hook never sees it, so the plugin writes it into the hook's log.
+    let logged = containerd.node.sh("tail -n 1 /var/log/podhosts/hook.log");
+    let logged: Value = serde_json::from_str(&logged).unwrap();
+    assert_eq!((&logged["outcome"], &logged["reason"]), (&"skipped".into(), &found["reason"]), "{logged}");
 
     let out = annotated(containerd, "out", &json!({"podhosts.io/seal": "false"}));
     let pod = containerd.pod_with(&out, &[]);

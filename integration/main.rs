@@ -11,6 +11,7 @@ mod vectors;
 
 // The hook, in real containers.
 mod bad_input;
+mod docker;
 mod hostile_rootfs;
 mod kernel;
 mod pods;

@@ -47,6 +47,19 @@ pub struct Mount {
     pub destination: String,
     /// What is mounted; a path on the node for a bind mount.
     pub source: Option<String>,
+    /// The file system's type; runtimes take any for a bind mount that `options` name.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// How it is mounted.
+    pub options: Option<Vec<String>>,
+}
+
+impl Mount {
+    /// Whether it shows a file or directory of the node.
+    pub fn is_bind(&self) -> bool {
+        let mut options = self.options.iter().flatten();
+        self.kind.as_deref() == Some("bind") || options.any(|option| option == "bind" || option == "rbind")
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

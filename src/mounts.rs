@@ -39,7 +39,8 @@ fn owner(
         Engine::Containerd => is_containerd_file(source, identity),
         Engine::CriO => source == "/etc/hosts" && !**is_crio_volume,
         Engine::Podman => is_podman_file(source, "hosts"),
-        Engine::Plain => false,
+        // Docker and nerdctl write no annotation by which a bundle could be told to be theirs for sure.
+        Engine::Plain => mount.is_bind() && (is_docker_file(source) || is_nerdctl_file(source)),
     };
     if engines { Owner::Engine } else { Owner::User(source.to_owned()) }
 }
@@ -78,7 +79,34 @@ fn is_podman_file(source: &str, name: &str) -> bool {
         return false;
     };
     let id = container.rsplit('/').next().unwrap_or_default();
-    id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())
+    is_hex(id, 64)
+}
+
+/// Docker writes `<data root>/containers/<container id>/hosts` (moby, `buildSandboxPlatformOptions`). The data root
+/// can be any: `--data-root`, a user's own for a rootless daemon, a folder in it with userns-remap. The container can be
+/// another one (`--network container:ID`). Where a user mounts a file at /etc/hosts, Docker mounts its own nowhere.
+fn is_docker_file(source: &str) -> bool {
+    containers_dir(source).is_some_and(|dir| dir.starts_with('/') && dir.ends_with("/containers"))
+}
+
+/// nerdctl, and finch with it, writes `<data root>/<hash of containerd's address>/etchosts/<namespace>/<container
+/// id>/hosts` (nerdctl, `hostsstore`); the container can be another one, as with Docker.
+fn is_nerdctl_file(source: &str) -> bool {
+    let Some((store, namespace)) = containers_dir(source).and_then(|dir| dir.rsplit_once('/')) else {
+        return false;
+    };
+    let data = store.strip_suffix("/etchosts").and_then(|data| data.rsplit_once('/'));
+    !namespace.is_empty() && data.is_some_and(|(root, hash)| root.starts_with('/') && is_hex(hash, 8))
+}
+
+/// `<dir>` of `<dir>/<container id>/hosts`, where the id is one that Docker and nerdctl give: 64 hexadecimal digits.
+fn containers_dir(source: &str) -> Option<&str> {
+    let (dir, id) = source.strip_suffix("/hosts")?.rsplit_once('/')?;
+    is_hex(id, 64).then_some(dir)
+}
+
+fn is_hex(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// CRI-O lists the volumes that came over the CRI; its own mount of the node's file is not among them.
@@ -122,7 +150,10 @@ mod tests {
     fn owners(engine: Engine, uid: Option<&str>, source: &str, volumes: &str) -> Vec<Owner> {
         let json = serde_json::json!({
             "root": {"path": "rootfs"},
-            "mounts": [{"destination": "/proc"}, {"destination": "/etc/hosts/", "source": source}],
+            "mounts": [
+                {"destination": "/proc"},
+                {"destination": "/etc/hosts/", "source": source, "type": "bind", "options": ["rbind", "rprivate"]},
+            ],
             "annotations": {"io.kubernetes.cri-o.Volumes": volumes},
         });
         let json = json.to_string();
@@ -152,6 +183,61 @@ mod tests {
         for (engine, source, engines) in cases {
             let expected = if engines { Owner::Engine } else { Owner::User(source.to_owned()) };
             assert_eq!(owners(engine, None, source, "null"), [expected], "{engine:?} {source}");
+        }
+    }
+
+    #[test]
+    fn files_of_docker_and_nerdctl() {
+        let id = "0123456789abcdef".repeat(4);
+        let of = |dir: &str| format!("{dir}/{id}/hosts");
+        let engines = [
+            "/var/lib/docker/containers",
+            "/data/docker/containers",
+            // With userns-remap, rootless, from a snap.
+            "/var/lib/docker/100000.100000/containers",
+            "/home/me/.local/share/docker/containers",
+            "/var/snap/docker/common/var-lib-docker/containers",
+            "/var/lib/nerdctl/1935db59/etchosts/default",
+            "/var/lib/nerdctl/1935db59/etchosts/k8s.io",
+            "/home/me/.local/share/nerdctl/1935db59/etchosts/finch",
+        ];
+        for source in engines.map(of) {
+            assert_eq!(owners(Engine::Plain, None, &source, "null"), [Owner::Engine], "{source}");
+            // Where another engine has made the bundle, the file is a volume.
+            for engine in [Engine::Containerd, Engine::CriO, Engine::Podman] {
+                assert_eq!(owners(engine, None, &source, "null"), [Owner::User(source.clone())], "{source}");
+            }
+        }
+        let users = [
+            "/var/lib/docker/volumes",
+            "containers",
+            "/containers/x",
+            "/var/lib/nerdctl/1935db59/etchosts",
+            "/var/lib/nerdctl/1935db59/etchosts/",
+            "/var/lib/nerdctl/1935DB59/etchosts/default",
+            "/var/lib/nerdctl/volumes/etchosts/default",
+            "/etchosts/default",
+        ];
+        let short = [&id[1..], "ABCDEF", "web"].map(|id| format!("/var/lib/docker/containers/{id}/hosts"));
+        let beside = [format!("/var/lib/docker/containers/{id}/hostname"), of("/x") + "/hosts"];
+        for source in users.map(of).into_iter().chain(short).chain(beside) {
+            assert_eq!(owners(Engine::Plain, None, &source, "null"), [Owner::User(source.clone())]);
+        }
+    }
+
+    #[test]
+    fn only_a_bind_mount_shows_the_file() {
+        let source = format!("/var/lib/docker/containers/{}/hosts", "0a".repeat(32));
+        for (kind, options, expected) in [
+            ("bind", vec!["rprivate"], Owner::Engine),
+            ("none", vec!["bind"], Owner::Engine),
+            ("tmpfs", vec!["ro"], Owner::User(source.clone())),
+        ] {
+            let mount = serde_json::json!({"destination": "/etc/hosts", "source": source, "type": kind, "options": options});
+            let json = serde_json::json!({"root": {"path": "rootfs"}, "mounts": [mount]}).to_string();
+            let config = Config::parse(json.as_bytes()).unwrap();
+            let found = at_etc_hosts(&config, &PodIdentity::of(Engine::Plain), "/var/lib/kubelet");
+            assert_eq!(found, [(0, expected)], "{kind}");
         }
     }
 

@@ -64,15 +64,15 @@ pub struct Entry<'a> {
 const TEXT_MAX: usize = 1024;
 
 impl<'a> Entry<'a> {
-    /// Of a container that starts without a seal and without the hook: the hook's log tells of every pod container, so
+    /// Of a container that starts without the hook, `Skipped` or `Open`: the hook's log tells of every container, so
     /// also of one that the hook never sees.
-    pub fn open(container: &'a str, pod: &'a str, reason: &'a str) -> Self {
+    pub fn without_hook(outcome: Outcome, container: &'a str, pod: &'a str, reason: &'a str) -> Self {
         Self {
             time: now().into(),
             container: container.into(),
             pid: 0,
             pod: pod.into(),
-            outcome: Outcome::Open,
+            outcome,
             reason: reason.into(),
             bytes: 0,
             duration_us: 0,

@@ -54,7 +54,7 @@ pub(super) fn container(data: &[u8]) {
     let (Some(pod), Some(container)) = (&request.pod, &request.container) else { return };
     let node = NodeConfig::parse("", "config.toml").expect("nothing is a configuration");
     for engine in [Engine::Containerd, Engine::CriO] {
-        let Ok(Some(sealing)) = (New { engine, pod, container }).decide(&node) else { continue };
+        let Ok(Ok(sealing)) = (New { engine, pod, container }).decide(&node) else { continue };
         let adjustment = sealing.adjustment("/usr/local/bin/podhosts-hook", 10);
         let hooks = adjustment.hooks.map(|hooks| hooks.create_runtime).unwrap_or_default();
         assert!(hooks.len() == 1 && hooks[0].args[0] == hook::PROGRAM, "{hooks:?}");

@@ -10,7 +10,7 @@ use crate::bundle::{self, Annotations, Config};
 use crate::hook;
 use crate::identity::{Engine, PodIdentity};
 use crate::node_config::{NodeConfig, OnError};
-use crate::plan::{self, Decision};
+use crate::plan::{self, Decision, Skip};
 use crate::pod::pod_ip_errors;
 use crate::runtime::{KUBELET_HOSTS_FLAG, NRI_POD_IPS_FLAG};
 
@@ -50,17 +50,18 @@ pub struct Sealing {
 }
 
 impl New<'_> {
-    /// How the container is to be sealed; `None` where it is to be left alone.
+    /// How the container is to be sealed, or why it is left alone.
     ///
     /// # Errors
     /// [`AdjustError`] naming the annotation or the field.
-    pub fn decide(&self, node: &NodeConfig) -> Result<Option<Sealing>, AdjustError> {
+    pub fn decide(&self, node: &NodeConfig) -> Result<Result<Sealing, Skip>, AdjustError> {
         let identity = self.identity()?;
         let annotations = self.annotations();
         let config = Config::of(self.mounts(), self.container.annotations.clone());
         let decision = plan::decide(&config, &identity, PodAnnotations::new(Some(&annotations), None), node)?;
-        let Decision::Seal { replaced_mounts, kubelet_file } = decision else {
-            return Ok(None);
+        let (replaced_mounts, kubelet_file) = match decision {
+            Decision::Skip(skip) => return Ok(Err(skip)),
+            Decision::Seal { replaced_mounts, kubelet_file } => (replaced_mounts, kubelet_file),
         };
         if let Some(error) = pod_ip_errors(&self.pod.ips).first() {
             return Err(AdjustError::Address(error.to_string()));
@@ -69,7 +70,7 @@ impl New<'_> {
         let removed = if node.on_error == OnError::Open { Vec::new() } else { replaced_mounts };
         let destination = |&index: &usize| config.mounts().get(index).map(|mount| mount.destination.clone());
         let removed = removed.iter().filter_map(destination).collect();
-        Ok(Some(Sealing { removed, kubelet_file, annotations, ips: self.pod.ips.clone() }))
+        Ok(Ok(Sealing { removed, kubelet_file, annotations, ips: self.pod.ips.clone() }))
     }
 
     /// NRI's own fields tell the pod. A container's annotations could be forged here: containerd shows those that
@@ -101,6 +102,9 @@ impl New<'_> {
         let mount = |mount: &Mount| bundle::Mount {
             destination: mount.destination.clone(),
             source: Some(mount.source.clone()).filter(|source| !source.is_empty()),
+            // Nothing that depends on these is decided for the engines that speak NRI.
+            kind: None,
+            options: None,
         };
         self.container.mounts.iter().map(mount).collect()
     }

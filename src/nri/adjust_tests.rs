@@ -27,7 +27,8 @@ fn container(mounts: &[(&str, &str)]) -> Container {
 }
 
 fn decide(pod: &PodSandbox, container: &Container, node: &NodeConfig) -> Result<Option<Sealing>, String> {
-    New { engine: Engine::Containerd, pod, container }.decide(node).map_err(|error| error.to_string())
+    let new = New { engine: Engine::Containerd, pod, container };
+    new.decide(node).map(Result::ok).map_err(|error| error.to_string())
 }
 
 fn adjusted(pod: &PodSandbox, container: &Container, node: &NodeConfig) -> Option<ContainerAdjustment> {

@@ -15,7 +15,7 @@ use super::ttrpc::{INVALID_ARGUMENT, Request, Status, UNIMPLEMENTED, UNKNOWN, de
 use crate::identity::Engine;
 use crate::inputs::{self, InputError};
 use crate::node_config::{NodeConfig, OnError};
-use crate::report::{self, Entry};
+use crate::report::{self, Entry, Outcome};
 use crate::runtime::{self, WrapperError};
 use crate::validation::printable;
 
@@ -106,7 +106,7 @@ impl Plugin {
             Ok(request) => adjust(engine, request, &node),
             Err(_) => Ok(None),
         };
-        let (pod, container) = request.as_ref().map_or_else(|_| Default::default(), names);
+        let names = request.as_ref().map_or_else(|_| Default::default(), names);
         match (request.map_err(CreateError::from).and(result), node.on_error) {
             (Ok(adjust), _) => Ok(CreateContainerResponse { adjust }),
             (Err(error), OnError::Closed) => Err(failed(error.to_string())),
@@ -114,9 +114,9 @@ impl Plugin {
                 let error = error.to_string();
                 report::complain(
                     PROGRAM,
-                    &format!("{pod}: left without a seal (on-error = \"open\"): {error}"),
+                    &format!("{}: left without a seal (on-error = \"open\"): {error}", names.0),
                 );
-                report::write(report::open_log(&node), &Entry::open(&container, &pod, &error));
+                log(&node, Outcome::Open, &names, &error);
                 Ok(CreateContainerResponse { adjust: None })
             }
         }
@@ -125,6 +125,11 @@ impl Plugin {
 
 fn invalid(error: ProtocolError) -> Status {
     Status::new(INVALID_ARGUMENT, error.to_string())
+}
+
+/// Tells in the hook's log of a container that the hook never sees.
+fn log(node: &NodeConfig, outcome: Outcome, (pod, container): &(String, String), reason: &str) {
+    report::write(report::open_log(node), &Entry::without_hook(outcome, container, pod, reason));
 }
 
 /// `<namespace>/<name>` of the pod, and the container's id, for people.
@@ -141,8 +146,12 @@ fn adjust(
     let pod = request.pod.as_ref().ok_or(AdjustError::Missing("pod"))?;
     let container = request.container.as_ref().ok_or(AdjustError::Missing("container"))?;
     let new = New { engine, pod, container };
-    let Some(sealing) = new.decide(node)? else {
-        return Ok(None);
+    let sealing = match new.decide(node)? {
+        Ok(sealing) => sealing,
+        Err(skip) => {
+            log(node, Outcome::Skipped, &names(request), &skip.to_string());
+            return Ok(None);
+        }
     };
     let hook = runtime::hook_path(node)?;
     let hook = runtime::utf8(&hook)?;

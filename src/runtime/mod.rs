@@ -15,7 +15,7 @@ use crate::hook;
 use crate::inputs::{self, CONFIG_JSON, InputError, PodInputs};
 use crate::node_config::{CONFIG_PATH, NodeConfig, OnError};
 use crate::plan::Decision;
-use crate::report::{self, Entry, ExitCode};
+use crate::report::{self, Entry, ExitCode, Outcome};
 use crate::sys;
 use crate::sys::exec::{self, NoProgram};
 use crate::sys::files::{FileError, Original};
@@ -136,7 +136,11 @@ fn as_configured(
         (Err(error), OnError::Open) => {
             let message = format!("started without a seal (on-error = \"open\"): {error}");
             say(&message, "warning", invocation);
-            report::write(report::open_log(node), &Entry::open(container, "", &error.to_string()));
+            let reason = error.to_string();
+            report::write(
+                report::open_log(node),
+                &Entry::without_hook(Outcome::Open, container, "", &reason),
+            );
             Ok(())
         }
         (result, _) => result,
@@ -158,12 +162,16 @@ fn prepare(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
     let env = env::entries(node, &inputs, &node_name)?;
     let (mut args, mut removed) = (Vec::new(), Vec::new());
     let mut program = None;
-    if let Decision::Seal { replaced_mounts, kubelet_file } = inputs.decide(node)? {
-        program = Some(hook_path(node)?);
-        args = hook_args(kubelet_file, create.config.is_some().then_some(&config_json))?;
-        // Covered mounts can be uncovered by a container that may unmount. But where a container may start without a
-        // seal, it needs the engine's file beneath.
-        removed = if node.on_error == OnError::Closed { replaced_mounts } else { Vec::new() };
+    let mut skipped = None;
+    match inputs.decide(node)? {
+        Decision::Skip(skip) => skipped = Some(skip.to_string()),
+        Decision::Seal { replaced_mounts, kubelet_file } => {
+            program = Some(hook_path(node)?);
+            args = hook_args(kubelet_file, create.config.is_some().then_some(&config_json))?;
+            // Covered mounts can be uncovered by a container that may unmount. But where a container may start
+            // without a seal, it needs the engine's file beneath.
+            removed = if node.on_error == OnError::Closed { replaced_mounts } else { Vec::new() };
+        }
     }
     let path = program.as_deref().map(utf8).transpose()?;
     let hook = path.map(|path| Hook { path, args: &args, timeout: node.runtime.hook_timeout });
@@ -171,6 +179,11 @@ fn prepare(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
         .map_err(|cause| WrapperError::Inject { bundle: bundle.clone(), cause })?;
     if let Some(edited) = edited {
         original.replace(&edited)?;
+    }
+    if let Some(reason) = skipped {
+        let pod = inputs.display_name();
+        let entry = Entry::without_hook(Outcome::Skipped, &create.container, &pod, &reason);
+        report::write(report::open_log(node), &entry);
     }
     Ok(())
 }
