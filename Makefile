@@ -23,10 +23,12 @@ CARGO_DENY := 0.20.2
 ENGINES := $(CURDIR)/target/engines
 
 DEMO_PACKAGES  := runc busybox-static
-TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetworking-plugins podman containerd python3 debootstrap patch jq systemd
+TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetworking-plugins podman containerd python3 python3-venv debootstrap patch jq systemd
+# For @kubernetes/client-node. A node of another origin brings its own, and Debian's conflicts with it.
+TEST_PACKAGES += $(if $(shell command -v npm),,npm)
 BENCH_PACKAGES := $(DEMO_PACKAGES) time iproute2 nftables containernetworking-plugins containerd
 
-.PHONY: all build demo test fuzz bench lint deny engines install uninstall clean need-demo need-test need-fuzz need-bench
+.PHONY: all build demo test fuzz bench lint deny engines clients install uninstall clean need-demo need-test need-fuzz need-bench
 
 all: build
 
@@ -57,7 +59,11 @@ demo: need-demo
 engines: need-test
 	@sh integration/engines.sh $(ENGINES)
 
-test: need-test engines lint deny build
+# Clients of the API server in other languages, with what they depend on.
+clients: need-test
+	@CARGO="$(CARGO)" sh integration/apiserver/clients/prepare.sh $(CURDIR)/target/clients
+
+test: need-test engines clients lint deny build
 	$(CARGO) build --locked --example crictl
 	PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --locked --lib
 	PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --locked --test integration
@@ -68,6 +74,7 @@ fuzz: need-fuzz
 
 lint:
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path integration/apiserver/clients/rust/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --lib --bins -- -D warnings
 	test -z "$$($(CARGO) tree --locked --no-default-features -e normal -i tokio 2>/dev/null)"

@@ -82,6 +82,7 @@ mod engines;
 
 // The API server.
 mod serve_changes;
+mod serve_clients;
 mod serve_containerd;
 mod serve_crash;
 mod serve_hostile;

@@ -80,7 +80,7 @@ pub(crate) fn has_all(programs: &[&str]) -> bool {
 }
 
 /// Whether nothing is missing; says what is, or fails, where no test may be skipped.
-fn is_complete(missing: Option<String>) -> bool {
+pub(crate) fn is_complete(missing: Option<String>) -> bool {
     let Some(missing) = missing else { return true };
     #[allow(clippy::disallowed_methods)]
     let all = std::env::var_os("PODHOSTS_TEST_ALL").is_some_and(|value| value == "1");

@@ -66,7 +66,10 @@ impl Server {
     }
 
     fn start_by(mut command: Command, dir: &Path, flags: &[&str]) -> Self {
-        command.arg("serve").arg("--secure-port=0").args(flags);
+        command.arg("serve").args(flags);
+        if !flags.iter().any(|flag| flag.starts_with("--secure-port")) {
+            command.arg("--secure-port=0");
+        }
         if !flags.iter().any(|flag| flag.starts_with("--node-name")) {
             command.arg("--node-name=node1");
         }
