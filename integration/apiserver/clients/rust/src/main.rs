@@ -153,20 +153,25 @@ async fn watch(client: Client) {
     let made = |name: &str| service(name, json!({"step": "kube-watch"}), http());
     create(&api, made("kube-watch-a")).await;
     let config = watcher::Config::default().labels("step=kube-watch");
-    let mut stream = watcher(api.clone(), config).default_backoff().boxed();
+    let mut stream = watcher(api.clone(), config.clone()).default_backoff().boxed();
+    // The same by a watch that begins with a list.
+    let mut streamed = watcher(api.clone(), config.streaming_lists()).default_backoff().boxed();
     let event = |what, name: &str| (what, name.to_owned());
     for expected in [event("list", ""), event("listed", "kube-watch-a"), event("all listed", "")] {
-        assert_eq!(next(&mut stream).await, expected);
+        assert_eq!((next(&mut stream).await, next(&mut streamed).await), (expected.clone(), expected));
     }
     create(&api, made("kube-watch-b")).await;
-    assert_eq!(next(&mut stream).await, event("apply", "kube-watch-b"));
+    let expected = event("apply", "kube-watch-b");
+    assert_eq!((next(&mut stream).await, next(&mut streamed).await), (expected.clone(), expected));
     for name in ["kube-watch-c", "kube-watch-d"] {
         restart().await;
         // It resumes: neither does it list again, nor does it see anything twice.
         create(&api, made(name)).await;
-        assert_eq!(next(&mut stream).await, event("apply", name));
+        let expected = event("apply", name);
+        assert_eq!((next(&mut stream).await, next(&mut streamed).await), (expected.clone(), expected));
         delete(&api, name).await;
-        assert_eq!(next(&mut stream).await, event("delete", name));
+        let expected = event("delete", name);
+        assert_eq!((next(&mut stream).await, next(&mut streamed).await), (expected.clone(), expected));
     }
 }
 
