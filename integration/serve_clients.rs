@@ -49,6 +49,13 @@ fn prepared(name: &str, program: &str) -> Option<PathBuf> {
     is_complete(missing).then_some(dir)
 }
 
+/// The command of a client, which does not stay for longer than is waited for any server.
+fn bounded(program: &Path) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg("180").arg(program);
+    command
+}
+
 /// Runs a client to its end, with another server on the same data and port whenever it asks for one.
 #[track_caller]
 fn drive(mut command: Command, end: End) {
@@ -86,7 +93,7 @@ fn drive(mut command: Command, end: End) {
 #[test]
 fn the_python_client() {
     let Some(dir) = prepared("python", "complete") else { return };
-    let mut command = Command::new(dir.join("venv/bin/python"));
+    let mut command = bounded(&dir.join("venv/bin/python"));
     command.arg(sources().join("python/client.py"));
     drive(command, End::Stop);
 }
@@ -94,7 +101,7 @@ fn the_python_client() {
 #[test]
 fn the_javascript_client() {
     let Some(dir) = prepared("node", "complete") else { return };
-    let mut command = Command::new(dir.join("node_modules/.bin/node"));
+    let mut command = bounded(&dir.join("node_modules/.bin/node"));
     command.env("NODE_PATH", dir.join("node_modules")).arg(sources().join("node/client.cjs"));
     drive(command, End::Stop);
 }
@@ -102,5 +109,5 @@ fn the_javascript_client() {
 #[test]
 fn kube_rs() {
     let Some(dir) = prepared("rust", "debug/podhosts-client-kube") else { return };
-    drive(Command::new(dir.join("debug/podhosts-client-kube")), End::Kill);
+    drive(bounded(&dir.join("debug/podhosts-client-kube")), End::Kill);
 }

@@ -159,17 +159,20 @@ const steps = {
     await restart();
     await patch(PatchStrategy.MergePatch, "node-watch-b", { metadata: { annotations: { a: "b" } } });
     assert.deepEqual(await events.next(1), [["MODIFIED", "node-watch-b"]]);
+    await core.deleteNamespacedService({ name: "node-watch-a", namespace });
+    assert.deepEqual(await events.next(1), [["DELETED", "node-watch-a"]]);
     events.stop();
     // One that was away meanwhile goes on, too, or is told to list again, as by Kubernetes (storage/cacher).
     const away = new Events(selector, version);
-    const found = await away.next(4);
+    const found = await away.next(5);
     away.stop();
     if (found[0][0] === "ERROR") {
       assert.deepEqual(found, [["ERROR", "Expired"]]);
     } else {
-      assert.deepEqual(found, [...first, ["ADDED", "node-watch-b"], ["MODIFIED", "node-watch-b"]]);
+      const rest = [["ADDED", "node-watch-b"], ["MODIFIED", "node-watch-b"], ["DELETED", "node-watch-a"]];
+      assert.deepEqual(found, [...first, ...rest]);
     }
-    assert.deepEqual(names((await list(selector)).items), ["node-watch-a", "node-watch-b"]);
+    assert.deepEqual(names((await list(selector)).items), ["node-watch-b"]);
   },
 
   async json_patch() {
