@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, Run, Runtime, bin, managed, needs, runtimes};
+use crate::harness::{
+    Bundle, DEFAULT_CAPABILITIES, Node, Run, Runtime, bin, busybox_root, engines_dir, is_complete, managed,
+    needs, newer_engines, runtimes,
+};
 
 /// The id of the container whose files are mounted.
 const ID: &str = "b9735962ea511024e37b535a2fd198a739142d056018e492ac594104dec2c717";
@@ -179,4 +182,69 @@ fn inspect_finds_it_sealed() {
     let report: serde_json::Value =
         serde_json::from_str(&node.run(bin("podhosts"), &args).success()).unwrap();
     assert_eq!((&report["sealed"], &report["hostsFile"]), (&true.into(), &managed("10.0.0.9\tweb\n").into()));
+}
+
+/// Starts dockerd with the wrapper as one of its runtimes, runs what it is given, and stops it.
+const DAEMON: &str = r#"
+set -e
+docker=$1 dir=$2 wrapper=$3 cgroup=$4 script=$5
+export PATH="$docker/usr/bin:$PATH" DOCKER_HOST="unix://$dir/docker.sock" DOCKER_CONFIG="$dir"
+"$docker/usr/sbin/dockerd" --exec-root "$dir/exec" --data-root "$dir/data" --pidfile "$dir/pid" -H "$DOCKER_HOST" \
+    --bridge none --iptables=false --ip6tables=false --userland-proxy=false --storage-driver vfs \
+    --cgroup-parent "/$cgroup" --add-runtime "podhosts=$wrapper" >"$dir/log" 2>&1 &
+daemon=$!
+stop() {
+    kill $daemon 2>/dev/null
+    wait $daemon || true
+    find /sys/fs/cgroup/*/"$cgroup" /sys/fs/cgroup/"$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null || true
+}
+trap stop EXIT
+tries=0
+until docker version >/dev/null 2>&1; do
+    tries=$((tries + 1))
+    if [ $tries = 300 ] || ! kill -0 $daemon; then cat "$dir/log" >&2; exit 1; fi
+    sleep 0.1
+done
+tar -C "$dir/root" -c . | docker import - busybox >/dev/null
+eval "$script"
+"#;
+
+/// Runs a shell script that has a `docker` of its own.
+fn with_docker(node: &Node, script: &str) -> Option<String> {
+    let docker = engines_dir().join("docker");
+    let is_there = docker.join("usr/bin/docker").exists() && docker.join("usr/sbin/dockerd").exists();
+    let missing = (!is_there).then(|| format!("{} is missing: run make engines", docker.display()));
+    if !is_complete(missing) || newer_engines().is_none() {
+        return None;
+    }
+    busybox_root(&node.path("docker/root"));
+    let (docker, dir, wrapper) = (docker.display().to_string(), node.path("docker"), bin("podhosts-runtime"));
+    let args = [&docker, dir.to_str().unwrap(), wrapper.to_str().unwrap(), &node.id("docker"), script];
+    Some(node.shell(Runtime::NewRunc, DAEMON, &args).success())
+}
+
+#[test]
+fn a_real_docker() {
+    needs!("busybox");
+    let node = Node::new();
+    node.write("mine", "10.0.0.1 mine\n");
+    let run = "docker run --rm --network none --runtime podhosts --annotation podhosts.io/hostname=web \
+               --annotation podhosts.io/pod-ips=10.0.0.9";
+    let script = format!(
+        "show=\"{SCRIPT}\"
+         {run} busybox sh -c \"$show\"
+         {run} --read-only busybox sh -c \"$show\"
+         docker run -d --name other --network none busybox sleep 1000 >/dev/null
+         {} busybox sh -c \"$show\"
+         docker rm -f other >/dev/null
+         {run} -v {}:/etc/hosts busybox cat /etc/hosts",
+        run.replace("--network none", "--network container:other"),
+        node.path("mine").display()
+    );
+    let Some(shown) = with_docker(&node, &script) else { return };
+    let sealed = format!("{}1\n", managed("10.0.0.9\tweb\n"));
+    assert_eq!(shown, format!("{}10.0.0.1 mine\n", sealed.repeat(3)));
+    let log = node.last_log();
+    let reason = format!("the container mounts a volume of its own at /etc/hosts: {:?}", node.path("mine"));
+    assert_eq!((log["outcome"].as_str(), log["reason"].as_str()), (Some("skipped"), Some(&*reason)));
 }
