@@ -8,7 +8,7 @@ use crate::serve::api::media::Form;
 use crate::serve::api::table;
 use crate::serve::object::Object;
 use crate::serve::registry::{List, ListQuery};
-use crate::serve::selector::Selector;
+use crate::serve::selector::{Selector, escaped};
 use crate::serve::status::{ApiError, Cause};
 use crate::serve::store::Stored;
 use crate::serve::time::now;
@@ -35,7 +35,7 @@ impl Call<'_> {
                 fields.push(',');
             }
             fields.push_str("metadata.name=");
-            fields.push_str(name);
+            fields.push_str(&escaped(name));
         }
         let selector = Selector::parse(&self.parameters.label_selector, &fields)?;
         selector.check(self.info)?;
