@@ -70,6 +70,15 @@ impl Call<'_> {
         ApiError { code: 422, reason: "Invalid", message, details }
     }
 
+    /// Whether the parameters are those of a list.
+    pub(super) fn check_list(&self) -> Result<(), ApiError> {
+        if self.parameters.send_initial_events.is_some() {
+            let message = "Forbidden: sendInitialEvents is forbidden for list";
+            return Err(self.invalid("sendInitialEvents", message));
+        }
+        self.check_version()
+    }
+
     /// Whether a list of the objects as they are now is what `resourceVersion` and `resourceVersionMatch` ask for.
     fn check_version(&self) -> Result<(), ApiError> {
         let (version, current) = (self.version()?, self.shared.registry.resource_version());
@@ -124,10 +133,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
 
 /// All objects that are asked for.
 pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
-    if call.parameters.send_initial_events.is_some() {
-        return Err(call.invalid("sendInitialEvents", "Forbidden: sendInitialEvents is forbidden for list"));
-    }
-    call.check_version()?;
+    call.check_list()?;
     let query = call.query()?;
     let _room = call.shared.limits.list().await;
     // The store is a file.

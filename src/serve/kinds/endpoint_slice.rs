@@ -47,8 +47,10 @@ impl Resource for EndpointSlices {
         meta::checked(&INFO, object, &faults(object))
     }
 
-    fn update(&self, _: &mut dyn Transaction, object: &mut Object, _: &Object) -> Result<(), ApiError> {
-        meta::checked(&INFO, object, &faults(object))
+    fn update(&self, _: &mut dyn Transaction, object: &mut Object, old: &Object) -> Result<(), ApiError> {
+        let mut all = meta::change_faults(object, old);
+        all.extend(faults(object));
+        meta::checked(&INFO, object, &all)
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {

@@ -60,8 +60,17 @@ impl Resource for Events {
         check(object)
     }
 
-    fn update(&self, _: &mut dyn Transaction, object: &mut Object, _: &Object) -> Result<(), ApiError> {
+    fn update(&self, _: &mut dyn Transaction, object: &mut Object, old: &Object) -> Result<(), ApiError> {
+        meta::checked(&INFO, object, &meta::change_faults(object, old))?;
         check(object)
+    }
+
+    fn has_owners(&self) -> bool {
+        false
+    }
+
+    fn may_be_created_by_update(&self) -> bool {
+        true
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
