@@ -76,14 +76,18 @@ mod engine_nri;
 mod engine_podman;
 
 // The API server.
+mod serve_answers;
 mod serve_changes;
 mod serve_containerd;
 mod serve_crash;
 mod serve_hostile;
 mod serve_http;
 mod serve_kubectl;
+mod serve_namespaces;
+mod serve_owners;
 mod serve_pages;
 mod serve_store;
+mod serve_versions;
 
 // What hostile pods and clients try.
 mod attacks;
