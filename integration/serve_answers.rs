@@ -50,10 +50,16 @@ fn an_empty_requirement_selects_nothing() {
         ("a,", "found '', expected: identifier after ','"),
         ("a%20b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
     ] {
-        for (method, more) in [("GET", ""), ("GET", "&watch=true"), ("DELETE", ""), ("DELETE", "&dryRun=All")] {
-            let answer = ask(&server, method, &format!("{SERVICES}?labelSelector={selector}{more}"), &Value::Null);
+        for (method, more) in [("GET", ""), ("GET", "&watch=true"), ("DELETE", ""), ("DELETE", "&dryRun=All")]
+        {
+            let answer =
+                ask(&server, method, &format!("{SERVICES}?labelSelector={selector}{more}"), &Value::Null);
             let answer = (answer.code, answer.json());
-            assert_eq!((answer.0, answer.1["message"].as_str()), (400, Some(told)), "{method} {selector}{more}");
+            assert_eq!(
+                (answer.0, answer.1["message"].as_str()),
+                (400, Some(told)),
+                "{method} {selector}{more}"
+            );
         }
     }
     assert_eq!(names(&server.get(SERVICES).json()), ["kubernetes", "web"]);
@@ -95,7 +101,11 @@ fn a_deletion_is_answered_as_the_kind_has_it() {
             continue;
         }
         let details = &answer["details"];
-        assert_eq!((code, &answer["kind"], &answer["status"]), (200, &json!("Status"), &json!("Success")), "{plural}");
+        assert_eq!(
+            (code, &answer["kind"], &answer["status"]),
+            (200, &json!("Status"), &json!("Success")),
+            "{plural}"
+        );
         assert_eq!((&details["kind"], &details["uid"]), (&json!(plural), &created["metadata"]["uid"]));
         assert_eq!(server.get(&format!("{path}/192.0.2.1")).code, 404);
     }
@@ -105,12 +115,15 @@ fn a_deletion_is_answered_as_the_kind_has_it() {
     let gone = ask(&server, "DELETE", &path, &Value::Null);
     let (code, mut gone) = (gone.code, gone.json());
     // The object as it was, at the version at which it went.
-    let version = |object: &Value| object["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap();
+    let version =
+        |object: &Value| object["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap();
     assert!(version(&gone) > version(&made));
     gone["metadata"]["resourceVersion"] = made["metadata"]["resourceVersion"].clone();
     assert_eq!((code, gone), (200, made));
     // One that is not gone, for somebody who asks as it was done before `propagationPolicy`.
-    for (body, code) in [(json!({"orphanDependents": false}), 202), (json!({"propagationPolicy": "Background"}), 200)] {
+    for (body, code) in
+        [(json!({"orphanDependents": false}), 202), (json!({"propagationPolicy": "Background"}), 200)]
+    {
         create(&server, SERVICES, &service("held", &json!({"finalizers": ["example.com/a"]})));
         let path = format!("{SERVICES}/held");
         let answer = ask(&server, "DELETE", &path, &body);
@@ -134,11 +147,17 @@ fn deletecollection_ends_at_its_limit() {
     };
     let left = || names(&server.get(SERVICES).json()).join(" ");
     let (code, list) = delete("labelSelector=app&limit=2&dryRun=All");
-    assert_eq!((code, names(&list).join(" "), left().as_str()), (200, "a b".to_owned(), "a b c d e kubernetes"));
+    assert_eq!(
+        (code, names(&list).join(" "), left().as_str()),
+        (200, "a b".to_owned(), "a b c d e kubernetes")
+    );
     let before = server.get(SERVICES).json()["metadata"]["resourceVersion"].clone();
     let (code, list) = delete("limit=2");
     assert_eq!((code, &list["kind"], names(&list).join(" ").as_str()), (200, &json!("ServiceList"), "a b"));
-    assert_eq!((&list["metadata"]["resourceVersion"], &list["metadata"]["remainingItemCount"]), (&before, &json!(4)));
+    assert_eq!(
+        (&list["metadata"]["resourceVersion"], &list["metadata"]["remainingItemCount"]),
+        (&before, &json!(4))
+    );
     assert_eq!(left(), "c d e kubernetes");
     // What is created before the place where it goes on stays.
     create(&server, SERVICES, &service("a", &json!({})));
@@ -160,7 +179,10 @@ fn deletecollection_ends_at_its_limit() {
     }
     assert_eq!(left(), "a kubernetes");
     // Without a limit, all of them.
-    assert_eq!((names(&delete("fieldSelector=metadata.name%3Da").1).join(" ").as_str(), left().as_str()), ("a", "kubernetes"));
+    assert_eq!(
+        (names(&delete("fieldSelector=metadata.name%3Da").1).join(" ").as_str(), left().as_str()),
+        ("a", "kubernetes")
+    );
 }
 
 /// `ValidateObjectMetaAccessorUpdate` in `k8s.io/apimachinery/pkg/api/validation/objectmeta.go`, and
@@ -190,10 +212,15 @@ fn finalizers_of_what_is_being_deleted_only_go() {
         let last = json!({"metadata": {"finalizers": ["example.com/b"], "labels": {"a": "b"}}});
         let held = patch(&server, &path, MERGE, &last).json();
         assert_eq!(held["metadata"]["finalizers"], json!(["example.com/b"]));
-        let answer = patch(&server, &path, MERGE, &json!({"metadata": {"finalizers": null, "labels": {"a": "c"}}}));
+        let answer =
+            patch(&server, &path, MERGE, &json!({"metadata": {"finalizers": null, "labels": {"a": "c"}}}));
         let (code, object) = (answer.code, answer.json());
         let metadata = &object["metadata"];
-        assert_eq!((code, metadata.get("finalizers"), &metadata["labels"]["a"]), (200, None, &json!("c")), "{kind}");
+        assert_eq!(
+            (code, metadata.get("finalizers"), &metadata["labels"]["a"]),
+            (200, None, &json!("c")),
+            "{kind}"
+        );
         if kind != "Namespace" {
             assert_eq!(metadata["resourceVersion"], held["metadata"]["resourceVersion"]);
             assert_eq!(server.get(&path).code, 404);
@@ -219,14 +246,14 @@ fn the_generation_is_counted_by_the_server() {
     let generation = |answer: &Answer| answer.json()["metadata"].get("generation").cloned();
     // Nobody counts that of Services.
     create(&server, SERVICES, &service("s", &json!({"finalizers": ["example.com/a"]})));
-    for (media_type, body) in [
-        (MERGE, json!({"metadata": {"generation": 7}})),
-        (STRATEGIC, json!({"metadata": {"generation": 7}})),
-    ] {
+    for (media_type, body) in
+        [(MERGE, json!({"metadata": {"generation": 7}})), (STRATEGIC, json!({"metadata": {"generation": 7}}))]
+    {
         let answer = patch(&server, &path, media_type, &body);
         assert_eq!((answer.code, generation(&answer)), (200, None), "{media_type}");
     }
-    let answer = ask(&server, "PUT", &path, &service("s", &json!({"generation": 7, "finalizers": ["example.com/a"]})));
+    let answer =
+        ask(&server, "PUT", &path, &service("s", &json!({"generation": 7, "finalizers": ["example.com/a"]})));
     assert_eq!((answer.code, generation(&answer)), (200, None));
     let apply = service("s", &json!({"generation": 7}));
     let answer = patch(&server, &format!("{path}?fieldManager=m&force=true"), APPLY, &apply);
@@ -257,7 +284,8 @@ fn a_put_creates_services_and_events() {
     assert_eq!((code, &object["metadata"]["namespace"]), (201, &json!("default")));
     assert!(object["spec"]["clusterIP"].is_string() && object["metadata"]["uid"].is_string());
     assert_eq!(put(&path, &service("web", &json!({"labels": {"a": "b"}}))).0, 200);
-    let event = json!({"metadata": {"name": "e"}, "involvedObject": {"namespace": "default"}, "reason": "Test"});
+    let event =
+        json!({"metadata": {"name": "e"}, "involvedObject": {"namespace": "default"}, "reason": "Test"});
     assert_eq!(put("/api/v1/namespaces/default/events/e", &event).0, 201);
     let known = service("none", &json!({"uid": object["metadata"]["uid"]}));
     let (code, told) = put(&format!("{SERVICES}/none"), &known);
@@ -279,7 +307,10 @@ fn a_put_creates_services_and_events() {
     for (path, object) in [
         (format!("{SLICES}/none"), json!({"addressType": "IPv4", "endpoints": []})),
         ("/api/v1/namespaces/none".to_owned(), json!({})),
-        (format!("{networking}/ipaddresses/none"), json!({"spec": {"parentRef": {"resource": "a", "name": "b"}}})),
+        (
+            format!("{networking}/ipaddresses/none"),
+            json!({"spec": {"parentRef": {"resource": "a", "name": "b"}}}),
+        ),
         (format!("{networking}/servicecidrs/none"), json!({"spec": {"cidrs": ["192.0.2.0/24"]}})),
     ] {
         let mut object = object;
@@ -335,11 +366,19 @@ fn new_entries_of_a_list_come_first() {
     needs!();
     let server = Server::start(&[]);
     let two = json!([{"name": "a", "port": 80}, {"name": "b", "port": 443}]);
-    create(&server, SERVICES, &json!({"metadata": {"name": "s", "finalizers": ["example.com/a"]}, "spec": {"ports": two}}));
+    create(
+        &server,
+        SERVICES,
+        &json!({"metadata": {"name": "s", "finalizers": ["example.com/a"]}, "spec": {"ports": two}}),
+    );
     let body = json!({"metadata": {"finalizers": ["example.com/b"]}, "spec": {"ports": [{"name": "c", "port": 81}]}});
     let changed = patch(&server, &format!("{SERVICES}/s"), STRATEGIC, &body).json();
-    let ports: Vec<i64> =
-        changed["spec"]["ports"].as_array().unwrap().iter().map(|port| port["port"].as_i64().unwrap()).collect();
+    let ports: Vec<i64> = changed["spec"]["ports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|port| port["port"].as_i64().unwrap())
+        .collect();
     assert_eq!(ports, [81, 80, 443]);
     assert_eq!(changed["metadata"]["finalizers"], json!(["example.com/b", "example.com/a"]));
 }

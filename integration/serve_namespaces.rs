@@ -25,7 +25,11 @@ fn create(server: &Server, path: &str, object: &Value) {
 fn with_service(server: &Server, name: &str, finalizers: &Value) -> String {
     create(server, NAMESPACES, &json!({"metadata": {"name": name}}));
     let path = format!("{NAMESPACES}/{name}/services");
-    create(server, &path, &json!({"metadata": {"name": "web", "finalizers": finalizers}, "spec": {"ports": [{"port": 80}]}}));
+    create(
+        server,
+        &path,
+        &json!({"metadata": {"name": "web", "finalizers": finalizers}, "spec": {"ports": [{"port": 80}]}}),
+    );
     path + "/web"
 }
 
@@ -68,7 +72,10 @@ fn a_namespace_is_terminating_until_it_is_empty() {
     let path = format!("{NAMESPACES}/mine");
     let answer = server.ask("DELETE", &path, JSON, b"");
     let (code, object) = (answer.code, answer.json());
-    assert_eq!((code, &object["kind"], &object["status"]["phase"]), (200, &json!("Namespace"), &json!("Terminating")));
+    assert_eq!(
+        (code, &object["kind"], &object["status"]["phase"]),
+        (200, &json!("Namespace"), &json!("Terminating"))
+    );
     assert_eq!(object["spec"], json!({"finalizers": ["kubernetes"]}));
     assert!(object["metadata"]["deletionTimestamp"].is_string());
     let listed = server.get(&format!("{NAMESPACES}?fieldSelector=status.phase=Terminating")).json();
@@ -78,7 +85,12 @@ fn a_namespace_is_terminating_until_it_is_empty() {
     let other = json!({"metadata": {"name": "other"}, "spec": {"ports": [{"port": 80}]}}).to_string();
     let refused = server.ask("POST", &format!("{path}/services"), JSON, other.as_bytes());
     assert_eq!((refused.code, refused.json()["reason"].as_str()), (403, Some("Forbidden")));
-    let changed = server.ask("PATCH", &path, MERGE, br#"{"metadata":{"labels":{"a":"b"}},"status":{"phase":"Active"}}"#);
+    let changed = server.ask(
+        "PATCH",
+        &path,
+        MERGE,
+        br#"{"metadata":{"labels":{"a":"b"}},"status":{"phase":"Active"}}"#,
+    );
     assert_eq!((changed.code, &changed.json()["status"]["phase"]), (200, &json!("Terminating")));
     // Once more changes nothing.
     let again = server.ask("DELETE", &path, JSON, b"");
@@ -90,7 +102,10 @@ fn a_namespace_is_terminating_until_it_is_empty() {
     let conditions = server.get(&path).json()["status"]["conditions"].clone();
     assert_eq!(
         (&conditions[0]["type"], &conditions[0]["message"]),
-        (&json!("NamespaceContentRemaining"), &json!("Some resources are remaining: services. has 1 resource instances"))
+        (
+            &json!("NamespaceContentRemaining"),
+            &json!("Some resources are remaining: services. has 1 resource instances")
+        )
     );
     let done = server.ask("PATCH", &service, MERGE, br#"{"metadata":{"finalizers":null}}"#);
     assert_eq!(done.code, 200);
@@ -105,7 +120,10 @@ fn a_namespace_that_is_terminating_goes_after_a_restart_too() {
     let server = Server::start_in(dir.path(), &[]);
     let service = with_service(&server, "mine", &json!([]));
     let path = format!("{NAMESPACES}/mine");
-    assert_eq!(server.ask("DELETE", &format!("{path}?dryRun=All"), JSON, b"").json()["status"]["phase"], "Terminating");
+    assert_eq!(
+        server.ask("DELETE", &format!("{path}?dryRun=All"), JSON, b"").json()["status"]["phase"],
+        "Terminating"
+    );
     assert_eq!(server.get(&path).json()["status"]["phase"], "Active");
     assert_eq!(server.ask("DELETE", &path, JSON, b"").code, 200);
     server.kill();

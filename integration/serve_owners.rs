@@ -19,7 +19,8 @@ fn ask(server: &Server, method: &str, path: &str, body: &Value) -> (u16, Value) 
 /// A Service that is there now.
 #[track_caller]
 fn service(server: &Server, name: &str, owners: &[Value]) -> Value {
-    let body = json!({"metadata": {"name": name, "ownerReferences": owners}, "spec": {"ports": [{"port": 80}]}});
+    let body =
+        json!({"metadata": {"name": name, "ownerReferences": owners}, "spec": {"ports": [{"port": 80}]}});
     let (code, object) = ask(server, "POST", SERVICES, &body);
     assert_eq!(code, 201, "{object}");
     object
@@ -75,8 +76,14 @@ fn references_are_checked() {
         (vec![own(json!({"uid": ""}))], format!("{path}.uid: Invalid value: \"\": must not be empty")),
         (vec![own(json!({"name": ""}))], format!("{path}.name: Invalid value: \"\": must not be empty")),
         (vec![own(json!({"kind": ""}))], format!("{path}.kind: Invalid value: \"\": must not be empty")),
-        (vec![own(json!({"apiVersion": ""}))], format!("{path}.apiVersion: Invalid value: \"\": version must not be empty")),
-        (vec![own(json!({"apiVersion": "a/b/c"}))], format!("{path}.apiVersion: Invalid value: \"a/b/c\": version must not be empty")),
+        (
+            vec![own(json!({"apiVersion": ""}))],
+            format!("{path}.apiVersion: Invalid value: \"\": version must not be empty"),
+        ),
+        (
+            vec![own(json!({"apiVersion": "a/b/c"}))],
+            format!("{path}.apiVersion: Invalid value: \"a/b/c\": version must not be empty"),
+        ),
         (
             vec![own(json!({"kind": "Event"}))],
             format!(
@@ -92,7 +99,8 @@ fn references_are_checked() {
             ),
         ),
     ] {
-        let body = json!({"metadata": {"name": "s", "ownerReferences": owners}, "spec": {"ports": [{"port": 80}]}});
+        let body =
+            json!({"metadata": {"name": "s", "ownerReferences": owners}, "spec": {"ports": [{"port": 80}]}});
         let (code, told) = ask(&server, "POST", SERVICES, &body);
         let expected = format!("Service \"s\" is invalid: {expected}");
         assert_eq!((code, told["message"].as_str()), (422, Some(expected.as_str())));
@@ -141,7 +149,10 @@ fn what_is_owned_goes_in_the_background() {
     let shared = server.get(&format!("{SLICES}/shared")).json();
     assert_eq!(shared["metadata"]["ownerReferences"], json!([to(&other)]));
     // With all of them, too.
-    assert_eq!(ask(&server, "DELETE", &format!("{SERVICES}?fieldSelector=metadata.name=other"), &json!({})).0, 200);
+    assert_eq!(
+        ask(&server, "DELETE", &format!("{SERVICES}?fieldSelector=metadata.name=other"), &json!({})).0,
+        200
+    );
     assert!(!is_there(&server, &format!("{SLICES}/shared")));
 }
 
@@ -170,6 +181,17 @@ fn what_names_an_owner_that_is_gone_goes_at_once() {
     let (_, cidr) = ask(&server, "GET", "/apis/networking.k8s.io/v1/servicecidrs/kubernetes", &Value::Null);
     slice(&server, "t", &[to(&cidr)], &[]);
     assert!(is_there(&server, &format!("{SLICES}/t")));
+    // What the server needs is there again at once, and belongs to nobody then.
+    let (_, web) = ask(&server, "GET", &format!("{SERVICES}/web"), &Value::Null);
+    let address =
+        format!("/apis/networking.k8s.io/v1/ipaddresses/{}", web["spec"]["clusterIP"].as_str().unwrap());
+    let mut cluster_wide = to(&cidr);
+    cluster_wide["uid"] = "gone".into();
+    for path in [address.as_str(), "/api/v1/namespaces/default", &format!("{SERVICES}/kubernetes")] {
+        let change = json!({"metadata": {"ownerReferences": [cluster_wide]}}).to_string();
+        assert_eq!(server.ask("PATCH", path, MERGE, change.as_bytes()).code, 200, "{path}");
+        assert!(is_there(&server, path), "{path}");
+    }
     // Events belong to nobody.
     let event = json!({"metadata": {"name": "e", "ownerReferences": [to(&old)]}, "involvedObject": {"namespace": "default"}});
     assert_eq!(ask(&server, "POST", "/api/v1/namespaces/default/events", &event).0, 201);
@@ -186,7 +208,8 @@ fn orphans_stay() {
     let object = delete(&server, &format!("{SERVICES}/owner"), "Orphan");
     assert_eq!(object["metadata"]["finalizers"], json!(["orphan"]));
     assert!(!is_there(&server, &format!("{SERVICES}/owner")));
-    let owners = |name: &str| server.get(&format!("{SLICES}/{name}")).json()["metadata"]["ownerReferences"].clone();
+    let owners =
+        |name: &str| server.get(&format!("{SLICES}/{name}")).json()["metadata"]["ownerReferences"].clone();
     assert_eq!((owners("a"), owners("b")), (Value::Null, json!([to(&other)])));
     // The older way to say so, and by the finalizer.
     slice(&server, "c", &[to(&other)], &[]);
@@ -201,9 +224,7 @@ fn orphans_stay() {
     for kubectl in kubectls() {
         let owner = service(&server, "owner", &[]);
         slice(&server, "e", &[to(&owner)], &[]);
-        let policy = if kubectl.to_string_lossy().contains("sid") { "--cascade=orphan" } else { "--cascade=orphan=true" };
-        let policy = if policy.ends_with("true") { "--cascade=orphan" } else { policy };
-        let (done, told) = server.kubectl(&kubectl, &["delete", "service", "owner", policy]);
+        let (done, told) = server.kubectl(&kubectl, &["delete", "service", "owner", "--cascade=orphan"]);
         assert!(done, "{told}");
         assert_eq!((owners("e"), is_there(&server, &format!("{SERVICES}/owner"))), (Value::Null, false));
         delete(&server, &format!("{SLICES}/e"), "Background");

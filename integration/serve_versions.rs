@@ -40,7 +40,9 @@ fn watched(server: &Server, since: u64) -> u64 {
     assert_eq!(answer.code, 200, "{since}");
     let text = String::from_utf8(answer.body).unwrap();
     let first = text.lines().next().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    first.filter(|event| event["type"] == "ERROR").map_or(0, |event| event["object"]["code"].as_u64().unwrap())
+    first
+        .filter(|event| event["type"] == "ERROR")
+        .map_or(0, |event| event["object"]["code"].as_u64().unwrap())
 }
 
 fn put(server: &Server, object: &Value) -> u16 {
@@ -59,7 +61,8 @@ fn has_gone_back(server: &Server, seen: u64, kept: &Value, stale: &Value, lost: 
     assert_eq!(watched(server, now), 0);
     assert_eq!(server.get(&format!("{SERVICES}/lost")).code, 404);
     // As many changes as were lost, and more: no version is had by two objects.
-    let mut made: Vec<u64> = (0..6).map(|number| version(&create(server, &format!("new-{now}-{number}")))).collect();
+    let mut made: Vec<u64> =
+        (0..6).map(|number| version(&create(server, &format!("new-{now}-{number}")))).collect();
     assert!(made.iter().all(|version| *version > seen), "{made:?}");
     made.dedup();
     assert_eq!(made.len(), 6);

@@ -145,7 +145,11 @@ fn numbers(plural: &str, object: &Object) -> Vec<Entry> {
 pub fn number_of_uid(uid: &str) -> Option<u128> {
     let is_digit = |c: char| c.is_ascii_hexdigit();
     let digits: String = uid.chars().filter(|c| *c != '-').collect();
-    if digits.len() == 32 && digits.chars().all(is_digit) { u128::from_str_radix(&digits, 16).ok() } else { None }
+    if digits.len() == 32 && digits.chars().all(is_digit) {
+        u128::from_str_radix(&digits, 16).ok()
+    } else {
+        None
+    }
 }
 
 fn own_numbers(plural: &str, object: &Object) -> Vec<Entry> {

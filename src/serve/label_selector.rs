@@ -57,8 +57,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Requirement>, String> {
         match parser.next() {
             Token::Word(_) | Token::Not => {
                 let requirement = parser.requirement();
-                requirements
-                    .push(requirement.map_err(|why| format!("unable to parse requirement: {why}"))?);
+                requirements.push(requirement.map_err(|why| format!("unable to parse requirement: {why}"))?);
                 match parser.take() {
                     Token::End => return Ok(requirements),
                     Token::Comma => {
@@ -275,11 +274,10 @@ mod tests {
             ("a=", vec![("a", is_in(&[""]))]),
             ("a=,b", vec![("a", is_in(&[""])), ("b", Operator::Exists)]),
             ("a!=", vec![("a", not_in(&[""]))]),
-            ("x in (foo,,baz),y,z notin ()", vec![
-                ("x", is_in(&["", "baz", "foo"])),
-                ("y", Operator::Exists),
-                ("z", not_in(&[""])),
-            ]),
+            (
+                "x in (foo,,baz),y,z notin ()",
+                vec![("x", is_in(&["", "baz", "foo"])), ("y", Operator::Exists), ("z", not_in(&[""]))],
+            ),
             ("x in (,a)", vec![("x", is_in(&["", "a"]))]),
             ("x in (a,)", vec![("x", is_in(&["", "a"]))]),
             ("x in (,)", vec![("x", is_in(&[""]))]),

@@ -130,8 +130,9 @@ fn unescaped_parts(text: &str) -> Vec<&str> {
 fn field_requirement(text: &str, part: &str) -> Result<Requirement, String> {
     let starts = part.char_indices().map(|(index, _)| part.split_at(index));
     let mut found = starts.filter_map(|(key, rest)| {
-        let (sign, is_in) =
-            [("!=", false), ("==", true), ("=", true)].into_iter().find(|(sign, _)| rest.starts_with(sign))?;
+        let (sign, is_in) = [("!=", false), ("==", true), ("=", true)]
+            .into_iter()
+            .find(|(sign, _)| rest.starts_with(sign))?;
         Some((key, is_in, &rest[sign.len()..]))
     });
     let unclear = || format!("invalid selector: '{text}'; can't understand '{part}'");
@@ -236,7 +237,9 @@ mod tests {
     #[test]
     fn the_grammar_of_fields() {
         let object = |name: &str| Object::from_value(json!({"metadata": {"name": name}})).unwrap();
-        for (name, value) in [("a,b", r"a\,b"), ("a=b", r"a\=b"), (r"a\b", r"a\\b"), (" a", " a"), ("a!", "a!")] {
+        for (name, value) in
+            [("a,b", r"a\,b"), ("a=b", r"a\=b"), (r"a\b", r"a\\b"), (" a", " a"), ("a!", "a!")]
+        {
             assert_eq!(escaped(name), value);
             let text = format!(",metadata.name={value},,metadata.name!=x,");
             let selector = Selector::parse("", &text).unwrap();
@@ -244,7 +247,10 @@ mod tests {
         }
         let what = "invalid field selector:";
         for (text, expected) in [
-            ("metadata.name", "invalid selector: 'metadata.name'; can't understand 'metadata.name'".to_owned()),
+            (
+                "metadata.name",
+                "invalid selector: 'metadata.name'; can't understand 'metadata.name'".to_owned(),
+            ),
             ("a=b,c", "invalid selector: 'a=b,c'; can't understand 'c'".to_owned()),
             ("a in (b)", "invalid selector: 'a in (b)'; can't understand 'a in (b)'".to_owned()),
             ("a=b=c", format!("{what} unescaped character in value: 61")),

@@ -5,7 +5,7 @@
 //! It is written after each commit, before anybody is told, and not synced: that would cost as much as the commit. After
 //! a crash of the machine it may be behind, so it is believed only if the machine has run since, or the server was stopped.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -107,13 +107,11 @@ impl VersionMark {
     pub(super) fn begin(store: &Path, version: u64) -> Self {
         let path = path_of(store);
         let written = state_dir::replace_synced(&path, text(version, &boot_id()).as_bytes());
-        let opened = written
-            .map_err(|error| error.to_string())
-            .and_then(|()| OpenOptions::new().write(true).open(&path).map_err(|cause| cause.to_string()));
+        let opened = written.and_then(|()| files::open_for_writing(&path));
         let mut mark = Self { path, file: None };
         match opened {
             Ok(file) => mark.file = Some(file),
-            Err(cause) => mark.give_up(&cause),
+            Err(error) => mark.give_up(&error.to_string()),
         }
         mark
     }
@@ -196,7 +194,7 @@ mod tests {
         note_restored(&store, 3).unwrap();
         assert_eq!(read(&store), said(12_346, RESTORED));
         for text in ["", "7", "x stopped", "99999999999999999999999 stopped", &"1".repeat(200)] {
-            std::fs::write(path_of(&store), text).unwrap();
+            state_dir::replace(&path_of(&store), text.as_bytes()).unwrap();
             assert_eq!(beginning(&store, 7), Some(AHEAD + 7), "{text}");
         }
     }

@@ -326,7 +326,11 @@ mod tests {
             }
             let object = json!({"metadata": {"finalizers": texts(before)}});
             let found = patched(object, &json!({"metadata": metadata})).unwrap();
-            assert_eq!(found["metadata"]["finalizers"], json!(texts(expected)), "{before:?} {patch:?} {order:?}");
+            assert_eq!(
+                found["metadata"]["finalizers"],
+                json!(texts(expected)),
+                "{before:?} {patch:?} {order:?}"
+            );
         }
     }
 

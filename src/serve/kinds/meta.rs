@@ -4,10 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::faults::{MOST, forbidden, invalid, required, too_long};
 use super::owners;
-use crate::serve::object::{FOREGROUND, Object, ORPHAN};
+use crate::serve::object::{FOREGROUND, ORPHAN, Object};
 use crate::serve::status::{ApiError, Cause};
-use crate::validation::{dns, go_quote};
 use crate::validation::labels::{label_value_errors, qualified_name_errors};
+use crate::validation::{dns, go_quote};
 
 /// Largest annotations altogether, in bytes.
 const ANNOTATIONS_MAX: usize = 256 << 10;

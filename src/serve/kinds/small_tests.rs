@@ -75,7 +75,8 @@ fn a_namespace_that_is_about_to_go_takes_nothing_new() {
 fn what_has_finalizers_keeps_its_namespace() {
     let mut cluster = cluster();
     cluster.create("namespaces", "mine", json!({"metadata": {"finalizers": ["a/b"]}})).unwrap();
-    let held = json!({"metadata": {"namespace": "mine", "finalizers": ["c/d"]}, "spec": {"ports": [{"port": 80}]}});
+    let held =
+        json!({"metadata": {"namespace": "mine", "finalizers": ["c/d"]}, "spec": {"ports": [{"port": 80}]}});
     cluster.create(SERVICES, "held", held).unwrap();
     let slice = json!({"metadata": {"namespace": "mine"}, "addressType": "IPv4", "endpoints": []});
     cluster.create("endpointslices", "s", slice).unwrap();

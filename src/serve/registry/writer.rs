@@ -223,11 +223,8 @@ impl Writer {
             Pending::new(&self.store, &resources, &mut self.accounts, &mut version, time::now(), dry_run);
         let mut wake = None;
         let result = work(&mut pending).and_then(|outcome| {
-            while !dry_run {
-                wake = reconcile(&mut pending)?;
-                if !garbage::collect(&mut pending)? {
-                    break;
-                }
+            if !dry_run {
+                wake = follow(&mut pending)?;
             }
             Ok(outcome)
         });
@@ -290,6 +287,16 @@ pub(super) fn count(store: &Store) -> Result<Accounts, StoreError> {
 }
 
 /// What follows from a change, until nothing more does; when there will be more to do.
+fn follow(pending: &mut Pending<'_>) -> Result<Option<i64>, ApiError> {
+    loop {
+        let wake = reconcile(pending)?;
+        if !garbage::collect(pending)? {
+            return Ok(wake);
+        }
+    }
+}
+
+/// What each kind makes of a change; when there will be more to do.
 fn reconcile(pending: &mut Pending<'_>) -> Result<Option<i64>, ApiError> {
     let mut wake: Option<i64> = None;
     let resources = pending.resources;

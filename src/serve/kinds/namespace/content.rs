@@ -71,7 +71,8 @@ fn group_resource(plural: &str, group: &str) -> String {
 /// `pkg/controller/namespace/deletion/status_condition_utils.go`.
 pub(super) fn tell(object: &mut Object, left: &Left, now: i64) -> bool {
     let listed = |counts: &BTreeMap<String, usize>, what: &str| {
-        let texts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {what} {count} resource instances")).collect();
+        let texts: Vec<String> =
+            counts.iter().map(|(name, count)| format!("{name} {what} {count} resource instances")).collect();
         texts.join(", ")
     };
     let conditions = [
@@ -83,7 +84,10 @@ pub(super) fn tell(object: &mut Object, left: &Left, now: i64) -> bool {
         (
             "NamespaceFinalizersRemaining",
             "SomeFinalizersRemain",
-            format!("Some content in the namespace has finalizers remaining: {}", listed(&left.finalizers, "in")),
+            format!(
+                "Some content in the namespace has finalizers remaining: {}",
+                listed(&left.finalizers, "in")
+            ),
         ),
     ];
     let old = object.0.get("status").map_or(Value::Null, |status| status["conditions"].clone());

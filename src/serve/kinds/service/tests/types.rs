@@ -43,7 +43,11 @@ fn faults(spec: &Value) -> Vec<String> {
     let table = [
         ("nodePort", has_node_port, needs_node_port),
         ("externalTrafficPolicy", has("externalTrafficPolicy"), is_accessible),
-        ("healthCheckNodePort", has("healthCheckNodePort"), is_balancer && spec["externalTrafficPolicy"] == "Local"),
+        (
+            "healthCheckNodePort",
+            has("healthCheckNodePort"),
+            is_balancer && spec["externalTrafficPolicy"] == "Local",
+        ),
         ("allocateLoadBalancerNodePorts", has("allocateLoadBalancerNodePorts"), is_balancer),
         ("loadBalancerClass", has("loadBalancerClass"), has("loadBalancerClass") && is_balancer),
         ("clusterIP", has("clusterIP"), !is_name),
