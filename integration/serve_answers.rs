@@ -120,6 +120,21 @@ fn a_deletion_is_answered_as_the_kind_has_it() {
     assert!(version(&gone) > version(&made));
     gone["metadata"]["resourceVersion"] = made["metadata"]["resourceVersion"].clone();
     assert_eq!((code, gone), (200, made));
+    // `BeforeDelete` in `k8s.io/apiserver/pkg/registry/rest/delete.go`.
+    create(&server, SERVICES, &service("other", &json!({})));
+    for (key, what, became) in
+        [("uid", "UID", "deleted and then recreated"), ("resourceVersion", "ResourceVersion", "modified")]
+    {
+        let answer =
+            ask(&server, "DELETE", &format!("{SERVICES}/other"), &json!({"preconditions": {key: "1"}}));
+        let found = server.get(&format!("{SERVICES}/other")).json()["metadata"][key].clone();
+        let found = found.as_str().unwrap();
+        let expected = format!(
+            "Operation cannot be fulfilled on Service \"other\": the {what} in the precondition (1) does not match the \
+             {what} in record ({found}). The object might have been {became}"
+        );
+        assert_eq!((answer.code, answer.json()["message"].as_str()), (409, Some(expected.as_str())));
+    }
     // One that is not gone, for somebody who asks as it was done before `propagationPolicy`.
     for (body, code) in
         [(json!({"orphanDependents": false}), 202), (json!({"propagationPolicy": "Background"}), 200)]
@@ -208,6 +223,9 @@ fn finalizers_of_what_is_being_deleted_only_go() {
         let answer = patch(&server, &path, MERGE, &more);
         let expected = format!("{kind} \"s\" is invalid: metadata.finalizers: Forbidden: {why}");
         assert_eq!((answer.code, answer.json()["message"].as_str()), (422, Some(expected.as_str())));
+        let again = ask(&server, "POST", path.strip_suffix("/s").unwrap(), &object);
+        let told = again.json()["message"].as_str().unwrap().to_owned();
+        assert!(again.code == 409 && told.starts_with("object is being deleted: "), "{told}");
         // What is left out is gone, and so is the object with the last one; the answer is what was asked for.
         let last = json!({"metadata": {"finalizers": ["example.com/b"], "labels": {"a": "b"}}});
         let held = patch(&server, &path, MERGE, &last).json();
@@ -358,27 +376,4 @@ fn a_service_that_nothing_outside_reaches_any_more() {
         assert_eq!((spec.get("externalIPs"), spec.get("externalTrafficPolicy")), (None, None));
         assert_eq!(ask(&server, "DELETE", &path, &Value::Null).code, 200);
     }
-}
-
-/// `mergeSortedSlice` in `k8s.io/apimachinery/pkg/util/strategicpatch/patch.go`.
-#[test]
-fn new_entries_of_a_list_come_first() {
-    needs!();
-    let server = Server::start(&[]);
-    let two = json!([{"name": "a", "port": 80}, {"name": "b", "port": 443}]);
-    create(
-        &server,
-        SERVICES,
-        &json!({"metadata": {"name": "s", "finalizers": ["example.com/a"]}, "spec": {"ports": two}}),
-    );
-    let body = json!({"metadata": {"finalizers": ["example.com/b"]}, "spec": {"ports": [{"name": "c", "port": 81}]}});
-    let changed = patch(&server, &format!("{SERVICES}/s"), STRATEGIC, &body).json();
-    let ports: Vec<i64> = changed["spec"]["ports"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|port| port["port"].as_i64().unwrap())
-        .collect();
-    assert_eq!(ports, [81, 80, 443]);
-    assert_eq!(changed["metadata"]["finalizers"], json!(["example.com/b", "example.com/a"]));
 }

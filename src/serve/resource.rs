@@ -272,6 +272,12 @@ pub trait Transaction {
     /// The store cannot be read.
     fn list(&mut self, plural: &str) -> Result<Vec<Object>, ApiError>;
 
+    /// The objects of a kind in one namespace, by name. Costs nothing for those elsewhere.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn list_in(&mut self, plural: &str, namespace: &str) -> Result<Vec<Object>, ApiError>;
+
     /// Stores an object of a kind whose own rules are not asked: `create` and `update` call this for *other* objects
     /// (a Service for its IPAddresses). It gets a resource version and, where it is new, a uid and a time.
     ///

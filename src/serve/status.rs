@@ -66,6 +66,12 @@ impl ApiError {
         Self::new(409, "Conflict", message, Self::named(info, name, info.plural))
     }
 
+    /// The object that is to be deleted is another one than the request thinks.
+    pub fn another(info: &ResourceInfo, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", info.qualified_kind());
+        Self::new(409, "Conflict", message, Self::named(info, name, info.kind))
+    }
+
     /// Somebody changed the object meanwhile.
     pub fn modified(info: &ResourceInfo, name: &str) -> Self {
         let why =

@@ -19,8 +19,13 @@ pub(super) fn create(
     let (resource, info) = (&resources[index], resources[index].info());
     metadata::of_new(info, &mut object, namespace, pending.now)?;
     resource.create(pending, &mut object)?;
-    if pending.stored(info.plural, namespace, object.name())?.is_some() {
-        return Err(ApiError::already_exists(info, object.name()));
+    if let Some(stored) = pending.stored(info.plural, namespace, object.name())? {
+        let mut error = ApiError::already_exists(info, object.name());
+        // As in `Store.create` (`k8s.io/apiserver/pkg/registry/generic/registry/store.go`).
+        if stored.object()?.is_being_deleted() {
+            error.message = format!("object is being deleted: {}", error.message);
+        }
+        return Err(error);
     }
     pending.write(info.plural, &mut object, None)
 }
@@ -81,14 +86,21 @@ pub(super) fn delete(
         pending.stored(info.plural, namespace, name)?.ok_or_else(|| ApiError::not_found(info, name))?;
     let mut object = stored.object()?;
     let version = object.resource_version().to_string();
-    for (what, wanted, found) in
-        [("UID", &options.uid, object.uid()), ("ResourceVersion", &options.resource_version, &version)]
-    {
+    // `BeforeDelete` in `k8s.io/apiserver/pkg/registry/rest/delete.go`.
+    let became = ["deleted and then recreated", "modified"];
+    for (what, wanted, found, became) in [
+        ("UID", &options.uid, object.uid(), became[0]),
+        ("ResourceVersion", &options.resource_version, &version, became[1]),
+    ] {
         if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != found) {
             let why = format!(
-                "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
+                "the {what} in the precondition ({wanted}) does not match the {what} in record ({found})"
             );
-            return Err(ApiError::conflict(info, name, &why));
+            return Err(ApiError::another(
+                info,
+                name,
+                &format!("{why}. The object might have been {became}"),
+            ));
         }
     }
     resource.may_delete(&object)?;

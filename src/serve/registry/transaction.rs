@@ -229,6 +229,11 @@ impl Transaction for Pending<'_> {
         all.iter().map(|row| row.stored.object()).collect()
     }
 
+    fn list_in(&mut self, plural: &str, namespace: &str) -> Result<Vec<Object>, ApiError> {
+        let all = self.store.list(plural, Some(namespace), ("", ""), i64::MAX).map_err(ApiError::internal)?;
+        all.iter().map(|row| row.stored.object()).collect()
+    }
+
     fn put(&mut self, plural: &str, object: &mut Object) -> Result<(), ApiError> {
         let old = self.stored(plural, object.namespace(), object.name())?;
         super::metadata::stamp(object, self.now);

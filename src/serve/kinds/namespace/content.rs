@@ -36,10 +36,7 @@ pub(super) fn remove(
 ) -> Result<Left, ApiError> {
     let (mut gone, mut left) = (Vec::new(), Left::default());
     for kind in [&service::INFO, &endpoint_slice::INFO, &event::INFO] {
-        for mut content in transaction.list(kind.plural)? {
-            if content.namespace() != name {
-                continue;
-            }
+        for mut content in transaction.list_in(kind.plural, name)? {
             if !content.finalizers().is_empty() {
                 *left.kinds.entry(group_resource(kind.plural, kind.group)).or_default() += 1;
                 for finalizer in content.finalizers() {

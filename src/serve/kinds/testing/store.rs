@@ -152,6 +152,11 @@ impl Transaction for Store {
         Ok(self.all(plural))
     }
 
+    fn list_in(&mut self, plural: &str, namespace: &str) -> Result<Vec<Object>, ApiError> {
+        let all = self.all(plural).into_iter();
+        Ok(all.filter(|object| object.namespace() == namespace).collect())
+    }
+
     fn put(&mut self, plural: &str, object: &mut Object) -> Result<(), ApiError> {
         self.insert(plural, object);
         Ok(())
