@@ -84,6 +84,7 @@ mod serve_http;
 mod serve_kubectl;
 mod serve_pages;
 mod serve_store;
+mod serve_warnings;
 
 // What hostile pods and clients try.
 mod attacks;

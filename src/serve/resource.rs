@@ -103,6 +103,13 @@ pub trait Resource: Send + Sync {
         Err(ApiError::method_not_allowed())
     }
 
+    /// What the client is to be told about `object`, which it creates, or makes of `old`: called when `object` has been
+    /// filled in and found valid. In the words of the kind's `WarningsOnCreate` and `WarningsOnUpdate`.
+    fn warnings(&self, object: &Object, old: Option<&Object>) -> Vec<String> {
+        let _ = (object, old);
+        Vec::new()
+    }
+
     /// What goes with `object`, which is about to be removed for good: its finalizers are done.
     ///
     /// # Errors

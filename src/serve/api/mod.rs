@@ -9,6 +9,7 @@ pub mod media;
 pub mod openapi;
 pub mod openapi_v2;
 pub mod operations;
+pub mod owners;
 pub mod parameters;
 pub mod patch;
 pub mod path;

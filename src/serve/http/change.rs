@@ -14,9 +14,9 @@ use super::read::in_form;
 use crate::serve::api::media::{Content, OBJECTS, PATCHES};
 use crate::serve::api::parameters::{self, Validation};
 use crate::serve::api::patch::Patch;
-use crate::serve::api::{apply, body as contents, schemas};
+use crate::serve::api::{apply, body as contents, owners, schemas};
 use crate::serve::object::Object;
-use crate::serve::registry::{Change, DeleteOptions, Deleted, List, Registry, WriteOptions};
+use crate::serve::registry::{Change, DeleteOptions, Deleted, List, Registry, Warnings, WriteOptions};
 use crate::serve::status::ApiError;
 use crate::sys::memory;
 
@@ -52,10 +52,12 @@ impl Call<'_> {
         self.name.as_deref().unwrap_or_default()
     }
 
-    fn options(&self) -> WriteOptions {
+    fn options(&self, warnings: &Warnings) -> WriteOptions {
         WriteOptions {
             dry_run: self.parameters.dry_run,
             field_manager: self.parameters.field_manager.clone(),
+            // Of a status there are none: whoever writes it cannot mend the rest.
+            warnings: if self.is_status { Warnings::default() } else { warnings.clone() },
         }
     }
 
@@ -74,13 +76,19 @@ async fn create(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
     if call.info.namespaced && call.namespace.is_empty() {
         return Err(ApiError::method_not_allowed());
     }
-    let (object, warnings) = call.received(received)?;
-    let stored = registry.create(call.info.plural, &call.namespace, object, call.options()).await?;
-    Ok(with_warnings(call.object(201, &stored)?, &warnings))
+    let (mut object, mut told) = call.received(received)?;
+    told.extend(owners::once(&mut object, ""));
+    let warnings = Warnings::default();
+    let options = call.options(&warnings);
+    let stored = registry.create(call.info.plural, &call.namespace, object, options).await?;
+    told.extend(warnings.take());
+    Ok(with_warnings(call.object(201, &stored)?, &told))
 }
 
 async fn update(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
-    let (object, warnings) = call.received(received)?;
+    let (mut object, mut told) = call.received(received)?;
+    told.extend(owners::once(&mut object, ""));
+    let warnings = Warnings::default();
     let change = if call.is_status {
         let (info, name) = (call.info, call.name().to_owned());
         Change::Patch(Box::new(move |old| {
@@ -90,10 +98,11 @@ async fn update(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
     } else {
         Change::Replace(object)
     };
-    let updated =
-        registry.update(call.info.plural, &call.namespace, call.name(), change, call.options()).await?;
+    let options = call.options(&warnings);
+    let updated = registry.update(call.info.plural, &call.namespace, call.name(), change, options).await?;
     let code = if updated.created { 201 } else { 200 };
-    Ok(with_warnings(call.object(code, &updated.stored)?, &warnings))
+    told.extend(warnings.take());
+    Ok(with_warnings(call.object(code, &updated.stored)?, &told))
 }
 
 /// The object with another's status, and its resource version, so that a conflict is seen.
@@ -127,9 +136,13 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
     let (name, is_status) = (call.name().to_owned(), call.is_status);
     let faults = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&faults);
+    let warnings_of_kind = Warnings::default();
+    let told_by_kind = warnings_of_kind.clone();
     let made = move |patch: Patch, old: Option<&Object>, pruned: Option<&Object>| {
-        let (object, faults) = patch.applied(pruned, info, schema, validation, &name)?;
+        let (mut object, faults) = patch.applied(pruned, info, schema, validation, &name)?;
         *told.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+        told_by_kind
+            .add(owners::once(&mut object, " after mutating admission happens").into_iter().collect());
         match old {
             Some(old) if is_status => Ok(with_status(old, &object)),
             None if is_status => Err(ApiError::not_found(info, &name)),
@@ -153,12 +166,14 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
         }
         patch => Change::Patch(Box::new(move |old| made(patch, old, old))),
     };
-    let updated = registry.update(info.plural, &call.namespace, call.name(), change, call.options()).await?;
+    let options = call.options(&warnings_of_kind);
+    let updated = registry.update(info.plural, &call.namespace, call.name(), change, options).await?;
     let code = if updated.created { 201 } else { 200 };
     warnings.append(&mut faults.lock().unwrap_or_else(PoisonError::into_inner));
     if validation == Validation::Ignore {
         warnings.clear();
     }
+    warnings.extend(warnings_of_kind.take());
     Ok(with_warnings(call.object(code, &updated.stored)?, &warnings))
 }
 

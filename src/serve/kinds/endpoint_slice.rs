@@ -3,11 +3,12 @@
 use serde_json::Value;
 
 use super::columns::{AGE, NAME, column};
-use super::faults::{required, unsupported};
+use super::faults::{MOST, required, unsupported};
 use super::{age, meta, namespace, verbs};
 use crate::serve::object::Object;
 use crate::serve::resource::{Resource, ResourceInfo, Transaction};
 use crate::serve::status::{ApiError, Cause};
+use crate::validation::ip::ip_warning;
 
 /// `endpointslices`.
 pub const INFO: ResourceInfo = ResourceInfo {
@@ -31,6 +32,10 @@ pub const INFO: ResourceInfo = ResourceInfo {
 };
 
 const ADDRESS_TYPES: [&str; 3] = ["FQDN", "IPv4", "IPv6"];
+const MANAGED_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
+/// Kubernetes' own controllers, which write canonical addresses only.
+const CONTROLLERS: [&str; 2] =
+    ["endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"];
 /// How many ports or addresses a row shows.
 const SHOWN: usize = 3;
 
@@ -51,6 +56,19 @@ impl Resource for EndpointSlices {
         meta::checked(&INFO, object, &faults(object))
     }
 
+    /// `WarningsOnCreate` and `WarningsOnUpdate` of `pkg/registry/discovery/endpointslice/strategy.go`.
+    fn warnings(&self, object: &Object, old: Option<&Object>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if old.is_none() && text(object, "addressType") == "FQDN" {
+            // As Kubernetes writes it.
+            warnings.push("spec.addressType: FQDN endpoints are deprecated".to_owned());
+        }
+        if !object.labels().any(|(key, by)| key == MANAGED_LABEL && CONTROLLERS.contains(&by)) {
+            warnings.extend(address_warnings(object));
+        }
+        warnings
+    }
+
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
         let list = |key: &str| object.0.get(key).and_then(Value::as_array).into_iter().flatten();
         let ports =
@@ -65,6 +83,16 @@ impl Resource for EndpointSlices {
             age::cell(object, now),
         ]
     }
+}
+
+fn address_warnings(object: &Object) -> Vec<String> {
+    let endpoints = object.0.get("endpoints").and_then(Value::as_array).into_iter().flatten().enumerate();
+    let addresses = endpoints.flat_map(|(endpoint, one)| {
+        let addresses =
+            one["addresses"].as_array().into_iter().flatten().filter_map(Value::as_str).enumerate();
+        addresses.map(move |(index, address)| (format!("endpoints[{endpoint}].addresses[{index}]"), address))
+    });
+    addresses.filter_map(|(path, address)| ip_warning(&path, address)).take(MOST).collect()
 }
 
 fn text<'a>(object: &'a Object, key: &str) -> &'a str {

@@ -20,6 +20,7 @@ pub(super) fn create(
     let (resource, info) = (&resources[index], resources[index].info());
     metadata::of_new(info, &mut object, namespace, pending.now)?;
     resource.create(pending, &mut object)?;
+    pending.warnings.extend(resource.warnings(&object, None));
     if pending.stored(info.plural, namespace, object.name())?.is_some() {
         return Err(ApiError::already_exists(info, object.name()));
     }
@@ -51,6 +52,7 @@ pub(super) fn update(
     };
     metadata::of_changed(info, &mut object, &old)?;
     resource.update(pending, &mut object, &old)?;
+    pending.warnings.extend(resource.warnings(&object, Some(&old)));
     if object.is_being_deleted() && object.finalizers().is_empty() {
         resource.delete(pending, &object)?;
         pending.erase(info.plural, namespace, name, stored.clone())?;

@@ -33,6 +33,8 @@ pub(super) struct Pending<'a> {
     pub(super) changes: Vec<Change>,
     /// Something is to be kept that is no change of an object.
     pub(super) has_notes: bool,
+    /// What the client is to be told.
+    pub(super) warnings: Vec<String>,
     /// Attempts to get an address.
     pub(super) allocations: Vec<Allocation>,
     pub(super) now: i64,
@@ -56,6 +58,7 @@ impl<'a> Pending<'a> {
             version,
             changes: Vec::new(),
             has_notes: false,
+            warnings: Vec::new(),
             allocations: Vec::new(),
             now,
             dry_run,

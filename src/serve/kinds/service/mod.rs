@@ -18,6 +18,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 mod validation;
+mod warnings;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -139,6 +140,10 @@ impl Resource for Services {
     ) -> Result<(), ApiError> {
         let free = load_balancer::given_back(object, old);
         load_balancer::pass_on(transaction, &self.config.load_balancer_pools, &free)
+    }
+
+    fn warnings(&self, object: &Object, _: Option<&Object>) -> Vec<String> {
+        warnings::warnings(object)
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
