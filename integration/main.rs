@@ -79,10 +79,12 @@ mod engine_podman;
 mod serve_changes;
 mod serve_containerd;
 mod serve_crash;
+mod serve_events;
 mod serve_hostile;
 mod serve_http;
 mod serve_kubectl;
 mod serve_pages;
+mod serve_requests;
 mod serve_store;
 mod serve_warnings;
 

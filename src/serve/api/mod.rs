@@ -8,6 +8,7 @@ pub mod json_text;
 pub mod media;
 pub mod openapi;
 pub mod openapi_v2;
+pub mod openapi_v2_json;
 pub mod operations;
 pub mod owners;
 pub mod parameters;

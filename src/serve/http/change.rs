@@ -56,6 +56,7 @@ impl Call<'_> {
         WriteOptions {
             dry_run: self.parameters.dry_run,
             field_manager: self.parameters.field_manager.clone(),
+            group: self.info.group,
             // Of a status there are none: whoever writes it cannot mend the rest.
             warnings: if self.is_status { Warnings::default() } else { warnings.clone() },
         }
@@ -68,7 +69,13 @@ impl Call<'_> {
         let content = received.content.filter(is_whole);
         let content =
             content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
-        contents::object(&received.bytes, content, self.info, self.schema, self.parameters.validation)
+        let validation = self.parameters.validation;
+        let (mut object, faults) =
+            contents::object(&received.bytes, content, self.info, self.schema, validation)?;
+        if let Some(view) = self.resource.view() {
+            view.to_stored(&mut object);
+        }
+        Ok((object, faults))
     }
 }
 
@@ -77,6 +84,9 @@ async fn create(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
         return Err(ApiError::method_not_allowed());
     }
     let (mut object, mut told) = call.received(received)?;
+    if let Some(reviewed) = call.resource.review(&object) {
+        return Ok(with_warnings(answer::json(201, &reviewed?.into_value()), &told));
+    }
     told.extend(owners::once(&mut object, ""));
     let warnings = Warnings::default();
     let options = call.options(&warnings);
@@ -129,17 +139,29 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
         return Err(ApiError::bad_request(message));
     }
     let mut patch = Patch::parse(content, value)?;
+    let (mut info, mut schema, mut view) = (call.info, call.schema, call.resource.view());
     if let Patch::Apply(applied) = &mut patch {
         check_applied(call, applied)?;
+        // What is applied is remembered as it is stored.
+        if let Some(view) = view.take() {
+            *applied = view.stored(applied);
+            info = view.info;
+            schema = schemas::of(info.group, info.kind).ok_or_else(ApiError::no_such_path)?;
+        }
     }
-    let (info, schema, validation) = (call.info, call.schema, parameters.validation);
+    let validation = parameters.validation;
     let (name, is_status) = (call.name().to_owned(), call.is_status);
     let faults = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&faults);
     let warnings_of_kind = Warnings::default();
     let told_by_kind = warnings_of_kind.clone();
     let made = move |patch: Patch, old: Option<&Object>, pruned: Option<&Object>| {
-        let (mut object, faults) = patch.applied(pruned, info, schema, validation, &name)?;
+        let shown = pruned.zip(view).map(|(old, view)| view.shown(old, info));
+        let (mut object, faults) =
+            patch.applied(shown.as_ref().or(pruned), info, schema, validation, &name)?;
+        if let Some(view) = view {
+            view.to_stored(&mut object);
+        }
         *told.lock().unwrap_or_else(PoisonError::into_inner) = faults;
         told_by_kind
             .add(owners::once(&mut object, " after mutating admission happens").into_iter().collect());
@@ -178,7 +200,7 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
 }
 
 /// What upstream wants of server-side apply, beyond that it can be merged.
-fn check_applied(call: &Call<'_>, applied: &mut Map<String, Value>) -> Result<(), ApiError> {
+fn check_applied(call: &Call<'_>, applied: &Map<String, Value>) -> Result<(), ApiError> {
     let info = call.info;
     if call.parameters.field_manager.is_empty() {
         let message = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
@@ -198,8 +220,11 @@ fn check_applied(call: &Call<'_>, applied: &mut Map<String, Value>) -> Result<()
             wanted.0, wanted.1
         )));
     }
-    if let Some(Value::Object(metadata)) = applied.get_mut("metadata") {
-        metadata.remove("managedFields");
+    if let Some(Value::Object(metadata)) = applied.get("metadata") {
+        // `Apply` in k8s.io/apimachinery/pkg/util/managedfields/internal/structuredmerge.go.
+        if metadata.get("managedFields").is_some_and(Value::is_array) {
+            return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+        }
         let name = metadata.get("name").and_then(Value::as_str).unwrap_or(call.name());
         if name != call.name() {
             let url = call.name();
@@ -208,7 +233,18 @@ fn check_applied(call: &Call<'_>, applied: &mut Map<String, Value>) -> Result<()
             )));
         }
     }
-    Ok(())
+    apply::declared(applied, call.schema).map_err(|faults| untyped(call, applied, &faults))
+}
+
+/// What is applied has fields that the kind does not have, or an entry of a list twice. Upstream does not say what sort of
+/// error that is.
+fn untyped(call: &Call<'_>, applied: &Map<String, Value>, faults: &str) -> ApiError {
+    let text = |key: &str| applied.get("metadata").and_then(|all| all.get(key)?.as_str()).unwrap_or_default();
+    let info = call.info;
+    let kind = format!("{}/{}, Kind={}", info.group, info.version, info.kind);
+    let (namespace, name) = (text("namespace"), text("name"));
+    let message = format!("failed to create typed patch object ({namespace}/{name}; {kind}): {faults}");
+    ApiError { code: 500, reason: "", message, details: Value::Null }
 }
 
 /// How an object is to be deleted: by the body, and by the query.

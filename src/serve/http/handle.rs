@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderMap};
 use hyper::{Method, Request};
 
-use super::access::Access;
+use super::access::{self, Access};
 use super::activity::UnderWay;
 use super::answer::{self, Answer};
 use super::found::Looks;
@@ -113,6 +113,7 @@ async fn respond(
         Caller::Anybody if !shared.access.admits(request.headers()) => return Err(ApiError::unauthorized()),
         Caller::Anybody | Caller::Trusted => under_way.admit(),
     }
+    access::as_oneself(request.headers())?;
     if request.uri().path().len() > PATH_MAX {
         let message = format!("the path is too long: limit is {PATH_MAX}");
         return Err(ApiError {

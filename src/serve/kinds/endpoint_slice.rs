@@ -1,6 +1,6 @@
 //! EndpointSlices: as they are given.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::columns::{AGE, NAME, column};
 use super::faults::{MOST, required, unsupported};
@@ -49,11 +49,27 @@ impl Resource for EndpointSlices {
 
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
         namespace::must_exist(transaction, &INFO, object)?;
-        meta::checked(&INFO, object, &faults(object))
+        meta::checked(&INFO, object, &faults(object))?;
+        object.metadata_mut().insert("generation".to_owned(), 1.into());
+        Ok(())
     }
 
-    fn update(&self, _: &mut dyn Transaction, object: &mut Object, _: &Object) -> Result<(), ApiError> {
-        meta::checked(&INFO, object, &faults(object))
+    /// Counts the changes as `PrepareForUpdate` does in `pkg/registry/discovery/endpointslice/strategy.go`.
+    fn update(&self, _: &mut dyn Transaction, object: &mut Object, old: &Object) -> Result<(), ApiError> {
+        meta::checked(&INFO, object, &faults(object))?;
+        let labels = |object: &Object| {
+            object.metadata().get("labels").cloned().unwrap_or_else(|| Value::Object(Map::default()))
+        };
+        let is_same = is_same_but_metadata(object, old) && labels(object) == labels(old);
+        // Those of before generations were counted have none.
+        let before = old.metadata().get("generation").and_then(Value::as_i64).unwrap_or_default();
+        let generation = if is_same { before } else { before.saturating_add(1) };
+        if generation > 0 {
+            object.metadata_mut().insert("generation".to_owned(), generation.into());
+        } else {
+            object.metadata_mut().remove("generation");
+        }
+        Ok(())
     }
 
     /// `WarningsOnCreate` and `WarningsOnUpdate` of `pkg/registry/discovery/endpointslice/strategy.go`.
@@ -83,6 +99,11 @@ impl Resource for EndpointSlices {
             age::cell(object, now),
         ]
     }
+}
+
+fn is_same_but_metadata(one: &Object, other: &Object) -> bool {
+    let rest = |(key, _): &(&String, &Value)| *key != "metadata";
+    one.0.iter().filter(rest).eq(other.0.iter().filter(rest))
 }
 
 fn address_warnings(object: &Object) -> Vec<String> {

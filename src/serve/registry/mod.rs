@@ -39,6 +39,8 @@ pub struct WriteOptions {
     pub dry_run: bool,
     /// Who makes it.
     pub field_manager: String,
+    /// The API group by which it is asked for.
+    pub group: &'static str,
     /// Takes what the client is to be told of the change.
     pub warnings: Warnings,
 }
@@ -233,8 +235,9 @@ impl Registry {
         options: WriteOptions,
     ) -> Result<Stored, ApiError> {
         let (namespace, index) = (namespace.to_owned(), self.index(plural)?);
-        let warnings = options.warnings;
+        let (warnings, group) = (options.warnings, options.group);
         let work: Work = Box::new(move |pending| {
+            pending.group = group;
             let created = create(pending, index, &namespace, object)?;
             warnings.add(std::mem::take(&mut pending.warnings));
             Ok(Outcome::Created(created))
@@ -256,7 +259,7 @@ impl Registry {
     ) -> Result<Updated, ApiError> {
         let (namespace, name, index) = (namespace.to_owned(), name.to_owned(), self.index(plural)?);
         let (dry_run, manager) = (options.dry_run, options.field_manager);
-        let warnings = options.warnings;
+        let (warnings, group) = (options.warnings, options.group);
         let work = move |pending: &mut Pending<'_>| match change {
             Change::Apply(applied, apply) => {
                 let change =
@@ -275,6 +278,7 @@ impl Registry {
             change => update(pending, index, &namespace, &name, change),
         };
         let work: Work = Box::new(move |pending| {
+            pending.group = group;
             let outcome = work(pending)?;
             warnings.add(std::mem::take(&mut pending.warnings));
             Ok(outcome)

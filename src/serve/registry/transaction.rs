@@ -33,6 +33,8 @@ pub(super) struct Pending<'a> {
     pub(super) changes: Vec<Change>,
     /// Something is to be kept that is no change of an object.
     pub(super) has_notes: bool,
+    /// The API group by which it was asked for.
+    pub(super) group: &'static str,
     /// What the client is to be told.
     pub(super) warnings: Vec<String>,
     /// Attempts to get an address.
@@ -58,6 +60,7 @@ impl<'a> Pending<'a> {
             version,
             changes: Vec::new(),
             has_notes: false,
+            group: "",
             warnings: Vec::new(),
             allocations: Vec::new(),
             now,
@@ -191,6 +194,10 @@ impl<'a> Pending<'a> {
 impl Transaction for Pending<'_> {
     fn is_dry_run(&self) -> bool {
         self.dry_run
+    }
+
+    fn group(&self) -> &'static str {
+        self.group
     }
 
     fn now(&self) -> i64 {
