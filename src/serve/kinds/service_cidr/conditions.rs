@@ -51,6 +51,16 @@ fn set(object: &mut Object, status: bool, reason: &str, message: &str, now: i64)
         "type": READY, "status": status, "reason": reason, "message": message, "lastTransitionTime": since,
     });
     let is_news = condition != old;
-    object.status_mut().insert("conditions".to_owned(), json!([condition]));
+    // Others may have conditions of their own.
+    let status = object.status_mut();
+    let mut conditions = match status.remove("conditions") {
+        Some(Value::Array(conditions)) => conditions,
+        _ => Vec::new(),
+    };
+    match conditions.iter_mut().find(|condition| condition["type"] == READY) {
+        Some(ready) => *ready = condition,
+        None => conditions.push(condition),
+    }
+    status.insert("conditions".to_owned(), conditions.into());
     is_news
 }
