@@ -11,6 +11,7 @@ mod contents;
 pub mod http;
 pub mod kinds;
 pub mod kubeconfig;
+mod label_selector;
 pub mod log;
 pub mod object;
 pub mod options;

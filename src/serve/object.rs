@@ -2,6 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::time;
+
+/// The finalizer of an object that is being deleted without those that belong to it.
+pub const ORPHAN: &str = "orphan";
+/// The finalizer of an object that goes after those that belong to it.
+pub const FOREGROUND: &str = "foregroundDeletion";
+
 /// An API object.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Object(pub Map<String, Value>);
@@ -78,9 +85,35 @@ impl Object {
         list.filter_map(Value::as_str).collect()
     }
 
+    /// Puts others in the place of `metadata.finalizers`; without any, there is no such field.
+    pub fn set_finalizers(&mut self, finalizers: &[String]) {
+        if finalizers.is_empty() {
+            self.metadata_mut().remove("finalizers");
+        } else {
+            self.metadata_mut().insert("finalizers".to_owned(), json!(finalizers));
+        }
+    }
+
+    /// `metadata.ownerReferences`: the objects that it belongs to.
+    pub fn owners(&self) -> impl Iterator<Item = &Value> {
+        self.metadata().get("ownerReferences").and_then(Value::as_array).into_iter().flatten()
+    }
+
     /// Whether it is being deleted.
     pub fn is_being_deleted(&self) -> bool {
         self.metadata().get("deletionTimestamp").is_some_and(|value| !value.is_null())
+    }
+
+    /// Says that it is being deleted, from `now` on, which is in seconds since 1970 (`markAsDeleting` in
+    /// `k8s.io/apiserver/pkg/registry/generic/registry/store.go`).
+    pub fn mark_deleted(&mut self, now: i64) {
+        let metadata = self.metadata_mut();
+        metadata.insert("deletionTimestamp".to_owned(), time::format(now).into());
+        metadata.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+        // What is done with it is another thing from now on.
+        if let Some(count) = metadata.get("generation").and_then(Value::as_i64).filter(|count| *count > 0) {
+            metadata.insert("generation".to_owned(), count.saturating_add(1).into());
+        }
     }
 
     fn text(&self, key: &str) -> &str {

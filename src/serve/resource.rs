@@ -216,6 +216,32 @@ pub trait Resource: Send + Sync {
         Ok(())
     }
 
+    /// Whether `object`, which is to be deleted, stays even when it has no finalizer in its metadata any more.
+    fn is_held(&self, object: &Object) -> bool {
+        let _ = object;
+        false
+    }
+
+    /// Says in `object` that its deletion has begun, besides in its metadata.
+    fn mark_deleted(&self, object: &mut Object) {
+        let _ = object;
+    }
+
+    /// Whether objects go with their owners, and may be owners (`rest.GarbageCollectionPolicy`).
+    fn has_owners(&self) -> bool {
+        true
+    }
+
+    /// Whether an update of an object that is not there creates it (`AllowCreateOnUpdate`).
+    fn may_be_created_by_update(&self) -> bool {
+        false
+    }
+
+    /// Whether a deletion is answered with the object that is gone, and not with a `Status` (`ReturnDeletedObject`).
+    fn is_returned_when_deleted(&self) -> bool {
+        false
+    }
+
     /// All objects of a kind that is not in the store but found on the machine (Nodes, Pods), by namespace and name,
     /// with all of their metadata; `None` for kinds that are stored. Such kinds are only read.
     fn list_virtual(&self) -> Option<Vec<Object>> {
@@ -253,6 +279,10 @@ pub enum Account {
     LoadBalancerV6,
     /// The families, 4 or 6, of which Services wait for an address there.
     Waiting,
+    /// 0, where a Namespace is being deleted.
+    Terminating,
+    /// The uids of owners, in `metadata.ownerReferences` of objects of all kinds.
+    Owner,
 }
 
 /// How an address came to be asked for, in the words of Kubernetes' metrics.

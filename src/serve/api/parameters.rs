@@ -35,6 +35,8 @@ pub struct Parameters {
     pub include_object: Include,
     /// `propagationPolicy`.
     pub propagation_policy: String,
+    /// `orphanDependents`.
+    pub orphan_dependents: Option<bool>,
 }
 
 /// What happens to fields that a kind does not have.
@@ -92,6 +94,7 @@ impl Parameters {
             // There are no conflicts that it could settle.
             "force" => drop(flag(name, value)?),
             "includeObject" => self.include_object = include(value)?,
+            "orphanDependents" => self.orphan_dependents = Some(flag(name, value)?),
             "propagationPolicy" => self.propagation_policy = value.to_owned(),
             // `pretty`, `timeout`, `gracePeriodSeconds`, ...: nothing is waited for here.
             _ => {}

@@ -16,7 +16,7 @@ use crate::serve::api::parameters::{self, Validation};
 use crate::serve::api::patch::Patch;
 use crate::serve::api::{apply, body as contents, owners, schemas};
 use crate::serve::object::Object;
-use crate::serve::registry::{Change, DeleteOptions, Deleted, List, Registry, Warnings, WriteOptions};
+use crate::serve::registry::{Change, DeleteOptions, Deleted, Policy, Registry, Warnings, WriteOptions};
 use crate::serve::status::ApiError;
 use crate::sys::memory;
 
@@ -247,8 +247,9 @@ fn untyped(call: &Call<'_>, applied: &Map<String, Value>, faults: &str) -> ApiEr
     ApiError { code: 500, reason: "", message, details: Value::Null }
 }
 
-/// How an object is to be deleted: by the body, and by the query.
-fn delete_options(call: &Call<'_>, received: &Received) -> Result<DeleteOptions, ApiError> {
+/// How an object is to be deleted: by the body, and by the query. Whether that is said with the older `orphanDependents`:
+/// who asks so is told that not all is gone yet.
+fn delete_options(call: &Call<'_>, received: &Received) -> Result<(DeleteOptions, bool), ApiError> {
     let content = if received.bytes.is_empty() { Some(Content::Json) } else { received.content };
     let content =
         content.filter(|content| matches!(content, Content::Json | Content::Yaml | Content::Protobuf));
@@ -257,26 +258,38 @@ fn delete_options(call: &Call<'_>, received: &Received) -> Result<DeleteOptions,
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
     let policy =
         text(options.get("propagationPolicy")).unwrap_or_else(|| call.parameters.propagation_policy.clone());
-    if !matches!(policy.as_str(), "" | "Orphan" | "Background" | "Foreground") {
-        let message = format!(
-            "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {policy:?}: \
-             supported values: \"Background\", \"Foreground\", \"Orphan\""
-        );
-        return Err(ApiError { code: 422, reason: "Invalid", message, details: Value::Null });
-    }
+    let orphan = options.get("orphanDependents").and_then(Value::as_bool);
+    let orphan = orphan.or(call.parameters.orphan_dependents);
+    let policy = match (policy.as_str(), orphan) {
+        ("Orphan", _) | ("", Some(true)) => Policy::Orphan,
+        ("Background", _) | ("", Some(false)) => Policy::Background,
+        ("Foreground", _) => Policy::Foreground,
+        ("", None) => Policy::Default,
+        (other, _) => {
+            let message = format!(
+                "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {other:?}: \
+                 supported values: \"Background\", \"Foreground\", \"Orphan\""
+            );
+            return Err(ApiError { code: 422, reason: "Invalid", message, details: Value::Null });
+        }
+    };
     let mut dry_run = call.parameters.dry_run;
     for value in options.get("dryRun").and_then(Value::as_array).into_iter().flatten() {
         dry_run |= parameters::dry_run(value.as_str().unwrap_or_default())?;
     }
     let preconditions = options.get("preconditions");
     let precondition = |key| text(preconditions.and_then(|preconditions| preconditions.get(key)));
-    Ok(DeleteOptions { dry_run, uid: precondition("uid"), resource_version: precondition("resourceVersion") })
+    let (uid, resource_version) = (precondition("uid"), precondition("resourceVersion"));
+    Ok((DeleteOptions { dry_run, uid, resource_version, policy }, orphan == Some(false)))
 }
 
 async fn delete(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
-    let options = delete_options(call, received)?;
+    let (options, cascades) = delete_options(call, received)?;
     match registry.delete(call.info.plural, &call.namespace, call.name(), options).await? {
+        // `DeleteResource` in `k8s.io/apiserver/pkg/endpoints/handlers/delete.go`.
+        Deleted::Pending(stored) if cascades => call.object(202, &stored),
         Deleted::Pending(stored) => call.object(200, &stored),
+        Deleted::Gone(stored) if call.resource.is_returned_when_deleted() => call.object(200, &stored),
         Deleted::Gone(stored) => {
             let object = stored.object()?;
             let mut details = json!({"name": object.name(), "kind": call.info.plural, "uid": object.uid()});
@@ -301,9 +314,9 @@ async fn delete_collection(
     if call.info.namespaced && call.namespace.is_empty() {
         return Err(ApiError::method_not_allowed());
     }
-    let options = delete_options(call, received)?;
+    let (options, _) = delete_options(call, received)?;
+    call.check_list()?;
     let _room = call.shared.limits.list().await;
-    let items = registry.delete_collection(call.info.plural, &call.query()?, options).await?;
-    let resource_version = registry.resource_version();
-    in_form(call, List { items, resource_version, continue_token: None, remaining: None })
+    let deleted = registry.delete_collection(call.info.plural, &call.query()?, options).await?;
+    in_form(call, deleted)
 }

@@ -11,7 +11,7 @@ use crate::serve::api::table;
 use crate::serve::object::Object;
 use crate::serve::registry::{List, ListQuery};
 use crate::serve::resource::{ResourceInfo, View};
-use crate::serve::selector::Selector;
+use crate::serve::selector::{Selector, escaped};
 use crate::serve::status::{ApiError, Cause};
 use crate::serve::store::Stored;
 use crate::serve::time::now;
@@ -46,7 +46,7 @@ impl Call<'_> {
                 fields.push(',');
             }
             fields.push_str("metadata.name=");
-            fields.push_str(name);
+            fields.push_str(&escaped(name));
         }
         let selector = Selector::parse(&self.parameters.label_selector, &fields)?;
         selector.check(self.info)?;
@@ -83,6 +83,15 @@ impl Call<'_> {
         let details = json!({"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause]});
         let message = format!("ListOptions.meta.k8s.io \"\" is invalid: {field}: {message}");
         ApiError { code: 422, reason: "Invalid", message, details }
+    }
+
+    /// Whether the parameters are those of a list.
+    pub(super) fn check_list(&self) -> Result<(), ApiError> {
+        if self.parameters.send_initial_events.is_some() {
+            let message = "Forbidden: sendInitialEvents is forbidden for list";
+            return Err(self.invalid("sendInitialEvents", message));
+        }
+        self.check_version()
     }
 
     /// Whether a list of the objects as they are now is what `resourceVersion` and `resourceVersionMatch` ask for.
@@ -146,10 +155,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
 
 /// All objects that are asked for.
 pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
-    if call.parameters.send_initial_events.is_some() {
-        return Err(call.invalid("sendInitialEvents", "Forbidden: sendInitialEvents is forbidden for list"));
-    }
-    call.check_version()?;
+    call.check_list()?;
     let query = call.query()?;
     let _room = call.shared.limits.list().await;
     // The store is a file.

@@ -56,7 +56,9 @@ impl Resource for EndpointSlices {
 
     /// Counts the changes as `PrepareForUpdate` does in `pkg/registry/discovery/endpointslice/strategy.go`.
     fn update(&self, _: &mut dyn Transaction, object: &mut Object, old: &Object) -> Result<(), ApiError> {
-        meta::checked(&INFO, object, &faults(object))?;
+        let mut all = meta::change_faults(object, old);
+        all.extend(faults(object));
+        meta::checked(&INFO, object, &all)?;
         let labels = |object: &Object| {
             object.metadata().get("labels").cloned().unwrap_or_else(|| Value::Object(Map::default()))
         };

@@ -74,8 +74,17 @@ impl Resource for Events {
         if is_strict(transaction) {
             faults.extend(event_rules::strict_change_faults(object, old));
         }
+        faults.extend(meta::change_faults(object, old));
         faults.extend(meta::faults(object, meta::subdomain));
         meta::checked(&INFO, object, &faults)
+    }
+
+    fn has_owners(&self) -> bool {
+        false
+    }
+
+    fn may_be_created_by_update(&self) -> bool {
+        true
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {

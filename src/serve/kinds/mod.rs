@@ -15,6 +15,7 @@ pub mod ip_address;
 mod meta;
 pub mod namespace;
 pub mod node;
+mod owners;
 pub mod pod;
 mod read_only;
 pub mod review;

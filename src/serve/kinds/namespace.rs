@@ -1,14 +1,17 @@
 //! Namespaces.
 
+mod content;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::columns::{AGE, NAME, column};
-use super::{Config, age, endpoint_slice, event, meta, service, verbs};
+use super::{Config, age, meta, verbs};
 use crate::serve::object::Object;
-use crate::serve::resource::{Resource, ResourceInfo, Transaction};
+use crate::serve::resource::{Account, Resource, ResourceInfo, Transaction};
 use crate::serve::status::ApiError;
+use crate::serve::time;
 
 /// `namespaces`.
 pub const INFO: ResourceInfo = ResourceInfo {
@@ -30,6 +33,11 @@ const ALWAYS: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-l
 /// Those of them that nobody may delete.
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+/// What is in a namespace that is being deleted stays that long, in seconds (`namespaceDeletionGracePeriod` in
+/// `pkg/controller/namespace/namespace_controller.go`): clients that delete it along with its content find that.
+const GRACE: i64 = 5;
+/// The finalizer in `spec` of those that have content.
+const FINALIZER: &str = "kubernetes";
 
 /// Refuses an object that is to be created in a namespace that is not there, or that is about to go.
 ///
@@ -78,9 +86,17 @@ impl Resource for Namespaces {
         Ok(())
     }
 
-    fn update(&self, _: &mut dyn Transaction, object: &mut Object, _: &Object) -> Result<(), ApiError> {
-        meta::checked(&INFO, object, &meta::faults(object, meta::label))?;
-        fill(object);
+    fn update(&self, _: &mut dyn Transaction, object: &mut Object, old: &Object) -> Result<(), ApiError> {
+        let mut faults = meta::change_faults(object, old);
+        faults.extend(meta::faults(object, meta::label));
+        meta::checked(&INFO, object, &faults)?;
+        label(object);
+        for key in ["spec", "status"] {
+            match old.0.get(key) {
+                Some(value) => object.0.insert(key.to_owned(), value.clone()),
+                None => object.0.remove(key),
+            };
+        }
         Ok(())
     }
 
@@ -92,22 +108,18 @@ impl Resource for Namespaces {
         Ok(())
     }
 
-    /// What is in a namespace goes with it.
-    fn delete(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
-        let mut gone = Vec::new();
-        for kind in [&service::INFO, &endpoint_slice::INFO, &event::INFO] {
-            for content in transaction.list(kind.plural)? {
-                if content.namespace() != object.name() {
-                    continue;
-                }
-                if kind.plural == service::INFO.plural {
-                    service::release(transaction, &content)?;
-                }
-                transaction.remove(kind.plural, content.namespace(), content.name())?;
-                gone.push(content);
-            }
-        }
-        service::pass_on(transaction, &self.config, &gone)
+    fn is_held(&self, object: &Object) -> bool {
+        !spec_finalizers(object).is_empty()
+    }
+
+    fn mark_deleted(&self, object: &mut Object) {
+        // `Delete` in `pkg/registry/core/namespace/storage/storage.go` gives it no such time.
+        object.metadata_mut().remove("deletionGracePeriodSeconds");
+        object.status_mut().insert("phase".to_owned(), "Terminating".into());
+    }
+
+    fn is_returned_when_deleted(&self) -> bool {
+        true
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
@@ -116,8 +128,14 @@ impl Resource for Namespaces {
     }
 
     fn reconcile(&self, transaction: &mut dyn Transaction) -> Result<Option<i64>, ApiError> {
+        let mut wake: Option<i64> = None;
+        if transaction.used(Account::Terminating, 0, 0) > 0 {
+            for object in transaction.list(INFO.plural)?.iter().filter(|object| object.is_being_deleted()) {
+                wake = [wake, self.empty(transaction, object)?].into_iter().flatten().min();
+            }
+        }
         if transaction.get(INFO.plural, "", ALWAYS[0])?.is_some() {
-            return Ok(None);
+            return Ok(wake);
         }
         for name in ALWAYS {
             if transaction.get(INFO.plural, "", name)?.is_none() {
@@ -127,18 +145,60 @@ impl Resource for Namespaces {
                 transaction.put(INFO.plural, &mut object)?;
             }
         }
+        Ok(wake)
+    }
+}
+
+impl Namespaces {
+    /// Removes what is in a namespace that is being deleted, and then lets go of it; when to look again.
+    fn empty(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<Option<i64>, ApiError> {
+        if !spec_finalizers(object).contains(&FINALIZER) {
+            return Ok(None);
+        }
+        let since = object.metadata().get("deletionTimestamp").and_then(Value::as_str).and_then(time::parse);
+        let end = since.unwrap_or(transaction.now()) + GRACE;
+        if transaction.now() < end {
+            return Ok(Some(end));
+        }
+        let left = content::remove(transaction, &self.config, object.name())?;
+        let mut object = object.clone();
+        if !left.is_empty() {
+            // It is looked at again with every change.
+            if content::tell(&mut object, &left, transaction.now()) {
+                transaction.put(INFO.plural, &mut object)?;
+            }
+            return Ok(None);
+        }
+        let finalizers = spec_finalizers(&object);
+        let finalizers: Vec<&str> = finalizers.into_iter().filter(|name| *name != FINALIZER).collect();
+        if finalizers.is_empty() && object.finalizers().is_empty() {
+            transaction.remove(INFO.plural, "", object.name())?;
+            return Ok(None);
+        }
+        let finalizers = if finalizers.is_empty() { json!({}) } else { json!({"finalizers": finalizers}) };
+        object.0.insert("spec".to_owned(), finalizers);
+        transaction.put(INFO.plural, &mut object)?;
         Ok(None)
     }
 }
 
-/// What every namespace has.
+fn spec_finalizers(object: &Object) -> Vec<&str> {
+    let list = object.spec().get("finalizers").and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(Value::as_str).collect()
+}
+
+/// What every new namespace has.
 fn fill(object: &mut Object) {
+    label(object);
+    object.0.insert("spec".to_owned(), json!({"finalizers": [FINALIZER]}));
+    object.0.insert("status".to_owned(), json!({"phase": "Active"}));
+}
+
+fn label(object: &mut Object) {
     let name = object.name().to_owned();
     let labels = object.metadata_mut().entry("labels").or_insert_with(|| json!({}));
     if !labels.is_object() {
         *labels = json!({});
     }
     labels[NAME_LABEL] = name.into();
-    object.0.insert("spec".to_owned(), json!({"finalizers": ["kubernetes"]}));
-    object.0.insert("status".to_owned(), json!({"phase": "Active"}));
 }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod events;
+mod garbage;
 mod metadata;
 mod read;
 #[cfg(test)]
@@ -117,6 +118,22 @@ pub struct DeleteOptions {
     pub uid: Option<String>,
     /// It has to be at this version.
     pub resource_version: Option<String>,
+    /// What becomes of those that belong to it.
+    pub policy: Policy,
+}
+
+/// What becomes of the objects that belong to one that is deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// What the finalizers of the object say, and else that they go afterwards.
+    #[default]
+    Default,
+    /// They go afterwards.
+    Background,
+    /// They go before.
+    Foreground,
+    /// They stay.
+    Orphan,
 }
 
 /// What a deletion came to.
@@ -308,7 +325,8 @@ impl Registry {
         })
     }
 
-    /// Deletes all objects that a query means; those it deleted.
+    /// Deletes the objects that a query means, no more than its limit; those it deleted, as a list that goes on where that
+    /// limit ended it (`Store.DeleteCollection`).
     ///
     /// # Errors
     /// What the API server would answer; then all of them stay.
@@ -317,22 +335,24 @@ impl Registry {
         plural: &'static str,
         query: &ListQuery,
         options: DeleteOptions,
-    ) -> Result<Vec<Stored>, ApiError> {
+    ) -> Result<List, ApiError> {
         let (index, query, dry_run) = (self.index(plural)?, query.clone(), options.dry_run);
+        let token = query.token()?;
         let work: Work = Box::new(move |pending| {
-            let all = pending.store.list(plural, query.namespace.as_deref(), ("", ""), i64::MAX);
-            let mut deleted = Vec::new();
-            for row in all.map_err(ApiError::internal)? {
-                if query.selector.matches(&row.stored.object()?) {
-                    delete(pending, index, &row.namespace, &row.name, &options)?;
-                    deleted.push(row.stored);
-                }
+            let mut list = read::list(pending.store, plural, &query, token)?;
+            if query.continue_token.is_empty() {
+                // What the store knows of is what was there before the batch.
+                list.resource_version = *pending.version;
             }
-            Ok(Outcome::Many(deleted))
+            for stored in &list.items {
+                let object = stored.object()?;
+                delete(pending, index, object.namespace(), object.name(), &options)?;
+            }
+            Ok(Outcome::Many(list))
         });
         Ok(match self.change(work, dry_run).await? {
             Outcome::Many(deleted) => deleted,
-            _ => Vec::new(),
+            _ => List::default(),
         })
     }
 

@@ -12,6 +12,7 @@ use crate::serve::store::{Store, Stored};
 
 use super::Applied;
 use super::events::Change;
+use super::garbage::Garbage;
 
 /// Largest object, in bytes; etcd has the same limit.
 const OBJECT_MAX: usize = 3 << 19;
@@ -41,6 +42,8 @@ pub(super) struct Pending<'a> {
     pub(super) allocations: Vec<Allocation>,
     pub(super) now: i64,
     pub(super) dry_run: bool,
+    /// What follows from owners that are gone.
+    pub(super) garbage: Garbage,
     steps: Vec<Step>,
 }
 
@@ -65,6 +68,7 @@ impl<'a> Pending<'a> {
             allocations: Vec::new(),
             now,
             dry_run,
+            garbage: Garbage::default(),
             steps: Vec::new(),
         }
     }
@@ -152,10 +156,12 @@ impl<'a> Pending<'a> {
         }
         let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
         self.store.put(plural, &namespace, &name, *self.version, &text).map_err(ApiError::internal)?;
-        if let Some(old) = &old {
-            self.strike_out(plural, &old.object()?);
+        let before = old.as_ref().map(Stored::object).transpose()?;
+        if let Some(before) = &before {
+            self.strike_out(plural, before);
         }
         self.steps.push(Step::Added(self.accounts.add(plural, object)));
+        self.note_written(plural, object, before.as_ref());
         let stored = Stored { text: Arc::from(text) };
         let new = Some(stored.clone());
         self.changes.push(Change { plural, namespace, name, version: *self.version, old, new });
@@ -173,7 +179,9 @@ impl<'a> Pending<'a> {
         let plural = self.plural(plural)?;
         self.store.remove(plural, namespace, name).map_err(ApiError::internal)?;
         *self.version += 1;
-        self.strike_out(plural, &old.object()?);
+        let before = old.object()?;
+        self.strike_out(plural, &before);
+        self.note_removed(plural, &before);
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         self.changes.push(Change {
             plural,

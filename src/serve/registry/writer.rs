@@ -10,13 +10,15 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::events::{Change, Events};
+use super::garbage;
+use super::read::List;
 use super::transaction::Pending;
 use crate::serve::accounts::Accounts;
 use crate::serve::log;
 use crate::serve::object::Object;
 use crate::serve::resource::{Allocation, Resource};
 use crate::serve::status::ApiError;
-use crate::serve::store::{Store, StoreError, Stored};
+use crate::serve::store::{Row, Store, StoreError, Stored};
 use crate::serve::time;
 
 /// Seconds after which what failed though nobody asked for it is tried again.
@@ -34,8 +36,8 @@ pub(super) enum Outcome {
     Created(Stored),
     /// The object as it was last.
     Gone(Stored),
-    /// The objects that were removed.
-    Many(Vec<Stored>),
+    /// The objects that were removed, as the list that meant them.
+    Many(List),
 }
 
 /// How a change is made.
@@ -158,7 +160,7 @@ impl Writer {
 
     /// Does what is to be done though nobody asks.
     fn reconcile_alone(&mut self, changes: &mut Vec<Change>) {
-        let nothing: Work = Box::new(|_| Ok(Outcome::Many(Vec::new())));
+        let nothing: Work = Box::new(|_| Ok(Outcome::Many(List::default())));
         if let Err(error) = self.one(nothing, false, changes) {
             // Nobody waits for this one: it is tried again in a while.
             self.wake = Some(time::now() + RETRY);
@@ -213,8 +215,11 @@ impl Writer {
             Pending::new(&self.store, &resources, &mut self.accounts, &mut version, time::now(), dry_run);
         let mut wake = None;
         let result = work(&mut pending).and_then(|outcome| {
-            if !dry_run {
+            while !dry_run {
                 wake = reconcile(&mut pending)?;
+                if !garbage::collect(&mut pending)? {
+                    break;
+                }
             }
             Ok(outcome)
         });
@@ -255,11 +260,22 @@ impl Writer {
 /// What is stored cannot be read.
 pub(super) fn count(store: &Store) -> Result<Accounts, StoreError> {
     let mut accounts = Accounts::default();
-    for plural in ["ipaddresses", "services"] {
-        let list = store.list(plural, None, ("", ""), i64::MAX).map_err(|cause| store.failed(cause))?;
-        for row in list {
-            let object = serde_json::from_str(&row.stored.text).map_err(|cause| store.damaged(cause))?;
-            accounts.add(plural, &Object(object));
+    let failed = |cause| store.failed(cause);
+    let mut add = |plural: &str, row: &Row| {
+        let object = serde_json::from_str(&row.stored.text).map_err(|cause| store.damaged(cause))?;
+        accounts.add(plural, &Object(object));
+        Ok::<_, StoreError>(())
+    };
+    const COUNTED: [&str; 3] = ["ipaddresses", "namespaces", "services"];
+    for plural in COUNTED {
+        for row in store.list(plural, None, ("", ""), i64::MAX).map_err(failed)? {
+            add(plural, &row)?;
+        }
+    }
+    // Of the others only what they belong to is counted.
+    for (plural, row) in store.mentioning("\"ownerReferences\"").map_err(failed)? {
+        if !COUNTED.contains(&plural.as_str()) {
+            add(&plural, &row)?;
         }
     }
     Ok(accounts)

@@ -117,7 +117,8 @@ impl Resource for Services {
         Ports::new(transaction, &self.config.node_port_range).change(&mut spec, &before, &name)?;
         carry::drop_useless(&mut spec, &before);
         spec.put_into(object)?;
-        let mut faults = validation::change_faults(&spec, &before);
+        let mut faults = meta::change_faults(object, old);
+        faults.extend(validation::change_faults(&spec, &before));
         faults.extend(validation::faults(object, &spec, Some(&before)));
         meta::checked(&INFO, object, &faults)?;
         load_balancer::set_status(transaction, &self.config.load_balancer_pools, object, &spec, Some(old));
@@ -144,6 +145,14 @@ impl Resource for Services {
 
     fn warnings(&self, object: &Object, _: Option<&Object>) -> Vec<String> {
         warnings::warnings(object)
+    }
+
+    fn may_be_created_by_update(&self) -> bool {
+        true
+    }
+
+    fn is_returned_when_deleted(&self) -> bool {
+        true
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {

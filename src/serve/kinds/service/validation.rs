@@ -58,6 +58,11 @@ pub(super) fn change_faults(spec: &Spec, old: &Spec) -> Vec<Cause> {
         let class = json!(spec.load_balancer_class);
         faults.push(invalid("spec.loadBalancerClass", &class, "may not change once set"));
     }
+    // `validateServiceExternalTrafficFieldsUpdate`: the port is open on the nodes, and load balancers ask there.
+    let both = spec.needs_health_check() && old.needs_health_check();
+    if both && spec.health_check_node_port != old.health_check_node_port {
+        faults.push(forbidden("spec.healthCheckNodePort", "field is immutable"));
+    }
     faults
 }
 

@@ -69,7 +69,8 @@ impl Resource for ServiceCidrs {
             Some(status) => object.0.insert("status".to_owned(), status.clone()),
             None => object.0.remove("status"),
         };
-        let mut faults = meta::faults(object, meta::subdomain);
+        let mut faults = meta::change_faults(object, old);
+        faults.extend(meta::faults(object, meta::subdomain));
         faults.extend(validation::change_faults(object, old));
         meta::checked(&INFO, object, &faults)?;
         if !object.is_being_deleted() {

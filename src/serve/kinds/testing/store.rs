@@ -87,6 +87,11 @@ impl Store {
                 ips.filter(|ip| ip.is_ipv4() == (account == Account::LoadBalancerV4)).map(number).collect()
             }
             Account::Waiting => self.all(SERVICES).iter().flat_map(waiting).collect(),
+            Account::Terminating => {
+                self.all("namespaces").iter().filter(|object| object.is_being_deleted()).map(|_| 0).collect()
+            }
+            // What belongs to whom is the registry's.
+            Account::Owner => Vec::new(),
         };
         numbers.sort_unstable();
         numbers.dedup();
