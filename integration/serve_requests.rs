@@ -226,3 +226,53 @@ fn kubectl_asks_what_it_may() {
         }
     }
 }
+
+/// `pkg/util/prune/prune.go` of kubectl: it needs to know a number of kinds that are not served here.
+#[test]
+fn kubectl_prunes() {
+    let kubectls = kubectls();
+    for (index, kubectl) in kubectls.iter().enumerate() {
+        let server = Server::start(&[]);
+        let file = server.dir.join("a.yaml");
+        let run = |args: &[&str]| {
+            let (succeeded, shown) = server.kubectl(kubectl, args);
+            assert!(succeeded, "{args:?}: {shown}");
+            shown
+        };
+        let service = |name: &str| {
+            format!(
+                "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, labels: {{app: x}}}}\nspec: {{ports: [{{port: 80}}]}}\n---\n"
+            )
+        };
+        let (path, only) = (file.to_str().unwrap().to_owned(), ["--prune", "-l", "app=x"]);
+        fs::write(&file, service("a") + &service("b")).unwrap();
+        run(&["apply", "-f", &path]);
+        fs::write(&file, service("a")).unwrap();
+        // An old one asks for versions that Kubernetes no longer has either, and has to be told what to look for.
+        let list: &[&str] = if index == 0 { &[] } else { &["--prune-whitelist=core/v1/Service"] };
+        let shown = run(&[&["apply", "-f", &path], &only[..], list].concat());
+        assert!(shown.contains("service/a unchanged") && shown.contains("service/b pruned"), "{shown}");
+        assert_eq!(run(&["get", "svc", "-o", "name"]), "service/a\nservice/kubernetes\n");
+        let kinds = run(&["api-resources", "-o", "name"]);
+        assert!(!kinds.contains("deployments") && !kinds.contains("secrets"), "{kinds}");
+        assert!(run(&["get", "deployments"]).contains("No resources found"));
+        let (succeeded, shown) = server.kubectl(kubectl, &["create", "configmap", "a"]);
+        assert!(
+            !succeeded && shown.contains("the server does not allow this method on the requested resource"),
+            "{shown}"
+        );
+    }
+    let server = Server::start(&[]);
+    for (path, code) in [
+        ("/apis/apps/v1/namespaces/default/deployments", 200),
+        ("/apis/apps/v1/deployments?watch=true", 405),
+        ("/apis/apps/v1/namespaces/default/deployments/a", 404),
+        ("/apis/apps/v1/namespaces/default/deployments/a/status", 404),
+        ("/api/v1/persistentvolumes", 200),
+        ("/api/v1/namespaces/default/persistentvolumes", 404),
+        ("/apis/apps/v1/podtemplates", 404),
+    ] {
+        assert_eq!(server.get(path).code, code, "{path}");
+    }
+    assert_eq!(server.get("/apis/apps/v1/deployments").json()["kind"], "DeploymentList");
+}

@@ -73,6 +73,15 @@ fn with_group(name: &str, group: &str) -> String {
     if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") }
 }
 
+/// A part of an object that is written on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subresource {
+    /// `status`.
+    Status,
+    /// `finalize`: `spec.finalizers` of a Namespace.
+    Finalize,
+}
+
 /// A kind whose objects are those of another kind, which stores them, with other names for some of their fields.
 #[derive(Debug, Clone, Copy)]
 pub struct View {
@@ -151,6 +160,21 @@ pub trait Resource: Send + Sync {
     ) -> Result<(), ApiError> {
         let _ = (transaction, object, old);
         Err(ApiError::method_not_allowed())
+    }
+
+    /// The same before a part of `object` takes the place of that part of `old`. What else was sent is not kept.
+    ///
+    /// # Errors
+    /// What the API server would answer.
+    fn update_part(
+        &self,
+        transaction: &mut dyn Transaction,
+        part: Subresource,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        let _ = (transaction, part, object, old);
+        Err(ApiError::no_such_path())
     }
 
     /// What the client is to be told about `object`, which it creates, or makes of `old`: called when `object` has been

@@ -1,5 +1,6 @@
 //! What is the same for every kind: paths, media types, bodies, patches, tables, discovery. Values in, values out.
 
+pub mod absent;
 pub mod apply;
 pub mod body;
 pub mod decode;

@@ -173,8 +173,9 @@ pub(super) fn stream(lines: Stream) -> Answer {
 /// An error.
 pub(super) fn error(error: &ApiError) -> Answer {
     let mut answer = json(error.code, &error.to_status());
-    if error.code == 429 {
-        set(&mut answer, RETRY_AFTER, HeaderValue::from_static("1"));
+    // `ErrorNegotiated` in `k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/writers.go`.
+    if let Some(seconds) = error.details["retryAfterSeconds"].as_u64().filter(|seconds| *seconds > 0) {
+        set(&mut answer, RETRY_AFTER, HeaderValue::from(seconds));
     }
     answer
 }

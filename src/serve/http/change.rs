@@ -17,8 +17,9 @@ use crate::serve::api::patch::Patch;
 use crate::serve::api::{apply, body as contents, owners, schemas};
 use crate::serve::object::Object;
 use crate::serve::registry::{Change, DeleteOptions, Deleted, Policy, Registry, Warnings, WriteOptions};
-use crate::serve::status::ApiError;
+use crate::serve::status::{ApiError, Cause};
 use crate::sys::memory;
+use crate::validation::go_quote;
 
 /// Does what a verb says.
 pub(super) async fn change(
@@ -29,6 +30,16 @@ pub(super) async fn change(
 ) -> Result<Answer, ApiError> {
     let (parts, body) = request.into_parts();
     let mut received = body::read(&parts.headers, body, &call.shared.limits).await?;
+    let options = match verb {
+        "create" => Some(("CreateOptions", None)),
+        "update" => Some(("UpdateOptions", None)),
+        "patch" => Some(("PatchOptions", Some(received.content == Some(Content::Apply)))),
+        // Those of a deletion may be in the body.
+        _ => None,
+    };
+    if let Some((kind, is_apply)) = options {
+        call.parameters.check(kind, is_apply)?;
+    }
     // What waits to be written takes its room, wherever the client is by then.
     let registry = &call.shared.registry.holding((room, received.room.take()));
     let answer = match verb {
@@ -57,8 +68,8 @@ impl Call<'_> {
             dry_run: self.parameters.dry_run,
             field_manager: self.parameters.field_manager.clone(),
             group: self.info.group,
-            // Of a status there are none: whoever writes it cannot mend the rest.
-            warnings: if self.is_status { Warnings::default() } else { warnings.clone() },
+            part: self.part,
+            warnings: warnings.clone(),
         }
     }
 
@@ -99,11 +110,17 @@ async fn update(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
     let (mut object, mut told) = call.received(received)?;
     told.extend(owners::once(&mut object, ""));
     let warnings = Warnings::default();
-    let change = if call.is_status {
+    let change = if call.part.is_some() {
         let (info, name) = (call.info, call.name().to_owned());
+        if object.name() != name {
+            let given = object.name();
+            let message =
+                format!("the name of the object ({given}) does not match the name on the URL ({name})");
+            return Err(ApiError::bad_request(message));
+        }
+        // A part of what is not there creates nothing.
         Change::Patch(Box::new(move |old| {
-            let old = old.ok_or_else(|| ApiError::not_found(info, &name))?;
-            Ok(with_status(old, &object))
+            old.map_or_else(|| Err(ApiError::not_found(info, &name)), |_| Ok(object))
         }))
     } else {
         Change::Replace(object)
@@ -113,19 +130,6 @@ async fn update(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
     let code = if updated.created { 201 } else { 200 };
     told.extend(warnings.take());
     Ok(with_warnings(call.object(code, &updated.stored)?, &told))
-}
-
-/// The object with another's status, and its resource version, so that a conflict is seen.
-fn with_status(old: &Object, new: &Object) -> Object {
-    let mut object = old.clone();
-    match new.0.get("status") {
-        Some(status) => object.0.insert("status".to_owned(), status.clone()),
-        None => object.0.remove("status"),
-    };
-    if let Some(version) = new.metadata().get("resourceVersion") {
-        object.metadata_mut().insert("resourceVersion".to_owned(), version.clone());
-    }
-    object
 }
 
 async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
@@ -150,7 +154,7 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
         }
     }
     let validation = parameters.validation;
-    let (name, is_status) = (call.name().to_owned(), call.is_status);
+    let (name, is_whole) = (call.name().to_owned(), call.part.is_none());
     let faults = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&faults);
     let warnings_of_kind = Warnings::default();
@@ -165,14 +169,13 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
         *told.lock().unwrap_or_else(PoisonError::into_inner) = faults;
         told_by_kind
             .add(owners::once(&mut object, " after mutating admission happens").into_iter().collect());
-        match old {
-            Some(old) if is_status => Ok(with_status(old, &object)),
-            None if is_status => Err(ApiError::not_found(info, &name)),
-            _ => Ok(object),
+        if old.is_none() && !is_whole {
+            return Err(ApiError::not_found(info, &name));
         }
+        Ok(object)
     };
     let change = match patch {
-        Patch::Apply(applied) if !is_status => {
+        Patch::Apply(applied) if is_whole => {
             let remembered = applied.clone();
             Change::Apply(
                 remembered,
@@ -202,15 +205,6 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
 /// What upstream wants of server-side apply, beyond that it can be merged.
 fn check_applied(call: &Call<'_>, applied: &Map<String, Value>) -> Result<(), ApiError> {
     let info = call.info;
-    if call.parameters.field_manager.is_empty() {
-        let message = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
-        return Err(ApiError {
-            code: 422,
-            reason: "Invalid",
-            message: message.to_owned(),
-            details: Value::Null,
-        });
-    }
     let given = |key: &str| applied.get(key).and_then(Value::as_str).unwrap_or_default();
     if given("kind") != info.kind || given("apiVersion") != info.api_version() {
         let (kind, version) = (given("kind"), given("apiVersion"));
@@ -255,32 +249,60 @@ fn delete_options(call: &Call<'_>, received: &Received) -> Result<(DeleteOptions
         content.filter(|content| matches!(content, Content::Json | Content::Yaml | Content::Protobuf));
     let content = content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
     let options = contents::options(&received.bytes, content, &schemas::DELETE_OPTIONS)?;
+    if received.bytes.is_empty() {
+        check_grace_period(&call.parameters.grace_period)?;
+    }
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
     let policy =
         text(options.get("propagationPolicy")).unwrap_or_else(|| call.parameters.propagation_policy.clone());
     let orphan = options.get("orphanDependents").and_then(Value::as_bool);
     let orphan = orphan.or(call.parameters.orphan_dependents);
+    let mut dry_runs = call.parameters.dry_runs.clone();
+    let given = options.get("dryRun").and_then(Value::as_array).into_iter().flatten();
+    dry_runs.extend(given.filter_map(|value| text(Some(value))).filter(|value| !value.is_empty()));
+    let mut faults = policy_faults(&policy, orphan);
+    faults.extend(parameters::dry_run_fault(&dry_runs));
+    if !faults.is_empty() {
+        return Err(ApiError::invalid_options("DeleteOptions", &faults));
+    }
     let policy = match (policy.as_str(), orphan) {
         ("Orphan", _) | ("", Some(true)) => Policy::Orphan,
         ("Background", _) | ("", Some(false)) => Policy::Background,
         ("Foreground", _) => Policy::Foreground,
-        ("", None) => Policy::Default,
-        (other, _) => {
-            let message = format!(
-                "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {other:?}: \
-                 supported values: \"Background\", \"Foreground\", \"Orphan\""
-            );
-            return Err(ApiError { code: 422, reason: "Invalid", message, details: Value::Null });
-        }
+        _ => Policy::Default,
     };
-    let mut dry_run = call.parameters.dry_run;
-    for value in options.get("dryRun").and_then(Value::as_array).into_iter().flatten() {
-        dry_run |= parameters::dry_run(value.as_str().unwrap_or_default())?;
-    }
+    let dry_run = !dry_runs.is_empty();
     let preconditions = options.get("preconditions");
     let precondition = |key| text(preconditions.and_then(|preconditions| preconditions.get(key)));
     let (uid, resource_version) = (precondition("uid"), precondition("resourceVersion"));
     Ok((DeleteOptions { dry_run, uid, resource_version, policy }, orphan == Some(false)))
+}
+
+/// What is wrong with how dependents are to be deleted (`ValidateDeleteOptions` in
+/// `k8s.io/apimachinery/pkg/apis/meta/v1/validation/validation.go`).
+fn policy_faults(policy: &str, orphan: Option<bool>) -> Vec<Cause> {
+    let cause = |reason, message| Cause { reason, message, field: "propagationPolicy".to_owned() };
+    let quoted = go_quote(policy);
+    let mut faults = Vec::new();
+    if !policy.is_empty() && orphan.is_some() {
+        let why =
+            format!("Invalid value: {quoted}: orphanDependents and deletionPropagation cannot be both set");
+        faults.push(cause("FieldValueInvalid", why));
+    }
+    if !matches!(policy, "" | "Orphan" | "Background" | "Foreground") {
+        let supported = "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"";
+        faults.push(cause("FieldValueNotSupported", format!("Unsupported value: {quoted}: {supported}")));
+    }
+    faults
+}
+
+/// Nothing takes any time to end here, but what is asked for has to be a number, in Go's words.
+fn check_grace_period(given: &str) -> Result<(), ApiError> {
+    if given.is_empty() || given.parse::<i64>().is_ok() {
+        return Ok(());
+    }
+    let quoted = go_quote(given);
+    Err(ApiError::bad_request(format!("strconv.ParseInt: parsing {quoted}: invalid syntax")))
 }
 
 async fn delete(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {

@@ -20,10 +20,10 @@ use crate::serve::api::media::{self, Form};
 use crate::serve::api::parameters::Parameters;
 use crate::serve::api::path::{self, PATH_MAX, Route, Target};
 use crate::serve::api::schema::Type;
-use crate::serve::api::{discovery, schemas};
+use crate::serve::api::{absent, discovery, schemas};
 use crate::serve::log;
 use crate::serve::registry::Registry;
-use crate::serve::resource::{Resource, ResourceInfo};
+use crate::serve::resource::{Resource, ResourceInfo, Subresource};
 use crate::serve::status::ApiError;
 
 /// What all connections share.
@@ -141,7 +141,8 @@ pub(super) struct Call<'a> {
     /// Empty for kinds without one, and for all of them.
     pub(super) namespace: String,
     pub(super) name: Option<String>,
-    pub(super) is_status: bool,
+    /// The part of the object that is meant, where it is not the whole.
+    pub(super) part: Option<Subresource>,
     pub(super) parameters: Parameters,
     /// In what form the answer is to be.
     pub(super) form: Form,
@@ -154,12 +155,15 @@ async fn objects(
     counted: &mut Counted,
 ) -> Result<Answer, ApiError> {
     let resource = shared.registry.resource(&target.group, &target.version, &target.plural);
-    let resource = resource.ok_or_else(ApiError::no_such_path)?;
+    let Some(resource) = resource else {
+        let info = absent::find(&target).ok_or_else(ApiError::no_such_path)?;
+        counted.resource = info.plural.to_owned();
+        return read::absent(shared, info, target.name.as_deref(), &request);
+    };
     let info = resource.info();
-    let is_status = match target.subresource.as_deref() {
-        None => false,
-        Some("status") if discovery::has_status(info) => true,
-        Some(_) => return Err(ApiError::no_such_path()),
+    let (part, verbs) = match target.subresource.as_deref() {
+        None => (None, info.verbs),
+        Some(name) => part(info, name).ok_or_else(ApiError::no_such_path)?,
     };
     if target.namespace.is_some() && !info.namespaced {
         return Err(ApiError::no_such_path());
@@ -172,10 +176,7 @@ async fn objects(
     let verb = verb(request.method(), target.name.is_some(), parameters.watch)
         .ok_or_else(ApiError::method_not_allowed)?;
     counted.verb = verb.to_owned();
-    // A status can be seen and changed, and nothing else.
-    let is_possible =
-        if is_status { matches!(verb, "get" | "update" | "patch") } else { info.verbs.contains(&verb) };
-    if !is_possible {
+    if !verbs.contains(&verb) {
         return Err(ApiError::method_not_allowed());
     }
     let call = Call {
@@ -185,7 +186,7 @@ async fn objects(
         schema: schemas::of(info.group, info.kind).ok_or_else(ApiError::no_such_path)?,
         namespace: target.namespace.unwrap_or_default(),
         name: target.name,
-        is_status,
+        part,
         parameters,
         form: form(request.headers())?,
     };
@@ -204,6 +205,13 @@ async fn objects(
     }
 }
 
+/// A part of a kind's objects by its name, with what may be done with it.
+fn part(info: &ResourceInfo, wanted: &str) -> Option<(Option<Subresource>, &'static [&'static str])> {
+    let (name, verbs) = discovery::subresources(info).iter().find(|(name, _)| *name == wanted)?;
+    let part = if *name == "status" { Subresource::Status } else { Subresource::Finalize };
+    Some((Some(part), verbs))
+}
+
 fn verb(method: &Method, is_named: bool, is_watch: bool) -> Option<&'static str> {
     match (method, is_named) {
         (&Method::GET, _) if is_watch => Some("watch"),
@@ -219,7 +227,7 @@ fn verb(method: &Method, is_named: bool, is_watch: bool) -> Option<&'static str>
 }
 
 /// The form in which objects are asked for.
-fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
+pub(super) fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
     let accept = header(headers, &ACCEPT);
     media::accept(accept, |form| !matches!(form, Form::Discovery(_))).ok_or_else(not_acceptable)
 }

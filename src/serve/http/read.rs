@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use hyper::body::Incoming;
+use hyper::{Method, Request};
 use serde_json::{Value, json};
 
 use super::answer::{self, Answer};
-use super::handle::Call;
+use super::handle::{Call, Shared, form};
+use crate::serve::api::absent;
 use crate::serve::api::media::Form;
+use crate::serve::api::parameters::Parameters;
 use crate::serve::api::table;
 use crate::serve::object::Object;
 use crate::serve::registry::{List, ListQuery};
@@ -151,6 +155,29 @@ pub(super) fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
     }
     let stored = call.shared.registry.get(call.info.plural, &call.namespace, name)?;
     call.object(200, &stored)
+}
+
+/// The answer about a kind of which there are no objects: a list of none.
+pub(super) fn absent(
+    shared: &Shared,
+    info: &'static ResourceInfo,
+    name: Option<&str>,
+    request: &Request<Incoming>,
+) -> Result<Answer, ApiError> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(ApiError::method_not_allowed());
+    }
+    if let Some(name) = name {
+        return Err(ApiError::not_found(info, name));
+    }
+    if Parameters::parse(request.uri().query().unwrap_or_default())?.watch {
+        return Err(ApiError::method_not_allowed());
+    }
+    let version = shared.registry.resource_version();
+    Ok(match form(request.headers())? {
+        Form::Table(of) => answer::json(200, &absent::table(of, version)),
+        _ => answer::json(200, &absent::list(info, version)),
+    })
 }
 
 /// All objects that are asked for.

@@ -54,8 +54,13 @@ pub(super) fn update(
         (Change::Apply(..), ..) => return Err(ApiError::internal("an apply is a patch by now")),
     };
     metadata::of_changed(info, &mut object, &old)?;
-    resource.update(pending, &mut object, &old)?;
-    pending.warnings.extend(resource.warnings(&object, Some(&old)));
+    if let Some(part) = pending.part {
+        resource.update_part(pending, part, &mut object, &old)?;
+    } else {
+        resource.update(pending, &mut object, &old)?;
+        // Whoever writes a part cannot mend the rest.
+        pending.warnings.extend(resource.warnings(&object, Some(&old)));
+    }
     if object.is_being_deleted() && object.finalizers().is_empty() && !resource.is_held(&object) {
         take_away(pending, index, &object)?;
         // As it was asked to be (`deleteWithoutFinalizers` in `k8s.io/apiserver/pkg/registry/generic/registry/store.go`).

@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use super::object::Object;
-use super::resource::{Allocation, Resource, ResourceInfo};
+use super::resource::{Allocation, Resource, ResourceInfo, Subresource};
 use super::status::ApiError;
 use super::store::{Store, StoreError, Stored};
 
@@ -42,6 +42,8 @@ pub struct WriteOptions {
     pub field_manager: String,
     /// The API group by which it is asked for.
     pub group: &'static str,
+    /// The part of the object that is written, where it is not the whole.
+    pub part: Option<Subresource>,
     /// Takes what the client is to be told of the change.
     pub warnings: Warnings,
 }
@@ -276,7 +278,7 @@ impl Registry {
     ) -> Result<Updated, ApiError> {
         let (namespace, name, index) = (namespace.to_owned(), name.to_owned(), self.index(plural)?);
         let (dry_run, manager) = (options.dry_run, options.field_manager);
-        let (warnings, group) = (options.warnings, options.group);
+        let (warnings, group, part) = (options.warnings, options.group, options.part);
         let work = move |pending: &mut Pending<'_>| match change {
             Change::Apply(applied, apply) => {
                 let change =
@@ -295,7 +297,7 @@ impl Registry {
             change => update(pending, index, &namespace, &name, change),
         };
         let work: Work = Box::new(move |pending| {
-            pending.group = group;
+            (pending.group, pending.part) = (group, part);
             let outcome = work(pending)?;
             warnings.add(std::mem::take(&mut pending.warnings));
             Ok(outcome)

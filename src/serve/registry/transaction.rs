@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::serve::accounts::{Accounts, Entry};
 use crate::serve::object::Object;
-use crate::serve::resource::{Account, Allocation, Resource, Transaction};
+use crate::serve::resource::{Account, Allocation, Resource, Subresource, Transaction};
 use crate::serve::status::ApiError;
 use crate::serve::store::{Store, Stored};
 
@@ -36,6 +36,8 @@ pub(super) struct Pending<'a> {
     pub(super) has_notes: bool,
     /// The API group by which it was asked for.
     pub(super) group: &'static str,
+    /// The part of the object that is written, where it is not the whole.
+    pub(super) part: Option<Subresource>,
     /// What the client is to be told.
     pub(super) warnings: Vec<String>,
     /// Attempts to get an address.
@@ -64,6 +66,7 @@ impl<'a> Pending<'a> {
             changes: Vec::new(),
             has_notes: false,
             group: "",
+            part: None,
             warnings: Vec::new(),
             allocations: Vec::new(),
             now,

@@ -15,6 +15,7 @@ mod load_balancer;
 mod node_ports;
 mod ports;
 mod spec;
+mod status;
 #[cfg(test)]
 mod tests;
 mod validation;
@@ -34,7 +35,7 @@ use super::config::Config;
 use super::family::Family;
 use super::{meta, namespace};
 use crate::serve::object::Object;
-use crate::serve::resource::{Resource, ResourceInfo, Transaction};
+use crate::serve::resource::{Resource, ResourceInfo, Subresource, Transaction};
 use crate::serve::status::ApiError;
 
 /// The cluster IPs of a Service.
@@ -122,6 +123,25 @@ impl Resource for Services {
         faults.extend(validation::faults(object, &spec, Some(&before)));
         meta::checked(&INFO, object, &faults)?;
         load_balancer::set_status(transaction, &self.config.load_balancer_pools, object, &spec, Some(old));
+        Ok(())
+    }
+
+    /// Others write the status of the load balancers that are theirs, and conditions.
+    fn update_part(
+        &self,
+        _: &mut dyn Transaction,
+        _: Subresource,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        object.keep_only("status", old);
+        let spec = Spec::of(old)?;
+        status::fill(object, &spec);
+        let mut faults = meta::change_faults(object, old);
+        faults.extend(meta::faults(object, meta::label));
+        faults.extend(status::faults(object, &spec, old));
+        meta::checked(&INFO, object, &faults)?;
+        load_balancer::keep_own(&self.config.load_balancer_pools, object, &spec, old);
         Ok(())
     }
 

@@ -7,8 +7,8 @@ use crate::serve::object::Object;
 use crate::validation::cidr::cidr_warnings;
 use crate::validation::ip::ip_warning;
 
-const TOPOLOGY_HINTS: &str = "service.kubernetes.io/topology-aware-hints";
-const TOPOLOGY_MODE: &str = "service.kubernetes.io/topology-mode";
+pub(super) const TOPOLOGY_HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+pub(super) const TOPOLOGY_MODE: &str = "service.kubernetes.io/topology-mode";
 
 /// The warnings about a Service with its defaults, in the order in which the API server gives them.
 pub(super) fn warnings(object: &Object) -> Vec<String> {

@@ -23,7 +23,7 @@ use super::config::Config;
 use super::meta;
 use crate::serve::log;
 use crate::serve::object::Object;
-use crate::serve::resource::{Resource, ResourceInfo, Transaction};
+use crate::serve::resource::{Resource, ResourceInfo, Subresource, Transaction};
 use crate::serve::status::ApiError;
 use crate::serve::time;
 
@@ -76,6 +76,25 @@ impl Resource for ServiceCidrs {
         if !object.is_being_deleted() {
             settle(object, transaction.now());
         }
+        Ok(())
+    }
+
+    /// Others have conditions of their own; whether it is ready, the server knows (`serviceCIDRStatusStrategy` in
+    /// `pkg/registry/networking/servicecidr/strategy.go`).
+    fn update_part(
+        &self,
+        _: &mut dyn Transaction,
+        _: Subresource,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        let status = object.0.remove("status");
+        object.0.clone_from(&old.0);
+        match status {
+            Some(status) => object.0.insert("status".to_owned(), status),
+            None => object.0.remove("status"),
+        };
+        conditions::keep_ready(object, old);
         Ok(())
     }
 
