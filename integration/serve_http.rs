@@ -118,7 +118,7 @@ fn fields_that_there_are_not_are_told() {
     let other = br#"{"preconditions":{"uid":"another"}}"#;
     assert_eq!(server.ask("DELETE", &format!("{SERVICES}/a"), JSON, other).code, 409);
     let gone = server.ask("DELETE", &format!("{SERVICES}/a"), JSON, b"");
-    assert_eq!((gone.code, gone.json()["status"].as_str()), (200, Some("Success")));
+    assert_eq!((gone.code, gone.json()["kind"].as_str()), (200, Some("Service")));
 }
 
 /// The events that a watch tells until its time is over.

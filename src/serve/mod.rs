@@ -24,3 +24,4 @@ pub mod status;
 pub mod store;
 pub mod tables;
 pub mod time;
+mod version_mark;

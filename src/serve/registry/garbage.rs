@@ -156,12 +156,17 @@ fn text<'a>(owner: &'a Value, key: &str) -> &'a str {
 impl Pending<'_> {
     /// Remembers what has to be looked at because `object` was written in the place of `before`.
     pub(super) fn note_written(&mut self, plural: &str, object: &Object, before: Option<&Object>) {
+        let is_owned = |object: &Object| object.owners().next().is_some();
+        // Most objects belong to nobody.
+        if !is_owned(object) && !before.is_some_and(is_owned) && !object.is_being_deleted() {
+            return;
+        }
         let Some(key) = self.collectable(plural, object) else { return };
         if object.is_being_deleted() && [ORPHAN, FOREGROUND].iter().any(|finalizer| has(object, finalizer)) {
             self.garbage.owners.push(key.clone());
         }
         let is_same = before.is_some_and(|before| before.owners().eq(object.owners()));
-        if !is_same && object.owners().next().is_some() {
+        if !is_same && is_owned(object) {
             self.garbage.dependents.push(key);
         }
         if let Some(before) = before.filter(|_| !is_same) {

@@ -27,6 +27,7 @@ use super::object::Object;
 use super::resource::{Allocation, Resource, ResourceInfo, Subresource};
 use super::status::ApiError;
 use super::store::{Store, StoreError, Stored};
+use super::version_mark::{self, VersionMark};
 
 use changes::{create, delete, update};
 use events::Events;
@@ -156,6 +157,7 @@ pub struct Registry {
     reader: Arc<Mutex<Store>>,
     queue: Arc<Queue>,
     held: Option<Held>,
+    ahead: Option<u64>,
 }
 
 /// The way to the writer, which ends with the last registry: whatever waits is done before.
@@ -188,7 +190,12 @@ impl Registry {
     pub fn open(path: &Path, resources: Vec<Box<dyn Resource>>) -> Result<Self, StoreError> {
         let store = Store::open(path)?;
         let reader = Store::open_for_reading(path)?;
-        let version = store.version().map_err(|cause| store.failed(cause))?;
+        let mut version = store.version().map_err(|cause| store.failed(cause))?;
+        let ahead = version_mark::beginning(path, version);
+        if let Some(ahead) = ahead {
+            store.set_version(ahead).map_err(|cause| store.failed(cause))?;
+            version = ahead;
+        }
         let accounts = writer::count(&store)?;
         let resources = Arc::new(resources);
         let events = Arc::new(Events::new(version));
@@ -204,6 +211,7 @@ impl Registry {
             wake: None,
             has_notes: false,
             allocations: Arc::default(),
+            mark: VersionMark::begin(path, version),
         };
         let allocations = Arc::clone(&writer.allocations);
         // What follows from the objects as they are, before anybody asks.
@@ -211,7 +219,13 @@ impl Registry {
         let spawned = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(&jobs));
         let writer = spawned.map_err(|cause| StoreError::Thread(path.to_owned(), cause))?;
         let queue = Arc::new(Queue { jobs: Some(queue), writer: Some(writer) });
-        Ok(Self { resources, events, allocations, reader: Arc::new(Mutex::new(reader)), queue, held: None })
+        let reader = Arc::new(Mutex::new(reader));
+        Ok(Self { resources, events, allocations, reader, queue, held: None, ahead })
+    }
+
+    /// From where versions go on because the store had gone back, or might have.
+    pub fn ahead(&self) -> Option<u64> {
+        self.ahead
     }
 
     /// The same registry; the changes that are asked of this one keep `held` until they are made, even where nobody waits

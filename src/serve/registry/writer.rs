@@ -20,6 +20,7 @@ use crate::serve::resource::{Allocation, Resource};
 use crate::serve::status::ApiError;
 use crate::serve::store::{Row, Store, StoreError, Stored};
 use crate::serve::time;
+use crate::serve::version_mark::VersionMark;
 
 /// Seconds after which what failed though nobody asked for it is tried again.
 const RETRY: i64 = 10;
@@ -90,6 +91,8 @@ pub(super) struct Writer {
     pub(super) wake: Option<i64>,
     /// The batch has something to keep that is no change of an object.
     pub(super) has_notes: bool,
+    /// The last version that was given out, beside the store.
+    pub(super) mark: VersionMark,
 }
 
 impl Writer {
@@ -107,7 +110,7 @@ impl Writer {
                     self.batch(jobs);
                 }
                 Err(RecvTimeoutError::Timeout) => self.batch(Vec::new()),
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return self.mark.stop(self.version),
             }
         }
     }
@@ -139,7 +142,12 @@ impl Writer {
             self.commit(before, &changes)
         });
         match done {
-            Ok(()) => self.events.publish(changes, self.version),
+            Ok(()) => {
+                if !changes.is_empty() {
+                    self.mark.set(self.version);
+                }
+                self.events.publish(changes, self.version);
+            }
             Err(error) => {
                 self.take_back(before, &error);
                 replies.extend(jobs.into_iter().map(|job| (job.reply, Err(error.clone()))));
@@ -215,11 +223,8 @@ impl Writer {
             Pending::new(&self.store, &resources, &mut self.accounts, &mut version, time::now(), dry_run);
         let mut wake = None;
         let result = work(&mut pending).and_then(|outcome| {
-            while !dry_run {
-                wake = reconcile(&mut pending)?;
-                if !garbage::collect(&mut pending)? {
-                    break;
-                }
+            if !dry_run {
+                wake = follow(&mut pending)?;
             }
             Ok(outcome)
         });
@@ -282,6 +287,16 @@ pub(super) fn count(store: &Store) -> Result<Accounts, StoreError> {
 }
 
 /// What follows from a change, until nothing more does; when there will be more to do.
+fn follow(pending: &mut Pending<'_>) -> Result<Option<i64>, ApiError> {
+    loop {
+        let wake = reconcile(pending)?;
+        if !garbage::collect(pending)? {
+            return Ok(wake);
+        }
+    }
+}
+
+/// What each kind makes of a change; when there will be more to do.
 fn reconcile(pending: &mut Pending<'_>) -> Result<Option<i64>, ApiError> {
     let mut wake: Option<i64> = None;
     let resources = pending.resources;

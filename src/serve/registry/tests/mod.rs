@@ -345,6 +345,7 @@ fn a_batch_whose_transaction_is_lost_keeps_nothing() {
         wake: None,
         has_notes: false,
         allocations: Arc::default(),
+        mark: VersionMark::begin(&dir.path().join("db"), version),
     };
     let batch = |writer: &mut Writer, works: Vec<Work>| {
         let (jobs, answers): (Vec<Job>, Vec<_>) = works
