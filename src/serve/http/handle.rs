@@ -75,7 +75,8 @@ pub(super) async fn handle(
     let mut answer = match answered.and_then(|answer| kept(&shared, answer, is_read)) {
         Ok(answer) => answer,
         Err(error) => {
-            if error.code >= 500 && error.reason != "Timeout" {
+            // What is applied wrongly is the client's fault, whatever the code.
+            if error.code >= 500 && !matches!(error.reason, "Timeout" | "") {
                 log::error(
                     "a request failed",
                     &[("verb", &counted.verb), ("resource", &counted.resource), ("cause", &error.message)],
