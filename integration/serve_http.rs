@@ -48,7 +48,7 @@ fn hostile_requests_get_the_right_status() {
         ("GET", "/api/v1/namespaces/a%2fservices", JSON, b"", 404),
         ("GET", "/api/v1/services/%00", JSON, b"", 404),
         ("GET", &long, JSON, b"", 414),
-        ("GET", "/api/v1/secrets", JSON, b"", 404),
+        ("GET", "/api/v1/podtemplates", JSON, b"", 404),
         ("GET", "/api/v1/namespaces/default/nodes", JSON, b"", 404),
         ("POST", SERVICES, "text/plain", b"{}", 415),
         ("POST", SERVICES, "application/cbor", b"\xa0", 415),

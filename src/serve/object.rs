@@ -53,6 +53,18 @@ impl Object {
         object_in(&mut self.0, "status")
     }
 
+    /// Leaves of it the metadata and the member `part`; the rest becomes as it is in `old`.
+    pub fn keep_only(&mut self, part: &str, old: &Self) {
+        let kept = ["metadata", part].map(|key| (key, self.0.remove(key)));
+        self.0.clone_from(&old.0);
+        for (key, value) in kept {
+            match value {
+                Some(value) => self.0.insert(key.to_owned(), value),
+                None => self.0.remove(key),
+            };
+        }
+    }
+
     /// `metadata.name`.
     pub fn name(&self) -> &str {
         self.text("name")

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::label_selector;
 use super::object::Object;
-use super::resource::ResourceInfo;
+use super::resource::{ResourceInfo, View};
 use super::status::ApiError;
 use crate::validation::go_quote;
 
@@ -62,6 +62,16 @@ impl Selector {
             }
             Some(key) => Err(ApiError::bad_request(format!("field label not supported: {key}"))),
         }
+    }
+
+    /// Has the fields of stored objects in the place of those of a view of them.
+    pub fn renamed(mut self, view: View) -> Self {
+        for requirement in &mut self.fields {
+            let first = requirement.key.split('.').next().unwrap_or_default();
+            let Some((here, there)) = view.fields.iter().find(|(here, _)| *here == first) else { continue };
+            requirement.key = format!("{there}{}", &requirement.key[here.len()..]);
+        }
+        self
     }
 
     /// Whether every object is meant.

@@ -105,6 +105,16 @@ impl ApiError {
         Self::new(422, "Invalid", message, details)
     }
 
+    /// The options of a request are not valid; `kind` is `CreateOptions` or the like.
+    pub fn invalid_options(kind: &str, faults: &[Cause]) -> Self {
+        let texts: Vec<String> =
+            faults.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
+        let text = if let [one] = &texts[..] { one.clone() } else { format!("[{}]", texts.join(", ")) };
+        let message = format!("{kind}.meta.k8s.io \"\" is invalid: {text}");
+        let details = json!({"group": "meta.k8s.io", "kind": kind, "causes": faults});
+        Self::new(422, "Invalid", message, details)
+    }
+
     /// The request makes no sense.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message.into(), Value::Null)
@@ -159,6 +169,10 @@ impl ApiError {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message,
             "reason": self.reason, "code": self.code,
         });
+        // An error of which upstream does not know the sort.
+        if self.reason.is_empty() {
+            status.as_object_mut().map(|status| status.remove("reason"));
+        }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
         }

@@ -109,16 +109,23 @@ fn finalizer_faults(finalizers: &[&str]) -> Vec<Cause> {
         if faults.len() >= MOST {
             break;
         }
-        let value = json!(finalizer);
-        faults.extend(qualified_name_errors(finalizer).iter().map(|why| invalid(path, &value, why)));
-        if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(finalizer) {
-            let why = "name is neither a standard finalizer name nor is it fully qualified";
-            faults.push(invalid(format!("{path}[{index}]"), &value, why));
-        }
+        faults.extend(finalizer_name_faults(finalizer, path, &format!("{path}[{index}]")));
     }
     if [ORPHAN, FOREGROUND].iter().all(|name| finalizers.contains(name)) {
         let why = format!("finalizer {ORPHAN} and {FOREGROUND} cannot be both set");
         faults.push(invalid(path, &json!(finalizers), why));
+    }
+    faults
+}
+
+/// The faults of a finalizer's name; `path` is that of the list in some, and of the finalizer in other messages.
+pub(super) fn finalizer_name_faults(finalizer: &str, path: &str, own_path: &str) -> Vec<Cause> {
+    let value = json!(finalizer);
+    let errors = qualified_name_errors(finalizer);
+    let mut faults: Vec<Cause> = errors.iter().map(|why| invalid(path, &value, why)).collect();
+    if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+        let why = "name is neither a standard finalizer name nor is it fully qualified";
+        faults.push(invalid(own_path, &value, why));
     }
     faults
 }

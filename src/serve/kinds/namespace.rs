@@ -7,10 +7,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::columns::{AGE, NAME, column};
+use super::faults::{MOST, invalid};
 use super::{Config, age, meta, verbs};
 use crate::serve::object::Object;
-use crate::serve::resource::{Account, Resource, ResourceInfo, Transaction};
-use crate::serve::status::ApiError;
+use crate::serve::resource::{Account, Resource, ResourceInfo, Subresource, Transaction};
+use crate::serve::status::{ApiError, Cause};
 use crate::serve::time;
 
 /// `namespaces`.
@@ -81,7 +82,9 @@ impl Resource for Namespaces {
     }
 
     fn create(&self, _: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
-        meta::checked(&INFO, object, &meta::faults(object, meta::label))?;
+        let mut faults = meta::faults(object, meta::label);
+        faults.extend(finalizer_faults(object));
+        meta::checked(&INFO, object, &faults)?;
         fill(object);
         Ok(())
     }
@@ -98,6 +101,31 @@ impl Resource for Namespaces {
             };
         }
         Ok(())
+    }
+
+    /// `namespaceStatusStrategy` and `namespaceFinalizeStrategy` in `pkg/registry/core/namespace/strategy.go`.
+    fn update_part(
+        &self,
+        _: &mut dyn Transaction,
+        part: Subresource,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        object.keep_only(if part == Subresource::Status { "status" } else { "spec" }, old);
+        let mut faults = meta::change_faults(object, old);
+        faults.extend(meta::faults(object, meta::label));
+        faults.extend(match part {
+            Subresource::Status => phase_fault(object).into_iter().collect(),
+            Subresource::Finalize => finalizer_faults(object),
+        });
+        meta::checked(&INFO, object, &faults)?;
+        label(object);
+        Ok(())
+    }
+
+    /// What is in a namespace goes with it, also where somebody else has taken the server's finalizer away.
+    fn delete(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
+        content::remove(transaction, &self.config, object.name()).map(drop)
     }
 
     fn may_delete(&self, object: &Object) -> Result<(), ApiError> {
@@ -187,10 +215,40 @@ fn spec_finalizers(object: &Object) -> Vec<&str> {
     list.filter_map(Value::as_str).collect()
 }
 
+/// What is wrong with `status.phase`, which is the server's (`ValidateNamespaceStatusUpdate`).
+fn phase_fault(object: &Object) -> Option<Cause> {
+    let phase = object.0.get("status").map_or(&Value::Null, |status| &status["phase"]);
+    let phase = Value::from(phase.as_str().unwrap_or_default());
+    let (wanted, why) = if object.is_being_deleted() {
+        ("Terminating", "may only be 'Terminating' if `deletionTimestamp` is not empty")
+    } else {
+        ("Active", "may only be 'Active' if `deletionTimestamp` is empty")
+    };
+    (phase != wanted).then(|| invalid("status.Phase", &phase, why))
+}
+
+/// What is wrong with `spec.finalizers` (`validateFinalizerName`).
+fn finalizer_faults(object: &Object) -> Vec<Cause> {
+    let mut faults = Vec::new();
+    for (index, name) in spec_finalizers(object).into_iter().enumerate() {
+        if faults.len() >= MOST {
+            break;
+        }
+        let path = format!("spec.finalizers[{index}]");
+        faults.extend(meta::finalizer_name_faults(name, &path, &path));
+    }
+    faults
+}
+
 /// What every new namespace has.
 fn fill(object: &mut Object) {
     label(object);
-    object.0.insert("spec".to_owned(), json!({"finalizers": [FINALIZER]}));
+    let mut finalizers: Vec<&str> = spec_finalizers(object);
+    if !finalizers.contains(&FINALIZER) {
+        finalizers.push(FINALIZER);
+    }
+    let spec = json!({"finalizers": finalizers});
+    object.0.insert("spec".to_owned(), spec);
     object.0.insert("status".to_owned(), json!({"phase": "Active"}));
 }
 

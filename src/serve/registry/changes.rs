@@ -19,6 +19,7 @@ pub(super) fn create(
     let (resource, info) = (&resources[index], resources[index].info());
     metadata::of_new(info, &mut object, namespace, pending.now)?;
     resource.create(pending, &mut object)?;
+    pending.warnings.extend(resource.warnings(&object, None));
     if let Some(stored) = pending.stored(info.plural, namespace, object.name())? {
         let mut error = ApiError::already_exists(info, object.name());
         // As in `Store.create` (`k8s.io/apiserver/pkg/registry/generic/registry/store.go`).
@@ -58,7 +59,13 @@ pub(super) fn update(
         (Change::Apply(..), ..) => return Err(ApiError::internal("an apply is a patch by now")),
     };
     metadata::of_changed(info, &mut object, &old)?;
-    resource.update(pending, &mut object, &old)?;
+    if let Some(part) = pending.part {
+        resource.update_part(pending, part, &mut object, &old)?;
+    } else {
+        resource.update(pending, &mut object, &old)?;
+        // Whoever writes a part cannot mend the rest.
+        pending.warnings.extend(resource.warnings(&object, Some(&old)));
+    }
     if object.is_being_deleted() && object.finalizers().is_empty() && !resource.is_held(&object) {
         take_away(pending, index, &object)?;
         // As it was asked to be (`deleteWithoutFinalizers` in `k8s.io/apiserver/pkg/registry/generic/registry/store.go`).

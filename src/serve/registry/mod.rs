@@ -17,14 +17,14 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use super::object::Object;
-use super::resource::{Allocation, Resource, ResourceInfo};
+use super::resource::{Allocation, Resource, ResourceInfo, Subresource};
 use super::status::ApiError;
 use super::store::{Store, StoreError, Stored};
 use super::version_mark::{self, VersionMark};
@@ -35,12 +35,36 @@ use transaction::Pending;
 use writer::{Allocations, Held, Job, Outcome, Work, Writer};
 
 /// How a change is made.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct WriteOptions {
     /// Everything is done but kept (`dryRun=All`).
     pub dry_run: bool,
     /// Who makes it.
     pub field_manager: String,
+    /// The API group by which it is asked for.
+    pub group: &'static str,
+    /// The part of the object that is written, where it is not the whole.
+    pub part: Option<Subresource>,
+    /// Takes what the client is to be told of the change.
+    pub warnings: Warnings,
+}
+
+/// Warnings about a change. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Warnings {
+    /// Adds some.
+    pub fn add(&self, warnings: Vec<String>) {
+        if !warnings.is_empty() {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(warnings);
+        }
+    }
+
+    /// Takes out what was added.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// What is to become of an object.
@@ -244,8 +268,13 @@ impl Registry {
         options: WriteOptions,
     ) -> Result<Stored, ApiError> {
         let (namespace, index) = (namespace.to_owned(), self.index(plural)?);
-        let work: Work =
-            Box::new(move |pending| create(pending, index, &namespace, object).map(Outcome::Created));
+        let (warnings, group) = (options.warnings, options.group);
+        let work: Work = Box::new(move |pending| {
+            pending.group = group;
+            let created = create(pending, index, &namespace, object)?;
+            warnings.add(std::mem::take(&mut pending.warnings));
+            Ok(Outcome::Created(created))
+        });
         Ok(self.change(work, options.dry_run).await?.stored())
     }
 
@@ -263,7 +292,8 @@ impl Registry {
     ) -> Result<Updated, ApiError> {
         let (namespace, name, index) = (namespace.to_owned(), name.to_owned(), self.index(plural)?);
         let (dry_run, manager) = (options.dry_run, options.field_manager);
-        let work: Work = Box::new(move |pending| match change {
+        let (warnings, group, part) = (options.warnings, options.group, options.part);
+        let work = move |pending: &mut Pending<'_>| match change {
             Change::Apply(applied, apply) => {
                 let change =
                     |pending: &mut Pending<'_>, change| update(pending, index, &namespace, &name, change);
@@ -279,6 +309,12 @@ impl Registry {
                 Ok(outcome)
             }
             change => update(pending, index, &namespace, &name, change),
+        };
+        let work: Work = Box::new(move |pending| {
+            (pending.group, pending.part) = (group, part);
+            let outcome = work(pending)?;
+            warnings.add(std::mem::take(&mut pending.warnings));
+            Ok(outcome)
         });
         let outcome = self.change(work, dry_run).await?;
         let created = matches!(outcome, Outcome::Created(_));

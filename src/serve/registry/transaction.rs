@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::serve::accounts::{Accounts, Entry};
 use crate::serve::object::Object;
-use crate::serve::resource::{Account, Allocation, Resource, Transaction};
+use crate::serve::resource::{Account, Allocation, Resource, Subresource, Transaction};
 use crate::serve::status::ApiError;
 use crate::serve::store::{Store, Stored};
 
@@ -34,6 +34,12 @@ pub(super) struct Pending<'a> {
     pub(super) changes: Vec<Change>,
     /// Something is to be kept that is no change of an object.
     pub(super) has_notes: bool,
+    /// The API group by which it was asked for.
+    pub(super) group: &'static str,
+    /// The part of the object that is written, where it is not the whole.
+    pub(super) part: Option<Subresource>,
+    /// What the client is to be told.
+    pub(super) warnings: Vec<String>,
     /// Attempts to get an address.
     pub(super) allocations: Vec<Allocation>,
     pub(super) now: i64,
@@ -59,6 +65,9 @@ impl<'a> Pending<'a> {
             version,
             changes: Vec::new(),
             has_notes: false,
+            group: "",
+            part: None,
+            warnings: Vec::new(),
             allocations: Vec::new(),
             now,
             dry_run,
@@ -196,6 +205,10 @@ impl<'a> Pending<'a> {
 impl Transaction for Pending<'_> {
     fn is_dry_run(&self) -> bool {
         self.dry_run
+    }
+
+    fn group(&self) -> &'static str {
+        self.group
     }
 
     fn now(&self) -> i64 {
