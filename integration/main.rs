@@ -81,15 +81,24 @@ mod engine_podman;
 mod engines;
 
 // The API server.
+mod serve_answers;
 mod serve_changes;
 mod serve_clients;
 mod serve_containerd;
 mod serve_crash;
+mod serve_events;
 mod serve_hostile;
 mod serve_http;
 mod serve_kubectl;
+mod serve_namespaces;
+mod serve_options;
+mod serve_owners;
 mod serve_pages;
+mod serve_parts;
+mod serve_requests;
 mod serve_store;
+mod serve_versions;
+mod serve_warnings;
 
 // What hostile pods and clients try.
 mod attacks;

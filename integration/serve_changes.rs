@@ -66,6 +66,32 @@ fn what_is_no_longer_applied_goes() {
     assert_eq!(again["metadata"]["labels"], json!({"x": "y"}));
 }
 
+/// `mergeSortedSlice` in `k8s.io/apimachinery/pkg/util/strategicpatch/patch.go`.
+#[test]
+fn new_entries_of_a_list_come_first() {
+    needs!();
+    let server = Server::start(&[]);
+    let two = json!([{"name": "a", "port": 80}, {"name": "b", "port": 443}]);
+    let service = json!({"metadata": {"name": "s", "finalizers": ["example.com/a"]}, "spec": {"ports": two}});
+    assert_eq!(server.ask("POST", SERVICES, "application/json", service.to_string().as_bytes()).code, 201);
+    let body = json!({"metadata": {"finalizers": ["example.com/b"]}, "spec": {"ports": [{"name": "c", "port": 81}]}});
+    let changed = server.ask(
+        "PATCH",
+        &format!("{SERVICES}/s"),
+        "application/strategic-merge-patch+json",
+        body.to_string().as_bytes(),
+    );
+    let changed = changed.json();
+    let ports: Vec<i64> = changed["spec"]["ports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|port| port["port"].as_i64().unwrap())
+        .collect();
+    assert_eq!(ports, [81, 80, 443]);
+    assert_eq!(changed["metadata"]["finalizers"], json!(["example.com/b", "example.com/a"]));
+}
+
 /// Lines of a watch, as they come.
 fn watch(server: &Server, path: &str) -> impl Iterator<Item = Value> {
     let mut stream = server.connect(Shown::Nothing);

@@ -48,7 +48,7 @@ fn hostile_requests_get_the_right_status() {
         ("GET", "/api/v1/namespaces/a%2fservices", JSON, b"", 404),
         ("GET", "/api/v1/services/%00", JSON, b"", 404),
         ("GET", &long, JSON, b"", 414),
-        ("GET", "/api/v1/secrets", JSON, b"", 404),
+        ("GET", "/api/v1/podtemplates", JSON, b"", 404),
         ("GET", "/api/v1/namespaces/default/nodes", JSON, b"", 404),
         ("POST", SERVICES, "text/plain", b"{}", 415),
         ("POST", SERVICES, "application/cbor", b"\xa0", 415),
@@ -118,7 +118,7 @@ fn fields_that_there_are_not_are_told() {
     let other = br#"{"preconditions":{"uid":"another"}}"#;
     assert_eq!(server.ask("DELETE", &format!("{SERVICES}/a"), JSON, other).code, 409);
     let gone = server.ask("DELETE", &format!("{SERVICES}/a"), JSON, b"");
-    assert_eq!((gone.code, gone.json()["status"].as_str()), (200, Some("Success")));
+    assert_eq!((gone.code, gone.json()["kind"].as_str()), (200, Some("Service")));
 }
 
 /// The events that a watch tells until its time is over.

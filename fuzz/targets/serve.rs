@@ -99,7 +99,7 @@ fn created(kind: usize, bytes: &[u8], content: Content) {
     assert_eq!((&again, faults.len()), (&object, 0));
     let registry = &*REGISTRY;
     let before = registry.resource_version();
-    let created = wait(registry.create(info.plural, namespace, object, DRY_RUN));
+    let created = wait(registry.create(info.plural, namespace, object, dry_run()));
     assert_eq!(registry.resource_version(), before);
     if let Ok(stored) = created {
         let object = stored.object().expect("an object is stored");
@@ -125,14 +125,16 @@ pub(super) fn patch(data: &[u8]) {
     let change = Change::Patch(Box::new(move |old| {
         Ok(patch.applied(old, &service::INFO, schema, Validation::Warn, "web")?.0)
     }));
-    if let Ok(updated) = wait(REGISTRY.update("services", "default", "web", change, DRY_RUN)) {
+    if let Ok(updated) = wait(REGISTRY.update("services", "default", "web", change, dry_run())) {
         let object = updated.stored.object().expect("an object is stored");
         assert_eq!((object.name(), object.namespace()), ("web", "default"));
         shown(&service::INFO, &object);
     }
 }
 
-const DRY_RUN: WriteOptions = WriteOptions { dry_run: true, field_manager: String::new() };
+fn dry_run() -> WriteOptions {
+    WriteOptions { dry_run: true, ..WriteOptions::default() }
+}
 
 /// A registry with a Service in it. Its directory is gone at once: files that are open stay.
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {

@@ -76,12 +76,21 @@ impl Server {
         command.arg("--data-dir").arg(dir.join("data")).arg("--kubeconfig-out").arg(dir.join("kubeconfig"));
         let mut process = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
         let mut stderr = BufReader::new(process.stderr.take().unwrap());
-        let mut line = String::new();
-        stderr.read_line(&mut line).unwrap();
-        let started: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        let address = started["address"].as_str().unwrap_or_else(|| panic!("{line}")).parse().unwrap();
-        // Lines that nobody reads would fill the pipe.
         let mut log = fs::File::create(dir.join("server.log")).unwrap();
+        // It may have something to tell before it serves.
+        let address = loop {
+            let mut line = String::new();
+            stderr.read_line(&mut line).unwrap();
+            let told: Value = serde_json::from_str(&line).unwrap_or_else(|error| {
+                process.kill().unwrap();
+                panic!("{error}: {line}")
+            });
+            log.write_all(line.as_bytes()).unwrap();
+            if let Some(address) = told["address"].as_str() {
+                break address.parse().unwrap();
+            }
+        };
+        // Lines that nobody reads would fill the pipe.
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut log));
         Self { dir: dir.to_owned(), address, process, _own: None }
     }

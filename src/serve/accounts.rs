@@ -135,6 +135,24 @@ pub fn number_of(ip: IpAddr) -> u128 {
 
 /// The numbers that an object has.
 fn numbers(plural: &str, object: &Object) -> Vec<Entry> {
+    let mut entries = own_numbers(plural, object);
+    let owners = object.owners().filter_map(|owner| number_of_uid(owner["uid"].as_str()?));
+    entries.extend(owners.map(|uid| (Account::Owner, uid)));
+    entries
+}
+
+/// A uid as a number; `None` where it is none that is given out here.
+pub fn number_of_uid(uid: &str) -> Option<u128> {
+    let is_digit = |c: char| c.is_ascii_hexdigit();
+    let digits: String = uid.chars().filter(|c| *c != '-').collect();
+    if digits.len() == 32 && digits.chars().all(is_digit) {
+        u128::from_str_radix(&digits, 16).ok()
+    } else {
+        None
+    }
+}
+
+fn own_numbers(plural: &str, object: &Object) -> Vec<Entry> {
     match plural {
         "ipaddresses" => {
             let ip: Option<IpAddr> = object.name().parse().ok();
@@ -143,6 +161,7 @@ fn numbers(plural: &str, object: &Object) -> Vec<Entry> {
                 .collect()
         }
         "services" => of_service(object),
+        "namespaces" if object.is_being_deleted() => vec![(Account::Terminating, 0)],
         _ => Vec::new(),
     }
 }

@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::contents;
 use super::store::{Store, StoreError};
 use super::tables::{self, SCHEMA};
+use super::version_mark;
 use crate::sqlite;
 use crate::sys::files::{self, FileError, LastLink};
 use crate::sys::state_dir;
@@ -85,6 +86,9 @@ pub fn restore(path: &Path, from: &Path) -> Result<(), BackupError> {
     new.write_all(&bytes).and_then(|()| new.as_file().sync_all()).map_err(io)?;
     // The copy, which nobody else can change any more, and beside which there is no log of anybody's.
     check(new.path()).map_err(no_backup)?;
+    // Clients know of what is there now, with what is in its log.
+    let last = Store::open_for_reading(path).ok().and_then(|store| store.version().ok());
+    version_mark::note_restored(path, last.unwrap_or_default())?;
     remove_log(path)?;
     new.persist(path).map_err(|error| io(error.error))?;
     Ok(state_dir::sync(dir)?)
@@ -165,7 +169,7 @@ mod tests {
         let store = Store::open(&at("db")).unwrap();
         // A data directory that is not there yet is made.
         restore(&at("a/b/db"), &at("copy")).unwrap();
-        assert_eq!(state_dir::names(&at("a/b")).unwrap(), ["db", "db.lock"]);
+        assert_eq!(state_dir::names(&at("a/b")).unwrap(), ["db", "db.lock", "db.version"]);
         assert_eq!(&*store.get("services", "default", "web").unwrap().unwrap().text, service("default", 7));
     }
 

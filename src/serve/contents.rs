@@ -27,9 +27,9 @@ pub(super) fn fault(db: &Connection) -> rusqlite::Result<Option<Fault>> {
     };
     let resources = kinds::all(Config::default());
     let infos: Vec<_> = resources.iter().map(|resource| resource.info()).collect();
-    // What can be created is stored; the others are found on the machine.
+    // What can be changed is stored; the others are found on the machine, or answered at once.
     let stored = |kind: &str| {
-        let found = infos.iter().find(|info| info.plural == kind && info.verbs.contains(&"create"));
+        let found = infos.iter().find(|info| info.plural == kind && info.verbs.contains(&"update"));
         found.copied().ok_or_else(|| format!("there is no kind {:?}", shown(kind)))
     };
     let objects = first(db, "SELECT kind, namespace, name, version, json FROM objects", |row| {

@@ -2,6 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::time;
+
+/// The finalizer of an object that is being deleted without those that belong to it.
+pub const ORPHAN: &str = "orphan";
+/// The finalizer of an object that goes after those that belong to it.
+pub const FOREGROUND: &str = "foregroundDeletion";
+
 /// An API object.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Object(pub Map<String, Value>);
@@ -46,6 +53,18 @@ impl Object {
         object_in(&mut self.0, "status")
     }
 
+    /// Leaves of it the metadata and the member `part`; the rest becomes as it is in `old`.
+    pub fn keep_only(&mut self, part: &str, old: &Self) {
+        let kept = ["metadata", part].map(|key| (key, self.0.remove(key)));
+        self.0.clone_from(&old.0);
+        for (key, value) in kept {
+            match value {
+                Some(value) => self.0.insert(key.to_owned(), value),
+                None => self.0.remove(key),
+            };
+        }
+    }
+
     /// `metadata.name`.
     pub fn name(&self) -> &str {
         self.text("name")
@@ -78,9 +97,35 @@ impl Object {
         list.filter_map(Value::as_str).collect()
     }
 
+    /// Puts others in the place of `metadata.finalizers`; without any, there is no such field.
+    pub fn set_finalizers(&mut self, finalizers: &[String]) {
+        if finalizers.is_empty() {
+            self.metadata_mut().remove("finalizers");
+        } else {
+            self.metadata_mut().insert("finalizers".to_owned(), json!(finalizers));
+        }
+    }
+
+    /// `metadata.ownerReferences`: the objects that it belongs to.
+    pub fn owners(&self) -> impl Iterator<Item = &Value> {
+        self.metadata().get("ownerReferences").and_then(Value::as_array).into_iter().flatten()
+    }
+
     /// Whether it is being deleted.
     pub fn is_being_deleted(&self) -> bool {
         self.metadata().get("deletionTimestamp").is_some_and(|value| !value.is_null())
+    }
+
+    /// Says that it is being deleted, from `now` on, which is in seconds since 1970 (`markAsDeleting` in
+    /// `k8s.io/apiserver/pkg/registry/generic/registry/store.go`).
+    pub fn mark_deleted(&mut self, now: i64) {
+        let metadata = self.metadata_mut();
+        metadata.insert("deletionTimestamp".to_owned(), time::format(now).into());
+        metadata.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+        // What is done with it is another thing from now on.
+        if let Some(count) = metadata.get("generation").and_then(Value::as_i64).filter(|count| *count > 0) {
+            metadata.insert("generation".to_owned(), count.saturating_add(1).into());
+        }
     }
 
     fn text(&self, key: &str) -> &str {

@@ -1,7 +1,7 @@
 //! What tells one kind from another: names, versions, columns, and what happens when an object changes.
 
 use ipnet::IpNet;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::object::Object;
 use super::status::ApiError;
@@ -73,6 +73,65 @@ fn with_group(name: &str, group: &str) -> String {
     if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") }
 }
 
+/// A part of an object that is written on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subresource {
+    /// `status`.
+    Status,
+    /// `finalize`: `spec.finalizers` of a Namespace.
+    Finalize,
+}
+
+/// A kind whose objects are those of another kind, which stores them, with other names for some of their fields.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// The kind that stores them; it has the same `plural`.
+    pub info: &'static ResourceInfo,
+    /// The fields that have another name here, each with its name there.
+    pub fields: &'static [(&'static str, &'static str)],
+}
+
+impl View {
+    /// Makes an object of this kind, or a part of one, what is stored.
+    pub fn to_stored(self, object: &mut Object) {
+        let there = self.fields.iter().map(|(here, there)| (*here, *there));
+        rename(object, there, self.info);
+    }
+
+    /// What is stored for a part of an object of this kind.
+    pub fn stored(self, part: &Map<String, Value>) -> Map<String, Value> {
+        let mut object = Object(part.clone());
+        self.to_stored(&mut object);
+        object.0
+    }
+
+    /// What is stored as an object of the kind `info`.
+    pub fn shown(self, stored: &Object, info: &ResourceInfo) -> Object {
+        let mut object = stored.clone();
+        self.to_shown(&mut object, info);
+        object
+    }
+
+    /// Makes what is stored an object of the kind `info`.
+    pub fn to_shown(self, object: &mut Object, info: &ResourceInfo) {
+        let here = self.fields.iter().map(|(here, there)| (*there, *here));
+        rename(object, here, info);
+    }
+}
+
+fn rename(
+    object: &mut Object,
+    names: impl Iterator<Item = (&'static str, &'static str)>,
+    info: &ResourceInfo,
+) {
+    for (from, to) in names {
+        if let Some(value) = object.0.remove(from) {
+            object.0.insert(to.to_owned(), value);
+        }
+    }
+    object.0.insert("apiVersion".to_owned(), info.api_version().into());
+}
+
 /// What a kind does when one of its objects changes. Everything happens inside one transaction: an error leaves
 /// nothing, and so does a dry run.
 pub trait Resource: Send + Sync {
@@ -101,6 +160,39 @@ pub trait Resource: Send + Sync {
     ) -> Result<(), ApiError> {
         let _ = (transaction, object, old);
         Err(ApiError::method_not_allowed())
+    }
+
+    /// The same before a part of `object` takes the place of that part of `old`. What else was sent is not kept.
+    ///
+    /// # Errors
+    /// What the API server would answer.
+    fn update_part(
+        &self,
+        transaction: &mut dyn Transaction,
+        part: Subresource,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        let _ = (transaction, part, object, old);
+        Err(ApiError::no_such_path())
+    }
+
+    /// What the client is to be told about `object`, which it creates, or makes of `old`: called when `object` has been
+    /// filled in and found valid. In the words of the kind's `WarningsOnCreate` and `WarningsOnUpdate`.
+    fn warnings(&self, object: &Object, old: Option<&Object>) -> Vec<String> {
+        let _ = (object, old);
+        Vec::new()
+    }
+
+    /// What stores the objects, where that is another kind.
+    fn view(&self) -> Option<View> {
+        None
+    }
+
+    /// The answer to `object`, for kinds of which nothing is stored: reviews, which ask something of the server.
+    fn review(&self, object: &Object) -> Option<Result<Object, ApiError>> {
+        let _ = object;
+        None
     }
 
     /// What goes with `object`, which is about to be removed for good: its finalizers are done.
@@ -148,6 +240,32 @@ pub trait Resource: Send + Sync {
         Ok(())
     }
 
+    /// Whether `object`, which is to be deleted, stays even when it has no finalizer in its metadata any more.
+    fn is_held(&self, object: &Object) -> bool {
+        let _ = object;
+        false
+    }
+
+    /// Says in `object` that its deletion has begun, besides in its metadata.
+    fn mark_deleted(&self, object: &mut Object) {
+        let _ = object;
+    }
+
+    /// Whether objects go with their owners, and may be owners (`rest.GarbageCollectionPolicy`).
+    fn has_owners(&self) -> bool {
+        true
+    }
+
+    /// Whether an update of an object that is not there creates it (`AllowCreateOnUpdate`).
+    fn may_be_created_by_update(&self) -> bool {
+        false
+    }
+
+    /// Whether a deletion is answered with the object that is gone, and not with a `Status` (`ReturnDeletedObject`).
+    fn is_returned_when_deleted(&self) -> bool {
+        false
+    }
+
     /// All objects of a kind that is not in the store but found on the machine (Nodes, Pods), by namespace and name,
     /// with all of their metadata; `None` for kinds that are stored. Such kinds are only read.
     fn list_virtual(&self) -> Option<Vec<Object>> {
@@ -185,6 +303,10 @@ pub enum Account {
     LoadBalancerV6,
     /// The families, 4 or 6, of which Services wait for an address there.
     Waiting,
+    /// 0, where a Namespace is being deleted.
+    Terminating,
+    /// The uids of owners, in `metadata.ownerReferences` of objects of all kinds.
+    Owner,
 }
 
 /// How an address came to be asked for, in the words of Kubernetes' metrics.
@@ -211,6 +333,11 @@ pub struct Allocation {
 pub trait Transaction {
     /// Whether nothing of this will be kept.
     fn is_dry_run(&self) -> bool;
+
+    /// The API group by which this change was asked for; empty for the core, and where nobody asked.
+    fn group(&self) -> &'static str {
+        ""
+    }
 
     /// The time of this change, in seconds since 1970.
     fn now(&self) -> i64;
@@ -241,6 +368,12 @@ pub trait Transaction {
     /// # Errors
     /// The store cannot be read.
     fn list(&mut self, plural: &str) -> Result<Vec<Object>, ApiError>;
+
+    /// The objects of a kind in one namespace, by name. Costs nothing for those elsewhere.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn list_in(&mut self, plural: &str, namespace: &str) -> Result<Vec<Object>, ApiError>;
 
     /// Stores an object of a kind whose own rules are not asked: `create` and `update` call this for *other* objects
     /// (a Service for its IPAddresses). It gets a resource version and, where it is new, a uid and a time.

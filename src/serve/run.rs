@@ -110,6 +110,10 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     let token = kubeconfig::token(&args.data_dir.join("token"))?;
     kubeconfig::write(&args.kubeconfig_out, &url(server.address()), &trusted_pem, &token)?;
     tell_started(args, &server);
+    if let Some(version) = registry.ahead() {
+        let why = "the store is older than what clients may know: versions go on above, and whoever watches lists again";
+        log::info(why, &[("resourceVersion", &version)]);
+    }
 
     let (stop, stopping) = tokio::sync::watch::channel(false);
     notifier.tell("READY=1");

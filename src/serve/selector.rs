@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
+use super::label_selector;
 use super::object::Object;
-use super::resource::ResourceInfo;
+use super::resource::{ResourceInfo, View};
 use super::status::ApiError;
 use crate::validation::go_quote;
-use crate::validation::labels::{label_value_errors, qualified_name_errors};
 
 /// Which objects are meant; all, by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,13 +16,13 @@ pub struct Selector {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Requirement {
-    key: String,
-    operator: Operator,
+pub(super) struct Requirement {
+    pub(super) key: String,
+    pub(super) operator: Operator,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Operator {
+pub(super) enum Operator {
     In(Vec<String>),
     NotIn(Vec<String>),
     Exists,
@@ -40,20 +40,9 @@ impl Selector {
     /// # Errors
     /// `BadRequest` quoting what cannot be read.
     pub fn parse(labels: &str, fields: &str) -> Result<Self, ApiError> {
-        let unable = |what: &str, text: &str, why: &str| {
-            ApiError::bad_request(format!("unable to parse requirement of {what} selector {text:?}: {why}"))
-        };
-        let parse = |text: &str| -> Result<Vec<Requirement>, String> {
-            split(text).into_iter().map(requirement).collect()
-        };
-        let labels = parse(labels)
-            .and_then(|parsed| parsed.iter().try_for_each(label_requirement).map(|()| parsed))
-            .map_err(|why| unable("label", labels, &why))?;
-        let parsed = parse(fields).map_err(|why| unable("field", fields, &why))?;
-        if parsed.iter().any(|field| !is_equality(&field.operator)) {
-            return Err(unable("field", fields, "expected =, == or !="));
-        }
-        Ok(Self { labels, fields: parsed })
+        let labels = label_selector::parse(labels).map_err(ApiError::bad_request)?;
+        let fields = field_requirements(fields).map_err(ApiError::bad_request)?;
+        Ok(Self { labels, fields })
     }
 
     /// Whether objects of this kind can be selected by these fields. One that is passed over would mean too many.
@@ -73,6 +62,16 @@ impl Selector {
             }
             Some(key) => Err(ApiError::bad_request(format!("field label not supported: {key}"))),
         }
+    }
+
+    /// Has the fields of stored objects in the place of those of a view of them.
+    pub fn renamed(mut self, view: View) -> Self {
+        for requirement in &mut self.fields {
+            let first = requirement.key.split('.').next().unwrap_or_default();
+            let Some((here, there)) = view.fields.iter().find(|(here, _)| *here == first) else { continue };
+            requirement.key = format!("{there}{}", &requirement.key[here.len()..]);
+        }
+        self
     }
 
     /// Whether every object is meant.
@@ -120,78 +119,64 @@ fn field(object: &Object, path: &str) -> String {
     }
 }
 
-/// What keeps a requirement from being one of labels: keys and values are as those of labels are.
-fn label_requirement(requirement: &Requirement) -> Result<(), String> {
-    if let Some(why) = qualified_name_errors(&requirement.key).first() {
-        return Err(format!("key: Invalid value: {}: {why}", go_quote(&requirement.key)));
-    }
-    let (Operator::In(values) | Operator::NotIn(values)) = &requirement.operator else { return Ok(()) };
-    for (index, value) in values.iter().enumerate() {
-        if let Some(why) = label_value_errors(value).first() {
-            let key = &requirement.key;
-            return Err(format!("values[{index}][{key}]: Invalid value: {}: {why}", go_quote(value)));
-        }
-    }
-    Ok(())
+/// Reads a field selector (`k8s.io/apimachinery/pkg/fields/selector.go`), in which, other than among labels, an empty part
+/// means nothing.
+fn field_requirements(text: &str) -> Result<Vec<Requirement>, String> {
+    let parts = unescaped_parts(text).into_iter().filter(|part| !part.is_empty());
+    parts.map(|part| field_requirement(text, part)).collect()
 }
 
-fn is_equality(operator: &Operator) -> bool {
-    matches!(operator, Operator::In(values) | Operator::NotIn(values) if values.len() == 1)
-}
-
-/// The parts between commas that are not in parentheses.
-fn split(text: &str) -> Vec<&str> {
-    let mut depth = 0_usize;
+/// The parts between commas that have no backslash before them.
+fn unescaped_parts(text: &str) -> Vec<&str> {
+    let mut is_escaped = false;
     let parts = text.split(|c: char| {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        c == ',' && depth == 0
+        let is_end = c == ',' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        is_end
     });
-    parts.map(str::trim).filter(|part| !part.is_empty()).collect()
+    parts.collect()
 }
 
-fn requirement(text: &str) -> Result<Requirement, String> {
-    let made = |key: &str, operator| {
-        let key = key.trim();
-        let is_key =
-            !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b));
-        if is_key {
-            Ok(Requirement { key: key.to_owned(), operator })
-        } else {
-            Err(format!("invalid key {key:?}"))
-        }
-    };
-    if let Some(key) = text.strip_prefix('!') {
-        return made(key, Operator::Absent);
-    }
-    for (sign, is_in) in [("!=", false), ("==", true), ("=", true)] {
-        if let Some((key, value)) = text.split_once(sign) {
-            if value.contains('=') {
-                return Err(format!("found '=' in {value:?}, expected a value"));
+fn field_requirement(text: &str, part: &str) -> Result<Requirement, String> {
+    let starts = part.char_indices().map(|(index, _)| part.split_at(index));
+    let mut found = starts.filter_map(|(key, rest)| {
+        let (sign, is_in) = [("!=", false), ("==", true), ("=", true)]
+            .into_iter()
+            .find(|(sign, _)| rest.starts_with(sign))?;
+        Some((key, is_in, &rest[sign.len()..]))
+    });
+    let unclear = || format!("invalid selector: '{text}'; can't understand '{part}'");
+    let (key, is_in, value) = found.next().ok_or_else(unclear)?;
+    let values = vec![unescaped(value)?];
+    let operator = if is_in { Operator::In(values) } else { Operator::NotIn(values) };
+    Ok(Requirement { key: key.to_owned(), operator })
+}
+
+fn unescaped(value: &str) -> Result<String, String> {
+    let mut plain = String::with_capacity(value.len());
+    let mut chars = value.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some(c @ ('\\' | ',' | '=')) => plain.push(c),
+                other => {
+                    let sequence: String = std::iter::once('\\').chain(other).collect();
+                    return Err(format!("invalid field selector: invalid escape sequence: {sequence}"));
+                }
+            },
+            ',' | '=' => {
+                let code = u32::from(c);
+                return Err(format!("invalid field selector: unescaped character in value: {code}"));
             }
-            let values = vec![value.trim().to_owned()];
-            return made(key, if is_in { Operator::In(values) } else { Operator::NotIn(values) });
+            c => plain.push(c),
         }
     }
-    for (sign, operator) in [('>', Operator::Greater as fn(i64) -> Operator), ('<', Operator::Less)] {
-        if let Some((key, value)) = text.split_once(sign) {
-            let number = value.trim().parse().map_err(|_| format!("found {value:?}, expected an integer"))?;
-            return made(key, operator(number));
-        }
-    }
-    let Some((key, rest)) = text.split_once(char::is_whitespace) else { return made(text, Operator::Exists) };
-    let (word, list) =
-        rest.trim().split_once('(').ok_or_else(|| format!("found {rest:?}, expected in or notin"))?;
-    let list = list.strip_suffix(')').ok_or("a parenthesis is not closed")?;
-    let values = list.split(',').map(|value| value.trim().to_owned()).collect();
-    match word.trim() {
-        "in" => made(key, Operator::In(values)),
-        "notin" => made(key, Operator::NotIn(values)),
-        other => Err(format!("found {other:?}, expected in or notin")),
-    }
+    Ok(plain)
+}
+
+/// A value as it has to stand in a field selector.
+pub fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace(',', "\\,").replace('=', "\\=")
 }
 
 #[cfg(test)]
@@ -255,6 +240,36 @@ mod tests {
             ("", "metadata.name"),
         ] {
             assert_eq!(Selector::parse(labels, fields).unwrap_err().code, 400, "{labels} {fields}");
+        }
+    }
+
+    /// `k8s.io/apimachinery/pkg/fields/selector.go`: values may be escaped, and parts may be empty.
+    #[test]
+    fn the_grammar_of_fields() {
+        let object = |name: &str| Object::from_value(json!({"metadata": {"name": name}})).unwrap();
+        for (name, value) in
+            [("a,b", r"a\,b"), ("a=b", r"a\=b"), (r"a\b", r"a\\b"), (" a", " a"), ("a!", "a!")]
+        {
+            assert_eq!(escaped(name), value);
+            let text = format!(",metadata.name={value},,metadata.name!=x,");
+            let selector = Selector::parse("", &text).unwrap();
+            assert!(selector.matches(&object(name)) && !selector.matches(&object("x")), "{text}");
+        }
+        let what = "invalid field selector:";
+        for (text, expected) in [
+            (
+                "metadata.name",
+                "invalid selector: 'metadata.name'; can't understand 'metadata.name'".to_owned(),
+            ),
+            ("a=b,c", "invalid selector: 'a=b,c'; can't understand 'c'".to_owned()),
+            ("a in (b)", "invalid selector: 'a in (b)'; can't understand 'a in (b)'".to_owned()),
+            ("a=b=c", format!("{what} unescaped character in value: 61")),
+            ("a===b", format!("{what} unescaped character in value: 61")),
+            (r"a=\b", format!(r"{what} invalid escape sequence: \b")),
+            ("a=b\\", format!("{what} invalid escape sequence: \\")),
+        ] {
+            let error = Selector::parse("", text).unwrap_err();
+            assert_eq!((error.code, error.message), (400, expected), "{text}");
         }
     }
 

@@ -66,6 +66,12 @@ impl ApiError {
         Self::new(409, "Conflict", message, Self::named(info, name, info.plural))
     }
 
+    /// The object that is to be deleted is another one than the request thinks.
+    pub fn another(info: &ResourceInfo, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", info.qualified_kind());
+        Self::new(409, "Conflict", message, Self::named(info, name, info.kind))
+    }
+
     /// Somebody changed the object meanwhile.
     pub fn modified(info: &ResourceInfo, name: &str) -> Self {
         let why =
@@ -96,6 +102,16 @@ impl ApiError {
         let message = format!("{} {name:?} is invalid: {text}", info.qualified_kind());
         let mut details = Self::named(info, name, info.kind);
         details["causes"] = serde_json::to_value(faults).unwrap_or_default();
+        Self::new(422, "Invalid", message, details)
+    }
+
+    /// The options of a request are not valid; `kind` is `CreateOptions` or the like.
+    pub fn invalid_options(kind: &str, faults: &[Cause]) -> Self {
+        let texts: Vec<String> =
+            faults.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
+        let text = if let [one] = &texts[..] { one.clone() } else { format!("[{}]", texts.join(", ")) };
+        let message = format!("{kind}.meta.k8s.io \"\" is invalid: {text}");
+        let details = json!({"group": "meta.k8s.io", "kind": kind, "causes": faults});
         Self::new(422, "Invalid", message, details)
     }
 
@@ -153,6 +169,10 @@ impl ApiError {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message,
             "reason": self.reason, "code": self.code,
         });
+        // An error of which upstream does not know the sort.
+        if self.reason.is_empty() {
+            status.as_object_mut().map(|status| status.remove("reason"));
+        }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
         }

@@ -259,6 +259,17 @@ impl Store {
         }
     }
 
+    /// The objects in which `text` stands somewhere, with their kinds. All objects are searched.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn mentioning(&self, text: &str) -> rusqlite::Result<Vec<(String, Row)>> {
+        let sql = "SELECT json, namespace, name, kind FROM objects WHERE instr(json, ?1) > 0 \
+                   ORDER BY kind, namespace, name";
+        let mut statement = self.db.prepare_cached(sql)?;
+        statement.query_map([text], |row| Ok((row.get(3)?, listed(row)?)))?.collect()
+    }
+
     /// How many objects of a kind there are.
     ///
     /// # Errors

@@ -147,6 +147,18 @@ pub fn read_text_if_present(
     String::from_utf8(bytes).map(Some).map_err(|_| FileError::NotUtf8(path.to_owned()))
 }
 
+/// Opens a regular file that is there, and no link, to write into it.
+///
+/// # Errors
+/// [`FileError`] naming the file.
+pub fn open_for_writing(path: &Path) -> Result<File, FileError> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let fd = openat(CWD, path, flags, Mode::empty()).map_err(|cause| FileError::io("open", path, cause))?;
+    let file = File::from(fd);
+    let metadata = file.metadata().map_err(|cause| FileError::io("stat", path, cause))?;
+    if metadata.is_file() { Ok(file) } else { Err(FileError::NotRegular(path.to_owned())) }
+}
+
 /// Whether the kernel lets this process write to the file at `path`; nothing is written.
 pub fn can_be_opened_for_writing(path: &Path) -> bool {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;

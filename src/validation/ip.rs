@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::go_quote;
+
 const NOT_AN_IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 const LEADING_ZEROS: &str = "must not have leading 0s";
 const MAPPED: &str = "must not be an IPv4-mapped IPv6 address";
@@ -44,6 +46,25 @@ pub fn parse_sloppy(value: &str) -> Option<IpAddr> {
         )
         .collect();
     groups?.join(":").parse().ok()
+}
+
+/// The warning for the address at `path` that is not in the form in which Kubernetes wants it (`GetWarningsForIP` in
+/// `k8s.io/apimachinery/pkg/util/validation/ip.go`). Values that are no address get none: they are refused elsewhere.
+pub fn ip_warning(path: &str, value: &str) -> Option<String> {
+    let address = parse_sloppy(value)?;
+    let canonical = address.to_canonical();
+    // Leading zeros, and IPv4-mapped IPv6.
+    if value.parse::<IpAddr>().is_err() || canonical != address {
+        let value = go_quote(value);
+        return Some(format!(
+            "{path}: non-standard IP address {value} will be considered invalid in a future Kubernetes release: use \"{canonical}\""
+        ));
+    }
+    let is_other = address.is_ipv6() && address.to_string() != value;
+    is_other.then(|| {
+        let value = go_quote(value);
+        format!("{path}: IPv6 address {value} should be in RFC 5952 canonical format (\"{address}\")")
+    })
 }
 
 fn without_zeros_v4(value: &str) -> Option<String> {
@@ -107,6 +128,27 @@ mod tests {
             "::日",
         ] {
             assert_eq!(ip_error(bad, IpRules::Legacy), Some(NOT_AN_IP), "{bad:?}");
+        }
+    }
+
+    /// `k8s.io/apimachinery/pkg/util/validation/ip.go`, `GetWarningsForIP`.
+    #[test]
+    fn addresses_in_another_form_are_warned_of() {
+        for good in ["10.0.0.1", "2001:db8::1", "::", "not an address"] {
+            assert_eq!(ip_warning("a", good), None, "{good}");
+        }
+        let old = "will be considered invalid in a future Kubernetes release: use";
+        for (value, canonical) in
+            [("010.0.0.1", "10.0.0.1"), ("::ffff:1.2.3.4", "1.2.3.4"), ("1::00003", "1::3")]
+        {
+            let expected = format!("a: non-standard IP address \"{value}\" {old} \"{canonical}\"");
+            assert_eq!(ip_warning("a", value), Some(expected));
+        }
+        for (value, canonical) in [("2001:DB8::1", "2001:db8::1"), ("2001:db8:0:0::1", "2001:db8::1")] {
+            let expected = format!(
+                "a: IPv6 address \"{value}\" should be in RFC 5952 canonical format (\"{canonical}\")"
+            );
+            assert_eq!(ip_warning("a", value), Some(expected));
         }
     }
 }

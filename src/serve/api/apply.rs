@@ -3,9 +3,14 @@
 //!
 //! There are no conflicts: of two managers that apply the same field, the last one has its way.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::schema::{Field, Form, Merge, Type};
+
+/// How many faults are told.
+const MOST_FAULTS: usize = 100;
 
 /// Takes out of `object` what was applied last by a manager (`before`) that neither it (`now`) nor one of the others
 /// applies.
@@ -80,6 +85,84 @@ fn prune_list(present: &mut Vec<Value>, before: &[Value], applied: &[&Value], fi
         }
         !now.is_empty()
     });
+}
+
+/// Sees that what is applied is a part of `schema`: no field that is not in it, no entry of a list twice or without its key.
+///
+/// # Errors
+/// The faults, in the words of `sigs.k8s.io/structured-merge-diff/typed/validate.go`.
+pub fn declared(applied: &Map<String, Value>, schema: &'static Type) -> Result<(), String> {
+    let mut faults = Vec::new();
+    fields_declared(applied, schema, &mut String::new(), &mut faults);
+    match &faults[..] {
+        [] => Ok(()),
+        [one] => Err(one.clone()),
+        several => Err(format!("errors:\n  {}", several.join("\n  "))),
+    }
+}
+
+fn fields_declared(
+    applied: &Map<String, Value>,
+    schema: &'static Type,
+    path: &mut String,
+    faults: &mut Vec<String>,
+) {
+    for (key, value) in applied {
+        if faults.len() >= MOST_FAULTS {
+            return;
+        }
+        let length = path.len();
+        path.push('.');
+        path.push_str(key);
+        match (schema.field(key), value) {
+            (None, _) if schema.is_open => {}
+            (None, _) => faults.push(format!("{path}: field not declared in schema")),
+            (Some(field), Value::Array(list)) => list_declared(list, field, path, faults),
+            (Some(field), Value::Object(map)) => {
+                if let Some(inner) = field.form.inner() {
+                    fields_declared(map, inner, path, faults);
+                }
+            }
+            _ => {}
+        }
+        path.truncate(length);
+    }
+}
+
+fn list_declared(list: &[Value], field: &'static Field, path: &mut String, faults: &mut Vec<String>) {
+    let mut seen = HashSet::new();
+    for (index, entry) in list.iter().enumerate() {
+        let place = match field.merge {
+            Merge::Replace => format!("[{index}]"),
+            Merge::Set => format!("[={entry}]"),
+            Merge::Key(_, keys) => {
+                let id = identity(entry, keys);
+                if let Some(missing) = id.iter().position(Value::is_null) {
+                    let key = keys[missing];
+                    faults.push(format!(
+                        "{path}: element {index}: associative list with keys has an element that omits key field {key:?} \
+                         (and doesn't have default value)"
+                    ));
+                    return;
+                }
+                let pairs: Vec<String> =
+                    keys.iter().zip(&id).map(|(key, value)| format!("{key}={value}")).collect();
+                format!("[{}]", pairs.join(","))
+            }
+        };
+        if field.merge != Merge::Replace && !seen.insert(place.clone()) {
+            faults.push(format!("{path}: duplicate entries for key {place}"));
+        }
+        if let (Value::Object(map), Some(inner)) = (entry, field.form.inner()) {
+            let length = path.len();
+            path.push_str(&place);
+            fields_declared(map, inner, path, faults);
+            path.truncate(length);
+        }
+        if faults.len() >= MOST_FAULTS {
+            return;
+        }
+    }
 }
 
 /// Merges what is applied into `object`. Lists are merged by all their keys (`port` and `protocol`), others replaced.
@@ -213,6 +296,30 @@ mod tests {
             (&json!("NodePort"), 3)
         );
         assert_eq!(both["spec"].get("selector"), None);
+    }
+
+    /// `sigs.k8s.io/structured-merge-diff/typed/validate.go`.
+    #[test]
+    fn what_is_applied_is_a_part_of_the_kind() {
+        let told = |applied: Value| {
+            declared(applied.as_object().unwrap(), schemas::of("", "Service").unwrap())
+                .err()
+                .unwrap_or_default()
+        };
+        let good = json!({"kind": "Service", "metadata": {"name": "a", "labels": {"x": "y"}, "finalizers": ["a/b"]},
+            "spec": {"clusterIP": null, "ports": [{"port": 80}, {"port": 80, "protocol": "UDP"}], "externalIPs": ["a", "a"]}});
+        assert_eq!(told(good), "");
+        let foo = json!({"spec": {"foo": null, "ports": [{"port": 80, "x": 1}]}, "metadata": {"finalizers": ["a", "a"]}});
+        let expected = "errors:\n  .metadata.finalizers: duplicate entries for key [=\"a\"]\n  \
+                        .spec.foo: field not declared in schema\n  \
+                        .spec.ports[port=80,protocol=\"TCP\"].x: field not declared in schema";
+        assert_eq!(told(foo), expected);
+        let twice = json!({"spec": {"ports": [{"port": 80}, {"port": 80, "protocol": "TCP"}]}});
+        assert_eq!(told(twice), ".spec.ports: duplicate entries for key [port=80,protocol=\"TCP\"]");
+        let keyless = json!({"spec": {"ports": [{"name": "x"}]}});
+        assert!(told(keyless).starts_with(".spec.ports: element 0: associative list"));
+        let many: Map<String, Value> = (0..1000).map(|n| (n.to_string(), Value::Null)).collect();
+        assert_eq!(told(Value::Object(many)).lines().count(), 1 + MOST_FAULTS);
     }
 
     #[test]

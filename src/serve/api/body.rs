@@ -10,6 +10,8 @@ use crate::serve::object::Object;
 use crate::serve::resource::ResourceInfo;
 use crate::serve::status::ApiError;
 
+/// Below this every whole number is one of its own as a float, too.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 /// Most bytes of a body that a message shows.
 const SHOWN: usize = 30;
 
@@ -69,6 +71,12 @@ pub fn options(
         return Ok(Map::new());
     }
     let (mut map, _) = fields(bytes, content, schema.go_name(), schema)?;
+    let given = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (kind, version) = (given("kind"), given("apiVersion"));
+    if !kind.is_empty() && kind != schema.go_name() {
+        let message = format!("no kind {kind:?} is registered for version {version:?} in this path");
+        return Err(ApiError::bad_request(message));
+    }
     decode::fit(&mut map, schema).map_err(ApiError::bad_request)?;
     Ok(map)
 }
@@ -118,21 +126,41 @@ pub fn value(bytes: &[u8], content: Content) -> Result<(Value, Vec<String>), Str
     let is_yaml = matches!(content, Content::Yaml | Content::Apply);
     // What kubectl calls YAML is JSON.
     let parsed = json_text::parse(bytes, &mut duplicates);
-    let value = match parsed {
+    let mut value = match parsed {
         Ok(value) => value,
         Err(_) if is_yaml => {
             let text = std::str::from_utf8(bytes)
                 .map_err(|cause| format!("error converting YAML to JSON: {cause}"))?;
-            let read: Result<json_text::Bounded, _> = serde_saphyr::from_str(text);
             let unable = |cause: serde_saphyr::Error| {
                 let cause = cause.to_string();
                 format!("error converting YAML to JSON: {}", cause.lines().next().unwrap_or_default())
             };
-            read.map_err(unable)?.0
+            duplicates.clear();
+            json_text::parse_yaml(text, &mut duplicates).map_err(unable)?
         }
         Err(cause) => return Err(format!("couldn't get version/kind; json parse error: {cause}")),
     };
+    if is_yaml {
+        whole_numbers(&mut value);
+    }
     Ok((value, duplicates.iter().map(|path| format!("duplicate field {path:?}")).collect()))
+}
+
+/// Makes whole numbers of `80.0` and `8e1`, which are the same in YAML: Kubernetes reads it as JSON that Go wrote
+/// (`sigs.k8s.io/yaml`).
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < WHOLE_MAX);
+            #[allow(clippy::cast_possible_truncation, reason = "it is whole, and smaller than that")]
+            if let Some(float) = float {
+                *value = Value::from(float as i64);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(whole_numbers),
+        Value::Object(map) => map.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::absent;
 use crate::serve::resource::{Resource, ResourceInfo};
 
 /// All kinds.
@@ -69,7 +70,7 @@ fn group_entry(group: &str, versions: &[&str]) -> Value {
 
 /// `/api/v1`, `/apis/<group>/<version>`.
 pub fn kinds_of(kinds: Kinds<'_>, group: &str, version: &str) -> Option<Value> {
-    let infos: Vec<&ResourceInfo> = of_version(kinds, group, version).collect();
+    let infos: Vec<&ResourceInfo> = told_of_version(kinds, group, version).collect();
     let group_version = infos.first()?.api_version();
     let mut resources = Vec::new();
     for info in infos {
@@ -84,10 +85,10 @@ pub fn kinds_of(kinds: Kinds<'_>, group: &str, version: &str) -> Option<Value> {
             entry["categories"] = info.categories.into();
         }
         resources.push(entry);
-        if has_status(info) {
+        for (subresource, verbs) in subresources(info) {
             resources.push(json!({
-                "name": format!("{}/status", info.plural), "singularName": "", "namespaced": info.namespaced,
-                "kind": info.kind, "verbs": STATUS_VERBS,
+                "name": format!("{}/{subresource}", info.plural), "singularName": "", "namespaced": info.namespaced,
+                "kind": info.kind, "verbs": verbs,
             }));
         }
     }
@@ -102,7 +103,8 @@ pub fn aggregated(kinds: Kinds<'_>, is_core: bool, discovery_version: &str) -> V
     let items: Vec<Value> = groups
         .map(|(group, versions)| {
             let version = |version: &&str| {
-                let resources: Vec<Value> = of_version(kinds, group, version).map(aggregated_kind).collect();
+                let resources: Vec<Value> =
+                    told_of_version(kinds, group, version).map(aggregated_kind).collect();
                 json!({"version": version, "resources": resources, "freshness": "Current"})
             };
             let versions: Vec<Value> = versions.iter().map(version).collect();
@@ -128,24 +130,30 @@ fn aggregated_kind(info: &'static ResourceInfo) -> Value {
     if !info.categories.is_empty() {
         entry["categories"] = info.categories.into();
     }
-    if has_status(info) {
-        entry["subresources"] =
-            json!([{"subresource": "status", "responseKind": response, "verbs": STATUS_VERBS}]);
+    let parts = subresources(info).iter();
+    let parts: Vec<Value> = parts
+        .map(|(name, verbs)| json!({"subresource": name, "responseKind": response, "verbs": verbs}))
+        .collect();
+    if !parts.is_empty() {
+        entry["subresources"] = parts.into();
     }
     entry
 }
 
-const STATUS_VERBS: &[&str] = &["get", "patch", "update"];
-
-/// Whether a kind's status may be written on its own.
-pub fn has_status(info: &ResourceInfo) -> bool {
-    info.kind == "Service"
+/// The parts of a kind's objects that are written on their own, with what may be done with them.
+pub fn subresources(info: &ResourceInfo) -> &'static [(&'static str, &'static [&'static str])] {
+    const STATUS: (&str, &[&str]) = ("status", &["get", "patch", "update"]);
+    match info.kind {
+        "Service" | "ServiceCIDR" => &[STATUS],
+        "Namespace" => &[("finalize", &["update"]), STATUS],
+        _ => &[],
+    }
 }
 
 /// The groups, in the order of their kinds, with their versions.
 fn groups(kinds: Kinds<'_>) -> Vec<(&'static str, Vec<&'static str>)> {
     let mut groups: Vec<(&'static str, Vec<&'static str>)> = Vec::new();
-    for info in kinds.iter().map(|kind| kind.info()) {
+    for info in kinds.iter().map(|kind| kind.info()).chain(absent::ALL) {
         match groups.iter_mut().find(|(group, _)| *group == info.group) {
             Some((_, versions)) if versions.contains(&info.version) => {}
             Some((_, versions)) => versions.push(info.version),
@@ -153,6 +161,16 @@ fn groups(kinds: Kinds<'_>) -> Vec<(&'static str, Vec<&'static str>)> {
         }
     }
     groups
+}
+
+/// The kinds of one version of a group, with those of which there are no objects.
+fn told_of_version<'a>(
+    kinds: Kinds<'a>,
+    group: &'a str,
+    version: &'a str,
+) -> impl Iterator<Item = &'static ResourceInfo> + 'a {
+    let absent = absent::ALL.iter().filter(move |info| info.group == group && info.version == version);
+    of_version(kinds, group, version).chain(absent)
 }
 
 /// The kinds of one version of a group.

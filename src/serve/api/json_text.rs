@@ -22,13 +22,32 @@ pub fn parse(bytes: &[u8], duplicates: &mut Vec<String>) -> Result<Value, serde_
     Ok(value)
 }
 
-/// A value of another format, read in the same way.
-pub(super) struct Bounded(pub(super) Value);
+/// Reads YAML in the same way.
+///
+/// # Errors
+/// It is no YAML, or has more than 100,000 values.
+pub(super) fn parse_yaml(text: &str, duplicates: &mut Vec<String>) -> Result<Value, serde_saphyr::Error> {
+    let options = serde_saphyr::options! {
+        // Fields that are there twice are for the reader below to tell.
+        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::PassThrough,
+    };
+    let read: Told = serde_saphyr::from_str_with_options(text, options)?;
+    duplicates.extend(read.duplicates);
+    Ok(read.value)
+}
 
-impl<'de> Deserialize<'de> for Bounded {
+/// A value, with the fields that are there twice.
+struct Told {
+    value: Value,
+    duplicates: Vec<String>,
+}
+
+impl<'de> Deserialize<'de> for Told {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let seed = Seed { path: &mut String::new(), duplicates: &mut Vec::new(), values: &mut 0 };
-        seed.deserialize(deserializer).map(Self)
+        let mut duplicates = Vec::new();
+        let seed = Seed { path: &mut String::new(), duplicates: &mut duplicates, values: &mut 0 };
+        let value = seed.deserialize(deserializer)?;
+        Ok(Self { value, duplicates })
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is the same for every kind: paths, media types, bodies, patches, tables, discovery. Values in, values out.
 
+pub mod absent;
 pub mod apply;
 pub mod body;
 pub mod decode;
@@ -8,7 +9,9 @@ pub mod json_text;
 pub mod media;
 pub mod openapi;
 pub mod openapi_v2;
+pub mod openapi_v2_json;
 pub mod operations;
+pub mod owners;
 pub mod parameters;
 pub mod patch;
 pub mod path;

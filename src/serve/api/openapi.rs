@@ -73,7 +73,7 @@ pub fn document(kinds: &[Box<dyn Resource>], group: &str, version: &str) -> Opti
 }
 
 /// The query parameters of changes: that `fieldValidation` is among them is what kubectl looks for.
-const PARAMETERS: [(&str, &str); 3] = [
+pub(super) const PARAMETERS: [(&str, &str); 3] = [
     ("dryRun", "All: everything is done but kept."),
     ("fieldManager", "Who makes the change."),
     ("fieldValidation", "Ignore, Warn or Strict: what happens to fields that the kind does not have."),
@@ -83,7 +83,7 @@ fn parameter((name, description): &(&str, &str)) -> Value {
     json!({"name": name, "in": "query", "description": description, "schema": {"type": "string", "uniqueItems": true}})
 }
 
-fn base(info: &ResourceInfo) -> String {
+pub(super) fn base(info: &ResourceInfo) -> String {
     if info.group.is_empty() {
         format!("api/{}", info.version)
     } else {
@@ -96,7 +96,7 @@ fn reference(schema: &Type) -> Value {
 }
 
 /// Puts a structure and everything in it among the definitions.
-fn define(schema: &'static Type, definitions: &mut Map<String, Value>) {
+pub(super) fn define(schema: &'static Type, definitions: &mut Map<String, Value>) {
     if definitions.contains_key(schema.name) {
         return;
     }

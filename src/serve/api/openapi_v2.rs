@@ -8,6 +8,23 @@ use crate::serve::resource::{Resource, ResourceInfo};
 /// The media type, with a dot where `Accept` has an `@`: Go's parser of media types takes no other.
 pub const MEDIA_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
+/// The same as clients ask for it.
+const ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// How many parts of an `Accept` are looked at.
+const PARTS_MAX: usize = 64;
+
+/// Whether `Accept` asks for this document rather than for JSON; `None` where it takes neither.
+pub fn is_protobuf(accept: Option<&str>) -> Option<bool> {
+    let accept = accept.map(str::trim).filter(|accept| !accept.is_empty()).unwrap_or("*/*");
+    accept.split(',').take(PARTS_MAX).find_map(|part| {
+        match part.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+            "application/json" | "application/*" | "*/*" => Some(false),
+            MEDIA_TYPE | ASKED => Some(true),
+            _ => None,
+        }
+    })
+}
+
 /// The document of all kinds.
 pub fn document(kinds: &[Box<dyn Resource>]) -> Vec<u8> {
     let (mut paths, mut definitions, mut defined) = (Message::default(), Message::default(), Vec::new());
@@ -199,6 +216,26 @@ mod tests {
             }
         }
         found
+    }
+
+    #[test]
+    fn json_is_what_everybody_gets_who_does_not_ask_for_protobuf() {
+        for (accept, expected) in [
+            (None, Some(false)),
+            (Some(""), Some(false)),
+            (Some("*/*"), Some(false)),
+            (Some("application/json"), Some(false)),
+            (Some("text/html, application/json;q=0.9"), Some(false)),
+            (Some(ASKED), Some(true)),
+            (Some(MEDIA_TYPE), Some(true)),
+            (
+                Some("application/com.github.proto-openapi.spec.v2@v1.0+protobuf, application/json"),
+                Some(true),
+            ),
+            (Some("text/html"), None),
+        ] {
+            assert_eq!(is_protobuf(accept), expected, "{accept:?}");
+        }
     }
 
     #[test]

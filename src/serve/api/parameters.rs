@@ -1,6 +1,9 @@
 //! Query parameters.
 
-use crate::serve::status::ApiError;
+use serde_json::json;
+
+use crate::serve::status::{ApiError, Cause};
+use crate::validation::go_quote;
 
 /// The query parameters that mean something.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,6 +30,14 @@ pub struct Parameters {
     pub send_initial_events: Option<bool>,
     /// `dryRun=All`.
     pub dry_run: bool,
+    /// All values of `dryRun`, which may be wrong.
+    pub dry_runs: Vec<String>,
+    /// `force`.
+    pub force: Option<bool>,
+    /// `gracePeriodSeconds`, which may be no number.
+    pub grace_period: String,
+    /// `fieldValidation` where it is none that there is.
+    pub wrong_validation: Option<String>,
     /// `fieldManager`.
     pub field_manager: String,
     /// `fieldValidation`.
@@ -35,6 +46,8 @@ pub struct Parameters {
     pub include_object: Include,
     /// `propagationPolicy`.
     pub propagation_policy: String,
+    /// `orphanDependents`.
+    pub orphan_dependents: Option<bool>,
 }
 
 /// What happens to fields that a kind does not have.
@@ -86,12 +99,20 @@ impl Parameters {
             "timeoutSeconds" => self.timeout_seconds = Some(number(name, value)?),
             "allowWatchBookmarks" => self.allow_bookmarks = flag(name, value)?,
             "sendInitialEvents" => self.send_initial_events = Some(flag(name, value)?),
-            "dryRun" => self.dry_run = dry_run(value)?,
-            "fieldManager" => self.field_manager = manager(value)?,
-            "fieldValidation" => self.validation = validation(value)?,
+            "dryRun" => {
+                self.dry_run |= value == DRY_RUN;
+                self.dry_runs.extend(Some(value.to_owned()).filter(|value| !value.is_empty()));
+            }
+            "fieldManager" => self.field_manager = value.to_owned(),
+            "fieldValidation" => match validation(value) {
+                Some(known) => self.validation = known,
+                None => self.wrong_validation = Some(value.to_owned()),
+            },
             // There are no conflicts that it could settle.
-            "force" => drop(flag(name, value)?),
+            "force" => self.force = Some(flag(name, value)?),
+            "gracePeriodSeconds" => self.grace_period = value.to_owned(),
             "includeObject" => self.include_object = include(value)?,
+            "orphanDependents" => self.orphan_dependents = Some(flag(name, value)?),
             "propagationPolicy" => self.propagation_policy = value.to_owned(),
             // `pretty`, `timeout`, `gracePeriodSeconds`, ...: nothing is waited for here.
             _ => {}
@@ -123,28 +144,72 @@ fn number(name: &str, value: &str) -> Result<u64, ApiError> {
     value.parse().map_err(unable)
 }
 
-/// Reads a value of `dryRun`, which may also be in a body.
-///
-/// # Errors
-/// `BadRequest` for everything but `All`.
-pub fn dry_run(value: &str) -> Result<bool, ApiError> {
-    match value {
-        "" => Ok(false),
-        "All" => Ok(true),
-        _ => Err(ApiError::bad_request(format!(
-            "dryRun: Unsupported value: {value:?}: supported values: \"All\""
-        ))),
+/// The one value that `dryRun` may have.
+const DRY_RUN: &str = "All";
+/// Most bytes of a field manager's name.
+const MANAGER_MAX: usize = 128;
+
+/// What is wrong with the values of `dryRun`, which may also be in a body.
+pub fn dry_run_fault(values: &[String]) -> Option<Cause> {
+    let message = || format!("Unsupported value: {}: supported values: {DRY_RUN:?}", json!(values));
+    let is_wrong = values.iter().any(|value| value != DRY_RUN);
+    is_wrong.then(|| cause("FieldValueNotSupported", "dryRun", message()))
+}
+
+fn cause(reason: &'static str, field: &str, message: String) -> Cause {
+    Cause { reason, message, field: field.to_owned() }
+}
+
+impl Parameters {
+    /// Checks the options of a change, which are of the kind `options`; `is_apply` tells one sort of patch from the others
+    /// (`k8s.io/apimachinery/pkg/apis/meta/v1/validation/validation.go`).
+    ///
+    /// # Errors
+    /// `Invalid` with all that is wrong.
+    pub fn check(&self, options: &str, is_apply: Option<bool>) -> Result<(), ApiError> {
+        let mut faults = Vec::new();
+        if is_apply == Some(true) && self.field_manager.is_empty() {
+            let why = "Required value: is required for apply patch".to_owned();
+            faults.push(cause("FieldValueRequired", "fieldManager", why));
+        }
+        if is_apply == Some(false) && self.force.is_some() {
+            let why = "Forbidden: may not be specified for non-apply patch".to_owned();
+            faults.push(cause("FieldValueForbidden", "force", why));
+        }
+        faults.extend(self.manager_faults());
+        faults.extend(dry_run_fault(&self.dry_runs));
+        if let Some(wrong) = &self.wrong_validation {
+            let supported = "supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"";
+            let message = format!("Unsupported value: {}: {supported}", go_quote(wrong));
+            faults.push(cause("FieldValueNotSupported", "fieldValidation", message));
+        }
+        if faults.is_empty() { Ok(()) } else { Err(ApiError::invalid_options(options, &faults)) }
+    }
+
+    fn manager_faults(&self) -> Vec<Cause> {
+        let manager = self.field_manager.as_str();
+        let mut faults = Vec::new();
+        if manager.len() > MANAGER_MAX {
+            let why = format!("Too long: may not be more than {MANAGER_MAX} bytes");
+            faults.push(cause("FieldValueTooLong", "fieldManager", why));
+        }
+        let wrong = manager.char_indices().filter(|(_, c)| c.is_control()).take(MANAGER_MAX);
+        faults.extend(wrong.map(|(at, c)| {
+            let (quoted, number) = (go_quote(manager), u32::from(c));
+            let why = format!("Invalid value: {quoted}: invalid character U+{number:04X} (at position {at})");
+            cause("FieldValueInvalid", "fieldManager", why)
+        }));
+        faults
     }
 }
 
-fn validation(value: &str) -> Result<Validation, ApiError> {
+/// `None` where there is no such validation.
+fn validation(value: &str) -> Option<Validation> {
     match value {
-        "" | "Warn" => Ok(Validation::Warn),
-        "Ignore" => Ok(Validation::Ignore),
-        "Strict" => Ok(Validation::Strict),
-        _ => Err(ApiError::bad_request(format!(
-            "fieldValidation: Unsupported value: {value:?}: supported values: \"\", \"Ignore\", \"Strict\", \"Warn\""
-        ))),
+        "" | "Warn" => Some(Validation::Warn),
+        "Ignore" => Some(Validation::Ignore),
+        "Strict" => Some(Validation::Strict),
+        _ => None,
     }
 }
 
@@ -155,19 +220,6 @@ fn include(value: &str) -> Result<Include, ApiError> {
         "Object" => Ok(Include::Object),
         _ => Err(ApiError::bad_request(format!("unrecognized includeObject value: {value:?}"))),
     }
-}
-
-/// The manager of an object's fields: at most 128 printable characters.
-fn manager(value: &str) -> Result<String, ApiError> {
-    if value.chars().count() > 128 {
-        return Err(ApiError::bad_request("fieldManager: Too long: may not be more than 128 bytes"));
-    }
-    if value.chars().any(char::is_control) {
-        return Err(ApiError::bad_request(
-            "fieldManager: Invalid value: should only contain printable characters",
-        ));
-    }
-    Ok(value.to_owned())
 }
 
 #[cfg(test)]
@@ -201,15 +253,46 @@ mod tests {
             "limit=x",
             "watch=maybe",
             "force=maybe",
-            "dryRun=Some",
-            "fieldValidation=strict",
             "includeObject=All",
-            "fieldManager=a%00",
             "timeoutSeconds=99999999999999999999",
         ] {
             let error = Parameters::parse(query).unwrap_err();
             assert_eq!(error.code, 400, "{query}");
             assert!(error.message.contains(query.split('=').next().unwrap()), "{}", error.message);
         }
+    }
+
+    /// `k8s.io/apimachinery/pkg/apis/meta/v1/validation/validation.go`.
+    #[test]
+    fn wrong_options_are_invalid() {
+        let told = |query: &str, is_apply: Option<bool>| {
+            let error = Parameters::parse(query).unwrap().check("PatchOptions", is_apply).unwrap_err();
+            assert_eq!(error.code, 422);
+            error.message
+        };
+        let start = "PatchOptions.meta.k8s.io \"\" is invalid: ";
+        for (query, is_apply, expected) in [
+            ("dryRun=Some", None, "dryRun: Unsupported value: [\"Some\"]: supported values: \"All\""),
+            (
+                "fieldValidation=strict",
+                None,
+                "fieldValidation: Unsupported value: \"strict\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"",
+            ),
+            (
+                "fieldManager=a%01",
+                None,
+                "fieldManager: Invalid value: \"a\\x01\": invalid character U+0001 (at position 1)",
+            ),
+            ("force=true", Some(false), "force: Forbidden: may not be specified for non-apply patch"),
+            ("force=true", Some(true), "fieldManager: Required value: is required for apply patch"),
+        ] {
+            assert_eq!(told(query, is_apply), format!("{start}{expected}"), "{query}");
+        }
+        let long = format!("dryRun=x&fieldManager={}", "a".repeat(129));
+        let expected = "[fieldManager: Too long: may not be more than 128 bytes, dryRun: Unsupported value: [\"x\"]: \
+                        supported values: \"All\"]";
+        assert_eq!(told(&long, None), format!("{start}{expected}"));
+        let good = Parameters::parse("dryRun=All&fieldManager=a&force=true&fieldValidation=").unwrap();
+        assert!(good.dry_run && good.check("PatchOptions", Some(true)).is_ok());
     }
 }

@@ -178,7 +178,7 @@ mod tests {
             (
                 Content::StrategicPatch,
                 json!({"spec": {"ports": [{"port": 81}]}}),
-                json!([{"port": 80, "nodePort": 30000}, {"port": 81}]),
+                json!([{"port": 81}, {"port": 80, "nodePort": 30000}]),
             ),
             (
                 Content::Apply,

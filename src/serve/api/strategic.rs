@@ -1,6 +1,8 @@
 //! Strategic merge patches: a merge patch in which lists are merged by a key
 //! (Kubernetes, "Update API Objects in Place Using kubectl patch").
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::schema::{Field, Form, Merge, Type};
@@ -42,6 +44,7 @@ fn merge_fields(
         let kept = kept.as_array().ok_or_else(|| format!("{RETAIN_KEYS} is not a list"))?;
         object.retain(|key, _| kept.iter().any(|kept| kept == key));
     }
+    let orders = orders(object, patch);
     for (key, value) in patch {
         if key.starts_with('$') {
             continue;
@@ -59,15 +62,23 @@ fn merge_fields(
             delete_from(object.get_mut(name), value);
         }
     }
-    for (key, value) in patch {
-        if let (Some(name), Some(order)) = (key.strip_prefix(ORDER), value.as_array()) {
-            let field = schema.and_then(|schema| schema.field(name));
-            if let (Some(field), Some(Value::Array(list))) = (field, object.get_mut(name)) {
-                put_in_order(list, order, field.merge);
-            }
+    for (name, order, before) in orders {
+        let field = schema.and_then(|schema| schema.field(name));
+        if let (Some(field), Some(Value::Array(list))) = (field, object.get_mut(name)) {
+            *list = in_order(std::mem::take(list), order, &before, field.merge);
         }
     }
     Ok(())
+}
+
+/// The lists that a patch puts into an order: name, order, and what was in them before.
+fn orders<'a>(
+    object: &Map<String, Value>,
+    patch: &'a Map<String, Value>,
+) -> Vec<(&'a str, &'a [Value], Vec<Value>)> {
+    let given = patch.iter().filter_map(|(key, value)| Some((key.strip_prefix(ORDER)?, value.as_array()?)));
+    let before = |name| object.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    given.map(|(name, order)| (name, order.as_slice(), before(name))).collect()
 }
 
 /// The new value of a field.
@@ -106,15 +117,18 @@ fn merge_list(old: Vec<Value>, patch: &[Value], field: &'static Field) -> Result
             entries.map(clean).collect()
         }
         Merge::Set => {
-            let mut list = old;
+            let mut list = old.clone();
             for entry in patch {
                 if !list.contains(entry) {
                     list.push(entry.clone());
                 }
             }
-            list
+            in_order(list, patch, &old, field.merge)
         }
-        Merge::Key(key, _) => merge_entries(old, patch, key, field.form.inner())?,
+        Merge::Key(key, _) => {
+            let list = merge_entries(old.clone(), patch, key, field.form.inner())?;
+            in_order(list, patch, &old, field.merge)
+        }
     };
     Ok(Value::Array(list))
 }
@@ -166,23 +180,43 @@ fn delete_from(list: Option<&mut Value>, values: &Value) {
     }
 }
 
-/// Puts the entries that `order` names into that order. Others, which the client did not know of, stay behind the one
-/// that they followed.
-fn put_in_order(list: &mut Vec<Value>, order: &[Value], merge: Merge) {
-    let place = |entry: &Value| match merge {
-        Merge::Key(key, _) => order.iter().position(|one| one.get(key) == entry.get(key)),
-        Merge::Set | Merge::Replace => order.iter().position(|one| one == entry),
+/// Puts a list into the order that upstream gives it (`normalizeElementOrder` in `strategicpatch/patch.go`): the entries
+/// that `order` names stand as they do there, the others as they stood `before`, each before the first of those that it
+/// stood before then. So what is new comes before the others that are left.
+fn in_order(list: Vec<Value>, order: &[Value], before: &[Value], merge: Merge) -> Vec<Value> {
+    let places = |list: &[Value]| {
+        // The first of equal ones counts.
+        let places = list.iter().enumerate().rev();
+        places.map(|(index, entry)| (identity(entry, merge), index)).collect::<HashMap<_, _>>()
     };
-    let mut last = None;
-    let mut placed: Vec<(Option<usize>, Value)> = Vec::with_capacity(list.len());
-    for entry in list.drain(..) {
-        let known = place(&entry);
-        // With those before the first known entry first.
-        last = known.or(last);
-        placed.push((last, entry));
+    let (ordered, known) = (places(order), places(before));
+    let place = |places: &HashMap<String, usize>, entry: &Value| places.get(&identity(entry, merge)).copied();
+    let (mut named, mut others): (Vec<Value>, Vec<Value>) =
+        list.into_iter().partition(|entry| place(&ordered, entry).is_some());
+    named.sort_by_cached_key(|entry| place(&ordered, entry));
+    others.sort_by_cached_key(|entry| place(&known, entry));
+    let mut whole = Vec::with_capacity(named.len() + others.len());
+    let mut others = others.into_iter().peekable();
+    for entry in named {
+        let end = place(&known, &entry);
+        while let (Some(other), Some(end)) = (others.peek(), end) {
+            if place(&known, other).is_none_or(|place| place >= end) {
+                break;
+            }
+            whole.extend(others.next());
+        }
+        whole.push(entry);
     }
-    placed.sort_by_key(|(place, _)| *place);
-    list.extend(placed.into_iter().map(|(_, entry)| entry));
+    whole.extend(others);
+    whole
+}
+
+/// What tells an entry of a list from the others.
+fn identity(entry: &Value, merge: Merge) -> String {
+    match merge {
+        Merge::Key(key, _) => entry.get(key).unwrap_or(&Value::Null).to_string(),
+        Merge::Set | Merge::Replace => entry.to_string(),
+    }
 }
 
 /// A patch that becomes the value: without directives and nulls.
@@ -221,7 +255,7 @@ mod tests {
             ),
             (
                 json!({"spec": {"ports": [{"port": 81}]}}),
-                json!([{"port": 80, "nodePort": 30000}, {"port": 443, "name": "b"}, {"port": 81}]),
+                json!([{"port": 81}, {"port": 80, "nodePort": 30000}, {"port": 443, "name": "b"}]),
             ),
             (
                 json!({"spec": {"ports": [{"port": 443, "$patch": "delete"}]}}),
@@ -252,6 +286,52 @@ mod tests {
         let expected = json!({"metadata": {"finalizers": ["b", "c"], "labels": {"y": "2", "z": "3"}},
             "spec": {"clusterIPs": ["10.0.0.1", "2001:db8::1"]}});
         assert_eq!(patched(object, &patch).unwrap(), expected);
+    }
+
+    /// `mergeSortedSlice` and `mergePatchIntoOriginal` in `k8s.io/apimachinery/pkg/util/strategicpatch/patch.go`.
+    #[test]
+    fn lists_are_in_upstreams_order() {
+        let list = |ports: &[u64]| ports.iter().map(|port| json!({"port": port})).collect::<Vec<_>>();
+        for (before, patch, order, expected) in [
+            (&[80, 443][..], &[81][..], &[][..], &[81, 80, 443][..]),
+            (&[80, 443], &[81, 82], &[], &[81, 82, 80, 443]),
+            (&[80, 443], &[443, 81], &[], &[80, 443, 81]),
+            (&[80, 443], &[81, 443], &[], &[81, 80, 443]),
+            (&[80, 443], &[443, 80], &[], &[443, 80]),
+            (&[1, 2, 3, 4], &[3, 9], &[], &[1, 2, 3, 9, 4]),
+            (&[1, 2, 3, 4], &[4, 1], &[], &[2, 3, 4, 1]),
+            (&[], &[2, 1], &[], &[2, 1]),
+            (&[80, 443], &[81], &[80, 81, 443], &[80, 81, 443]),
+            (&[80, 443], &[81], &[80, 81], &[80, 81, 443]),
+            (&[80, 443], &[], &[443, 80], &[443, 80]),
+            (&[1, 2, 3, 4], &[9], &[4, 9, 2], &[1, 3, 4, 9, 2]),
+        ] {
+            let mut spec = json!({});
+            if !patch.is_empty() {
+                spec["ports"] = list(patch).into();
+            }
+            if !order.is_empty() {
+                spec["$setElementOrder/ports"] = list(order).into();
+            }
+            let found = patched(json!({"spec": {"ports": list(before)}}), &json!({"spec": spec})).unwrap();
+            assert_eq!(found["spec"]["ports"], Value::from(list(expected)), "{before:?} {patch:?} {order:?}");
+            // The same for lists of texts.
+            let texts = |all: &[u64]| all.iter().map(|one| format!("a/{one}")).collect::<Vec<_>>();
+            let mut metadata = json!({});
+            if !patch.is_empty() {
+                metadata["finalizers"] = texts(patch).into();
+            }
+            if !order.is_empty() {
+                metadata["$setElementOrder/finalizers"] = texts(order).into();
+            }
+            let object = json!({"metadata": {"finalizers": texts(before)}});
+            let found = patched(object, &json!({"metadata": metadata})).unwrap();
+            assert_eq!(
+                found["metadata"]["finalizers"],
+                json!(texts(expected)),
+                "{before:?} {patch:?} {order:?}"
+            );
+        }
     }
 
     #[test]

@@ -46,7 +46,13 @@ pub fn row(resource: &dyn Resource, version: &str, object: &Object, include: Inc
     let shown = match include {
         Include::None => Value::Null,
         Include::Metadata => metadata(version, object),
-        Include::Object => Value::Object(object.0.clone()),
+        Include::Object => {
+            let mut object = object.clone();
+            if let Some(view) = resource.view() {
+                view.to_shown(&mut object, resource.info());
+            }
+            object.into_value()
+        }
     };
     json!({"cells": resource.cells(object, now), "object": shown})
 }

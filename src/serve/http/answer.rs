@@ -1,5 +1,6 @@
 //! Answers.
 
+use std::collections::HashSet;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -172,26 +173,37 @@ pub(super) fn stream(lines: Stream) -> Answer {
 /// An error.
 pub(super) fn error(error: &ApiError) -> Answer {
     let mut answer = json(error.code, &error.to_status());
-    if error.code == 429 {
-        set(&mut answer, RETRY_AFTER, HeaderValue::from_static("1"));
+    // `ErrorNegotiated` in `k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/writers.go`.
+    if let Some(seconds) = error.details["retryAfterSeconds"].as_u64().filter(|seconds| *seconds > 0) {
+        set(&mut answer, RETRY_AFTER, HeaderValue::from(seconds));
     }
     answer
 }
 
-/// Most characters of warnings, as upstream; clients do not take headers of any size.
+/// Most characters of all warnings: clients do not take headers of any size.
 const WARNINGS_MAX: usize = 4096;
+/// Most characters of one warning where all together have more.
+const WARNING_MAX: usize = 256;
 
-/// Adds warnings, which kubectl shows.
+/// Adds warnings, which kubectl shows: each once, shortened where they are too many
+/// (`k8s.io/apiserver/pkg/endpoints/filters/warning.go`).
 pub(super) fn with_warnings(mut answer: Answer, warnings: &[String]) -> Answer {
-    let mut left = WARNINGS_MAX;
-    for warning in warnings {
-        // A text in quotes, `299` being a warning that stays true; what a header cannot carry is left out.
-        left = match left.checked_sub(warning.len()) {
-            Some(left) => left,
-            None => break,
-        };
-        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+    if warnings.is_empty() {
+        return answer;
+    }
+    let mut seen = HashSet::new();
+    let once: Vec<&str> = warnings.iter().map(String::as_str).filter(|text| seen.insert(*text)).collect();
+    let is_too_much = once.iter().map(|text| text.chars().count()).sum::<usize>() > WARNINGS_MAX;
+    let (longest, mut written) = (if is_too_much { WARNING_MAX } else { usize::MAX }, 0);
+    for warning in once {
+        if written >= WARNINGS_MAX {
+            break;
+        }
+        let text: String = warning.chars().take(longest).collect();
+        written += text.chars().count();
+        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+        // `299` is a warning that stays true. What a header cannot carry is left out.
+        if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
             answer.headers_mut().append(WARNING, value);
         }
     }

@@ -14,11 +14,12 @@ use super::read::in_form;
 use crate::serve::api::media::{Content, OBJECTS, PATCHES};
 use crate::serve::api::parameters::{self, Validation};
 use crate::serve::api::patch::Patch;
-use crate::serve::api::{apply, body as contents, schemas};
+use crate::serve::api::{apply, body as contents, owners, schemas};
 use crate::serve::object::Object;
-use crate::serve::registry::{Change, DeleteOptions, Deleted, List, Registry, WriteOptions};
-use crate::serve::status::ApiError;
+use crate::serve::registry::{Change, DeleteOptions, Deleted, Policy, Registry, Warnings, WriteOptions};
+use crate::serve::status::{ApiError, Cause};
 use crate::sys::memory;
+use crate::validation::go_quote;
 
 /// Does what a verb says.
 pub(super) async fn change(
@@ -29,6 +30,16 @@ pub(super) async fn change(
 ) -> Result<Answer, ApiError> {
     let (parts, body) = request.into_parts();
     let mut received = body::read(&parts.headers, body, &call.shared.limits).await?;
+    let options = match verb {
+        "create" => Some(("CreateOptions", None)),
+        "update" => Some(("UpdateOptions", None)),
+        "patch" => Some(("PatchOptions", Some(received.content == Some(Content::Apply)))),
+        // Those of a deletion may be in the body.
+        _ => None,
+    };
+    if let Some((kind, is_apply)) = options {
+        call.parameters.check(kind, is_apply)?;
+    }
     // What waits to be written takes its room, wherever the client is by then.
     let registry = &call.shared.registry.holding((room, received.room.take()));
     let answer = match verb {
@@ -52,10 +63,13 @@ impl Call<'_> {
         self.name.as_deref().unwrap_or_default()
     }
 
-    fn options(&self) -> WriteOptions {
+    fn options(&self, warnings: &Warnings) -> WriteOptions {
         WriteOptions {
             dry_run: self.parameters.dry_run,
             field_manager: self.parameters.field_manager.clone(),
+            group: self.info.group,
+            part: self.part,
+            warnings: warnings.clone(),
         }
     }
 
@@ -66,7 +80,13 @@ impl Call<'_> {
         let content = received.content.filter(is_whole);
         let content =
             content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
-        contents::object(&received.bytes, content, self.info, self.schema, self.parameters.validation)
+        let validation = self.parameters.validation;
+        let (mut object, faults) =
+            contents::object(&received.bytes, content, self.info, self.schema, validation)?;
+        if let Some(view) = self.resource.view() {
+            view.to_stored(&mut object);
+        }
+        Ok((object, faults))
     }
 }
 
@@ -74,39 +94,42 @@ async fn create(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
     if call.info.namespaced && call.namespace.is_empty() {
         return Err(ApiError::method_not_allowed());
     }
-    let (object, warnings) = call.received(received)?;
-    let stored = registry.create(call.info.plural, &call.namespace, object, call.options()).await?;
-    Ok(with_warnings(call.object(201, &stored)?, &warnings))
+    let (mut object, mut told) = call.received(received)?;
+    if let Some(reviewed) = call.resource.review(&object) {
+        return Ok(with_warnings(answer::json(201, &reviewed?.into_value()), &told));
+    }
+    told.extend(owners::once(&mut object, ""));
+    let warnings = Warnings::default();
+    let options = call.options(&warnings);
+    let stored = registry.create(call.info.plural, &call.namespace, object, options).await?;
+    told.extend(warnings.take());
+    Ok(with_warnings(call.object(201, &stored)?, &told))
 }
 
 async fn update(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
-    let (object, warnings) = call.received(received)?;
-    let change = if call.is_status {
+    let (mut object, mut told) = call.received(received)?;
+    told.extend(owners::once(&mut object, ""));
+    let warnings = Warnings::default();
+    let change = if call.part.is_some() {
         let (info, name) = (call.info, call.name().to_owned());
+        if object.name() != name {
+            let given = object.name();
+            let message =
+                format!("the name of the object ({given}) does not match the name on the URL ({name})");
+            return Err(ApiError::bad_request(message));
+        }
+        // A part of what is not there creates nothing.
         Change::Patch(Box::new(move |old| {
-            let old = old.ok_or_else(|| ApiError::not_found(info, &name))?;
-            Ok(with_status(old, &object))
+            old.map_or_else(|| Err(ApiError::not_found(info, &name)), |_| Ok(object))
         }))
     } else {
         Change::Replace(object)
     };
-    let updated =
-        registry.update(call.info.plural, &call.namespace, call.name(), change, call.options()).await?;
+    let options = call.options(&warnings);
+    let updated = registry.update(call.info.plural, &call.namespace, call.name(), change, options).await?;
     let code = if updated.created { 201 } else { 200 };
-    Ok(with_warnings(call.object(code, &updated.stored)?, &warnings))
-}
-
-/// The object with another's status, and its resource version, so that a conflict is seen.
-fn with_status(old: &Object, new: &Object) -> Object {
-    let mut object = old.clone();
-    match new.0.get("status") {
-        Some(status) => object.0.insert("status".to_owned(), status.clone()),
-        None => object.0.remove("status"),
-    };
-    if let Some(version) = new.metadata().get("resourceVersion") {
-        object.metadata_mut().insert("resourceVersion".to_owned(), version.clone());
-    }
-    object
+    told.extend(warnings.take());
+    Ok(with_warnings(call.object(code, &updated.stored)?, &told))
 }
 
 async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
@@ -120,24 +143,39 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
         return Err(ApiError::bad_request(message));
     }
     let mut patch = Patch::parse(content, value)?;
+    let (mut info, mut schema, mut view) = (call.info, call.schema, call.resource.view());
     if let Patch::Apply(applied) = &mut patch {
         check_applied(call, applied)?;
+        // What is applied is remembered as it is stored.
+        if let Some(view) = view.take() {
+            *applied = view.stored(applied);
+            info = view.info;
+            schema = schemas::of(info.group, info.kind).ok_or_else(ApiError::no_such_path)?;
+        }
     }
-    let (info, schema, validation) = (call.info, call.schema, parameters.validation);
-    let (name, is_status) = (call.name().to_owned(), call.is_status);
+    let validation = parameters.validation;
+    let (name, is_whole) = (call.name().to_owned(), call.part.is_none());
     let faults = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&faults);
+    let warnings_of_kind = Warnings::default();
+    let told_by_kind = warnings_of_kind.clone();
     let made = move |patch: Patch, old: Option<&Object>, pruned: Option<&Object>| {
-        let (object, faults) = patch.applied(pruned, info, schema, validation, &name)?;
-        *told.lock().unwrap_or_else(PoisonError::into_inner) = faults;
-        match old {
-            Some(old) if is_status => Ok(with_status(old, &object)),
-            None if is_status => Err(ApiError::not_found(info, &name)),
-            _ => Ok(object),
+        let shown = pruned.zip(view).map(|(old, view)| view.shown(old, info));
+        let (mut object, faults) =
+            patch.applied(shown.as_ref().or(pruned), info, schema, validation, &name)?;
+        if let Some(view) = view {
+            view.to_stored(&mut object);
         }
+        *told.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+        told_by_kind
+            .add(owners::once(&mut object, " after mutating admission happens").into_iter().collect());
+        if old.is_none() && !is_whole {
+            return Err(ApiError::not_found(info, &name));
+        }
+        Ok(object)
     };
     let change = match patch {
-        Patch::Apply(applied) if !is_status => {
+        Patch::Apply(applied) if is_whole => {
             let remembered = applied.clone();
             Change::Apply(
                 remembered,
@@ -153,27 +191,20 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
         }
         patch => Change::Patch(Box::new(move |old| made(patch, old, old))),
     };
-    let updated = registry.update(info.plural, &call.namespace, call.name(), change, call.options()).await?;
+    let options = call.options(&warnings_of_kind);
+    let updated = registry.update(info.plural, &call.namespace, call.name(), change, options).await?;
     let code = if updated.created { 201 } else { 200 };
     warnings.append(&mut faults.lock().unwrap_or_else(PoisonError::into_inner));
     if validation == Validation::Ignore {
         warnings.clear();
     }
+    warnings.extend(warnings_of_kind.take());
     Ok(with_warnings(call.object(code, &updated.stored)?, &warnings))
 }
 
 /// What upstream wants of server-side apply, beyond that it can be merged.
-fn check_applied(call: &Call<'_>, applied: &mut Map<String, Value>) -> Result<(), ApiError> {
+fn check_applied(call: &Call<'_>, applied: &Map<String, Value>) -> Result<(), ApiError> {
     let info = call.info;
-    if call.parameters.field_manager.is_empty() {
-        let message = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
-        return Err(ApiError {
-            code: 422,
-            reason: "Invalid",
-            message: message.to_owned(),
-            details: Value::Null,
-        });
-    }
     let given = |key: &str| applied.get(key).and_then(Value::as_str).unwrap_or_default();
     if given("kind") != info.kind || given("apiVersion") != info.api_version() {
         let (kind, version) = (given("kind"), given("apiVersion"));
@@ -183,8 +214,11 @@ fn check_applied(call: &Call<'_>, applied: &mut Map<String, Value>) -> Result<()
             wanted.0, wanted.1
         )));
     }
-    if let Some(Value::Object(metadata)) = applied.get_mut("metadata") {
-        metadata.remove("managedFields");
+    if let Some(Value::Object(metadata)) = applied.get("metadata") {
+        // `Apply` in k8s.io/apimachinery/pkg/util/managedfields/internal/structuredmerge.go.
+        if metadata.get("managedFields").is_some_and(Value::is_array) {
+            return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+        }
         let name = metadata.get("name").and_then(Value::as_str).unwrap_or(call.name());
         if name != call.name() {
             let url = call.name();
@@ -193,39 +227,91 @@ fn check_applied(call: &Call<'_>, applied: &mut Map<String, Value>) -> Result<()
             )));
         }
     }
-    Ok(())
+    apply::declared(applied, call.schema).map_err(|faults| untyped(call, applied, &faults))
 }
 
-/// How an object is to be deleted: by the body, and by the query.
-fn delete_options(call: &Call<'_>, received: &Received) -> Result<DeleteOptions, ApiError> {
+/// What is applied has fields that the kind does not have, or an entry of a list twice. Upstream does not say what sort of
+/// error that is.
+fn untyped(call: &Call<'_>, applied: &Map<String, Value>, faults: &str) -> ApiError {
+    let text = |key: &str| applied.get("metadata").and_then(|all| all.get(key)?.as_str()).unwrap_or_default();
+    let info = call.info;
+    let kind = format!("{}/{}, Kind={}", info.group, info.version, info.kind);
+    let (namespace, name) = (text("namespace"), text("name"));
+    let message = format!("failed to create typed patch object ({namespace}/{name}; {kind}): {faults}");
+    ApiError { code: 500, reason: "", message, details: Value::Null }
+}
+
+/// How an object is to be deleted: by the body, and by the query. Whether that is said with the older `orphanDependents`:
+/// who asks so is told that not all is gone yet.
+fn delete_options(call: &Call<'_>, received: &Received) -> Result<(DeleteOptions, bool), ApiError> {
     let content = if received.bytes.is_empty() { Some(Content::Json) } else { received.content };
     let content =
         content.filter(|content| matches!(content, Content::Json | Content::Yaml | Content::Protobuf));
     let content = content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
     let options = contents::options(&received.bytes, content, &schemas::DELETE_OPTIONS)?;
+    if received.bytes.is_empty() {
+        check_grace_period(&call.parameters.grace_period)?;
+    }
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
     let policy =
         text(options.get("propagationPolicy")).unwrap_or_else(|| call.parameters.propagation_policy.clone());
-    if !matches!(policy.as_str(), "" | "Orphan" | "Background" | "Foreground") {
-        let message = format!(
-            "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {policy:?}: \
-             supported values: \"Background\", \"Foreground\", \"Orphan\""
-        );
-        return Err(ApiError { code: 422, reason: "Invalid", message, details: Value::Null });
+    let orphan = options.get("orphanDependents").and_then(Value::as_bool);
+    let orphan = orphan.or(call.parameters.orphan_dependents);
+    let mut dry_runs = call.parameters.dry_runs.clone();
+    let given = options.get("dryRun").and_then(Value::as_array).into_iter().flatten();
+    dry_runs.extend(given.filter_map(|value| text(Some(value))).filter(|value| !value.is_empty()));
+    let mut faults = policy_faults(&policy, orphan);
+    faults.extend(parameters::dry_run_fault(&dry_runs));
+    if !faults.is_empty() {
+        return Err(ApiError::invalid_options("DeleteOptions", &faults));
     }
-    let mut dry_run = call.parameters.dry_run;
-    for value in options.get("dryRun").and_then(Value::as_array).into_iter().flatten() {
-        dry_run |= parameters::dry_run(value.as_str().unwrap_or_default())?;
-    }
+    let policy = match (policy.as_str(), orphan) {
+        ("Orphan", _) | ("", Some(true)) => Policy::Orphan,
+        ("Background", _) | ("", Some(false)) => Policy::Background,
+        ("Foreground", _) => Policy::Foreground,
+        _ => Policy::Default,
+    };
+    let dry_run = !dry_runs.is_empty();
     let preconditions = options.get("preconditions");
     let precondition = |key| text(preconditions.and_then(|preconditions| preconditions.get(key)));
-    Ok(DeleteOptions { dry_run, uid: precondition("uid"), resource_version: precondition("resourceVersion") })
+    let (uid, resource_version) = (precondition("uid"), precondition("resourceVersion"));
+    Ok((DeleteOptions { dry_run, uid, resource_version, policy }, orphan == Some(false)))
+}
+
+/// What is wrong with how dependents are to be deleted (`ValidateDeleteOptions` in
+/// `k8s.io/apimachinery/pkg/apis/meta/v1/validation/validation.go`).
+fn policy_faults(policy: &str, orphan: Option<bool>) -> Vec<Cause> {
+    let cause = |reason, message| Cause { reason, message, field: "propagationPolicy".to_owned() };
+    let quoted = go_quote(policy);
+    let mut faults = Vec::new();
+    if !policy.is_empty() && orphan.is_some() {
+        let why =
+            format!("Invalid value: {quoted}: orphanDependents and deletionPropagation cannot be both set");
+        faults.push(cause("FieldValueInvalid", why));
+    }
+    if !matches!(policy, "" | "Orphan" | "Background" | "Foreground") {
+        let supported = "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"";
+        faults.push(cause("FieldValueNotSupported", format!("Unsupported value: {quoted}: {supported}")));
+    }
+    faults
+}
+
+/// Nothing takes any time to end here, but what is asked for has to be a number, in Go's words.
+fn check_grace_period(given: &str) -> Result<(), ApiError> {
+    if given.is_empty() || given.parse::<i64>().is_ok() {
+        return Ok(());
+    }
+    let quoted = go_quote(given);
+    Err(ApiError::bad_request(format!("strconv.ParseInt: parsing {quoted}: invalid syntax")))
 }
 
 async fn delete(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
-    let options = delete_options(call, received)?;
+    let (options, cascades) = delete_options(call, received)?;
     match registry.delete(call.info.plural, &call.namespace, call.name(), options).await? {
+        // `DeleteResource` in `k8s.io/apiserver/pkg/endpoints/handlers/delete.go`.
+        Deleted::Pending(stored) if cascades => call.object(202, &stored),
         Deleted::Pending(stored) => call.object(200, &stored),
+        Deleted::Gone(stored) if call.resource.is_returned_when_deleted() => call.object(200, &stored),
         Deleted::Gone(stored) => {
             let object = stored.object()?;
             let mut details = json!({"name": object.name(), "kind": call.info.plural, "uid": object.uid()});
@@ -250,9 +336,9 @@ async fn delete_collection(
     if call.info.namespaced && call.namespace.is_empty() {
         return Err(ApiError::method_not_allowed());
     }
-    let options = delete_options(call, received)?;
+    let (options, _) = delete_options(call, received)?;
+    call.check_list()?;
     let _room = call.shared.limits.list().await;
-    let items = registry.delete_collection(call.info.plural, &call.query()?, options).await?;
-    let resource_version = registry.resource_version();
-    in_form(call, List { items, resource_version, continue_token: None, remaining: None })
+    let deleted = registry.delete_collection(call.info.plural, &call.query()?, options).await?;
+    in_form(call, deleted)
 }

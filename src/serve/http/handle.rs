@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderMap};
 use hyper::{Method, Request};
 
-use super::access::Access;
+use super::access::{self, Access};
 use super::activity::UnderWay;
 use super::answer::{self, Answer};
 use super::found::Looks;
@@ -20,10 +20,10 @@ use crate::serve::api::media::{self, Form};
 use crate::serve::api::parameters::Parameters;
 use crate::serve::api::path::{self, PATH_MAX, Route, Target};
 use crate::serve::api::schema::Type;
-use crate::serve::api::{discovery, schemas};
+use crate::serve::api::{absent, discovery, schemas};
 use crate::serve::log;
 use crate::serve::registry::Registry;
-use crate::serve::resource::{Resource, ResourceInfo};
+use crate::serve::resource::{Resource, ResourceInfo, Subresource};
 use crate::serve::status::ApiError;
 
 /// What all connections share.
@@ -75,7 +75,8 @@ pub(super) async fn handle(
     let mut answer = match answered.and_then(|answer| kept(&shared, answer, is_read)) {
         Ok(answer) => answer,
         Err(error) => {
-            if error.code >= 500 && error.reason != "Timeout" {
+            // What is applied wrongly is the client's fault, whatever the code.
+            if error.code >= 500 && !matches!(error.reason, "Timeout" | "") {
                 log::error(
                     "a request failed",
                     &[("verb", &counted.verb), ("resource", &counted.resource), ("cause", &error.message)],
@@ -113,6 +114,7 @@ async fn respond(
         Caller::Anybody if !shared.access.admits(request.headers()) => return Err(ApiError::unauthorized()),
         Caller::Anybody | Caller::Trusted => under_way.admit(),
     }
+    access::as_oneself(request.headers())?;
     if request.uri().path().len() > PATH_MAX {
         let message = format!("the path is too long: limit is {PATH_MAX}");
         return Err(ApiError {
@@ -140,7 +142,8 @@ pub(super) struct Call<'a> {
     /// Empty for kinds without one, and for all of them.
     pub(super) namespace: String,
     pub(super) name: Option<String>,
-    pub(super) is_status: bool,
+    /// The part of the object that is meant, where it is not the whole.
+    pub(super) part: Option<Subresource>,
     pub(super) parameters: Parameters,
     /// In what form the answer is to be.
     pub(super) form: Form,
@@ -153,12 +156,15 @@ async fn objects(
     counted: &mut Counted,
 ) -> Result<Answer, ApiError> {
     let resource = shared.registry.resource(&target.group, &target.version, &target.plural);
-    let resource = resource.ok_or_else(ApiError::no_such_path)?;
+    let Some(resource) = resource else {
+        let info = absent::find(&target).ok_or_else(ApiError::no_such_path)?;
+        counted.resource = info.plural.to_owned();
+        return read::absent(shared, info, target.name.as_deref(), &request);
+    };
     let info = resource.info();
-    let is_status = match target.subresource.as_deref() {
-        None => false,
-        Some("status") if discovery::has_status(info) => true,
-        Some(_) => return Err(ApiError::no_such_path()),
+    let (part, verbs) = match target.subresource.as_deref() {
+        None => (None, info.verbs),
+        Some(name) => part(info, name).ok_or_else(ApiError::no_such_path)?,
     };
     if target.namespace.is_some() && !info.namespaced {
         return Err(ApiError::no_such_path());
@@ -171,10 +177,7 @@ async fn objects(
     let verb = verb(request.method(), target.name.is_some(), parameters.watch)
         .ok_or_else(ApiError::method_not_allowed)?;
     counted.verb = verb.to_owned();
-    // A status can be seen and changed, and nothing else.
-    let is_possible =
-        if is_status { matches!(verb, "get" | "update" | "patch") } else { info.verbs.contains(&verb) };
-    if !is_possible {
+    if !verbs.contains(&verb) {
         return Err(ApiError::method_not_allowed());
     }
     let call = Call {
@@ -184,7 +187,7 @@ async fn objects(
         schema: schemas::of(info.group, info.kind).ok_or_else(ApiError::no_such_path)?,
         namespace: target.namespace.unwrap_or_default(),
         name: target.name,
-        is_status,
+        part,
         parameters,
         form: form(request.headers())?,
     };
@@ -203,6 +206,13 @@ async fn objects(
     }
 }
 
+/// A part of a kind's objects by its name, with what may be done with it.
+fn part(info: &ResourceInfo, wanted: &str) -> Option<(Option<Subresource>, &'static [&'static str])> {
+    let (name, verbs) = discovery::subresources(info).iter().find(|(name, _)| *name == wanted)?;
+    let part = if *name == "status" { Subresource::Status } else { Subresource::Finalize };
+    Some((Some(part), verbs))
+}
+
 fn verb(method: &Method, is_named: bool, is_watch: bool) -> Option<&'static str> {
     match (method, is_named) {
         (&Method::GET, _) if is_watch => Some("watch"),
@@ -218,7 +228,7 @@ fn verb(method: &Method, is_named: bool, is_watch: bool) -> Option<&'static str>
 }
 
 /// The form in which objects are asked for.
-fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
+pub(super) fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
     let accept = header(headers, &ACCEPT);
     media::accept(accept, |form| !matches!(form, Form::Discovery(_))).ok_or_else(not_acceptable)
 }

@@ -7,7 +7,7 @@ use super::handle::{Shared, header, not_acceptable};
 use super::metrics;
 use crate::serve::api::media::{self, Form};
 use crate::serve::api::path::Route;
-use crate::serve::api::{discovery, openapi, openapi_v2};
+use crate::serve::api::{discovery, openapi, openapi_v2, openapi_v2_json};
 use crate::serve::status::ApiError;
 
 /// Answers with a page.
@@ -24,15 +24,27 @@ pub(super) fn page(shared: &Shared, route: &Route, headers: &HeaderMap) -> Resul
         Route::CoreVersions | Route::Groups => return groups(shared, route, headers),
         Route::Group(group) => found(discovery::group(kinds, group))?,
         Route::Kinds { group, version } => found(discovery::kinds_of(kinds, group, version))?,
-        Route::OpenApiV2 => {
-            let media_type = HeaderValue::from_static(openapi_v2::MEDIA_TYPE);
-            return Ok(answer::whole(200, media_type, openapi_v2::document(kinds)));
-        }
+        Route::OpenApiV2 => return openapi_2(shared, headers),
         Route::OpenApiV3 => openapi::index(kinds),
         Route::OpenApiV3Of { group, version } => found(openapi::document(kinds, group, version))?,
         Route::Objects(_) => return Err(ApiError::no_such_path()),
     };
     Ok(answer::json(200, &value))
+}
+
+/// `/openapi/v2`: JSON, or protobuf where that is what `Accept` has first of the two (`pkg/handler/handler.go` of
+/// kube-openapi).
+fn openapi_2(shared: &Shared, headers: &HeaderMap) -> Result<Answer, ApiError> {
+    let kinds = shared.registry.resources();
+    let is_protobuf = openapi_v2::is_protobuf(header(headers, &ACCEPT)).ok_or_else(not_acceptable)?;
+    let mut answer = if is_protobuf {
+        let media_type = HeaderValue::from_static(openapi_v2::MEDIA_TYPE);
+        answer::whole(200, media_type, openapi_v2::document(kinds))
+    } else {
+        answer::json(200, &openapi_v2_json::document(kinds))
+    };
+    set(&mut answer, VARY, HeaderValue::from_static("Accept"));
+    Ok(answer)
 }
 
 /// `/api` and `/apis`, in the older form or with everything in them.

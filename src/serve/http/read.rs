@@ -1,14 +1,21 @@
 //! `get` and `list`.
 
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::{Method, Request};
 use serde_json::{Value, json};
 
 use super::answer::{self, Answer};
-use super::handle::Call;
+use super::handle::{Call, Shared, form};
+use crate::serve::api::absent;
 use crate::serve::api::media::Form;
+use crate::serve::api::parameters::Parameters;
 use crate::serve::api::table;
 use crate::serve::object::Object;
 use crate::serve::registry::{List, ListQuery};
-use crate::serve::selector::Selector;
+use crate::serve::resource::{ResourceInfo, View};
+use crate::serve::selector::{Selector, escaped};
 use crate::serve::status::{ApiError, Cause};
 use crate::serve::store::Stored;
 use crate::serve::time::now;
@@ -17,7 +24,7 @@ impl Call<'_> {
     /// One object in the form that is asked for.
     pub(super) fn object(&self, code: u16, stored: &Stored) -> Result<Answer, ApiError> {
         Ok(match self.form {
-            Form::Plain | Form::Discovery(_) => answer::text(code, stored.text.to_string()),
+            Form::Plain | Form::Discovery(_) => answer::text(code, self.shown(stored)?.to_string()),
             Form::Metadata(version) => answer::json(code, &table::metadata(version, &stored.object()?)),
             Form::Table(version) => {
                 let object = stored.object()?;
@@ -25,6 +32,14 @@ impl Call<'_> {
                 answer::json(code, &table::of_one(resource, version, &object, include, now(), true))
             }
         })
+    }
+
+    /// The text of an object as the kind that is asked for has it.
+    fn shown(&self, stored: &Stored) -> Result<Arc<str>, ApiError> {
+        match self.resource.view() {
+            None => Ok(Arc::clone(&stored.text)),
+            Some(view) => view_of(view, self.info, &stored.text),
+        }
     }
 
     /// The objects that the request means.
@@ -35,10 +50,14 @@ impl Call<'_> {
                 fields.push(',');
             }
             fields.push_str("metadata.name=");
-            fields.push_str(name);
+            fields.push_str(&escaped(name));
         }
         let selector = Selector::parse(&self.parameters.label_selector, &fields)?;
         selector.check(self.info)?;
+        let selector = match self.resource.view() {
+            Some(view) => selector.renamed(view),
+            None => selector,
+        };
         Ok(ListQuery {
             namespace: Some(self.namespace.clone()).filter(|namespace| !namespace.is_empty()),
             selector,
@@ -68,6 +87,15 @@ impl Call<'_> {
         let details = json!({"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause]});
         let message = format!("ListOptions.meta.k8s.io \"\" is invalid: {field}: {message}");
         ApiError { code: 422, reason: "Invalid", message, details }
+    }
+
+    /// Whether the parameters are those of a list.
+    pub(super) fn check_list(&self) -> Result<(), ApiError> {
+        if self.parameters.send_initial_events.is_some() {
+            let message = "Forbidden: sendInitialEvents is forbidden for list";
+            return Err(self.invalid("sendInitialEvents", message));
+        }
+        self.check_version()
     }
 
     /// Whether a list of the objects as they are now is what `resourceVersion` and `resourceVersionMatch` ask for.
@@ -109,6 +137,13 @@ impl Call<'_> {
     }
 }
 
+/// What is stored as a view of it.
+pub(super) fn view_of(view: View, info: &ResourceInfo, text: &str) -> Result<Arc<str>, ApiError> {
+    let mut object = Object(serde_json::from_str(text).map_err(ApiError::internal)?);
+    view.to_shown(&mut object, info);
+    Ok(serde_json::to_string(&object.0).map_err(ApiError::internal)?.into())
+}
+
 /// One object.
 pub(super) fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
     let name = call.name.as_deref().unwrap_or_default();
@@ -122,12 +157,32 @@ pub(super) fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
     call.object(200, &stored)
 }
 
+/// The answer about a kind of which there are no objects: a list of none.
+pub(super) fn absent(
+    shared: &Shared,
+    info: &'static ResourceInfo,
+    name: Option<&str>,
+    request: &Request<Incoming>,
+) -> Result<Answer, ApiError> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(ApiError::method_not_allowed());
+    }
+    if let Some(name) = name {
+        return Err(ApiError::not_found(info, name));
+    }
+    if Parameters::parse(request.uri().query().unwrap_or_default())?.watch {
+        return Err(ApiError::method_not_allowed());
+    }
+    let version = shared.registry.resource_version();
+    Ok(match form(request.headers())? {
+        Form::Table(of) => answer::json(200, &absent::table(of, version)),
+        _ => answer::json(200, &absent::list(info, version)),
+    })
+}
+
 /// All objects that are asked for.
 pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
-    if call.parameters.send_initial_events.is_some() {
-        return Err(call.invalid("sendInitialEvents", "Forbidden: sendInitialEvents is forbidden for list"));
-    }
-    call.check_version()?;
+    call.check_list()?;
     let query = call.query()?;
     let _room = call.shared.limits.list().await;
     // The store is a file.
@@ -158,7 +213,7 @@ pub(super) fn in_form(call: &Call<'_>, list: List) -> Result<Answer, ApiError> {
         Form::Plain | Form::Discovery(_) => {
             let head =
                 json!({"kind": format!("{kind}List"), "apiVersion": api_version, "metadata": metadata});
-            joined(&head, "items", items.map(|stored| Ok(stored.text)))?
+            joined(&head, "items", items.map(|stored| call.shown(&stored)))?
         }
     };
     Ok(answer::text(200, text))

@@ -11,13 +11,14 @@ use super::answer::{self, Answer};
 use super::found::{Following, LOOK_TIME};
 use super::handle::{Call, Shared};
 use super::limits::Room;
+use super::read::view_of;
 use super::stream::{self, Closed, Lines, Stream};
 use crate::serve::api::media::Form;
 use crate::serve::api::parameters::Include;
 use crate::serve::api::table;
 use crate::serve::object::Object;
 use crate::serve::registry::{Event, EventKind, Key, ListQuery, Watch};
-use crate::serve::resource::ResourceInfo;
+use crate::serve::resource::{ResourceInfo, View};
 use crate::serve::status::ApiError;
 use crate::serve::time::now;
 
@@ -106,6 +107,7 @@ fn start(call: &Call<'_>) -> Result<Start, ApiError> {
 struct Streaming {
     shared: Arc<Shared>,
     info: &'static ResourceInfo,
+    view: Option<View>,
     form: Form,
     include: Include,
     bookmarks: bool,
@@ -122,6 +124,7 @@ impl Streaming {
         let stream = Self {
             shared: Arc::clone(call.shared),
             info: call.info,
+            view: call.resource.view(),
             form: call.form,
             include: call.parameters.include_object,
             bookmarks: call.parameters.allow_bookmarks,
@@ -269,7 +272,13 @@ impl Streaming {
 
     async fn object(&mut self, kind: &str, text: &str) -> Result<(), Closed> {
         let shown = match self.form {
-            Form::Plain | Form::Discovery(_) => text.to_owned(),
+            Form::Plain | Form::Discovery(_) => match self.view {
+                None => text.to_owned(),
+                // What is stored can be read.
+                Some(view) => {
+                    view_of(view, self.info, text).map_or_else(|_| text.to_owned(), |text| text.to_string())
+                }
+            },
             Form::Metadata(version) => table::metadata(version, &read(text)).to_string(),
             Form::Table(version) => self.table(version, &read(text)).to_string(),
         };

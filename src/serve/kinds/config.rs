@@ -14,7 +14,7 @@ pub type PortRange = RangeInclusive<u16>;
 /// Addresses that LoadBalancer Services get from outside the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolRange {
-    /// All addresses of a network, but for IPv4's network and broadcast addresses.
+    /// All addresses of a network, but for IPv4's network and broadcast addresses and IPv6's subnet-router address.
     Network(IpNet),
     /// From the first to the second, both included; both of one family, the first not above the second.
     Range(IpAddr, IpAddr),

@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use super::columns::{column, wide};
-use super::faults::invalid;
-use super::{age, meta, namespace, verbs};
+use super::{age, event_rules, meta, namespace, verbs};
 use crate::serve::object::Object;
 use crate::serve::resource::{Column, Resource, ResourceInfo, Transaction};
 use crate::serve::status::ApiError;
@@ -57,11 +56,35 @@ impl Resource for Events {
 
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
         namespace::must_exist(transaction, &INFO, object)?;
-        check(object)
+        let mut faults = event_rules::faults(object);
+        if is_strict(transaction) {
+            faults.extend(event_rules::strict_faults(object));
+        }
+        faults.extend(meta::faults(object, meta::subdomain));
+        meta::checked(&INFO, object, &faults)
     }
 
-    fn update(&self, _: &mut dyn Transaction, object: &mut Object, _: &Object) -> Result<(), ApiError> {
-        check(object)
+    fn update(
+        &self,
+        transaction: &mut dyn Transaction,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        let mut faults = event_rules::faults(object);
+        if is_strict(transaction) {
+            faults.extend(event_rules::strict_change_faults(object, old));
+        }
+        faults.extend(meta::change_faults(object, old));
+        faults.extend(meta::faults(object, meta::subdomain));
+        meta::checked(&INFO, object, &faults)
+    }
+
+    fn has_owners(&self) -> bool {
+        false
+    }
+
+    fn may_be_created_by_update(&self) -> bool {
+        true
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
@@ -90,18 +113,11 @@ impl Resource for Events {
     }
 }
 
-fn field<'a>(object: &'a Object, key: &str) -> &'a Value {
-    object.0.get(key).unwrap_or(&Value::Null)
+/// Whether a change was asked for by the newer group.
+fn is_strict(transaction: &dyn Transaction) -> bool {
+    transaction.group() == super::events_v1::INFO.group
 }
 
-fn check(object: &Object) -> Result<(), ApiError> {
-    let mut faults = meta::faults(object, meta::subdomain);
-    let about = field(object, "involvedObject")["namespace"].as_str().unwrap_or_default();
-    // What has no namespace is told of in this one.
-    let is_elsewhere =
-        if about.is_empty() { object.namespace() != "default" } else { about != object.namespace() };
-    if is_elsewhere {
-        faults.push(invalid("involvedObject.namespace", &about.into(), "does not match event.namespace"));
-    }
-    meta::checked(&INFO, object, &faults)
+pub(super) fn field<'a>(object: &'a Object, key: &str) -> &'a Value {
+    object.0.get(key).unwrap_or(&Value::Null)
 }

@@ -126,7 +126,8 @@ impl Resource for IpAddresses {
         object: &mut Object,
         old: &Object,
     ) -> Result<(), ApiError> {
-        let mut faults = meta::faults(object, name_errors);
+        let mut faults = meta::change_faults(object, old);
+        faults.extend(meta::faults(object, name_errors));
         let (new_parent, old_parent) = (go_parent(parent(object)), go_parent(parent(old)));
         if new_parent != old_parent {
             faults.push(invalid(PARENT, &new_parent, "field is immutable"));

@@ -2,16 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use super::faults::{MOST, invalid, required, too_long};
-use crate::serve::object::Object;
+use super::faults::{MOST, forbidden, invalid, required, too_long};
+use super::owners;
+use crate::serve::object::{FOREGROUND, ORPHAN, Object};
 use crate::serve::status::{ApiError, Cause};
-use crate::validation::dns;
 use crate::validation::labels::{label_value_errors, qualified_name_errors};
+use crate::validation::{dns, go_quote};
 
 /// Largest annotations altogether, in bytes.
 const ANNOTATIONS_MAX: usize = 256 << 10;
 /// The finalizers that need no domain.
-const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", ORPHAN, FOREGROUND];
 
 /// How names of a kind are checked.
 pub(super) type NameRule = fn(&str) -> Vec<String>;
@@ -40,10 +41,33 @@ pub(super) fn faults(object: &Object, rule: NameRule) -> Vec<Cause> {
         "" => faults.push(required("metadata.name", "name or generateName is required")),
         name => faults.extend(rule(name).iter().map(|why| invalid("metadata.name", &name.into(), why))),
     }
+    if let Some(generation) = metadata.get("generation").filter(|value| value.as_i64() < Some(0)) {
+        faults.push(invalid("metadata.generation", generation, "must be greater than or equal to 0"));
+    }
     faults.extend(label_faults(metadata.get("labels"), "metadata.labels"));
     faults.extend(annotation_faults(metadata.get("annotations")));
+    faults.extend(owners::faults(object));
     faults.extend(finalizer_faults(&object.finalizers()));
     faults
+}
+
+/// The faults of a change of the metadata of `old`, besides those of what comes of it
+/// (`ValidateObjectMetaAccessorUpdate`).
+pub(super) fn change_faults(object: &Object, old: &Object) -> Vec<Cause> {
+    if !old.is_being_deleted() {
+        return Vec::new();
+    }
+    let known = old.finalizers();
+    let mut new = object.finalizers();
+    new.retain(|finalizer| !known.contains(finalizer));
+    new.sort_unstable();
+    new.dedup();
+    if new.is_empty() {
+        return Vec::new();
+    }
+    let shown: Vec<String> = new.iter().take(MOST).map(|finalizer| go_quote(finalizer)).collect();
+    let why = "no new finalizers can be added if the object is being deleted, found new finalizers";
+    vec![forbidden("metadata.finalizers", &format!("{why} []string{{{}}}", shown.join(", ")))]
 }
 
 /// The faults of labels, or of a selector, at `path`.
@@ -85,12 +109,23 @@ fn finalizer_faults(finalizers: &[&str]) -> Vec<Cause> {
         if faults.len() >= MOST {
             break;
         }
-        let value = json!(finalizer);
-        faults.extend(qualified_name_errors(finalizer).iter().map(|why| invalid(path, &value, why)));
-        if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(finalizer) {
-            let why = "name is neither a standard finalizer name nor is it fully qualified";
-            faults.push(invalid(format!("{path}[{index}]"), &value, why));
-        }
+        faults.extend(finalizer_name_faults(finalizer, path, &format!("{path}[{index}]")));
+    }
+    if [ORPHAN, FOREGROUND].iter().all(|name| finalizers.contains(name)) {
+        let why = format!("finalizer {ORPHAN} and {FOREGROUND} cannot be both set");
+        faults.push(invalid(path, &json!(finalizers), why));
+    }
+    faults
+}
+
+/// The faults of a finalizer's name; `path` is that of the list in some, and of the finalizer in other messages.
+pub(super) fn finalizer_name_faults(finalizer: &str, path: &str, own_path: &str) -> Vec<Cause> {
+    let value = json!(finalizer);
+    let errors = qualified_name_errors(finalizer);
+    let mut faults: Vec<Cause> = errors.iter().map(|why| invalid(path, &value, why)).collect();
+    if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+        let why = "name is neither a standard finalizer name nor is it fully qualified";
+        faults.push(invalid(own_path, &value, why));
     }
     faults
 }

@@ -7,14 +7,18 @@ mod columns;
 mod config;
 pub mod endpoint_slice;
 pub mod event;
+mod event_rules;
+pub mod events_v1;
 mod family;
 mod faults;
 pub mod ip_address;
 mod meta;
 pub mod namespace;
 pub mod node;
+mod owners;
 pub mod pod;
 mod read_only;
+pub mod review;
 pub mod service;
 pub mod service_cidr;
 #[cfg(test)]
@@ -40,7 +44,12 @@ pub fn all(config: Config) -> Vec<Box<dyn Resource>> {
         Box::new(service::Services::new(config.clone())),
         Box::new(endpoint_slice::EndpointSlices),
         Box::new(event::Events),
+        // Behind the kind that stores them.
+        Box::new(events_v1::EventsV1),
         Box::new(node::Nodes::new(config.clone())),
         Box::new(pod::Pods::new(config)),
+        Box::new(review::Access),
+        Box::new(review::Rules),
+        Box::new(review::Subject),
     ]
 }

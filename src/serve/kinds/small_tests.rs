@@ -34,6 +34,16 @@ fn a_namespace_takes_along_what_is_in_it() {
     assert_eq!(cluster.names(IPS).len(), 2);
     cluster.patch("namespaces", "mine", &json!({"metadata": {"labels": null}})).unwrap();
     cluster.delete("namespaces", "mine").unwrap();
+    let own = cluster.get("namespaces", "mine").unwrap();
+    assert_eq!(own.0["status"], json!({"phase": "Terminating"}));
+    assert!(own.is_being_deleted() && own.metadata().get("deletionGracePeriodSeconds").is_none());
+    // For a while it is all there, as clients expect that delete it along with what is in it.
+    cluster.wait(4);
+    assert_eq!(cluster.names(SERVICES).len(), 2);
+    assert_eq!(cluster.wake, Some(cluster.store.now + 1));
+    cluster.wait(1);
+    assert!(cluster.get("namespaces", "mine").is_none());
+    assert_eq!(cluster.wake, None);
     assert_eq!(cluster.names(IPS), ["10.96.0.1"]);
     assert_eq!(cluster.names(SERVICES), ["kubernetes"]);
     assert!(cluster.names("endpointslices").is_empty());
@@ -57,6 +67,39 @@ fn a_namespace_that_is_about_to_go_takes_nothing_new() {
         )
     );
     assert_eq!(error.details["causes"][0]["reason"], "NamespaceTerminating");
+}
+
+/// `pkg/controller/namespace/deletion/namespaced_resources_deleter.go`: what has finalizers keeps the namespace, and what
+/// the namespace has in its metadata keeps it alone.
+#[test]
+fn what_has_finalizers_keeps_its_namespace() {
+    let mut cluster = cluster();
+    cluster.create("namespaces", "mine", json!({"metadata": {"finalizers": ["a/b"]}})).unwrap();
+    let held =
+        json!({"metadata": {"namespace": "mine", "finalizers": ["c/d"]}, "spec": {"ports": [{"port": 80}]}});
+    cluster.create(SERVICES, "held", held).unwrap();
+    let slice = json!({"metadata": {"namespace": "mine"}, "addressType": "IPv4", "endpoints": []});
+    cluster.create("endpointslices", "s", slice).unwrap();
+    cluster.delete("namespaces", "mine").unwrap();
+    cluster.wait(5);
+    assert!(cluster.names("endpointslices").is_empty());
+    let service = cluster.store.object(SERVICES, "mine", "held").unwrap();
+    assert!(service.is_being_deleted());
+    let own = cluster.get("namespaces", "mine").unwrap();
+    let conditions = own.0["status"]["conditions"].as_array().unwrap();
+    assert_eq!(conditions[0]["message"], "Some resources are remaining: services. has 1 resource instances");
+    assert_eq!(
+        conditions[1]["message"],
+        "Some content in the namespace has finalizers remaining: c/d in 1 resource instances"
+    );
+    assert_eq!(cluster.wake, None);
+    // Its finalizer is done.
+    cluster.store.erase(SERVICES, &service);
+    cluster.wait(1);
+    let own = cluster.get("namespaces", "mine").unwrap();
+    assert_eq!(own.0["spec"], json!({}));
+    cluster.patch("namespaces", "mine", &json!({"metadata": {"finalizers": null}})).unwrap();
+    assert!(cluster.get("namespaces", "mine").is_none());
 }
 
 #[test]
@@ -118,7 +161,13 @@ fn what_is_found_on_the_machine_is_not_changed() {
 #[test]
 fn names_are_used_once() {
     let kinds = super::all(super::Config::default());
-    let names = kinds.iter().flat_map(|kind| {
+    // A view has the names of the kind that stores its objects, which is found first by them.
+    let views: Vec<_> = kinds.iter().filter_map(|kind| Some((kind.view()?, kind.info()))).collect();
+    for (view, info) in views {
+        let first = kinds.iter().find(|kind| kind.info().plural == info.plural).unwrap();
+        assert_eq!((first.info(), first.view().is_none()), (view.info, true));
+    }
+    let names = kinds.iter().filter(|kind| kind.view().is_none()).flat_map(|kind| {
         let info = kind.info();
         [info.plural, info.singular].into_iter().chain(info.short_names.iter().copied())
     });

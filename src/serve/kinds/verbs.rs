@@ -7,5 +7,8 @@ pub(super) const ALL: &[&str] =
 /// All but deleting many at once, which namespaces do not have.
 pub(super) const ONE_BY_ONE: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
 
+/// Asking: what is created is answered and not stored.
+pub(super) const ASK: &[&str] = &["create"];
+
 /// Looking.
 pub(super) const READ_ONLY: &[&str] = &["get", "list", "watch"];

@@ -75,11 +75,7 @@ pub(super) fn of_new(
 pub(super) fn of_changed(info: &ResourceInfo, object: &mut Object, old: &Object) -> Result<(), ApiError> {
     own_type(info, object)?;
     in_namespace(info, object, old.namespace())?;
-    if object.name() != old.name() {
-        let (given, url) = (object.name(), old.name());
-        let message = format!("the name of the object ({given}) does not match the name on the URL ({url})");
-        return Err(ApiError::bad_request(message));
-    }
+    is_named(object, old.name())?;
     let given = |key: &str| object.metadata().get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (version, uid) = (given("resourceVersion"), given("uid"));
     if !version.is_empty() && version != old.resource_version().to_string() {
@@ -99,6 +95,8 @@ pub(super) fn of_changed(info: &ResourceInfo, object: &mut Object, old: &Object)
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
         "generateName",
+        // As `BeforeUpdate` has it (`k8s.io/apiserver/pkg/registry/rest/update.go`): it is the server's to count.
+        "generation",
     ] {
         match old.metadata().get(key) {
             Some(value) => metadata.insert(key.to_owned(), value.clone()),
@@ -106,6 +104,35 @@ pub(super) fn of_changed(info: &ResourceInfo, object: &mut Object, old: &Object)
         };
     }
     Ok(())
+}
+
+/// Prepares the metadata of an object that was to take the place of one that is not there, and is created instead. The
+/// version that the client saw is no matter then, but the object must not be one that it knows (`Store.Update`).
+///
+/// # Errors
+/// `BadRequest` where it has another name than `name`, `Conflict` where it has a uid.
+pub(super) fn of_missing(info: &ResourceInfo, object: &mut Object, name: &str) -> Result<(), ApiError> {
+    is_named(object, name)?;
+    if !object.uid().is_empty() {
+        let uid = object.uid();
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: ");
+        return Err(ApiError::conflict(info, name, &why));
+    }
+    object.metadata_mut().remove("resourceVersion");
+    Ok(())
+}
+
+/// As `checkName` has it (`k8s.io/apiserver/pkg/endpoints/handlers/rest.go`).
+fn is_named(object: &Object, url: &str) -> Result<(), ApiError> {
+    match object.name() {
+        given if given == url => Ok(()),
+        "" => Err(ApiError::bad_request(format!(
+            "the name of the object ({url} based on URL) was undeterminable: name must be provided"
+        ))),
+        given => Err(ApiError::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({url})"
+        ))),
+    }
 }
 
 fn own_type(info: &ResourceInfo, object: &mut Object) -> Result<(), ApiError> {

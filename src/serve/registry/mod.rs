@@ -2,6 +2,7 @@
 
 mod changes;
 mod events;
+mod garbage;
 mod metadata;
 mod read;
 #[cfg(test)]
@@ -16,16 +17,17 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use super::object::Object;
-use super::resource::{Allocation, Resource, ResourceInfo};
+use super::resource::{Allocation, Resource, ResourceInfo, Subresource};
 use super::status::ApiError;
 use super::store::{Store, StoreError, Stored};
+use super::version_mark::{self, VersionMark};
 
 use changes::{create, delete, update};
 use events::Events;
@@ -33,12 +35,36 @@ use transaction::Pending;
 use writer::{Allocations, Held, Job, Outcome, Work, Writer};
 
 /// How a change is made.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct WriteOptions {
     /// Everything is done but kept (`dryRun=All`).
     pub dry_run: bool,
     /// Who makes it.
     pub field_manager: String,
+    /// The API group by which it is asked for.
+    pub group: &'static str,
+    /// The part of the object that is written, where it is not the whole.
+    pub part: Option<Subresource>,
+    /// Takes what the client is to be told of the change.
+    pub warnings: Warnings,
+}
+
+/// Warnings about a change. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Warnings {
+    /// Adds some.
+    pub fn add(&self, warnings: Vec<String>) {
+        if !warnings.is_empty() {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(warnings);
+        }
+    }
+
+    /// Takes out what was added.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// What is to become of an object.
@@ -95,6 +121,22 @@ pub struct DeleteOptions {
     pub uid: Option<String>,
     /// It has to be at this version.
     pub resource_version: Option<String>,
+    /// What becomes of those that belong to it.
+    pub policy: Policy,
+}
+
+/// What becomes of the objects that belong to one that is deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// What the finalizers of the object say, and else that they go afterwards.
+    #[default]
+    Default,
+    /// They go afterwards.
+    Background,
+    /// They go before.
+    Foreground,
+    /// They stay.
+    Orphan,
 }
 
 /// What a deletion came to.
@@ -115,6 +157,7 @@ pub struct Registry {
     reader: Arc<Mutex<Store>>,
     queue: Arc<Queue>,
     held: Option<Held>,
+    ahead: Option<u64>,
 }
 
 /// The way to the writer, which ends with the last registry: whatever waits is done before.
@@ -147,7 +190,12 @@ impl Registry {
     pub fn open(path: &Path, resources: Vec<Box<dyn Resource>>) -> Result<Self, StoreError> {
         let store = Store::open(path)?;
         let reader = Store::open_for_reading(path)?;
-        let version = store.version().map_err(|cause| store.failed(cause))?;
+        let mut version = store.version().map_err(|cause| store.failed(cause))?;
+        let ahead = version_mark::beginning(path, version);
+        if let Some(ahead) = ahead {
+            store.set_version(ahead).map_err(|cause| store.failed(cause))?;
+            version = ahead;
+        }
         let accounts = writer::count(&store)?;
         let resources = Arc::new(resources);
         let events = Arc::new(Events::new(version));
@@ -163,6 +211,7 @@ impl Registry {
             wake: None,
             has_notes: false,
             allocations: Arc::default(),
+            mark: VersionMark::begin(path, version),
         };
         let allocations = Arc::clone(&writer.allocations);
         // What follows from the objects as they are, before anybody asks.
@@ -170,7 +219,13 @@ impl Registry {
         let spawned = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(&jobs));
         let writer = spawned.map_err(|cause| StoreError::Thread(path.to_owned(), cause))?;
         let queue = Arc::new(Queue { jobs: Some(queue), writer: Some(writer) });
-        Ok(Self { resources, events, allocations, reader: Arc::new(Mutex::new(reader)), queue, held: None })
+        let reader = Arc::new(Mutex::new(reader));
+        Ok(Self { resources, events, allocations, reader, queue, held: None, ahead })
+    }
+
+    /// From where versions go on because the store had gone back, or might have.
+    pub fn ahead(&self) -> Option<u64> {
+        self.ahead
     }
 
     /// The same registry; the changes that are asked of this one keep `held` until they are made, even where nobody waits
@@ -213,8 +268,13 @@ impl Registry {
         options: WriteOptions,
     ) -> Result<Stored, ApiError> {
         let (namespace, index) = (namespace.to_owned(), self.index(plural)?);
-        let work: Work =
-            Box::new(move |pending| create(pending, index, &namespace, object).map(Outcome::Created));
+        let (warnings, group) = (options.warnings, options.group);
+        let work: Work = Box::new(move |pending| {
+            pending.group = group;
+            let created = create(pending, index, &namespace, object)?;
+            warnings.add(std::mem::take(&mut pending.warnings));
+            Ok(Outcome::Created(created))
+        });
         Ok(self.change(work, options.dry_run).await?.stored())
     }
 
@@ -232,7 +292,8 @@ impl Registry {
     ) -> Result<Updated, ApiError> {
         let (namespace, name, index) = (namespace.to_owned(), name.to_owned(), self.index(plural)?);
         let (dry_run, manager) = (options.dry_run, options.field_manager);
-        let work: Work = Box::new(move |pending| match change {
+        let (warnings, group, part) = (options.warnings, options.group, options.part);
+        let work = move |pending: &mut Pending<'_>| match change {
             Change::Apply(applied, apply) => {
                 let change =
                     |pending: &mut Pending<'_>, change| update(pending, index, &namespace, &name, change);
@@ -248,6 +309,12 @@ impl Registry {
                 Ok(outcome)
             }
             change => update(pending, index, &namespace, &name, change),
+        };
+        let work: Work = Box::new(move |pending| {
+            (pending.group, pending.part) = (group, part);
+            let outcome = work(pending)?;
+            warnings.add(std::mem::take(&mut pending.warnings));
+            Ok(outcome)
         });
         let outcome = self.change(work, dry_run).await?;
         let created = matches!(outcome, Outcome::Created(_));
@@ -274,7 +341,8 @@ impl Registry {
         })
     }
 
-    /// Deletes all objects that a query means; those it deleted.
+    /// Deletes the objects that a query means, no more than its limit; those it deleted, as a list that goes on where that
+    /// limit ended it (`Store.DeleteCollection`).
     ///
     /// # Errors
     /// What the API server would answer; then all of them stay.
@@ -283,22 +351,24 @@ impl Registry {
         plural: &'static str,
         query: &ListQuery,
         options: DeleteOptions,
-    ) -> Result<Vec<Stored>, ApiError> {
+    ) -> Result<List, ApiError> {
         let (index, query, dry_run) = (self.index(plural)?, query.clone(), options.dry_run);
+        let token = query.token()?;
         let work: Work = Box::new(move |pending| {
-            let all = pending.store.list(plural, query.namespace.as_deref(), ("", ""), i64::MAX);
-            let mut deleted = Vec::new();
-            for row in all.map_err(ApiError::internal)? {
-                if query.selector.matches(&row.stored.object()?) {
-                    delete(pending, index, &row.namespace, &row.name, &options)?;
-                    deleted.push(row.stored);
-                }
+            let mut list = read::list(pending.store, plural, &query, token)?;
+            if query.continue_token.is_empty() {
+                // What the store knows of is what was there before the batch.
+                list.resource_version = *pending.version;
             }
-            Ok(Outcome::Many(deleted))
+            for stored in &list.items {
+                let object = stored.object()?;
+                delete(pending, index, object.namespace(), object.name(), &options)?;
+            }
+            Ok(Outcome::Many(list))
         });
         Ok(match self.change(work, dry_run).await? {
             Outcome::Many(deleted) => deleted,
-            _ => Vec::new(),
+            _ => List::default(),
         })
     }
 

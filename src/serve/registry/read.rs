@@ -22,7 +22,7 @@ pub struct ListQuery {
 }
 
 /// A list of objects, or a piece of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct List {
     /// The objects, by namespace and name.
     pub items: Vec<Stored>,
@@ -73,12 +73,7 @@ impl Registry {
     /// # Errors
     /// `BadRequest` for a token that is none.
     pub fn list(&self, plural: &'static str, query: &ListQuery) -> Result<List, ApiError> {
-        let token = match query.continue_token.as_str() {
-            "" => None,
-            token => {
-                Some(Token::parse(token).ok_or_else(|| ApiError::bad_request("continue key is not valid"))?)
-            }
-        };
+        let token = query.token()?;
         if let Some(all) = self.found(plural, query)? {
             // There are as many as pods fit on one machine: they come in one piece.
             let items = all.iter().map(Stored::of).collect::<Result<_, _>>()?;
@@ -125,8 +120,27 @@ impl Registry {
     }
 }
 
+impl ListQuery {
+    /// Where the list is to go on.
+    ///
+    /// # Errors
+    /// `BadRequest` for a token that is none.
+    pub(super) fn token(&self) -> Result<Option<Token>, ApiError> {
+        if self.continue_token.is_empty() {
+            return Ok(None);
+        }
+        let token = Token::parse(&self.continue_token);
+        token.map(Some).ok_or_else(|| ApiError::bad_request("continue key is not valid"))
+    }
+}
+
 /// A piece of a list, with what a client needs to ask for the next one.
-fn list(store: &Store, plural: &str, query: &ListQuery, token: Option<Token>) -> Result<List, ApiError> {
+pub(super) fn list(
+    store: &Store,
+    plural: &str,
+    query: &ListQuery,
+    token: Option<Token>,
+) -> Result<List, ApiError> {
     let (version, after, seen) = match token {
         Some(token) => (Some(token.version), token.after, token.seen),
         None => (None, Key::default(), 0),
@@ -173,7 +187,7 @@ fn piece(store: &Store, plural: &str, query: &ListQuery, mut after: Key) -> Resu
 }
 
 /// Where a list was interrupted. The pieces are of the objects as they are when each is asked for.
-struct Token {
+pub(super) struct Token {
     version: u64,
     after: Key,
     seen: u64,

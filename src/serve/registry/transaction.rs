@@ -6,12 +6,13 @@ use serde_json::{Map, Value};
 
 use crate::serve::accounts::{Accounts, Entry};
 use crate::serve::object::Object;
-use crate::serve::resource::{Account, Allocation, Resource, Transaction};
+use crate::serve::resource::{Account, Allocation, Resource, Subresource, Transaction};
 use crate::serve::status::ApiError;
 use crate::serve::store::{Store, Stored};
 
 use super::Applied;
 use super::events::Change;
+use super::garbage::Garbage;
 
 /// Largest object, in bytes; etcd has the same limit.
 const OBJECT_MAX: usize = 3 << 19;
@@ -33,10 +34,18 @@ pub(super) struct Pending<'a> {
     pub(super) changes: Vec<Change>,
     /// Something is to be kept that is no change of an object.
     pub(super) has_notes: bool,
+    /// The API group by which it was asked for.
+    pub(super) group: &'static str,
+    /// The part of the object that is written, where it is not the whole.
+    pub(super) part: Option<Subresource>,
+    /// What the client is to be told.
+    pub(super) warnings: Vec<String>,
     /// Attempts to get an address.
     pub(super) allocations: Vec<Allocation>,
     pub(super) now: i64,
     pub(super) dry_run: bool,
+    /// What follows from owners that are gone.
+    pub(super) garbage: Garbage,
     steps: Vec<Step>,
 }
 
@@ -56,9 +65,13 @@ impl<'a> Pending<'a> {
             version,
             changes: Vec::new(),
             has_notes: false,
+            group: "",
+            part: None,
+            warnings: Vec::new(),
             allocations: Vec::new(),
             now,
             dry_run,
+            garbage: Garbage::default(),
             steps: Vec::new(),
         }
     }
@@ -146,10 +159,12 @@ impl<'a> Pending<'a> {
         }
         let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
         self.store.put(plural, &namespace, &name, *self.version, &text).map_err(ApiError::internal)?;
-        if let Some(old) = &old {
-            self.strike_out(plural, &old.object()?);
+        let before = old.as_ref().map(Stored::object).transpose()?;
+        if let Some(before) = &before {
+            self.strike_out(plural, before);
         }
         self.steps.push(Step::Added(self.accounts.add(plural, object)));
+        self.note_written(plural, object, before.as_ref());
         let stored = Stored { text: Arc::from(text) };
         let new = Some(stored.clone());
         self.changes.push(Change { plural, namespace, name, version: *self.version, old, new });
@@ -167,7 +182,9 @@ impl<'a> Pending<'a> {
         let plural = self.plural(plural)?;
         self.store.remove(plural, namespace, name).map_err(ApiError::internal)?;
         *self.version += 1;
-        self.strike_out(plural, &old.object()?);
+        let before = old.object()?;
+        self.strike_out(plural, &before);
+        self.note_removed(plural, &before);
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         self.changes.push(Change {
             plural,
@@ -188,6 +205,10 @@ impl<'a> Pending<'a> {
 impl Transaction for Pending<'_> {
     fn is_dry_run(&self) -> bool {
         self.dry_run
+    }
+
+    fn group(&self) -> &'static str {
+        self.group
     }
 
     fn now(&self) -> i64 {
@@ -218,6 +239,11 @@ impl Transaction for Pending<'_> {
 
     fn list(&mut self, plural: &str) -> Result<Vec<Object>, ApiError> {
         let all = self.store.list(plural, None, ("", ""), i64::MAX).map_err(ApiError::internal)?;
+        all.iter().map(|row| row.stored.object()).collect()
+    }
+
+    fn list_in(&mut self, plural: &str, namespace: &str) -> Result<Vec<Object>, ApiError> {
+        let all = self.store.list(plural, Some(namespace), ("", ""), i64::MAX).map_err(ApiError::internal)?;
         all.iter().map(|row| row.stored.object()).collect()
     }
 

@@ -10,14 +10,17 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::events::{Change, Events};
+use super::garbage;
+use super::read::List;
 use super::transaction::Pending;
 use crate::serve::accounts::Accounts;
 use crate::serve::log;
 use crate::serve::object::Object;
 use crate::serve::resource::{Allocation, Resource};
 use crate::serve::status::ApiError;
-use crate::serve::store::{Store, StoreError, Stored};
+use crate::serve::store::{Row, Store, StoreError, Stored};
 use crate::serve::time;
+use crate::serve::version_mark::VersionMark;
 
 /// Seconds after which what failed though nobody asked for it is tried again.
 const RETRY: i64 = 10;
@@ -34,8 +37,8 @@ pub(super) enum Outcome {
     Created(Stored),
     /// The object as it was last.
     Gone(Stored),
-    /// The objects that were removed.
-    Many(Vec<Stored>),
+    /// The objects that were removed, as the list that meant them.
+    Many(List),
 }
 
 /// How a change is made.
@@ -88,6 +91,8 @@ pub(super) struct Writer {
     pub(super) wake: Option<i64>,
     /// The batch has something to keep that is no change of an object.
     pub(super) has_notes: bool,
+    /// The last version that was given out, beside the store.
+    pub(super) mark: VersionMark,
 }
 
 impl Writer {
@@ -105,7 +110,7 @@ impl Writer {
                     self.batch(jobs);
                 }
                 Err(RecvTimeoutError::Timeout) => self.batch(Vec::new()),
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return self.mark.stop(self.version),
             }
         }
     }
@@ -137,7 +142,12 @@ impl Writer {
             self.commit(before, &changes)
         });
         match done {
-            Ok(()) => self.events.publish(changes, self.version),
+            Ok(()) => {
+                if !changes.is_empty() {
+                    self.mark.set(self.version);
+                }
+                self.events.publish(changes, self.version);
+            }
             Err(error) => {
                 self.take_back(before, &error);
                 replies.extend(jobs.into_iter().map(|job| (job.reply, Err(error.clone()))));
@@ -158,7 +168,7 @@ impl Writer {
 
     /// Does what is to be done though nobody asks.
     fn reconcile_alone(&mut self, changes: &mut Vec<Change>) {
-        let nothing: Work = Box::new(|_| Ok(Outcome::Many(Vec::new())));
+        let nothing: Work = Box::new(|_| Ok(Outcome::Many(List::default())));
         if let Err(error) = self.one(nothing, false, changes) {
             // Nobody waits for this one: it is tried again in a while.
             self.wake = Some(time::now() + RETRY);
@@ -214,7 +224,7 @@ impl Writer {
         let mut wake = None;
         let result = work(&mut pending).and_then(|outcome| {
             if !dry_run {
-                wake = reconcile(&mut pending)?;
+                wake = follow(&mut pending)?;
             }
             Ok(outcome)
         });
@@ -255,17 +265,38 @@ impl Writer {
 /// What is stored cannot be read.
 pub(super) fn count(store: &Store) -> Result<Accounts, StoreError> {
     let mut accounts = Accounts::default();
-    for plural in ["ipaddresses", "services"] {
-        let list = store.list(plural, None, ("", ""), i64::MAX).map_err(|cause| store.failed(cause))?;
-        for row in list {
-            let object = serde_json::from_str(&row.stored.text).map_err(|cause| store.damaged(cause))?;
-            accounts.add(plural, &Object(object));
+    let failed = |cause| store.failed(cause);
+    let mut add = |plural: &str, row: &Row| {
+        let object = serde_json::from_str(&row.stored.text).map_err(|cause| store.damaged(cause))?;
+        accounts.add(plural, &Object(object));
+        Ok::<_, StoreError>(())
+    };
+    const COUNTED: [&str; 3] = ["ipaddresses", "namespaces", "services"];
+    for plural in COUNTED {
+        for row in store.list(plural, None, ("", ""), i64::MAX).map_err(failed)? {
+            add(plural, &row)?;
+        }
+    }
+    // Of the others only what they belong to is counted.
+    for (plural, row) in store.mentioning("\"ownerReferences\"").map_err(failed)? {
+        if !COUNTED.contains(&plural.as_str()) {
+            add(&plural, &row)?;
         }
     }
     Ok(accounts)
 }
 
 /// What follows from a change, until nothing more does; when there will be more to do.
+fn follow(pending: &mut Pending<'_>) -> Result<Option<i64>, ApiError> {
+    loop {
+        let wake = reconcile(pending)?;
+        if !garbage::collect(pending)? {
+            return Ok(wake);
+        }
+    }
+}
+
+/// What each kind makes of a change; when there will be more to do.
 fn reconcile(pending: &mut Pending<'_>) -> Result<Option<i64>, ApiError> {
     let mut wake: Option<i64> = None;
     let resources = pending.resources;

@@ -262,7 +262,7 @@ pub(super) static EVENT: Type = Type::new(
         Field::new(8, "count", Form::Int32, "How often it was seen."),
         Field::new(9, "type", Form::Text, "Normal or Warning."),
         Field::new(10, "eventTime", Form::MicroTime, "When it was first seen, to the microsecond."),
-        Field::new(11, "series", Form::Any, "The series that it belongs to."),
+        Field::new(11, "series", Form::Object(&EVENT_SERIES), "The series that it belongs to."),
         Field::new(12, "action", Form::Text, "What was done."),
         Field::new(13, "related", Form::Object(&OBJECT_REFERENCE), "Another object that it is about."),
         Field::new(14, "reportingComponent", Form::Text, "Which controller tells it."),
@@ -270,7 +270,16 @@ pub(super) static EVENT: Type = Type::new(
     ],
 );
 
-static EVENT_SOURCE: Type = Type::new(
+static EVENT_SERIES: Type = Type::new(
+    "io.k8s.api.core.v1.EventSeries",
+    "Something that happened again and again.",
+    &[
+        Field::new(1, "count", Form::Int32, "How often it was seen so far."),
+        Field::new(2, "lastObservedTime", Form::MicroTime, "When it was last seen."),
+    ],
+);
+
+pub(super) static EVENT_SOURCE: Type = Type::new(
     "io.k8s.api.core.v1.EventSource",
     "Who saw an event.",
     &[

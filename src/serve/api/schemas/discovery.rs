@@ -34,8 +34,29 @@ static ENDPOINT: Type = Type::new(
         Field::new(5, "deprecatedTopology", Form::Texts, "No longer in use."),
         Field::new(6, "nodeName", Form::Text, "The node that it is on.").pointer(),
         Field::new(7, "zone", Form::Text, "The zone that it is in.").pointer(),
-        Field::new(8, "hints", Form::Any, "From where it should be used."),
+        Field::new(8, "hints", Form::Object(&ENDPOINT_HINTS), "From where it should be used."),
     ],
+);
+
+static ENDPOINT_HINTS: Type = Type::new(
+    "io.k8s.api.discovery.v1.EndpointHints",
+    "From where an endpoint should be used.",
+    &[
+        Field::new(1, "forZones", Form::List(&Form::Object(&FOR_ZONE)), "From these zones, 8 at most."),
+        Field::new(2, "forNodes", Form::List(&Form::Object(&FOR_NODE)), "From these nodes, 8 at most."),
+    ],
+);
+
+static FOR_ZONE: Type = Type::new(
+    "io.k8s.api.discovery.v1.ForZone",
+    "A zone.",
+    &[Field::new(1, "name", Form::Text, "Its name.").required()],
+);
+
+static FOR_NODE: Type = Type::new(
+    "io.k8s.api.discovery.v1.ForNode",
+    "A node.",
+    &[Field::new(1, "name", Form::Text, "Its name.").required()],
 );
 
 static ENDPOINT_CONDITIONS: Type = Type::new(

@@ -2,9 +2,11 @@
 
 mod core;
 mod discovery;
+mod events;
 mod meta;
 mod networking;
 mod nodes;
+mod reviews;
 
 pub use meta::{CONDITION, DELETE_OPTIONS, OBJECT_META};
 
@@ -16,6 +18,11 @@ pub fn of(group: &str, kind: &str) -> Option<&'static Type> {
         "" => &[&core::SERVICE, &core::NAMESPACE, &core::EVENT, &nodes::NODE, &nodes::POD],
         "networking.k8s.io" => &[&networking::SERVICE_CIDR, &networking::IP_ADDRESS],
         "discovery.k8s.io" => &[&discovery::ENDPOINT_SLICE],
+        "events.k8s.io" => &[&events::EVENT],
+        "authorization.k8s.io" => {
+            &[&reviews::SELF_SUBJECT_ACCESS_REVIEW, &reviews::SELF_SUBJECT_RULES_REVIEW]
+        }
+        "authentication.k8s.io" => &[&reviews::SELF_SUBJECT_REVIEW],
         _ => &[],
     };
     kinds.iter().copied().find(|found| found.go_name() == kind)
@@ -59,6 +66,10 @@ mod tests {
             ("networking.k8s.io", "ServiceCIDR"),
             ("networking.k8s.io", "IPAddress"),
             ("discovery.k8s.io", "EndpointSlice"),
+            ("events.k8s.io", "Event"),
+            ("authorization.k8s.io", "SelfSubjectAccessReview"),
+            ("authorization.k8s.io", "SelfSubjectRulesReview"),
+            ("authentication.k8s.io", "SelfSubjectReview"),
         ];
         for (group, kind) in kinds {
             check(of(group, kind).unwrap());

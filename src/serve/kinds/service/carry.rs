@@ -55,7 +55,7 @@ pub(super) fn sync_changed(spec: &mut Spec, old: &Spec) {
     spec.cluster_ips = if is_cleared { Vec::new() } else { vec![spec.cluster_ip.clone()] };
 }
 
-/// Clears what the new type has no use for, where the client left it as it was.
+/// Clears what the Service has no use for any more, where the client left it as it was (`dropTypeDependentFields`).
 pub(super) fn drop_useless(spec: &mut Spec, old: &Spec) {
     if old.needs_cluster_ip() && !spec.needs_cluster_ip() {
         if spec.cluster_ip == old.cluster_ip && spec.cluster_ips == old.cluster_ips {
@@ -86,7 +86,8 @@ pub(super) fn drop_useless(spec: &mut Spec, old: &Spec) {
         }
     }
     let same_policy = spec.external_traffic_policy == old.external_traffic_policy;
-    if old.needs_node_ports() && !spec.needs_node_ports() && same_policy {
+    // Not by the type: `externalIPs` make a ClusterIP Service accessible from outside, too.
+    if old.is_externally_accessible() && !spec.is_externally_accessible() && same_policy {
         spec.external_traffic_policy.clear();
     }
 }

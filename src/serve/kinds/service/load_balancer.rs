@@ -1,10 +1,11 @@
 //! The addresses that LoadBalancer Services get from outside the cluster.
 //!
-//! A Service that asks for a class of load balancers is somebody else's. One that cannot have an address stays pending,
+//! A Service that asks for a class of load balancers is somebody else's, and so is every Service where there are no pools. One that cannot have an address stays pending,
 //! as it does with any load balancer, until it is changed or one that it can have is given back.
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::INFO;
@@ -24,9 +25,14 @@ fn ends(pool: &PoolRange) -> (u128, u128) {
         PoolRange::Network(network) => network,
     };
     let (first, last) = (number(network.network()), number(network.broadcast()));
-    // The smallest networks have no address to spare.
-    let keeps_ends = network.addr().is_ipv4() && network.prefix_len() < 31;
-    if keeps_ends { (first + 1, last - 1) } else { (first, last) }
+    let is_smallest = network.prefix_len() + 1 >= network.max_prefix_len();
+    match network {
+        // The smallest networks have no address to spare.
+        _ if is_smallest => (first, last),
+        IpNet::V4(_) => (first + 1, last - 1),
+        // The first one is every router's (RFC 4291, section 2.6.1).
+        IpNet::V6(_) => (first + 1, last),
+    }
 }
 
 fn family(pool: &PoolRange) -> Family {
@@ -73,7 +79,7 @@ pub(super) fn set_status(
     let mut status = old_status.filter(Value::is_object).unwrap_or_else(|| json!({}));
     if !spec.is(LOAD_BALANCER) {
         status["loadBalancer"] = json!({});
-    } else if spec.load_balancer_class.is_none() && !transaction.is_dry_run() {
+    } else if is_own(pools, spec) && !transaction.is_dry_run() {
         let had = old.map(addresses).unwrap_or_default();
         let own: Vec<Value> = spec
             .families()
@@ -85,6 +91,21 @@ pub(super) fn set_status(
         status["loadBalancer"] = json!({});
     }
     object.0.insert("status".to_owned(), status);
+}
+
+/// Whether the server gives a Service its external addresses.
+fn is_own(pools: &[PoolRange], spec: &Spec) -> bool {
+    spec.is(LOAD_BALANCER) && spec.load_balancer_class.is_none() && !pools.is_empty()
+}
+
+/// Leaves the external addresses as they were in `old` where they are the server's.
+pub(super) fn keep_own(pools: &[PoolRange], object: &mut Object, spec: &Spec, old: &Object) {
+    let own = old.0.get("status").map_or(Value::Null, |status| status["loadBalancer"].clone());
+    let status = object.status_mut();
+    if is_own(pools, spec) || !status.get("loadBalancer").is_some_and(Value::is_object) {
+        let own = if is_own(pools, spec) && own.is_object() { own } else { json!({}) };
+        status.insert("loadBalancer".to_owned(), own);
+    }
 }
 
 /// The address of one family: the one that is asked for, if a pool has it, the one it had, or the first that is free.

@@ -15,9 +15,11 @@ mod load_balancer;
 mod node_ports;
 mod ports;
 mod spec;
+mod status;
 #[cfg(test)]
 mod tests;
 mod validation;
+mod warnings;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,7 +35,7 @@ use super::config::Config;
 use super::family::Family;
 use super::{meta, namespace};
 use crate::serve::object::Object;
-use crate::serve::resource::{Resource, ResourceInfo, Transaction};
+use crate::serve::resource::{Resource, ResourceInfo, Subresource, Transaction};
 use crate::serve::status::ApiError;
 
 /// The cluster IPs of a Service.
@@ -116,10 +118,30 @@ impl Resource for Services {
         Ports::new(transaction, &self.config.node_port_range).change(&mut spec, &before, &name)?;
         carry::drop_useless(&mut spec, &before);
         spec.put_into(object)?;
-        let mut faults = validation::change_faults(&spec, &before);
+        let mut faults = meta::change_faults(object, old);
+        faults.extend(validation::change_faults(&spec, &before));
         faults.extend(validation::faults(object, &spec, Some(&before)));
         meta::checked(&INFO, object, &faults)?;
         load_balancer::set_status(transaction, &self.config.load_balancer_pools, object, &spec, Some(old));
+        Ok(())
+    }
+
+    /// Others write the status of the load balancers that are theirs, and conditions.
+    fn update_part(
+        &self,
+        _: &mut dyn Transaction,
+        _: Subresource,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        object.keep_only("status", old);
+        let spec = Spec::of(old)?;
+        status::fill(object, &spec);
+        let mut faults = meta::change_faults(object, old);
+        faults.extend(meta::faults(object, meta::label));
+        faults.extend(status::faults(object, &spec, old));
+        meta::checked(&INFO, object, &faults)?;
+        load_balancer::keep_own(&self.config.load_balancer_pools, object, &spec, old);
         Ok(())
     }
 
@@ -139,6 +161,18 @@ impl Resource for Services {
     ) -> Result<(), ApiError> {
         let free = load_balancer::given_back(object, old);
         load_balancer::pass_on(transaction, &self.config.load_balancer_pools, &free)
+    }
+
+    fn warnings(&self, object: &Object, _: Option<&Object>) -> Vec<String> {
+        warnings::warnings(object)
+    }
+
+    fn may_be_created_by_update(&self) -> bool {
+        true
+    }
+
+    fn is_returned_when_deleted(&self) -> bool {
+        true
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {

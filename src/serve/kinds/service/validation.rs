@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use super::spec::{CLUSTER_IP, EXTERNAL_NAME, LOAD_BALANCER, NODE_PORT, Spec};
+use super::warnings::{TOPOLOGY_HINTS, TOPOLOGY_MODE};
 use super::{cluster_ips, ports};
 use crate::serve::kinds::faults::{MOST, forbidden, invalid, required, unsupported};
 use crate::serve::kinds::meta;
@@ -26,6 +27,7 @@ const NOT_EXTERNAL_NAME: &str = "may not be set for ExternalName services";
 /// The faults of a Service.
 pub(super) fn faults(object: &Object, spec: &Spec, old: Option<&Spec>) -> Vec<Cause> {
     let mut faults = meta::faults(object, meta::label);
+    faults.extend(topology_fault(object));
     if spec.ports.is_empty() && !spec.is_headless() && spec.needs_cluster_ip() {
         faults.push(required("spec.ports", ""));
     }
@@ -58,7 +60,20 @@ pub(super) fn change_faults(spec: &Spec, old: &Spec) -> Vec<Cause> {
         let class = json!(spec.load_balancer_class);
         faults.push(invalid("spec.loadBalancerClass", &class, "may not change once set"));
     }
+    // `validateServiceExternalTrafficFieldsUpdate`: the port is open on the nodes, and load balancers ask there.
+    let both = spec.needs_health_check() && old.needs_health_check();
+    if both && spec.health_check_node_port != old.health_check_node_port {
+        faults.push(forbidden("spec.healthCheckNodePort", "field is immutable"));
+    }
     faults
+}
+
+/// Two annotations that say the same, the older one being deprecated, have to agree.
+fn topology_fault(object: &Object) -> Option<Cause> {
+    let annotation = |key: &str| object.metadata().get("annotations")?.get(key);
+    let (mode, hints) = (annotation(TOPOLOGY_MODE)?, annotation(TOPOLOGY_HINTS)?);
+    let why = format!("must match annotations[{TOPOLOGY_HINTS}] when both are specified");
+    (mode != hints).then(|| invalid(format!("metadata.annotations[{TOPOLOGY_MODE}]"), mode, why))
 }
 
 fn type_faults(spec: &Spec) -> Vec<Cause> {

@@ -51,6 +51,33 @@ fn set(object: &mut Object, status: bool, reason: &str, message: &str, now: i64)
         "type": READY, "status": status, "reason": reason, "message": message, "lastTransitionTime": since,
     });
     let is_news = condition != old;
-    object.status_mut().insert("conditions".to_owned(), json!([condition]));
+    put(object, condition);
     is_news
+}
+
+/// Puts the condition `Ready` among those of others.
+fn put(object: &mut Object, ready: Value) {
+    let status = object.status_mut();
+    let mut conditions = match status.remove("conditions") {
+        Some(Value::Array(conditions)) => conditions,
+        _ => Vec::new(),
+    };
+    match conditions.iter_mut().find(|condition| condition["type"] == READY) {
+        Some(old) => *old = ready,
+        None => conditions.push(ready),
+    }
+    status.insert("conditions".to_owned(), conditions.into());
+}
+
+/// Has the condition `Ready` of `old`, whatever is said of it in `object`.
+pub(super) fn keep_ready(object: &mut Object, old: &Object) {
+    match ready(old).cloned() {
+        Some(ready) => put(object, ready),
+        None => {
+            if let Some(conditions) = object.status_mut().get_mut("conditions").and_then(Value::as_array_mut)
+            {
+                conditions.retain(|condition| condition["type"] != READY);
+            }
+        }
+    }
 }

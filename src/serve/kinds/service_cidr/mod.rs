@@ -3,12 +3,14 @@
 mod conditions;
 mod deletion;
 mod info;
+mod mismatch;
 mod networks;
 #[cfg(test)]
 mod tests;
 mod validation;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 use serde_json::{Value, json};
@@ -19,8 +21,9 @@ pub(crate) use networks::{first_address, is_ready, networks, usable};
 use super::age;
 use super::config::Config;
 use super::meta;
+use crate::serve::log;
 use crate::serve::object::Object;
-use crate::serve::resource::{Resource, ResourceInfo, Transaction};
+use crate::serve::resource::{Resource, ResourceInfo, Subresource, Transaction};
 use crate::serve::status::ApiError;
 use crate::serve::time;
 
@@ -33,12 +36,14 @@ const GRACE: i64 = 10;
 /// The kind.
 pub struct ServiceCidrs {
     config: Arc<Config>,
+    /// Whether it has been told that the default one is not as the command line describes it.
+    has_told: AtomicBool,
 }
 
 impl ServiceCidrs {
     /// With what the command line says.
     pub fn new(config: Arc<Config>) -> Self {
-        Self { config }
+        Self { config, has_told: AtomicBool::new(false) }
     }
 }
 
@@ -64,12 +69,32 @@ impl Resource for ServiceCidrs {
             Some(status) => object.0.insert("status".to_owned(), status.clone()),
             None => object.0.remove("status"),
         };
-        let mut faults = meta::faults(object, meta::subdomain);
+        let mut faults = meta::change_faults(object, old);
+        faults.extend(meta::faults(object, meta::subdomain));
         faults.extend(validation::change_faults(object, old));
         meta::checked(&INFO, object, &faults)?;
         if !object.is_being_deleted() {
             settle(object, transaction.now());
         }
+        Ok(())
+    }
+
+    /// Others have conditions of their own; whether it is ready, the server knows (`serviceCIDRStatusStrategy` in
+    /// `pkg/registry/networking/servicecidr/strategy.go`).
+    fn update_part(
+        &self,
+        _: &mut dyn Transaction,
+        _: Subresource,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        let status = object.0.remove("status");
+        object.0.clone_from(&old.0);
+        match status {
+            Some(status) => object.0.insert("status".to_owned(), status),
+            None => object.0.remove("status"),
+        };
+        conditions::keep_ready(object, old);
         Ok(())
     }
 
@@ -101,8 +126,11 @@ impl ServiceCidrs {
             Some(object) => {
                 let is_first = matches!((&validation::cidrs(&object)[..], &wanted[..]),
                     ([own], [first, _]) if own == first);
-                if !is_first || object.is_being_deleted() {
+                if object.is_being_deleted() {
                     return Ok(());
+                }
+                if !is_first {
+                    return self.tell(transaction, &object, &wanted);
                 }
                 object
             }
@@ -115,6 +143,26 @@ impl ServiceCidrs {
         object.spec_mut().insert("cidrs".to_owned(), json!(wanted));
         settle(&mut object, transaction.now());
         transaction.put(INFO.plural, &mut object)
+    }
+}
+
+impl ServiceCidrs {
+    /// Tells once that the default one is kept though it is not as the command line describes it, or that it is and cannot
+    /// be used (`syncStatus` in `pkg/controlplane/controller/defaultservicecidr`).
+    fn tell(
+        &self,
+        transaction: &mut dyn Transaction,
+        object: &Object,
+        wanted: &[String],
+    ) -> Result<(), ApiError> {
+        if self.has_told.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let Some(mismatch) = mismatch::of(object, wanted) else { return Ok(()) };
+        mismatch.record(transaction, object)?;
+        log::error(mismatch.summary, &[("cause", &mismatch.message)]);
+        self.has_told.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 

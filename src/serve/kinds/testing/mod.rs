@@ -9,7 +9,6 @@ use super::config::Config;
 use crate::serve::object::Object;
 use crate::serve::resource::Resource;
 use crate::serve::status::ApiError;
-use crate::serve::time;
 
 pub(super) const IPS: &str = "ipaddresses";
 pub(super) const SERVICES: &str = "services";
@@ -116,7 +115,7 @@ impl Cluster {
         let mut object = Object::from_value(value).unwrap();
         self.change(plural, |kind, store| {
             kind.update(store, &mut object, &old)?;
-            if object.is_being_deleted() && object.finalizers().is_empty() {
+            if object.is_being_deleted() && object.finalizers().is_empty() && !kind.is_held(&object) {
                 kind.delete(store, &object)?;
                 store.erase(plural, &object);
                 kind.deleted(store, &object)?;
@@ -133,13 +132,13 @@ impl Cluster {
         self.change(plural, |kind, store| {
             let mut object = old.ok_or_else(|| ApiError::not_found(kind.info(), name))?;
             kind.may_delete(&object)?;
-            if object.finalizers().is_empty() {
+            if object.finalizers().is_empty() && !kind.is_held(&object) {
                 kind.delete(store, &object)?;
                 store.erase(plural, &object);
                 kind.deleted(store, &object)?;
             } else if !object.is_being_deleted() {
-                let now = time::format(store.now);
-                object.metadata_mut().insert("deletionTimestamp".to_owned(), now.into());
+                object.mark_deleted(store.now);
+                kind.mark_deleted(&mut object);
                 store.insert(plural, &mut object);
             }
             Ok(object)

@@ -87,6 +87,11 @@ impl Store {
                 ips.filter(|ip| ip.is_ipv4() == (account == Account::LoadBalancerV4)).map(number).collect()
             }
             Account::Waiting => self.all(SERVICES).iter().flat_map(waiting).collect(),
+            Account::Terminating => {
+                self.all("namespaces").iter().filter(|object| object.is_being_deleted()).map(|_| 0).collect()
+            }
+            // What belongs to whom is the registry's.
+            Account::Owner => Vec::new(),
         };
         numbers.sort_unstable();
         numbers.dedup();
@@ -145,6 +150,11 @@ impl Transaction for Store {
     fn list(&mut self, plural: &str) -> Result<Vec<Object>, ApiError> {
         *self.lists.entry(plural.to_owned()).or_default() += 1;
         Ok(self.all(plural))
+    }
+
+    fn list_in(&mut self, plural: &str, namespace: &str) -> Result<Vec<Object>, ApiError> {
+        let all = self.all(plural).into_iter();
+        Ok(all.filter(|object| object.namespace() == namespace).collect())
     }
 
     fn put(&mut self, plural: &str, object: &mut Object) -> Result<(), ApiError> {

@@ -230,7 +230,9 @@ fn finalizers_keep_an_object() {
     let uid = finalizers(json!(["x/y"])).stored.object().unwrap().uid().to_owned();
     let delete = |options: DeleteOptions| run(registry.delete("things", "", "a", options));
     let wrong = DeleteOptions { uid: Some("other".to_owned()), ..DeleteOptions::default() };
-    assert!(delete(wrong).unwrap_err().message.contains("Precondition failed: UID in precondition: other"));
+    let why = "on Thing.test \"a\": the UID in the precondition (other) does not match the UID in record";
+    let told = delete(wrong).unwrap_err().message;
+    assert!(told.contains(why), "{told}");
     let right = DeleteOptions { uid: Some(uid), ..DeleteOptions::default() };
     let Deleted::Pending(pending) = delete(right).unwrap() else { panic!("gone at once") };
     assert!(pending.object().unwrap().is_being_deleted());
@@ -345,6 +347,7 @@ fn a_batch_whose_transaction_is_lost_keeps_nothing() {
         wake: None,
         has_notes: false,
         allocations: Arc::default(),
+        mark: VersionMark::begin(&dir.path().join("db"), version),
     };
     let batch = |writer: &mut Writer, works: Vec<Work>| {
         let (jobs, answers): (Vec<Job>, Vec<_>) = works

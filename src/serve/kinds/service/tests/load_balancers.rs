@@ -36,12 +36,12 @@ fn the_addresses_are_in_the_order_of_the_families() {
     let mut cluster = cluster();
     let dual = json!({"ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv6", "IPv4"]});
     let made = cluster.service("s", balancer(dual)).unwrap();
-    assert_eq!(ingress(&made), ["2603:1030:805::", "192.0.2.9"]);
+    assert_eq!(ingress(&made), ["2603:1030:805::1", "192.0.2.9"]);
     assert_eq!(made.0["status"]["loadBalancer"]["ingress"][0]["ipMode"], "VIP");
     let cells = cluster.cells(SERVICES, "s");
-    assert_eq!(cells[3], "192.0.2.9,2603:1030:805::", "sorted, as upstream");
+    assert_eq!(cells[3], "192.0.2.9,2603:1030:805::1", "sorted, as upstream");
     let single = cluster.patch(SERVICES, "s", &json!({"spec": {"ipFamilyPolicy": "SingleStack"}})).unwrap();
-    assert_eq!(ingress(&single), ["2603:1030:805::"]);
+    assert_eq!(ingress(&single), ["2603:1030:805::1"]);
     let plain = cluster.patch(SERVICES, "s", &json!({"spec": {"type": "NodePort"}})).unwrap();
     assert_eq!(plain.0["status"], json!({"loadBalancer": {}}));
     // Nobody writes the status but the server.

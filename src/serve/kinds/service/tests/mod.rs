@@ -4,3 +4,4 @@ mod load_balancers;
 mod ports;
 mod rules;
 mod tables;
+mod types;
