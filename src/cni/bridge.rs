@@ -12,7 +12,7 @@ use super::main_config::{Bridge, vlan_interface};
 use super::names;
 use super::result::{CniResult, Interface, Ip};
 use super::wiring::{Wiring, everything, found, shown};
-use crate::sys::network::{BridgePort, Link, Network, NewRoute};
+use crate::sys::network::{BridgePort, Change, Link, Network, NewRoute};
 
 /// Connects the pod.
 ///
@@ -24,26 +24,24 @@ pub(super) fn connect(wiring: &Wiring<'_>, bridge: &Bridge) -> Result<CniResult,
     if bridge.is_gateway {
         wiring.forward()?;
         let (index, name) = gateway_interface(&mut node, bridge, &link, wiring)?;
+        let mut present = node.addresses(index)?;
         for one in wiring.addresses {
             if let Ok(address) = IpNet::new(one.gateway, one.address.prefix_len()) {
-                ensure_address(&mut node, index, &name, address, bridge.force_address)?;
+                ensure_address(&mut node, (index, &name), &mut present, address, bridge.force_address)?;
             }
         }
     }
     let mut pair = wiring.make_pair(&mut node, true)?;
-    let outside = pair.outside.index;
+    let (outside, name) = (pair.outside.index, wiring.host_ifname);
     let port = BridgePort { bridge: link.index, hairpin: bridge.hairpin, isolated: bridge.isolated };
-    wiring.node_settings(wiring.host_ifname)?;
-    wiring.no_link_local(&mut node, &pair)?;
-    node.join_bridge(outside, wiring.host_ifname, port)?;
-    if let Some(vlan) = bridge.vlan {
-        node.bridge_vlan(outside, vlan, false)?;
-    }
-    node.up(outside, wiring.host_ifname)?;
+    wiring.end_settings()?;
+    let mut changes = Change::join_bridge(outside, name, port);
+    changes.extend(bridge.vlan.map(|vlan| Change::bridge_vlan(outside, vlan, false)));
+    changes.push(Change::up(outside, name));
+    wiring.set_up(&mut node, &pair, changes)?.into_iter().collect::<Result<(), _>>()?;
     let addresses: Vec<IpNet> = wiring.addresses.iter().map(|one| one.address).collect();
     let routes = pod_routes(wiring, bridge, pair.inside.index);
-    wiring.furnish(&mut node, &mut pair, &addresses)?;
-    Wiring::add_routes(&mut pair, &routes)?;
+    wiring.furnish(&mut node, &mut pair, &addresses, &[], &routes)?;
     let mac = link.mac.map(|mac| mac.to_string()).unwrap_or_default();
     let of_bridge = Interface { name: bridge.name.clone(), mac, mtu: Some(link.mtu), sandbox: String::new() };
     let ips = wiring.addresses.iter().map(|one| Ip {
@@ -117,7 +115,7 @@ fn gateway_interface(
     let name = vlan_interface(&bridge.name, vlan);
     let mut of_vlan = node.link(&name)?;
     if of_vlan.is_none() {
-        node.bridge_vlan(link.index, vlan, true)?;
+        node.make(vec![Change::bridge_vlan(link.index, vlan, true)])?;
         match node.add_vlan(&name, link.index, vlan) {
             Err(error) if error.is_present() => {}
             other => other?,
@@ -136,34 +134,34 @@ fn settle(node: &mut Network, link: &Link, name: &str, wiring: &Wiring<'_>) -> R
         return wiring.node_settings(name);
     }
     wiring.bridge_settings(name)?;
-    Ok(node.up(link.index, name)?)
+    Ok(node.make(vec![Change::up(link.index, name)])?)
 }
 
-/// Gives an interface the gateway's address, unless it has it.
+/// Gives an interface the gateway's address, unless it is among those that it has, which are `present`.
 fn ensure_address(
     node: &mut Network,
-    index: u32,
-    name: &str,
+    (index, name): (u32, &str),
+    present: &mut Vec<IpNet>,
     wanted: IpNet,
     force: bool,
 ) -> Result<(), CniError> {
-    let present = node.addresses(index)?;
     if present.contains(&wanted) {
         return Ok(());
     }
-    for other in
-        present.iter().filter(|other| other.contains(&wanted.network()) || wanted.contains(&other.network()))
-    {
+    let overlaps = |other: &IpNet| other.contains(&wanted.network()) || wanted.contains(&other.network());
+    for other in present.extract_if(.., |other| overlaps(other)) {
         if !force {
             let msg = format!(
                 "{name:?} already has an IP address different from {wanted}: {other}, expected forceAddress or none"
             );
             return Err(CniError::new(Code::Network, msg));
         }
-        node.delete_address(index, *other)?;
+        node.delete_address(index, other)?;
     }
-    match node.add_address(index, wanted) {
-        Err(error) if error.is_present() => Ok(()),
-        other => Ok(other?),
+    match node.make(vec![Change::add_address(index, wanted)]) {
+        Err(error) if error.is_present() => {}
+        other => other?,
     }
+    present.push(wanted);
+    Ok(())
 }

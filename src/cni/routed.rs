@@ -5,15 +5,16 @@
 //! So the node has no address that it could take for the source of a connection to the pod, and nobody asks for
 //! neighbours.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
 use super::error::CniError;
 use super::result::{CniResult, Ip};
-use super::wiring::{Wiring, everything, shown};
+use super::wiring::{Pair, Wiring, everything, shown};
 use crate::sys::netns;
-use crate::sys::network::{Network, NewRoute};
+use crate::sys::network::{Change, Network, NetworkError, NewRoute};
 
 const GATEWAY_4: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 const GATEWAY_6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
@@ -33,27 +34,16 @@ pub(super) fn connect(wiring: &Wiring<'_>) -> Result<CniResult, CniError> {
     let mut node = Network::here()?;
     wiring.forward()?;
     let mut pair = wiring.make_pair(&mut node, false)?;
-    let outside = pair.outside.index;
-    wiring.node_settings(wiring.host_ifname)?;
-    wiring.no_link_local(&mut node, &pair)?;
-    node.up(outside, wiring.host_ifname)?;
+    wiring.end_settings()?;
     let addresses: Vec<IpNet> = wiring.addresses.iter().map(|one| IpNet::from(one.address.addr())).collect();
-    for is_ipv6 in [false, true] {
-        let mut of_family = addresses.iter().filter(|address| address.addr().is_ipv6() == is_ipv6).peekable();
-        if of_family.peek().is_some() {
-            let source = source(&mut node, is_ipv6, outside)?;
-            of_family.try_for_each(|address| lead(&mut node, wiring, outside, *address, source))?;
-        }
-    }
-    wiring.furnish(&mut node, &mut pair, &addresses)?;
-    for is_ipv6 in [false, true].into_iter().filter(|is_ipv6| wiring.has(*is_ipv6)) {
-        pair.pod.add_neighbour(pair.inside.index, gateway(is_ipv6), wiring.host_mac)?;
-    }
+    lead(&mut node, wiring, &pair, &addresses)?;
+    let families: Vec<bool> = [false, true].into_iter().filter(|is_ipv6| wiring.has(*is_ipv6)).collect();
+    let gateways: Vec<IpAddr> = families.into_iter().map(gateway).collect();
     let routes = pod_routes(wiring, pair.inside.index);
     let to_gateway =
         wiring.has(false).then(|| NewRoute::new(IpNet::from(gateway(false)), None, pair.inside.index));
-    Wiring::add_routes(&mut pair, to_gateway.as_slice())?;
-    Wiring::add_routes(&mut pair, &routes)?;
+    let with_gateway: Vec<NewRoute> = to_gateway.into_iter().chain(routes.iter().cloned()).collect();
+    wiring.furnish(&mut node, &mut pair, &addresses, &gateways, &with_gateway)?;
     let ips = addresses.iter().map(|address| Ip {
         interface: Some(1),
         address: *address,
@@ -69,38 +59,55 @@ pub(super) fn connect(wiring: &Wiring<'_>) -> Result<CniResult, CniError> {
 
 /// The node's address towards its default route, from which it is to connect to the pod. Left alone, the kernel takes the
 /// first address of any interface, be it a virtual one on lo or that of another network's bridge.
-///
-/// A node without an IPv6 address gets one on its end, for it has none to choose from.
-fn source(node: &mut Network, is_ipv6: bool, outside: u32) -> Result<Option<IpAddr>, CniError> {
-    let source = netns::towards_default_route(is_ipv6);
+fn source(node: &mut Network, is_ipv6: bool) -> Option<IpAddr> {
+    let source = node.source_towards(netns::beyond_default_route(is_ipv6));
     // Of another interface's it can use no link-local one.
-    let source = source.filter(|source| !matches!(source, IpAddr::V6(v6) if v6.is_unicast_link_local()));
-    if source.is_none() && is_ipv6 {
-        node.add_address(outside, IpNet::new_assert(GATEWAY_6.into(), 64))?;
-    }
-    Ok(source)
+    source.filter(|source| !matches!(source, IpAddr::V6(v6) if v6.is_unicast_link_local()))
 }
 
-/// Leads one of the pod's addresses to it. The kernel removes an IPv4 route with the address that is its source, so there
-/// is another one behind it; of an IPv6 route it forgets the source.
+/// Leads the pod's addresses to it, by the node's end, which comes up with that. The kernel removes an IPv4 route with the
+/// address that is its source, so there is another one behind it; of an IPv6 route it forgets the source.
+///
+/// A node without an IPv6 address gets one on its end, for it has none to choose from. It is on no subnet: where a node
+/// forwards, the kernel joins the anycast address of each subnet, and leaving it takes a grace period more at DEL.
 fn lead(
     node: &mut Network,
     wiring: &Wiring<'_>,
-    outside: u32,
-    address: IpNet,
-    source: Option<IpAddr>,
-) -> Result<(), CniError> {
-    node.add_neighbour(outside, address.addr(), wiring.mac)?;
-    let plain = NewRoute::new(address, None, outside);
-    let sourced = source.map(|source| node.add_route(&NewRoute { source: Some(source), ..plain.clone() }));
-    match sourced {
-        Some(Ok(())) if address.addr().is_ipv6() => Ok(()),
-        Some(Ok(())) => Ok(node.add_route(&NewRoute { priority: Some(WITHOUT_SOURCE), ..plain })?),
-        // The node has lost that address since.
-        Some(Err(error)) if error.is_invalid() => Ok(node.add_route(&plain)?),
-        Some(Err(error)) => Err(error.into()),
-        None => Ok(node.add_route(&plain)?),
+    pair: &Pair,
+    addresses: &[IpNet],
+) -> Result<(), NetworkError> {
+    let outside = pair.outside.index;
+    let sources = [false, true].map(|is_ipv6| if wiring.has(is_ipv6) { source(node, is_ipv6) } else { None });
+    let mut changes = vec![Change::up(outside, wiring.host_ifname)];
+    if wiring.has(true) && sources[1].is_none() {
+        changes.push(Change::add_address(outside, IpNet::from(IpAddr::from(GATEWAY_6))));
     }
+    // Which of the changes have a source, and what they are without it.
+    let mut sourced = BTreeMap::new();
+    for address in addresses {
+        let is_ipv6 = address.addr().is_ipv6();
+        let plain = NewRoute::new(*address, None, outside);
+        changes.push(Change::add_neighbour(outside, address.addr(), wiring.mac));
+        let Some(source) = sources[usize::from(is_ipv6)] else {
+            changes.push(Change::add_route(&plain));
+            continue;
+        };
+        sourced.insert(changes.len(), plain.clone());
+        changes.push(Change::add_route(&NewRoute { source: Some(source), ..plain.clone() }));
+        if !is_ipv6 {
+            changes.push(Change::add_route(&NewRoute { priority: Some(WITHOUT_SOURCE), ..plain }));
+        }
+    }
+    let ends = wiring.set_up(node, pair, changes)?;
+    let mut again = Vec::new();
+    for (index, end) in ends.into_iter().enumerate() {
+        match (end, sourced.get(&index)) {
+            // The node has lost that address since.
+            (Err(error), Some(plain)) if error.is_invalid() => again.push(Change::add_route(plain)),
+            (end, _) => end?,
+        }
+    }
+    if again.is_empty() { Ok(()) } else { node.make(again) }
 }
 
 /// What is configured; for a family of which nothing is, everything through the gateway; and where the configured ones do

@@ -10,7 +10,8 @@ use super::error::{CniError, Code};
 use super::result::{Interface, Route};
 use crate::ipam::allocate::Allocated;
 use crate::sys::network::{
-    Device, Mac, Namespace, Network, NetworkError, NewRoute, NewVeth, SourceCheck, localnet, overwrite, set,
+    Change, Device, Mac, Namespace, Network, NetworkError, NewRoute, NewVeth, SourceCheck, localnet,
+    overwrite, set,
 };
 
 /// The kernel's own priority of IPv6 routes; those of second interfaces come behind it.
@@ -97,23 +98,18 @@ impl Wiring<'_> {
         Ok(Pair { pod, inside, outside })
     }
 
-    /// The kernel's settings of the pod's interface. This thread is in the pod's namespace.
+    /// The kernel's settings of the pod's interface that have no message. This thread is in the pod's namespace.
     fn settings(&self, accept_ra: bool) -> Result<(), NetworkError> {
         let ifname = self.ifname;
         if self.has(true) {
             set("net/ipv6/conf/lo/disable_ipv6", "0")?;
             set(&format!("net/ipv6/conf/{ifname}/disable_ipv6"), "0")?;
-            // The packet filter knows the link-local address that is made of the MAC address.
-            set_if_there(&format!("net/ipv6/conf/{ifname}/addr_gen_mode"), "0")?;
             // The kernel's own link-local address is to be there at once, too.
             overwrite(&format!("net/ipv6/conf/{ifname}/accept_dad"), "0")?;
             overwrite(&format!("net/ipv6/conf/{ifname}/keep_addr_on_down"), "1")?;
             if !accept_ra {
                 overwrite(&format!("net/ipv6/conf/{ifname}/accept_ra"), "0")?;
             }
-        }
-        if self.has(false) {
-            overwrite(&format!("net/ipv4/conf/{ifname}/arp_notify"), "1")?;
         }
         Ok(())
     }
@@ -123,12 +119,20 @@ impl Wiring<'_> {
         set_if_there(&format!("net/ipv6/conf/{interface}/accept_ra"), "0")
     }
 
-    /// The kernel's settings of an interface of the node on which pods are.
+    /// The kernel's settings of the node's end, which is new.
+    pub(super) fn end_settings(&self) -> Result<(), CniError> {
+        let interface = self.host_ifname;
+        if_there(overwrite(&format!("net/ipv6/conf/{interface}/accept_ra"), "0"))?;
+        if self.route_localnet {
+            localnet::open(interface)?;
+        }
+        Ok(())
+    }
+
+    /// The kernel's settings of an interface of the node on which pods are, and which stays.
     pub(super) fn node_settings(&self, interface: &str) -> Result<(), CniError> {
         self.no_advertisements(interface)?;
-        if self.route_localnet && interface == self.host_ifname {
-            localnet::open(interface)?;
-        } else if self.route_localnet {
+        if self.route_localnet {
             localnet::open_lasting(interface)?;
         }
         Ok(())
@@ -141,40 +145,60 @@ impl Wiring<'_> {
         Ok(set_if_there(&format!("net/ipv6/conf/{interface}/accept_dad"), "0")?)
     }
 
-    /// Keeps the kernel from giving the node's end a link-local address.
-    pub(super) fn no_link_local(&self, node: &mut Network, pair: &Pair) -> Result<(), NetworkError> {
-        match node.no_link_local(pair.outside.index, self.host_ifname) {
+    /// Sets the node's end up: without a link-local address, with what `changes` makes of it, whose ends are given.
+    pub(super) fn set_up(
+        &self,
+        node: &mut Network,
+        pair: &Pair,
+        changes: impl IntoIterator<Item = Change>,
+    ) -> Result<Vec<Result<(), NetworkError>>, NetworkError> {
+        let no_link_local = Change::no_link_local(pair.outside.index, self.host_ifname);
+        let mut ends = node.make_each([no_link_local].into_iter().chain(changes).collect())?;
+        match ends.remove(0) {
             // A kernel without IPv6, or an MTU below its minimum, does not give any.
-            Err(error) if !self.has(true) && error.is_unsupported() => Ok(()),
-            other => other,
+            Err(error) if !self.has(true) && error.is_unsupported() => Ok(ends),
+            other => other.map(|()| ends),
         }
     }
 
-    /// Brings the pod's end up with its addresses. Both ends have their carrier with that, but drop what they are to send
-    /// until the kernel comes to look at it, which it does at once where somebody asks.
+    /// Brings the pod's end up with its addresses, with `neighbours` that have the node's end's MAC address, and with its
+    /// routes. Both ends have their carrier once they are up, but drop what they are to send until the kernel comes to
+    /// look at it, which it does at once where somebody asks.
+    ///
+    /// A route to where another interface of the pod's leads already stands behind that one's, unless the configuration
+    /// says how they are to be preferred.
     pub(super) fn furnish(
         &self,
         node: &mut Network,
         pair: &mut Pair,
         addresses: &[IpNet],
+        neighbours: &[IpAddr],
+        routes: &[NewRoute],
     ) -> Result<(), NetworkError> {
-        pair.pod.up(pair.inside.index, self.ifname)?;
+        let index = pair.inside.index;
+        // The packet filter knows the link-local address that is made of the MAC address.
+        let tells = Change::tells_its_mac(index, self.ifname, self.has(false), self.has(true));
+        pair.pod.make(vec![tells, Change::up(index, self.ifname)])?;
         node.look_at_carrier(self.host_ifname)?;
         pair.pod.look_at_carrier(self.ifname)?;
-        let mut addresses = addresses.iter();
-        addresses.try_for_each(|address| pair.pod.add_address(pair.inside.index, *address))
-    }
-
-    /// Adds the pod's routes. One to where another interface of the pod's leads already stands behind that one's, unless
-    /// the configuration says how they are to be preferred.
-    pub(super) fn add_routes(pair: &mut Pair, routes: &[NewRoute]) -> Result<(), NetworkError> {
-        let mut added = BTreeSet::new();
-        for route in routes {
+        let changes = addresses.iter().map(|address| Change::add_address(index, *address));
+        let changes =
+            changes.chain(neighbours.iter().map(|ip| Change::add_neighbour(index, *ip, self.host_mac)));
+        let changes = changes.chain(routes.iter().map(Change::add_route)).collect();
+        let mut ends = pair.pod.make_each(changes)?;
+        let ends_of_routes = ends.split_off(addresses.len() + neighbours.len());
+        ends.into_iter().collect::<Result<(), _>>()?;
+        let (mut added, mut is_second) = (BTreeSet::new(), false);
+        for (route, end) in routes.iter().zip(ends_of_routes) {
             let is_new = added.insert((route.dst, route.table));
-            match pair.pod.add_route(route) {
+            // It may lead by a gateway to which the way was missing.
+            let end =
+                if is_second && end.is_err() { pair.pod.make(vec![Change::add_route(route)]) } else { end };
+            match end {
                 Err(error) if error.is_present() && is_new && route.priority.is_none() => {
+                    is_second = true;
                     let priority = Some(SECOND_PRIORITY + route.interface);
-                    pair.pod.add_route(&NewRoute { priority, ..route.clone() })?;
+                    pair.pod.make(vec![Change::add_route(&NewRoute { priority, ..route.clone() })])?;
                 }
                 other => other?,
             }
@@ -221,7 +245,11 @@ impl Wiring<'_> {
 
 /// Sets what a kernel without IPv6 does not have, nor need.
 fn set_if_there(key: &str, value: &'static str) -> Result<(), NetworkError> {
-    match set(key, value) {
+    if_there(set(key, value))
+}
+
+fn if_there(result: Result<(), NetworkError>) -> Result<(), NetworkError> {
+    match result {
         Err(error) if error.is_absent() => Ok(()),
         other => other,
     }

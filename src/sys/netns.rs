@@ -55,15 +55,20 @@ pub fn towards_default_routes() -> Vec<IpAddr> {
 /// The address that this process's network namespace has towards its default route of that family. Nothing is sent:
 /// connecting a UDP socket asks for the route and no more.
 pub fn towards_default_route(is_ipv6: bool) -> Option<IpAddr> {
-    // Of the blocks for documentation, which no more specific route has.
-    let (own, beyond): (IpAddr, IpAddr) = if is_ipv6 {
-        (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1).into())
-    } else {
-        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(203, 0, 113, 1).into())
-    };
+    let own: IpAddr = if is_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let beyond = beyond_default_route(is_ipv6);
     let socket = UdpSocket::bind((own, 0)).ok()?;
     socket.connect((beyond, 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
+}
+
+/// An address that nobody has: of the blocks for documentation, which no route but the default one leads to.
+pub fn beyond_default_route(is_ipv6: bool) -> IpAddr {
+    if is_ipv6 {
+        Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1).into()
+    } else {
+        Ipv4Addr::new(203, 0, 113, 1).into()
+    }
 }
 
 fn list() -> Result<Vec<InterfaceAddress>, NetnsError> {

@@ -9,18 +9,15 @@ use netlink_packet_route::address::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use super::netlink::{Network, NetworkError};
+use super::netlink::{Change, Network, NetworkError};
 
 pub(super) fn family(address: IpAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
 
-impl Network {
+impl Change {
     /// Adds an address to the interface with that index. Nothing waits for duplicate address detection: there is none.
-    ///
-    /// # Errors
-    /// The kernel's answer.
-    pub fn add_address(&mut self, index: u32, address: IpNet) -> Result<(), NetworkError> {
+    pub fn add_address(index: u32, address: IpNet) -> Self {
         let mut message = AddressMessage::default();
         message.header = AddressHeader {
             family: family(address.addr()),
@@ -36,10 +33,12 @@ impl Network {
         {
             message.attributes.push(AddressAttribute::Broadcast(net.broadcast()));
         }
-        self.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
-            .map_err(|cause| NetworkError::Refused { verb: "add address", what: address.to_string(), cause })
+        let message = RouteNetlinkMessage::NewAddress(message);
+        Self::new(message, NLM_F_CREATE | NLM_F_EXCL, "add address", address.to_string())
     }
+}
 
+impl Network {
     /// Takes an address away.
     ///
     /// # Errors

@@ -5,12 +5,11 @@ use std::os::fd::AsRawFd;
 use std::str::FromStr;
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    AfSpecBridge, AfSpecInet6, AfSpecUnspec, BridgeFlag, BridgeVlanInfo, BridgeVlanInfoFlags, In6AddrGenMode,
-    InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, InfoVlan,
-    LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+    InfoBridge, InfoData, InfoKind, InfoVeth, InfoVlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo,
+    LinkMessage,
 };
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use serde::{Deserialize, Serialize};
 
 use super::namespace::Namespace;
@@ -129,18 +128,7 @@ pub struct NewVeth<'a> {
     pub check: SourceCheck,
 }
 
-/// What an interface is to be as a port of a bridge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BridgePort {
-    /// Index of the bridge.
-    pub bridge: u32,
-    /// Whether frames may leave through the port they came from.
-    pub hairpin: bool,
-    /// Whether it may not talk to other isolated ports.
-    pub isolated: bool,
-}
-
-fn link(index: u32) -> LinkMessage {
+pub(super) fn link(index: u32) -> LinkMessage {
     let mut message = LinkMessage::default();
     message.header.index = index;
     message
@@ -153,19 +141,6 @@ fn named(name: &str) -> LinkMessage {
 }
 
 impl Network {
-    fn set_link(
-        &mut self,
-        message: LinkMessage,
-        verb: &'static str,
-        what: impl Into<String>,
-    ) -> Result<(), NetworkError> {
-        self.change(RouteNetlinkMessage::SetLink(message), 0).map_err(|cause| NetworkError::Refused {
-            verb,
-            what: what.into(),
-            cause,
-        })
-    }
-
     fn new_link(&mut self, message: LinkMessage, what: String) -> Result<(), NetworkError> {
         self.change(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
             .map_err(|cause| NetworkError::Refused { verb: "make", what, cause })
@@ -255,17 +230,6 @@ impl Network {
         Ok(found.iter().filter_map(link_of).any(|link| link.check.is_some()))
     }
 
-    /// Brings an interface up.
-    ///
-    /// # Errors
-    /// The kernel's answer.
-    pub fn up(&mut self, index: u32, name: &str) -> Result<(), NetworkError> {
-        let mut message = link(index);
-        message.header.flags = LinkFlags::Up;
-        message.header.change_mask = LinkFlags::Up;
-        self.set_link(message, "bring up", name)
-    }
-
     /// Makes an interface promiscuous.
     ///
     /// # Errors
@@ -274,61 +238,11 @@ impl Network {
         let mut message = link(index);
         message.header.flags = LinkFlags::Promisc;
         message.header.change_mask = LinkFlags::Promisc;
-        self.set_link(message, "make promiscuous", name)
-    }
-
-    /// Keeps the kernel from giving the interface a link-local address of its own.
-    ///
-    /// # Errors
-    /// The kernel's answer.
-    pub fn no_link_local(&mut self, index: u32, name: &str) -> Result<(), NetworkError> {
-        let mut message = link(index);
-        let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
-        message.attributes.push(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![mode])]));
-        self.set_link(message, "set addrgenmode of", name)
-    }
-
-    /// Makes an interface a port of a bridge.
-    ///
-    /// # Errors
-    /// The kernel's answer.
-    pub fn join_bridge(&mut self, index: u32, name: &str, port: BridgePort) -> Result<(), NetworkError> {
-        let mut message = link(index);
-        message.attributes.push(LinkAttribute::Controller(port.bridge));
-        self.set_link(message, "add to its bridge", name)?;
-        if !port.hairpin && !port.isolated {
-            return Ok(());
-        }
-        let mut message = link(index);
-        let settings =
-            vec![InfoBridgePort::HairpinMode(port.hairpin), InfoBridgePort::Isolated(port.isolated)];
-        message.attributes.push(LinkAttribute::LinkInfo(vec![
-            LinkInfo::PortKind(InfoPortKind::Bridge),
-            LinkInfo::PortData(InfoPortData::BridgePort(settings)),
-        ]));
-        // Only this one of the two requests looks at the settings of a port.
-        self.change(RouteNetlinkMessage::NewLink(message), 0).map_err(|cause| NetworkError::Refused {
-            verb: "set the bridge port",
+        self.change(RouteNetlinkMessage::SetLink(message), 0).map_err(|cause| NetworkError::Refused {
+            verb: "make promiscuous",
             what: name.to_owned(),
             cause,
         })
-    }
-
-    /// Gives a bridge's port a VLAN: untagged, for everything that comes in; or, of the bridge itself, tagged.
-    ///
-    /// # Errors
-    /// The kernel's answer.
-    pub fn bridge_vlan(&mut self, index: u32, vlan: u16, of_bridge: bool) -> Result<(), NetworkError> {
-        let mut message = link(index);
-        message.header.interface_family = AddressFamily::Bridge;
-        let untagged = BridgeVlanInfoFlags::Pvid | BridgeVlanInfoFlags::Untagged;
-        let flags = if of_bridge { BridgeVlanInfoFlags::Brentry } else { untagged };
-        let mut spec = vec![AfSpecBridge::VlanInfo(BridgeVlanInfo { flags, vid: vlan })];
-        if of_bridge {
-            spec.insert(0, AfSpecBridge::Flags(BridgeFlag::LowerDev));
-        }
-        message.attributes.push(LinkAttribute::AfSpecBridge(spec));
-        self.set_link(message, "set VLAN", vlan.to_string())
     }
 
     /// Removes the interface called `name`; tells whether there was one.

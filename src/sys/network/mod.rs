@@ -4,6 +4,7 @@
 
 mod addresses;
 mod device;
+mod link_changes;
 mod links;
 pub mod localnet;
 mod namespace;
@@ -15,9 +16,10 @@ mod socket_owner;
 mod sysctl;
 
 pub use device::Device;
-pub use links::{BridgePort, Link, Mac, NewVeth, SourceCheck};
+pub use link_changes::BridgePort;
+pub use links::{Link, Mac, NewVeth, SourceCheck};
 pub use namespace::{Namespace, NamespaceId};
-pub use netlink::{Network, NetworkError};
+pub use netlink::{Change, Network, NetworkError};
 pub use routes::NewRoute;
 #[cfg(feature = "serve")]
 pub use socket_owner::SocketOwners;

@@ -10,15 +10,12 @@ use netlink_packet_route::neighbour::{
 
 use super::addresses::family;
 use super::links::Mac;
-use super::netlink::{Network, NetworkError};
+use super::netlink::Change;
 
-impl Network {
+impl Change {
     /// Enters for good which MAC address has `address` on the interface with that index: the kernel never asks for it,
     /// and believes no answer.
-    ///
-    /// # Errors
-    /// The kernel's answer.
-    pub fn add_neighbour(&mut self, index: u32, address: IpAddr, mac: Mac) -> Result<(), NetworkError> {
+    pub fn add_neighbour(index: u32, address: IpAddr, mac: Mac) -> Self {
         let mut message = NeighbourMessage::default();
         message.header.family = family(address);
         message.header.ifindex = index;
@@ -27,8 +24,7 @@ impl Network {
             NeighbourAttribute::Destination(NeighbourAddress::from(address)),
             NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()),
         ];
-        self.change(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE).map_err(
-            |cause| NetworkError::Refused { verb: "add neighbour", what: address.to_string(), cause },
-        )
+        let message = RouteNetlinkMessage::NewNeighbour(message);
+        Self::new(message, NLM_F_CREATE | NLM_F_REPLACE, "add neighbour", address.to_string())
     }
 }

@@ -1,5 +1,7 @@
-//! rtnetlink, synchronous: one request, its answers, the next request.
+//! rtnetlink, synchronous: one request, its answers, the next request. Changes that need nothing of each other's answers
+//! are sent together.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -90,6 +92,27 @@ impl NetworkError {
     }
 }
 
+/// A change, for [`Network::make`].
+#[derive(Debug)]
+pub struct Change {
+    message: RouteNetlinkMessage,
+    flags: u16,
+    verb: &'static str,
+    what: String,
+}
+
+impl Change {
+    /// `verb` and `what` are what an error says that could not be done.
+    pub(super) fn new(
+        message: RouteNetlinkMessage,
+        flags: u16,
+        verb: &'static str,
+        what: impl Into<String>,
+    ) -> Self {
+        Self { message, flags, verb, what: what.into() }
+    }
+}
+
 /// The network of one namespace, through a socket that stays in it.
 #[derive(Debug)]
 pub struct Network {
@@ -105,8 +128,7 @@ impl Network {
     /// The kernel's answer.
     pub fn here() -> Result<Self, NetworkError> {
         let open = || {
-            let mut socket = Socket::new(NETLINK_ROUTE)?;
-            socket.bind_auto()?;
+            let socket = Socket::new(NETLINK_ROUTE)?;
             socket.connect(&SocketAddr::new(0, 0))?;
             // Without the first a refused request comes back whole; without the second a dump cannot be narrowed.
             socket.set_cap_ack(true)?;
@@ -131,9 +153,67 @@ impl Network {
         &self.socket
     }
 
-    /// Has `message` done and waits until it is.
+    /// Makes a change and waits until it is made.
     pub(super) fn change(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
         self.request(message, flags | NLM_F_ACK).map(|_| ())
+    }
+
+    /// Makes changes in their order. One that fails does not keep the kernel from those behind it.
+    ///
+    /// # Errors
+    /// That of the first one that failed.
+    pub fn make(&mut self, changes: Vec<Change>) -> Result<(), NetworkError> {
+        self.make_each(changes)?.into_iter().collect()
+    }
+
+    /// Makes changes in their order, and tells of each how it ended. One that fails does not keep the kernel from those
+    /// behind it.
+    ///
+    /// # Errors
+    /// The kernel cannot be talked to; what was changed is not known then.
+    pub fn make_each(&mut self, changes: Vec<Change>) -> Result<Vec<Result<(), NetworkError>>, NetworkError> {
+        let first = self.sequence.wrapping_add(1);
+        let count = changes.len();
+        let mut steps = Vec::with_capacity(count);
+        self.buffer.clear();
+        for (index, change) in changes.into_iter().enumerate() {
+            // Every error is told, asked for or not; that there was none is told once.
+            let ack = if index + 1 == count { NLM_F_ACK } else { 0 };
+            self.write(change.message, change.flags | ack);
+            steps.push((change.verb, change.what));
+        }
+        let refused = |(verb, what), cause| NetworkError::Refused { verb, what, cause };
+        let mut causes = self
+            .causes(first, count)
+            .map_err(|cause| refused(("change", "the network".to_owned()), cause))?;
+        let ends = steps.into_iter().enumerate().map(|(index, step)| match causes.remove(&index) {
+            Some(cause) => Err(refused(step, cause)),
+            None => Ok(()),
+        });
+        Ok(ends.collect())
+    }
+
+    /// Sends `count` changes that were written, the first of which has the number `first`; why which of them failed.
+    fn causes(&mut self, first: u32, count: usize) -> io::Result<BTreeMap<usize, io::Error>> {
+        let mut causes = BTreeMap::new();
+        if count == 0 {
+            return Ok(causes);
+        }
+        self.socket.send(&self.buffer, 0)?;
+        let mut is_done = false;
+        while !is_done {
+            self.receive(|sequence, payload| {
+                let index = usize::try_from(sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
+                if let (true, NetlinkPayload::Error(error)) = (index < count, payload) {
+                    is_done |= index + 1 == count;
+                    if error.code.is_some() {
+                        causes.insert(index, error.to_io());
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(causes)
     }
 
     /// Asks for one thing.
@@ -147,23 +227,45 @@ impl Network {
     }
 
     fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
-        self.sequence += 1;
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | flags;
-        header.sequence_number = self.sequence;
-        let mut request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
-        request.finalize();
         self.buffer.clear();
-        self.buffer.resize(request.buffer_len(), 0);
-        request.serialize(&mut self.buffer);
+        self.write(message, flags);
         self.socket.send(&self.buffer, 0)?;
-        let mut answers = Vec::new();
-        while !self.receive(&mut answers)? {}
+        let (asked, mut answers, mut is_done) = (self.sequence, Vec::new(), false);
+        while !is_done {
+            self.receive(|sequence, payload| {
+                match payload {
+                    _ if sequence != asked => {}
+                    NetlinkPayload::Error(ErrorMessage { code: None, .. })
+                    | NetlinkPayload::Done(DoneMessage { code: 0, .. }) => is_done = true,
+                    NetlinkPayload::Error(error) => return Err(error.to_io()),
+                    NetlinkPayload::Done(done) => return Err(io::Error::from_raw_os_error(done.code.abs())),
+                    NetlinkPayload::InnerMessage(message) => answers.push(message),
+                    _ => {}
+                }
+                Ok(())
+            })?;
+        }
         Ok(answers)
     }
 
-    /// Takes one datagram; tells whether it held the end of the answer.
-    fn receive(&mut self, answers: &mut Vec<RouteNetlinkMessage>) -> io::Result<bool> {
+    /// Adds a message with the next number to what is to be sent.
+    fn write(&mut self, message: RouteNetlinkMessage, flags: u16) {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        header.sequence_number = self.sequence;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
+        message.finalize();
+        let start = self.buffer.len();
+        self.buffer.resize(start + message.buffer_len().next_multiple_of(4), 0);
+        message.serialize(&mut self.buffer[start..]);
+    }
+
+    /// Takes one datagram, each of whose messages `take` gets with its number.
+    fn receive(
+        &mut self,
+        mut take: impl FnMut(u32, NetlinkPayload<RouteNetlinkMessage>) -> io::Result<()>,
+    ) -> io::Result<()> {
         // Room that was zeroed before would have each of its pages touched, in every call of the plugin.
         self.buffer.clear();
         while let Err(error) = self.socket.recv(&mut self.buffer, 0) {
@@ -178,18 +280,8 @@ impl Network {
             let (header, payload) = message.into_parts();
             let taken = usize::try_from(header.length).unwrap_or(rest.len()).next_multiple_of(4);
             rest = rest.get(taken..).unwrap_or_default();
-            if header.sequence_number != self.sequence {
-                continue;
-            }
-            match payload {
-                NetlinkPayload::Error(ErrorMessage { code: None, .. }) => return Ok(true),
-                NetlinkPayload::Error(error) => return Err(error.to_io()),
-                NetlinkPayload::Done(DoneMessage { code: 0, .. }) => return Ok(true),
-                NetlinkPayload::Done(done) => return Err(io::Error::from_raw_os_error(done.code.abs())),
-                NetlinkPayload::InnerMessage(message) => answers.push(message),
-                _ => {}
-            }
+            take(header.sequence_number, payload)?;
         }
-        Ok(false)
+        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use netlink_packet_route::route::{
 };
 
 use super::addresses::family;
-use super::netlink::{Network, NetworkError};
+use super::netlink::{Change, Network, NetworkError};
 
 /// `RT_TABLE_MAIN` of linux/rtnetlink.h.
 const TABLE_MAIN: u32 = 254;
@@ -98,14 +98,29 @@ impl NewRoute {
     }
 }
 
+impl Change {
+    /// Adds a route; fails where there is such a route already.
+    pub fn add_route(route: &NewRoute) -> Self {
+        let message = RouteNetlinkMessage::NewRoute(route.message());
+        Self::new(message, NLM_F_CREATE | NLM_F_EXCL, "add route", route.shown())
+    }
+}
+
 impl Network {
-    /// Adds a route.
-    ///
-    /// # Errors
-    /// The kernel's answer; one where there is such a route already.
-    pub fn add_route(&mut self, route: &NewRoute) -> Result<(), NetworkError> {
-        self.change(RouteNetlinkMessage::NewRoute(route.message()), NLM_F_CREATE | NLM_F_EXCL)
-            .map_err(|cause| NetworkError::Refused { verb: "add route", what: route.shown(), cause })
+    /// The address that this host sends from to `destination`; `None` where it has no way there.
+    pub fn source_towards(&mut self, destination: IpAddr) -> Option<IpAddr> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family(destination);
+        message.header.destination_prefix_length = IpNet::from(destination).prefix_len();
+        message.attributes = vec![RouteAttribute::Destination(RouteAddress::from(destination))];
+        let found = self.get(RouteNetlinkMessage::GetRoute(message)).ok()?;
+        found.iter().find_map(|message| {
+            let RouteNetlinkMessage::NewRoute(message) = message else { return None };
+            message.attributes.iter().find_map(|attribute| match attribute {
+                RouteAttribute::PrefSource(source) => ip(source),
+                _ => None,
+            })
+        })
     }
 
     /// The destinations and gateways of all unicast routes through the interface with that index.

@@ -127,8 +127,7 @@ impl Netfilter {
     }
 
     fn new() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_NETFILTER)?;
-        socket.bind_auto()?;
+        let socket = Socket::new(NETLINK_NETFILTER)?;
         // An error would quote the whole message that it is about.
         socket.set_cap_ack(true)?;
         Ok(Self { socket, sequence: 1, buffer: Vec::with_capacity(DATAGRAM_MAX) })
