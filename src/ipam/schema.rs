@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::sqlite;
@@ -50,6 +51,8 @@ pub(super) enum Found {
 /// Sets a connection up for a holder of the lock, who is alone.
 pub(super) fn prepare(db: &Connection) -> rusqlite::Result<()> {
     sqlite::distrust(db)?;
+    // Else statements are planned anew for each value that they are given.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // No fsync: after a power failure no pod is left whose address could be lost. A journal that stays takes no room
     // from a full disk when the next address is released.
     db.execute_batch("PRAGMA locking_mode=EXCLUSIVE;PRAGMA journal_mode=PERSIST;PRAGMA synchronous=OFF;")
