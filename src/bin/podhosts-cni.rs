@@ -3,7 +3,7 @@
 use std::io::{self, Write, stdin};
 use std::process::ExitCode;
 
-use podhosts::sys::process;
+use podhosts::sys::{memory, process};
 use podhosts::{cni, report};
 
 fn main() -> ExitCode {
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         report::complain(cni::PROGRAM, &error);
         return report::ExitCode::Failure.into();
     }
+    memory::keep_all();
     // The plugin itself starts no program.
     process::no_new_privileges();
     #[allow(clippy::disallowed_methods, reason = "CNI passes its parameters in the environment")]

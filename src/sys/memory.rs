@@ -1,6 +1,21 @@
-//! The allocator, for a server that runs for long: what was needed once is given back.
+//! The allocator: for a server that runs for long, what was needed once is given back; a process that lives for a few
+//! milliseconds gets memory once and gives back nothing.
+
+/// What a short process gets at once, in bytes: more than a call needs. Pages that nobody touches cost nothing.
+#[cfg(target_env = "gnu")]
+const AT_ONCE: libc::c_int = 1 << 20;
+
+/// Has the allocator get memory once, and keep it to the end. To be called before there are threads.
+pub fn keep_all() {
+    #[cfg(target_env = "gnu")]
+    {
+        set(libc::M_TOP_PAD, AT_ONCE);
+        set(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
+    }
+}
 
 /// Has the allocator keep less for later. To be called before there are threads.
+#[cfg(feature = "serve")]
 pub fn keep_little() {
     #[cfg(target_env = "gnu")]
     {
@@ -13,6 +28,7 @@ pub fn keep_little() {
 }
 
 /// Gives memory that is not in use back to the kernel.
+#[cfg(feature = "serve")]
 pub fn give_back() {
     // SAFETY: it works on the allocator's own structures, under its locks.
     #[cfg(target_env = "gnu")]

@@ -7,7 +7,6 @@ pub mod exec;
 pub mod files;
 pub mod lock;
 pub mod log;
-#[cfg(feature = "serve")]
 pub mod memory;
 pub mod memory_cgroup;
 pub mod netns;
