@@ -346,3 +346,42 @@ fn a_pods_second_interface_is_checked_for_itself() {
         assert_eq!(arrived(&node, &[(Some("c2"), &others[0])], &[], &own[0]).len(), 1);
     }
 }
+
+/// A guard that somebody changes while ADD does not look: each call notes the state of the packet filter in which it left
+/// the guards, and does not read them again as long as the kernel says that nobody has changed anything.
+#[test]
+fn a_guard_that_was_changed_since_the_last_call_is_put_back_by_the_next_one() {
+    needs!("ip", "nft");
+    for (mode, family) in [("routed", "inet"), ("bridge", "bridge")] {
+        let (node, config) = (CniNode::new(), config(mode, &json!({})));
+        for pod in ["c1", "c2", "c3"] {
+            node.pod(pod);
+            // Of the first one the tables are made, of the second one it is noted, and the third one has the note.
+            node.add(pod, &config);
+        }
+        let guard = || node.sh(&format!("nft list chain {family} podhosts guard"));
+        let (whole, chain) = (guard(), format!("{family} podhosts guard"));
+        let last =
+            r#"$(nft -a list chain CHAIN | sed -n 's/.*# handle //p' | tail -1)"#.replace("CHAIN", &chain);
+        for change in [
+            format!("nft flush chain {chain}"),
+            format!("nft delete rule {chain} handle {last}"),
+            format!("nft replace rule {chain} handle {last} accept"),
+            format!("nft insert rule {chain} accept"),
+            format!("nft flush table {family} podhosts"),
+            "nft flush ruleset".to_owned(),
+        ] {
+            node.del("c3", &config);
+            node.add("c3", &config);
+            node.sh(&change);
+            assert_ne!(
+                node.run("nft", &["list", "chain", family, "podhosts", "guard"]).stdout,
+                whole,
+                "{change}"
+            );
+            node.del("c2", &config);
+            node.add("c2", &config);
+            assert_eq!(guard(), whole, "{mode}: {change}");
+        }
+    }
+}

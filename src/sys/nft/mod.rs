@@ -9,6 +9,7 @@
 
 mod chains;
 mod elements;
+mod good;
 mod maps;
 mod message;
 mod rebuild;
@@ -33,6 +34,7 @@ use super::state_dir::{self, Lock, LockKind};
 
 use chains::Chain;
 use elements::Element;
+use good::Good;
 use maps::{Map, Table};
 use socket::Netfilter;
 use wanted::Wanted;
@@ -126,11 +128,27 @@ pub fn install(rules: &Rules, others: impl FnOnce() -> Vec<Rules>) -> Result<(),
         return Ok(());
     }
     let _lock = lock()?;
-    let mut netfilter = Netfilter::open()?;
-    if rebuild::is_damaged(&mut netfilter, &wanted.tables())? {
+    let (mut netfilter, mut good) = (Netfilter::open()?, Good::read());
+    let tables = wanted.tables();
+    let known = good.generation(tables.iter().copied());
+    let generation = known.or_else(|| netfilter.generation());
+    if known.is_none() && rebuild::is_damaged(&mut netfilter, &tables)? {
         return rebuild::rebuild(&mut netfilter, Some((&wanted, &rules.addresses)), &others());
     }
-    let chains = changed_chains(&mut netfilter, &wanted)?;
+    let mut chains = changed_chains(&mut netfilter, &wanted)?;
+    // The kernel refuses it where anybody has changed anything since the guards were read.
+    if let Some(generation) = generation
+        && netfilter.commit_at(generation, &wanted.batch_of_new(&chains)).is_ok()
+    {
+        good.advance(generation, tables);
+        return Ok(());
+    }
+    if known.is_some() {
+        if rebuild::is_damaged(&mut netfilter, &tables)? {
+            return rebuild::rebuild(&mut netfilter, Some((&wanted, &rules.addresses)), &others());
+        }
+        chains = changed_chains(&mut netfilter, &wanted)?;
+    }
     let batch = wanted.batch(&chains);
     let Err(refusal) = netfilter.commit(&batch) else { return Ok(()) };
     let refused = batch.explain(refusal);

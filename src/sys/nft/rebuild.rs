@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::chains::Chain;
 use super::elements::Element;
-use super::maps::{Map, Table};
+use super::maps::Table;
 use super::socket::{Batch, Netfilter};
 use super::wanted::Wanted;
 use super::{NftError, Rules, lock, of_and_not_of, taken};
@@ -47,7 +47,13 @@ pub(super) fn rebuild(
 ) -> Result<(), NftError> {
     // What cannot be understood is of a later podhosts, and is not this one's to mend.
     let others: Vec<Wanted> = others.iter().filter_map(|rules| Wanted::new(rules).ok()).collect();
-    let present = netfilter.contents(Map::ALL.into_iter())?.elements;
+    let mut tables = Vec::new();
+    for table in Table::ALL {
+        if netfilter.has_table(table)? {
+            tables.push(table);
+        }
+    }
+    let present = netfilter.contents(tables.into_iter().flat_map(Table::maps))?.elements;
     let (stale, present) = of_and_not_of(own.map_or(&[], |(_, addresses)| addresses), present);
     let mut places: BTreeMap<_, &Element> =
         present.iter().map(|element| (element.place(), element)).collect();

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::chains::{hairpin_name, masquerade_name};
 use super::elements::Element;
+use super::good::Good;
 use super::maps::{Map, Purpose, Table};
 use super::rebuild::{is_damaged, rebuild};
 use super::socket::{Batch, Netfilter};
@@ -93,7 +94,14 @@ fn remove_by_key(netfilter: &mut Netfilter, wanted: &Wanted, addresses: &[IpAddr
         if batch.is_empty() {
             return Ok(());
         }
-        netfilter.commit(&batch).map_err(|refusal| batch.explain(refusal))
+        let mut good = Good::read();
+        match good.generation([]) {
+            Some(generation) if netfilter.commit_at(generation, &batch).is_ok() => {
+                good.advance(generation, []);
+                Ok(())
+            }
+            _ => netfilter.commit(&batch).map_err(|refusal| batch.explain(refusal)),
+        }
     };
     // What is wrong shows again where everything is read.
     try_all(netfilter).is_ok()

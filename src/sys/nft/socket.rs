@@ -15,6 +15,8 @@ const SUBSYSTEM: u16 = 10;
 const BATCH: About = About { family: 0, resource: SUBSYSTEM };
 const BATCH_BEGIN: u16 = 16;
 const BATCH_END: u16 = 17;
+/// `NFNL_BATCH_GENID`.
+const BATCH_GENERATION: u16 = 1;
 /// Flags of linux/netlink.h.
 const REQUEST: u16 = 0x1;
 const ACK: u16 = 0x4;
@@ -86,10 +88,12 @@ impl Batch {
         }
     }
 
-    /// The bytes, the first message having the number `first`.
-    fn encode(&self, first: u32) -> Vec<u8> {
-        let frame = |kind, sequence| message(kind, REQUEST, sequence, BATCH, &Attributes::new());
-        let mut bytes = frame(BATCH_BEGIN, first);
+    /// The bytes, the first message having the number `first`, for a packet filter of this generation where one is named.
+    fn encode(&self, first: u32, generation: Option<u32>) -> Vec<u8> {
+        let frame = |kind, sequence, about: &Attributes| message(kind, REQUEST, sequence, BATCH, about);
+        let about = Attributes::new();
+        let about = generation.into_iter().fold(about, |about, one| about.number(BATCH_GENERATION, one));
+        let mut bytes = frame(BATCH_BEGIN, first, &about);
         let mut sequence = first;
         for (index, change) in self.changes.iter().enumerate() {
             sequence = sequence.wrapping_add(1);
@@ -104,7 +108,7 @@ impl Batch {
                 &change.attributes,
             ));
         }
-        bytes.extend(frame(BATCH_END, sequence.wrapping_add(1)));
+        bytes.extend(frame(BATCH_END, sequence.wrapping_add(1), &Attributes::new()));
         bytes
     }
 }
@@ -135,11 +139,20 @@ impl Netfilter {
 
     /// Makes all changes, or none.
     pub(super) fn commit(&mut self, batch: &Batch) -> Result<(), Refusal> {
+        self.commit_to(None, batch)
+    }
+
+    /// Makes all changes where the packet filter has this generation, or none.
+    pub(super) fn commit_at(&mut self, generation: u32, batch: &Batch) -> Result<(), Refusal> {
+        self.commit_to(Some(generation), batch)
+    }
+
+    fn commit_to(&mut self, generation: Option<u32>, batch: &Batch) -> Result<(), Refusal> {
         let first = self.sequence;
         let count = batch.changes.len();
         self.sequence = first.wrapping_add(u32::try_from(count).unwrap_or(u32::MAX)).wrapping_add(2);
         let unsent = |cause| Refusal { change: None, cause };
-        self.send(&batch.encode(first)).map_err(unsent)?;
+        self.send(&batch.encode(first, generation)).map_err(unsent)?;
         let (mut done, mut refusal) = (false, None);
         while let Some(datagram) = self.receive().map_err(unsent)? {
             for reply in replies(datagram).filter(|reply| reply.kind == ERROR) {
@@ -280,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_framed_and_only_its_last_change_is_acknowledged() {
-        let bytes = batch().encode(7);
+        let bytes = batch().encode(7, None);
         let messages: Vec<_> = replies(&bytes).map(|m| (m.kind, m.flags, m.sequence)).collect();
         assert_eq!(messages, [(16, 0x1, 7), (0xa06, 0x401, 8), (0xa06, 0x405, 9), (17, 0x1, 10)]);
     }

@@ -26,12 +26,15 @@ const NEW_SET: u16 = 9;
 const NEW_ELEMENT: u16 = 12;
 const GET_ELEMENT: u16 = 13;
 const DELETE_ELEMENT: u16 = 14;
+const GET_GENERATION: u16 = 16;
 /// Flags of linux/netlink.h.
 const EXCLUSIVE: u16 = 0x200;
 const APPEND: u16 = 0x800;
 /// `NFT_SET_MAP`, and what a map to verdicts has as its type of values.
 const SET_IS_MAP: u32 = 0x8;
 const VERDICTS: u32 = 0xffff_ff00;
+/// Where a message has the generation.
+const GENERATION: u16 = 1;
 /// Where a message has how often a chain is used.
 const CHAIN_USE: u16 = 6;
 /// Where a message has a rule's expressions.
@@ -93,9 +96,18 @@ impl Batch {
         }
     }
 
-    /// Adds an element. A host port has to be free; masquerading may be there already.
+    /// Adds an element. A host port has to be free; the others may be there already.
     pub(super) fn add(&mut self, element: &Element) {
-        let exclusive = if matches!(element, Element::Port { .. }) { EXCLUSIVE } else { 0 };
+        self.add_element(element, matches!(element, Element::Port { .. }));
+    }
+
+    /// Adds an element that is not there.
+    pub(super) fn add_new(&mut self, element: &Element) {
+        self.add_element(element, true);
+    }
+
+    fn add_element(&mut self, element: &Element, is_new: bool) {
+        let exclusive = if is_new { EXCLUSIVE } else { 0 };
         let map = element.map();
         let about = element.added_to(named(2, map.name()));
         self.change(map.table(), NEW_ELEMENT, CREATE | exclusive, about, format!("add the {element}"));
@@ -127,6 +139,13 @@ pub(super) struct Contents {
 }
 
 impl Netfilter {
+    /// How many transactions there were, where the kernel tells.
+    pub(super) fn generation(&mut self) -> Option<u32> {
+        let found = self.get(Table::Inet, GET_GENERATION, &Attributes::new()).ok()??;
+        // 0 would be any.
+        Some(u32::from_be_bytes(*find(&found, GENERATION)?.first_chunk()?)).filter(|count| *count != 0)
+    }
+
     /// Whether the table is there.
     pub(super) fn has_table(&mut self, table: Table) -> Result<bool, NftError> {
         let found = self.get(table, GET_TABLE, &in_table());

@@ -79,6 +79,15 @@ impl Wanted {
         self.batch_replacing(chains, &[], &[])
     }
 
+    /// The same where none of the elements is there yet: it never changes nothing.
+    pub(super) fn batch_of_new(&self, chains: &[Chain]) -> Batch {
+        let mut batch = Batch::default();
+        batch.make_tables(chains);
+        chains.iter().for_each(|chain| batch.make_chain(chain));
+        self.elements.iter().for_each(|element| batch.add_new(element));
+        batch
+    }
+
     /// The same in the place of `stale`, `others` being what else there is.
     pub(super) fn batch_replacing(&self, chains: &[Chain], stale: &[Element], others: &[Element]) -> Batch {
         let mut batch = Batch::default();

@@ -1,0 +1,117 @@
+//! In which state of the packet filter the guards were seen to be as they have to be, so that ADD need not read them each
+//! time: nf_tables counts its transactions, everybody's on the node, and refuses one that was meant for another count.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::{pread, pwrite};
+
+use super::maps::Table;
+
+/// Has the count, which tables it is about, and by which rules they were judged. What is in it is believed only as far as
+/// the kernel confirms it.
+const FILE: &str = "/run/podhosts/nftables.good";
+/// Tells the rules of the guards from those of another version of podhosts.
+pub(super) const GUARDS: u64 = 0x37a8_946e_2d88_cbcd;
+/// The length of the file.
+const LENGTH: usize = 16;
+
+/// The file, open, and what it says. It is used under the lock of the packet filter.
+#[derive(Debug)]
+pub(super) struct Good {
+    file: Option<OwnedFd>,
+    /// How many transactions there were when all was good; 0 where that is not known.
+    generation: u32,
+    tables: u32,
+}
+
+impl Good {
+    /// Reads it. Where that cannot be done nothing is known.
+    pub(super) fn read() -> Self {
+        Self::read_from(Path::new(FILE))
+    }
+
+    fn read_from(path: &Path) -> Self {
+        // Somebody may have a lease on it, who is not waited for.
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).ok();
+        let mut bytes = [0; LENGTH];
+        let length = file.as_ref().and_then(|file| pread(file, &mut bytes, 0).ok());
+        let (generation, tables) = match (length, bytes.split_at(8)) {
+            (Some(LENGTH), (guards, rest)) if guards == GUARDS.to_ne_bytes() => {
+                let number = |at| u32::from_ne_bytes(*rest[at..].first_chunk().unwrap_or(&[0; 4]));
+                (number(0), number(4))
+            }
+            _ => (0, 0),
+        };
+        Self { file, generation, tables }
+    }
+
+    /// The count at which these tables were good, where it is known.
+    pub(super) fn generation(&self, tables: impl IntoIterator<Item = Table>) -> Option<u32> {
+        let wanted = bits(tables);
+        (self.generation != 0 && wanted & self.tables == wanted).then_some(self.generation)
+    }
+
+    /// Whatever it was about at `generation` is good at the next one, too, and so are `tables`.
+    pub(super) fn advance(&mut self, generation: u32, tables: impl IntoIterator<Item = Table>) {
+        let known = if self.generation == generation { self.tables } else { 0 };
+        self.tables = known | bits(tables);
+        // As the kernel counts, 0 being no count.
+        self.generation = generation.checked_add(1).unwrap_or(1);
+        let mut bytes = [0; LENGTH];
+        bytes[..8].copy_from_slice(&GUARDS.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&self.generation.to_ne_bytes());
+        bytes[12..].copy_from_slice(&self.tables.to_ne_bytes());
+        // Where it cannot be written the count that is there is of the past.
+        let _ = self.file.as_ref().map(|file| pwrite(file, &bytes, 0));
+    }
+}
+
+fn bits(tables: impl IntoIterator<Item = Table>) -> u32 {
+    tables.into_iter().fold(0, |bits, table| {
+        bits | match table {
+            Table::Inet => 1,
+            Table::Bridge => 2,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fnv;
+    use crate::sys::nft::chains::Chain;
+    use crate::sys::nft::message::Attributes;
+
+    #[test]
+    fn the_number_of_the_guards_is_of_their_rules() {
+        let bytes = Table::ALL.map(Chain::guard).into_iter().flat_map(|chain| {
+            let rules = chain.rules.iter().flat_map(|rule| rule.expressions().as_bytes());
+            [chain.describe(Attributes::new()).as_bytes(), &rules.copied().collect::<Vec<u8>>()].concat()
+        });
+        assert_eq!(GUARDS, fnv::hash(bytes), "the guards have changed: GUARDS has to change with them");
+    }
+
+    #[test]
+    fn what_was_good_is_good_until_something_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("good");
+        assert_eq!(Good::read_from(&path).generation([Table::Inet]), None);
+        Good::read_from(&path).advance(7, [Table::Inet]);
+        assert_eq!(Good::read_from(&path).generation([Table::Inet]), Some(8));
+        assert_eq!(Good::read_from(&path).generation(Table::ALL), None);
+        Good::read_from(&path).advance(8, [Table::Bridge]);
+        assert_eq!(Good::read_from(&path).generation(Table::ALL), Some(9));
+        Good::read_from(&path).advance(11, [Table::Bridge]);
+        assert_eq!(Good::read_from(&path).generation([Table::Bridge]), Some(12));
+        assert_eq!(Good::read_from(&path).generation(Table::ALL), None);
+        Good::read_from(&path).advance(u32::MAX, [Table::Inet]);
+        assert_eq!(Good::read_from(&path).generation([Table::Inet]), Some(1));
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[0] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(Good::read_from(&path).generation([Table::Inet]), None);
+    }
+}
