@@ -2,12 +2,14 @@
 //! time: nf_tables counts its transactions, everybody's on the node, and refuses one that was meant for another count.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{pread, pwrite};
 
 use super::maps::Table;
+use crate::sys::files::FileError;
+use crate::sys::state_dir;
 
 /// Has the count, which tables it is about, and by which rules they were judged. What is in it is believed only as far as
 /// the kernel confirms it.
@@ -20,6 +22,7 @@ const LENGTH: usize = 16;
 /// The file, open, and what it says. It is used under the lock of the packet filter.
 #[derive(Debug)]
 pub(super) struct Good {
+    path: PathBuf,
     file: Option<OwnedFd>,
     /// How many transactions there were when all was good; 0 where that is not known.
     generation: u32,
@@ -33,9 +36,7 @@ impl Good {
     }
 
     fn read_from(path: &Path) -> Self {
-        // Somebody may have a lease on it, who is not waited for.
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).ok();
+        let file = open(path, OFlags::empty());
         let mut bytes = [0; LENGTH];
         let length = file.as_ref().and_then(|file| pread(file, &mut bytes, 0).ok());
         let (generation, tables) = match (length, bytes.split_at(8)) {
@@ -45,7 +46,7 @@ impl Good {
             }
             _ => (0, 0),
         };
-        Self { file, generation, tables }
+        Self { path: path.to_owned(), file, generation, tables }
     }
 
     /// The count at which these tables were good, where it is known.
@@ -60,13 +61,38 @@ impl Good {
         self.tables = known | bits(tables);
         // As the kernel counts, 0 being no count.
         self.generation = generation.checked_add(1).unwrap_or(1);
+        self.write();
+    }
+
+    /// The tables were made anew, and what the count is now is not known.
+    pub(super) fn doubt(&mut self) {
+        (self.generation, self.tables) = (0, 0);
+        self.write();
+    }
+
+    fn write(&mut self) {
         let mut bytes = [0; LENGTH];
         bytes[..8].copy_from_slice(&GUARDS.to_ne_bytes());
         bytes[8..12].copy_from_slice(&self.generation.to_ne_bytes());
         bytes[12..].copy_from_slice(&self.tables.to_ne_bytes());
         // Where it cannot be written the count that is there is of the past.
+        self.file = self.file.take().or_else(|| open(&self.path, OFlags::CREATE));
         let _ = self.file.as_ref().map(|file| pwrite(file, &bytes, 0));
     }
+
+    /// Removes the file, as there are no tables any more.
+    ///
+    /// # Errors
+    /// [`FileError`] naming the file.
+    pub(super) fn forget() -> Result<(), FileError> {
+        state_dir::remove(Path::new(FILE)).map(drop)
+    }
+}
+
+/// Opens the file unless somebody has a lease on it, who is not waited for.
+fn open(path: &Path, create: OFlags) -> Option<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | create;
+    openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).ok()
 }
 
 fn bits(tables: impl IntoIterator<Item = Table>) -> u32 {
@@ -82,6 +108,7 @@ fn bits(tables: impl IntoIterator<Item = Table>) -> u32 {
 mod tests {
     use super::*;
     use crate::fnv;
+    use crate::sys::files::{self, LastLink};
     use crate::sys::nft::chains::Chain;
     use crate::sys::nft::message::Attributes;
 
@@ -109,9 +136,9 @@ mod tests {
         assert_eq!(Good::read_from(&path).generation(Table::ALL), None);
         Good::read_from(&path).advance(u32::MAX, [Table::Inet]);
         assert_eq!(Good::read_from(&path).generation([Table::Inet]), Some(1));
-        let mut bytes = std::fs::read(&path).unwrap();
+        let mut bytes = files::read(&path, LENGTH, LastLink::Refuse).unwrap();
         bytes[0] ^= 1;
-        std::fs::write(&path, &bytes).unwrap();
+        state_dir::replace(&path, &bytes).unwrap();
         assert_eq!(Good::read_from(&path).generation([Table::Inet]), None);
     }
 }

@@ -133,7 +133,9 @@ pub fn install(rules: &Rules, others: impl FnOnce() -> Vec<Rules>) -> Result<(),
     let known = good.generation(tables.iter().copied());
     let generation = known.or_else(|| netfilter.generation());
     if known.is_none() && rebuild::is_damaged(&mut netfilter, &tables)? {
-        return rebuild::rebuild(&mut netfilter, Some((&wanted, &rules.addresses)), &others());
+        rebuild::rebuild(&mut netfilter, Some((&wanted, &rules.addresses)), &others())?;
+        good.doubt();
+        return Ok(());
     }
     let mut chains = changed_chains(&mut netfilter, &wanted)?;
     // The kernel refuses it where anybody has changed anything since the guards were read.
@@ -145,7 +147,9 @@ pub fn install(rules: &Rules, others: impl FnOnce() -> Vec<Rules>) -> Result<(),
     }
     if known.is_some() {
         if rebuild::is_damaged(&mut netfilter, &tables)? {
-            return rebuild::rebuild(&mut netfilter, Some((&wanted, &rules.addresses)), &others());
+            rebuild::rebuild(&mut netfilter, Some((&wanted, &rules.addresses)), &others())?;
+            good.doubt();
+            return Ok(());
         }
         chains = changed_chains(&mut netfilter, &wanted)?;
     }

@@ -172,14 +172,19 @@ fn sweep_locked(
             localnet::close_all()?;
         }
     }
-    let mut batch = Batch::default();
+    let (mut batch, mut is_left) = (Batch::default(), false);
     for table in Table::ALL {
-        if netfilter.is_empty(table)? == Some(true) {
-            batch.remove_table(table);
+        match netfilter.is_empty(table)? {
+            Some(true) => batch.remove_table(table),
+            Some(false) => is_left = true,
+            None => {}
         }
     }
-    if batch.is_empty() || Network::here()?.has_pods()? {
-        return Ok(());
+    if !batch.is_empty() {
+        if Network::here()?.has_pods()? {
+            return Ok(());
+        }
+        netfilter.commit(&batch).map_err(|refusal| batch.explain(refusal))?;
     }
-    netfilter.commit(&batch).map_err(|refusal| batch.explain(refusal))
+    if is_left { Ok(()) } else { Ok(Good::forget()?) }
 }
