@@ -209,6 +209,8 @@ impl Bench<'_> {
             ("DEL, routed, ipMasq (peer: ip link delete)", self.ours("masq", json!({"ipMasq": true}))),
         ] {
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            // The tables of the packet filter stay.
+            plugin.resident("ADD", 0);
             for run in 0..RUNS {
                 plugin.time("ADD", run);
                 ours.push(plugin.time("DEL", run));
@@ -217,6 +219,7 @@ impl Bench<'_> {
                 theirs.push(timed(Command::new("ip").args(["-n", &pod, "link", "delete", "eth0"])));
                 plugin.time("DEL", run);
             }
+            plugin.resident("DEL", 0);
             print_row(name, &ours, &theirs);
         }
     }
