@@ -14,6 +14,7 @@ mod bad_input;
 mod docker;
 mod hostile_rootfs;
 mod kernel;
+mod kernels;
 mod pods;
 mod seal;
 mod skip;

@@ -116,6 +116,14 @@ macro_rules! needs {
 }
 pub(crate) use needs;
 
+/// Whether this kernel is older than a release of Linux.
+pub(crate) fn is_before(major: u32, minor: u32) -> bool {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) < (Some(major), Some(minor))
+}
+
 pub(crate) fn which(program: &str) -> Option<PathBuf> {
     #[allow(clippy::disallowed_methods)]
     let path = std::env::var_os("PATH")?;

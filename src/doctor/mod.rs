@@ -6,6 +6,7 @@ pub mod finding;
 mod containerd;
 mod crio;
 mod engine;
+mod kernel;
 mod node;
 mod nri;
 mod podman;
@@ -38,7 +39,7 @@ pub fn run(options: &Options) -> Report {
     let needs_wrapper = needs_wrapper();
     let config = node::configuration(options, needs_wrapper, &mut report);
     node::privileges(&mut report);
-    node::kernel(&mut report);
+    kernel::check(&mut report);
     programs::check(options, &config, needs_wrapper, &mut report);
     let mut networks = engines(&mut report);
     if networks.is_empty() {

@@ -10,7 +10,6 @@ use crate::sys::capabilities;
 use crate::sys::exec;
 use crate::sys::files::{self, FileError, LastLink};
 use crate::sys::log::Log;
-use crate::sys::seal::{Content, Sealed};
 
 /// The node's configuration; the defaults where it cannot be read.
 pub(super) fn configuration(options: &Options, needs_wrapper: bool, report: &mut Report) -> NodeConfig {
@@ -78,20 +77,5 @@ pub(super) fn privileges(report: &mut Report) {
             report.error("privileges", message, "run podhosts doctor as the node's root");
         }
         Err(error) => report.error("privileges", error.to_string(), "run podhosts doctor as the node's root"),
-    }
-}
-
-/// Whether the kernel can make a seal: one is made, and attached nowhere.
-pub(super) fn kernel(report: &mut Report) {
-    let name = rustix::system::uname();
-    let release = name.release().to_string_lossy();
-    let content = Content { bytes: b"\n", source: "podhosts:none", mount_label: None, user_ns: None };
-    match Sealed::new(content) {
-        Ok(_) => report.ok("kernel", format!("Linux {release} makes sealed files")),
-        Err(error) => report.error(
-            "kernel",
-            format!("Linux {release}: {error}"),
-            "Linux 5.12 or later, with CAP_SYS_ADMIN and without a seccomp profile that refuses the mount API",
-        ),
     }
 }

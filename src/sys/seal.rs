@@ -31,11 +31,21 @@ const MOUNT_FLAGS: u64 =
 
 /// A step of sealing that the kernel refused.
 #[derive(Debug, Error)]
-#[error("cannot {step}: {cause}")]
+#[error("cannot {step}: {}", shown(cause))]
 pub struct SealError {
     step: &'static str,
     #[source]
     cause: io::Error,
+}
+
+/// The kernel's answer, and what it means where the call is not there at all.
+fn shown(cause: &io::Error) -> String {
+    if cause.raw_os_error() != Some(libc::ENOSYS) {
+        return cause.to_string();
+    }
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    format!("Linux {release} does not know this call, expected Linux 5.12 or later ({cause})")
 }
 
 /// What goes into the seal.

@@ -1,0 +1,52 @@
+//! What is promised of kernels: `make kernels` runs these, and the tests of what depends on a kernel, on real ones.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::harness::{Bundle, Node, Runtime, bin, is_before, needs};
+
+/// A command line that has a newer kernel refuse what came with Linux 5.12.
+fn on_an_old_kernel(program: &str) -> String {
+    if is_before(5, 12) {
+        return program.to_owned();
+    }
+    format!(
+        "strace -f -qq -o /dev/null -e trace=mount_setattr -e inject=mount_setattr:error=ENOSYS {program}"
+    )
+}
+
+const TOO_OLD: &str = "does not know this call, expected Linux 5.12 or later";
+
+#[test]
+fn before_linux_5_12_the_hook_says_so_and_touches_nothing() {
+    needs!("runc", "busybox", "strace");
+    let node = Node::new();
+    let hook = node.path("hook");
+    let program = on_an_old_kernel(bin("podhosts-hook").to_str().unwrap());
+    fs::write(&hook, format!("#!/bin/sh\nexec {program}\n")).unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    let bundle =
+        Bundle::new(&node, "cat /etc/hosts").containerd().annotate("podhosts.io/pod-ips", "10.0.0.9");
+    let bundle = bundle.hook_program(&hook, &[]);
+    fs::remove_file(bundle.rootfs().join("etc/hosts")).unwrap();
+    let run = node.run_bundle(Runtime::Runc, &bundle.write());
+    assert!(!run.ok && run.stdout.is_empty(), "{run:?}");
+    let lines: Vec<&str> = run.stderr.lines().filter(|line| line.contains(TOO_OLD)).collect();
+    assert!(lines.iter().any(|line| line.contains("podhosts-hook: cannot ")), "{}", run.stderr);
+    assert!(!bundle.rootfs().join("etc/hosts").exists(), "a mount point was made");
+    assert_eq!(node.last_log()["outcome"], "failed");
+}
+
+#[test]
+fn before_linux_5_12_doctor_says_so() {
+    needs!("busybox", "strace");
+    let node = Node::new();
+    let program = on_an_old_kernel(bin("podhosts").to_str().unwrap());
+    let run = node.run("sh", &["-c", &format!("{program} doctor --no-self-test --json")]);
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let mut checks = report["checks"].as_array().unwrap().iter();
+    let kernel = checks.find(|check| check["check"] == "kernel").unwrap();
+    assert_eq!(kernel["status"], "error");
+    assert!(kernel["message"].as_str().unwrap().contains(TOO_OLD), "{kernel}");
+    assert!(kernel["remedy"].as_str().unwrap().contains("Linux 5.12 or later"), "{kernel}");
+}
