@@ -96,6 +96,7 @@ mod serve_options;
 mod serve_owners;
 mod serve_pages;
 mod serve_parts;
+mod serve_reads;
 mod serve_requests;
 mod serve_store;
 mod serve_versions;

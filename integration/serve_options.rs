@@ -183,3 +183,125 @@ fn the_routers_address_is_given_to_nobody() {
     let answer = server.ask("POST", SERVICES, JSON, service.to_string().as_bytes());
     assert_eq!(answer.json()["status"]["loadBalancer"]["ingress"][0]["ip"], "2001:db8:1::");
 }
+
+/// `DeleteResource` in `k8s.io/apiserver/pkg/endpoints/handlers/delete.go`: with a body, the query has no options. Without
+/// one it has all of them (`Convert_url_Values_To_v1_DeleteOptions` in `k8s.io/apimachinery/pkg/apis/meta/v1/conversion.go`).
+#[test]
+fn the_body_of_a_deletion_stands_for_its_query() {
+    needs!();
+    let server = Server::start(&[]);
+    let path = format!("{SERVICES}/a");
+    let create = || {
+        let made = server.ask("POST", SERVICES, JSON, service("a").to_string().as_bytes());
+        assert_eq!(made.code, 201);
+        made.json()
+    };
+    create();
+    let delete = |query: &str, body: &str| {
+        server.ask("DELETE", &format!("{path}?{query}"), JSON, body.as_bytes()).code
+    };
+    let body = r#"{"kind": "DeleteOptions", "apiVersion": "v1"}"#;
+    for query in [
+        "dryRun=All",
+        "dryRun=Some",
+        "propagationPolicy=x",
+        "gracePeriodSeconds=abc",
+        "uid=another",
+        "orphanDependents=true&propagationPolicy=Orphan",
+    ] {
+        assert_eq!((delete(query, body), server.get(&path).code), (200, 404), "{query}");
+        create();
+    }
+    assert_eq!(delete("orphanDependents=false", r#"{"dryRun": ["All"]}"#), 200);
+    for (query, code) in [
+        ("uid=another", 409),
+        ("resourceVersion=1", 409),
+        ("propagationPolicy=", 422),
+        ("gracePeriodSeconds=", 400),
+        ("dryRun=All", 200),
+    ] {
+        assert_eq!((delete(query, ""), server.get(&path).code), (code, 200), "{query}");
+    }
+    assert_eq!(delete("", r#"{"propagationPolicy": ""}"#), 422);
+    let all = format!("{SERVICES}?labelSelector=none&dryRun=Some");
+    assert_eq!(server.ask("DELETE", &all, JSON, b"").code, 422);
+    assert_eq!(server.ask("DELETE", &all, JSON, body.as_bytes()).code, 200);
+    let found = server.get(&path).json();
+    let text = |key: &str| found["metadata"][key].as_str().unwrap_or_default().to_owned();
+    let query = format!("uid={}&resourceVersion={}", text("uid"), text("resourceVersion"));
+    assert_eq!((delete(&query, ""), server.get(&path).code), (200, 404));
+}
+
+/// `store.Create` in `k8s.io/apiserver/pkg/storage/etcd3/store.go`, which comes after all checks, and which a dry run does not
+/// come to. What creates an object by other means than POST is not asked.
+#[test]
+fn new_objects_have_no_version() {
+    needs!();
+    let server = Server::start(&[]);
+    let body = |version: &str| {
+        let mut service = service("a");
+        service["metadata"]["resourceVersion"] = version.into();
+        service
+    };
+    let post = |query: &str, body: &Value| {
+        server.ask("POST", &format!("{SERVICES}{query}"), JSON, body.to_string().as_bytes())
+    };
+    let refused = post("", &body("5"));
+    let expected = "resourceVersion should not be set on objects to be created";
+    assert_eq!(
+        (refused.code, message(&refused).as_str(), refused.json().get("reason")),
+        (500, expected, None)
+    );
+    assert_eq!(server.get(&format!("{SERVICES}/a")).code, 404);
+    let mut wrong = body("5");
+    wrong["spec"]["ports"][0]["port"] = 0.into();
+    assert_eq!(post("", &wrong).code, 422);
+    assert_eq!(post("?dryRun=All", &body("5")).code, 201);
+    for version in ["", "0", "x"] {
+        let made = post("", &body(version));
+        assert_eq!(made.code, 201, "{version:?}");
+        assert_ne!(made.json()["metadata"]["resourceVersion"], version);
+        assert_eq!(server.ask("DELETE", &format!("{SERVICES}/a"), JSON, b"").code, 200);
+    }
+    let mut applied = body("5");
+    applied["apiVersion"] = "v1".into();
+    applied["kind"] = "Service".into();
+    let (path, text) = (format!("{SERVICES}/a"), applied.to_string());
+    assert_eq!(server.ask("PUT", &path, JSON, text.as_bytes()).code, 201);
+    assert_eq!(server.ask("DELETE", &path, JSON, b"").code, 200);
+    let query = format!("{path}?fieldManager=a");
+    assert_eq!(server.ask("PATCH", &query, "application/apply-patch+yaml", text.as_bytes()).code, 201);
+}
+
+/// `omitempty` of `ObjectMeta` in `k8s.io/apimachinery/pkg/apis/meta/v1/types.go`: what is empty is not there.
+#[test]
+fn lists_and_maps_that_became_empty_are_gone() {
+    needs!();
+    let server = Server::start(&[]);
+    let path = format!("{SERVICES}/a");
+    let mut body = service("a");
+    let metadata =
+        json!({"name": "a", "finalizers": ["a/b", "a/c"], "labels": {"x": "y"}, "annotations": {}});
+    body["metadata"] = metadata;
+    body["spec"]["selector"] = json!({"app": "a"});
+    let made = server.ask("POST", SERVICES, JSON, body.to_string().as_bytes());
+    assert_eq!((made.code, made.json()["metadata"].get("annotations")), (201, None));
+    let strategic = "application/strategic-merge-patch+json";
+    for (media_type, patch) in [
+        (strategic, json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a/b", "a/c"]}})),
+        ("application/merge-patch+json", json!({"metadata": {"labels": {"x": null}}})),
+        ("application/json-patch+json", json!([{"op": "remove", "path": "/spec/selector/app"}])),
+    ] {
+        let patched = server.ask("PATCH", &path, media_type, patch.to_string().as_bytes());
+        assert_eq!(patched.code, 200, "{patch}: {}", message(&patched));
+    }
+    let found = server.get(&path).json();
+    for (key, gone) in [("metadata", "finalizers"), ("metadata", "labels"), ("spec", "selector")] {
+        assert_eq!(found[key].get(gone), None, "{gone}");
+    }
+    // What contradicts its order (`validatePatchWithSetOrderList` in `strategicpatch/patch.go`).
+    let patch = json!({"spec": {"ports": [{"port": 81}, {"port": 80}], "$setElementOrder/ports": [{"port": 80}, {"port": 81}]}});
+    let patched = server.ask("PATCH", &path, strategic, patch.to_string().as_bytes());
+    let expected = "The order in patch list of ports doesn't match $setElementOrder/ports";
+    assert_eq!((patched.code, message(&patched).as_str()), (400, expected));
+}

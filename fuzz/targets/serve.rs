@@ -41,9 +41,9 @@ pub(super) fn query(data: &[u8]) {
     let object =
         json!({"metadata": {"name": "web", "labels": {"app": "web"}}, "spec": {"type": "ClusterIP"}});
     let object = Object::from_value(object).unwrap_or_default();
-    if let Ok(parameters) = Parameters::parse(text)
-        && let Ok(selector) = Selector::parse(&parameters.label_selector, &parameters.field_selector)
-    {
+    let parameters = Parameters::parse(text);
+    let _ = (parameters.check_list(), parameters.check_table());
+    if let Ok(selector) = Selector::parse(&parameters.label_selector, &parameters.field_selector) {
         assert!(!selector.is_everything() || selector.matches(&object));
     }
     for (labels, fields) in [(text, ""), ("", text)] {

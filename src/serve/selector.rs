@@ -74,6 +74,15 @@ impl Selector {
         self
     }
 
+    /// The one name that is meant, if there is one (`RequiresExactMatch`).
+    pub fn name(&self) -> Option<&str> {
+        let named = self.fields.iter().find(|field| field.key == EVERYWHERE[0])?;
+        match &named.operator {
+            Operator::In(names) => names.first().map(String::as_str),
+            _ => None,
+        }
+    }
+
     /// Whether every object is meant.
     pub fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()

@@ -126,6 +126,12 @@ impl ApiError {
         Self::new(500, "InternalError", format!("Internal error occurred: {message}"), causes)
     }
 
+    /// An error of no sort that upstream knows, though the client may be at fault: it has no `reason`
+    /// (`ErrorToAPIStatus` in `k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/status.go`).
+    pub fn unclassified(message: impl Into<String>) -> Self {
+        Self::new(500, "", message.into(), Value::Null)
+    }
+
     /// Nobody who may ask.
     pub fn unauthorized() -> Self {
         Self::new(401, "Unauthorized", "Unauthorized".to_owned(), Value::Null)

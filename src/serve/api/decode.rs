@@ -68,7 +68,8 @@ impl Fitting {
                 (_, None | Some(Value::Null)) => true,
                 (Some(field), Some(value)) => {
                     self.value(value, field.form, schema)?;
-                    false
+                    // Go writes no empty list or map where it may leave the field out (`omitempty`).
+                    !field.is_required && is_empty(value, field.form)
                 }
                 (None, Some(_)) if schema.is_open => false,
                 (None, Some(_)) => {
@@ -166,6 +167,15 @@ impl Fitting {
     }
 }
 
+/// Whether a list or a map has nothing in it.
+fn is_empty(value: &Value, form: Form) -> bool {
+    match (form, value) {
+        (Form::List(_), Value::Array(list)) => list.is_empty(),
+        (Form::Texts | Form::Quantities, Value::Object(map)) => map.is_empty(),
+        _ => false,
+    }
+}
+
 /// A time such as `2026-01-02T03:04:05+02:00`.
 fn has_offset(text: &str) -> bool {
     let Some(at) = text.len().checked_sub(6).filter(|at| text.is_char_boundary(*at)) else { return false };
@@ -201,6 +211,24 @@ mod tests {
             "spec": {"ports": [{"port": 80, "targetPort": "web"}, {"port": 81}]},
         });
         assert_eq!(value, left);
+    }
+
+    #[test]
+    fn empty_lists_and_maps_are_left_out() {
+        let (faults, value) = service(json!({
+            "metadata": {"finalizers": [], "labels": {}, "annotations": {}, "ownerReferences": []},
+            "spec": {"ports": [], "selector": {}, "externalIPs": [], "sessionAffinityConfig": {}},
+            "status": {"loadBalancer": {"ingress": []}},
+        }));
+        assert_eq!(faults.unwrap(), [""; 0]);
+        // Structures stay.
+        let left =
+            json!({"metadata": {}, "spec": {"sessionAffinityConfig": {}}, "status": {"loadBalancer": {}}});
+        assert_eq!(value, left);
+        let mut slice = json!({"addressType": "IPv4", "endpoints": []});
+        let schema = schemas::of("discovery.k8s.io", "EndpointSlice").unwrap();
+        fit(slice.as_object_mut().unwrap(), schema).unwrap();
+        assert_eq!(slice, json!({"addressType": "IPv4", "endpoints": []}));
     }
 
     #[test]

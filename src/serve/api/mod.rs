@@ -6,6 +6,7 @@ pub mod body;
 pub mod decode;
 pub mod discovery;
 pub mod json_text;
+pub mod list_options;
 pub mod media;
 pub mod openapi;
 pub mod openapi_v2;

@@ -1,5 +1,8 @@
 //! Query parameters.
 
+use std::collections::HashSet;
+use std::num::{IntErrorKind, ParseIntError};
+
 use serde_json::json;
 
 use crate::serve::status::{ApiError, Cause};
@@ -10,8 +13,8 @@ use crate::validation::go_quote;
 pub struct Parameters {
     /// `watch`.
     pub watch: bool,
-    /// `limit`, 0 for none.
-    pub limit: u64,
+    /// `limit`; 0 or less for none.
+    pub limit: i64,
     /// `continue`.
     pub continue_token: String,
     /// `labelSelector`.
@@ -22,8 +25,10 @@ pub struct Parameters {
     pub resource_version: String,
     /// `resourceVersionMatch`.
     pub resource_version_match: String,
-    /// `timeoutSeconds`.
-    pub timeout_seconds: Option<u64>,
+    /// `timeoutSeconds`; what is negative is over at once.
+    pub timeout_seconds: Option<i64>,
+    /// Why `limit` or `timeoutSeconds` cannot be read, which matters to lists and watches only.
+    pub wrong_number: Option<String>,
     /// `allowWatchBookmarks`.
     pub allow_bookmarks: bool,
     /// `sendInitialEvents`.
@@ -35,7 +40,7 @@ pub struct Parameters {
     /// `force`.
     pub force: Option<bool>,
     /// `gracePeriodSeconds`, which may be no number.
-    pub grace_period: String,
+    pub grace_period: Option<String>,
     /// `fieldValidation` where it is none that there is.
     pub wrong_validation: Option<String>,
     /// `fieldManager`.
@@ -44,10 +49,14 @@ pub struct Parameters {
     pub validation: Validation,
     /// `includeObject`, of tables.
     pub include_object: Include,
+    /// `includeObject` where it is none that there is.
+    pub wrong_include: Option<String>,
     /// `propagationPolicy`.
-    pub propagation_policy: String,
+    pub propagation_policy: Option<String>,
     /// `orphanDependents`.
     pub orphan_dependents: Option<bool>,
+    /// `uid` that an object has to have to be deleted.
+    pub uid: String,
 }
 
 /// What happens to fields that a kind does not have.
@@ -75,30 +84,31 @@ pub enum Include {
 }
 
 impl Parameters {
-    /// Reads the query of a URL.
-    ///
-    /// # Errors
-    /// `BadRequest` naming the parameter.
-    pub fn parse(query: &str) -> Result<Self, ApiError> {
+    /// Reads the query of a URL. Of a parameter that is there more than once the first one counts, as upstream; what is
+    /// wrong with one is told by those who need it.
+    pub fn parse(query: &str) -> Self {
         let mut parameters = Self::default();
+        let mut seen = HashSet::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            parameters.set(&name, &value)?;
+            if name == "dryRun" || seen.insert(name.clone()) {
+                parameters.set(&name, &value);
+            }
         }
-        Ok(parameters)
+        parameters
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), ApiError> {
+    fn set(&mut self, name: &str, value: &str) {
         match name {
-            "watch" => self.watch = flag(name, value)?,
-            "limit" => self.limit = number(name, value)?,
+            "watch" => self.watch = flag(value),
+            "limit" => self.limit = self.number(value).unwrap_or_default(),
             "continue" => self.continue_token = value.to_owned(),
             "labelSelector" => self.label_selector = value.to_owned(),
             "fieldSelector" => self.field_selector = value.to_owned(),
             "resourceVersion" => self.resource_version = value.to_owned(),
             "resourceVersionMatch" => self.resource_version_match = value.to_owned(),
-            "timeoutSeconds" => self.timeout_seconds = Some(number(name, value)?),
-            "allowWatchBookmarks" => self.allow_bookmarks = flag(name, value)?,
-            "sendInitialEvents" => self.send_initial_events = Some(flag(name, value)?),
+            "timeoutSeconds" => self.timeout_seconds = self.number(value),
+            "allowWatchBookmarks" => self.allow_bookmarks = flag(value),
+            "sendInitialEvents" => self.send_initial_events = Some(flag(value)),
             "dryRun" => {
                 self.dry_run |= value == DRY_RUN;
                 self.dry_runs.extend(Some(value.to_owned()).filter(|value| !value.is_empty()));
@@ -109,39 +119,75 @@ impl Parameters {
                 None => self.wrong_validation = Some(value.to_owned()),
             },
             // There are no conflicts that it could settle.
-            "force" => self.force = Some(flag(name, value)?),
-            "gracePeriodSeconds" => self.grace_period = value.to_owned(),
-            "includeObject" => self.include_object = include(value)?,
-            "orphanDependents" => self.orphan_dependents = Some(flag(name, value)?),
-            "propagationPolicy" => self.propagation_policy = value.to_owned(),
-            // `pretty`, `timeout`, `gracePeriodSeconds`, ...: nothing is waited for here.
+            "force" => self.force = Some(flag(value)),
+            "gracePeriodSeconds" => self.grace_period = Some(value.to_owned()),
+            "includeObject" => match include(value) {
+                Some(known) => self.include_object = known,
+                None => self.wrong_include = Some(value.to_owned()),
+            },
+            "orphanDependents" => self.orphan_dependents = Some(flag(value)),
+            "propagationPolicy" => self.propagation_policy = Some(value.to_owned()),
+            "uid" => self.uid = value.to_owned(),
+            // `pretty`, `timeout`, ...: nothing is waited for here.
             _ => {}
         }
-        Ok(())
+    }
+
+    fn number(&mut self, value: &str) -> Option<i64> {
+        match go_int(value) {
+            Ok(number) => Some(number),
+            Err(why) => {
+                self.wrong_number.get_or_insert(why);
+                None
+            }
+        }
+    }
+
+    /// Checks `includeObject`, for tables (`ValidateTableOptions` in
+    /// `k8s.io/apimachinery/pkg/apis/meta/v1/validation/validation.go`).
+    ///
+    /// # Errors
+    /// `BadRequest` in upstream's words.
+    pub fn check_table(&self) -> Result<(), ApiError> {
+        let Some(wrong) = &self.wrong_include else { return Ok(()) };
+        Err(ApiError::bad_request(format!(
+            "Unable to convert to Table as requested: includeObject: Invalid value: {}: must be 'Metadata', 'Object', \
+             'None', or empty",
+            go_quote(wrong)
+        )))
     }
 }
 
-/// As upstream reads a flag: there without a value is true.
-fn flag(name: &str, value: &str) -> Result<bool, ApiError> {
-    match value {
-        "" | "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(true),
-        "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(false),
-        _ => Err(ApiError::bad_request(format!(
-            "cannot read the query parameter {name}: expected true or false, got {value:?}"
-        ))),
-    }
+/// As upstream reads a flag: all but `0` and `false` is true, also what is empty (`Convert_Slice_string_To_bool` in
+/// `k8s.io/apimachinery/pkg/runtime/conversion.go`).
+fn flag(value: &str) -> bool {
+    value != "0" && !value.eq_ignore_ascii_case("false")
 }
 
-fn number(name: &str, value: &str) -> Result<u64, ApiError> {
-    if value.is_empty() {
-        return Ok(0);
-    }
-    let unable = |_| {
-        ApiError::bad_request(format!(
-            "cannot read the query parameter {name}: expected a number, got {value:?}"
-        ))
+/// A number of 64 bits, as Go reads it.
+///
+/// # Errors
+/// Go's text.
+pub fn go_int(value: &str) -> Result<i64, String> {
+    value.parse().map_err(|cause| go_fault("ParseInt", value, &cause))
+}
+
+/// The same without a sign.
+///
+/// # Errors
+/// Go's text.
+pub fn go_uint(value: &str) -> Result<u64, String> {
+    // Go takes no plus sign here.
+    let digits = if value.starts_with('+') { "x" } else { value };
+    digits.parse().map_err(|cause| go_fault("ParseUint", value, &cause))
+}
+
+fn go_fault(function: &str, value: &str, cause: &ParseIntError) -> String {
+    let why = match cause.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+        _ => "invalid syntax",
     };
-    value.parse().map_err(unable)
+    format!("strconv.{function}: parsing {}: {why}", go_quote(value))
 }
 
 /// The one value that `dryRun` may have.
@@ -213,12 +259,13 @@ fn validation(value: &str) -> Option<Validation> {
     }
 }
 
-fn include(value: &str) -> Result<Include, ApiError> {
+/// `None` where there is nothing of that name to include.
+fn include(value: &str) -> Option<Include> {
     match value {
-        "" | "Metadata" => Ok(Include::Metadata),
-        "None" => Ok(Include::None),
-        "Object" => Ok(Include::Object),
-        _ => Err(ApiError::bad_request(format!("unrecognized includeObject value: {value:?}"))),
+        "" | "Metadata" => Some(Include::Metadata),
+        "None" => Some(Include::None),
+        "Object" => Some(Include::Object),
+        _ => None,
     }
 }
 
@@ -239,34 +286,62 @@ mod tests {
             send_initial_events: Some(true),
             ..Parameters::default()
         };
-        assert_eq!(Parameters::parse(query).unwrap(), expected);
-        let found =
-            Parameters::parse("fieldManager=kubectl-create&fieldValidation=Strict&dryRun=All&force").unwrap();
+        assert_eq!(Parameters::parse(query), expected);
+        let found = Parameters::parse("fieldManager=kubectl-create&fieldValidation=Strict&dryRun=All&force");
         assert_eq!((found.field_manager.as_str(), found.dry_run), ("kubectl-create", true));
         assert_eq!(found.validation, Validation::Strict);
     }
 
+    /// `k8s.io/apimachinery/pkg/runtime/conversion.go`.
     #[test]
-    fn what_cannot_be_read_is_named() {
-        for query in [
-            "limit=-1",
-            "limit=x",
-            "watch=maybe",
-            "force=maybe",
-            "includeObject=All",
-            "timeoutSeconds=99999999999999999999",
+    fn flags_and_numbers_are_read_as_go_does() {
+        for (value, expected) in [
+            ("true", true),
+            ("yes", true),
+            ("", true),
+            ("f", true),
+            ("00", true),
+            ("0", false),
+            ("FALSE", false),
         ] {
-            let error = Parameters::parse(query).unwrap_err();
-            assert_eq!(error.code, 400, "{query}");
-            assert!(error.message.contains(query.split('=').next().unwrap()), "{}", error.message);
+            let query = format!("watch={value}&force={value}&sendInitialEvents={value}");
+            let found = Parameters::parse(&query);
+            assert_eq!(
+                (found.watch, found.force, found.send_initial_events),
+                (expected, Some(expected), Some(expected))
+            );
         }
+        for (query, limit) in
+            [("limit=-1", -1), ("limit=%2B5", 5), ("limit=1&limit=2", 1), ("limit=1&limit=x", 1)]
+        {
+            let found = Parameters::parse(query);
+            assert_eq!((found.limit, found.wrong_number), (limit, None), "{query}");
+        }
+        for (query, why) in [
+            ("limit=x", "parsing \"x\": invalid syntax"),
+            ("limit=", "parsing \"\": invalid syntax"),
+            ("timeoutSeconds=1.5", "parsing \"1.5\": invalid syntax"),
+            ("timeoutSeconds=99999999999999999999", "parsing \"99999999999999999999\": value out of range"),
+        ] {
+            let found = Parameters::parse(query);
+            assert_eq!(found.wrong_number, Some(format!("strconv.ParseInt: {why}")), "{query}");
+        }
+        assert_eq!((go_uint("5"), go_uint("18446744073709551615")), (Ok(5), Ok(u64::MAX)));
+        for (value, why) in [
+            ("+5", "invalid syntax"),
+            ("-1", "invalid syntax"),
+            ("18446744073709551616", "value out of range"),
+        ] {
+            assert_eq!(go_uint(value), Err(format!("strconv.ParseUint: parsing {value:?}: {why}")));
+        }
+        assert!(Parameters::parse("includeObject=All").check_table().is_err());
     }
 
     /// `k8s.io/apimachinery/pkg/apis/meta/v1/validation/validation.go`.
     #[test]
     fn wrong_options_are_invalid() {
         let told = |query: &str, is_apply: Option<bool>| {
-            let error = Parameters::parse(query).unwrap().check("PatchOptions", is_apply).unwrap_err();
+            let error = Parameters::parse(query).check("PatchOptions", is_apply).unwrap_err();
             assert_eq!(error.code, 422);
             error.message
         };
@@ -292,7 +367,7 @@ mod tests {
         let expected = "[fieldManager: Too long: may not be more than 128 bytes, dryRun: Unsupported value: [\"x\"]: \
                         supported values: \"All\"]";
         assert_eq!(told(&long, None), format!("{start}{expected}"));
-        let good = Parameters::parse("dryRun=All&fieldManager=a&force=true&fieldValidation=").unwrap();
+        let good = Parameters::parse("dryRun=All&fieldManager=a&force=true&fieldValidation=");
         assert!(good.dry_run && good.check("PatchOptions", Some(true)).is_ok());
     }
 }

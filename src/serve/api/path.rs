@@ -59,6 +59,8 @@ pub struct Target {
     pub name: Option<String>,
     /// `status`.
     pub subresource: Option<String>,
+    /// Whether the path itself asks for a watch: `/api/v1/watch/services`.
+    pub is_watch: bool,
 }
 
 /// Reads the path of a URL. `None` for what means nothing: nothing is cleaned up, so that `..`, `//` and `%2f` lead
@@ -104,29 +106,38 @@ fn segment(text: &str) -> Option<String> {
 }
 
 fn below(group: &str, version: &str, rest: &[&str]) -> Option<Route> {
-    let target = |namespace: Option<&str>, rest: &[&str]| {
-        let (plural, name, subresource) = match *rest {
-            [plural] => (plural, None, None),
-            [plural, name] => (plural, Some(name), None),
-            [plural, name, subresource] => (plural, Some(name), Some(subresource)),
-            _ => return None,
-        };
-        Some(Route::Objects(Target {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            namespace: namespace.map(str::to_owned),
-            plural: plural.to_owned(),
-            name: name.map(str::to_owned),
-            subresource: subresource.map(str::to_owned),
-        }))
-    };
-    match *rest {
-        [] => Some(Route::Kinds { group: group.to_owned(), version: version.to_owned() }),
-        // Below a namespace are its own subresources, and everything that is in it.
-        ["namespaces", _, "status" | "finalize"] | ["namespaces"] | ["namespaces", _] => target(None, rest),
-        ["namespaces", namespace, ref rest @ ..] => target(Some(namespace), rest),
-        _ => target(None, rest),
+    if let ["watch", rest @ ..] = rest {
+        let target = objects(group, version, rest).filter(|target| target.subresource.is_none())?;
+        return Some(Route::Objects(Target { is_watch: true, ..target }));
     }
+    if rest.is_empty() {
+        return Some(Route::Kinds { group: group.to_owned(), version: version.to_owned() });
+    }
+    objects(group, version, rest).map(Route::Objects)
+}
+
+fn objects(group: &str, version: &str, rest: &[&str]) -> Option<Target> {
+    let (namespace, rest) = match *rest {
+        // Below a namespace are its own subresources, and everything that is in it.
+        ["namespaces", _, "status" | "finalize"] | ["namespaces"] | ["namespaces", _] => (None, rest),
+        ["namespaces", namespace, ref rest @ ..] => (Some(namespace), rest),
+        _ => (None, rest),
+    };
+    let (plural, name, subresource) = match *rest {
+        [plural] => (plural, None, None),
+        [plural, name] => (plural, Some(name), None),
+        [plural, name, subresource] => (plural, Some(name), Some(subresource)),
+        _ => return None,
+    };
+    Some(Target {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        namespace: namespace.map(str::to_owned),
+        plural: plural.to_owned(),
+        name: name.map(str::to_owned),
+        subresource: subresource.map(str::to_owned),
+        is_watch: false,
+    })
 }
 
 #[cfg(test)]
@@ -172,8 +183,13 @@ mod tests {
                 plural: plural.to_owned(),
                 name: some(name),
                 subresource: some(subresource),
+                is_watch: false,
             };
-            assert_eq!(parse(path), Some(Route::Objects(expected)), "{path}");
+            assert_eq!(parse(path), Some(Route::Objects(expected.clone())), "{path}");
+            // The same below `watch`, where no part of an object can be watched.
+            let path = path.replacen("/v1/", "/v1/watch/", 1);
+            let watched = Some(Route::Objects(Target { is_watch: true, ..expected }));
+            assert_eq!(parse(&path), watched.filter(|_| subresource.is_empty()), "{path}");
         }
     }
 
@@ -204,6 +220,8 @@ mod tests {
             "/api/v1/services/%ff",
             "/%252e%252e/version",
             "/api/v1/namespaces/a/services/b/status/c",
+            "/api/v1/watch",
+            "/api/v1/watch/",
             "/API",
             "/healthz/x",
             "/openapi/v3/x",

@@ -41,9 +41,11 @@ fn merge_fields(
         _ => {}
     }
     if let Some(kept) = patch.get(RETAIN_KEYS) {
-        let kept = kept.as_array().ok_or_else(|| format!("{RETAIN_KEYS} is not a list"))?;
+        let kept = kept.as_array().ok_or("invalid patch format of retainKeys")?;
+        check_retained(patch, kept)?;
         object.retain(|key, _| kept.iter().any(|kept| kept == key));
     }
+    check_orders(patch, schema)?;
     let orders = orders(object, patch);
     for (key, value) in patch {
         if key.starts_with('$') {
@@ -59,7 +61,8 @@ fn merge_fields(
     }
     for (key, value) in patch {
         if let Some(name) = key.strip_prefix(DELETE_FROM) {
-            delete_from(object.get_mut(name), value);
+            let values = value.as_array().ok_or("invalid patch format of primitive list")?;
+            delete_from(object.get_mut(name), values);
         }
     }
     for (name, order, before) in orders {
@@ -174,10 +177,41 @@ fn directive(patch: &Map<String, Value>) -> Result<Option<&str>, String> {
     }
 }
 
-fn delete_from(list: Option<&mut Value>, values: &Value) {
-    if let (Some(Value::Array(list)), Value::Array(values)) = (list, values) {
+fn delete_from(list: Option<&mut Value>, values: &[Value]) {
+    if let Some(Value::Array(list)) = list {
         list.retain(|entry| !values.contains(entry));
     }
+}
+
+/// Refuses fields that the patch sets and would not keep (`applyRetainKeysDirective`).
+fn check_retained(patch: &Map<String, Value>, kept: &[Value]) -> Result<(), String> {
+    let is_list = |key: &str| key.starts_with(DELETE_FROM) || key.starts_with(ORDER) || key == RETAIN_KEYS;
+    let set = patch.iter().filter(|(key, value)| !value.is_null() && !is_list(key));
+    let is_kept = |(key, _): (&String, _)| kept.iter().any(|kept| kept == key);
+    if set.map(is_kept).all(|is_kept| is_kept) {
+        return Ok(());
+    }
+    Err("invalid patch format of retainKeys".to_owned())
+}
+
+/// Refuses a list of which the entries that stay do not follow each other as in the order that the patch asks for
+/// (`validatePatchWithSetOrderList`).
+fn check_orders(patch: &Map<String, Value>, schema: Option<&'static Type>) -> Result<(), String> {
+    for (name, order) in patch.iter().filter_map(|(key, value)| Some((key.strip_prefix(ORDER)?, value))) {
+        let wrong = "invalid patch format of setElementOrder list";
+        let order = order.as_array().ok_or(wrong)?;
+        let list = match patch.get(name) {
+            None => continue,
+            Some(list) => list.as_array().ok_or(wrong)?,
+        };
+        let merge = schema.and_then(|schema| schema.field(name)).map_or(Merge::Replace, |field| field.merge);
+        let mut rest = order.iter().map(|entry| identity(entry, merge));
+        let mut stays = list.iter().filter(|entry| entry.get(PATCH).is_none());
+        if !order.is_empty() && !stays.all(|entry| rest.any(|next| next == identity(entry, merge))) {
+            return Err(format!("The order in patch list of {name} doesn't match {ORDER}{name}"));
+        }
+    }
+    Ok(())
 }
 
 /// Puts a list into the order that upstream gives it (`normalizeElementOrder` in `strategicpatch/patch.go`): the entries
@@ -233,132 +267,5 @@ fn clean(value: &Value) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::super::schemas;
-    use super::*;
-
-    fn patched(object: Value, patch: &Value) -> Result<Value, String> {
-        let Value::Object(mut object) = object else { panic!() };
-        merge(&mut object, patch.as_object().unwrap(), schemas::of("", "Service").unwrap())?;
-        Ok(Value::Object(object))
-    }
-
-    #[test]
-    fn ports_are_merged_by_their_number() {
-        let object = json!({"spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30000}, {"port": 443, "name": "b"}]}});
-        let table = [
-            (
-                json!({"spec": {"ports": [{"port": 80, "name": "a"}]}}),
-                json!([{"port": 80, "nodePort": 30000, "name": "a"}, {"port": 443, "name": "b"}]),
-            ),
-            (
-                json!({"spec": {"ports": [{"port": 81}]}}),
-                json!([{"port": 81}, {"port": 80, "nodePort": 30000}, {"port": 443, "name": "b"}]),
-            ),
-            (
-                json!({"spec": {"ports": [{"port": 443, "$patch": "delete"}]}}),
-                json!([{"port": 80, "nodePort": 30000}]),
-            ),
-            (
-                json!({"spec": {"ports": [{"port": 80, "nodePort": null}]}}),
-                json!([{"port": 80}, {"port": 443, "name": "b"}]),
-            ),
-            (json!({"spec": {"ports": [{"$patch": "replace"}, {"port": 1}]}}), json!([{"port": 1}])),
-            (
-                json!({"spec": {"$setElementOrder/ports": [{"port": 81}, {"port": 80}], "ports": [{"port": 81}]}}),
-                json!([{"port": 81}, {"port": 80, "nodePort": 30000}, {"port": 443, "name": "b"}]),
-            ),
-        ];
-        for (patch, expected) in table {
-            let found = patched(object.clone(), &patch).unwrap();
-            assert_eq!(found["spec"]["ports"], expected, "{patch}");
-            assert_eq!(found["spec"]["type"], "NodePort");
-        }
-    }
-
-    #[test]
-    fn other_lists_are_replaced_and_sets_united() {
-        let object = json!({"metadata": {"finalizers": ["a", "b"], "labels": {"x": "1", "y": "2"}}, "spec": {"clusterIPs": ["10.0.0.1"]}});
-        let patch = json!({"metadata": {"finalizers": ["b", "c"], "$deleteFromPrimitiveList/finalizers": ["a"], "labels": {"x": null, "z": "3"}},
-            "spec": {"clusterIPs": ["10.0.0.1", "2001:db8::1"]}});
-        let expected = json!({"metadata": {"finalizers": ["b", "c"], "labels": {"y": "2", "z": "3"}},
-            "spec": {"clusterIPs": ["10.0.0.1", "2001:db8::1"]}});
-        assert_eq!(patched(object, &patch).unwrap(), expected);
-    }
-
-    /// `mergeSortedSlice` and `mergePatchIntoOriginal` in `k8s.io/apimachinery/pkg/util/strategicpatch/patch.go`.
-    #[test]
-    fn lists_are_in_upstreams_order() {
-        let list = |ports: &[u64]| ports.iter().map(|port| json!({"port": port})).collect::<Vec<_>>();
-        for (before, patch, order, expected) in [
-            (&[80, 443][..], &[81][..], &[][..], &[81, 80, 443][..]),
-            (&[80, 443], &[81, 82], &[], &[81, 82, 80, 443]),
-            (&[80, 443], &[443, 81], &[], &[80, 443, 81]),
-            (&[80, 443], &[81, 443], &[], &[81, 80, 443]),
-            (&[80, 443], &[443, 80], &[], &[443, 80]),
-            (&[1, 2, 3, 4], &[3, 9], &[], &[1, 2, 3, 9, 4]),
-            (&[1, 2, 3, 4], &[4, 1], &[], &[2, 3, 4, 1]),
-            (&[], &[2, 1], &[], &[2, 1]),
-            (&[80, 443], &[81], &[80, 81, 443], &[80, 81, 443]),
-            (&[80, 443], &[81], &[80, 81], &[80, 81, 443]),
-            (&[80, 443], &[], &[443, 80], &[443, 80]),
-            (&[1, 2, 3, 4], &[9], &[4, 9, 2], &[1, 3, 4, 9, 2]),
-        ] {
-            let mut spec = json!({});
-            if !patch.is_empty() {
-                spec["ports"] = list(patch).into();
-            }
-            if !order.is_empty() {
-                spec["$setElementOrder/ports"] = list(order).into();
-            }
-            let found = patched(json!({"spec": {"ports": list(before)}}), &json!({"spec": spec})).unwrap();
-            assert_eq!(found["spec"]["ports"], Value::from(list(expected)), "{before:?} {patch:?} {order:?}");
-            // The same for lists of texts.
-            let texts = |all: &[u64]| all.iter().map(|one| format!("a/{one}")).collect::<Vec<_>>();
-            let mut metadata = json!({});
-            if !patch.is_empty() {
-                metadata["finalizers"] = texts(patch).into();
-            }
-            if !order.is_empty() {
-                metadata["$setElementOrder/finalizers"] = texts(order).into();
-            }
-            let object = json!({"metadata": {"finalizers": texts(before)}});
-            let found = patched(object, &json!({"metadata": metadata})).unwrap();
-            assert_eq!(
-                found["metadata"]["finalizers"],
-                json!(texts(expected)),
-                "{before:?} {patch:?} {order:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn directives_replace_and_retain() {
-        let object = json!({"spec": {"type": "ClusterIP", "selector": {"a": "b"}, "clusterIP": "None"}});
-        let patch = json!({"spec": {"selector": {"$patch": "replace", "c": "d"}, "$retainKeys": ["type", "selector"]}});
-        assert_eq!(
-            patched(object.clone(), &patch).unwrap(),
-            json!({"spec": {"type": "ClusterIP", "selector": {"c": "d"}}})
-        );
-        let patch = json!({"spec": {"selector": {"$patch": "delete"}}});
-        assert_eq!(patched(object.clone(), &patch).unwrap()["spec"]["selector"], json!({}));
-        let new = json!({"status": {"loadBalancer": {"ingress": null, "x": {"$patch": "merge", "a": null, "b": 1}}}});
-        assert_eq!(patched(object, &new).unwrap()["status"], json!({"loadBalancer": {"x": {"b": 1}}}));
-    }
-
-    #[test]
-    fn nonsense_is_refused() {
-        for patch in [
-            json!({"spec": {"ports": [{"name": "a"}]}}),
-            json!({"spec": {"ports": [5]}}),
-            json!({"spec": {"ports": {"port": 1}}}),
-            json!({"$patch": "explode"}),
-            json!({"spec": {"$patch": 5}}),
-            json!({"spec": {"$retainKeys": 1}}),
-        ] {
-            assert!(patched(json!({"spec": {"ports": [{"port": 1}]}}), &patch).is_err(), "{patch}");
-        }
-    }
-}
+#[path = "strategic_tests.rs"]
+mod tests;

@@ -4,22 +4,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::Request;
 use hyper::body::Incoming;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::answer::{self, Answer, with_warnings};
 use super::body::{self, Received};
+use super::deletion::{delete, delete_collection};
 use super::handle::Call;
 use super::limits::Room;
-use super::read::in_form;
 use crate::serve::api::media::{Content, OBJECTS, PATCHES};
-use crate::serve::api::parameters::{self, Validation};
+use crate::serve::api::parameters::Validation;
 use crate::serve::api::patch::Patch;
 use crate::serve::api::{apply, body as contents, owners, schemas};
 use crate::serve::object::Object;
-use crate::serve::registry::{Change, DeleteOptions, Deleted, Policy, Registry, Warnings, WriteOptions};
-use crate::serve::status::{ApiError, Cause};
+use crate::serve::registry::{Change, Registry, Warnings, WriteOptions};
+use crate::serve::status::ApiError;
 use crate::sys::memory;
-use crate::validation::go_quote;
 
 /// Does what a verb says.
 pub(super) async fn change(
@@ -59,7 +58,7 @@ pub(super) async fn change(
 const LARGE: usize = 128 << 10;
 
 impl Call<'_> {
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
     }
 
@@ -238,107 +237,5 @@ fn untyped(call: &Call<'_>, applied: &Map<String, Value>, faults: &str) -> ApiEr
     let kind = format!("{}/{}, Kind={}", info.group, info.version, info.kind);
     let (namespace, name) = (text("namespace"), text("name"));
     let message = format!("failed to create typed patch object ({namespace}/{name}; {kind}): {faults}");
-    ApiError { code: 500, reason: "", message, details: Value::Null }
-}
-
-/// How an object is to be deleted: by the body, and by the query. Whether that is said with the older `orphanDependents`:
-/// who asks so is told that not all is gone yet.
-fn delete_options(call: &Call<'_>, received: &Received) -> Result<(DeleteOptions, bool), ApiError> {
-    let content = if received.bytes.is_empty() { Some(Content::Json) } else { received.content };
-    let content =
-        content.filter(|content| matches!(content, Content::Json | Content::Yaml | Content::Protobuf));
-    let content = content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
-    let options = contents::options(&received.bytes, content, &schemas::DELETE_OPTIONS)?;
-    if received.bytes.is_empty() {
-        check_grace_period(&call.parameters.grace_period)?;
-    }
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-    let policy =
-        text(options.get("propagationPolicy")).unwrap_or_else(|| call.parameters.propagation_policy.clone());
-    let orphan = options.get("orphanDependents").and_then(Value::as_bool);
-    let orphan = orphan.or(call.parameters.orphan_dependents);
-    let mut dry_runs = call.parameters.dry_runs.clone();
-    let given = options.get("dryRun").and_then(Value::as_array).into_iter().flatten();
-    dry_runs.extend(given.filter_map(|value| text(Some(value))).filter(|value| !value.is_empty()));
-    let mut faults = policy_faults(&policy, orphan);
-    faults.extend(parameters::dry_run_fault(&dry_runs));
-    if !faults.is_empty() {
-        return Err(ApiError::invalid_options("DeleteOptions", &faults));
-    }
-    let policy = match (policy.as_str(), orphan) {
-        ("Orphan", _) | ("", Some(true)) => Policy::Orphan,
-        ("Background", _) | ("", Some(false)) => Policy::Background,
-        ("Foreground", _) => Policy::Foreground,
-        _ => Policy::Default,
-    };
-    let dry_run = !dry_runs.is_empty();
-    let preconditions = options.get("preconditions");
-    let precondition = |key| text(preconditions.and_then(|preconditions| preconditions.get(key)));
-    let (uid, resource_version) = (precondition("uid"), precondition("resourceVersion"));
-    Ok((DeleteOptions { dry_run, uid, resource_version, policy }, orphan == Some(false)))
-}
-
-/// What is wrong with how dependents are to be deleted (`ValidateDeleteOptions` in
-/// `k8s.io/apimachinery/pkg/apis/meta/v1/validation/validation.go`).
-fn policy_faults(policy: &str, orphan: Option<bool>) -> Vec<Cause> {
-    let cause = |reason, message| Cause { reason, message, field: "propagationPolicy".to_owned() };
-    let quoted = go_quote(policy);
-    let mut faults = Vec::new();
-    if !policy.is_empty() && orphan.is_some() {
-        let why =
-            format!("Invalid value: {quoted}: orphanDependents and deletionPropagation cannot be both set");
-        faults.push(cause("FieldValueInvalid", why));
-    }
-    if !matches!(policy, "" | "Orphan" | "Background" | "Foreground") {
-        let supported = "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"";
-        faults.push(cause("FieldValueNotSupported", format!("Unsupported value: {quoted}: {supported}")));
-    }
-    faults
-}
-
-/// Nothing takes any time to end here, but what is asked for has to be a number, in Go's words.
-fn check_grace_period(given: &str) -> Result<(), ApiError> {
-    if given.is_empty() || given.parse::<i64>().is_ok() {
-        return Ok(());
-    }
-    let quoted = go_quote(given);
-    Err(ApiError::bad_request(format!("strconv.ParseInt: parsing {quoted}: invalid syntax")))
-}
-
-async fn delete(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
-    let (options, cascades) = delete_options(call, received)?;
-    match registry.delete(call.info.plural, &call.namespace, call.name(), options).await? {
-        // `DeleteResource` in `k8s.io/apiserver/pkg/endpoints/handlers/delete.go`.
-        Deleted::Pending(stored) if cascades => call.object(202, &stored),
-        Deleted::Pending(stored) => call.object(200, &stored),
-        Deleted::Gone(stored) if call.resource.is_returned_when_deleted() => call.object(200, &stored),
-        Deleted::Gone(stored) => {
-            let object = stored.object()?;
-            let mut details = json!({"name": object.name(), "kind": call.info.plural, "uid": object.uid()});
-            if !call.info.group.is_empty() {
-                details["group"] = call.info.group.into();
-            }
-            Ok(answer::json(
-                200,
-                &json!({
-                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
-                }),
-            ))
-        }
-    }
-}
-
-async fn delete_collection(
-    call: &Call<'_>,
-    registry: &Registry,
-    received: &Received,
-) -> Result<Answer, ApiError> {
-    if call.info.namespaced && call.namespace.is_empty() {
-        return Err(ApiError::method_not_allowed());
-    }
-    let (options, _) = delete_options(call, received)?;
-    call.check_list()?;
-    let _room = call.shared.limits.list().await;
-    let deleted = registry.delete_collection(call.info.plural, &call.query()?, options).await?;
-    in_form(call, deleted)
+    ApiError::unclassified(message)
 }

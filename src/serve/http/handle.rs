@@ -173,9 +173,16 @@ async fn objects(
         return Err(ApiError::no_such_path());
     }
     counted.resource = info.plural.to_owned();
-    let parameters = Parameters::parse(request.uri().query().unwrap_or_default())?;
-    let verb = verb(request.method(), target.name.is_some(), parameters.watch)
-        .ok_or_else(ApiError::method_not_allowed)?;
+    let parameters = Parameters::parse(request.uri().query().unwrap_or_default());
+    let verb = if target.is_watch {
+        if !verbs.contains(&"watch") {
+            return Err(ApiError::no_such_path());
+        }
+        Some("watch").filter(|_| request.method() == Method::GET)
+    } else {
+        verb(request.method(), target.name.is_some(), parameters.watch)
+    };
+    let verb = verb.ok_or_else(ApiError::method_not_allowed)?;
     counted.verb = verb.to_owned();
     if !verbs.contains(&verb) {
         return Err(ApiError::method_not_allowed());
@@ -191,6 +198,9 @@ async fn objects(
         parameters,
         form: form(request.headers())?,
     };
+    if matches!(call.form, Form::Table(_)) {
+        call.parameters.check_table()?;
+    }
     if verb == "watch" {
         return watch::watch(&call);
     }
@@ -213,11 +223,13 @@ fn part(info: &ResourceInfo, wanted: &str) -> Option<(Option<Subresource>, &'sta
     Some((Some(part), verbs))
 }
 
+/// What is to be done (`NewRequestInfo` in `k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`). Of one object `watch`
+/// asks for nothing, and no object has a HEAD (`registerResourceHandlers` in `pkg/endpoints/installer.go`).
 fn verb(method: &Method, is_named: bool, is_watch: bool) -> Option<&'static str> {
     match (method, is_named) {
-        (&Method::GET, _) if is_watch => Some("watch"),
-        (&Method::GET | &Method::HEAD, true) => Some("get"),
-        (&Method::GET | &Method::HEAD, false) => Some("list"),
+        (&Method::GET, true) => Some("get"),
+        (&Method::GET, false) if is_watch => Some("watch"),
+        (&Method::GET, false) => Some("list"),
         (&Method::POST, false) => Some("create"),
         (&Method::PUT, true) => Some("update"),
         (&Method::PATCH, true) => Some("patch"),

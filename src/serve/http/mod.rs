@@ -6,6 +6,7 @@ mod answer;
 mod body;
 mod change;
 mod connection;
+mod deletion;
 mod found;
 mod handle;
 mod limits;

@@ -10,15 +10,16 @@ use super::answer::{self, Answer};
 use super::handle::{Call, Shared, form};
 use crate::serve::api::absent;
 use crate::serve::api::media::Form;
-use crate::serve::api::parameters::Parameters;
+use crate::serve::api::parameters::{Parameters, go_uint};
 use crate::serve::api::table;
 use crate::serve::object::Object;
 use crate::serve::registry::{List, ListQuery};
 use crate::serve::resource::{ResourceInfo, View};
 use crate::serve::selector::{Selector, escaped};
-use crate::serve::status::{ApiError, Cause};
+use crate::serve::status::ApiError;
 use crate::serve::store::Stored;
 use crate::serve::time::now;
+use crate::validation::go_quote;
 
 impl Call<'_> {
     /// One object in the form that is asked for.
@@ -45,15 +46,16 @@ impl Call<'_> {
     /// The objects that the request means.
     pub(super) fn query(&self) -> Result<ListQuery, ApiError> {
         let mut fields = self.parameters.field_selector.clone();
-        if let Some(name) = &self.name {
-            if !fields.is_empty() {
-                fields.push(',');
-            }
-            fields.push_str("metadata.name=");
-            fields.push_str(&escaped(name));
+        if let Some(name) = self.name.as_ref().filter(|_| fields.is_empty()) {
+            fields = format!("metadata.name={}", escaped(name));
         }
         let selector = Selector::parse(&self.parameters.label_selector, &fields)?;
         selector.check(self.info)?;
+        // `listOpts` in `k8s.io/apiserver/pkg/endpoints/handlers/get.go`.
+        if self.name.is_some() && self.name.as_deref() != selector.name() {
+            let message = "fieldSelector metadata.name doesn't match requested name";
+            return Err(ApiError::bad_request(message));
+        }
         let selector = match self.resource.view() {
             Some(view) => selector.renamed(view),
             None => selector,
@@ -61,79 +63,48 @@ impl Call<'_> {
         Ok(ListQuery {
             namespace: Some(self.namespace.clone()).filter(|namespace| !namespace.is_empty()),
             selector,
-            limit: self.parameters.limit,
+            limit: u64::try_from(self.parameters.limit).unwrap_or_default(),
             continue_token: self.parameters.continue_token.clone(),
         })
     }
 
     /// `resourceVersion` as a number; `None` where it is not given.
+    ///
+    /// # Errors
+    /// An error of no sort that upstream knows (`ParseResourceVersion` in
+    /// `k8s.io/apiserver/pkg/storage/api_object_versioner.go`).
     pub(super) fn version(&self) -> Result<Option<u64>, ApiError> {
         let given = self.parameters.resource_version.as_str();
         if given.is_empty() {
             return Ok(None);
         }
-        let unable = |_| {
-            let message = format!("Invalid value: {given:?}: must be a number");
-            self.invalid("resourceVersion", &message)
-        };
-        given.parse().map(Some).map_err(unable)
+        go_uint(given).map(Some).map_err(|why| {
+            ApiError::unclassified(format!("resourceVersion: Invalid value: {}: {why}", go_quote(given)))
+        })
     }
 
-    /// A query parameter that makes no sense.
-    pub(super) fn invalid(&self, field: &str, message: &str) -> ApiError {
-        let reason =
-            if message.starts_with("Forbidden") { "FieldValueForbidden" } else { "FieldValueInvalid" };
-        let cause = Cause { reason, message: message.to_owned(), field: field.to_owned() };
-        let details = json!({"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause]});
-        let message = format!("ListOptions.meta.k8s.io \"\" is invalid: {field}: {message}");
-        ApiError { code: 422, reason: "Invalid", message, details }
-    }
-
-    /// Whether the parameters are those of a list.
-    pub(super) fn check_list(&self) -> Result<(), ApiError> {
-        if self.parameters.send_initial_events.is_some() {
-            let message = "Forbidden: sendInitialEvents is forbidden for list";
-            return Err(self.invalid("sendInitialEvents", message));
-        }
-        self.check_version()
-    }
-
-    /// Whether a list of the objects as they are now is what `resourceVersion` and `resourceVersionMatch` ask for.
-    fn check_version(&self) -> Result<(), ApiError> {
-        let (version, current) = (self.version()?, self.shared.registry.resource_version());
-        let is_continued = !self.parameters.continue_token.is_empty();
-        match self.parameters.resource_version_match.as_str() {
-            "" if is_continued && version.is_some_and(|version| version > 0) => {
+    /// Whether a list of the objects as they are now is what `resourceVersion` and `resourceVersionMatch` ask for
+    /// (`ValidateListOptions` in `k8s.io/apiserver/pkg/storage/interfaces.go`).
+    pub(super) fn check_version(&self) -> Result<(), ApiError> {
+        let invalid =
+            |error: ApiError| ApiError::bad_request(format!("invalid resource version: {}", error.message));
+        let (version, current) = (self.version().map_err(invalid), self.shared.registry.resource_version());
+        if !self.parameters.continue_token.is_empty() {
+            return if matches!(self.parameters.resource_version.as_str(), "" | "0") {
+                Ok(())
+            } else {
                 Err(ApiError::bad_request("specifying resource version is not allowed when using continue"))
-            }
-            "" | "NotOlderThan" if version.is_some_and(|version| version > current) => {
-                Err(ApiError::too_large_version(version.unwrap_or_default(), current))
-            }
-            "" => Ok(()),
-            "NotOlderThan" | "Exact" if is_continued => Err(self.invalid(
-                "resourceVersionMatch",
-                "Forbidden: resourceVersionMatch is forbidden when continue is provided",
-            )),
-            "NotOlderThan" | "Exact" if version.is_none() => Err(self.invalid(
-                "resourceVersionMatch",
-                "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided",
-            )),
-            "NotOlderThan" => Ok(()),
-            "Exact" => match version {
-                Some(0) => Err(self.invalid(
-                    "resourceVersionMatch",
-                    "Forbidden: resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"",
-                )),
-                Some(version) if version > current => Err(ApiError::too_large_version(version, current)),
-                Some(version) if version == current => Ok(()),
-                // Only the present is kept.
-                _ => Err(ApiError::expired("The resourceVersion for the provided list is too old.")),
-            },
-            other => Err(self.invalid(
-                "resourceVersionMatch",
-                &format!("Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""),
-            )),
+            };
         }
+        let Some(version) = version? else { return Ok(()) };
+        if version > current {
+            return Err(ApiError::too_large_version(version, current));
+        }
+        // Only the present is kept.
+        if self.parameters.resource_version_match == "Exact" && version < current {
+            return Err(ApiError::expired("The resourceVersion for the provided list is too old."));
+        }
+        Ok(())
     }
 }
 
@@ -164,15 +135,17 @@ pub(super) fn absent(
     name: Option<&str>,
     request: &Request<Incoming>,
 ) -> Result<Answer, ApiError> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    if request.method() != Method::GET {
         return Err(ApiError::method_not_allowed());
     }
     if let Some(name) = name {
         return Err(ApiError::not_found(info, name));
     }
-    if Parameters::parse(request.uri().query().unwrap_or_default())?.watch {
+    let parameters = Parameters::parse(request.uri().query().unwrap_or_default());
+    if parameters.watch {
         return Err(ApiError::method_not_allowed());
     }
+    parameters.check_list()?;
     let version = shared.registry.resource_version();
     Ok(match form(request.headers())? {
         Form::Table(of) => answer::json(200, &absent::table(of, version)),
@@ -182,8 +155,9 @@ pub(super) fn absent(
 
 /// All objects that are asked for.
 pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
-    call.check_list()?;
+    call.parameters.check_list()?;
     let query = call.query()?;
+    call.check_version()?;
     let _room = call.shared.limits.list().await;
     // The store is a file.
     tokio::task::block_in_place(|| in_form(call, call.shared.registry.list(call.info.plural, &query)?))

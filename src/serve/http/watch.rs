@@ -36,10 +36,15 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 /// Begins a watch.
 pub(super) fn watch(call: &Call<'_>) -> Result<Answer, ApiError> {
     let room = call.shared.limits.watch()?;
-    let start = start(call)?;
+    call.parameters.check_list()?;
     let query = call.query()?;
+    let start = match start(call) {
+        Ok(start) => start,
+        Err(error) if error.code == 504 => return Ok(failed(&error)),
+        Err(error) => return Err(error),
+    };
     let registry = &call.shared.registry;
-    let marks_end = call.parameters.send_initial_events == Some(true);
+    let marks_end = call.parameters.sends_initial_events();
     if call.resource.is_virtual() {
         let (stream, body) = Streaming::new(call);
         let tells_all = matches!(start, Start::Everything);
@@ -53,8 +58,7 @@ pub(super) fn watch(call: &Call<'_>) -> Result<Answer, ApiError> {
     };
     let events = match registry.watch(call.info.plural, &query, since) {
         Ok(events) => events,
-        // The status is 200 by then with upstream as well.
-        Err(error) if error.code == 410 => return Ok(gone(&error)),
+        Err(error) if error.code == 410 => return Ok(failed(&error)),
         Err(error) => return Err(error),
     };
     let (stream, body) = Streaming::new(call);
@@ -63,7 +67,9 @@ pub(super) fn watch(call: &Call<'_>) -> Result<Answer, ApiError> {
     Ok(answer::stream(body))
 }
 
-fn gone(error: &ApiError) -> Answer {
+/// A stream with an error only: the status is 200 by then with upstream as well (`newErrWatcher` in
+/// `k8s.io/apiserver/pkg/storage/cacher/cacher.go`).
+fn failed(error: &ApiError) -> Answer {
     answer::json(200, &json!({"type": "ERROR", "object": error.to_status()}))
 }
 
@@ -78,18 +84,8 @@ enum Start {
 }
 
 fn start(call: &Call<'_>) -> Result<Start, ApiError> {
-    let parameters = &call.parameters;
     let version = call.version()?;
-    let matching = parameters.resource_version_match.as_str();
-    match parameters.send_initial_events {
-        Some(_) if matching != "NotOlderThan" => Err(call.invalid(
-            "resourceVersionMatch",
-            "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        )),
-        None if !matching.is_empty() => Err(call.invalid(
-            "resourceVersionMatch",
-            "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-        )),
+    match call.parameters.send_initial_events {
         Some(true) => match version {
             Some(version) if version > call.shared.registry.resource_version() => {
                 Err(ApiError::too_large_version(version, call.shared.registry.resource_version()))
@@ -120,7 +116,10 @@ impl Streaming {
     /// A stream to whoever asks, and the end that is read.
     fn new(call: &Call<'_>) -> (Self, Stream) {
         let (lines, body) = stream::stream(&call.shared.limits);
-        let seconds = call.parameters.timeout_seconds.filter(|seconds| *seconds > 0).unwrap_or(DEFAULT_TIME);
+        let seconds = match call.parameters.timeout_seconds {
+            None | Some(0) => DEFAULT_TIME,
+            Some(seconds) => u64::try_from(seconds).unwrap_or_default(),
+        };
         let stream = Self {
             shared: Arc::clone(call.shared),
             info: call.info,
@@ -248,11 +247,13 @@ impl Streaming {
                 },
                 () = sleep_until(next_bookmark), if self.bookmarks && initial_end.is_none() => {
                     next_bookmark = Instant::now() + BOOKMARK_TIME;
-                    self.bookmark(events.version(), false).await?;
+                    if !events.is_ahead() {
+                        self.bookmark(events.version(), false).await?;
+                    }
                 }
                 () = sleep_until(self.end) => {
                     // So that the client can go on from here.
-                    let is_told = self.bookmarks && initial_end.is_none();
+                    let is_told = self.bookmarks && initial_end.is_none() && !events.is_ahead();
                     return if is_told { self.bookmark(events.version(), false).await } else { Ok(()) };
                 }
                 () = &mut stopping => return Ok(()),

@@ -8,6 +8,8 @@ use crate::serve::object::Object;
 use crate::serve::status::Cause;
 
 const PATH: &str = "metadata.ownerReferences";
+/// Of references with more text than that, in bytes, only one fault shows all.
+const LONG: usize = 16 << 10;
 
 /// The faults of the references of an object.
 pub(super) fn faults(object: &Object) -> Vec<Cause> {
@@ -17,7 +19,9 @@ pub(super) fn faults(object: &Object) -> Vec<Cause> {
     let controllers: Vec<String> = controllers.map(name).take(MOST).collect();
     if let Some((first, others)) = controllers.split_first() {
         let all = format!("[{}]", object.owners().map(shown).collect::<Vec<_>>().join(","));
-        faults.extend(others.iter().map(|other| {
+        // Each fault has all references in it.
+        let most = if all.len() > LONG { 1 } else { MOST };
+        faults.extend(others.iter().take(most).map(|other| {
             let why = "Only one reference can have Controller set to true. Found \"true\" in references for";
             fault(&all, &format!("{why} {first} and {other}"))
         }));
@@ -65,4 +69,24 @@ fn shown(owner: &Value) -> String {
     let fields = always.into_iter().chain(pointers.into_iter().filter(|(_, value)| value.is_boolean()));
     let fields: Vec<String> = fields.map(|(key, value)| format!("\"{key}\":{value}")).collect();
     format!("{{{}}}", fields.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_controllers_are_not_told_many_times() {
+        let told = |count: usize| {
+            let owner = |index| json!({"apiVersion": "v1", "kind": "Service", "name": format!("a{index}"), "uid": "u", "controller": true});
+            let owners: Vec<Value> = (0..count).map(owner).collect();
+            let object =
+                Object::from_value(json!({"metadata": {"ownerReferences": owners}})).unwrap_or_default();
+            let faults = faults(&object);
+            (faults.len(), faults.iter().map(|fault| fault.message.len()).sum::<usize>())
+        };
+        assert_eq!((told(1).0, told(2).0, told(50).0), (0, 1, 49));
+        let (count, bytes) = told(12_000);
+        assert!(count == 1 && bytes < 2 << 20, "{count} {bytes}");
+    }
 }

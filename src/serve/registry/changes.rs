@@ -17,9 +17,14 @@ pub(super) fn create(
 ) -> Result<Stored, ApiError> {
     let resources = pending.resources;
     let (resource, info) = (&resources[index], resources[index].info());
+    let has_version = object.resource_version() > 0;
     metadata::of_new(info, &mut object, namespace, pending.now)?;
     resource.create(pending, &mut object)?;
     pending.warnings.extend(resource.warnings(&object, None));
+    // `store.Create` in `k8s.io/apiserver/pkg/storage/etcd3/store.go`, which a dry run does not come to.
+    if has_version && !pending.dry_run {
+        return Err(ApiError::unclassified("resourceVersion should not be set on objects to be created"));
+    }
     if let Some(stored) = pending.stored(info.plural, namespace, object.name())? {
         let mut error = ApiError::already_exists(info, object.name());
         // As in `Store.create` (`k8s.io/apiserver/pkg/registry/generic/registry/store.go`).
@@ -49,6 +54,7 @@ pub(super) fn update(
         (Change::Patch(patch), ..) => {
             let mut object = patch(None)?;
             object.metadata_mut().insert("name".to_owned(), name.into());
+            object.metadata_mut().remove("resourceVersion");
             return create(pending, index, namespace, object).map(Outcome::Created);
         }
         (Change::Replace(mut object), ..) if resource.may_be_created_by_update() => {

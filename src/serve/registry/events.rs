@@ -143,10 +143,8 @@ impl Watch {
         since: u64,
     ) -> Result<Self, ApiError> {
         let latest = events.latest.subscribe();
-        let now = events.latest();
-        if since > now {
-            return Err(ApiError::too_large_version(since, now));
-        }
+        // No version is that large, and one more can be counted.
+        let since = since.min(i64::MAX.cast_unsigned());
         if events.behind(since, 0).is_none() {
             return Err(too_old(since));
         }
@@ -157,6 +155,12 @@ impl Watch {
     /// The version up to which everything has been told, for bookmarks.
     pub fn version(&self) -> u64 {
         self.told
+    }
+
+    /// Whether the watch begins behind a version that was not given out yet: of what happens up to there nothing is told
+    /// (`cacheWatcher.process` in `k8s.io/apiserver/pkg/storage/cacher/cache_watcher.go`).
+    pub fn is_ahead(&self) -> bool {
+        self.told > self.events.latest()
     }
 
     /// The objects from the end of the last piece to the end of this one were told of as they were at its version.

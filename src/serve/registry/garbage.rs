@@ -5,7 +5,7 @@
 //! Owners of kinds that are not stored here (Pods, Nodes, and whatever is not served) are not looked for: what names one of
 //! these stays.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -44,6 +44,10 @@ enum Owner {
     Dangling,
 }
 
+/// The uids of owners that were looked for, and whether they wait for their dependents. Thousands of references may name the
+/// same object, which may be large: it is read once.
+type Seen = BTreeMap<Key, Option<(String, bool)>>;
+
 /// Does what is to be done; whether anything was.
 ///
 /// # Errors
@@ -74,8 +78,9 @@ fn look_at(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
         return Ok(());
     }
     let (mut states, mut lost) = (Vec::new(), BTreeSet::new());
+    let mut seen = Seen::new();
     for owner in object.owners() {
-        let state = pending.state_of(&object, owner)?;
+        let state = pending.state_of(&object, owner, &mut seen)?;
         states.push(state);
         if state != Owner::Solid {
             lost.insert(text(owner, "uid").to_owned());
@@ -187,7 +192,9 @@ impl Pending<'_> {
 
     /// The owners of an object may have waited for it.
     fn note_owners(&mut self, object: &Object) {
-        let owners: Vec<Key> = object.owners().filter_map(|owner| self.resolved(object, owner)).collect();
+        // Each of them once, however often it is named.
+        let owners: BTreeSet<Key> =
+            object.owners().filter_map(|owner| self.resolved(object, owner)).collect();
         self.garbage.owners.extend(owners);
     }
 
@@ -232,13 +239,19 @@ impl Pending<'_> {
         Some((index, namespace.to_owned(), text(owner, "name").to_owned()))
     }
 
-    fn state_of(&self, object: &Object, owner: &Value) -> Result<Owner, ApiError> {
+    fn state_of(&self, object: &Object, owner: &Value, seen: &mut Seen) -> Result<Owner, ApiError> {
         let Some(key) = self.resolved(object, owner) else { return Ok(Owner::Solid) };
-        Ok(match self.object_at(&key)? {
-            Some(found) if found.uid() != text(owner, "uid") => Owner::Dangling,
-            Some(found) if found.is_being_deleted() && has(&found, FOREGROUND) => Owner::Waiting,
-            Some(_) => Owner::Solid,
-            None => Owner::Dangling,
+        if !seen.contains_key(&key) {
+            let found = self.object_at(&key)?;
+            let is_waiting = |found: &Object| found.is_being_deleted() && has(found, FOREGROUND);
+            let found = found.map(|found| (found.uid().to_owned(), is_waiting(&found)));
+            seen.insert(key.clone(), found);
+        }
+        Ok(match seen.get(&key) {
+            Some(Some((uid, _))) if *uid != text(owner, "uid") => Owner::Dangling,
+            Some(Some((_, true))) => Owner::Waiting,
+            Some(Some(_)) => Owner::Solid,
+            _ => Owner::Dangling,
         })
     }
 

@@ -38,9 +38,6 @@ pub(super) fn of_new(
     now: i64,
 ) -> Result<(), ApiError> {
     own_type(info, object)?;
-    if !object.metadata().get("resourceVersion").is_none_or(|version| version.is_null() || *version == "") {
-        return Err(ApiError::internal("resourceVersion should not be set on objects to be created"));
-    }
     in_namespace(info, object, namespace)?;
     if object.name().is_empty() {
         let prefix = object.metadata().get("generateName").and_then(Value::as_str).unwrap_or_default();
