@@ -187,6 +187,7 @@ fn paths_that_ask_for_a_watch() {
         ("GET", "/api/v1/watch/services/a", 404),
         ("GET", "/api/v1/watch/namespaces/default/services/a/status", 404),
         ("GET", "/api/v1/watch/nothing", 404),
+        ("GET", "/apis/apps/v1/watch/deployments", 404),
         ("GET", "/api/v1/watch", 404),
         ("GET", "/apis/authorization.k8s.io/v1/watch/selfsubjectaccessreviews", 404),
         // They are checked as lists are.
@@ -214,4 +215,44 @@ fn objects_have_no_head() {
     for path in ["/healthz", "/metrics", "/openapi/v2"] {
         assert_eq!(head(path), 200, "{path}");
     }
+}
+
+/// `k8s.io/apiserver/pkg/endpoints/handlers/negotiation/negotiate.go`: everything but a watch comes as YAML as well.
+#[test]
+fn objects_are_answered_in_yaml() {
+    needs!();
+    let server = Server::start(&[]);
+    let ask = |method: &str, path: &str, accept: &str, body: &[u8]| {
+        let headers = format!("Accept: {accept}\r\nContent-Type: application/json\r\n");
+        server.raw(Shown::Token(&server.token()), &format!("{method} {path}"), &headers, body).unwrap()
+    };
+    for (path, code, line) in [
+        (ONE, 200, "  name: kubernetes"),
+        (SERVICES, 200, "kind: ServiceList"),
+        ("/api/v1/namespaces/default/services/none", 404, "kind: Status"),
+        ("/api/v1", 200, "kind: APIResourceList"),
+        ("/apis", 200, "kind: APIGroupList"),
+        ("/apis/apps/v1/deployments", 200, "items: []"),
+    ] {
+        let answer = ask("GET", path, "application/yaml, application/json", b"");
+        let text = String::from_utf8(answer.body.clone()).unwrap();
+        assert_eq!(answer.code, code, "{path}");
+        assert!(answer.headers.contains("content-type: application/yaml"), "{path}: {}", answer.headers);
+        assert!(text.lines().any(|found| found == line), "{path}: {text}");
+    }
+    let table = ask("GET", SERVICES, "application/yaml;as=Table;v=v1;g=meta.k8s.io", b"");
+    assert!(String::from_utf8_lossy(&table.body).contains("kind: Table"));
+    // What was answered can be sent back.
+    let found = ask("GET", ONE, "application/yaml", b"").body;
+    let put = server.ask("PUT", ONE, "application/yaml", &found);
+    assert_eq!((put.code, put.json()), (200, server.get(ONE).json()));
+    let body = json!({"metadata": {"name": "a"}, "spec": {"ports": [{"port": 80}]}}).to_string();
+    let made = ask("POST", SERVICES, "application/yaml", body.as_bytes());
+    assert!(made.code == 201 && String::from_utf8_lossy(&made.body).contains("\n  name: a\n"));
+    for accept in ["application/yaml", "application/yaml, application/json"] {
+        assert_eq!(ask("GET", &format!("{SERVICES}?watch=1"), accept, b"").code, 406, "{accept}");
+    }
+    assert_eq!(ask("GET", ONE, "application/cbor", b"").code, 406);
+    let json = ask("GET", ONE, "application/json, application/yaml", b"");
+    assert!(json.headers.contains("content-type: application/json") && json.json().is_object());
 }

@@ -31,7 +31,7 @@ pub(super) fn path(data: &[u8]) {
 pub(super) fn media(data: &[u8]) {
     let text = text(data);
     let found = media::accept(text, |form| !matches!(form, Form::Discovery(_)));
-    assert!(!matches!(found, Some(Form::Discovery(_))));
+    assert!(!matches!(found, Some((Form::Discovery(_), _))));
     let _ = (media::accept(text, |_| true), media::content(text));
 }
 

@@ -13,6 +13,15 @@ pub enum Form {
     Discovery(&'static str),
 }
 
+/// What an answer is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// `application/json`.
+    Json,
+    /// `application/yaml`.
+    Yaml,
+}
+
 /// What a body is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
@@ -60,21 +69,23 @@ pub fn content(header: Option<&str>) -> Option<Content> {
 }
 
 /// Reads `Accept`: the first form of those asked for that can be had; `None` where there is none.
-pub fn accept(header: Option<&str>, is_possible: impl Fn(Form) -> bool) -> Option<Form> {
+pub fn accept(header: Option<&str>, is_possible: impl Fn(Form) -> bool) -> Option<(Form, Encoding)> {
     let header = header.unwrap_or_default().trim();
     if header.is_empty() {
-        return Some(Form::Plain);
+        return Some((Form::Plain, Encoding::Json));
     }
-    header.split(',').take(PARTS_MAX).filter_map(form).find(|form| is_possible(*form))
+    header.split(',').take(PARTS_MAX).filter_map(form).find(|(form, _)| is_possible(*form))
 }
 
 /// The form that one part of an `Accept` asks for.
-fn form(part: &str) -> Option<Form> {
+fn form(part: &str) -> Option<(Form, Encoding)> {
     let mut parameters = part.split(';').map(str::trim);
     let kind = parameters.next().unwrap_or_default().to_ascii_lowercase();
-    if !matches!(kind.as_str(), "application/json" | "application/*" | "*/*") {
-        return None;
-    }
+    let encoding = match kind.as_str() {
+        "application/json" | "application/*" | "*/*" => Encoding::Json,
+        "application/yaml" => Encoding::Yaml,
+        _ => return None,
+    };
     let (mut shape, mut group, mut version) = ("", "", "");
     for parameter in parameters {
         match parameter.split_once('=').unwrap_or((parameter, "")) {
@@ -91,7 +102,7 @@ fn form(part: &str) -> Option<Form> {
         "v1beta1" => Some("v1beta1"),
         _ => None,
     };
-    match (shape, group) {
+    let form = match (shape, group) {
         ("", _) => Some(Form::Plain),
         ("Table", "meta.k8s.io") => meta.map(Form::Table),
         ("PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io") => meta.map(Form::Metadata),
@@ -99,7 +110,8 @@ fn form(part: &str) -> Option<Form> {
             ["v2", "v2beta1"].into_iter().find(|known| *known == version).map(Form::Discovery)
         }
         _ => None,
-    }
+    };
+    form.map(|form| (form, encoding))
 }
 
 #[cfg(test)]
@@ -142,7 +154,16 @@ mod tests {
             (Some(";;;,,,=;"), None),
         ];
         for (header, expected) in table {
+            let expected = expected.map(|form| (form, Encoding::Json));
             assert_eq!(accept(header, objects), expected, "{header:?}");
+        }
+        for (header, expected) in [
+            ("application/yaml", (Form::Plain, Encoding::Yaml)),
+            ("application/yaml, application/json", (Form::Plain, Encoding::Yaml)),
+            ("application/json, application/yaml", (Form::Plain, Encoding::Json)),
+            ("application/yaml;as=Table;v=v1;g=meta.k8s.io", (Form::Table("v1"), Encoding::Yaml)),
+        ] {
+            assert_eq!(accept(Some(header), objects), Some(expected), "{header}");
         }
     }
 
@@ -151,7 +172,7 @@ mod tests {
         let header = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
                       application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
         let found = accept(Some(header), |form| !matches!(form, Form::Table(_) | Form::Metadata(_)));
-        assert_eq!(found, Some(Form::Discovery("v2")));
+        assert_eq!(found, Some((Form::Discovery("v2"), Encoding::Json)));
     }
 
     #[test]

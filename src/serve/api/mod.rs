@@ -21,3 +21,4 @@ pub mod schema;
 pub mod schemas;
 pub mod strategic;
 pub mod table;
+pub mod yaml;

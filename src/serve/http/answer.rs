@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::activity::UnderWay;
 use super::limits::{Room, UNREAD_TIME};
 use super::stream::Stream;
+use crate::serve::api::yaml;
 use crate::serve::status::ApiError;
 
 /// An answer: whole, or a stream of events.
@@ -155,6 +156,21 @@ pub(super) fn text(code: u16, mut json: String) -> Answer {
 /// An answer in JSON.
 pub(super) fn json(code: u16, value: &Value) -> Answer {
     text(code, value.to_string())
+}
+
+/// An answer in YAML, if it is one in JSON that is there from the beginning.
+pub(super) fn in_yaml(mut answer: Answer) -> Answer {
+    let Either::Left(whole) = answer.body() else { return answer };
+    if answer.headers().get(CONTENT_TYPE) != Some(&JSON) {
+        return answer;
+    }
+    let json = whole.rest().bytes.clone();
+    let yaml = std::str::from_utf8(&json).ok().and_then(|json| yaml::of_json(json).ok());
+    if let Some(yaml) = yaml {
+        *answer.body_mut() = Either::Left(Whole::new(yaml.into()));
+        set(&mut answer, CONTENT_TYPE, HeaderValue::from_static("application/yaml"));
+    }
+    answer
 }
 
 /// Plain text.

@@ -16,7 +16,7 @@ use super::limits::Limits;
 use super::metrics::{Metrics, Request as Counted};
 use super::places::Places;
 use super::{change, pages, read, watch};
-use crate::serve::api::media::{self, Form};
+use crate::serve::api::media::{self, Encoding, Form};
 use crate::serve::api::parameters::Parameters;
 use crate::serve::api::path::{self, PATH_MAX, Route, Target};
 use crate::serve::api::schema::Type;
@@ -71,8 +71,10 @@ pub(super) async fn handle(
     let start = Instant::now();
     let mut counted = Counted::of(request.method());
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let in_yaml = is_in_yaml(&request);
+    let encoded = |answer| if in_yaml { answer::in_yaml(answer) } else { answer };
     let answered = respond(&shared, caller, &under_way, request, &mut counted).await;
-    let mut answer = match answered.and_then(|answer| kept(&shared, answer, is_read)) {
+    let mut answer = match answered.and_then(|answer| kept(&shared, encoded(answer), is_read)) {
         Ok(answer) => answer,
         Err(error) => {
             // What is applied wrongly is the client's fault, whatever the code.
@@ -82,12 +84,20 @@ pub(super) async fn handle(
                     &[("verb", &counted.verb), ("resource", &counted.resource), ("cause", &error.message)],
                 );
             }
-            answer::error(&error)
+            encoded(answer::error(&error))
         }
     };
     shared.metrics.count(counted, answer.status().as_u16(), start.elapsed());
     answer::hold(&mut answer, under_way);
     answer
+}
+
+/// Whether the answer is to be YAML, as far as what is asked for can be (`NegotiateOutputMediaType` in
+/// `k8s.io/apiserver/pkg/endpoints/handlers/negotiation/negotiate.go`).
+fn is_in_yaml<T>(request: &Request<T>) -> bool {
+    let is_api = matches!(request.uri().path().split('/').nth(1), Some("api" | "apis"));
+    let accepted = || media::accept(header(request.headers(), &ACCEPT), |_| true);
+    is_api && accepted().is_some_and(|(_, encoding)| encoding == Encoding::Yaml)
 }
 
 /// An answer that takes its room until the client has read it. Without any, only a change is answered: it was made.
@@ -157,7 +167,8 @@ async fn objects(
 ) -> Result<Answer, ApiError> {
     let resource = shared.registry.resource(&target.group, &target.version, &target.plural);
     let Some(resource) = resource else {
-        let info = absent::find(&target).ok_or_else(ApiError::no_such_path)?;
+        let info = absent::find(&target).filter(|_| !target.is_watch);
+        let info = info.ok_or_else(ApiError::no_such_path)?;
         counted.resource = info.plural.to_owned();
         return read::absent(shared, info, target.name.as_deref(), &request);
     };
@@ -202,6 +213,10 @@ async fn objects(
         call.parameters.check_table()?;
     }
     if verb == "watch" {
+        // There is no YAML that goes on.
+        if is_in_yaml(&request) {
+            return Err(not_acceptable());
+        }
         return watch::watch(&call);
     }
     let room = shared.limits.request()?;
@@ -242,7 +257,8 @@ fn verb(method: &Method, is_named: bool, is_watch: bool) -> Option<&'static str>
 /// The form in which objects are asked for.
 pub(super) fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
     let accept = header(headers, &ACCEPT);
-    media::accept(accept, |form| !matches!(form, Form::Discovery(_))).ok_or_else(not_acceptable)
+    let accepted = media::accept(accept, |form| !matches!(form, Form::Discovery(_)));
+    accepted.map(|(form, _)| form).ok_or_else(not_acceptable)
 }
 
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &hyper::header::HeaderName) -> Option<&'a str> {
@@ -250,6 +266,7 @@ pub(super) fn header<'a>(headers: &'a HeaderMap, name: &hyper::header::HeaderNam
 }
 
 pub(super) fn not_acceptable() -> ApiError {
-    let message = "only the following media types are accepted: application/json".to_owned();
+    let message =
+        "only the following media types are accepted: application/json, application/yaml".to_owned();
     ApiError { code: 406, reason: "NotAcceptable", message, details: serde_json::Value::Null }
 }

@@ -51,7 +51,7 @@ fn openapi_2(shared: &Shared, headers: &HeaderMap) -> Result<Answer, ApiError> {
 fn groups(shared: &Shared, route: &Route, headers: &HeaderMap) -> Result<Answer, ApiError> {
     let (kinds, is_core) = (shared.registry.resources(), *route == Route::CoreVersions);
     let is_possible = |form| matches!(form, Form::Plain | Form::Discovery(_));
-    let form = media::accept(header(headers, &ACCEPT), is_possible).ok_or_else(not_acceptable)?;
+    let (form, _) = media::accept(header(headers, &ACCEPT), is_possible).ok_or_else(not_acceptable)?;
     let mut answer = if let Form::Discovery(version) = form {
         let mut answer = answer::json(200, &discovery::aggregated(kinds, is_core, version));
         let media_type =
