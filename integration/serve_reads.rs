@@ -142,19 +142,15 @@ fn a_watch_of_the_future_waits_for_it() {
     assert_eq!(lines.next().as_deref(), Some("HTTP/1.1 200 OK"));
     let headers = lines.by_ref().take_while(|line| !line.is_empty()).count();
     assert!(headers > 0);
-    // Of these two the first one is at the version that the watch begins behind: a Service changes its IPAddress, too.
-    let names: Vec<String> = ["b", "c", "d"]
-        .into_iter()
-        .map(|name| {
-            let made = create(&server, name);
-            let at = made["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap();
-            if at > version + 1 { name.to_owned() } else { String::new() }
-        })
-        .filter(|name| !name.is_empty())
-        .collect();
+    // A Service changes more than itself, so that the version may lie between two Services.
+    let made = ["b", "c", "d"].map(|name| {
+        let version = create(&server, name)["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>();
+        (version.unwrap(), name)
+    });
+    let names = made.iter().filter(|(at, _)| *at > version + 1).map(|(_, name)| *name);
     for name in names {
         let event = lines.find(|line| line.starts_with('{')).unwrap();
-        assert_eq!(serde_json::from_str::<Value>(&event).unwrap()["object"]["metadata"]["name"], *name);
+        assert_eq!(serde_json::from_str::<Value>(&event).unwrap()["object"]["metadata"]["name"], name);
     }
 }
 
@@ -223,7 +219,9 @@ fn objects_are_answered_in_yaml() {
     needs!();
     let server = Server::start(&[]);
     let ask = |method: &str, path: &str, accept: &str, body: &[u8]| {
-        let headers = format!("Accept: {accept}\r\nContent-Type: application/json\r\n");
+        let length = body.len();
+        let headers =
+            format!("Accept: {accept}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n");
         server.raw(Shown::Token(&server.token()), &format!("{method} {path}"), &headers, body).unwrap()
     };
     for (path, code, line) in [
