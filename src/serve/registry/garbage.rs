@@ -5,6 +5,7 @@
 //! Owners of kinds that are not stored here (Pods, Nodes, and whatever is not served) are not looked for: what names one of
 //! these stays.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
@@ -46,7 +47,33 @@ enum Owner {
 
 /// The uids of owners that were looked for, and whether they wait for their dependents. Thousands of references may name the
 /// same object, which may be large: it is read once.
-type Seen = BTreeMap<Key, Option<(String, bool)>>;
+#[derive(Debug, Default)]
+struct Seen(BTreeMap<Key, Option<(String, bool)>>);
+
+impl Seen {
+    /// What there is of the owner with this uid at `key`, where `find` looks.
+    fn state(
+        &mut self,
+        key: Key,
+        uid: &str,
+        find: impl FnOnce(&Key) -> Result<Option<Object>, ApiError>,
+    ) -> Result<Owner, ApiError> {
+        let found = match self.0.entry(key) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let is_waiting = |found: &Object| found.is_being_deleted() && has(found, FOREGROUND);
+                let found = find(entry.key())?.map(|found| (found.uid().to_owned(), is_waiting(&found)));
+                entry.insert(found)
+            }
+        };
+        Ok(match found {
+            Some((found, _)) if found != uid => Owner::Dangling,
+            Some((_, true)) => Owner::Waiting,
+            Some((_, false)) => Owner::Solid,
+            None => Owner::Dangling,
+        })
+    }
+}
 
 /// Does what is to be done; whether anything was.
 ///
@@ -78,7 +105,7 @@ fn look_at(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
         return Ok(());
     }
     let (mut states, mut lost) = (Vec::new(), BTreeSet::new());
-    let mut seen = Seen::new();
+    let mut seen = Seen::default();
     for owner in object.owners() {
         let state = pending.state_of(&object, owner, &mut seen)?;
         states.push(state);
@@ -241,18 +268,7 @@ impl Pending<'_> {
 
     fn state_of(&self, object: &Object, owner: &Value, seen: &mut Seen) -> Result<Owner, ApiError> {
         let Some(key) = self.resolved(object, owner) else { return Ok(Owner::Solid) };
-        if !seen.contains_key(&key) {
-            let found = self.object_at(&key)?;
-            let is_waiting = |found: &Object| found.is_being_deleted() && has(found, FOREGROUND);
-            let found = found.map(|found| (found.uid().to_owned(), is_waiting(&found)));
-            seen.insert(key.clone(), found);
-        }
-        Ok(match seen.get(&key) {
-            Some(Some((uid, _))) if *uid != text(owner, "uid") => Owner::Dangling,
-            Some(Some((_, true))) => Owner::Waiting,
-            Some(Some(_)) => Owner::Solid,
-            _ => Owner::Dangling,
-        })
+        seen.state(key, text(owner, "uid"), |key| self.object_at(key))
     }
 
     fn object_at(&self, (index, namespace, name): &Key) -> Result<Option<Object>, ApiError> {
@@ -287,5 +303,29 @@ impl Pending<'_> {
             return self.rewrite(key, object);
         }
         take_away(self, key.0, &object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_read_once_however_often_it_is_named() {
+        let key = || (0, "default".to_owned(), "web".to_owned());
+        let owner = Object::from_value(json!({"metadata": {"name": "web", "uid": "7"}})).unwrap();
+        let (mut seen, mut reads) = (Seen::default(), 0);
+        for uid in 0..1000 {
+            let find = |_: &Key| {
+                reads += 1;
+                Ok(Some(owner.clone()))
+            };
+            let expected = if uid == 7 { Owner::Solid } else { Owner::Dangling };
+            assert_eq!(seen.state(key(), &uid.to_string(), find).unwrap(), expected, "{uid}");
+        }
+        assert_eq!(reads, 1);
+        let gone = (0, "default".to_owned(), "gone".to_owned());
+        assert_eq!(seen.state(gone.clone(), "1", |_| Ok(None)).unwrap(), Owner::Dangling);
+        assert_eq!(seen.state(gone, "1", |_| panic!("it was looked for")).unwrap(), Owner::Dangling);
     }
 }
