@@ -186,9 +186,9 @@ fn delete_from(list: Option<&mut Value>, values: &[Value]) {
 /// Refuses fields that the patch sets and would not keep (`applyRetainKeysDirective`).
 fn check_retained(patch: &Map<String, Value>, kept: &[Value]) -> Result<(), String> {
     let is_list = |key: &str| key.starts_with(DELETE_FROM) || key.starts_with(ORDER) || key == RETAIN_KEYS;
-    let set = patch.iter().filter(|(key, value)| !value.is_null() && !is_list(key));
+    let mut set = patch.iter().filter(|(key, value)| !value.is_null() && !is_list(key));
     let is_kept = |(key, _): (&String, _)| kept.iter().any(|kept| kept == key);
-    if set.map(is_kept).all(|is_kept| is_kept) {
+    if set.all(is_kept) {
         return Ok(());
     }
     Err("invalid patch format of retainKeys".to_owned())
