@@ -9,7 +9,7 @@ use podhosts::serve::api::media::{self, Content, Form};
 use podhosts::serve::api::parameters::{Parameters, Validation};
 use podhosts::serve::api::patch::Patch;
 use podhosts::serve::api::path::{self as paths, Route};
-use podhosts::serve::api::{body, protobuf as wire, schemas};
+use podhosts::serve::api::{body, protobuf as wire, schemas, yaml as as_yaml};
 use podhosts::serve::kinds::{self, service};
 use podhosts::serve::object::Object;
 use podhosts::serve::registry::{Change, Registry, WriteOptions};
@@ -105,6 +105,11 @@ fn created(kind: usize, bytes: &[u8], content: Content) {
         let object = stored.object().expect("an object is stored");
         assert!(!object.name().is_empty() && !object.uid().is_empty());
         shown(info, &object);
+        // What is answered as YAML is the same object.
+        let yaml = as_yaml::of_json(&stored.text).expect("is no deeper than JSON may be");
+        let (again, faults) = body::object(yaml.as_bytes(), Content::Yaml, info, schema, Validation::Strict)
+            .unwrap_or_else(|error| panic!("{}: {yaml}", error.message));
+        assert_eq!((&again, faults.len()), (&object, 0), "{yaml}");
     }
 }
 

@@ -5,14 +5,20 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+/// So much longer YAML may be than JSON. Indentation alone could make it a hundred times as long.
+const LONGER_MAX: usize = 4;
+/// So many bytes it may always have.
+const ALWAYS: usize = 64 << 10;
+
 /// The same value in YAML.
 ///
 /// # Errors
-/// It is no JSON, or deeper than 127 levels.
+/// It is no JSON, deeper than 127 levels, or would be more than four times as long.
 pub fn of_json(json: &str) -> Result<String, serde_json::Error> {
     let mut text = String::with_capacity(json.len());
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    Node { text: &mut text, place: Place::Top, indent: 0 }.deserialize(&mut deserializer)?;
+    let most = (json.len() * LONGER_MAX).max(ALWAYS);
+    Node { text: &mut text, place: Place::Top, indent: 0, most }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(text)
 }
@@ -33,6 +39,8 @@ struct Node<'a> {
     place: Place,
     /// Of the keys of a map, or the dashes of a list, that stands here.
     indent: usize,
+    /// Most bytes of all the text.
+    most: usize,
 }
 
 impl Node<'_> {
@@ -45,7 +53,10 @@ impl Node<'_> {
     }
 
     /// Begins the line of an entry. The first one of a map in a list stands behind the dash.
-    fn line(&mut self, is_first: bool) {
+    fn line<E: Error>(&mut self, is_first: bool) -> Result<(), E> {
+        if self.text.len() > self.most {
+            return Err(E::custom("the YAML would be too long"));
+        }
         match self.place {
             Place::Dash if is_first => self.text.push(' '),
             Place::Key if is_first => {
@@ -54,6 +65,7 @@ impl Node<'_> {
             }
             _ => self.indentation(),
         }
+        Ok(())
     }
 
     fn indentation(&mut self) {
@@ -115,9 +127,10 @@ impl<'de> Visitor<'de> for Node<'_> {
         loop {
             // Whether there is one more is known when it is read: what stands before it is taken back.
             let start = self.text.len();
-            self.line(is_first);
+            self.line(is_first)?;
             self.text.push('-');
-            let item = Node { text: &mut *self.text, place: Place::Dash, indent: self.indent + 2 };
+            let item =
+                Node { text: &mut *self.text, place: Place::Dash, indent: self.indent + 2, most: self.most };
             if list.next_element_seed(item)?.is_none() {
                 self.text.truncate(start);
                 break;
@@ -133,10 +146,15 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let mut is_first = true;
         while let Some(key) = map.next_key::<String>()? {
-            self.line(is_first);
+            self.line(is_first)?;
             self.text.push_str(&shown(&key));
             self.text.push(':');
-            map.next_value_seed(Node { text: &mut *self.text, place: Place::Key, indent: self.indent + 2 })?;
+            map.next_value_seed(Node {
+                text: &mut *self.text,
+                place: Place::Key,
+                indent: self.indent + 2,
+                most: self.most,
+            })?;
             is_first = false;
         }
         if is_first {
@@ -253,6 +271,9 @@ mod tests {
             let yaml = of_json(&scalar.to_string()).unwrap();
             assert_eq!(json_text::parse_yaml(&yaml, &mut Vec::new()).unwrap(), scalar, "{yaml}");
         }
+        let (deep, flat) = ("[".repeat(100), "]".repeat(100));
+        let error = of_json(&format!("{deep}{}{flat}", vec!["1"; 10_000].join(","))).unwrap_err();
+        assert!(error.to_string().contains("too long"), "{error}");
         assert!(of_json("{").is_err() && of_json("1 2").is_err());
     }
 }

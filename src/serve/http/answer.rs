@@ -158,7 +158,7 @@ pub(super) fn json(code: u16, value: &Value) -> Answer {
     text(code, value.to_string())
 }
 
-/// An answer in YAML, if it is one in JSON that is there from the beginning.
+/// An answer in YAML, if it is one in JSON that is there from the beginning. What is too deep for YAML stays JSON.
 pub(super) fn in_yaml(mut answer: Answer) -> Answer {
     let Either::Left(whole) = answer.body() else { return answer };
     if answer.headers().get(CONTENT_TYPE) != Some(&JSON) {
