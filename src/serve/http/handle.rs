@@ -72,7 +72,9 @@ pub(super) async fn handle(
     let mut counted = Counted::of(request.method());
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let in_yaml = is_in_yaml(&request);
-    let encoded = |answer| if in_yaml { answer::in_yaml(answer) } else { answer };
+    // A list may be long.
+    let encoded =
+        |answer| if in_yaml { tokio::task::block_in_place(|| answer::in_yaml(answer)) } else { answer };
     let answered = respond(&shared, caller, &under_way, request, &mut counted).await;
     let mut answer = match answered.and_then(|answer| kept(&shared, encoded(answer), is_read)) {
         Ok(answer) => answer,
