@@ -1,5 +1,6 @@
 # make demo     see it work, as root on a fresh Debian
 # make test     all tests, formatting, lints and docs
+# make kernels  what depends on the kernel, on Debian's kernels in qemu: KERNELS="6.1 7.x" for some of them
 # make fuzz     what no parser may do, tried out: FUZZ_SECONDS=10 for each, FUZZ_TARGETS="json yaml" for some
 # make bench    what the hook, the wrapper, the CNI plugin and the API server cost: BEFORE=DIR beside an earlier build
 # make install  PREFIX=/usr/local DESTDIR= CNI_BIN_DIR=/opt/cni/bin
@@ -28,7 +29,10 @@ TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetwor
 TEST_PACKAGES += $(if $(shell command -v npm),,npm)
 BENCH_PACKAGES := $(DEMO_PACKAGES) time iproute2 nftables containernetworking-plugins containerd
 
-.PHONY: all build demo test fuzz bench lint deny engines clients install uninstall clean need-demo need-test need-fuzz need-bench
+# qemu, and what takes kernel packages apart.
+KERNEL_PACKAGES := $(TEST_PACKAGES) qemu-system-x86 kmod e2fsprogs xz-utils
+
+.PHONY: all build demo test kernels fuzz bench lint deny engines clients install uninstall clean need-demo need-test need-kernels need-fuzz need-bench
 
 all: build
 
@@ -47,6 +51,7 @@ endef
 
 need-demo: ; $(call install_packages,$(DEMO_PACKAGES))
 need-test: ; $(call install_packages,$(TEST_PACKAGES))
+need-kernels: ; $(call install_packages,$(KERNEL_PACKAGES))
 need-fuzz: ; $(call install_packages,g++)
 need-bench: ; $(call install_packages,$(BENCH_PACKAGES))
 
@@ -67,6 +72,14 @@ test: need-test engines clients lint deny build
 	$(CARGO) build --locked --example crictl
 	PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --locked --lib
 	PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --locked --test integration
+
+# The test program is cargo's own of this moment: in the machine there is nothing to build it with.
+kernels: need-kernels engines build
+	@mkdir -p target/kernels
+	$(CARGO) test --locked --test integration --no-run --message-format=json-render-diagnostics | \
+	  jq -r 'select(.target.name? == "integration" and .executable) | .executable' | \
+	  tail -n 1 | xargs -I{} cp {} target/kernels/integration
+	@sh integration/kernels/kernels.sh $(CURDIR)/target/kernels $(RELEASE) $(ENGINES)
 
 # With libFuzzer, and the stable compiler: see fuzz/run.sh.
 fuzz: need-fuzz
