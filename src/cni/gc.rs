@@ -31,6 +31,10 @@ pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
     dirs.extend(Some(call.document.dir.clone()).filter(|dir| dir.is_dir()));
     for dir in dirs {
         errors.extend(collect(call, &dir, valid).unwrap_or_else(|error| vec![error]));
+        // Whoever keeps a lock keeps it from all of them, and meanwhile this call keeps ADD waiting.
+        if errors.iter().any(is_held) {
+            return CniError::joined(&errors).map_or(Ok(()), Err);
+        }
     }
     // A record tells no network namespace.
     if let (Role::Chained, Some(valid)) = (call.document.role, valid) {
@@ -57,16 +61,19 @@ fn collect(call: &mut Call, dir: &Path, valid: Option<&[Holder]>) -> Result<Vec<
         let is_unknown = valid.is_some_and(|valid| valid.binary_search(&holder).is_err());
         if is_unknown || is_gone(dir, &holder) {
             let error = detach::detach(call, dir, &holder).err();
-            let is_held = error.as_ref().is_some_and(|error| error.code == Code::TryAgainLater);
             errors.extend(error);
-            // Whoever keeps a lock keeps it from all of them, and meanwhile this call keeps ADD waiting.
-            if is_held {
+            if errors.iter().any(is_held) {
                 return Ok(errors);
             }
         }
     }
     errors.extend(attachments::sweep(dir).err().map(CniError::from));
     Ok(errors)
+}
+
+/// Whether somebody keeps a lock.
+fn is_held(error: &CniError) -> bool {
+    error.code == Code::TryAgainLater
 }
 
 /// Whether an attachment's network namespace is gone, though the runtime lists it. What cannot be judged is not gone.
