@@ -150,8 +150,8 @@ fn cilium_40459_and_multus_1146_del_succeeds_whatever_is_gone_already() {
         node.del("c1", &config);
         node.call(&Call { netns: "", ..Call::new("DEL", "c1", &config) }).success();
         if what.starts_with("all files") {
-            // Nobody can tell what the rules were for.
-            node.sh("nft flush ruleset");
+            // Nobody can tell what the rules were for, nor what was known of them.
+            node.sh("nft flush ruleset; rm -f /run/podhosts/nftables.good");
         }
         assert_eq!(node.traces(), before, "{what} had gone");
         node.sh("ip netns del c1 2>/dev/null || true");

@@ -81,11 +81,11 @@ impl Killer {
     }
 
     /// How many calls were killed. Few may have come through, because they had less to wait for than the one that was
-    /// watched, or because another one had already done what all need.
+    /// watched, or because another one had already done what all need, or seen that it was done.
     #[track_caller]
     pub(crate) fn kills(&self) -> usize {
         let (kills, escapes) = (self.kills.load(Ordering::Relaxed), self.escapes.load(Ordering::Relaxed));
-        assert!(escapes * 10 <= kills, "{escapes} calls were not killed, {kills} were");
+        assert!(escapes * 5 <= kills, "{escapes} calls were not killed, {kills} were");
         kills
     }
 }
