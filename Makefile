@@ -20,6 +20,7 @@ RELEASE := $(CURDIR)/target/$(TARGET)/release
 STATIC  := RUSTFLAGS="-C target-feature=+crt-static"
 TOOLS   := $(CURDIR)/target/tools
 CARGO_DENY := 0.20.2
+PROGRAMS := podhosts podhosts-hook podhosts-runtime podhosts-cni podhosts-apiserver
 # Newer engines than this Debian's, as a root folder: see integration/engines.sh.
 ENGINES := $(CURDIR)/target/engines
 
@@ -37,7 +38,7 @@ KERNEL_PACKAGES := $(TEST_PACKAGES) qemu-system-x86 kmod e2fsprogs xz-utils
 all: build
 
 build:
-	$(STATIC) $(CARGO) build --release --locked --target $(TARGET)
+	$(STATIC) $(CARGO) build --release --locked --target $(TARGET) $(addprefix -p ,$(PROGRAMS))
 
 # Installs what is missing, where that is possible; without root the tests say what they skip.
 define install_packages
@@ -57,8 +58,8 @@ need-bench: ; $(call install_packages,$(BENCH_PACKAGES))
 
 # Only the programs that it shows: the others take almost as long again.
 demo: need-demo
-	$(STATIC) $(CARGO) build --release --locked --target $(TARGET) --no-default-features --features cli \
-	  --bin podhosts --bin podhosts-hook --bin podhosts-runtime
+	$(STATIC) $(CARGO) build --release --locked --target $(TARGET) \
+	  -p podhosts -p podhosts-hook -p podhosts-runtime
 	@PODHOSTS_BIN_DIR=$(RELEASE) sh examples/demo.sh
 
 engines: need-test
@@ -69,14 +70,13 @@ clients: need-test
 	@CARGO="$(CARGO)" sh integration/apiserver/clients/prepare.sh $(CURDIR)/target/clients
 
 test: need-test engines clients lint deny build
-	$(CARGO) build --locked --example crictl
-	PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --locked --lib
-	PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --locked --test integration
+	$(CARGO) test --locked --workspace --lib
+	PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --locked --package podhosts-integration
 
 # The test program is cargo's own of this moment: in the machine there is nothing to build it with.
 kernels: need-kernels engines build
 	@mkdir -p target/kernels
-	$(CARGO) test --locked --test integration --no-run --message-format=json-render-diagnostics | \
+	$(CARGO) test --locked --package podhosts-integration --test integration --no-run --message-format=json-render-diagnostics | \
 	  jq -r 'select(.target.name? == "integration" and .executable) | .executable' | \
 	  tail -n 1 | xargs -I{} cp {} target/kernels/integration
 	@sh integration/kernels/kernels.sh $(CURDIR)/target/kernels $(RELEASE) $(ENGINES)
@@ -86,12 +86,10 @@ fuzz: need-fuzz
 	@sh fuzz/run.sh $(FUZZ_TARGETS)
 
 lint:
-	$(CARGO) fmt --check
+	$(CARGO) fmt --all --check
 	$(CARGO) fmt --check --manifest-path integration/apiserver/clients/rust/Cargo.toml
-	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --no-default-features --lib --bins -- -D warnings
-	test -z "$$($(CARGO) tree --locked --no-default-features -e normal -i tokio 2>/dev/null)"
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
 # Licences, duplicate crates and sources; and known faults of crates, where the database of these can be had.
 deny:
@@ -103,9 +101,9 @@ deny:
 
 # Measures the programs that `make build` left. Bundles are on a tmpfs, as under /run.
 bench: need-bench build
-	$(CARGO) build --locked --profile bench --example crictl
+	$(CARGO) build --locked --profile bench --package podhosts-integration --bin crictl
 	TMPDIR=/dev/shm PODHOSTS_BIN_DIR=$(RELEASE) PODHOSTS_BEFORE_BIN_DIR=$(BEFORE) \
-	  $(CARGO) bench --locked --bench bench
+	  $(CARGO) bench --locked --package podhosts-bench
 
 # Takes what `make build` left: with sudo, root need not have a toolchain.
 install:

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use podhosts::ipam::allocate::Holder;
-use podhosts::ipam::book::Book;
+use podhosts_cni::ipam::book::Book;
+use records::attachment::Holder;
 use serde_json::{Value, json};
 
 use super::harness::bin;

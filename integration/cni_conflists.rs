@@ -19,7 +19,7 @@ struct Network<'a> {
 
 impl<'a> Network<'a> {
     fn read(node: &'a CniNode, name: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vendor-configs/cni").join(name);
+        let path = crate::harness::repository().join("vendor-configs/cni").join(name);
         let list: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
         Self { node, version: list["cniVersion"].as_str().unwrap().to_owned(), list }
     }

@@ -45,7 +45,7 @@ const PANICS: &str = "command_lines::a_panic_is_one_line_and_exit_code_70";
 #[test]
 fn a_panic_is_one_line_and_exit_code_70() {
     if std::env::var_os("PODHOSTS_TEST_PANIC").is_some() {
-        podhosts::report::panics_become_errors("podhosts-test");
+        sys::report::panics_become_errors("podhosts-test");
         panic!("on\npurpose");
     }
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -87,7 +87,7 @@ fn keys(section: &str) -> Vec<String> {
 
 #[test]
 fn every_setting_is_in_the_reference() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let readme = std::fs::read_to_string(crate::harness::repository().join("README.md")).unwrap();
     let of = |owner: &str| {
         let rows = readme.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
         let is_its =

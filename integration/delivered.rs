@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::harness::etc::Etc;
 use crate::harness::{Run, bin, needs, newer_engines};
 
 fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+    crate::harness::repository().join(name)
 }
 
 /// What `configure` makes of a node with nothing, as it would be with the programs in /usr/local/bin.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::harness::etc::Etc;
 use crate::harness::{Run, bin, needs, newer_engines};
 
 fn manifest(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("vendor-configs/kubernetes").join(name)
+    crate::harness::repository().join("vendor-configs/kubernetes").join(name)
 }
 
 fn read(name: &str) -> Value {

@@ -1,10 +1,9 @@
 //! SECURITY.md and docs/limits.md name tests, which have to exist; and each of README's Limits has its row.
 
 use std::fs;
-use std::path::Path;
 
 fn read(name: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+    fs::read_to_string(crate::harness::repository().join(name)).unwrap()
 }
 
 /// The tests that a document names: `module::name` in backquotes, the module being a file below integration/.

@@ -1,7 +1,6 @@
 //! containerd by its CRI: pods that crictl makes of files.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -32,7 +31,7 @@ fn with_aliases(containerd: &Containerd, name: &str) -> Value {
 }
 
 fn the_pod_of_kubernetes_page(containerd: &mut Containerd) {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hostaliases-pod.crictl.yaml");
+    let example = crate::harness::repository().join("examples/hostaliases-pod.crictl.yaml");
     let pod_file = example.to_str().unwrap();
     let before = containerd.node.traces();
     containerd.node.sh("mkdir /var/log/pods/default_hostaliases-pod");

@@ -4,7 +4,6 @@
 mod targets;
 
 use std::fs;
-use std::path::Path;
 
 use fastrand::Rng;
 
@@ -34,7 +33,7 @@ fn changed(random: &mut Rng, seed: &[u8], other: &[u8]) -> Vec<u8> {
 
 #[test]
 fn every_target_takes_its_seeds_and_what_is_like_them() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+    let dir = crate::harness::repository().join("fuzz/seeds");
     let mut random = Rng::with_seed(1);
     for target in targets::ALL {
         let mut files: Vec<_> =

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use crate::harness::containerd::{CONFIG, Containerd, Release, WITH_CNI, packaged, sleeping};
@@ -13,7 +12,7 @@ use crate::harness::{Run, bin, needs};
 /// `make` of this repository with the programs that are tested.
 fn make_args(target: &str) -> [String; 5] {
     let release = bin("podhosts").parent().unwrap().display().to_string();
-    let repository = env!("CARGO_MANIFEST_DIR").to_owned();
+    let repository = crate::harness::repository().to_str().unwrap().to_owned();
     ["-s".to_owned(), "-C".to_owned(), repository, target.to_owned(), format!("RELEASE={release}")]
 }
 
@@ -138,7 +137,7 @@ fn assert_well(containerd: &Containerd) {
 /// Runs the example's pod with a container, which has the sealed file.
 #[track_caller]
 fn start_the_example(containerd: &Containerd) {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hostaliases-pod.crictl.yaml");
+    let example = crate::harness::repository().join("examples/hostaliases-pod.crictl.yaml");
     containerd.node.sh("mkdir /var/log/pods/default_hostaliases-pod");
     let example = example.to_str().unwrap();
     let pod = containerd.ask(&["runp", "--runtime", "podhosts", example]);

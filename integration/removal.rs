@@ -1,7 +1,5 @@
 //! Programs that are needed still do not go: by `podhosts in-use`, the package's script, and `make uninstall`.
 
-use std::path::Path;
-
 use crate::harness::cni::CniNode;
 use crate::harness::containerd::{Containerd, each_containerd, sleeping};
 use crate::harness::etc::Etc;
@@ -11,7 +9,7 @@ use crate::harness::{Run, Runtime, bin, needs};
 each_containerd!(programs_stay_while_pods_need_them);
 
 fn script(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("vendor-configs/debian").join(name).display().to_string()
+    crate::harness::repository().join("vendor-configs/debian").join(name).display().to_string()
 }
 
 /// PATH with podhosts in it, as the package's script finds it.
@@ -100,7 +98,7 @@ fn uninstall_leaves_what_is_needed() {
     let make = |target: &str| {
         let release = format!("RELEASE={}", bin("podhosts").parent().unwrap().display());
         let dirs = [format!("PREFIX={}", prefix.display()), format!("CNI_BIN_DIR={}/cni", prefix.display())];
-        let dir = ["-s", "-C", env!("CARGO_MANIFEST_DIR"), target];
+        let dir = ["-s", "-C", crate::harness::repository().to_str().unwrap(), target];
         node.run("make", &[&dir[..], &[&release, &dirs[0], &dirs[1]]].concat())
     };
     make("install").success();

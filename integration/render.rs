@@ -61,7 +61,7 @@ fn all_vectors_as_json_and_as_yaml() {
 
 #[test]
 fn the_pod_of_the_host_aliases_page() {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hostaliases-pod.yaml");
+    let example = crate::harness::repository().join("examples/hostaliases-pod.yaml");
     let run = render(Path::new("/"), &fs::read_to_string(example).unwrap(), &["--pod-ip", "10.200.0.5"]);
     let tail = "10.200.0.5\thostaliases-pod\n\n# Entries added by HostAliases.\n\
         127.0.0.1\tfoo.local\tbar.local\n10.1.2.3\tfoo.remote\tbar.remote\n";

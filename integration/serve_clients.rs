@@ -35,12 +35,12 @@ enum End {
 }
 
 fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/apiserver/clients")
+    crate::harness::repository().join("integration/apiserver/clients")
 }
 
 /// Where `make clients` has put the client `name`. Without it the test is skipped.
 fn prepared(name: &str, program: &str) -> Option<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients").join(name);
+    let dir = crate::harness::repository().join("target/clients").join(name);
     let missing = match fs::read_to_string(dir.join("missing")) {
         Ok(reason) => Some(format!("the {name} client cannot be had: {}", reason.trim())),
         Err(_) if dir.join(program).exists() => None,

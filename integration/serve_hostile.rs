@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use podhosts::serve::pki::to_pem;
+use podhosts_apiserver::pki::to_pem;
 use serde_json::{Value, json};
 
 use crate::harness::needs;

@@ -12,7 +12,7 @@ use crate::harness::{Run, needs};
 /// Makes a script of `integration/pages` the last argument of a command that is run with a kubectl.
 #[track_caller]
 fn follow(mut command: Command, server: &Server, kubectl: &Path, page: &str, args: &[&str]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/pages").join(page);
+    let script = crate::harness::repository().join("integration/pages").join(page);
     command.arg(script).args(args);
     // kubectl keeps what it found out about a server at home.
     command.env("KUBECTL", kubectl).env("KUBECONFIG", server.dir.join("kubeconfig")).env("HOME", &server.dir);

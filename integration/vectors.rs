@@ -1,9 +1,9 @@
 //! The 500 recorded cases: what kubelet 1.36.2's own code wrote and said.
 
-use podhosts::host_aliases::{self, HostAlias};
-use podhosts::host_name::{NameFields, Naming};
-use podhosts::pod::{Network, Pod};
-use podhosts::validation::ip::IpRules;
+use pod::host_aliases::{self, HostAlias};
+use pod::host_name::{NameFields, Naming};
+use pod::validation::ip::IpRules;
+use pod::{Network, Pod};
 use serde::Deserialize;
 
 /// One case of `vectors/kubelet-hosts.jsonl`.

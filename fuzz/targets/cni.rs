@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use podhosts::cni::config::{Document, Ipam, Role};
-use podhosts::cni::environment::{Command, Parameters};
-use podhosts::cni::error::CniError;
-use podhosts::cni::main_config::MainConfig;
-use podhosts::cni::result::{CniResult, Dns};
-use podhosts::cni::runtime_config::RuntimeConfig;
-use podhosts::cni::version::Version;
-use podhosts::ipam::allocate::Allocated;
-use podhosts::ipam::book::Book;
+use podhosts_cni::config::{Document, Ipam, Role};
+use podhosts_cni::environment::{Command, Parameters};
+use podhosts_cni::error::CniError;
+use podhosts_cni::ipam::allocate::Allocated;
+use podhosts_cni::ipam::book::Book;
+use podhosts_cni::main_config::MainConfig;
+use podhosts_cni::result::{CniResult, Dns};
+use podhosts_cni::runtime_config::RuntimeConfig;
+use podhosts_cni::version::Version;
 use serde_json::Value;
 
 use super::text;

@@ -1,8 +1,7 @@
 //! What the NRI plugin reads.
 
-use podhosts::hook;
-use podhosts::identity::Engine;
-use podhosts::node_config::NodeConfig;
+use container::identity::Engine;
+use container::node_config::NodeConfig;
 use podhosts::nri::adjust::New;
 use podhosts::nri::messages::CreateContainerRequest;
 use podhosts::nri::mux::{self, Frames};
@@ -57,7 +56,7 @@ pub(super) fn container(data: &[u8]) {
         let Ok(Ok(sealing)) = (New { engine, pod, container }).decide(&node) else { continue };
         let adjustment = sealing.adjustment("/usr/local/bin/podhosts-hook", 10);
         let hooks = adjustment.hooks.map(|hooks| hooks.create_runtime).unwrap_or_default();
-        assert!(hooks.len() == 1 && hooks[0].args[0] == hook::PROGRAM, "{hooks:?}");
+        assert!(hooks.len() == 1 && hooks[0].args[0] == podhosts_hook::PROGRAM, "{hooks:?}");
         for mount in &adjustment.mounts {
             let destination = mount.destination.strip_prefix('-').expect("is removed");
             assert!(container.mounts.iter().any(|mount| mount.destination == destination), "{destination}");

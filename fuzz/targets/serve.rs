@@ -5,16 +5,16 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
-use podhosts::serve::api::media::{self, Content, Form};
-use podhosts::serve::api::parameters::{Parameters, Validation};
-use podhosts::serve::api::patch::Patch;
-use podhosts::serve::api::path::{self as paths, Route};
-use podhosts::serve::api::{body, protobuf as wire, schemas, yaml as as_yaml};
-use podhosts::serve::kinds::{self, service};
-use podhosts::serve::object::Object;
-use podhosts::serve::registry::{Change, Registry, WriteOptions};
-use podhosts::serve::resource::ResourceInfo;
-use podhosts::serve::selector::Selector;
+use podhosts_apiserver::api::media::{self, Content, Form};
+use podhosts_apiserver::api::parameters::{Parameters, Validation};
+use podhosts_apiserver::api::patch::Patch;
+use podhosts_apiserver::api::path::{self as paths, Route};
+use podhosts_apiserver::api::{body, protobuf as wire, schemas, yaml as as_yaml};
+use podhosts_apiserver::kinds::{self, service};
+use podhosts_apiserver::object::Object;
+use podhosts_apiserver::registry::{Change, Registry, WriteOptions};
+use podhosts_apiserver::resource::ResourceInfo;
+use podhosts_apiserver::selector::Selector;
 use serde_json::{Map, Value, json};
 
 use super::{chosen, text};

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Parser;
-use podhosts::validation::go_quote;
+use pod::validation::go_quote;
 
 use args::{Command, Crictl};
 use error::{Context, Error};

@@ -9,16 +9,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::containerd::{Containerd, SOCKET};
-use super::{Run, image, which};
+use super::{Run, beside_tests, image, which};
 
-/// The crictl that the tests use: that of the environment, a real one, or the example, which is built with them.
+/// The crictl that the tests use: that of the environment, a real one, or our own, which is built with them.
 pub(super) fn program() -> PathBuf {
     #[allow(clippy::disallowed_methods)]
     if let Some(given) = std::env::var_os("CRICTL") {
         return given.into();
     }
-    let test = std::env::current_exe().unwrap();
-    which("crictl").unwrap_or_else(|| test.ancestors().nth(2).unwrap().join("examples/crictl"))
+    which("crictl").unwrap_or_else(|| beside_tests("crictl"))
 }
 
 impl Containerd {

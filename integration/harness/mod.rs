@@ -94,7 +94,7 @@ pub(crate) fn is_complete(missing: Option<String>) -> bool {
 pub(crate) fn engines_dir() -> PathBuf {
     #[allow(clippy::disallowed_methods)]
     let given = std::env::var_os("PODHOSTS_ENGINES_DIR").map(PathBuf::from);
-    given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/engines"))
+    given.unwrap_or_else(|| repository().join("target/engines"))
 }
 
 /// The root folder with the newest engines. Without it a test, or a part of one, is skipped.
@@ -136,15 +136,20 @@ pub(crate) fn bin(name: &str) -> PathBuf {
     if let Some(dir) = std::env::var_os("PODHOSTS_BIN_DIR") {
         return Path::new(&dir).join(name);
     }
-    let built = match name {
-        "podhosts-hook" => env!("CARGO_BIN_EXE_podhosts-hook"),
-        "podhosts-runtime" => env!("CARGO_BIN_EXE_podhosts-runtime"),
-        "podhosts-cni" => env!("CARGO_BIN_EXE_podhosts-cni"),
-        "podhosts-apiserver" => env!("CARGO_BIN_EXE_podhosts-apiserver"),
-        "podhosts" => env!("CARGO_BIN_EXE_podhosts"),
-        other => panic!("no program {other}"),
-    };
-    PathBuf::from(built)
+    beside_tests(name)
+}
+
+/// A program that cargo built in the profile of the tests, whose own program is in `deps/` there.
+pub(crate) fn beside_tests(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let built = own.parent().unwrap().with_file_name(name);
+    assert!(built.is_file(), "{} is missing: run cargo build --workspace first", built.display());
+    built
+}
+
+/// The repository, in which the tests are a folder.
+pub(crate) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
 /// The file of a pod `name` with these addresses and, behind them, `tail`.

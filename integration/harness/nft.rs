@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::process::Command;
 
-use podhosts::sys::network::SourceCheck;
-use podhosts::sys::nft::{
+use sys::network::SourceCheck;
+use sys::nft::{
     Leaving, NftError, PodInterface, PortMapping, Protocol, Rules, install, missing, remove, sweep,
 };
 

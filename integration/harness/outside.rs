@@ -35,7 +35,7 @@ const FROM: &str = "#!/bin/sh\necho\necho \"$REMOTE_ADDR\"\n";
 
 /// The delivered network.
 pub(crate) fn delivered() -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("vendor-configs/cni/10-podhosts.conflist");
+    let file = crate::harness::repository().join("vendor-configs/cni/10-podhosts.conflist");
     fs::read_to_string(file).unwrap()
 }
 

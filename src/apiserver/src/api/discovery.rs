@@ -1,0 +1,183 @@
+//! Discovery: which groups, versions and kinds there are.
+
+use serde_json::{Value, json};
+
+use super::absent;
+use crate::resource::{Resource, ResourceInfo};
+
+/// All kinds.
+type Kinds<'a> = &'a [Box<dyn Resource>];
+
+/// `/version`. The version is that of the Kubernetes whose rules are followed.
+pub fn version() -> Value {
+    json!({
+        "major": "1", "minor": "36", "gitVersion": format!("v1.36.0+podhosts-{}", env!("CARGO_PKG_VERSION")),
+        "gitCommit": "", "gitTreeState": "", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "rustc",
+        "platform": format!("linux/{}", match std::env::consts::ARCH { "x86_64" => "amd64", "aarch64" => "arm64", other => other }),
+    })
+}
+
+/// `/`.
+pub fn paths(kinds: Kinds<'_>) -> Value {
+    let mut paths = vec!["/api".to_owned(), "/apis".to_owned()];
+    for (group, versions) in groups(kinds) {
+        if group.is_empty() {
+            paths.extend(versions.iter().map(|version| format!("/api/{version}")));
+        } else {
+            paths.push(format!("/apis/{group}"));
+            paths.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));
+        }
+    }
+    paths.extend(
+        ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+            .map(str::to_owned),
+    );
+    json!({"paths": paths})
+}
+
+/// `/api`.
+pub fn core_versions(kinds: Kinds<'_>, address: &str) -> Value {
+    let versions =
+        groups(kinds).into_iter().filter(|(group, _)| group.is_empty()).flat_map(|(_, versions)| versions);
+    json!({
+        "kind": "APIVersions", "versions": versions.collect::<Vec<_>>(),
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}],
+    })
+}
+
+/// `/apis`.
+pub fn group_list(kinds: Kinds<'_>) -> Value {
+    let groups = groups(kinds).into_iter().filter(|(group, _)| !group.is_empty());
+    let groups: Vec<Value> = groups.map(|(group, versions)| group_entry(group, &versions)).collect();
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+}
+
+/// `/apis/<group>`.
+pub fn group(kinds: Kinds<'_>, wanted: &str) -> Option<Value> {
+    let (group, versions) =
+        groups(kinds).into_iter().find(|(group, _)| *group == wanted && !group.is_empty())?;
+    let mut entry = group_entry(group, &versions);
+    entry["kind"] = "APIGroup".into();
+    entry["apiVersion"] = "v1".into();
+    Some(entry)
+}
+
+fn group_entry(group: &str, versions: &[&str]) -> Value {
+    let entry = |version: &&str| json!({"groupVersion": format!("{group}/{version}"), "version": version});
+    let entries: Vec<Value> = versions.iter().map(entry).collect();
+    json!({"name": group, "versions": entries, "preferredVersion": entries.first()})
+}
+
+/// `/api/v1`, `/apis/<group>/<version>`.
+pub fn kinds_of(kinds: Kinds<'_>, group: &str, version: &str) -> Option<Value> {
+    let infos: Vec<&ResourceInfo> = told_of_version(kinds, group, version).collect();
+    let group_version = infos.first()?.api_version();
+    let mut resources = Vec::new();
+    for info in infos {
+        let mut entry = json!({
+            "name": info.plural, "singularName": info.singular, "namespaced": info.namespaced, "kind": info.kind,
+            "verbs": info.verbs,
+        });
+        if !info.short_names.is_empty() {
+            entry["shortNames"] = info.short_names.into();
+        }
+        if !info.categories.is_empty() {
+            entry["categories"] = info.categories.into();
+        }
+        resources.push(entry);
+        for (subresource, verbs) in subresources(info) {
+            resources.push(json!({
+                "name": format!("{}/{subresource}", info.plural), "singularName": "", "namespaced": info.namespaced,
+                "kind": info.kind, "verbs": verbs,
+            }));
+        }
+    }
+    Some(json!({
+        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources,
+    }))
+}
+
+/// `/api` or `/apis` with everything in it, in a version of `apidiscovery.k8s.io`.
+pub fn aggregated(kinds: Kinds<'_>, is_core: bool, discovery_version: &str) -> Value {
+    let groups = groups(kinds).into_iter().filter(|(group, _)| group.is_empty() == is_core);
+    let items: Vec<Value> = groups
+        .map(|(group, versions)| {
+            let version = |version: &&str| {
+                let resources: Vec<Value> =
+                    told_of_version(kinds, group, version).map(aggregated_kind).collect();
+                json!({"version": version, "resources": resources, "freshness": "Current"})
+            };
+            let versions: Vec<Value> = versions.iter().map(version).collect();
+            let metadata = if is_core { json!({}) } else { json!({"name": group}) };
+            json!({"metadata": metadata, "versions": versions})
+        })
+        .collect();
+    json!({
+        "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{discovery_version}"),
+        "metadata": {}, "items": items,
+    })
+}
+
+fn aggregated_kind(info: &'static ResourceInfo) -> Value {
+    let response = json!({"group": info.group, "version": info.version, "kind": info.kind});
+    let mut entry = json!({
+        "resource": info.plural, "responseKind": response, "singularResource": info.singular,
+        "scope": if info.namespaced { "Namespaced" } else { "Cluster" }, "verbs": info.verbs,
+    });
+    if !info.short_names.is_empty() {
+        entry["shortNames"] = info.short_names.into();
+    }
+    if !info.categories.is_empty() {
+        entry["categories"] = info.categories.into();
+    }
+    let parts = subresources(info).iter();
+    let parts: Vec<Value> = parts
+        .map(|(name, verbs)| json!({"subresource": name, "responseKind": response, "verbs": verbs}))
+        .collect();
+    if !parts.is_empty() {
+        entry["subresources"] = parts.into();
+    }
+    entry
+}
+
+/// The parts of a kind's objects that are written on their own, with what may be done with them.
+pub fn subresources(info: &ResourceInfo) -> &'static [(&'static str, &'static [&'static str])] {
+    const STATUS: (&str, &[&str]) = ("status", &["get", "patch", "update"]);
+    match info.kind {
+        "Service" | "ServiceCIDR" => &[STATUS],
+        "Namespace" => &[("finalize", &["update"]), STATUS],
+        _ => &[],
+    }
+}
+
+/// The groups, in the order of their kinds, with their versions.
+fn groups(kinds: Kinds<'_>) -> Vec<(&'static str, Vec<&'static str>)> {
+    let mut groups: Vec<(&'static str, Vec<&'static str>)> = Vec::new();
+    for info in kinds.iter().map(|kind| kind.info()).chain(absent::ALL) {
+        match groups.iter_mut().find(|(group, _)| *group == info.group) {
+            Some((_, versions)) if versions.contains(&info.version) => {}
+            Some((_, versions)) => versions.push(info.version),
+            None => groups.push((info.group, vec![info.version])),
+        }
+    }
+    groups
+}
+
+/// The kinds of one version of a group, with those of which there are no objects.
+fn told_of_version<'a>(
+    kinds: Kinds<'a>,
+    group: &'a str,
+    version: &'a str,
+) -> impl Iterator<Item = &'static ResourceInfo> + 'a {
+    let absent = absent::ALL.iter().filter(move |info| info.group == group && info.version == version);
+    of_version(kinds, group, version).chain(absent)
+}
+
+/// The kinds of one version of a group.
+pub fn of_version<'a>(
+    kinds: Kinds<'a>,
+    group: &'a str,
+    version: &'a str,
+) -> impl Iterator<Item = &'static ResourceInfo> + 'a {
+    kinds.iter().map(|kind| kind.info()).filter(move |info| info.group == group && info.version == version)
+}

@@ -1,0 +1,63 @@
+//! Reading bodies: no more than is allowed, and no longer.
+
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+
+use super::answer::timeout;
+use super::limits::{BODY_MAX, BODY_TIME, Limits, Room};
+use crate::api::media::{self, Content};
+use crate::status::ApiError;
+
+/// A body that has been read.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) bytes: Bytes,
+    /// What it is in, if that is known.
+    pub(super) content: Option<Content>,
+    /// What it says that it is in.
+    pub(super) media_type: String,
+    /// Kept until what it asks for is done.
+    pub(super) room: Option<Room>,
+}
+
+/// Reads a body.
+pub(super) async fn read(headers: &HeaderMap, body: Incoming, limits: &Limits) -> Result<Received, ApiError> {
+    let media_type = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
+    let received = |bytes, room| Received {
+        bytes,
+        content: media::content(media_type),
+        media_type: media_type.unwrap_or_default().to_owned(),
+        room: Some(room),
+    };
+    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(ApiError::unsupported_media_type("an encoded body", media::OBJECTS));
+    }
+    let announced = body.size_hint().exact().map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+    if announced.is_some_and(|size| size > BODY_MAX) {
+        // Some clients do not look for an answer before they have sent it all.
+        let _ = tokio::time::timeout(BODY_TIME, discard(body)).await;
+        return Err(ApiError::too_large(BODY_MAX));
+    }
+    let room = limits.body(announced.unwrap_or(BODY_MAX))?;
+    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, BODY_MAX).collect()).await;
+    match collected {
+        Ok(Ok(collected)) => Ok(received(collected.to_bytes(), room)),
+        Ok(Err(cause)) if cause.is::<LengthLimitError>() => Err(ApiError::too_large(BODY_MAX)),
+        Ok(Err(cause)) => Err(ApiError::bad_request(format!("cannot read the body: {cause}"))),
+        Err(_) => Err(timeout("the body did not arrive in time")),
+    }
+}
+
+/// Most bytes of a body that are read only to be thrown away.
+const DISCARDED_MAX: usize = 4 * BODY_MAX;
+
+async fn discard(mut body: Incoming) {
+    let mut size = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        size += frame.data_ref().map_or(0, Bytes::len);
+        if size > DISCARDED_MAX {
+            return;
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Everything that changes objects.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hyper::Request;
+use hyper::body::Incoming;
+use serde_json::{Map, Value};
+
+use super::answer::{self, Answer, with_warnings};
+use super::body::{self, Received};
+use super::deletion::{delete, delete_collection};
+use super::handle::Call;
+use super::limits::Room;
+use crate::api::media::{Content, OBJECTS, PATCHES};
+use crate::api::parameters::Validation;
+use crate::api::patch::Patch;
+use crate::api::{apply, body as contents, owners, schemas};
+use crate::object::Object;
+use crate::registry::{Change, Registry, Warnings, WriteOptions};
+use crate::status::ApiError;
+use sys::memory;
+
+/// Does what a verb says.
+pub(super) async fn change(
+    call: &Call<'_>,
+    verb: &str,
+    request: Request<Incoming>,
+    room: Room,
+) -> Result<Answer, ApiError> {
+    let (parts, body) = request.into_parts();
+    let mut received = body::read(&parts.headers, body, &call.shared.limits).await?;
+    let options = match verb {
+        "create" => Some(("CreateOptions", None)),
+        "update" => Some(("UpdateOptions", None)),
+        "patch" => Some(("PatchOptions", Some(received.content == Some(Content::Apply)))),
+        // Those of a deletion may be in the body.
+        _ => None,
+    };
+    if let Some((kind, is_apply)) = options {
+        call.parameters.check(kind, is_apply)?;
+    }
+    // What waits to be written takes its room, wherever the client is by then.
+    let registry = &call.shared.registry.holding((room, received.room.take()));
+    let answer = match verb {
+        "create" => create(call, registry, &received).await,
+        "update" => update(call, registry, &received).await,
+        "patch" => patch(call, registry, &received).await,
+        "delete" => delete(call, registry, &received).await,
+        _ => delete_collection(call, registry, &received).await,
+    };
+    if received.bytes.len() > LARGE {
+        memory::give_back();
+    }
+    answer
+}
+
+/// A body of that many bytes leaves memory behind that it is worth to give back.
+const LARGE: usize = 128 << 10;
+
+impl Call<'_> {
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    fn options(&self, warnings: &Warnings) -> WriteOptions {
+        WriteOptions {
+            dry_run: self.parameters.dry_run,
+            field_manager: self.parameters.field_manager.clone(),
+            group: self.info.group,
+            part: self.part,
+            warnings: warnings.clone(),
+        }
+    }
+
+    /// The object in a body, and what was left out of it.
+    fn received(&self, received: &Received) -> Result<(Object, Vec<String>), ApiError> {
+        let is_whole =
+            |content: &Content| matches!(content, Content::Json | Content::Yaml | Content::Protobuf);
+        let content = received.content.filter(is_whole);
+        let content =
+            content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
+        let validation = self.parameters.validation;
+        let (mut object, faults) =
+            contents::object(&received.bytes, content, self.info, self.schema, validation)?;
+        if let Some(view) = self.resource.view() {
+            view.to_stored(&mut object);
+        }
+        Ok((object, faults))
+    }
+}
+
+async fn create(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
+    if call.info.namespaced && call.namespace.is_empty() {
+        return Err(ApiError::method_not_allowed());
+    }
+    let (mut object, mut told) = call.received(received)?;
+    if let Some(reviewed) = call.resource.review(&object) {
+        return Ok(with_warnings(answer::json(201, &reviewed?.into_value()), &told));
+    }
+    told.extend(owners::once(&mut object, ""));
+    let warnings = Warnings::default();
+    let options = call.options(&warnings);
+    let stored = registry.create(call.info.plural, &call.namespace, object, options).await?;
+    told.extend(warnings.take());
+    Ok(with_warnings(call.object(201, &stored)?, &told))
+}
+
+async fn update(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
+    let (mut object, mut told) = call.received(received)?;
+    told.extend(owners::once(&mut object, ""));
+    let warnings = Warnings::default();
+    let change = if call.part.is_some() {
+        let (info, name) = (call.info, call.name().to_owned());
+        if object.name() != name {
+            let given = object.name();
+            let message =
+                format!("the name of the object ({given}) does not match the name on the URL ({name})");
+            return Err(ApiError::bad_request(message));
+        }
+        // A part of what is not there creates nothing.
+        Change::Patch(Box::new(move |old| {
+            old.map_or_else(|| Err(ApiError::not_found(info, &name)), |_| Ok(object))
+        }))
+    } else {
+        Change::Replace(object)
+    };
+    let options = call.options(&warnings);
+    let updated = registry.update(call.info.plural, &call.namespace, call.name(), change, options).await?;
+    let code = if updated.created { 201 } else { 200 };
+    told.extend(warnings.take());
+    Ok(with_warnings(call.object(code, &updated.stored)?, &told))
+}
+
+async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
+    let is_patch = |content: &Content| !matches!(content, Content::Json | Content::Yaml | Content::Protobuf);
+    let content = received.content.filter(is_patch);
+    let content = content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, PATCHES))?;
+    let parameters = &call.parameters;
+    let (value, mut warnings) = contents::value(&received.bytes, content).map_err(ApiError::bad_request)?;
+    if parameters.validation == Validation::Strict && !warnings.is_empty() {
+        let message = format!("strict decoding error: {}", warnings.join(", "));
+        return Err(ApiError::bad_request(message));
+    }
+    let mut patch = Patch::parse(content, value)?;
+    let (mut info, mut schema, mut view) = (call.info, call.schema, call.resource.view());
+    if let Patch::Apply(applied) = &mut patch {
+        check_applied(call, applied)?;
+        // What is applied is remembered as it is stored.
+        if let Some(view) = view.take() {
+            *applied = view.stored(applied);
+            info = view.info;
+            schema = schemas::of(info.group, info.kind).ok_or_else(ApiError::no_such_path)?;
+        }
+    }
+    let validation = parameters.validation;
+    let (name, is_whole) = (call.name().to_owned(), call.part.is_none());
+    let faults = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&faults);
+    let warnings_of_kind = Warnings::default();
+    let told_by_kind = warnings_of_kind.clone();
+    let made = move |patch: Patch, old: Option<&Object>, pruned: Option<&Object>| {
+        let shown = pruned.zip(view).map(|(old, view)| view.shown(old, info));
+        let (mut object, faults) =
+            patch.applied(shown.as_ref().or(pruned), info, schema, validation, &name)?;
+        if let Some(view) = view {
+            view.to_stored(&mut object);
+        }
+        *told.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+        told_by_kind
+            .add(owners::once(&mut object, " after mutating admission happens").into_iter().collect());
+        if old.is_none() && !is_whole {
+            return Err(ApiError::not_found(info, &name));
+        }
+        Ok(object)
+    };
+    let change = match patch {
+        Patch::Apply(applied) if is_whole => {
+            let remembered = applied.clone();
+            Change::Apply(
+                remembered,
+                Box::new(move |old, before| {
+                    let pruned = old.map(|old| {
+                        let mut object = old.clone();
+                        apply::prune(&mut object.0, &before.own, &applied, &before.others, schema);
+                        object
+                    });
+                    made(Patch::Apply(applied), old, pruned.as_ref())
+                }),
+            )
+        }
+        patch => Change::Patch(Box::new(move |old| made(patch, old, old))),
+    };
+    let options = call.options(&warnings_of_kind);
+    let updated = registry.update(info.plural, &call.namespace, call.name(), change, options).await?;
+    let code = if updated.created { 201 } else { 200 };
+    warnings.append(&mut faults.lock().unwrap_or_else(PoisonError::into_inner));
+    if validation == Validation::Ignore {
+        warnings.clear();
+    }
+    warnings.extend(warnings_of_kind.take());
+    Ok(with_warnings(call.object(code, &updated.stored)?, &warnings))
+}
+
+/// What upstream wants of server-side apply, beyond that it can be merged.
+fn check_applied(call: &Call<'_>, applied: &Map<String, Value>) -> Result<(), ApiError> {
+    let info = call.info;
+    let given = |key: &str| applied.get(key).and_then(Value::as_str).unwrap_or_default();
+    if given("kind") != info.kind || given("apiVersion") != info.api_version() {
+        let (kind, version) = (given("kind"), given("apiVersion"));
+        let wanted = (info.kind, info.api_version());
+        return Err(ApiError::bad_request(format!(
+            "cannot apply: expected kind {:?} of {:?}, got {kind:?} of {version:?}",
+            wanted.0, wanted.1
+        )));
+    }
+    if let Some(Value::Object(metadata)) = applied.get("metadata") {
+        // `Apply` in k8s.io/apimachinery/pkg/util/managedfields/internal/structuredmerge.go.
+        if metadata.get("managedFields").is_some_and(Value::is_array) {
+            return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+        }
+        let name = metadata.get("name").and_then(Value::as_str).unwrap_or(call.name());
+        if name != call.name() {
+            let url = call.name();
+            return Err(ApiError::bad_request(format!(
+                "the name of the object ({name}) does not match the name on the URL ({url})"
+            )));
+        }
+    }
+    apply::declared(applied, call.schema).map_err(|faults| untyped(call, applied, &faults))
+}
+
+/// What is applied has fields that the kind does not have, or an entry of a list twice. Upstream does not say what sort of
+/// error that is.
+fn untyped(call: &Call<'_>, applied: &Map<String, Value>, faults: &str) -> ApiError {
+    let text = |key: &str| applied.get("metadata").and_then(|all| all.get(key)?.as_str()).unwrap_or_default();
+    let info = call.info;
+    let kind = format!("{}/{}, Kind={}", info.group, info.version, info.kind);
+    let (namespace, name) = (text("namespace"), text("name"));
+    let message = format!("failed to create typed patch object ({namespace}/{name}; {kind}): {faults}");
+    ApiError::unclassified(message)
+}

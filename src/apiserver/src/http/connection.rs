@@ -1,0 +1,144 @@
+//! Connections: from the socket to requests.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+
+use super::activity::Activity;
+use super::handle::{Caller, Shared, handle};
+use super::limits::{HANDSHAKE_TIME, HEADER_TIME, UNREAD_TIME};
+use super::places::{Peer, Place};
+use crate::log;
+use sys::network::SocketOwners;
+use sys::process;
+
+/// Largest headers, in bytes.
+const HEADERS_MAX: usize = 64 << 10;
+/// Requests at a time on one connection, with HTTP/2.
+const STREAMS_MAX: u32 = 100;
+/// How often a client that is silent is asked whether it is there, with HTTP/2.
+const PING_TIME: Duration = Duration::from_secs(30);
+/// How long to wait where the kernel has no connection to give, for want of file numbers mostly.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a connection may take that is told to end.
+pub(super) const END_TIME: Duration = Duration::from_secs(10);
+
+/// Kept by every connection until it ends.
+pub(super) type Alive = mpsc::Sender<Infallible>;
+
+/// Takes connections until the server stops.
+pub(super) async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+    alive: Alive,
+) {
+    let owners = SocketOwners::open().inspect_err(|cause| {
+        log::error("cannot tell users of this machine apart", &[("cause", cause)]);
+    });
+    let owners = owners.ok();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shared.stopped() => return,
+        };
+        let (socket, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(cause) => {
+                log::error("cannot accept a connection", &[("cause", &cause)]);
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let place = Arc::new(shared.places.enter(peer(&socket, address, owners.as_ref())));
+        // Small answers are whole answers; a connection that is gone already is noticed when it is read.
+        let _ = socket.set_nodelay(true);
+        let _ = process::give_up_unread_after(&socket, UNREAD_TIME);
+        let (tls, shared, alive) = (tls.clone(), Arc::clone(&shared), alive.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = connection(socket, tls, shared, Arc::clone(&place)) => {}
+                () = place.yields() => {}
+            }
+            drop(alive);
+        });
+    }
+}
+
+/// Who connects. On one machine all come from one address, so there it is the user.
+fn peer(socket: &TcpStream, address: SocketAddr, owners: Option<&SocketOwners>) -> Peer {
+    let user = || {
+        let local = socket.local_addr().ok()?;
+        let is_near = address.ip().to_canonical().is_loopback() || address.ip() == local.ip();
+        if is_near { owners?.of(address, local) } else { None }
+    };
+    user().map_or_else(|| Peer::at(address.ip()), Peer::User)
+}
+
+async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>, place: Arc<Place>) {
+    let caller = |trusted| match (place.is_served(), trusted) {
+        (false, _) => Caller::Refused,
+        (true, true) => Caller::Trusted,
+        (true, false) => Caller::Anybody,
+    };
+    let Some(tls) = tls else {
+        return serve(socket, shared, caller(true), Arc::clone(&place)).await;
+    };
+    // Whoever cannot do it goes without an answer, as there is nothing to answer in.
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, tls.accept(socket)).await else { return };
+    let is_known = stream.get_ref().1.peer_certificates().is_some_and(|chain| !chain.is_empty());
+    serve(stream, shared, caller(is_known), Arc::clone(&place)).await;
+}
+
+pub(super) async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    shared: Arc<Shared>,
+    caller: Caller,
+    place: Arc<Place>,
+) {
+    let builder = builder(caller);
+    let activity = Activity::new(place);
+    let service = service_fn(|request| {
+        let (shared, under_way) = (Arc::clone(&shared), activity.begin());
+        async move { Ok::<_, Infallible>(handle(shared, caller, under_way, request).await) }
+    });
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        // Clients may go as they like.
+        _ = &mut connection => return,
+        () = shared.stopped() => {}
+        () = activity.idle() => {}
+        () = activity.ended(), if caller == Caller::Refused => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(END_TIME, connection).await;
+}
+
+fn builder(caller: Caller) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_buf_size(HEADERS_MAX)
+        .keep_alive(caller != Caller::Refused);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(HEADERS_MAX).unwrap_or(u32::MAX))
+        .keep_alive_interval(PING_TIME)
+        .keep_alive_timeout(PING_TIME);
+    builder
+}

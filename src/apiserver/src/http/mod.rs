@@ -1,0 +1,147 @@
+//! The HTTP server: who asks, what is asked for, and how much of it at a time.
+
+mod access;
+mod activity;
+mod answer;
+mod body;
+mod change;
+mod connection;
+mod deletion;
+mod found;
+mod handle;
+mod limits;
+mod metrics;
+mod pages;
+mod places;
+mod read;
+#[cfg(test)]
+mod slow_tests;
+mod stream;
+mod tls;
+mod watch;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+
+use super::pki::Pki;
+use super::registry::Registry;
+use sys::memory;
+
+/// How long requests that are under way may take when the server stops.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// A server that cannot serve.
+#[derive(Debug, Error)]
+pub enum HttpError {
+    /// Something else has the address, or it is not this machine's.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The certificate does not do.
+    #[error("cannot use the certificate: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// A server with its sockets.
+#[derive(Debug)]
+pub struct Server {
+    secure: TcpListener,
+    insecure: Option<TcpListener>,
+    tls: Arc<ServerConfig>,
+    secure_address: SocketAddr,
+    insecure_address: Option<SocketAddr>,
+}
+
+impl Server {
+    /// Opens the sockets; `insecure` is without TLS and without authentication.
+    ///
+    /// # Errors
+    /// [`HttpError`].
+    pub async fn bind(secure: SocketAddr, insecure: Option<SocketAddr>, pki: Pki) -> Result<Self, HttpError> {
+        let tls = Arc::new(tls::configuration(pki.server, pki.client_ca)?);
+        let (secure, secure_address) = listen(secure)?;
+        let (insecure, insecure_address) = match insecure {
+            Some(address) => listen(address).map(|(listener, address)| (Some(listener), Some(address)))?,
+            None => (None, None),
+        };
+        Ok(Self { secure, insecure, tls, secure_address, insecure_address })
+    }
+
+    /// Where the server listens: port 0 has become a port.
+    pub fn address(&self) -> SocketAddr {
+        self.secure_address
+    }
+
+    /// Where it listens without TLS.
+    pub fn insecure_address(&self) -> Option<SocketAddr> {
+        self.insecure_address
+    }
+
+    /// Serves until `stopping` becomes true; then ends watches and lets other requests finish.
+    pub async fn run(self, registry: Registry, token: String, stopping: tokio::sync::watch::Receiver<bool>) {
+        let shared = Arc::new(handle::Shared {
+            registry,
+            access: access::Access::new(token),
+            limits: limits::Limits::new(),
+            places: places::Places::default(),
+            metrics: metrics::Metrics::new(),
+            looks: found::Looks::default(),
+            address: self.secure_address.to_string(),
+            stopping,
+        });
+        let tidying = tokio::spawn(tidy());
+        // Every connection has one, until it ends.
+        let (alive, mut ended) = mpsc::channel(1);
+        let tls = Some(TlsAcceptor::from(self.tls));
+        let secure = connection::accept(self.secure, tls, Arc::clone(&shared), alive.clone());
+        match self.insecure {
+            None => secure.await,
+            Some(listener) => {
+                let insecure = connection::accept(listener, None, Arc::clone(&shared), alive.clone());
+                tokio::join!(secure, insecure);
+            }
+        }
+        tidying.abort();
+        // Whatever takes longer is cut off.
+        drop(alive);
+        let _ = tokio::time::timeout(DRAIN_TIME, ended.recv()).await;
+    }
+}
+
+/// How often memory that lists and watches left behind is given back.
+const TIDY_TIME: Duration = Duration::from_secs(30);
+
+async fn tidy() {
+    loop {
+        tokio::time::sleep(TIDY_TIME).await;
+        memory::give_back();
+    }
+}
+
+/// Connections that the kernel keeps until they are accepted. Above that, clients try again only after a second.
+const BACKLOG: u32 = 4096;
+
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), HttpError> {
+    let failed = |cause| HttpError::Listen { address, cause };
+    let open = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A server that was just stopped leaves connections that would keep the port.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    open().map_err(failed)
+}

@@ -1,0 +1,70 @@
+//! Everything that is not objects: discovery, health, OpenAPI, metrics.
+
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
+
+use super::answer::{self, Answer, set};
+use super::handle::{Shared, header, not_acceptable};
+use super::metrics;
+use crate::api::media::{self, Form};
+use crate::api::path::Route;
+use crate::api::{discovery, openapi, openapi_v2, openapi_v2_json};
+use crate::status::ApiError;
+
+/// Answers with a page.
+pub(super) fn page(shared: &Shared, route: &Route, headers: &HeaderMap) -> Result<Answer, ApiError> {
+    let kinds = shared.registry.resources();
+    let found = |value: Option<serde_json::Value>| value.ok_or_else(ApiError::no_such_path);
+    let value = match route {
+        Route::Root => discovery::paths(kinds),
+        Route::Version => discovery::version(),
+        // A server that stops tells whoever waits for it that it does.
+        Route::Health if *shared.stopping.borrow() => return Ok(answer::plain(503, "stopping")),
+        Route::Health => return Ok(answer::plain(200, "ok")),
+        Route::Metrics => return metrics::page(shared),
+        Route::CoreVersions | Route::Groups => return groups(shared, route, headers),
+        Route::Group(group) => found(discovery::group(kinds, group))?,
+        Route::Kinds { group, version } => found(discovery::kinds_of(kinds, group, version))?,
+        Route::OpenApiV2 => return openapi_2(shared, headers),
+        Route::OpenApiV3 => openapi::index(kinds),
+        Route::OpenApiV3Of { group, version } => found(openapi::document(kinds, group, version))?,
+        Route::Objects(_) => return Err(ApiError::no_such_path()),
+    };
+    Ok(answer::json(200, &value))
+}
+
+/// `/openapi/v2`: JSON, or protobuf where that is what `Accept` has first of the two (`pkg/handler/handler.go` of
+/// kube-openapi).
+fn openapi_2(shared: &Shared, headers: &HeaderMap) -> Result<Answer, ApiError> {
+    let kinds = shared.registry.resources();
+    let is_protobuf = openapi_v2::is_protobuf(header(headers, &ACCEPT)).ok_or_else(not_acceptable)?;
+    let mut answer = if is_protobuf {
+        let media_type = HeaderValue::from_static(openapi_v2::MEDIA_TYPE);
+        answer::whole(200, media_type, openapi_v2::document(kinds))
+    } else {
+        answer::json(200, &openapi_v2_json::document(kinds))
+    };
+    set(&mut answer, VARY, HeaderValue::from_static("Accept"));
+    Ok(answer)
+}
+
+/// `/api` and `/apis`, in the older form or with everything in them.
+fn groups(shared: &Shared, route: &Route, headers: &HeaderMap) -> Result<Answer, ApiError> {
+    let (kinds, is_core) = (shared.registry.resources(), *route == Route::CoreVersions);
+    let is_possible = |form| matches!(form, Form::Plain | Form::Discovery(_));
+    let (form, _) = media::accept(header(headers, &ACCEPT), is_possible).ok_or_else(not_acceptable)?;
+    let mut answer = if let Form::Discovery(version) = form {
+        let mut answer = answer::json(200, &discovery::aggregated(kinds, is_core, version));
+        let media_type =
+            format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+        if let Ok(media_type) = HeaderValue::from_str(&media_type) {
+            set(&mut answer, CONTENT_TYPE, media_type);
+        }
+        answer
+    } else if is_core {
+        answer::json(200, &discovery::core_versions(kinds, &shared.address))
+    } else {
+        answer::json(200, &discovery::group_list(kinds))
+    };
+    set(&mut answer, VARY, HeaderValue::from_static("Accept"));
+    Ok(answer)
+}

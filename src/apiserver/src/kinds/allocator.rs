@@ -1,0 +1,156 @@
+//! Which cluster IP a Service gets: from all ServiceCIDRs that are ready, the one of the command line first and the
+//! others by name.
+//!
+//! As in Kubernetes, addresses that nobody asked for come from the upper part of a range, from a random start, so that
+//! the lower part stays free for those that are asked for; when the upper part is full they come from the lower one.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use thiserror::Error;
+
+use super::family::{Family, number};
+use super::service_cidr::{self, DEFAULT_NAME};
+use crate::resource::{Allocation, Scope, Transaction};
+use crate::status::ApiError;
+
+/// Why there is no address. The texts are Kubernetes' own.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(super) enum AllocationError {
+    /// No address is left.
+    #[error("range is full")]
+    Full,
+    /// Somebody has the address.
+    #[error("provided IP is already allocated")]
+    Allocated,
+    /// The network's own address or its broadcast address.
+    #[error("the provided IP ({0}) is not in the valid range. The range of valid IPs is {1}")]
+    NotInRange(IpAddr, IpNet),
+    /// No network has the address.
+    #[error("the provided network does not match the current range")]
+    Mismatch,
+}
+
+/// A network with the numbers of the addresses that Services may get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Range {
+    network: IpNet,
+    first: u128,
+    last: u128,
+}
+
+/// The networks that addresses are taken from at present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ranges(Vec<Range>);
+
+impl Ranges {
+    /// Those of the ServiceCIDRs that are ready.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) fn of(transaction: &mut dyn Transaction) -> Result<Self, ApiError> {
+        let mut objects = transaction.list(service_cidr::INFO.plural)?;
+        objects.sort_by_key(|object| object.name() != DEFAULT_NAME);
+        let ready = objects.iter().filter(|object| service_cidr::is_ready(object));
+        let networks = ready.flat_map(service_cidr::networks);
+        Ok(Self(networks.filter_map(Range::of).collect()))
+    }
+
+    fn of_family(&self, family: Family) -> impl Iterator<Item = &Range> {
+        self.0.iter().filter(move |range| Family::of_network(&range.network) == family)
+    }
+
+    /// An address that nobody has. A dry run is told the address of a network, which nobody ever has.
+    ///
+    /// # Errors
+    /// [`AllocationError::Full`].
+    pub(super) fn next(
+        &self,
+        transaction: &mut dyn Transaction,
+        family: Family,
+    ) -> Result<IpAddr, AllocationError> {
+        if transaction.is_dry_run() {
+            let range = self.of_family(family).next().ok_or(AllocationError::Full)?;
+            return Ok(range.network.network());
+        }
+        for range in self.of_family(family) {
+            let free = range.next(transaction, family);
+            let (network, succeeded) = (range.network, free.is_some());
+            transaction.count(Allocation { network, scope: Scope::Dynamic, succeeded });
+            if let Some(number) = free {
+                return Ok(family.address(number));
+            }
+        }
+        Err(AllocationError::Full)
+    }
+
+    /// Whether a Service may have `address`. A dry run only looks at the ranges.
+    ///
+    /// # Errors
+    /// [`AllocationError`] with the reason.
+    pub(super) fn check(
+        &self,
+        transaction: &mut dyn Transaction,
+        address: IpAddr,
+    ) -> Result<(), AllocationError> {
+        let family = Family::of(address);
+        let asked = number(address);
+        let is_valid = |range: &&Range| (range.first..=range.last).contains(&asked);
+        let Some(range) = self.of_family(family).find(is_valid) else {
+            let around = self.of_family(family).find(|range| range.network.contains(&address));
+            let first = self.of_family(family).next().filter(|_| transaction.is_dry_run());
+            return Err(match around.or(first) {
+                Some(range) => AllocationError::NotInRange(address, range.network),
+                None => AllocationError::Mismatch,
+            });
+        };
+        if transaction.is_dry_run() {
+            return Ok(());
+        }
+        let succeeded = transaction.used(family.account(), asked, asked) == 0;
+        transaction.count(Allocation { network: range.network, scope: Scope::Static, succeeded });
+        if succeeded { Ok(()) } else { Err(AllocationError::Allocated) }
+    }
+}
+
+impl Range {
+    fn of(network: IpNet) -> Option<Self> {
+        let (first, last) = service_cidr::usable(&network).ok()?;
+        Some(Self { network, first, last })
+    }
+
+    /// A free number, from the upper band while there is one.
+    fn next(&self, transaction: &mut dyn Transaction, family: Family) -> Option<u128> {
+        let account = family.account();
+        let split = self.first + offset(&self.network);
+        let upper = random_free(transaction, account, split, self.last);
+        upper.or_else(|| random_free(transaction, account, self.first, split.checked_sub(1)?))
+    }
+}
+
+/// How many addresses at the lower end are left for those who ask for one: a sixteenth, but 16 to 256, and none of
+/// networks that are small.
+fn offset(network: &IpNet) -> u128 {
+    const SMALLEST: u128 = 16;
+    let bits = u32::from(network.max_prefix_len() - network.prefix_len());
+    match 1_u128.checked_shl(bits) {
+        Some(size) if size <= SMALLEST => 0,
+        Some(size) => (size / 16).clamp(SMALLEST, 256),
+        None => 256,
+    }
+}
+
+/// The first number that is free from a random start on, then from the first.
+pub(super) fn random_free(
+    transaction: &mut dyn Transaction,
+    account: crate::resource::Account,
+    first: u128,
+    last: u128,
+) -> Option<u128> {
+    let count = last.checked_sub(first)?.checked_add(1)?;
+    let start = first + transaction.random(count);
+    transaction.free(account, start, last).or_else(|| {
+        let before = start.checked_sub(1).filter(|before| *before >= first)?;
+        transaction.free(account, first, before)
+    })
+}

@@ -1,0 +1,57 @@
+//! What the command line says about the kinds.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use records::record::RECORD_DIR;
+
+/// The ports that node ports are taken from.
+pub type PortRange = RangeInclusive<u16>;
+
+/// Addresses that LoadBalancer Services get from outside the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolRange {
+    /// All addresses of a network, but for IPv4's network and broadcast addresses and IPv6's subnet-router address.
+    Network(IpNet),
+    /// From the first to the second, both included; both of one family, the first not above the second.
+    Range(IpAddr, IpAddr),
+}
+
+/// What the command line says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `--service-cluster-ip-range`: one or two, of different families; the first one's is the primary family.
+    pub service_cidrs: Vec<IpNet>,
+    /// `--service-node-port-range`.
+    pub node_port_range: PortRange,
+    /// Where LoadBalancer Services get their external addresses from, in the order in which they are tried.
+    pub load_balancer_pools: Vec<PoolRange>,
+    /// The port that the Service `default/kubernetes` leads to.
+    pub secure_port: u16,
+    /// `metadata.name` of the Node.
+    pub node_name: String,
+    /// The addresses of the machine, the most important one first.
+    pub node_ips: Vec<IpAddr>,
+    /// The networks that this machine's pods get their addresses from.
+    pub pod_cidrs: Vec<IpNet>,
+    /// Where the records of the pods are.
+    pub pod_records: PathBuf,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            service_cidrs: Vec::new(),
+            node_port_range: 30000..=32767,
+            load_balancer_pools: Vec::new(),
+            secure_port: 6443,
+            node_name: String::new(),
+            node_ips: Vec::new(),
+            pod_cidrs: Vec::new(),
+            pod_records: PathBuf::from(RECORD_DIR),
+        }
+    }
+}

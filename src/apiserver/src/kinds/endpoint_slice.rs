@@ -1,0 +1,141 @@
+//! EndpointSlices: as they are given.
+
+use serde_json::{Map, Value};
+
+use super::columns::{AGE, NAME, column};
+use super::faults::{MOST, required, unsupported};
+use super::{age, meta, namespace, verbs};
+use crate::object::Object;
+use crate::resource::{Resource, ResourceInfo, Transaction};
+use crate::status::{ApiError, Cause};
+use pod::validation::ip::ip_warning;
+
+/// `endpointslices`.
+pub const INFO: ResourceInfo = ResourceInfo {
+    group: "discovery.k8s.io",
+    version: "v1",
+    kind: "EndpointSlice",
+    plural: "endpointslices",
+    singular: "endpointslice",
+    short_names: &[],
+    categories: &[],
+    namespaced: true,
+    verbs: verbs::ALL,
+    columns: &[
+        NAME,
+        column("AddressType", "The family of the addresses, or FQDN."),
+        column("Ports", "The ports."),
+        column("Endpoints", "The addresses."),
+        AGE,
+    ],
+    fields: &[],
+};
+
+const ADDRESS_TYPES: [&str; 3] = ["FQDN", "IPv4", "IPv6"];
+const MANAGED_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
+/// Kubernetes' own controllers, which write canonical addresses only.
+const CONTROLLERS: [&str; 2] =
+    ["endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"];
+/// How many ports or addresses a row shows.
+const SHOWN: usize = 3;
+
+/// The kind.
+pub struct EndpointSlices;
+
+impl Resource for EndpointSlices {
+    fn info(&self) -> &'static ResourceInfo {
+        &INFO
+    }
+
+    fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
+        namespace::must_exist(transaction, &INFO, object)?;
+        meta::checked(&INFO, object, &faults(object))?;
+        object.metadata_mut().insert("generation".to_owned(), 1.into());
+        Ok(())
+    }
+
+    /// Counts the changes as `PrepareForUpdate` does in `pkg/registry/discovery/endpointslice/strategy.go`.
+    fn update(&self, _: &mut dyn Transaction, object: &mut Object, old: &Object) -> Result<(), ApiError> {
+        let mut all = meta::change_faults(object, old);
+        all.extend(faults(object));
+        meta::checked(&INFO, object, &all)?;
+        let labels = |object: &Object| {
+            object.metadata().get("labels").cloned().unwrap_or_else(|| Value::Object(Map::default()))
+        };
+        let is_same = is_same_but_metadata(object, old) && labels(object) == labels(old);
+        // Those of before generations were counted have none.
+        let before = old.metadata().get("generation").and_then(Value::as_i64).unwrap_or_default();
+        let generation = if is_same { before } else { before.saturating_add(1) };
+        if generation > 0 {
+            object.metadata_mut().insert("generation".to_owned(), generation.into());
+        } else {
+            object.metadata_mut().remove("generation");
+        }
+        Ok(())
+    }
+
+    /// `WarningsOnCreate` and `WarningsOnUpdate` of `pkg/registry/discovery/endpointslice/strategy.go`.
+    fn warnings(&self, object: &Object, old: Option<&Object>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if old.is_none() && text(object, "addressType") == "FQDN" {
+            // As Kubernetes writes it.
+            warnings.push("spec.addressType: FQDN endpoints are deprecated".to_owned());
+        }
+        if !object.labels().any(|(key, by)| key == MANAGED_LABEL && CONTROLLERS.contains(&by)) {
+            warnings.extend(address_warnings(object));
+        }
+        warnings
+    }
+
+    fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
+        let list = |key: &str| object.0.get(key).and_then(Value::as_array).into_iter().flatten();
+        let ports =
+            list("ports").map(|port| port["port"].as_i64().map_or("*".to_owned(), |port| port.to_string()));
+        let addresses = list("endpoints").flat_map(|one| one["addresses"].as_array().into_iter().flatten());
+        let addresses = addresses.filter_map(Value::as_str).map(str::to_owned);
+        vec![
+            object.name().into(),
+            text(object, "addressType").into(),
+            shown(ports.collect()).into(),
+            shown(addresses.collect()).into(),
+            age::cell(object, now),
+        ]
+    }
+}
+
+fn is_same_but_metadata(one: &Object, other: &Object) -> bool {
+    let rest = |(key, _): &(&String, &Value)| *key != "metadata";
+    one.0.iter().filter(rest).eq(other.0.iter().filter(rest))
+}
+
+fn address_warnings(object: &Object) -> Vec<String> {
+    let endpoints = object.0.get("endpoints").and_then(Value::as_array).into_iter().flatten().enumerate();
+    let addresses = endpoints.flat_map(|(endpoint, one)| {
+        let addresses =
+            one["addresses"].as_array().into_iter().flatten().filter_map(Value::as_str).enumerate();
+        addresses.map(move |(index, address)| (format!("endpoints[{endpoint}].addresses[{index}]"), address))
+    });
+    addresses.filter_map(|(path, address)| ip_warning(&path, address)).take(MOST).collect()
+}
+
+fn text<'a>(object: &'a Object, key: &str) -> &'a str {
+    object.0.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn faults(object: &Object) -> Vec<Cause> {
+    let mut faults = meta::faults(object, meta::subdomain);
+    match text(object, "addressType") {
+        "" => faults.push(required("addressType", "")),
+        known if ADDRESS_TYPES.contains(&known) => {}
+        other => faults.push(unsupported("addressType", other, &ADDRESS_TYPES)),
+    }
+    faults
+}
+
+fn shown(all: Vec<String>) -> String {
+    match all.len() {
+        0 => "<unset>".to_owned(),
+        count if count > SHOWN => format!("{} + {} more...", all[..SHOWN].join(","), count - SHOWN),
+        _ => all.join(","),
+    }
+}

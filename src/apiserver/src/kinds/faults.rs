@@ -1,0 +1,64 @@
+//! Faults of a field, in the words of `k8s.io/apimachinery/pkg/util/validation/field`.
+
+use serde_json::Value;
+
+use crate::status::Cause;
+use pod::validation::go_quote;
+
+/// How many faults of one list are told; a body can have many.
+pub(super) const MOST: usize = 100;
+
+/// The value is not what it may be.
+pub(super) fn invalid(field: impl Into<String>, value: &Value, detail: impl AsRef<str>) -> Cause {
+    fault("FieldValueInvalid", field, format!("Invalid value: {}", shown(value)), detail.as_ref())
+}
+
+/// The value is needed.
+pub(super) fn required(field: impl Into<String>, detail: &str) -> Cause {
+    fault("FieldValueRequired", field, "Required value".to_owned(), detail)
+}
+
+/// The value may not be there.
+pub(super) fn forbidden(field: impl Into<String>, detail: &str) -> Cause {
+    fault("FieldValueForbidden", field, "Forbidden".to_owned(), detail)
+}
+
+/// The value is there already.
+pub(super) fn duplicate(field: impl Into<String>, value: &Value) -> Cause {
+    fault("FieldValueDuplicate", field, format!("Duplicate value: {}", shown(value)), "")
+}
+
+/// The value is none of `supported`, which are in order.
+pub(super) fn unsupported(field: impl Into<String>, value: &str, supported: &[&str]) -> Cause {
+    let supported: Vec<String> = supported.iter().map(|value| go_quote(value)).collect();
+    let detail = format!("supported values: {}", supported.join(", "));
+    fault("FieldValueNotSupported", field, format!("Unsupported value: {}", go_quote(value)), &detail)
+}
+
+/// There is too much of it.
+pub(super) fn too_long(field: impl Into<String>, bytes: usize) -> Cause {
+    let detail = format!("may not be more than {bytes} bytes");
+    fault("FieldValueTooLong", field, "Too long".to_owned(), &detail)
+}
+
+fn fault(reason: &'static str, field: impl Into<String>, what: String, detail: &str) -> Cause {
+    let message = if detail.is_empty() { what } else { format!("{what}: {detail}") };
+    Cause { reason, message, field: field.into() }
+}
+
+/// Text as Go quotes it, everything else as JSON.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => go_quote(text),
+        Value::Array(pairs) if pairs.iter().all(is_pair) && !pairs.is_empty() => {
+            let texts: Vec<String> = pairs.iter().map(|pair| format!("{}:{}", pair[0], pair[1])).collect();
+            format!("{{{}}}", texts.join(","))
+        }
+        value => value.to_string(),
+    }
+}
+
+/// An object in the order of Go's fields, which JSON here does not keep: a list of keys with their values.
+fn is_pair(value: &Value) -> bool {
+    value.as_array().is_some_and(|pair| matches!(&pair[..], [Value::String(_), _]))
+}

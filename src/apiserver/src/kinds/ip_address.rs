@@ -1,0 +1,213 @@
+//! IPAddresses: which address is in use, and by whom.
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use super::columns::{NAME, column};
+use super::family::Family;
+use super::faults::{invalid, required};
+use super::{meta, service, verbs};
+use crate::object::Object;
+use crate::resource::{Resource, ResourceInfo, Transaction};
+use crate::status::{ApiError, Cause};
+use pod::validation::dns;
+use pod::validation::ip::{IpRules, ip_error, parse_sloppy};
+
+/// `ipaddresses`.
+pub const INFO: ResourceInfo = ResourceInfo {
+    group: "networking.k8s.io",
+    version: "v1",
+    kind: "IPAddress",
+    plural: "ipaddresses",
+    singular: "ipaddress",
+    short_names: &["ip"],
+    categories: &[],
+    namespaced: false,
+    verbs: verbs::ALL,
+    columns: &[NAME, column("ParentRef", "The object that the address belongs to.")],
+    fields: &[],
+};
+
+const FAMILY_LABEL: &str = "ipaddress.kubernetes.io/ip-family";
+const MANAGED_LABEL: &str = "ipaddress.kubernetes.io/managed-by";
+const MANAGER: &str = "ipallocator.k8s.io";
+const PARENT: &str = "spec.parentRef";
+
+/// Whether it was made for a Service, not by hand.
+pub(super) fn is_managed(object: &Object) -> bool {
+    object.labels().any(|label| label == (MANAGED_LABEL, MANAGER))
+}
+
+/// Gives `address` to a Service.
+///
+/// # Errors
+/// The store cannot be written.
+pub(super) fn give(
+    transaction: &mut dyn Transaction,
+    address: IpAddr,
+    namespace: &str,
+    name: &str,
+) -> Result<(), ApiError> {
+    let mut object = Object::from_value(json!({
+        "apiVersion": INFO.api_version(), "kind": INFO.kind,
+        "metadata": {"name": address.to_string()},
+        "spec": {"parentRef": {"resource": service::INFO.plural, "namespace": namespace, "name": name}},
+    }))
+    .unwrap_or_default();
+    label(&mut object, address);
+    transaction.put(INFO.plural, &mut object)
+}
+
+/// Takes `address` from a Service; nothing happens where it is somebody else's.
+///
+/// # Errors
+/// The store cannot be written.
+pub(super) fn take(
+    transaction: &mut dyn Transaction,
+    address: IpAddr,
+    namespace: &str,
+    name: &str,
+) -> Result<(), ApiError> {
+    let address = address.to_string();
+    match transaction.get(INFO.plural, "", &address)? {
+        Some(object) if owner(&object) == Some((namespace, name)) => {
+            transaction.remove(INFO.plural, "", &address)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn label(object: &mut Object, address: IpAddr) {
+    let labels = object.metadata_mut().entry("labels").or_insert_with(|| json!({}));
+    if labels.is_object() {
+        labels[FAMILY_LABEL] = Family::of(address).name().into();
+        labels[MANAGED_LABEL] = MANAGER.into();
+    }
+}
+
+/// The namespace and name of the Service that an address belongs to.
+fn owner(object: &Object) -> Option<(&str, &str)> {
+    let field = |key: &str| parent(object).get(key).and_then(Value::as_str).unwrap_or_default();
+    let is_service = field("resource") == service::INFO.plural && field("group").is_empty();
+    is_service.then(|| (field("namespace"), field("name")))
+}
+
+fn parent(object: &Object) -> &Value {
+    object.spec().get("parentRef").unwrap_or(&Value::Null)
+}
+
+/// Whether the Service that it names has the address.
+fn is_in_use(transaction: &mut dyn Transaction, object: &Object) -> Result<bool, ApiError> {
+    let Some((namespace, name)) = owner(object) else { return Ok(false) };
+    let service = transaction.get(service::INFO.plural, namespace, name)?;
+    let address = object.name().parse().ok();
+    Ok(service.is_some_and(|service| service::addresses(&service).any(|own| Some(own) == address)))
+}
+
+/// The kind.
+pub struct IpAddresses;
+
+impl Resource for IpAddresses {
+    fn info(&self) -> &'static ResourceInfo {
+        &INFO
+    }
+
+    fn create(&self, _: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
+        object.0.remove("status");
+        let mut faults = meta::faults(object, name_errors);
+        faults.extend(parent_faults(parent(object)));
+        meta::checked(&INFO, object, &faults)
+    }
+
+    fn update(
+        &self,
+        transaction: &mut dyn Transaction,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        let mut faults = meta::change_faults(object, old);
+        faults.extend(meta::faults(object, name_errors));
+        let (new_parent, old_parent) = (go_parent(parent(object)), go_parent(parent(old)));
+        if new_parent != old_parent {
+            faults.push(invalid(PARENT, &new_parent, "field is immutable"));
+        }
+        meta::checked(&INFO, object, &faults)?;
+        if is_in_use(transaction, object)?
+            && let Ok(address) = object.name().parse()
+        {
+            label(object, address);
+        }
+        Ok(())
+    }
+
+    /// A Service that lives keeps its address.
+    fn deleted(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
+        match (owner(object), object.name().parse()) {
+            (Some((namespace, name)), Ok(address)) if is_in_use(transaction, object)? => {
+                give(transaction, address, namespace, name)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn cells(&self, object: &Object, _: i64) -> Vec<Value> {
+        let field = |key: &str| parent(object).get(key).and_then(Value::as_str).unwrap_or_default();
+        let parts = ["group", "resource", "namespace", "name"].map(field);
+        let given: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let parent = if given.is_empty() { "<none>".to_owned() } else { given.join("/") };
+        vec![object.name().into(), parent.into()]
+    }
+}
+
+fn name_errors(name: &str) -> Vec<String> {
+    if let Some(error) = ip_error(name, IpRules::Strict) {
+        return vec![error.to_owned()];
+    }
+    let canonical = parse_sloppy(name).map(|address| address.to_string()).unwrap_or_default();
+    if canonical == name { Vec::new() } else { vec![format!("must be in canonical form ({canonical:?})")] }
+}
+
+fn parent_faults(parent: &Value) -> Vec<Cause> {
+    if parent.is_null() {
+        return vec![required(PARENT, "")];
+    }
+    let field = |key: &str| parent.get(key).and_then(Value::as_str).unwrap_or_default();
+    let mut faults = Vec::new();
+    if !field("group").is_empty() {
+        let errors = dns::subdomain_errors(field("group"));
+        faults
+            .extend(errors.iter().map(|why| invalid(format!("{PARENT}.group"), &field("group").into(), why)));
+    }
+    for (key, needed) in [("resource", true), ("name", true), ("namespace", false)] {
+        if field(key).is_empty() && needed {
+            faults.push(required(format!("{PARENT}.{key}"), ""));
+        }
+        let errors = path_segment_errors(field(key));
+        faults.extend(errors.iter().map(|why| invalid(format!("{PARENT}.{key}"), &field(key).into(), why)));
+    }
+    faults
+}
+
+/// What cannot be a part of a path (`IsValidPathSegmentName`).
+fn path_segment_errors(name: &str) -> Vec<String> {
+    if matches!(name, "." | "..") {
+        return vec![format!("may not be '{name}'")];
+    }
+    let bad = ["/", "%"].into_iter().filter(|part| name.contains(part));
+    bad.map(|part| format!("may not contain '{part}'")).collect()
+}
+
+/// A reference as Go shows it in faults.
+fn go_parent(parent: &Value) -> Value {
+    if parent.is_null() {
+        return Value::Null;
+    }
+    let field = |key: &str| parent.get(key).and_then(Value::as_str).unwrap_or_default();
+    json!([
+        ["Group", field("group")],
+        ["Resource", field("resource")],
+        ["Namespace", field("namespace")],
+        ["Name", field("name")],
+    ])
+}

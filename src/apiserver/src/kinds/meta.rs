@@ -1,0 +1,148 @@
+//! What is checked of every object's metadata (`ValidateObjectMeta`).
+
+use serde_json::{Map, Value, json};
+
+use super::faults::{MOST, forbidden, invalid, required, too_long};
+use super::owners;
+use crate::object::{FOREGROUND, ORPHAN, Object};
+use crate::status::{ApiError, Cause};
+use pod::validation::labels::{label_value_errors, qualified_name_errors};
+use pod::validation::{dns, go_quote};
+
+/// Largest annotations altogether, in bytes.
+const ANNOTATIONS_MAX: usize = 256 << 10;
+/// The finalizers that need no domain.
+const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", ORPHAN, FOREGROUND];
+
+/// How names of a kind are checked.
+pub(super) type NameRule = fn(&str) -> Vec<String>;
+
+/// Names that are RFC 1123 labels.
+pub(super) fn label(name: &str) -> Vec<String> {
+    dns::label_errors(name).into_iter().map(str::to_owned).collect()
+}
+
+/// Names that are RFC 1123 subdomains.
+pub(super) fn subdomain(name: &str) -> Vec<String> {
+    dns::subdomain_errors(name).into_iter().map(str::to_owned).collect()
+}
+
+/// The faults of the metadata of `object`.
+pub(super) fn faults(object: &Object, rule: NameRule) -> Vec<Cause> {
+    let metadata = object.metadata();
+    let mut faults = Vec::new();
+    if let Some(prefix) = metadata.get("generateName").and_then(Value::as_str).filter(|name| !name.is_empty())
+    {
+        // A name that is about to be lengthened may end with a hyphen.
+        let stem = prefix.strip_suffix('-').map_or_else(|| prefix.to_owned(), |stem| format!("{stem}a"));
+        faults.extend(rule(&stem).iter().map(|why| invalid("metadata.generateName", &prefix.into(), why)));
+    }
+    match object.name() {
+        "" => faults.push(required("metadata.name", "name or generateName is required")),
+        name => faults.extend(rule(name).iter().map(|why| invalid("metadata.name", &name.into(), why))),
+    }
+    if let Some(generation) = metadata.get("generation").filter(|value| value.as_i64() < Some(0)) {
+        faults.push(invalid("metadata.generation", generation, "must be greater than or equal to 0"));
+    }
+    faults.extend(label_faults(metadata.get("labels"), "metadata.labels"));
+    faults.extend(annotation_faults(metadata.get("annotations")));
+    faults.extend(owners::faults(object));
+    faults.extend(finalizer_faults(&object.finalizers()));
+    faults
+}
+
+/// The faults of a change of the metadata of `old`, besides those of what comes of it
+/// (`ValidateObjectMetaAccessorUpdate`).
+pub(super) fn change_faults(object: &Object, old: &Object) -> Vec<Cause> {
+    if !old.is_being_deleted() {
+        return Vec::new();
+    }
+    let known = old.finalizers();
+    let mut new = object.finalizers();
+    new.retain(|finalizer| !known.contains(finalizer));
+    new.sort_unstable();
+    new.dedup();
+    if new.is_empty() {
+        return Vec::new();
+    }
+    let shown: Vec<String> = new.iter().take(MOST).map(|finalizer| go_quote(finalizer)).collect();
+    let why = "no new finalizers can be added if the object is being deleted, found new finalizers";
+    vec![forbidden("metadata.finalizers", &format!("{why} []string{{{}}}", shown.join(", ")))]
+}
+
+/// The faults of labels, or of a selector, at `path`.
+pub(super) fn label_faults(labels: Option<&Value>, path: &str) -> Vec<Cause> {
+    let mut faults = Vec::new();
+    for (key, value) in entries(labels) {
+        if faults.len() >= MOST {
+            break;
+        }
+        faults.extend(qualified_name_errors(key).iter().map(|why| invalid(path, &key.as_str().into(), why)));
+        let text = value.as_str().unwrap_or_default();
+        faults.extend(label_value_errors(text).iter().map(|why| invalid(path, &text.into(), why)));
+    }
+    faults
+}
+
+fn annotation_faults(annotations: Option<&Value>) -> Vec<Cause> {
+    let path = "metadata.annotations";
+    let mut faults = Vec::new();
+    let mut size = 0;
+    for (key, value) in entries(annotations) {
+        size += key.len() + value.as_str().map_or(0, str::len);
+        if faults.len() >= MOST {
+            continue;
+        }
+        let errors = qualified_name_errors(&key.to_lowercase());
+        faults.extend(errors.iter().map(|why| invalid(path, &key.as_str().into(), why)));
+    }
+    if size > ANNOTATIONS_MAX {
+        faults.push(too_long(path, ANNOTATIONS_MAX));
+    }
+    faults
+}
+
+fn finalizer_faults(finalizers: &[&str]) -> Vec<Cause> {
+    let path = "metadata.finalizers";
+    let mut faults = Vec::new();
+    for (index, finalizer) in finalizers.iter().enumerate() {
+        if faults.len() >= MOST {
+            break;
+        }
+        faults.extend(finalizer_name_faults(finalizer, path, &format!("{path}[{index}]")));
+    }
+    if [ORPHAN, FOREGROUND].iter().all(|name| finalizers.contains(name)) {
+        let why = format!("finalizer {ORPHAN} and {FOREGROUND} cannot be both set");
+        faults.push(invalid(path, &json!(finalizers), why));
+    }
+    faults
+}
+
+/// The faults of a finalizer's name; `path` is that of the list in some, and of the finalizer in other messages.
+pub(super) fn finalizer_name_faults(finalizer: &str, path: &str, own_path: &str) -> Vec<Cause> {
+    let value = json!(finalizer);
+    let errors = qualified_name_errors(finalizer);
+    let mut faults: Vec<Cause> = errors.iter().map(|why| invalid(path, &value, why)).collect();
+    if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+        let why = "name is neither a standard finalizer name nor is it fully qualified";
+        faults.push(invalid(own_path, &value, why));
+    }
+    faults
+}
+
+fn entries(map: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
+    static NONE: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
+    map.and_then(Value::as_object).unwrap_or(&NONE).iter()
+}
+
+/// `Ok` where there are no faults.
+///
+/// # Errors
+/// `Invalid` with the faults.
+pub(super) fn checked(
+    info: &crate::resource::ResourceInfo,
+    object: &Object,
+    faults: &[Cause],
+) -> Result<(), ApiError> {
+    if faults.is_empty() { Ok(()) } else { Err(ApiError::invalid(info, object.name(), faults)) }
+}

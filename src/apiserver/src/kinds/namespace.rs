@@ -1,0 +1,262 @@
+//! Namespaces.
+
+mod content;
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::columns::{AGE, NAME, column};
+use super::faults::{MOST, invalid};
+use super::{Config, age, meta, verbs};
+use crate::object::Object;
+use crate::resource::{Account, Resource, ResourceInfo, Subresource, Transaction};
+use crate::status::{ApiError, Cause};
+use crate::time;
+
+/// `namespaces`.
+pub const INFO: ResourceInfo = ResourceInfo {
+    group: "",
+    version: "v1",
+    kind: "Namespace",
+    plural: "namespaces",
+    singular: "namespace",
+    short_names: &["ns"],
+    categories: &[],
+    namespaced: false,
+    verbs: verbs::ONE_BY_ONE,
+    columns: &[NAME, column("Status", "Active, or Terminating."), AGE],
+    fields: &["status.phase"],
+};
+
+/// The namespaces that are always there; the first is looked at to tell whether they are.
+const ALWAYS: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+/// Those of them that nobody may delete.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+/// What is in a namespace that is being deleted stays that long, in seconds (`namespaceDeletionGracePeriod` in
+/// `pkg/controller/namespace/namespace_controller.go`): clients that delete it along with its content find that.
+const GRACE: i64 = 5;
+/// The finalizer in `spec` of those that have content.
+const FINALIZER: &str = "kubernetes";
+
+/// Refuses an object that is to be created in a namespace that is not there, or that is about to go.
+///
+/// # Errors
+/// `NotFound`, `Forbidden`.
+pub(super) fn must_exist(
+    transaction: &mut dyn Transaction,
+    info: &ResourceInfo,
+    object: &Object,
+) -> Result<(), ApiError> {
+    let name = object.namespace();
+    match transaction.get(INFO.plural, "", name)? {
+        Some(namespace) if namespace.is_being_deleted() => {
+            let why =
+                format!("unable to create new content in namespace {name} because it is being terminated");
+            let mut error = ApiError::forbidden(info, object.name(), &why);
+            error.details["causes"] = json!([{"reason": "NamespaceTerminating",
+                "message": format!("namespace {name} is being terminated"), "field": "metadata.namespace"}]);
+            Err(error)
+        }
+        Some(_) => Ok(()),
+        None => Err(ApiError::not_found(&INFO, name)),
+    }
+}
+
+/// The kind.
+pub struct Namespaces {
+    config: Arc<Config>,
+}
+
+impl Namespaces {
+    /// The kind, with what Services in a namespace go by.
+    pub fn new(config: Arc<Config>) -> Self {
+        Self { config }
+    }
+}
+
+impl Resource for Namespaces {
+    fn info(&self) -> &'static ResourceInfo {
+        &INFO
+    }
+
+    fn create(&self, _: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
+        let mut faults = meta::faults(object, meta::label);
+        faults.extend(finalizer_faults(object));
+        meta::checked(&INFO, object, &faults)?;
+        fill(object);
+        Ok(())
+    }
+
+    fn update(&self, _: &mut dyn Transaction, object: &mut Object, old: &Object) -> Result<(), ApiError> {
+        let mut faults = meta::change_faults(object, old);
+        faults.extend(meta::faults(object, meta::label));
+        meta::checked(&INFO, object, &faults)?;
+        label(object);
+        for key in ["spec", "status"] {
+            match old.0.get(key) {
+                Some(value) => object.0.insert(key.to_owned(), value.clone()),
+                None => object.0.remove(key),
+            };
+        }
+        Ok(())
+    }
+
+    /// `namespaceStatusStrategy` and `namespaceFinalizeStrategy` in `pkg/registry/core/namespace/strategy.go`.
+    fn update_part(
+        &self,
+        _: &mut dyn Transaction,
+        part: Subresource,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        object.keep_only(if part == Subresource::Status { "status" } else { "spec" }, old);
+        let mut faults = meta::change_faults(object, old);
+        faults.extend(meta::faults(object, meta::label));
+        faults.extend(match part {
+            Subresource::Status => phase_fault(object).into_iter().collect(),
+            Subresource::Finalize => finalizer_faults(object),
+        });
+        meta::checked(&INFO, object, &faults)?;
+        label(object);
+        Ok(())
+    }
+
+    /// What is in a namespace goes with it, also where somebody else has taken the server's finalizer away.
+    fn delete(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
+        content::remove(transaction, &self.config, object.name()).map(drop)
+    }
+
+    fn may_delete(&self, object: &Object) -> Result<(), ApiError> {
+        let name = object.name();
+        if IMMORTAL.contains(&name) {
+            return Err(ApiError::forbidden(&INFO, name, "this namespace may not be deleted"));
+        }
+        Ok(())
+    }
+
+    fn is_held(&self, object: &Object) -> bool {
+        !spec_finalizers(object).is_empty()
+    }
+
+    fn mark_deleted(&self, object: &mut Object) {
+        // `Delete` in `pkg/registry/core/namespace/storage/storage.go` gives it no such time.
+        object.metadata_mut().remove("deletionGracePeriodSeconds");
+        object.status_mut().insert("phase".to_owned(), "Terminating".into());
+    }
+
+    fn is_returned_when_deleted(&self) -> bool {
+        true
+    }
+
+    fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
+        let phase = object.0.get("status").and_then(|status| status["phase"].as_str()).unwrap_or_default();
+        vec![object.name().into(), phase.into(), age::cell(object, now)]
+    }
+
+    fn reconcile(&self, transaction: &mut dyn Transaction) -> Result<Option<i64>, ApiError> {
+        let mut wake: Option<i64> = None;
+        if transaction.used(Account::Terminating, 0, 0) > 0 {
+            for object in transaction.list(INFO.plural)?.iter().filter(|object| object.is_being_deleted()) {
+                wake = [wake, self.empty(transaction, object)?].into_iter().flatten().min();
+            }
+        }
+        if transaction.get(INFO.plural, "", ALWAYS[0])?.is_some() {
+            return Ok(wake);
+        }
+        for name in ALWAYS {
+            if transaction.get(INFO.plural, "", name)?.is_none() {
+                let json = json!({"apiVersion": "v1", "kind": INFO.kind, "metadata": {"name": name}});
+                let mut object = Object::from_value(json).unwrap_or_default();
+                fill(&mut object);
+                transaction.put(INFO.plural, &mut object)?;
+            }
+        }
+        Ok(wake)
+    }
+}
+
+impl Namespaces {
+    /// Removes what is in a namespace that is being deleted, and then lets go of it; when to look again.
+    fn empty(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<Option<i64>, ApiError> {
+        if !spec_finalizers(object).contains(&FINALIZER) {
+            return Ok(None);
+        }
+        let since = object.metadata().get("deletionTimestamp").and_then(Value::as_str).and_then(time::parse);
+        let end = since.unwrap_or(transaction.now()) + GRACE;
+        if transaction.now() < end {
+            return Ok(Some(end));
+        }
+        let left = content::remove(transaction, &self.config, object.name())?;
+        let mut object = object.clone();
+        if !left.is_empty() {
+            // It is looked at again with every change.
+            if content::tell(&mut object, &left, transaction.now()) {
+                transaction.put(INFO.plural, &mut object)?;
+            }
+            return Ok(None);
+        }
+        let finalizers = spec_finalizers(&object);
+        let finalizers: Vec<&str> = finalizers.into_iter().filter(|name| *name != FINALIZER).collect();
+        if finalizers.is_empty() && object.finalizers().is_empty() {
+            transaction.remove(INFO.plural, "", object.name())?;
+            return Ok(None);
+        }
+        let finalizers = if finalizers.is_empty() { json!({}) } else { json!({"finalizers": finalizers}) };
+        object.0.insert("spec".to_owned(), finalizers);
+        transaction.put(INFO.plural, &mut object)?;
+        Ok(None)
+    }
+}
+
+fn spec_finalizers(object: &Object) -> Vec<&str> {
+    let list = object.spec().get("finalizers").and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(Value::as_str).collect()
+}
+
+/// What is wrong with `status.phase`, which is the server's (`ValidateNamespaceStatusUpdate`).
+fn phase_fault(object: &Object) -> Option<Cause> {
+    let phase = object.0.get("status").map_or(&Value::Null, |status| &status["phase"]);
+    let phase = Value::from(phase.as_str().unwrap_or_default());
+    let (wanted, why) = if object.is_being_deleted() {
+        ("Terminating", "may only be 'Terminating' if `deletionTimestamp` is not empty")
+    } else {
+        ("Active", "may only be 'Active' if `deletionTimestamp` is empty")
+    };
+    (phase != wanted).then(|| invalid("status.Phase", &phase, why))
+}
+
+/// What is wrong with `spec.finalizers` (`validateFinalizerName`).
+fn finalizer_faults(object: &Object) -> Vec<Cause> {
+    let mut faults = Vec::new();
+    for (index, name) in spec_finalizers(object).into_iter().enumerate() {
+        if faults.len() >= MOST {
+            break;
+        }
+        let path = format!("spec.finalizers[{index}]");
+        faults.extend(meta::finalizer_name_faults(name, &path, &path));
+    }
+    faults
+}
+
+/// What every new namespace has.
+fn fill(object: &mut Object) {
+    label(object);
+    let mut finalizers: Vec<&str> = spec_finalizers(object);
+    if !finalizers.contains(&FINALIZER) {
+        finalizers.push(FINALIZER);
+    }
+    let spec = json!({"finalizers": finalizers});
+    object.0.insert("spec".to_owned(), spec);
+    object.0.insert("status".to_owned(), json!({"phase": "Active"}));
+}
+
+fn label(object: &mut Object) {
+    let name = object.name().to_owned();
+    let labels = object.metadata_mut().entry("labels").or_insert_with(|| json!({}));
+    if !labels.is_object() {
+        *labels = json!({});
+    }
+    labels[NAME_LABEL] = name.into();
+}

@@ -1,0 +1,136 @@
+//! Reviews: what clients ask about themselves. There is one user, who may do everything that is served.
+
+use serde_json::{Value, json};
+
+use super::faults::invalid;
+use super::verbs;
+use crate::object::Object;
+use crate::resource::{Resource, ResourceInfo};
+use crate::status::ApiError;
+use crate::time;
+
+/// The user's name, which the certificate of `admin` has as well.
+pub const USER: &str = "kubernetes-admin";
+const GROUPS: [&str; 2] = ["system:masters", "system:authenticated"];
+
+const fn info(
+    group: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+    singular: &'static str,
+) -> ResourceInfo {
+    ResourceInfo {
+        group,
+        version: "v1",
+        kind,
+        plural,
+        singular,
+        short_names: &[],
+        categories: &[],
+        namespaced: false,
+        verbs: verbs::ASK,
+        columns: &[],
+        fields: &[],
+    }
+}
+
+const AUTHORIZATION: &str = "authorization.k8s.io";
+static ACCESS: ResourceInfo =
+    info(AUTHORIZATION, "SelfSubjectAccessReview", "selfsubjectaccessreviews", "selfsubjectaccessreview");
+static RULES: ResourceInfo =
+    info(AUTHORIZATION, "SelfSubjectRulesReview", "selfsubjectrulesreviews", "selfsubjectrulesreview");
+static SUBJECT: ResourceInfo =
+    info("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview");
+
+/// What is asked, with the answer.
+fn answered(object: &Object, status: Value) -> Object {
+    let mut object = object.clone();
+    object.metadata_mut().entry("creationTimestamp").or_insert(Value::Null);
+    object.0.insert("status".to_owned(), status);
+    object
+}
+
+/// SelfSubjectAccessReviews (`kubectl auth can-i`).
+pub struct Access;
+
+impl Resource for Access {
+    fn info(&self) -> &'static ResourceInfo {
+        &ACCESS
+    }
+
+    /// `pkg/registry/authorization/selfsubjectaccessreview/rest.go` and `pkg/apis/authorization/validation`.
+    fn review(&self, object: &Object) -> Option<Result<Object, ApiError>> {
+        let (of_resource, of_path) =
+            (&object.spec()["resourceAttributes"], &object.spec()["nonResourceAttributes"]);
+        let fault = match (of_resource.is_null(), of_path.is_null()) {
+            (false, false) => {
+                let why = "cannot be specified in combination with resourceAttributes";
+                invalid("spec.nonResourceAttributes", of_path, why)
+            }
+            (true, true) => {
+                let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+                invalid("spec.resourceAttributes", &Value::Null, why)
+            }
+            // Nobody can be somebody else, as nobody else is known.
+            _ if of_resource["verb"] == "impersonate" => {
+                let status = json!({"allowed": false, "reason": "impersonation is not served"});
+                return Some(Ok(answered(object, status)));
+            }
+            _ => {
+                let reason = "whoever has the token or a client certificate may do everything that is served";
+                return Some(Ok(answered(object, json!({"allowed": true, "reason": reason}))));
+            }
+        };
+        Some(Err(ApiError::invalid(&ACCESS, "", &[fault])))
+    }
+
+    fn cells(&self, _: &Object, _: i64) -> Vec<Value> {
+        Vec::new()
+    }
+}
+
+/// SelfSubjectRulesReviews (`kubectl auth can-i --list`).
+pub struct Rules;
+
+impl Resource for Rules {
+    fn info(&self) -> &'static ResourceInfo {
+        &RULES
+    }
+
+    /// `pkg/registry/authorization/selfsubjectrulesreview/rest.go`.
+    fn review(&self, object: &Object) -> Option<Result<Object, ApiError>> {
+        if object.spec()["namespace"].as_str().is_none_or(str::is_empty) {
+            return Some(Err(ApiError::bad_request("no namespace on request")));
+        }
+        let status = json!({
+            "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
+            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+            "incomplete": false,
+        });
+        Some(Ok(answered(object, status)))
+    }
+
+    fn cells(&self, _: &Object, _: i64) -> Vec<Value> {
+        Vec::new()
+    }
+}
+
+/// SelfSubjectReviews (`kubectl auth whoami`).
+pub struct Subject;
+
+impl Resource for Subject {
+    fn info(&self) -> &'static ResourceInfo {
+        &SUBJECT
+    }
+
+    /// `pkg/registry/authentication/selfsubjectreview/rest.go`.
+    fn review(&self, object: &Object) -> Option<Result<Object, ApiError>> {
+        let mut object = object.clone();
+        object.metadata_mut().insert("creationTimestamp".to_owned(), time::format(time::now()).into());
+        Some(Ok(answered(&object, json!({"userInfo": {"username": USER, "groups": GROUPS}}))))
+    }
+
+    fn cells(&self, _: &Object, _: i64) -> Vec<Value> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,135 @@
+//! `ipFamilyPolicy`, `ipFamilies` and `clusterIPs`: which families a Service gets.
+
+use serde_json::json;
+
+use super::cluster_ips;
+use super::spec::{NONE, PREFER_DUAL, REQUIRE_DUAL, SINGLE, Spec};
+use crate::kinds::family::Family;
+use crate::kinds::faults::{MOST, invalid};
+use crate::status::Cause;
+use pod::validation::ip::parse_sloppy;
+
+const POLICY: &str = "spec.ipFamilyPolicy";
+
+/// Fills in the policy and the families of a Service; `configured` are the cluster's families, the primary one first.
+///
+/// # Errors
+/// What does not go together.
+pub(super) fn fill(spec: &mut Spec, old: Option<&Spec>, configured: &[Family]) -> Result<(), Vec<Cause>> {
+    if !spec.needs_cluster_ip() || old.is_some_and(|old| is_settled(spec, old)) {
+        return Ok(());
+    }
+    let is_free = spec.cluster_ip == NONE && spec.selector.is_empty();
+    if spec.ip_family_policy.is_none() {
+        let before = old.and_then(|old| old.ip_family_policy.clone());
+        let default = if is_free { REQUIRE_DUAL } else { SINGLE };
+        spec.ip_family_policy = Some(before.unwrap_or_else(|| default.to_owned()));
+    }
+    none(cluster_ips::faults(spec, old))?;
+    let mut faults = old.map(|old| shrink(spec, old)).unwrap_or_default();
+    faults.extend(policy_faults(spec));
+    faults.extend(infer(spec, configured));
+    none(faults)?;
+    // Without addresses and pods the families are the client's own affair, whatever the cluster has.
+    if is_free {
+        let needs_both = !spec.has_policy(SINGLE);
+        complete(spec, configured, needs_both);
+        return Ok(());
+    }
+    none(cluster_faults(spec, configured))?;
+    let needs_both = !spec.has_policy(SINGLE) && configured.len() == 2;
+    complete(spec, configured, needs_both);
+    Ok(())
+}
+
+fn none(faults: Vec<Cause>) -> Result<(), Vec<Cause>> {
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// A Service that prefers two families and is not changed in this stays as it is, also where the cluster has become
+/// another one.
+fn is_settled(spec: &Spec, old: &Spec) -> bool {
+    spec.kind == old.kind
+        && spec.has_policy(PREFER_DUAL)
+        && old.ip_family_policy.as_deref().is_none_or(|policy| policy == PREFER_DUAL)
+        && spec.cluster_ips == old.cluster_ips
+        && spec.ip_families == old.ip_families
+}
+
+/// `SingleStack` drops the second family, if nothing else is changed; every other policy must not lose it.
+fn shrink(spec: &mut Spec, old: &Spec) -> Vec<Cause> {
+    let mut faults = Vec::new();
+    if spec.has_policy(SINGLE) {
+        if spec.cluster_ips == old.cluster_ips {
+            spec.cluster_ips.truncate(1);
+        }
+        if spec.ip_families == old.ip_families {
+            spec.ip_families.truncate(1);
+        }
+        return faults;
+    }
+    let is_less = |new: &[String], old: &[String]| !new.is_empty() && new.len() < old.len();
+    for (is_less, what) in [
+        (is_less(&spec.cluster_ips, &old.cluster_ips), "secondary cluster IP"),
+        (is_less(&spec.ip_families, &old.ip_families), "secondary IP family"),
+    ] {
+        if is_less {
+            let why = format!("must be 'SingleStack' to release the {what}");
+            faults.push(invalid(POLICY, &json!(spec.ip_family_policy), why));
+        }
+    }
+    faults
+}
+
+fn policy_faults(spec: &Spec) -> Vec<Cause> {
+    let two = [(spec.cluster_ips.len(), "cluster IPs"), (spec.ip_families.len(), "IP families")];
+    let wrong = two.into_iter().filter(|(count, _)| spec.has_policy(SINGLE) && *count == 2);
+    let why =
+        |what| format!("must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified");
+    wrong.map(|(_, what)| invalid(POLICY, &json!(spec.ip_family_policy), why(what))).collect()
+}
+
+/// Adds the families of the addresses that are given.
+fn infer(spec: &mut Spec, configured: &[Family]) -> Vec<Cause> {
+    let mut faults = Vec::new();
+    // There may be two. Each fault has all of them in it.
+    for (index, ip) in spec.cluster_ips.iter().enumerate().take(2).skip(spec.ip_families.len()) {
+        // "None" has no family.
+        let Some(family) = parse_sloppy(ip).map(Family::of) else { break };
+        if configured.contains(&family) {
+            spec.ip_families.push(family.name().to_owned());
+        } else {
+            let field = format!("spec.clusterIPs[{index}]");
+            let why = format!("{family} is not configured on this cluster");
+            faults.push(invalid(field, &json!(spec.cluster_ips), why));
+        }
+    }
+    faults
+}
+
+fn cluster_faults(spec: &Spec, configured: &[Family]) -> Vec<Cause> {
+    let mut faults = Vec::new();
+    if spec.has_policy(REQUIRE_DUAL) && configured.len() < 2 {
+        let why = "this cluster is not configured for dual-stack services";
+        faults.push(invalid(POLICY, &json!(REQUIRE_DUAL), why));
+    }
+    let others = spec.families().enumerate().filter(|(_, family)| !configured.contains(family));
+    for (index, family) in others.take(MOST) {
+        let field = format!("spec.ipFamilies[{index}]");
+        faults.push(invalid(field, &family.name().into(), "not configured on this cluster"));
+    }
+    faults
+}
+
+/// The primary family where none is given, and the other one too where it needs both.
+fn complete(spec: &mut Spec, configured: &[Family], needs_both: bool) {
+    if spec.ip_families.is_empty() {
+        spec.ip_families.extend(configured.first().map(|family| family.name().to_owned()));
+    }
+    let families: Vec<Family> = spec.families().collect();
+    if let [one] = families[..]
+        && needs_both
+    {
+        spec.ip_families.push(one.other().name().to_owned());
+    }
+}

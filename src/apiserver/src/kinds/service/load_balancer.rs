@@ -1,0 +1,173 @@
+//! The addresses that LoadBalancer Services get from outside the cluster.
+//!
+//! A Service that asks for a class of load balancers is somebody else's, and so is every Service where there are no pools. One that cannot have an address stays pending,
+//! as it does with any load balancer, until it is changed or one that it can have is given back.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+use super::INFO;
+use super::spec::{LOAD_BALANCER, Spec};
+use crate::accounts::waiting;
+use crate::kinds::PoolRange;
+use crate::kinds::family::{Family, number};
+use crate::object::Object;
+use crate::resource::{Account, Transaction};
+use crate::status::ApiError;
+use pod::validation::ip::parse_sloppy;
+
+/// The first and last number of the addresses of a pool.
+fn ends(pool: &PoolRange) -> (u128, u128) {
+    let network = match pool {
+        PoolRange::Range(first, last) => return (number(*first), number(*last)),
+        PoolRange::Network(network) => network,
+    };
+    let (first, last) = (number(network.network()), number(network.broadcast()));
+    let is_smallest = network.prefix_len() + 1 >= network.max_prefix_len();
+    match network {
+        // The smallest networks have no address to spare.
+        _ if is_smallest => (first, last),
+        IpNet::V4(_) => (first + 1, last - 1),
+        // The first one is every router's (RFC 4291, section 2.6.1).
+        IpNet::V6(_) => (first + 1, last),
+    }
+}
+
+fn family(pool: &PoolRange) -> Family {
+    match pool {
+        PoolRange::Network(network) => Family::of_network(network),
+        PoolRange::Range(first, _) => Family::of(*first),
+    }
+}
+
+fn of_family(pools: &[PoolRange], wanted: Family) -> impl Iterator<Item = (u128, u128)> {
+    pools.iter().filter(move |pool| family(pool) == wanted).map(ends)
+}
+
+fn is_in_pool(pools: &[PoolRange], address: IpAddr) -> bool {
+    let asked = number(address);
+    of_family(pools, Family::of(address)).any(|(first, last)| (first..=last).contains(&asked))
+}
+
+fn ingress(object: &Object) -> impl Iterator<Item = &Value> {
+    let list = object.0.get("status").and_then(|status| status["loadBalancer"]["ingress"].as_array());
+    list.into_iter().flatten()
+}
+
+/// The addresses or names in `status.loadBalancer.ingress`.
+pub(super) fn shown(object: &Object) -> impl Iterator<Item = String> {
+    let names = ingress(object).filter_map(|one| one["ip"].as_str().or_else(|| one["hostname"].as_str()));
+    names.map(str::to_owned)
+}
+
+/// The addresses in `status.loadBalancer.ingress`.
+pub(super) fn addresses(object: &Object) -> Vec<IpAddr> {
+    ingress(object).filter_map(|one| parse_sloppy(one["ip"].as_str()?)).collect()
+}
+
+/// Sets `status` of a Service, whose state before is `old`.
+pub(super) fn set_status(
+    transaction: &mut dyn Transaction,
+    pools: &[PoolRange],
+    object: &mut Object,
+    spec: &Spec,
+    old: Option<&Object>,
+) {
+    let old_status = old.and_then(|old| old.0.get("status")).cloned();
+    let mut status = old_status.filter(Value::is_object).unwrap_or_else(|| json!({}));
+    if !spec.is(LOAD_BALANCER) {
+        status["loadBalancer"] = json!({});
+    } else if is_own(pools, spec) && !transaction.is_dry_run() {
+        let had = old.map(addresses).unwrap_or_default();
+        let own: Vec<Value> = spec
+            .families()
+            .filter_map(|family| choose(transaction, pools, spec, family, &had))
+            .map(|address| json!({"ip": address.to_string(), "ipMode": "VIP"}))
+            .collect();
+        status["loadBalancer"] = if own.is_empty() { json!({}) } else { json!({"ingress": own}) };
+    } else if !status["loadBalancer"].is_object() {
+        status["loadBalancer"] = json!({});
+    }
+    object.0.insert("status".to_owned(), status);
+}
+
+/// Whether the server gives a Service its external addresses.
+fn is_own(pools: &[PoolRange], spec: &Spec) -> bool {
+    spec.is(LOAD_BALANCER) && spec.load_balancer_class.is_none() && !pools.is_empty()
+}
+
+/// Leaves the external addresses as they were in `old` where they are the server's.
+pub(super) fn keep_own(pools: &[PoolRange], object: &mut Object, spec: &Spec, old: &Object) {
+    let own = old.0.get("status").map_or(Value::Null, |status| status["loadBalancer"].clone());
+    let status = object.status_mut();
+    if is_own(pools, spec) || !status.get("loadBalancer").is_some_and(Value::is_object) {
+        let own = if is_own(pools, spec) && own.is_object() { own } else { json!({}) };
+        status.insert("loadBalancer".to_owned(), own);
+    }
+}
+
+/// The address of one family: the one that is asked for, if a pool has it, the one it had, or the first that is free.
+fn choose(
+    transaction: &mut dyn Transaction,
+    pools: &[PoolRange],
+    spec: &Spec,
+    family: Family,
+    had: &[IpAddr],
+) -> Option<IpAddr> {
+    let asked = parse_sloppy(&spec.load_balancer_ip)
+        .filter(|address| Family::of(*address) == family && is_in_pool(pools, *address));
+    let own =
+        had.iter().copied().find(|address| Family::of(*address) == family && is_in_pool(pools, *address));
+    let account = family.load_balancer_account();
+    match (asked, own) {
+        (Some(asked), Some(own)) if asked == own => Some(own),
+        (Some(asked), _) => {
+            let number = number(asked);
+            (transaction.used(account, number, number) == 0).then_some(asked)
+        }
+        (None, Some(own)) => Some(own),
+        (None, None) => {
+            let free =
+                of_family(pools, family).find_map(|(first, last)| transaction.free(account, first, last));
+            free.map(|number| family.address(number))
+        }
+    }
+}
+
+/// What a Service had before a change, and has no more.
+pub(super) fn given_back(object: &Object, old: &Object) -> Vec<IpAddr> {
+    let kept = addresses(object);
+    addresses(old).into_iter().filter(|address| !kept.contains(address)).collect()
+}
+
+/// Gives `free` addresses to those that wait for one. They are only looked for where there are some.
+///
+/// # Errors
+/// The store cannot be read or written.
+pub(super) fn pass_on(
+    transaction: &mut dyn Transaction,
+    pools: &[PoolRange],
+    free: &[IpAddr],
+) -> Result<(), ApiError> {
+    let mut is_waited_for = |address: &IpAddr| {
+        let family = if address.is_ipv4() { 4 } else { 6 };
+        transaction.used(Account::Waiting, family, family) > 0
+    };
+    if !free.iter().any(&mut is_waited_for) {
+        return Ok(());
+    }
+    for mut service in transaction.list(INFO.plural)? {
+        if waiting(&service).is_empty() {
+            continue;
+        }
+        let Ok(spec) = Spec::of(&service) else { continue };
+        let before = service.clone();
+        set_status(transaction, pools, &mut service, &spec, Some(&before));
+        if service != before {
+            transaction.put(INFO.plural, &mut service)?;
+        }
+    }
+    Ok(())
+}

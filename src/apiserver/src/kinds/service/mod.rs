@@ -1,0 +1,186 @@
+//! Services: their addresses, ports, and what is said where something is wrong with one.
+//!
+//! A change goes through these modules in this order, which is the API server's: `defaults`, `carry` (what is kept of the
+//! Service before), `families`, `addresses`, `node_ports`, `validation`, `load_balancer`.
+
+mod addresses;
+mod carry;
+mod cells;
+mod cluster_ips;
+mod default_service;
+mod defaults;
+mod families;
+mod info;
+mod load_balancer;
+mod node_ports;
+mod ports;
+mod spec;
+mod status;
+#[cfg(test)]
+mod tests;
+mod validation;
+mod warnings;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+pub use info::INFO;
+
+use self::addresses::Owner;
+use self::node_ports::Ports;
+use self::spec::Spec;
+use super::config::Config;
+use super::family::Family;
+use super::{meta, namespace};
+use crate::object::Object;
+use crate::resource::{Resource, ResourceInfo, Subresource, Transaction};
+use crate::status::ApiError;
+
+/// The cluster IPs of a Service.
+pub(super) fn addresses(object: &Object) -> impl Iterator<Item = IpAddr> {
+    let spec = Spec::of(object).unwrap_or_default();
+    spec.addresses().collect::<Vec<_>>().into_iter()
+}
+
+/// Gives the addresses of a Service back that is about to go.
+///
+/// # Errors
+/// The store cannot be written.
+pub(super) fn release(transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
+    let owner = Owner { namespace: object.namespace(), name: object.name() };
+    addresses::release(transaction, &Spec::of(object)?, 0, &owner)
+}
+
+/// Gives the external addresses of Services that are gone to those that wait for one.
+pub(super) fn pass_on(
+    transaction: &mut dyn Transaction,
+    config: &Config,
+    gone: &[Object],
+) -> Result<(), ApiError> {
+    let free: Vec<IpAddr> = gone.iter().flat_map(load_balancer::addresses).collect();
+    load_balancer::pass_on(transaction, &config.load_balancer_pools, &free)
+}
+
+/// The kind.
+pub struct Services {
+    config: Arc<Config>,
+    /// The families of the cluster, the primary one first.
+    families: Vec<Family>,
+}
+
+impl Services {
+    /// With what the command line says.
+    pub fn new(config: Arc<Config>) -> Self {
+        let families = config.service_cidrs.iter().map(Family::of_network).collect();
+        Self { config, families }
+    }
+}
+
+impl Resource for Services {
+    fn info(&self) -> &'static ResourceInfo {
+        &INFO
+    }
+
+    fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
+        namespace::must_exist(transaction, &INFO, object)?;
+        let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
+        let owner = Owner { namespace: &namespace, name: &name };
+        let mut spec = Spec::of(object)?;
+        defaults::fill(&mut spec);
+        carry::sync_new(&mut spec);
+        families::fill(&mut spec, None, &self.families)
+            .map_err(|faults| ApiError::invalid(&INFO, &name, &faults))?;
+        addresses::allocate(transaction, &mut spec, &owner)?;
+        Ports::new(transaction, &self.config.node_port_range).allocate(&mut spec, &name)?;
+        spec.put_into(object)?;
+        meta::checked(&INFO, object, &validation::faults(object, &spec, None))?;
+        load_balancer::set_status(transaction, &self.config.load_balancer_pools, object, &spec, None);
+        Ok(())
+    }
+
+    fn update(
+        &self,
+        transaction: &mut dyn Transaction,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        let (namespace, name) = (old.namespace().to_owned(), old.name().to_owned());
+        let owner = Owner { namespace: &namespace, name: &name };
+        let (mut spec, before) = (Spec::of(object)?, Spec::of(old)?);
+        defaults::fill(&mut spec);
+        carry::fill_allocated(&mut spec, &before);
+        carry::sync_changed(&mut spec, &before);
+        families::fill(&mut spec, Some(&before), &self.families)
+            .map_err(|faults| ApiError::invalid(&INFO, &name, &faults))?;
+        addresses::change(transaction, &mut spec, &before, &owner)?;
+        Ports::new(transaction, &self.config.node_port_range).change(&mut spec, &before, &name)?;
+        carry::drop_useless(&mut spec, &before);
+        spec.put_into(object)?;
+        let mut faults = meta::change_faults(object, old);
+        faults.extend(validation::change_faults(&spec, &before));
+        faults.extend(validation::faults(object, &spec, Some(&before)));
+        meta::checked(&INFO, object, &faults)?;
+        load_balancer::set_status(transaction, &self.config.load_balancer_pools, object, &spec, Some(old));
+        Ok(())
+    }
+
+    /// Others write the status of the load balancers that are theirs, and conditions.
+    fn update_part(
+        &self,
+        _: &mut dyn Transaction,
+        _: Subresource,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        object.keep_only("status", old);
+        let spec = Spec::of(old)?;
+        status::fill(object, &spec);
+        let mut faults = meta::change_faults(object, old);
+        faults.extend(meta::faults(object, meta::label));
+        faults.extend(status::faults(object, &spec, old));
+        meta::checked(&INFO, object, &faults)?;
+        load_balancer::keep_own(&self.config.load_balancer_pools, object, &spec, old);
+        Ok(())
+    }
+
+    fn delete(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
+        release(transaction, object)
+    }
+
+    fn deleted(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
+        pass_on(transaction, &self.config, std::slice::from_ref(object))
+    }
+
+    fn updated(
+        &self,
+        transaction: &mut dyn Transaction,
+        object: &Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        let free = load_balancer::given_back(object, old);
+        load_balancer::pass_on(transaction, &self.config.load_balancer_pools, &free)
+    }
+
+    fn warnings(&self, object: &Object, _: Option<&Object>) -> Vec<String> {
+        warnings::warnings(object)
+    }
+
+    fn may_be_created_by_update(&self) -> bool {
+        true
+    }
+
+    fn is_returned_when_deleted(&self) -> bool {
+        true
+    }
+
+    fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
+        cells::row(object, now)
+    }
+
+    fn reconcile(&self, transaction: &mut dyn Transaction) -> Result<Option<i64>, ApiError> {
+        default_service::keep(transaction, &self.config)?;
+        Ok(None)
+    }
+}

@@ -1,0 +1,83 @@
+//! The condition `Ready` of a ServiceCIDR.
+
+use serde_json::{Value, json};
+
+use super::networks::{networks, usable};
+use crate::object::Object;
+use crate::time;
+
+const READY: &str = "Ready";
+const READY_MESSAGE: &str = "Kubernetes Service CIDR is ready";
+/// The reason where a ServiceCIDR has a network that no address can be taken from.
+const UNUSABLE: &str = "Unusable";
+const TERMINATING: &str = "Terminating";
+
+/// The condition `Ready`, if there is one.
+pub(super) fn ready(object: &Object) -> Option<&Value> {
+    let status = object.0.get("status")?;
+    let conditions = status.get("conditions")?.as_array()?;
+    conditions.iter().find(|condition| condition["type"] == READY)
+}
+
+/// Says whether addresses are taken from it, and from which of its networks not, and why.
+pub(super) fn set_ready(object: &mut Object, now: i64) {
+    let networks = networks(object);
+    let faults: Vec<String> = networks
+        .iter()
+        .filter_map(|network| Some(format!("{network} cannot be used: {}", usable(network).err()?)))
+        .collect();
+    if faults.is_empty() {
+        set(object, true, "", READY_MESSAGE, now);
+    } else if faults.len() < networks.len() {
+        set(object, true, UNUSABLE, &format!("{READY_MESSAGE}; {}", faults.join("; ")), now);
+    } else {
+        set(object, false, UNUSABLE, &faults.join("; "), now);
+    }
+}
+
+/// Says that it cannot go yet; whether that is news.
+pub(super) fn set_terminating(object: &mut Object, now: i64) -> bool {
+    let message = "There are still IPAddresses referencing the ServiceCIDR, please remove them or create a new ServiceCIDR";
+    set(object, false, TERMINATING, message, now)
+}
+
+/// Sets the condition; its time changes with its status only. Whether anything changed.
+fn set(object: &mut Object, status: bool, reason: &str, message: &str, now: i64) -> bool {
+    let status = if status { "True" } else { "False" };
+    let old = ready(object).cloned().unwrap_or_default();
+    let since = if old["status"] == status { old["lastTransitionTime"].clone() } else { Value::Null };
+    let since = if since.is_null() { time::format(now).into() } else { since };
+    let condition = json!({
+        "type": READY, "status": status, "reason": reason, "message": message, "lastTransitionTime": since,
+    });
+    let is_news = condition != old;
+    put(object, condition);
+    is_news
+}
+
+/// Puts the condition `Ready` among those of others.
+fn put(object: &mut Object, ready: Value) {
+    let status = object.status_mut();
+    let mut conditions = match status.remove("conditions") {
+        Some(Value::Array(conditions)) => conditions,
+        _ => Vec::new(),
+    };
+    match conditions.iter_mut().find(|condition| condition["type"] == READY) {
+        Some(old) => *old = ready,
+        None => conditions.push(ready),
+    }
+    status.insert("conditions".to_owned(), conditions.into());
+}
+
+/// Has the condition `Ready` of `old`, whatever is said of it in `object`.
+pub(super) fn keep_ready(object: &mut Object, old: &Object) {
+    match ready(old).cloned() {
+        Some(ready) => put(object, ready),
+        None => {
+            if let Some(conditions) = object.status_mut().get_mut("conditions").and_then(Value::as_array_mut)
+            {
+                conditions.retain(|condition| condition["type"] != READY);
+            }
+        }
+    }
+}

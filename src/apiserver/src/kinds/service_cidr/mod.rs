@@ -1,0 +1,213 @@
+//! ServiceCIDRs: the blocks that the addresses of Services are taken from.
+
+mod conditions;
+mod deletion;
+mod info;
+mod mismatch;
+mod networks;
+#[cfg(test)]
+mod tests;
+mod validation;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+pub use info::INFO;
+pub(crate) use networks::{first_address, is_ready, networks, usable};
+
+use super::age;
+use super::config::Config;
+use super::meta;
+use crate::log;
+use crate::object::Object;
+use crate::resource::{Resource, ResourceInfo, Subresource, Transaction};
+use crate::status::ApiError;
+use crate::time;
+
+/// The one that the command line describes.
+pub(crate) const DEFAULT_NAME: &str = "kubernetes";
+const FINALIZER: &str = "networking.k8s.io/service-cidr-finalizer";
+/// How long a ServiceCIDR stays after its deletion was asked for, in seconds.
+const GRACE: i64 = 10;
+
+/// The kind.
+pub struct ServiceCidrs {
+    config: Arc<Config>,
+    /// Whether it has been told that the default one is not as the command line describes it.
+    has_told: AtomicBool,
+}
+
+impl ServiceCidrs {
+    /// With what the command line says.
+    pub fn new(config: Arc<Config>) -> Self {
+        Self { config, has_told: AtomicBool::new(false) }
+    }
+}
+
+impl Resource for ServiceCidrs {
+    fn info(&self) -> &'static ResourceInfo {
+        &INFO
+    }
+
+    fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
+        object.0.remove("status");
+        meta::checked(&INFO, object, &validation::faults(object))?;
+        settle(object, transaction.now());
+        Ok(())
+    }
+
+    fn update(
+        &self,
+        transaction: &mut dyn Transaction,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        match old.0.get("status") {
+            Some(status) => object.0.insert("status".to_owned(), status.clone()),
+            None => object.0.remove("status"),
+        };
+        let mut faults = meta::change_faults(object, old);
+        faults.extend(meta::faults(object, meta::subdomain));
+        faults.extend(validation::change_faults(object, old));
+        meta::checked(&INFO, object, &faults)?;
+        if !object.is_being_deleted() {
+            settle(object, transaction.now());
+        }
+        Ok(())
+    }
+
+    /// Others have conditions of their own; whether it is ready, the server knows (`serviceCIDRStatusStrategy` in
+    /// `pkg/registry/networking/servicecidr/strategy.go`).
+    fn update_part(
+        &self,
+        _: &mut dyn Transaction,
+        _: Subresource,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        let status = object.0.remove("status");
+        object.0.clone_from(&old.0);
+        match status {
+            Some(status) => object.0.insert("status".to_owned(), status),
+            None => object.0.remove("status"),
+        };
+        conditions::keep_ready(object, old);
+        Ok(())
+    }
+
+    fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
+        let cidrs = validation::cidrs(object).join(",");
+        vec![object.name().into(), cidrs.into(), age::cell(object, now)]
+    }
+
+    fn reconcile(&self, transaction: &mut dyn Transaction) -> Result<Option<i64>, ApiError> {
+        let objects = transaction.list(INFO.plural)?;
+        let mut wake: Option<i64> = None;
+        for object in objects.iter().filter(|object| object.is_being_deleted()) {
+            // Upstream counts those that are about to go too, and can lose an address's last one so.
+            let others: Vec<IpNet> =
+                objects.iter().filter(|other| is_ready(other)).flat_map(networks).collect();
+            wake = [wake, bury(transaction, object, &others)?].into_iter().flatten().min();
+        }
+        self.keep_default(transaction)?;
+        Ok(wake)
+    }
+}
+
+impl ServiceCidrs {
+    /// Makes the one of the command line where it is missing, and adds its second network where the command line has one
+    /// more than before.
+    fn keep_default(&self, transaction: &mut dyn Transaction) -> Result<(), ApiError> {
+        let wanted: Vec<String> = self.config.service_cidrs.iter().map(ToString::to_string).collect();
+        let mut object = match transaction.get(INFO.plural, "", DEFAULT_NAME)? {
+            Some(object) => {
+                let is_first = matches!((&validation::cidrs(&object)[..], &wanted[..]),
+                    ([own], [first, _]) if own == first);
+                if object.is_being_deleted() {
+                    return Ok(());
+                }
+                if !is_first {
+                    return self.tell(transaction, &object, &wanted);
+                }
+                object
+            }
+            None if wanted.is_empty() => return Ok(()),
+            None => Object::from_value(json!({
+                "apiVersion": INFO.api_version(), "kind": INFO.kind, "metadata": {"name": DEFAULT_NAME},
+            }))
+            .unwrap_or_default(),
+        };
+        object.spec_mut().insert("cidrs".to_owned(), json!(wanted));
+        settle(&mut object, transaction.now());
+        transaction.put(INFO.plural, &mut object)
+    }
+}
+
+impl ServiceCidrs {
+    /// Tells once that the default one is kept though it is not as the command line describes it, or that it is and cannot
+    /// be used (`syncStatus` in `pkg/controlplane/controller/defaultservicecidr`).
+    fn tell(
+        &self,
+        transaction: &mut dyn Transaction,
+        object: &Object,
+        wanted: &[String],
+    ) -> Result<(), ApiError> {
+        if self.has_told.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let Some(mismatch) = mismatch::of(object, wanted) else { return Ok(()) };
+        mismatch.record(transaction, object)?;
+        log::error(mismatch.summary, &[("cause", &mismatch.message)]);
+        self.has_told.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Adds the finalizer, and says whether it can be used.
+fn settle(object: &mut Object, now: i64) {
+    if !object.finalizers().contains(&FINALIZER) {
+        let mut finalizers: Vec<&str> = object.finalizers();
+        finalizers.push(FINALIZER);
+        let finalizers = json!(finalizers);
+        object.metadata_mut().insert("finalizers".to_owned(), finalizers);
+    }
+    conditions::set_ready(object, now);
+}
+
+/// Lets go of one that is being deleted, says why it cannot go, or when to look again.
+fn bury(
+    transaction: &mut dyn Transaction,
+    object: &Object,
+    others: &[IpNet],
+) -> Result<Option<i64>, ApiError> {
+    if !object.finalizers().contains(&FINALIZER) {
+        return Ok(None);
+    }
+    let now = transaction.now();
+    if !deletion::may_go(transaction, object, others)? {
+        let mut object = object.clone();
+        if conditions::set_terminating(&mut object, now) {
+            transaction.put(INFO.plural, &mut object)?;
+        }
+        return Ok(None);
+    }
+    let since = object.metadata().get("deletionTimestamp").and_then(Value::as_str).and_then(time::parse);
+    let end = since.unwrap_or(now) + GRACE;
+    if now < end {
+        return Ok(Some(end));
+    }
+    if object.finalizers() == [FINALIZER] {
+        transaction.remove(INFO.plural, "", object.name())?;
+        return Ok(None);
+    }
+    // Somebody else's finalizers are still to be done.
+    let mut object = object.clone();
+    let rest: Vec<&str> = object.finalizers().into_iter().filter(|name| *name != FINALIZER).collect();
+    let rest = json!(rest);
+    object.metadata_mut().insert("finalizers".to_owned(), rest);
+    transaction.put(INFO.plural, &mut object)?;
+    Ok(None)
+}

@@ -1,0 +1,93 @@
+//! What ServiceCIDRs can be used for.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use super::super::family::number;
+use crate::object::Object;
+
+/// Networks whose addresses no Service can be reached at, and what they are for.
+const SPECIAL: [(&str, &str); 6] = [
+    ("127.0.0.0/8", "loopback"),
+    ("169.254.0.0/16", "link-local"),
+    ("224.0.0.0/4", "multicast"),
+    ("::1/128", "loopback"),
+    ("fe80::/10", "link-local"),
+    ("ff00::/8", "multicast"),
+];
+/// Shortest prefix of IPv6 that addresses are taken from.
+const V6_SHORTEST: u8 = 64;
+
+/// `spec.cidrs`, those that are networks.
+pub(crate) fn networks(object: &Object) -> Vec<IpNet> {
+    let list = object.spec().get("cidrs").and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(|cidr| cidr.as_str()?.parse().ok()).collect()
+}
+
+/// The first and last number of the addresses of `network` that a Service may have.
+///
+/// # Errors
+/// Why there are none.
+pub(crate) fn usable(network: &IpNet) -> Result<(u128, u128), String> {
+    let holds = |special: &str| {
+        special.parse().is_ok_and(|special: IpNet| special.contains(network) || network.contains(&special))
+    };
+    if let Some((_, use_)) = SPECIAL.iter().find(|(special, _)| holds(special)) {
+        return Err(format!("it has {use_} addresses"));
+    }
+    let is_v4 = network.addr().is_ipv4();
+    if !is_v4 && network.prefix_len() < V6_SHORTEST {
+        return Err(format!("an IPv6 network needs a prefix length of {V6_SHORTEST} or more"));
+    }
+    let (own, end) = (number(network.network()), number(network.broadcast()));
+    // The last address of an IPv6 network is one like any other.
+    let last = if is_v4 { end.saturating_sub(1) } else { end };
+    if own >= last {
+        return Err("it is too small to have an address for a Service".to_owned());
+    }
+    Ok((own + 1, last))
+}
+
+/// The first address of `network` that a Service may have.
+pub(crate) fn first_address(network: &IpNet) -> Option<IpAddr> {
+    let (first, _) = usable(network).ok()?;
+    Some(super::super::family::Family::of_network(network).address(first))
+}
+
+/// Whether addresses are taken from it: it is not being deleted, and nobody says that it is not ready.
+pub(crate) fn is_ready(object: &Object) -> bool {
+    let says_no = super::conditions::ready(object).is_some_and(|ready| ready["status"] != "True");
+    !object.is_being_deleted() && !says_no
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_that_a_service_may_have() {
+        let of = |cidr: &str| usable(&cidr.parse().unwrap());
+        assert_eq!(of("10.96.0.0/28"), Ok((0x0a60_0001, 0x0a60_000e)));
+        assert_eq!(of("10.96.0.0/30"), Ok((0x0a60_0001, 0x0a60_0002)));
+        let v6 = 0x2001_0db8_u128 << 96;
+        assert_eq!(of("2001:db8::/64"), Ok((v6 + 1, v6 + u128::from(u64::MAX))));
+        assert_eq!(of("2001:db8::/127"), Ok((v6 + 1, v6 + 1)));
+        for (cidr, why) in [
+            ("10.96.0.0/31", "too small"),
+            ("10.96.0.0/32", "too small"),
+            ("2001:db8::/128", "too small"),
+            ("2001:db8::/63", "prefix length of 64"),
+            ("127.1.0.0/16", "loopback"),
+            ("0.0.0.0/0", "loopback"),
+            ("169.254.0.0/16", "link-local"),
+            ("224.0.0.0/24", "multicast"),
+            ("::/0", "loopback"),
+            ("fe80::/64", "link-local"),
+            ("ff02::/64", "multicast"),
+        ] {
+            assert!(of(cidr).unwrap_err().contains(why), "{cidr}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What is refused of a ServiceCIDR.
+
+use serde_json::{Value, json};
+
+use super::super::family::Family;
+use super::super::faults::{invalid, required};
+use super::super::meta;
+use crate::object::Object;
+use crate::status::Cause;
+use pod::validation::cidr::{parse_sloppy_cidr, strict_error};
+
+const PATH: &str = "spec.cidrs";
+const IMMUTABLE: &str = "field is immutable";
+
+/// The texts of `spec.cidrs`.
+pub(super) fn cidrs(object: &Object) -> Vec<String> {
+    let list = object.spec().get("cidrs").and_then(Value::as_array).into_iter().flatten();
+    list.map(|cidr| cidr.as_str().map_or_else(|| cidr.to_string(), str::to_owned)).collect()
+}
+
+/// The faults of a ServiceCIDR.
+pub(super) fn faults(object: &Object) -> Vec<Cause> {
+    let mut faults = meta::faults(object, meta::subdomain);
+    let cidrs = cidrs(object);
+    match &cidrs[..] {
+        [] => faults.push(required(PATH, "at least one CIDR required")),
+        [_, _, _, ..] => faults.push(invalid(PATH, &json!({"CIDRs": cidrs}), "may only hold up to 2 values")),
+        [one, two] if same_family(one, two) => faults.push(invalid(
+            PATH,
+            &json!(cidrs),
+            "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64",
+        )),
+        given => faults.extend(given.iter().enumerate().filter_map(|(index, cidr)| {
+            Some(invalid(format!("{PATH}[{index}]"), &cidr.as_str().into(), strict_error(cidr)?))
+        })),
+    }
+    faults
+}
+
+/// Two networks of one family, or none at all.
+fn same_family(one: &str, two: &str) -> bool {
+    let family = |cidr: &str| parse_sloppy_cidr(cidr).map(|network| Family::of_network(&network));
+    match (family(one), family(two)) {
+        (Some(one), Some(two)) => one == two,
+        _ => true,
+    }
+}
+
+/// The faults of a change: a network of the other family may be added, and that is all.
+pub(super) fn change_faults(object: &Object, old: &Object) -> Vec<Cause> {
+    let (new, old) = (cidrs(object), cidrs(old));
+    let changed = || {
+        let pairs = old.iter().zip(&new).enumerate().filter(|(_, (old, new))| old != new);
+        pairs
+            .map(|(index, (_, new))| invalid(format!("{PATH}[{index}]"), &new.as_str().into(), IMMUTABLE))
+            .collect()
+    };
+    match (old.len(), new.len()) {
+        (before, after) if before == after => changed(),
+        (1, 2) => {
+            let faults: Vec<Cause> = changed();
+            if faults.is_empty() { self::faults(object) } else { faults }
+        }
+        _ => vec![invalid(PATH, &json!(new), IMMUTABLE)],
+    }
+}

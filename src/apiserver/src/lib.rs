@@ -1,0 +1,30 @@
+//! `podhosts-cni serve`: the node's network configuration as Kubernetes API objects, for an unmodified kubectl.
+//!
+//! A request goes through these modules in this order: `http` (TLS, who asks, what is asked for), `api` (bodies,
+//! patches, selectors, tables: what is the same for every kind), `registry` (one transaction for each change), the
+//! `kinds` (what is particular to each), and `store` (SQLite).
+
+pub mod accounts;
+pub mod api;
+pub mod backup;
+mod contents;
+pub mod http;
+pub mod kinds;
+pub mod kubeconfig;
+mod label_selector;
+pub mod log;
+pub mod object;
+pub mod options;
+pub mod pki;
+pub mod registry;
+pub mod resource;
+pub mod run;
+pub mod selector;
+pub mod status;
+pub mod store;
+pub mod tables;
+pub mod time;
+mod version_mark;
+
+/// The program whose command line it is.
+pub const PROGRAM: &str = "podhosts-cni";

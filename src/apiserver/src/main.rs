@@ -1,0 +1,12 @@
+//! The API server, which `podhosts-cni serve`, `backup` and `restore` become.
+
+use std::process::ExitCode;
+
+use sys::report;
+
+fn main() -> ExitCode {
+    report::panics_become_errors(podhosts_apiserver::PROGRAM);
+    let args: Vec<String> =
+        std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    podhosts_apiserver::run::main(&args).into()
+}

@@ -1,0 +1,168 @@
+//! The three changes: what they have in common for every kind.
+
+use super::metadata;
+use super::transaction::Pending;
+use super::writer::Outcome;
+use super::{Change, DeleteOptions, Policy};
+use crate::object::{FOREGROUND, ORPHAN, Object};
+use crate::status::ApiError;
+use crate::store::Stored;
+
+/// Stores a new object.
+pub(super) fn create(
+    pending: &mut Pending<'_>,
+    index: usize,
+    namespace: &str,
+    mut object: Object,
+) -> Result<Stored, ApiError> {
+    let resources = pending.resources;
+    let (resource, info) = (&resources[index], resources[index].info());
+    let has_version = object.resource_version() > 0;
+    metadata::of_new(info, &mut object, namespace, pending.now)?;
+    resource.create(pending, &mut object)?;
+    pending.warnings.extend(resource.warnings(&object, None));
+    // `store.Create` in `k8s.io/apiserver/pkg/storage/etcd3/store.go`, which a dry run does not come to.
+    if has_version && !pending.dry_run {
+        return Err(ApiError::unclassified("resourceVersion should not be set on objects to be created"));
+    }
+    if let Some(stored) = pending.stored(info.plural, namespace, object.name())? {
+        let mut error = ApiError::already_exists(info, object.name());
+        // As in `Store.create` (`k8s.io/apiserver/pkg/registry/generic/registry/store.go`).
+        if stored.object()?.is_being_deleted() {
+            error.message = format!("object is being deleted: {}", error.message);
+        }
+        return Err(error);
+    }
+    pending.write(info.plural, &mut object, None)
+}
+
+/// Changes an object, or makes a new one.
+pub(super) fn update(
+    pending: &mut Pending<'_>,
+    index: usize,
+    namespace: &str,
+    name: &str,
+    change: Change,
+) -> Result<Outcome, ApiError> {
+    let resources = pending.resources;
+    let (resource, info) = (&resources[index], resources[index].info());
+    let stored = pending.stored(info.plural, namespace, name)?;
+    let old = stored.as_ref().map(Stored::object).transpose()?;
+    let (mut object, old, stored) = match (change, old, stored) {
+        (Change::Replace(object), Some(old), Some(stored)) => (object, old, stored),
+        (Change::Patch(patch), Some(old), Some(stored)) => (patch(Some(&old))?, old, stored),
+        (Change::Patch(patch), ..) => {
+            let mut object = patch(None)?;
+            object.metadata_mut().insert("name".to_owned(), name.into());
+            object.metadata_mut().remove("resourceVersion");
+            return create(pending, index, namespace, object).map(Outcome::Created);
+        }
+        (Change::Replace(mut object), ..) if resource.may_be_created_by_update() => {
+            metadata::of_missing(info, &mut object, name)?;
+            return create(pending, index, namespace, object).map(Outcome::Created);
+        }
+        (Change::Replace(_), ..) => return Err(ApiError::not_found(info, name)),
+        (Change::Apply(..), ..) => return Err(ApiError::internal("an apply is a patch by now")),
+    };
+    metadata::of_changed(info, &mut object, &old)?;
+    if let Some(part) = pending.part {
+        resource.update_part(pending, part, &mut object, &old)?;
+    } else {
+        resource.update(pending, &mut object, &old)?;
+        // Whoever writes a part cannot mend the rest.
+        pending.warnings.extend(resource.warnings(&object, Some(&old)));
+    }
+    if object.is_being_deleted() && object.finalizers().is_empty() && !resource.is_held(&object) {
+        take_away(pending, index, &object)?;
+        // As it was asked to be (`deleteWithoutFinalizers` in `k8s.io/apiserver/pkg/registry/generic/registry/store.go`).
+        return Ok(Outcome::Stored(Stored::of(&object)?));
+    }
+    if object == old {
+        return Ok(Outcome::Stored(stored));
+    }
+    let written = pending.write(info.plural, &mut object, Some(stored))?;
+    resource.updated(pending, &object, &old)?;
+    Ok(Outcome::Stored(written))
+}
+
+/// Removes an object, or begins to.
+pub(super) fn delete(
+    pending: &mut Pending<'_>,
+    index: usize,
+    namespace: &str,
+    name: &str,
+    options: &DeleteOptions,
+) -> Result<Outcome, ApiError> {
+    let resources = pending.resources;
+    let (resource, info) = (&resources[index], resources[index].info());
+    let stored =
+        pending.stored(info.plural, namespace, name)?.ok_or_else(|| ApiError::not_found(info, name))?;
+    let mut object = stored.object()?;
+    let version = object.resource_version().to_string();
+    // `BeforeDelete` in `k8s.io/apiserver/pkg/registry/rest/delete.go`.
+    let became = ["deleted and then recreated", "modified"];
+    for (what, wanted, found, became) in [
+        ("UID", &options.uid, object.uid(), became[0]),
+        ("ResourceVersion", &options.resource_version, &version, became[1]),
+    ] {
+        if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != found) {
+            let why = format!(
+                "the {what} in the precondition ({wanted}) does not match the {what} in record ({found})"
+            );
+            return Err(ApiError::another(
+                info,
+                name,
+                &format!("{why}. The object might have been {became}"),
+            ));
+        }
+    }
+    resource.may_delete(&object)?;
+    let finalizers = deletion_finalizers(&object, options.policy, resource.has_owners());
+    if finalizers.is_empty() && !resource.is_held(&object) {
+        take_away(pending, index, &object)?;
+        let gone = if pending.dry_run { stored } else { stored.at_version(*pending.version)? };
+        return Ok(Outcome::Gone(gone));
+    }
+    let before = object.clone();
+    if finalizers != object.finalizers() {
+        object.set_finalizers(&finalizers);
+    }
+    if !object.is_being_deleted() {
+        object.mark_deleted(pending.now);
+        resource.mark_deleted(&mut object);
+    }
+    if object == before {
+        return Ok(Outcome::Stored(stored));
+    }
+    pending.write(info.plural, &mut object, Some(stored)).map(Outcome::Stored)
+}
+
+/// The finalizers of an object that is to be deleted, by what becomes of those that belong to it
+/// (`deletionFinalizersForGarbageCollection`).
+fn deletion_finalizers(object: &Object, policy: Policy, has_owners: bool) -> Vec<String> {
+    let is_about_dependents = |finalizer: &&str| [ORPHAN, FOREGROUND].contains(finalizer);
+    let given = object.finalizers();
+    let added = match policy {
+        _ if !has_owners => None,
+        Policy::Orphan => Some(ORPHAN),
+        Policy::Foreground => Some(FOREGROUND),
+        Policy::Background => None,
+        Policy::Default => given.iter().copied().find(is_about_dependents),
+    };
+    let kept: Vec<&str> = given.iter().copied().filter(|name| !is_about_dependents(name)).collect();
+    let all: Vec<String> = kept.into_iter().chain(added).map(str::to_owned).collect();
+    // The same ones in another order are no change.
+    let is_same = all.len() == given.len() && all.iter().all(|name| given.contains(&name.as_str()));
+    if is_same { given.into_iter().map(str::to_owned).collect() } else { all }
+}
+
+/// Removes an object for good, with what goes with it.
+pub(super) fn take_away(pending: &mut Pending<'_>, index: usize, object: &Object) -> Result<(), ApiError> {
+    let resources = pending.resources;
+    let (resource, info) = (&resources[index], resources[index].info());
+    let stored = pending.stored(info.plural, object.namespace(), object.name())?;
+    let stored = stored.ok_or_else(|| ApiError::not_found(info, object.name()))?;
+    resource.delete(pending, object)?;
+    pending.erase(info.plural, object.namespace(), object.name(), stored)?;
+    resource.deleted(pending, object)
+}

@@ -1,0 +1,255 @@
+//! What changed lately, for those that watch: a bounded log that is read from any place in it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use super::read::{Key, Piece};
+use crate::selector::Selector;
+use crate::status::ApiError;
+use crate::store::Stored;
+
+/// Most bytes of objects that the log holds. Whoever falls further behind has to list again.
+const LOG_MAX: usize = 8 << 20;
+
+/// What happened to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// It is new, or came into what is watched.
+    Added,
+    /// It changed.
+    Modified,
+    /// It is gone, or left what is watched.
+    Deleted,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// What.
+    pub kind: EventKind,
+    /// The object as it is now, or was at last.
+    pub stored: Stored,
+    /// The resource version of the change.
+    pub version: u64,
+}
+
+/// One change, as the log has it.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    pub(super) plural: &'static str,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) version: u64,
+    pub(super) old: Option<Stored>,
+    pub(super) new: Option<Stored>,
+}
+
+impl Change {
+    fn size(&self) -> usize {
+        let size = |stored: &Option<Stored>| stored.as_ref().map_or(0, |stored| stored.text.len());
+        size(&self.old) + size(&self.new)
+    }
+}
+
+#[derive(Debug)]
+struct Log {
+    changes: VecDeque<Arc<Change>>,
+    size: usize,
+    /// Changes up to this version are not in the log any more.
+    forgotten: u64,
+}
+
+/// The log, shared by the writer and everybody who watches.
+#[derive(Debug)]
+pub(super) struct Events {
+    log: Mutex<Log>,
+    latest: watch::Sender<u64>,
+}
+
+impl Events {
+    /// A log that begins behind `version`.
+    pub(super) fn new(version: u64) -> Self {
+        let log = Log { changes: VecDeque::new(), size: 0, forgotten: version };
+        Self { log: Mutex::new(log), latest: watch::Sender::new(version) }
+    }
+
+    /// The version of the last change that everybody may know of.
+    pub(super) fn latest(&self) -> u64 {
+        *self.latest.borrow()
+    }
+
+    /// Makes committed changes known.
+    pub(super) fn publish(&self, changes: Vec<Change>, version: u64) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        for change in changes {
+            log.size += change.size();
+            log.changes.push_back(Arc::new(change));
+        }
+        while log.size > LOG_MAX {
+            let Some(oldest) = log.changes.pop_front() else { break };
+            log.size -= oldest.size();
+            log.forgotten = oldest.version;
+        }
+        drop(log);
+        self.latest.send_replace(version);
+    }
+
+    /// The changes behind `version`, at most `limit`; `None` where some of them are forgotten.
+    fn behind(&self, version: u64, limit: usize) -> Option<Vec<Arc<Change>>> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if version < log.forgotten {
+            return None;
+        }
+        let start = log.changes.partition_point(|change| change.version <= version);
+        Some(log.changes.iter().skip(start).take(limit).cloned().collect())
+    }
+}
+
+/// A watch on objects of one kind.
+#[derive(Debug)]
+pub struct Watch {
+    events: Arc<Events>,
+    latest: watch::Receiver<u64>,
+    plural: &'static str,
+    namespace: Option<String>,
+    selector: Selector,
+    /// Everything up to here has been read from the log.
+    read: u64,
+    /// Everything up to here has been handed out.
+    told: u64,
+    ready: VecDeque<Event>,
+    covered: Vec<Covered>,
+}
+
+/// Objects that were listed for this watch: of changes that the list had in it nothing is told again.
+#[derive(Debug)]
+struct Covered {
+    /// The last key, namespace and name, in the order of lists; `None` for all that are left.
+    end: Option<Key>,
+    version: u64,
+}
+
+/// So many changes are looked at at a time.
+const CHUNK: usize = 256;
+
+impl Watch {
+    pub(super) fn new(
+        events: Arc<Events>,
+        plural: &'static str,
+        namespace: Option<String>,
+        selector: Selector,
+        since: u64,
+    ) -> Result<Self, ApiError> {
+        let latest = events.latest.subscribe();
+        // No version is that large, and one more can be counted.
+        let since = since.min(i64::MAX.cast_unsigned());
+        if events.behind(since, 0).is_none() {
+            return Err(too_old(since));
+        }
+        let (ready, covered) = (VecDeque::new(), Vec::new());
+        Ok(Self { events, latest, plural, namespace, selector, read: since, told: since, ready, covered })
+    }
+
+    /// The version up to which everything has been told, for bookmarks.
+    pub fn version(&self) -> u64 {
+        self.told
+    }
+
+    /// Whether the watch begins behind a version that was not given out yet: of what happens up to there nothing is told
+    /// (`cacheWatcher.process` in `k8s.io/apiserver/pkg/storage/cacher/cache_watcher.go`).
+    pub fn is_ahead(&self) -> bool {
+        self.told > self.events.latest()
+    }
+
+    /// The objects from the end of the last piece to the end of this one were told of as they were at its version.
+    pub fn covers(&mut self, piece: &Piece) {
+        self.covered.push(Covered { end: piece.end.clone(), version: piece.version });
+    }
+
+    /// The next event, however long it takes.
+    ///
+    /// # Errors
+    /// `Expired` where this watch fell too far behind.
+    pub async fn next(&mut self) -> Result<Event, ApiError> {
+        loop {
+            if let Some(event) = self.next_until(u64::MAX).await? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// The next event; `None` where everything up to `version` has been told.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub async fn next_until(&mut self, version: u64) -> Result<Option<Event>, ApiError> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                // A bookmark must not promise what is still in the queue.
+                self.told = if self.ready.is_empty() { self.read } else { event.version };
+                return Ok(Some(event));
+            }
+            if self.told >= version {
+                return Ok(None);
+            }
+            if !self.read_on()? && self.latest.changed().await.is_err() {
+                return Err(ApiError::internal("the server is stopping"));
+            }
+        }
+    }
+
+    /// Reads a chunk of the log; whether there was anything in it.
+    fn read_on(&mut self) -> Result<bool, ApiError> {
+        let latest = *self.latest.borrow_and_update();
+        let changes = self.events.behind(self.read, CHUNK).ok_or_else(|| too_old(self.read))?;
+        self.read = changes.last().map_or(self.read.max(latest), |last| last.version);
+        for change in &changes {
+            let event = self.event(change)?;
+            self.ready.extend(event);
+        }
+        if self.ready.is_empty() {
+            self.told = self.read;
+        }
+        if self.covered.iter().all(|piece| piece.version <= self.read) {
+            self.covered.clear();
+        }
+        Ok(!changes.is_empty())
+    }
+
+    /// Whether a list that was told of had this change in it.
+    fn is_covered(&self, change: &Change) -> bool {
+        let key = (change.namespace.as_str(), change.name.as_str());
+        let is_behind = |piece: &Covered| {
+            piece.end.as_ref().is_some_and(|(namespace, name)| (&**namespace, &**name) < key)
+        };
+        let index = self.covered.partition_point(is_behind);
+        self.covered.get(index).is_some_and(|piece| change.version <= piece.version)
+    }
+
+    fn event(&self, change: &Change) -> Result<Option<Event>, ApiError> {
+        let is_watched = change.plural == self.plural
+            && self.namespace.as_ref().is_none_or(|namespace| *namespace == change.namespace);
+        if !is_watched || self.is_covered(change) {
+            return Ok(None);
+        }
+        let matching = |stored: &Option<Stored>| match stored {
+            Some(stored) if self.selector.is_everything() => Ok(Some(stored.clone())),
+            Some(stored) => Ok(self.selector.matches(&stored.object()?).then(|| stored.clone())),
+            None => Ok::<_, ApiError>(None),
+        };
+        let (kind, stored) = match (matching(&change.old)?, matching(&change.new)?) {
+            (None, Some(new)) => (EventKind::Added, new),
+            (Some(_), Some(new)) => (EventKind::Modified, new),
+            // The object as it was, at the version at which it went.
+            (Some(old), None) => (EventKind::Deleted, old.at_version(change.version)?),
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Event { kind, stored, version: change.version }))
+    }
+}
+
+fn too_old(version: u64) -> ApiError {
+    ApiError::expired(format!("too old resource version: {version}"))
+}

@@ -1,0 +1,331 @@
+//! What follows from `metadata.ownerReferences`: an object whose owners are all gone goes too, in the change that took the
+//! last of them, or begins to where it has finalizers. The rules are those of `pkg/controller/garbagecollector` in
+//! Kubernetes (`attemptToDeleteItem`, `processDeletingDependentsItem`, `attemptToOrphan`).
+//!
+//! Owners of kinds that are not stored here (Pods, Nodes, and whatever is not served) are not looked for: what names one of
+//! these stays.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::changes::{self, take_away};
+use super::transaction::Pending;
+use super::{DeleteOptions, Policy};
+use crate::accounts::number_of_uid;
+use crate::object::{FOREGROUND, ORPHAN, Object};
+use crate::resource::Account;
+use crate::status::ApiError;
+
+/// Where an object is: the index of its kind, namespace and name.
+type Key = (usize, String, String);
+
+/// What is still to be looked at in a change.
+#[derive(Debug, Default)]
+pub(super) struct Garbage {
+    /// The uids of owners that are gone.
+    gone: Vec<String>,
+    /// Objects whose owners may be gone.
+    dependents: Vec<Key>,
+    /// Objects that are being deleted in a way that concerns their dependents.
+    owners: Vec<Key>,
+    /// Those of them whose dependents were told.
+    told: BTreeSet<Key>,
+}
+
+/// What there is of an owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// It is there, or nothing is known of it.
+    Solid,
+    /// It goes as soon as its dependents are gone.
+    Waiting,
+    /// It is gone.
+    Dangling,
+}
+
+/// The uids of owners that were looked for, and whether they wait for their dependents. Thousands of references may name the
+/// same object, which may be large: it is read once.
+#[derive(Debug, Default)]
+struct Seen(BTreeMap<Key, Option<(String, bool)>>);
+
+impl Seen {
+    /// What there is of the owner with this uid at `key`, where `find` looks.
+    fn state(
+        &mut self,
+        key: Key,
+        uid: &str,
+        find: impl FnOnce(&Key) -> Result<Option<Object>, ApiError>,
+    ) -> Result<Owner, ApiError> {
+        let found = match self.0.entry(key) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let is_waiting = |found: &Object| found.is_being_deleted() && has(found, FOREGROUND);
+                let found = find(entry.key())?.map(|found| (found.uid().to_owned(), is_waiting(&found)));
+                entry.insert(found)
+            }
+        };
+        Ok(match found {
+            Some((found, _)) if found != uid => Owner::Dangling,
+            Some((_, true)) => Owner::Waiting,
+            Some((_, false)) => Owner::Solid,
+            None => Owner::Dangling,
+        })
+    }
+}
+
+/// Does what is to be done; whether anything was.
+///
+/// # Errors
+/// What the API server would answer.
+pub(super) fn collect(pending: &mut Pending<'_>) -> Result<bool, ApiError> {
+    let mut is_any = false;
+    loop {
+        if let Some(key) = pending.garbage.dependents.pop() {
+            look_at(pending, &key)?;
+        } else if let Some(uid) = pending.garbage.gone.pop() {
+            let found = pending.dependents_of(&uid)?.into_iter().map(|(key, _)| key);
+            pending.garbage.dependents.extend(found);
+        } else if let Some(key) = pending.garbage.owners.pop() {
+            go_on_with(pending, &key)?;
+        } else {
+            return Ok(is_any);
+        }
+        is_any = true;
+    }
+}
+
+/// Deletes an object whose owners are gone, or takes those that are gone out of its references.
+fn look_at(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
+    let Some(object) = pending.object_at(key)? else { return Ok(()) };
+    if object.is_being_deleted() {
+        // Its turn comes as that of an owner.
+        pending.garbage.owners.push(key.clone());
+        return Ok(());
+    }
+    let (mut states, mut lost) = (Vec::new(), BTreeSet::new());
+    let mut seen = Seen::default();
+    for owner in object.owners() {
+        let state = pending.state_of(&object, owner, &mut seen)?;
+        states.push(state);
+        if state != Owner::Solid {
+            lost.insert(text(owner, "uid").to_owned());
+        }
+    }
+    if lost.is_empty() {
+        return Ok(());
+    }
+    if states.contains(&Owner::Solid) {
+        return pending.disown(key, object, &lost);
+    }
+    let mut policy = Policy::Default;
+    if states.contains(&Owner::Waiting) {
+        let dependents = pending.dependents_of(object.uid())?;
+        if !dependents.is_empty() {
+            policy = Policy::Foreground;
+        }
+        // Owners in a circle would wait for each other.
+        if dependents.iter().any(|(_, one)| one.is_being_deleted() && has(one, FOREGROUND)) {
+            unblock(pending, key, object.clone())?;
+        }
+    }
+    let options = DeleteOptions { policy, ..DeleteOptions::default() };
+    match changes::delete(pending, key.0, &key.1, &key.2, &options) {
+        // Some objects may never be deleted.
+        Err(error) if error.code != 403 => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Lets nobody wait for an object.
+fn unblock(pending: &mut Pending<'_>, key: &Key, mut object: Object) -> Result<(), ApiError> {
+    let mut owners: Vec<Value> = object.owners().cloned().collect();
+    owners.iter_mut().for_each(|owner| owner["blockOwnerDeletion"] = json!(false));
+    object.metadata_mut().insert("ownerReferences".to_owned(), owners.into());
+    pending.rewrite(key, object)
+}
+
+/// Goes on with the deletion of an object, as its finalizers ask for it.
+fn go_on_with(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
+    let Some(object) = pending.object_at(key)?.filter(Object::is_being_deleted) else { return Ok(()) };
+    let (is_orphaning, is_waiting) = (has(&object, ORPHAN), has(&object, FOREGROUND));
+    if !is_orphaning && !is_waiting {
+        return Ok(());
+    }
+    let uid = object.uid().to_owned();
+    let dependents = pending.dependents_of(&uid)?;
+    if is_orphaning {
+        for (dependent, object) in dependents {
+            pending.disown(&dependent, object, &BTreeSet::from([uid.clone()]))?;
+        }
+        return pending.finalize(key, object, ORPHAN);
+    }
+    let blocks = |dependent: &Object| {
+        dependent.owners().any(|owner| text(owner, "uid") == uid && owner["blockOwnerDeletion"] == true)
+    };
+    let blocking: Vec<Key> =
+        dependents.into_iter().filter(|(_, object)| blocks(object)).map(|(key, _)| key).collect();
+    if blocking.is_empty() {
+        return pending.finalize(key, object, FOREGROUND);
+    }
+    if pending.garbage.told.insert(key.clone()) {
+        // Looked at again when they had their turn; later, whenever one of them goes.
+        pending.garbage.owners.push(key.clone());
+        pending.garbage.dependents.extend(blocking);
+    }
+    Ok(())
+}
+
+fn has(object: &Object, finalizer: &str) -> bool {
+    object.finalizers().contains(&finalizer)
+}
+
+fn text<'a>(owner: &'a Value, key: &str) -> &'a str {
+    owner[key].as_str().unwrap_or_default()
+}
+
+impl Pending<'_> {
+    /// Remembers what has to be looked at because `object` was written in the place of `before`.
+    pub(super) fn note_written(&mut self, plural: &str, object: &Object, before: Option<&Object>) {
+        let is_owned = |object: &Object| object.owners().next().is_some();
+        // Most objects belong to nobody.
+        if !is_owned(object) && !before.is_some_and(is_owned) && !object.is_being_deleted() {
+            return;
+        }
+        let Some(key) = self.collectable(plural, object) else { return };
+        if object.is_being_deleted() && [ORPHAN, FOREGROUND].iter().any(|finalizer| has(object, finalizer)) {
+            self.garbage.owners.push(key.clone());
+        }
+        let is_same = before.is_some_and(|before| before.owners().eq(object.owners()));
+        if !is_same && is_owned(object) {
+            self.garbage.dependents.push(key);
+        }
+        if let Some(before) = before.filter(|_| !is_same) {
+            self.note_owners(before);
+        }
+    }
+
+    /// Remembers what has to be looked at because `object` is gone.
+    pub(super) fn note_removed(&mut self, plural: &str, object: &Object) {
+        if self.collectable(plural, object).is_none() {
+            return;
+        }
+        if self.has_dependents(object.uid()) {
+            self.garbage.gone.push(object.uid().to_owned());
+        }
+        self.note_owners(object);
+    }
+
+    /// The owners of an object may have waited for it.
+    fn note_owners(&mut self, object: &Object) {
+        // Each of them once, however often it is named.
+        let owners: BTreeSet<Key> =
+            object.owners().filter_map(|owner| self.resolved(object, owner)).collect();
+        self.garbage.owners.extend(owners);
+    }
+
+    /// The key of an object, if owners matter to its kind.
+    fn collectable(&self, plural: &str, object: &Object) -> Option<Key> {
+        let index = self.resources.iter().position(|resource| resource.info().plural == plural)?;
+        let is_it = self.resources[index].has_owners();
+        is_it.then(|| (index, object.namespace().to_owned(), object.name().to_owned()))
+    }
+
+    fn has_dependents(&self, uid: &str) -> bool {
+        number_of_uid(uid).is_some_and(|number| self.accounts.used(Account::Owner, number, number) > 0)
+    }
+
+    /// The objects that have the owner of this uid.
+    fn dependents_of(&self, uid: &str) -> Result<Vec<(Key, Object)>, ApiError> {
+        let mut dependents = Vec::new();
+        if !self.has_dependents(uid) {
+            return Ok(dependents);
+        }
+        for (plural, row) in self.store.mentioning(uid).map_err(ApiError::internal)? {
+            let object = row.stored.object()?;
+            let is_owned = object.owners().any(|owner| text(owner, "uid") == uid);
+            dependents
+                .extend(self.collectable(&plural, &object).filter(|_| is_owned).map(|key| (key, object)));
+        }
+        Ok(dependents)
+    }
+
+    /// Where the owner is that a reference of `object` names; `None` where that cannot be told.
+    fn resolved(&self, object: &Object, owner: &Value) -> Option<Key> {
+        let (version, kind) = (text(owner, "apiVersion"), text(owner, "kind"));
+        let index = self.resources.iter().position(|resource| {
+            let info = resource.info();
+            info.kind == kind && info.api_version() == version && !resource.is_virtual()
+        })?;
+        let namespace = match self.resources[index].info().namespaced {
+            false => "",
+            true if object.namespace().is_empty() => return None,
+            true => object.namespace(),
+        };
+        Some((index, namespace.to_owned(), text(owner, "name").to_owned()))
+    }
+
+    fn state_of(&self, object: &Object, owner: &Value, seen: &mut Seen) -> Result<Owner, ApiError> {
+        let Some(key) = self.resolved(object, owner) else { return Ok(Owner::Solid) };
+        seen.state(key, text(owner, "uid"), |key| self.object_at(key))
+    }
+
+    fn object_at(&self, (index, namespace, name): &Key) -> Result<Option<Object>, ApiError> {
+        let stored = self.stored(self.resources[*index].info().plural, namespace, name)?;
+        stored.map(|stored| stored.object()).transpose()
+    }
+
+    fn rewrite(&mut self, (index, namespace, name): &Key, mut object: Object) -> Result<(), ApiError> {
+        let plural = self.resources[*index].info().plural;
+        let old = self.stored(plural, namespace, name)?;
+        self.write(plural, &mut object, old).map(|_| ())
+    }
+
+    /// Takes owners out of the references of an object.
+    fn disown(&mut self, key: &Key, mut object: Object, uids: &BTreeSet<String>) -> Result<(), ApiError> {
+        let left = object.owners().filter(|owner| !uids.contains(text(owner, "uid")));
+        let left: Vec<Value> = left.cloned().collect();
+        if left.is_empty() {
+            object.metadata_mut().remove("ownerReferences");
+        } else {
+            object.metadata_mut().insert("ownerReferences".to_owned(), left.into());
+        }
+        self.rewrite(key, object)
+    }
+
+    /// Takes a finalizer off an object that is being deleted, which goes if it was the last.
+    fn finalize(&mut self, key: &Key, mut object: Object, done: &str) -> Result<(), ApiError> {
+        let left: Vec<String> =
+            object.finalizers().into_iter().filter(|name| *name != done).map(str::to_owned).collect();
+        object.set_finalizers(&left);
+        if !left.is_empty() || self.resources[key.0].is_held(&object) {
+            return self.rewrite(key, object);
+        }
+        take_away(self, key.0, &object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_read_once_however_often_it_is_named() {
+        let key = || (0, "default".to_owned(), "web".to_owned());
+        let owner = Object::from_value(json!({"metadata": {"name": "web", "uid": "7"}})).unwrap();
+        let (mut seen, mut reads) = (Seen::default(), 0);
+        for uid in 0..1000 {
+            let find = |_: &Key| {
+                reads += 1;
+                Ok(Some(owner.clone()))
+            };
+            let expected = if uid == 7 { Owner::Solid } else { Owner::Dangling };
+            assert_eq!(seen.state(key(), &uid.to_string(), find).unwrap(), expected, "{uid}");
+        }
+        assert_eq!(reads, 1);
+        let gone = (0, "default".to_owned(), "gone".to_owned());
+        assert_eq!(seen.state(gone.clone(), "1", |_| Ok(None)).unwrap(), Owner::Dangling);
+        assert_eq!(seen.state(gone, "1", |_| panic!("it was looked for")).unwrap(), Owner::Dangling);
+    }
+}

@@ -1,0 +1,179 @@
+//! The metadata that the server gives, and that nobody may change.
+
+use serde_json::Value;
+
+use crate::object::Object;
+use crate::resource::ResourceInfo;
+use crate::status::ApiError;
+use crate::time;
+
+/// What generated names end with: no vowels, so that no words come of them, and nothing that looks like another
+/// (`k8s.io/apimachinery/pkg/util/rand`).
+const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+const GENERATED: usize = 5;
+/// Longest name that is generated.
+const NAME_MAX: usize = 63;
+
+/// Gives a new object its uid and time, where it has none.
+pub(super) fn stamp(object: &mut Object, now: i64) {
+    let metadata = object.metadata_mut();
+    if metadata.get("uid").and_then(Value::as_str).is_none_or(str::is_empty) {
+        metadata.insert("uid".to_owned(), uid().into());
+        metadata.insert("creationTimestamp".to_owned(), time::format(now).into());
+    }
+}
+
+/// A version 4 UUID.
+fn uid() -> String {
+    let random = fastrand::u128(..) & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62;
+    let hex = format!("{random:032x}");
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+/// Prepares the metadata of an object that is to be created in `namespace`.
+pub(super) fn of_new(
+    info: &ResourceInfo,
+    object: &mut Object,
+    namespace: &str,
+    now: i64,
+) -> Result<(), ApiError> {
+    own_type(info, object)?;
+    in_namespace(info, object, namespace)?;
+    if object.name().is_empty() {
+        let prefix = object.metadata().get("generateName").and_then(Value::as_str).unwrap_or_default();
+        if prefix.is_empty() {
+            return Err(ApiError::invalid_name_missing(info));
+        }
+        let kept: String = prefix.chars().take(NAME_MAX - GENERATED).collect();
+        let suffix: String =
+            (0..GENERATED).map(|_| char::from(LETTERS[fastrand::usize(..LETTERS.len())])).collect();
+        object.metadata_mut().insert("name".to_owned(), (kept + &suffix).into());
+    }
+    let metadata = object.metadata_mut();
+    for key in [
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "selfLink",
+        "managedFields",
+    ] {
+        metadata.remove(key);
+    }
+    stamp(object, now);
+    Ok(())
+}
+
+/// Prepares the metadata of an object that is to take the place of `old`.
+///
+/// # Errors
+/// `Conflict` where the client saw another version, `BadRequest` where it means another object.
+pub(super) fn of_changed(info: &ResourceInfo, object: &mut Object, old: &Object) -> Result<(), ApiError> {
+    own_type(info, object)?;
+    in_namespace(info, object, old.namespace())?;
+    is_named(object, old.name())?;
+    let given = |key: &str| object.metadata().get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (version, uid) = (given("resourceVersion"), given("uid"));
+    if !version.is_empty() && version != old.resource_version().to_string() {
+        return Err(ApiError::modified(info, old.name()));
+    }
+    if !uid.is_empty() && uid != old.uid() {
+        let (found, name) = (old.uid(), old.name());
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
+        return Err(ApiError::conflict(info, name, &why));
+    }
+    let metadata = object.metadata_mut();
+    metadata.remove("managedFields");
+    for key in [
+        "uid",
+        "creationTimestamp",
+        "resourceVersion",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generateName",
+        // As `BeforeUpdate` has it (`k8s.io/apiserver/pkg/registry/rest/update.go`): it is the server's to count.
+        "generation",
+    ] {
+        match old.metadata().get(key) {
+            Some(value) => metadata.insert(key.to_owned(), value.clone()),
+            None => metadata.remove(key),
+        };
+    }
+    Ok(())
+}
+
+/// Prepares the metadata of an object that was to take the place of one that is not there, and is created instead. The
+/// version that the client saw is no matter then, but the object must not be one that it knows (`Store.Update`).
+///
+/// # Errors
+/// `BadRequest` where it has another name than `name`, `Conflict` where it has a uid.
+pub(super) fn of_missing(info: &ResourceInfo, object: &mut Object, name: &str) -> Result<(), ApiError> {
+    is_named(object, name)?;
+    if !object.uid().is_empty() {
+        let uid = object.uid();
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: ");
+        return Err(ApiError::conflict(info, name, &why));
+    }
+    object.metadata_mut().remove("resourceVersion");
+    Ok(())
+}
+
+/// As `checkName` has it (`k8s.io/apiserver/pkg/endpoints/handlers/rest.go`).
+fn is_named(object: &Object, url: &str) -> Result<(), ApiError> {
+    match object.name() {
+        given if given == url => Ok(()),
+        "" => Err(ApiError::bad_request(format!(
+            "the name of the object ({url} based on URL) was undeterminable: name must be provided"
+        ))),
+        given => Err(ApiError::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({url})"
+        ))),
+    }
+}
+
+fn own_type(info: &ResourceInfo, object: &mut Object) -> Result<(), ApiError> {
+    for (key, own) in [("kind", info.kind.to_owned()), ("apiVersion", info.api_version())] {
+        match object.0.get(key).and_then(Value::as_str).unwrap_or_default() {
+            "" => {
+                object.0.insert(key.to_owned(), own.into());
+            }
+            given if given == own => {}
+            given => {
+                let message =
+                    format!("the {key} in the data ({given}) does not match the expected {key} ({own})");
+                return Err(ApiError::bad_request(message));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn in_namespace(info: &ResourceInfo, object: &mut Object, namespace: &str) -> Result<(), ApiError> {
+    if !info.namespaced {
+        object.metadata_mut().remove("namespace");
+        return Ok(());
+    }
+    let given = object.namespace();
+    if !given.is_empty() && given != namespace {
+        let message = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(ApiError::bad_request(message));
+    }
+    object.metadata_mut().insert("namespace".to_owned(), namespace.into());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uids_are_version_4() {
+        let uid = uid();
+        let parts: Vec<usize> = uid.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12]);
+        assert_eq!(&uid[14..15], "4");
+        assert!("89ab".contains(&uid[19..20]), "{uid}");
+        assert_ne!(uid, super::uid());
+    }
+}

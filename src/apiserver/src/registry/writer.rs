@@ -1,0 +1,332 @@
+//! The one thread that changes anything. It takes what waits in the queue, makes each change in a savepoint, and commits
+//! all of them with one sync: clients that come at once share its cost.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::events::{Change, Events};
+use super::garbage;
+use super::read::List;
+use super::transaction::Pending;
+use crate::accounts::Accounts;
+use crate::log;
+use crate::object::Object;
+use crate::resource::{Allocation, Resource};
+use crate::status::ApiError;
+use crate::store::{Row, Store, StoreError, Stored};
+use crate::time;
+use crate::version_mark::VersionMark;
+
+/// Seconds after which what failed though nobody asked for it is tried again.
+const RETRY: i64 = 10;
+
+/// Most changes that are committed together.
+const BATCH: usize = 128;
+
+/// What a change came to.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    /// The object as it is stored now, or would be.
+    Stored(Stored),
+    /// The same, and it is new.
+    Created(Stored),
+    /// The object as it was last.
+    Gone(Stored),
+    /// The objects that were removed, as the list that meant them.
+    Many(List),
+}
+
+/// How a change is made.
+pub(super) type Work = Box<dyn FnOnce(&mut Pending<'_>) -> Result<Outcome, ApiError> + Send>;
+
+/// A change that somebody waits for.
+pub(super) struct Job {
+    pub(super) work: Work,
+    pub(super) dry_run: bool,
+    pub(super) reply: oneshot::Sender<Result<Outcome, ApiError>>,
+    /// What the change takes until it is made.
+    pub(super) _held: Option<Held>,
+}
+
+/// Something that is only dropped when nobody needs it any more.
+pub(super) type Held = Arc<dyn Any + Send + Sync>;
+
+/// How often addresses were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Allocations(Mutex<BTreeMap<Allocation, u64>>);
+
+impl Allocations {
+    fn count(&self, allocations: &[Allocation]) {
+        if allocations.is_empty() {
+            return;
+        }
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for allocation in allocations {
+            *counts.entry(*allocation).or_default() += 1;
+        }
+    }
+
+    pub(super) fn counts(&self) -> BTreeMap<Allocation, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+pub(super) struct Writer {
+    pub(super) store: Store,
+    pub(super) resources: Arc<Vec<Box<dyn Resource>>>,
+    pub(super) accounts: Accounts,
+    /// Whether the accounts are those of what is stored.
+    pub(super) is_counted: bool,
+    /// A savepoint of the batch could not be ended, so nothing of the batch may be kept.
+    pub(super) has_lost_savepoint: bool,
+    pub(super) version: u64,
+    pub(super) events: Arc<Events>,
+    pub(super) allocations: Arc<Allocations>,
+    /// When something is to be done though nobody asks, in seconds since 1970.
+    pub(super) wake: Option<i64>,
+    /// The batch has something to keep that is no change of an object.
+    pub(super) has_notes: bool,
+    /// The last version that was given out, beside the store.
+    pub(super) mark: VersionMark,
+}
+
+impl Writer {
+    /// Works until nobody can ask any more.
+    pub(super) fn run(mut self, queue: &Receiver<Job>) {
+        loop {
+            let first = match self.patience() {
+                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(patience) => queue.recv_timeout(patience),
+            };
+            match first {
+                Ok(first) => {
+                    let more = std::iter::from_fn(|| queue.try_recv().ok()).take(BATCH - 1);
+                    let jobs = std::iter::once(first).chain(more).collect();
+                    self.batch(jobs);
+                }
+                Err(RecvTimeoutError::Timeout) => self.batch(Vec::new()),
+                Err(RecvTimeoutError::Disconnected) => return self.mark.stop(self.version),
+            }
+        }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        let left = u64::try_from(self.wake? - time::now()).unwrap_or(0);
+        Some(Duration::from_secs(left))
+    }
+
+    /// Makes changes, and tells of them when they are on the disk.
+    pub(super) fn batch(&mut self, mut jobs: Vec<Job>) {
+        let is_called = jobs.is_empty();
+        // Nobody waits for these any more, and they may be large.
+        jobs.retain(|job| !job.reply.is_closed());
+        if jobs.is_empty() && !is_called {
+            return;
+        }
+        let before = self.version;
+        let mut changes = Vec::new();
+        let mut replies = Vec::with_capacity(jobs.len());
+        let done = self.begin().and_then(|()| {
+            if is_called {
+                self.reconcile_alone(&mut changes);
+            }
+            for job in jobs.drain(..) {
+                let result = self.job(job.work, job.dry_run, &mut changes);
+                replies.push((job.reply, result));
+            }
+            self.commit(before, &changes)
+        });
+        match done {
+            Ok(()) => {
+                if !changes.is_empty() {
+                    self.mark.set(self.version);
+                }
+                self.events.publish(changes, self.version);
+            }
+            Err(error) => {
+                self.take_back(before, &error);
+                replies.extend(jobs.into_iter().map(|job| (job.reply, Err(error.clone()))));
+                replies.iter_mut().for_each(|(_, result)| *result = Err(error.clone()));
+            }
+        }
+        for (reply, result) in replies {
+            // Whoever asked may be gone.
+            let _ = reply.send(result);
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), ApiError> {
+        self.has_notes = false;
+        self.counted()?;
+        self.store.db.execute_batch("BEGIN IMMEDIATE").map_err(ApiError::internal)
+    }
+
+    /// Does what is to be done though nobody asks.
+    fn reconcile_alone(&mut self, changes: &mut Vec<Change>) {
+        let nothing: Work = Box::new(|_| Ok(Outcome::Many(List::default())));
+        if let Err(error) = self.one(nothing, false, changes) {
+            // Nobody waits for this one: it is tried again in a while.
+            self.wake = Some(time::now() + RETRY);
+            log::error("what follows from the objects cannot be done", &[("cause", &error.message)]);
+        }
+    }
+
+    /// Nothing more after what cannot be taken back: it would be kept, or be on its own.
+    fn job(&mut self, work: Work, dry_run: bool, changes: &mut Vec<Change>) -> Result<Outcome, ApiError> {
+        if self.is_broken() {
+            return Err(ApiError::internal("an earlier change could not be taken back"));
+        }
+        self.one(work, dry_run, changes)
+    }
+
+    /// Leaves nothing of a batch.
+    fn take_back(&mut self, before: u64, error: &ApiError) {
+        log::error("changes cannot be kept", &[("cause", &error.message)]);
+        let _ = self.store.db.execute_batch("ROLLBACK");
+        self.version = before;
+        self.is_counted = false;
+        self.has_lost_savepoint = false;
+        self.wake = Some(time::now() + RETRY);
+    }
+
+    /// Whether the batch is lost: SQLite takes back a whole transaction where the disk is full.
+    fn is_broken(&self) -> bool {
+        self.has_lost_savepoint || self.store.db.is_autocommit()
+    }
+
+    fn commit(&mut self, before: u64, changes: &[Change]) -> Result<(), ApiError> {
+        if self.is_broken() {
+            let why = "a change could not be taken back, and those with it were not made";
+            return Err(ApiError::internal(why));
+        }
+        if changes.is_empty() && !self.has_notes {
+            self.version = before;
+            return self.store.db.execute_batch("ROLLBACK").map_err(ApiError::internal);
+        }
+        self.store.set_version(self.version).map_err(ApiError::internal)?;
+        self.store.db.execute_batch("COMMIT").map_err(ApiError::internal)
+    }
+
+    /// Makes one change; with what follows from it, or not at all.
+    fn one(&mut self, work: Work, dry_run: bool, changes: &mut Vec<Change>) -> Result<Outcome, ApiError> {
+        if let Err(cause) = self.store.db.execute_batch("SAVEPOINT one") {
+            return Err(ApiError::internal(cause));
+        }
+        let mut version = self.version;
+        let resources = Arc::clone(&self.resources);
+        let mut pending =
+            Pending::new(&self.store, &resources, &mut self.accounts, &mut version, time::now(), dry_run);
+        let mut wake = None;
+        let result = work(&mut pending).and_then(|outcome| {
+            if !dry_run {
+                wake = follow(&mut pending)?;
+            }
+            Ok(outcome)
+        });
+        let is_kept = result.is_ok() && !dry_run;
+        if !is_kept {
+            pending.undo();
+        }
+        self.allocations.count(&pending.allocations);
+        let (made, has_notes) = (std::mem::take(&mut pending.changes), pending.has_notes);
+        let end = if is_kept { "RELEASE one" } else { "ROLLBACK TO one; RELEASE one" };
+        if let Err(cause) = self.store.db.execute_batch(end) {
+            self.has_lost_savepoint = true;
+            return Err(ApiError::internal(cause));
+        }
+        if is_kept {
+            self.version = version;
+            self.wake = wake;
+            changes.extend(made);
+            self.has_notes |= has_notes;
+        }
+        result
+    }
+
+    /// Makes the accounts anew out of what is stored, where the last batch left them wrong. Nothing is changed while that
+    /// cannot be done: an address might be given twice.
+    fn counted(&mut self) -> Result<(), ApiError> {
+        if !self.is_counted {
+            self.accounts = count(&self.store).map_err(ApiError::internal)?;
+            self.is_counted = true;
+        }
+        Ok(())
+    }
+}
+
+/// The accounts of what is stored.
+///
+/// # Errors
+/// What is stored cannot be read.
+pub(super) fn count(store: &Store) -> Result<Accounts, StoreError> {
+    let mut accounts = Accounts::default();
+    let failed = |cause| store.failed(cause);
+    let mut add = |plural: &str, row: &Row| {
+        let object = serde_json::from_str(&row.stored.text).map_err(|cause| store.damaged(cause))?;
+        accounts.add(plural, &Object(object));
+        Ok::<_, StoreError>(())
+    };
+    const COUNTED: [&str; 3] = ["ipaddresses", "namespaces", "services"];
+    for plural in COUNTED {
+        for row in store.list(plural, None, ("", ""), i64::MAX).map_err(failed)? {
+            add(plural, &row)?;
+        }
+    }
+    // Of the others only what they belong to is counted.
+    for (plural, row) in store.mentioning("\"ownerReferences\"").map_err(failed)? {
+        if !COUNTED.contains(&plural.as_str()) {
+            add(&plural, &row)?;
+        }
+    }
+    Ok(accounts)
+}
+
+/// What follows from a change, until nothing more does; when there will be more to do.
+fn follow(pending: &mut Pending<'_>) -> Result<Option<i64>, ApiError> {
+    loop {
+        let wake = reconcile(pending)?;
+        if !garbage::collect(pending)? {
+            return Ok(wake);
+        }
+    }
+}
+
+/// What each kind makes of a change; when there will be more to do.
+fn reconcile(pending: &mut Pending<'_>) -> Result<Option<i64>, ApiError> {
+    let mut wake: Option<i64> = None;
+    let resources = pending.resources;
+    for resource in resources {
+        let next = resource.reconcile(pending)?;
+        wake = [wake, next].into_iter().flatten().min();
+    }
+    Ok(wake)
+}
+
+impl Stored {
+    /// The object.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn object(&self) -> Result<Object, ApiError> {
+        let read = serde_json::from_str(&self.text).map(Object);
+        read.map_err(|cause| ApiError::internal(format_args!("cannot read a stored object: {cause}")))
+    }
+
+    /// An object as it would be stored.
+    pub(super) fn of(object: &Object) -> Result<Self, ApiError> {
+        let text = serde_json::to_string(&object.0).map_err(ApiError::internal)?;
+        Ok(Self { text: Arc::from(text) })
+    }
+
+    /// The same object with another resource version.
+    pub(super) fn at_version(&self, version: u64) -> Result<Self, ApiError> {
+        let mut object = self.object()?;
+        object.metadata_mut().insert("resourceVersion".to_owned(), version.to_string().into());
+        Self::of(&object)
+    }
+}

@@ -1,0 +1,240 @@
+//! `podhosts-cni serve` from start to stop, and `backup` and `restore`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use clap::Parser;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::backup::{self, BackupError};
+use super::http::{HttpError, Server};
+use super::kinds::{self, Config};
+use super::kubeconfig;
+use super::log;
+use super::options::{Cli, Command, OptionError, STORE, ServeArgs};
+use super::pki::{self, Name, Pki, PkiError};
+use super::registry::{DeleteOptions, Registry};
+use super::store::StoreError;
+use sys::files::FileError;
+use sys::notify::Notifier;
+use sys::report::ExitCode;
+use sys::{memory, process};
+
+/// Why the server does not run.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// A flag.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A backup.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The certificates.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// The sockets.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The threads.
+    #[error("cannot start: {0}")]
+    Start(std::io::Error),
+}
+
+/// Does what the command line says, and tells on stderr what went wrong.
+pub fn main(args: &[String]) -> ExitCode {
+    let line = [crate::PROGRAM.to_owned()];
+    let cli = match Cli::try_parse_from(line.iter().chain(args)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A stream that is closed is the caller's affair.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success };
+        }
+    };
+    let done = match cli.command {
+        Command::Serve(args) => serve(&args),
+        Command::Backup(args) => backup::backup(&args.data_dir.join(STORE), &args.file).map_err(Into::into),
+        Command::Restore(args) => backup::restore(&args.data_dir.join(STORE), &args.file).map_err(Into::into),
+    };
+    match done {
+        Ok(()) => ExitCode::Success,
+        Err(error) => {
+            sys::report::complain(crate::PROGRAM, &error.to_string());
+            if matches!(error, ServeError::Option(_)) { ExitCode::Usage } else { ExitCode::Failure }
+        }
+    }
+}
+
+/// Threads that answer requests; one more writes.
+const THREADS: usize = 2;
+
+fn serve(args: &ServeArgs) -> Result<(), ServeError> {
+    let config = args.config()?;
+    memory::keep_little();
+    process::allow_many_files();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .thread_name("serve")
+        .enable_all()
+        .build()
+        .map_err(ServeError::Start)?;
+    let done = runtime.block_on(run(args, config));
+    // What still runs has had its time.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
+async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
+    // Before anybody may want to stop it.
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Start)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Start)?;
+    let notifier = Notifier::from_environment();
+    if config.node_name.is_empty() {
+        config.node_name = sys::node_name().to_ascii_lowercase();
+    }
+    if config.node_ips.is_empty() {
+        config.node_ips = sys::netns::towards_default_routes();
+    }
+    let pki = certificates(args, &config)?;
+    let trusted_pem = pki.trusted_pem.clone();
+    let server = Server::bind(args.secure_address(), args.insecure_address(), pki).await?;
+    config.secure_port = server.address().port();
+    let registry = Registry::open(&args.data_dir.join(STORE), kinds::all(config))?;
+    let token = kubeconfig::token(&args.data_dir.join("token"))?;
+    kubeconfig::write(&args.kubeconfig_out, &url(server.address()), &trusted_pem, &token)?;
+    tell_started(args, &server);
+    if let Some(version) = registry.ahead() {
+        let why = "the store is older than what clients may know: versions go on above, and whoever watches lists again";
+        log::info(why, &[("resourceVersion", &version)]);
+    }
+
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    notifier.tell("READY=1");
+    let watchdog = watchdog(&notifier, &registry);
+    let serving = server.run(registry.clone(), token, stopping);
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        () = &mut serving => {}
+        () = watchdog => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    log::info("stopping", &[]);
+    notifier.tell("STOPPING=1");
+    stop.send_replace(true);
+    serving.await;
+    log::info("stopped", &[("resourceVersion", &registry.resource_version())]);
+    Ok(())
+}
+
+fn tell_started(args: &ServeArgs, server: &Server) {
+    let address = server.address();
+    let kubeconfig = args.kubeconfig_out.display();
+    match server.insecure_address() {
+        None => log::info("serving", &[("address", &address), ("kubeconfig", &kubeconfig)]),
+        Some(insecure) => log::info(
+            "serving, also without TLS and authentication",
+            &[("address", &address), ("insecureAddress", &insecure), ("kubeconfig", &kubeconfig)],
+        ),
+    }
+}
+
+/// Tells systemd that the server works, for as long as it does: the writer answers, and so do these threads.
+async fn watchdog(notifier: &Notifier, registry: &Registry) {
+    let Some(interval) = notifier.watchdog() else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(interval / 2).await;
+        // Takes the way of every change, and changes nothing: there is no such object.
+        let options = DeleteOptions { dry_run: true, ..DeleteOptions::default() };
+        let probe = registry.delete("services", "", "", options);
+        if tokio::time::timeout(interval, probe).await.is_ok() {
+            notifier.tell("WATCHDOG=1");
+        } else {
+            log::error("the store does not answer", &[]);
+        }
+    }
+}
+
+fn certificates(args: &ServeArgs, config: &Config) -> Result<Pki, ServeError> {
+    let mut pki = pki::own(&args.data_dir.join("pki"), &names(args.bind_address, config))?;
+    if let (Some(certificate), Some(key)) = (&args.tls_cert_file, &args.tls_private_key_file) {
+        pki.server = pki::load(certificate, key)?;
+        pki.trusted_pem = pki::to_pem(&pki.server.chain);
+    }
+    Ok(pki)
+}
+
+/// Everything that the server may be called.
+fn names(bind_address: IpAddr, config: &Config) -> Vec<Name> {
+    let hosts = [
+        "localhost",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+        &config.node_name,
+    ];
+    let first_of = |cidr: &ipnet::IpNet| match cidr.network() {
+        IpAddr::V4(address) => IpAddr::from(Ipv4Addr::from_bits(address.to_bits().saturating_add(1))),
+        IpAddr::V6(address) => IpAddr::from(Ipv6Addr::from_bits(address.to_bits().saturating_add(1))),
+    };
+    let mut addresses =
+        vec![IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST), bind_address];
+    addresses.extend(config.service_cidrs.iter().map(first_of));
+    addresses.extend(&config.node_ips);
+    addresses.retain(|address| !address.is_unspecified());
+    let hosts = hosts.iter().filter(|name| !name.is_empty()).map(|name| Name::Host((*name).to_owned()));
+    let mut names: Vec<Name> = hosts.collect();
+    for name in addresses.into_iter().map(Name::Address) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Where kubectl finds the server.
+fn url(mut address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("https://{address}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_has_every_name_once() {
+        let config = Config {
+            service_cidrs: vec!["10.96.0.0/28".parse().unwrap(), "2001:db8::/112".parse().unwrap()],
+            node_name: "node".to_owned(),
+            node_ips: vec!["192.0.2.1".parse().unwrap()],
+            ..Config::default()
+        };
+        let names: Vec<String> =
+            names("127.0.0.1".parse().unwrap(), &config).iter().map(ToString::to_string).collect();
+        assert_eq!(names[5..], ["node", "127.0.0.1", "::1", "10.96.0.1", "2001:db8::1", "192.0.2.1"]);
+    }
+
+    #[test]
+    fn kubectl_is_told_an_address_that_it_can_reach() {
+        for (address, expected) in [
+            ("0.0.0.0:1", "https://127.0.0.1:1"),
+            ("[::]:1", "https://[::1]:1"),
+            ("192.0.2.1:1", "https://192.0.2.1:1"),
+        ] {
+            assert_eq!(url(address.parse().unwrap()), expected);
+        }
+    }
+}

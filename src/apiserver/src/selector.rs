@@ -1,0 +1,310 @@
+//! Label and field selectors, as `k8s.io/apimachinery/pkg/labels` reads them.
+
+use serde_json::Value;
+
+use super::label_selector;
+use super::object::Object;
+use super::resource::{ResourceInfo, View};
+use super::status::ApiError;
+use pod::validation::go_quote;
+
+/// Which objects are meant; all, by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selector {
+    labels: Vec<Requirement>,
+    fields: Vec<Requirement>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Requirement {
+    pub(super) key: String,
+    pub(super) operator: Operator,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Operator {
+    In(Vec<String>),
+    NotIn(Vec<String>),
+    Exists,
+    Absent,
+    Greater(i64),
+    Less(i64),
+}
+
+/// The fields that objects of every kind can be selected by.
+const EVERYWHERE: [&str; 2] = ["metadata.name", "metadata.namespace"];
+
+impl Selector {
+    /// A selector out of the query parameters `labelSelector` and `fieldSelector`, which may be empty.
+    ///
+    /// # Errors
+    /// `BadRequest` quoting what cannot be read.
+    pub fn parse(labels: &str, fields: &str) -> Result<Self, ApiError> {
+        let labels = label_selector::parse(labels).map_err(ApiError::bad_request)?;
+        let fields = field_requirements(fields).map_err(ApiError::bad_request)?;
+        Ok(Self { labels, fields })
+    }
+
+    /// Whether objects of this kind can be selected by these fields. One that is passed over would mean too many.
+    ///
+    /// # Errors
+    /// `BadRequest` in upstream's words.
+    pub fn check(&self, info: &ResourceInfo) -> Result<(), ApiError> {
+        let keys = self.fields.iter().map(|field| field.key.as_str());
+        let is_known = |key: &&str| EVERYWHERE.contains(key) || info.fields.contains(key);
+        match keys.into_iter().find(|key| !is_known(key)) {
+            None => Ok(()),
+            Some(key) if info.fields.is_empty() => {
+                let [name, namespace] = EVERYWHERE.map(go_quote);
+                let key = go_quote(key);
+                let why = format!("{key} is not a known field selector: only {name}, {namespace}");
+                Err(ApiError::bad_request(why))
+            }
+            Some(key) => Err(ApiError::bad_request(format!("field label not supported: {key}"))),
+        }
+    }
+
+    /// Has the fields of stored objects in the place of those of a view of them.
+    pub fn renamed(mut self, view: View) -> Self {
+        for requirement in &mut self.fields {
+            let first = requirement.key.split('.').next().unwrap_or_default();
+            let Some((here, there)) = view.fields.iter().find(|(here, _)| *here == first) else { continue };
+            requirement.key = format!("{there}{}", &requirement.key[here.len()..]);
+        }
+        self
+    }
+
+    /// The one name that is meant, if there is one (`RequiresExactMatch`).
+    pub fn name(&self) -> Option<&str> {
+        let named = self.fields.iter().find(|field| field.key == EVERYWHERE[0])?;
+        match &named.operator {
+            Operator::In(names) => names.first().map(String::as_str),
+            _ => None,
+        }
+    }
+
+    /// Whether every object is meant.
+    pub fn is_everything(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    /// Whether this object is meant.
+    pub fn matches(&self, object: &Object) -> bool {
+        let label =
+            |key: &str| object.labels().find(|(label, _)| *label == key).map(|(_, value)| value.to_owned());
+        self.labels.iter().all(|requirement| requirement.holds(label(&requirement.key).as_deref()))
+            && self.fields.iter().all(|requirement| requirement.holds(Some(&field(object, &requirement.key))))
+    }
+}
+
+impl Requirement {
+    fn holds(&self, value: Option<&str>) -> bool {
+        let is_one = |values: &[String]| value.is_some_and(|value| values.iter().any(|one| one == value));
+        match &self.operator {
+            Operator::In(values) => is_one(values),
+            Operator::NotIn(values) => !is_one(values),
+            Operator::Exists => value.is_some(),
+            Operator::Absent => value.is_none(),
+            Operator::Greater(than) => number(value).is_some_and(|number| number > *than),
+            Operator::Less(than) => number(value).is_some_and(|number| number < *than),
+        }
+    }
+}
+
+fn number(value: Option<&str>) -> Option<i64> {
+    value?.parse().ok()
+}
+
+/// The field at a path such as `spec.parentRef.name`; what is missing is empty.
+fn field(object: &Object, path: &str) -> String {
+    let path = if path == "source" { "source.component" } else { path };
+    let mut keys = path.split('.');
+    let first = keys.next().and_then(|key| object.0.get(key)).unwrap_or(&Value::Null);
+    match keys.fold(first, |value, key| &value[key]) {
+        Value::String(text) => text.clone(),
+        Value::Null if matches!(path, "spec.unschedulable" | "spec.hostNetwork") => "false".to_owned(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Reads a field selector (`k8s.io/apimachinery/pkg/fields/selector.go`), in which, other than among labels, an empty part
+/// means nothing.
+fn field_requirements(text: &str) -> Result<Vec<Requirement>, String> {
+    let parts = unescaped_parts(text).into_iter().filter(|part| !part.is_empty());
+    parts.map(|part| field_requirement(text, part)).collect()
+}
+
+/// The parts between commas that have no backslash before them.
+fn unescaped_parts(text: &str) -> Vec<&str> {
+    let mut is_escaped = false;
+    let parts = text.split(|c: char| {
+        let is_end = c == ',' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        is_end
+    });
+    parts.collect()
+}
+
+fn field_requirement(text: &str, part: &str) -> Result<Requirement, String> {
+    let starts = part.char_indices().map(|(index, _)| part.split_at(index));
+    let mut found = starts.filter_map(|(key, rest)| {
+        let (sign, is_in) = [("!=", false), ("==", true), ("=", true)]
+            .into_iter()
+            .find(|(sign, _)| rest.starts_with(sign))?;
+        Some((key, is_in, &rest[sign.len()..]))
+    });
+    let unclear = || format!("invalid selector: '{text}'; can't understand '{part}'");
+    let (key, is_in, value) = found.next().ok_or_else(unclear)?;
+    let values = vec![unescaped(value)?];
+    let operator = if is_in { Operator::In(values) } else { Operator::NotIn(values) };
+    Ok(Requirement { key: key.to_owned(), operator })
+}
+
+fn unescaped(value: &str) -> Result<String, String> {
+    let mut plain = String::with_capacity(value.len());
+    let mut chars = value.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some(c @ ('\\' | ',' | '=')) => plain.push(c),
+                other => {
+                    let sequence: String = std::iter::once('\\').chain(other).collect();
+                    return Err(format!("invalid field selector: invalid escape sequence: {sequence}"));
+                }
+            },
+            ',' | '=' => {
+                let code = u32::from(c);
+                return Err(format!("invalid field selector: unescaped character in value: {code}"));
+            }
+            c => plain.push(c),
+        }
+    }
+    Ok(plain)
+}
+
+/// A value as it has to stand in a field selector.
+pub fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace(',', "\\,").replace('=', "\\=")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::{service, service_cidr};
+
+    #[test]
+    fn which_objects_are_meant() {
+        let object = Object::from_value(json!({
+            "metadata": {"name": "web", "namespace": "default", "labels": {"app": "web", "a/b": "", "size": "10"}},
+            "spec": {"type": "ClusterIP", "parentRef": {"name": "x"}, "n": 3},
+        }))
+        .unwrap();
+        for (labels, fields, expected) in [
+            ("", "", true),
+            ("app=web", "", true),
+            ("app==web,a/b=", "", true),
+            ("app!=web", "", false),
+            ("none!=web", "", true),
+            ("app", "metadata.name=web", true),
+            ("!app", "", false),
+            ("!none", "metadata.name!=web", false),
+            ("app in (db, web)", "", true),
+            ("app notin (db),app", "", true),
+            ("none notin (db)", "", true),
+            ("none in (db)", "", false),
+            ("size>9", "", true),
+            ("size > 10", "", false),
+            ("size<11", "", true),
+            ("app>1", "", false),
+            ("none<1", "", false),
+            ("", "metadata.namespace=default,spec.type=ClusterIP", true),
+            ("", "spec.parentRef.name=x,spec.n=3", true),
+            ("", "spec.none=", true),
+        ] {
+            assert_eq!(
+                Selector::parse(labels, fields).unwrap().matches(&object),
+                expected,
+                "{labels} {fields}"
+            );
+        }
+        assert!(Selector::parse("", "").unwrap().is_everything());
+        for (labels, fields) in [
+            ("a b", ""),
+            ("=x", ""),
+            ("a in (b", ""),
+            ("a near (b)", ""),
+            ("a\0=b", ""),
+            ("a===", ""),
+            ("a=b=c", ""),
+            ("a=b c", ""),
+            ("a in (b,c d)", ""),
+            ("a/b/c", ""),
+            ("a>b", ""),
+            ("a>", ""),
+            ("", "metadata.name>1"),
+            ("", "metadata.name==="),
+            ("", "metadata.name"),
+        ] {
+            assert_eq!(Selector::parse(labels, fields).unwrap_err().code, 400, "{labels} {fields}");
+        }
+    }
+
+    /// `k8s.io/apimachinery/pkg/fields/selector.go`: values may be escaped, and parts may be empty.
+    #[test]
+    fn the_grammar_of_fields() {
+        let object = |name: &str| Object::from_value(json!({"metadata": {"name": name}})).unwrap();
+        for (name, value) in
+            [("a,b", r"a\,b"), ("a=b", r"a\=b"), (r"a\b", r"a\\b"), (" a", " a"), ("a!", "a!")]
+        {
+            assert_eq!(escaped(name), value);
+            let text = format!(",metadata.name={value},,metadata.name!=x,");
+            let selector = Selector::parse("", &text).unwrap();
+            assert!(selector.matches(&object(name)) && !selector.matches(&object("x")), "{text}");
+        }
+        let what = "invalid field selector:";
+        for (text, expected) in [
+            (
+                "metadata.name",
+                "invalid selector: 'metadata.name'; can't understand 'metadata.name'".to_owned(),
+            ),
+            ("a=b,c", "invalid selector: 'a=b,c'; can't understand 'c'".to_owned()),
+            ("a in (b)", "invalid selector: 'a in (b)'; can't understand 'a in (b)'".to_owned()),
+            ("a=b=c", format!("{what} unescaped character in value: 61")),
+            ("a===b", format!("{what} unescaped character in value: 61")),
+            (r"a=\b", format!(r"{what} invalid escape sequence: \b")),
+            ("a=b\\", format!("{what} invalid escape sequence: \\")),
+        ] {
+            let error = Selector::parse("", text).unwrap_err();
+            assert_eq!((error.code, error.message), (400, expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn fields_that_cannot_be_selected_by_are_refused() {
+        let check = |fields: &str, info: &ResourceInfo| {
+            Selector::parse("", fields).unwrap().check(info).map_err(|error| (error.code, error.message))
+        };
+        assert_eq!(
+            check("metadata.name=a,metadata.namespace!=b,spec.type!=NodePort", &service::INFO),
+            Ok(())
+        );
+        let refused = check("spec.typ!=LoadBalancer", &service::INFO);
+        assert_eq!(refused, Err((400, "field label not supported: spec.typ".to_owned())));
+        let refused = check("spec.cidrs=a", &service_cidr::INFO).unwrap_err().1;
+        let only = "only \"metadata.name\", \"metadata.namespace\"";
+        assert_eq!(refused, format!("\"spec.cidrs\" is not a known field selector: {only}"));
+    }
+
+    #[test]
+    fn fields_with_a_value_that_is_not_there() {
+        let object = Object::from_value(json!({"source": {"component": "kubelet"}})).unwrap();
+        for (fields, expected) in
+            [("spec.unschedulable=false", true), ("spec.hostNetwork!=false", false), ("source=kubelet", true)]
+        {
+            assert_eq!(Selector::parse("", fields).unwrap().matches(&object), expected, "{fields}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The last resource version that was given out, in a file beside the store. Whoever puts an older store in the place of
+//! the newer one takes the store's own count back with it; clients know of more by then, and would take new objects for
+//! those that they have seen.
+//!
+//! It is written after each commit, before anybody is told, and not synced: that would cost as much as the commit. After
+//! a crash of the machine it may be behind, so it is believed only if the machine has run since, or the server was stopped.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::log;
+use sys::files::{self, LastLink};
+use sys::state_dir;
+
+/// How far versions go ahead where it is not known which were given out: etcd's documentation takes as many for
+/// `--bump-revision`. That many changes take months.
+const AHEAD: u64 = 1_000_000_000;
+/// The last version that a store may have (see `contents`).
+const LAST: u64 = 0x3fff_ffff_ffff_ffff;
+
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// Stands for the boot in the file of a server that was stopped.
+const STOPPED: &str = "stopped";
+/// The same for a store that was restored.
+const RESTORED: &str = "restored";
+/// How many digits a version has in the file, so that a later one takes the place of an earlier one.
+const DIGITS: usize = 20;
+/// Longest file.
+const FILE_MAX: usize = 100;
+
+/// What the file said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Said {
+    version: u64,
+    /// In which boot of the machine, or [`STOPPED`], or [`RESTORED`].
+    state: String,
+}
+
+/// The file, kept up to date.
+#[derive(Debug)]
+pub(super) struct VersionMark {
+    path: PathBuf,
+    /// `None` where it cannot be kept: then it is not there either.
+    file: Option<File>,
+}
+
+/// Where the file of a store is.
+fn path_of(store: &Path) -> PathBuf {
+    let mut path = store.as_os_str().to_owned();
+    path.push(".version");
+    PathBuf::from(path)
+}
+
+fn read(store: &Path) -> Option<Said> {
+    let bytes = files::read(&path_of(store), FILE_MAX, LastLink::Refuse).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (version, state) = text.trim_end().split_once(' ')?;
+    Some(Said { version: version.parse().ok()?, state: state.to_owned() })
+}
+
+fn boot_id() -> String {
+    let bytes = files::read(Path::new(BOOT_ID), FILE_MAX, LastLink::Follow).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}
+
+/// The version from which a store of which the last is `version` has to go on; `None` where that is this one.
+pub(super) fn beginning(store: &Path, version: u64) -> Option<u64> {
+    go_on(read(store), version, &boot_id())
+}
+
+fn go_on(said: Option<Said>, version: u64, boot: &str) -> Option<u64> {
+    let is_new = version <= 1;
+    let known = match said {
+        None if is_new => return None,
+        None => version,
+        Some(said) => {
+            let is_believed = said.state == STOPPED || said.state == boot && !boot.is_empty();
+            if is_believed && said.version <= version {
+                return None;
+            }
+            said.version.max(version)
+        }
+    };
+    Some(ahead_of(known))
+}
+
+fn ahead_of(version: u64) -> u64 {
+    version.checked_add(AHEAD).filter(|ahead| *ahead <= LAST).unwrap_or_else(|| version.saturating_add(1))
+}
+
+/// Remembers for the next start that the store was replaced, when its last version was `version` or less.
+///
+/// # Errors
+/// Naming the file.
+pub(super) fn note_restored(store: &Path, version: u64) -> Result<(), files::FileError> {
+    let known = read(store).map_or(version, |said| said.version.max(version));
+    state_dir::replace_synced(&path_of(store), text(known, RESTORED).as_bytes())
+}
+
+fn text(version: u64, state: &str) -> String {
+    format!("{version:0DIGITS$} {state}\n")
+}
+
+impl VersionMark {
+    /// Begins to keep the file of a store whose last version is `version`.
+    pub(super) fn begin(store: &Path, version: u64) -> Self {
+        let path = path_of(store);
+        let written = state_dir::replace_synced(&path, text(version, &boot_id()).as_bytes());
+        let opened = written.and_then(|()| files::open_for_writing(&path));
+        let mut mark = Self { path, file: None };
+        match opened {
+            Ok(file) => mark.file = Some(file),
+            Err(error) => mark.give_up(&error.to_string()),
+        }
+        mark
+    }
+
+    /// Remembers the last version, which nobody has been told yet.
+    pub(super) fn set(&mut self, version: u64) {
+        let Some(file) = &self.file else { return };
+        if let Err(cause) = file.write_all_at(format!("{version:0DIGITS$}").as_bytes(), 0) {
+            self.give_up(&cause.to_string());
+        }
+    }
+
+    /// Remembers that nothing comes after this one.
+    pub(super) fn stop(&mut self, version: u64) {
+        if self.file.take().is_none() {
+            return;
+        }
+        if let Err(error) = state_dir::replace_synced(&self.path, text(version, STOPPED).as_bytes()) {
+            self.give_up(&error.to_string());
+        }
+    }
+
+    /// A file that is not up to date must not be there: without one, versions go far ahead.
+    fn give_up(&mut self, cause: &str) {
+        log::error("the last version cannot be kept: the next start goes far ahead", &[("cause", &cause)]);
+        self.file = None;
+        // Where this fails too the store cannot be written either, and nothing new is given out.
+        let _ = state_dir::remove(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(version: u64, state: &str) -> Option<Said> {
+        Some(Said { version, state: state.to_owned() })
+    }
+
+    #[test]
+    fn where_versions_go_on() {
+        for (file, version, expected) in [
+            // A new store; one that has no file is from elsewhere, or from before there was one.
+            (None, 1, None),
+            (None, 7, Some(AHEAD + 7)),
+            // As it was left: stopped, or killed on a machine that still runs, before or after the file was written.
+            (said(7, STOPPED), 7, None),
+            (said(7, "boot"), 7, None),
+            (said(7, "boot"), 8, None),
+            // It has gone back.
+            (said(9, STOPPED), 7, Some(AHEAD + 9)),
+            (said(9, "boot"), 7, Some(AHEAD + 9)),
+            (said(9, STOPPED), 1, Some(AHEAD + 9)),
+            // The machine has crashed, or the store was restored.
+            (said(7, "other"), 7, Some(AHEAD + 7)),
+            (said(7, "other"), 9, Some(AHEAD + 9)),
+            (said(7, RESTORED), 9, Some(AHEAD + 9)),
+            (said(LAST - 5, RESTORED), 9, Some(LAST - 4)),
+        ] {
+            assert_eq!(go_on(file.clone(), version, "boot"), expected, "{file:?} {version}");
+        }
+        // Of no boot nothing is known.
+        assert_eq!(go_on(said(7, ""), 7, ""), Some(AHEAD + 7));
+    }
+
+    #[test]
+    fn the_file_says_what_was_given_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = dir.path().join("db");
+        let mut mark = VersionMark::begin(&store, 5);
+        assert_eq!(read(&store), said(5, &boot_id()));
+        mark.set(12_345);
+        assert_eq!(read(&store), said(12_345, &boot_id()));
+        drop(mark);
+        // Killed: the machine is the same.
+        assert_eq!((beginning(&store, 12_345), beginning(&store, 5)), (None, Some(AHEAD + 12_345)));
+        let mut mark = VersionMark::begin(&store, 12_345);
+        mark.stop(12_346);
+        assert_eq!(read(&store), said(12_346, STOPPED));
+        note_restored(&store, 3).unwrap();
+        assert_eq!(read(&store), said(12_346, RESTORED));
+        for text in ["", "7", "x stopped", "99999999999999999999999 stopped", &"1".repeat(200)] {
+            state_dir::replace(&path_of(&store), text.as_bytes()).unwrap();
+            assert_eq!(beginning(&store, 7), Some(AHEAD + 7), "{text}");
+        }
+    }
+}

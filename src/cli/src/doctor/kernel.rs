@@ -1,0 +1,59 @@
+//! The kernel: whether it can make a seal, and what it lacks that later ones have.
+
+use super::finding::Report;
+use sys::seal::{Content, Sealed};
+
+const CHECK: &str = "kernel";
+
+/// What is different before a release of Linux: `docs/kernels.md` has the same with what was run.
+const BEFORE: [((u32, u32), &str); 2] = [
+    ((6, 3), "before 6.3 a sealed file belongs to nobody (65534) in user namespaces"),
+    ((6, 15), "before 6.15 the hook makes a mount namespace of its own for each seal"),
+];
+
+/// Makes a seal, which is attached nowhere.
+pub(super) fn check(report: &mut Report) {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let content = Content { bytes: b"\n", source: "podhosts:none", mount_label: None, user_ns: None };
+    match Sealed::new(content) {
+        Ok(_) => report.ok(CHECK, format!("Linux {release} makes sealed files{}", shown(&lacks(&release)))),
+        Err(error) => report.error(
+            CHECK,
+            format!("Linux {release}: {error}"),
+            "Linux 5.12 or later, with CAP_SYS_ADMIN and without a seccomp profile that refuses the mount API",
+        ),
+    }
+}
+
+/// What is different with the release that `uname -r` names; nothing where it names none.
+fn lacks(release: &str) -> Vec<&'static str> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse().ok());
+    let Some(version) = numbers.next().zip(numbers.next()) else { return Vec::new() };
+    BEFORE.iter().filter(|(first, _)| version < *first).map(|(_, what)| *what).collect()
+}
+
+fn shown(lacks: &[&str]) -> String {
+    lacks.iter().map(|what| format!("; {what}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_release_lacks() {
+        let count = |release| lacks(release).len();
+        assert_eq!(count("5.12.0"), 2);
+        assert_eq!(count("6.1.0-50-cloud-amd64"), 2);
+        assert_eq!(count("6.3"), 1);
+        assert_eq!(count("6.12.117+deb13-cloud-amd64"), 1);
+        assert_eq!(count("6.15.1"), 0);
+        assert_eq!(count("7.3.4+deb13-cloud-amd64"), 0);
+        assert_eq!(count("unknown"), 0);
+        assert_eq!(
+            shown(&lacks("6.12.1")),
+            "; before 6.15 the hook makes a mount namespace of its own for each seal"
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! podman: its hooks directories and its runtimes. It has no CRI, and reads its files at every start of a container.
+
+use std::path::Path;
+
+use super::engine::{self, Engine};
+use super::finding::Report;
+use super::programs::executable;
+use super::{PATIENCE, cni};
+use crate::engines::containerd::Version;
+use crate::engines::files::Files;
+use crate::engines::hooks_dir::Rules;
+use crate::engines::podman::{self, Places, Podman};
+use crate::engines::podman_view::View;
+use crate::engines::{EngineError, NAME, version_in};
+use sys::programs;
+
+pub(super) const CHECK: &str = "podman";
+const CONFIGURE: &str = "podhosts configure --runtime podman";
+
+/// Looks at podman; the paths of its networks, where it makes them by CNI.
+pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> {
+    let version = version(engine);
+    // podman itself says whether it reads its files.
+    let view = match engine.program.as_deref().map(View::of_disk) {
+        Some(Err(said)) => {
+            report.error(CHECK, format!("podman does not read its files: {said}"), "correct the file");
+            return None;
+        }
+        Some(Ok(view)) => view,
+        None => None,
+    };
+    let found = Podman::read(&Files::new(), &Places::usual(version)).and_then(|config| {
+        files(&config, view.as_ref(), version, report)?;
+        let is_cni = config.network_backend()? == Some("cni");
+        let paths = cni::Paths::of("podman", config.cni_conf_dir()?, config.cni_bin_dirs()?);
+        Ok(is_cni.then_some(paths))
+    });
+    found.unwrap_or_else(|error| {
+        report.error(
+            CHECK,
+            error.to_string(),
+            "correct the file; podman would not start a container with it",
+        );
+        None
+    })
+}
+
+fn version(engine: &Engine) -> Option<Version> {
+    let program = engine.program.as_ref()?;
+    let run = programs::run(program, &["--version"], &[], b"", PATIENCE).ok()?;
+    version_in(&String::from_utf8_lossy(&run.stdout))
+}
+
+/// Whether its files name a runtime of ours.
+pub(super) fn runs_wrapper(engine: &Engine) -> bool {
+    let config = Podman::read(&Files::new(), &Places::usual(version(engine)));
+    config.and_then(|config| config.runtime(NAME)).is_ok_and(|programs| !programs.is_empty())
+}
+
+fn files(
+    config: &Podman,
+    view: Option<&View>,
+    version: Option<Version>,
+    report: &mut Report,
+) -> Result<(), EngineError> {
+    let programs = config.runtime(NAME)?;
+    if let Some(fault) = programs.first().and_then(|program| executable(Path::new(program)).err()) {
+        let message = format!("runtime {NAME}: {fault}");
+        report.error(CHECK, message, format!("install podhosts there, or {CONFIGURE} --mode wrapper"));
+    } else if let Some(program) = programs.first() {
+        report.ok(CHECK, format!("runtime {NAME}: {program}"));
+    }
+    let told = view.map(View::hooks_dirs).filter(|dirs| !dirs.is_empty());
+    let dirs = told.map_or_else(|| config.hooks_dirs(), |dirs| Ok(Some(dirs)))?;
+    let groups = Podman::hooks_groups(dirs.as_deref(), version);
+    if !engine::hooks(CHECK, &groups, Rules::podman(version), CONFIGURE, report) && programs.is_empty() {
+        report.warning(CHECK, "no hook and no runtime leads to podhosts", CONFIGURE);
+    }
+    Ok(())
+}
+
+/// The engine as it is found on a node.
+pub(super) fn engine() -> Engine {
+    Engine::named("podman", podman::CONFIG, "")
+}

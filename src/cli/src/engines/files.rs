@@ -1,0 +1,218 @@
+//! The files of a node's /etc as they are, or as they are going to be.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use glob::{MatchOptions, Pattern};
+
+use sys::files::{self, FileError, LastLink};
+use sys::state_dir;
+
+/// Largest configuration that is read, in bytes: no engine has one of a tenth of this.
+pub const FILE_MAX: usize = 4 * 1024 * 1024;
+
+/// Go's patterns: `*` does not match a slash, and a leading dot is nothing special.
+const LIKE_GO: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: false,
+};
+
+/// What is on the disk, under what is planned to be there. Nothing is written by this.
+#[derive(Debug, Clone, Default)]
+pub struct Files {
+    planned: BTreeMap<PathBuf, Option<String>>,
+}
+
+impl Files {
+    /// The files as they are.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The text of a file, `None` where there is none.
+    ///
+    /// # Errors
+    /// [`FileError`] naming the file: it is too large, no regular file, no text, or cannot be read.
+    pub fn read(&self, path: &Path) -> Result<Option<String>, FileError> {
+        match self.planned.get(path) {
+            Some(planned) => Ok(planned.clone()),
+            None => Self::on_disk(path),
+        }
+    }
+
+    /// The text of a file on the disk, `None` where there is none.
+    ///
+    /// # Errors
+    /// As for [`Files::read`].
+    pub fn on_disk(path: &Path) -> Result<Option<String>, FileError> {
+        files::read_text_if_present(path, FILE_MAX, LastLink::Follow)
+    }
+
+    /// The text of a file that may have bytes that are no text; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`FileError`] naming the file: it is too large, no regular file, or cannot be read.
+    pub fn read_lossy(&self, path: &Path) -> Result<Option<String>, FileError> {
+        if let Some(planned) = self.planned.get(path) {
+            return Ok(planned.clone());
+        }
+        match files::read(path, FILE_MAX, LastLink::Follow) {
+            Err(error) if error.is_absent() => Ok(None),
+            other => Ok(Some(String::from_utf8_lossy(&other?).into_owned())),
+        }
+    }
+
+    /// Plans a file to have this text.
+    pub fn put(&mut self, path: &Path, text: String) {
+        self.planned.insert(path.to_owned(), Some(text));
+    }
+
+    /// Plans a file to be gone.
+    pub fn remove(&mut self, path: &Path) {
+        self.planned.insert(path.to_owned(), None);
+    }
+
+    /// What is planned: a text, or that the file goes.
+    pub fn planned(&self) -> &BTreeMap<PathBuf, Option<String>> {
+        &self.planned
+    }
+
+    /// The files whose path matches a pattern of Go's, sorted.
+    ///
+    /// # Errors
+    /// What is wrong with the pattern.
+    pub fn matching(&self, pattern: &str) -> Result<Vec<PathBuf>, String> {
+        let pattern = &like_go(pattern);
+        let parsed = Pattern::new(pattern).map_err(|error| error.to_string())?;
+        let there = glob::glob_with(pattern, LIKE_GO).map_err(|error| error.to_string())?;
+        let mut paths: Vec<PathBuf> = there.filter_map(Result::ok).collect();
+        let planned = self.planned.iter().filter(|(_, text)| text.is_some()).map(|(path, _)| path);
+        paths.extend(planned.filter(|path| parsed.matches_path_with(path, LIKE_GO)).cloned());
+        paths.retain(|path| self.planned.get(path).is_none_or(Option::is_some));
+        paths.sort_unstable();
+        paths.dedup();
+        Ok(paths)
+    }
+
+    /// The files in a directory, sorted by name; none where there is no such directory.
+    ///
+    /// # Errors
+    /// [`FileError`] naming the directory.
+    pub fn in_dir(&self, dir: &Path) -> Result<Vec<PathBuf>, FileError> {
+        let mut paths = self.names_in_dir(dir)?;
+        paths.retain(|path| self.planned.contains_key(path) || path.is_file());
+        Ok(paths)
+    }
+
+    /// All that is in a directory, sorted by name; nothing where there is no such directory.
+    ///
+    /// # Errors
+    /// [`FileError`] naming the directory.
+    pub fn names_in_dir(&self, dir: &Path) -> Result<Vec<PathBuf>, FileError> {
+        let mut paths: Vec<PathBuf> = state_dir::names(dir)?.iter().map(|name| dir.join(name)).collect();
+        let planned = self.planned.iter().filter(|(_, text)| text.is_some()).map(|(path, _)| path);
+        paths.extend(planned.filter(|path| path.parent() == Some(dir)).cloned());
+        paths.retain(|path| self.planned.get(path).is_none_or(Option::is_some));
+        paths.sort_unstable();
+        paths.dedup();
+        Ok(paths)
+    }
+}
+
+/// Whether a pattern of Go's `path.Match` covers a text.
+pub fn covers(pattern: &str, text: &str) -> bool {
+    Pattern::new(&like_go(pattern)).is_ok_and(|pattern| pattern.matches_with(text, LIKE_GO))
+}
+
+/// A pattern of Go's in the words of the `glob` crate: two stars are one, `^` negates a class, which `!` does not, and a
+/// backslash takes the meaning from what follows it.
+fn like_go(pattern: &str) -> String {
+    let mut translated = String::new();
+    let mut rest = pattern.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '*' if translated.ends_with('*') => {}
+            '\\' => translated.push_str(&Pattern::escape(&rest.next().map(String::from).unwrap_or_default())),
+            '[' => {
+                translated.push('[');
+                match rest.peek() {
+                    Some('^') => {
+                        rest.next();
+                        translated.push('!');
+                    }
+                    Some('!') => {
+                        rest.next();
+                        // Not the first of the class, it is a character like others.
+                        let other = rest.next_if(|next| *next != ']');
+                        translated.extend(other);
+                        translated.push('!');
+                    }
+                    _ => {}
+                }
+            }
+            _ => translated.push(c),
+        }
+    }
+    translated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_gos() {
+        for (pattern, text, matches) in [
+            ("podhosts.io/*", "podhosts.io/seal", true),
+            ("podhosts.io/*", "podhosts.io/a/b", false),
+            ("*", "podhosts.io/seal", false),
+            ("*/*", "podhosts.io/seal", true),
+            ("*", "name", true),
+            ("podhosts.io/seal", "podhosts.io/seal", true),
+            ("podhosts.i?/s[a-e]al", "podhosts.io/seal", true),
+            ("/etc/**/x", "/etc/a/x", true),
+            ("/etc/**/x", "/etc/a/b/x", false),
+            ("/etc/***x", "/etc/ax", true),
+            ("[", "[", false),
+            ("/etc/[^a].x", "/etc/b.x", true),
+            ("/etc/[^a].x", "/etc/a.x", false),
+            ("/etc/[!a].x", "/etc/a.x", true),
+            ("/etc/[!a].x", "/etc/!.x", true),
+            ("/etc/[!a].x", "/etc/b.x", false),
+            (r"/etc/\*x", "/etc/*x", true),
+            (r"/etc/\*x", "/etc/ax", false),
+        ] {
+            assert_eq!(covers(pattern, text), matches, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_planned_covers_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for name in ["a.toml", "b.toml", "c.conf"] {
+            state_dir::replace(&at(name), b"old").unwrap();
+        }
+        let mut files = Files::new();
+        files.put(&at("a.toml"), "new".to_owned());
+        files.put(&at("d.toml"), "new".to_owned());
+        files.remove(&at("b.toml"));
+        assert_eq!(files.read(&at("a.toml")).unwrap().unwrap(), "new");
+        assert_eq!(files.read(&at("b.toml")).unwrap(), None);
+        assert_eq!(files.read(&at("c.conf")).unwrap().unwrap(), "old");
+        assert_eq!(Files::on_disk(&at("d.toml")).unwrap(), None);
+        let pattern = format!("{}/*.toml", dir.path().display());
+        assert_eq!(files.matching(&pattern).unwrap(), [at("a.toml"), at("d.toml")]);
+        files.put(&at("deep/e.toml"), "new".to_owned());
+        state_dir::create(&at("deep")).unwrap();
+        state_dir::replace(&at("deep/f.toml"), b"old").unwrap();
+        let pattern = format!("{}/**.toml", dir.path().display());
+        assert_eq!(files.matching(&pattern).unwrap(), [at("a.toml"), at("d.toml")]);
+        let pattern = format!("{}/**/*.toml", dir.path().display());
+        assert_eq!(files.matching(&pattern).unwrap(), [at("deep/e.toml"), at("deep/f.toml")]);
+        assert_eq!(files.in_dir(dir.path()).unwrap(), [at("a.toml"), at("c.conf"), at("d.toml")]);
+        assert_eq!(files.in_dir(&at("none")).unwrap(), [""; 0].map(PathBuf::from));
+        assert!(files.matching("[").is_err());
+    }
+}

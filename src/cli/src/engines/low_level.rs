@@ -1,0 +1,129 @@
+//! The low-level runtime that containers have, and the one that the wrapper runs for them.
+
+use std::path::{Path, PathBuf};
+
+use toml_edit::Array;
+
+use super::files::Files;
+use super::memory::{self, Memory};
+use super::plan::{Engine, Mode, PlanError, Request, edited};
+use super::podman::Podman;
+use super::{EngineError, WRAPPER, crio, is_wrapper};
+use container::node_config::{CONFIG_PATH, NodeConfig};
+use sys::exec;
+
+/// The directories in which podman looks for runc and crun first.
+const PODMANS: [&str; 7] = [
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/local/bin",
+    "/usr/local/sbin",
+    "/sbin",
+    "/bin",
+    "/run/current-system/sw/bin",
+];
+
+/// The runtimes of the node's configuration, and the one of them that the wrapper runs.
+fn of_wrapper(files: &Files) -> Result<(NodeConfig, Option<PathBuf>), PlanError> {
+    let text = files.read(Path::new(CONFIG_PATH))?.unwrap_or_default();
+    let config = NodeConfig::parse(&text, CONFIG_PATH)
+        .map_err(|error| EngineError::Hook { path: CONFIG_PATH.into(), cause: error.to_string() })?;
+    let program = exec::find_program(&config.runtime.runtimes);
+    Ok((config, program))
+}
+
+/// Whether two paths are of one program.
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+/// What is to be said where the wrapper runs another program than `binary`, which `whose` containers have.
+///
+/// # Errors
+/// [`PlanError`] where the node's configuration cannot be read.
+pub(super) fn note(files: &Files, whose: &str, binary: &str) -> Result<Option<String>, PlanError> {
+    let (_, program) = of_wrapper(files)?;
+    let own = exec::find_program(&[binary.to_owned()]).unwrap_or_else(|| binary.into());
+    if program.as_deref().is_some_and(|program| is_same(program, &own)) {
+        return Ok(None);
+    }
+    let runs =
+        program.map_or("would find no runtime".to_owned(), |program| format!("runs {}", program.display()));
+    Ok(Some(format!(
+        "{whose} runs {binary}; {WRAPPER} {runs}, the first of runtime.runtimes in {CONFIG_PATH} that is there"
+    )))
+}
+
+/// Keeps the runtime that podman's containers have by default, which is `name` to it: where the node's configuration
+/// names none and no other engine runs the wrapper, it is to name this one.
+///
+/// # Errors
+/// [`PlanError`] where a configuration cannot be read.
+pub(super) fn keep_podmans(
+    files: &mut Files,
+    request: &Request,
+    podman: &Podman,
+    name: &str,
+    notes: &mut Vec<String>,
+) -> Result<(), PlanError> {
+    let Some(program) = podmans(podman, name)? else { return Ok(()) };
+    let shown = program.display().to_string();
+    let (config, now) = of_wrapper(files)?;
+    if now.as_deref().is_some_and(|now| is_same(now, &program)) || is_wrapper(&shown) {
+        return Ok(());
+    }
+    let path = Path::new(CONFIG_PATH);
+    let is_free =
+        config.runtime.runtimes == NodeConfig::default().runtime.runtimes && !names_runtimes(files)?;
+    if !is_free || runs_for_others(files, request.place.engine) {
+        notes.extend(note(files, &format!("podman's default runtime {name}"), &shown)?);
+        return Ok(());
+    }
+    let runtimes = [shown.clone()].into_iter().chain(config.runtime.runtimes);
+    let text = edited(files, path, |edit| edit.set(&["runtime"], "runtimes", Array::from_iter(runtimes)))?;
+    files.put(path, text);
+    notes.push(format!(
+        "podman's default runtime was {name}, {shown}: {WRAPPER} runs that from now on, by runtime.runtimes in \
+         {CONFIG_PATH}"
+    ));
+    Ok(())
+}
+
+/// Whether the node's configuration says which runtimes there are.
+fn names_runtimes(files: &Files) -> Result<bool, EngineError> {
+    let layer = super::layers::Layer::read(files, Path::new(CONFIG_PATH))?;
+    Ok(layer.is_some_and(|layer| matches!(layer.get(&["runtime", "runtimes"]), Ok(Some(_)))))
+}
+
+/// The program that a runtime's name stands for to podman.
+fn podmans(podman: &Podman, name: &str) -> Result<Option<PathBuf>, EngineError> {
+    if name.starts_with('/') {
+        return Ok(Some(name.into()));
+    }
+    let mut programs = podman.runtime(name)?;
+    if programs.is_empty() {
+        programs.extend(PODMANS.map(|dir| format!("{dir}/{name}")));
+    }
+    let there = programs.into_iter().map(PathBuf::from).find(|path| path.is_file());
+    Ok(there.or_else(|| exec::find_program(&[name.to_owned()])))
+}
+
+/// Whether another engine is known to run the wrapper: by what `configure` left for it, or by its files.
+fn runs_for_others(files: &Files, engine: Engine) -> bool {
+    let remembered = |engine: Engine| {
+        let path = Path::new(memory::DIR).join(format!("{}.json", engine.name()));
+        let memory = files.read(&path).ok().flatten().and_then(|text| Memory::parse(&path, &text).ok());
+        memory.and_then(|memory| memory.told()).is_some_and(|told| told.mode == Mode::Wrapper.name())
+    };
+    let mut others = Engine::ALL.into_iter().filter(|other| *other != engine);
+    others.any(remembered) || names_wrapper(files, Path::new(super::containerd::CONFIG)) || crios(files)
+}
+
+fn names_wrapper(files: &Files, config: &Path) -> bool {
+    files.read(config).ok().flatten().is_some_and(|text| text.contains(WRAPPER))
+}
+
+fn crios(files: &Files) -> bool {
+    let drop_ins = files.in_dir(Path::new(crio::DROP_INS)).unwrap_or_default();
+    drop_ins.iter().chain([&PathBuf::from(crio::CONFIG)]).any(|path| names_wrapper(files, path))
+}

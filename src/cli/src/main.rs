@@ -1,0 +1,10 @@
+//! The operator's command.
+
+use std::process::ExitCode;
+
+use sys::report;
+
+fn main() -> ExitCode {
+    report::panics_become_errors("podhosts");
+    podhosts::commands::run().into()
+}

@@ -1,0 +1,151 @@
+//! From what NRI tells of a new container to what is changed in it: the wrapper's decision, with NRI's means.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use super::messages::{Container, ContainerAdjustment, Hook, Hooks, Mount, OptionalInt, PodSandbox};
+use container::bundle::{self, Config};
+use container::identity::{Engine, PodIdentity};
+use container::node_config::{NodeConfig, OnError};
+use container::plan::{self, Decision, Skip};
+use container::programs::{HOOK, KUBELET_HOSTS_FLAG, NRI_POD_IPS_FLAG};
+use pod::annotations::{AnnotationError, Annotations, PREFIX, PodAnnotations};
+use pod::pod_ip_errors;
+
+/// A container that cannot be decided about.
+#[derive(Debug, Error)]
+pub enum AdjustError {
+    /// The engine leaves out what it always tells.
+    #[error("cannot use the engine's request: {0} is missing")]
+    Missing(&'static str),
+    /// An annotation.
+    #[error(transparent)]
+    Annotation(#[from] AnnotationError),
+    /// An address that is none.
+    #[error("cannot use the pod's addresses: {0}")]
+    Address(String),
+}
+
+/// What is known of a new container.
+#[derive(Debug, Clone, Copy)]
+pub struct New<'a> {
+    /// Who makes it.
+    pub engine: Engine,
+    /// Its pod.
+    pub pod: &'a PodSandbox,
+    /// The container.
+    pub container: &'a Container,
+}
+
+/// How a container is to be sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealing {
+    /// Destinations of the mounts at /etc/hosts that go, as they are written.
+    removed: Vec<String>,
+    kubelet_file: Option<String>,
+    annotations: Annotations,
+    ips: Vec<String>,
+}
+
+impl New<'_> {
+    /// How the container is to be sealed, or why it is left alone.
+    ///
+    /// # Errors
+    /// [`AdjustError`] naming the annotation or the field.
+    pub fn decide(&self, node: &NodeConfig) -> Result<Result<Sealing, Skip>, AdjustError> {
+        let identity = self.identity()?;
+        let annotations = self.annotations();
+        let config = Config::of(self.mounts(), self.container.annotations.clone());
+        let decision = plan::decide(&config, &identity, PodAnnotations::new(Some(&annotations), None), node)?;
+        let (replaced_mounts, kubelet_file) = match decision {
+            Decision::Skip(skip) => return Ok(Err(skip)),
+            Decision::Seal { replaced_mounts, kubelet_file } => (replaced_mounts, kubelet_file),
+        };
+        if let Some(error) = pod_ip_errors(&self.pod.ips).first() {
+            return Err(AdjustError::Address(error.to_string()));
+        }
+        // Where a container may start without a seal, it needs the engine's file.
+        let removed = if node.on_error == OnError::Open { Vec::new() } else { replaced_mounts };
+        let destination = |&index: &usize| config.mounts().get(index).map(|mount| mount.destination.clone());
+        let removed = removed.iter().filter_map(destination).collect();
+        Ok(Ok(Sealing { removed, kubelet_file, annotations, ips: self.pod.ips.clone() }))
+    }
+
+    /// NRI's own fields tell the pod. A container's annotations could be forged here: containerd shows those that
+    /// the CRI's caller gave it in the place of its own.
+    fn identity(&self) -> Result<PodIdentity, AdjustError> {
+        let mut identity = PodIdentity::of(self.engine);
+        if self.pod.id.is_empty() {
+            return Err(AdjustError::Missing("pod.id"));
+        }
+        identity.sandbox_id = Some(self.pod.id.clone());
+        // The CRI's caller may call a pod anything, the empty string too.
+        identity.name.clone_from(&self.pod.name);
+        identity.namespace.clone_from(&self.pod.namespace);
+        identity.uid = Some(self.pod.uid.clone()).filter(|uid| !uid.is_empty());
+        Ok(identity)
+    }
+
+    /// The pod's annotations for podhosts, and before them the container's.
+    fn annotations(&self) -> Annotations {
+        let ours = |all: &BTreeMap<String, String>| {
+            all.clone().into_iter().filter(|(key, _)| key.starts_with(PREFIX)).collect::<Annotations>()
+        };
+        let mut annotations = ours(&self.pod.annotations);
+        annotations.extend(ours(&self.container.annotations));
+        annotations
+    }
+
+    fn mounts(&self) -> Vec<bundle::Mount> {
+        let mount = |mount: &Mount| bundle::Mount {
+            destination: mount.destination.clone(),
+            source: Some(mount.source.clone()).filter(|source| !source.is_empty()),
+            // Nothing that depends on these is decided for the engines that speak NRI.
+            kind: None,
+            options: None,
+        };
+        self.container.mounts.iter().map(mount).collect()
+    }
+
+    /// Whether the hook at `path` is in the container already, from a hooks directory or a base specification.
+    pub fn has_hook(&self, path: &str) -> bool {
+        let hooks = self.container.hooks.iter().flat_map(|hooks| &hooks.create_runtime);
+        hooks.into_iter().any(|hook| hook.path == path)
+    }
+}
+
+impl Sealing {
+    /// The adjustment that has the hook at `path` do it.
+    ///
+    /// The hook cannot see what NRI tells. It gets the annotations in config.json, where it reads them anyway, and the
+    /// addresses as an argument, so that nothing about the pod has to be kept on the node.
+    pub fn adjustment(self, path: &str, timeout: u32) -> ContainerAdjustment {
+        let mut args = vec![HOOK.to_owned()];
+        if let Some(file) = self.kubelet_file {
+            args.extend([KUBELET_HOSTS_FLAG.to_owned(), file]);
+        }
+        // Beside the kubelet's file they are there to compare it with.
+        if !self.ips.is_empty() {
+            args.extend([NRI_POD_IPS_FLAG.to_owned(), self.ips.join(",")]);
+        }
+        let timeout = Some(OptionalInt { value: timeout.into() });
+        let hook = Hook { path: path.to_owned(), args, timeout };
+        let removal = |destination| Mount { destination: format!("-{destination}"), source: String::new() };
+        ContainerAdjustment {
+            annotations: self.annotations,
+            mounts: self.removed.into_iter().map(removal).collect(),
+            hooks: Some(Hooks { create_runtime: vec![hook] }),
+        }
+    }
+
+    /// The adjustment where the hook is there already: it may not be added twice, nor be given what only the plugin
+    /// knows, so all mounts stay.
+    pub fn annotations_only(self) -> ContainerAdjustment {
+        ContainerAdjustment { annotations: self.annotations, ..ContainerAdjustment::default() }
+    }
+}
+
+#[cfg(test)]
+#[path = "adjust_tests.rs"]
+mod tests;

@@ -1,0 +1,164 @@
+//! The plugin's methods: what the engine asks, and what it is answered.
+
+use std::path::{Path, PathBuf};
+
+use prost::Message as _;
+use thiserror::Error;
+
+use super::adjust::{AdjustError, New};
+use super::error::ProtocolError;
+use super::messages::{
+    CREATE_CONTAINER, ConfigureRequest, ConfigureResponse, ContainerAdjustment, CreateContainerRequest,
+    CreateContainerResponse, Empty, PLUGIN_SERVICE, SynchronizeRequest, SynchronizeResponse,
+};
+use super::ttrpc::{INVALID_ARGUMENT, Request, Status, UNIMPLEMENTED, UNKNOWN, decode};
+use container::hook_log::{self, Entry, Outcome};
+use container::identity::Engine;
+use container::inputs::{self, InputError};
+use container::node_config::{NodeConfig, OnError};
+use container::programs::{self, HookError};
+use pod::validation::printable;
+use sys::report;
+
+/// The program's name on stderr.
+pub const PROGRAM: &str = "podhosts nri";
+
+/// What the engine knows of the plugin, and the plugin of the engine.
+#[derive(Debug)]
+pub struct Plugin {
+    config: PathBuf,
+    engine: Option<Engine>,
+    /// The engine's name and version, once it told them.
+    pub engine_name: String,
+    /// Whether the engine has told all that it has: new containers are asked about from now on.
+    pub is_synchronized: bool,
+}
+
+/// Why a container is not adjusted.
+#[derive(Debug, Error)]
+enum CreateError {
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    #[error(transparent)]
+    Adjust(#[from] AdjustError),
+    #[error(transparent)]
+    Hook(#[from] HookError),
+}
+
+impl Plugin {
+    /// A plugin that reads the node's configuration at `config` anew for each container.
+    pub fn new(config: &Path) -> Self {
+        let (engine_name, is_synchronized) = (String::new(), false);
+        Self { config: config.to_owned(), engine: None, engine_name, is_synchronized }
+    }
+
+    /// Answers one call of the engine's.
+    ///
+    /// # Errors
+    /// What the engine is told instead; a container whose creation it was about does not come to be.
+    pub fn call(&mut self, request: &Request) -> Result<Vec<u8>, Status> {
+        if request.service != PLUGIN_SERVICE {
+            return Err(Status::new(UNIMPLEMENTED, format!("service {}", request.service)));
+        }
+        let payload = &request.payload;
+        match request.method.as_str() {
+            "Configure" => self.configure(payload).map(|answer| answer.encode_to_vec()),
+            "Synchronize" => self.synchronize(payload).map(|answer| answer.encode_to_vec()),
+            "CreateContainer" => self.create_container(payload).map(|answer| answer.encode_to_vec()),
+            // Nothing is kept of pods and containers, so nothing has to be done when they go.
+            "Shutdown" | "StateChange" => Ok(Empty {}.encode_to_vec()),
+            other => Err(Status::new(UNIMPLEMENTED, format!("method {other}"))),
+        }
+    }
+
+    fn configure(&mut self, payload: &[u8]) -> Result<ConfigureResponse, Status> {
+        let request: ConfigureRequest = decode(payload, "ConfigureRequest").map_err(invalid)?;
+        self.engine = match request.runtime_name.as_str() {
+            "containerd" => Some(Engine::Containerd),
+            "cri-o" => Some(Engine::CriO),
+            other => {
+                let message = format!("cannot serve engine {other:?}: expected containerd or cri-o");
+                report::complain(PROGRAM, &message);
+                return Err(Status::new(INVALID_ARGUMENT, message));
+            }
+        };
+        self.engine_name = format!("{} {}", request.runtime_name, request.runtime_version);
+        Ok(ConfigureResponse { events: CREATE_CONTAINER })
+    }
+
+    /// Pods and containers that are there already need nothing: the next container of such a pod is asked about with
+    /// all that is known of the pod.
+    fn synchronize(&mut self, payload: &[u8]) -> Result<SynchronizeResponse, Status> {
+        let request: SynchronizeRequest = decode(payload, "SynchronizeRequest").map_err(invalid)?;
+        self.is_synchronized = !request.more;
+        Ok(SynchronizeResponse { more: request.more })
+    }
+
+    fn create_container(&self, payload: &[u8]) -> Result<CreateContainerResponse, Status> {
+        let failed = |error: String| {
+            report::complain(PROGRAM, &error);
+            Status::new(UNKNOWN, format!("podhosts: {}", printable(&error)))
+        };
+        let engine = self.engine.ok_or_else(|| failed("cannot serve before Configure".to_owned()))?;
+        let node =
+            inputs::node_config(&self.config).map_err(|error: InputError| failed(error.to_string()))?;
+        let request = decode::<CreateContainerRequest>(payload, "CreateContainerRequest");
+        let result = match &request {
+            Ok(request) => adjust(engine, request, &node),
+            Err(_) => Ok(None),
+        };
+        let names = request.as_ref().map_or_else(|_| Default::default(), names);
+        match (request.map_err(CreateError::from).and(result), node.on_error) {
+            (Ok(adjust), _) => Ok(CreateContainerResponse { adjust }),
+            (Err(error), OnError::Closed) => Err(failed(error.to_string())),
+            (Err(error), OnError::Open) => {
+                let error = error.to_string();
+                report::complain(
+                    PROGRAM,
+                    &format!("{}: left without a seal (on-error = \"open\"): {error}", names.0),
+                );
+                log(&node, Outcome::Open, &names, &error);
+                Ok(CreateContainerResponse { adjust: None })
+            }
+        }
+    }
+}
+
+fn invalid(error: ProtocolError) -> Status {
+    Status::new(INVALID_ARGUMENT, error.to_string())
+}
+
+/// Tells in the hook's log of a container that the hook never sees.
+fn log(node: &NodeConfig, outcome: Outcome, (pod, container): &(String, String), reason: &str) {
+    hook_log::write(hook_log::open(node), &Entry::without_hook(outcome, container, pod, reason));
+}
+
+/// `<namespace>/<name>` of the pod, and the container's id, for people.
+fn names(request: &CreateContainerRequest) -> (String, String) {
+    let pod = request.pod.as_ref().map(|pod| format!("{}/{}", pod.namespace, pod.name));
+    (pod.unwrap_or_default(), request.container.as_ref().map(|c| c.id.clone()).unwrap_or_default())
+}
+
+fn adjust(
+    engine: Engine,
+    request: &CreateContainerRequest,
+    node: &NodeConfig,
+) -> Result<Option<ContainerAdjustment>, CreateError> {
+    let pod = request.pod.as_ref().ok_or(AdjustError::Missing("pod"))?;
+    let container = request.container.as_ref().ok_or(AdjustError::Missing("container"))?;
+    let new = New { engine, pod, container };
+    let sealing = match new.decide(node)? {
+        Ok(sealing) => sealing,
+        Err(skip) => {
+            log(node, Outcome::Skipped, &names(request), &skip.to_string());
+            return Ok(None);
+        }
+    };
+    let hook = programs::hook_path(node)?;
+    let hook = programs::utf8(&hook)?;
+    Ok(Some(if new.has_hook(hook) {
+        sealing.annotations_only()
+    } else {
+        sealing.adjustment(hook, node.runtime.hook_timeout)
+    }))
+}

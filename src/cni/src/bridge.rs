@@ -1,0 +1,167 @@
+//! Mode `bridge`: all pods on one bridge, as the reference plugin has it.
+//!
+//! Other than there, a bridge may have the gateways of several disjoint subnets of a family, so that a second podCIDR
+//! serves on the same bridge.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::error::{CniError, Code};
+use super::main_config::{Bridge, vlan_interface};
+use super::names;
+use super::result::{CniResult, Interface, Ip};
+use super::wiring::{Wiring, everything, found, shown};
+use sys::network::{BridgePort, Change, Link, Network, NewRoute};
+
+/// Connects the pod.
+///
+/// # Errors
+/// The kernel's answer, or that the bridge is none; the caller undoes what was made for the pod.
+pub(super) fn connect(wiring: &Wiring<'_>, bridge: &Bridge) -> Result<CniResult, CniError> {
+    let mut node = Network::here()?;
+    let link = ensure_bridge(&mut node, bridge, wiring)?;
+    if bridge.is_gateway {
+        wiring.forward()?;
+        let (index, name) = gateway_interface(&mut node, bridge, &link, wiring)?;
+        let mut present = node.addresses(index)?;
+        for one in wiring.addresses {
+            if let Ok(address) = IpNet::new(one.gateway, one.address.prefix_len()) {
+                ensure_address(&mut node, (index, &name), &mut present, address, bridge.force_address)?;
+            }
+        }
+    }
+    let mut pair = wiring.make_pair(&mut node, true)?;
+    let (outside, name) = (pair.outside.index, wiring.host_ifname);
+    let port = BridgePort { bridge: link.index, hairpin: bridge.hairpin, isolated: bridge.isolated };
+    wiring.end_settings()?;
+    let mut changes = Change::join_bridge(outside, name, port);
+    changes.extend(bridge.vlan.map(|vlan| Change::bridge_vlan(outside, vlan, false)));
+    changes.push(Change::up(outside, name));
+    wiring.set_up(&mut node, &pair, changes)?.into_iter().collect::<Result<(), _>>()?;
+    let addresses: Vec<IpNet> = wiring.addresses.iter().map(|one| one.address).collect();
+    let routes = pod_routes(wiring, bridge, pair.inside.index);
+    wiring.furnish(&mut node, &mut pair, &addresses, &[], &routes)?;
+    let mac = link.mac.map(|mac| mac.to_string()).unwrap_or_default();
+    let of_bridge = Interface { name: bridge.name.clone(), mac, mtu: Some(link.mtu), sandbox: String::new() };
+    let ips = wiring.addresses.iter().map(|one| Ip {
+        interface: Some(2),
+        address: one.address,
+        gateway: Some(one.gateway),
+    });
+    Ok(CniResult {
+        ips: ips.collect(),
+        interfaces: [of_bridge].into_iter().chain(wiring.interfaces(&pair)).collect(),
+        routes: routes.iter().map(shown).collect(),
+        ..CniResult::default()
+    })
+}
+
+/// What is configured, and everything through the gateways where that is asked for and not configured already.
+fn pod_routes(wiring: &Wiring<'_>, bridge: &Bridge, interface: u32) -> Vec<NewRoute> {
+    let gateway = |is_ipv6: bool| -> Option<IpAddr> {
+        let mut gateways = wiring.addresses.iter().map(|one| one.gateway);
+        gateways.find(|gateway| gateway.is_ipv6() == is_ipv6)
+    };
+    let mut routes = wiring.configured_routes(interface, gateway);
+    for is_ipv6 in [false, true] {
+        let dst = everything(is_ipv6);
+        if let Some(gw) = gateway(is_ipv6).filter(|_| bridge.is_default_gateway)
+            && !routes.iter().any(|route| route.dst == dst)
+        {
+            routes.push(NewRoute::new(dst, Some(gw), interface));
+        }
+    }
+    routes
+}
+
+/// The bridge, made where it is missing, up.
+fn ensure_bridge(node: &mut Network, bridge: &Bridge, wiring: &Wiring<'_>) -> Result<Link, CniError> {
+    let name = &bridge.name;
+    let mut link = node.link(name)?;
+    if link.is_none() {
+        let mac = names::bridge_mac(name);
+        match node.add_bridge(name, mac, wiring.mtu, bridge.vlan.is_some()) {
+            // Another pod's ADD was faster.
+            Err(error) if error.is_present() => {}
+            other => other?,
+        }
+        link = node.link(name)?;
+    }
+    let link = found(link, name)?;
+    if link.kind != "bridge" {
+        let msg = format!("bridge: {name:?} is there already and no bridge, expected one or another name");
+        return Err(CniError::config(msg));
+    }
+    settle(node, &link, name, wiring)?;
+    if let Some(vlan) = bridge.vlan.filter(|_| !bridge.is_gateway) {
+        // Somebody else's, perhaps, but pods reach it.
+        wiring.no_advertisements(&vlan_interface(name, vlan))?;
+    }
+    if bridge.promiscuous && !link.is_promiscuous {
+        node.promiscuous(link.index, name)?;
+    }
+    Ok(link)
+}
+
+/// The interface that has the gateway's address: the bridge, or with a VLAN the bridge's interface of that VLAN.
+fn gateway_interface(
+    node: &mut Network,
+    bridge: &Bridge,
+    link: &Link,
+    wiring: &Wiring<'_>,
+) -> Result<(u32, String), CniError> {
+    let Some(vlan) = bridge.vlan else { return Ok((link.index, bridge.name.clone())) };
+    let name = vlan_interface(&bridge.name, vlan);
+    let mut of_vlan = node.link(&name)?;
+    if of_vlan.is_none() {
+        node.make(vec![Change::bridge_vlan(link.index, vlan, true)])?;
+        match node.add_vlan(&name, link.index, vlan) {
+            Err(error) if error.is_present() => {}
+            other => other?,
+        }
+        of_vlan = node.link(&name)?;
+    }
+    let of_vlan = found(of_vlan, &name)?;
+    settle(node, &of_vlan, &name, wiring)?;
+    Ok((of_vlan.index, name))
+}
+
+/// Sets an interface of the node on which pods are up, whoever made it: one that was there already may accept router
+/// advertisements. Bringing it up is a notification to the whole node.
+fn settle(node: &mut Network, link: &Link, name: &str, wiring: &Wiring<'_>) -> Result<(), CniError> {
+    if link.is_up {
+        return wiring.node_settings(name);
+    }
+    wiring.bridge_settings(name)?;
+    Ok(node.make(vec![Change::up(link.index, name)])?)
+}
+
+/// Gives an interface the gateway's address, unless it is among those that it has, which are `present`.
+fn ensure_address(
+    node: &mut Network,
+    (index, name): (u32, &str),
+    present: &mut Vec<IpNet>,
+    wanted: IpNet,
+    force: bool,
+) -> Result<(), CniError> {
+    if present.contains(&wanted) {
+        return Ok(());
+    }
+    let overlaps = |other: &IpNet| other.contains(&wanted.network()) || wanted.contains(&other.network());
+    for other in present.extract_if(.., |other| overlaps(other)) {
+        if !force {
+            let msg = format!(
+                "{name:?} already has an IP address different from {wanted}: {other}, expected forceAddress or none"
+            );
+            return Err(CniError::new(Code::Network, msg));
+        }
+        node.delete_address(index, other)?;
+    }
+    match node.make(vec![Change::add_address(index, wanted)]) {
+        Err(error) if error.is_present() => {}
+        other => other?,
+    }
+    present.push(wanted);
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! One call of the plugin: what was asked, and with which configuration.
+
+use std::path::Path;
+
+use super::config::Document;
+use super::environment::Parameters;
+use super::error::{CniError, Code};
+use super::result::Dns;
+use super::runtime_config::RuntimeConfig;
+use crate::ipam::book::Book;
+use records::DATA_DIR;
+use sys::files::{self, LastLink};
+use sys::network::{Namespace, NamespaceId};
+use sys::state_dir::{self, Lock, LockKind};
+
+/// Largest resolv.conf that is read, in bytes.
+const RESOLV_CONF_MAX: usize = 64 << 10;
+
+/// What was asked, and with which configuration.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// From the environment.
+    pub(super) parameters: Parameters,
+    /// From standard input.
+    pub(super) document: Document,
+    /// Lines for stderr, whatever becomes of the call.
+    pub(super) notices: Vec<String>,
+}
+
+/// Keeps GC out of the network's directory `dir` while an attachment is made or undone, which is more than one step.
+pub(super) fn against_gc(dir: &Path, kind: LockKind) -> Result<Lock, CniError> {
+    Ok(state_dir::lock_in_turn(&dir.join("gc.lock"), kind)?)
+}
+
+impl Call {
+    /// Opens the network's address book.
+    pub(super) fn book(&mut self) -> Result<Book, CniError> {
+        self.book_in(&self.document.dir.clone())
+    }
+
+    /// Opens the address book in `dir`.
+    pub(super) fn book_in(&mut self, dir: &Path) -> Result<Book, CniError> {
+        let mut book = Book::open(dir, &sys::boot_id()?)?;
+        self.notices.append(&mut book.notices);
+        Ok(book)
+    }
+
+    /// Opens the pod's network namespace, which must not be the node's.
+    pub(super) fn pod_namespace(&self, node: &Namespace) -> Result<(Namespace, NamespaceId), CniError> {
+        let pod = Namespace::open(&self.parameters.netns)?;
+        let id = pod.id()?;
+        if id == node.id()? && !self.parameters.netns_override {
+            let msg = format!(
+                "CNI_NETNS: {} is the node's own network namespace, expected a container's",
+                self.parameters.netns.display()
+            );
+            return Err(CniError::new(Code::InvalidNetns, msg));
+        }
+        Ok((pod, id))
+    }
+
+    /// The DNS settings of the result: the runtime's, else the network's, else those of `ipam.resolvConf`.
+    pub(super) fn dns(&self, runtime: &RuntimeConfig, resolv_conf: Option<&Path>) -> Result<Dns, CniError> {
+        if let Some(dns) = &runtime.dns {
+            return Ok(dns.clone());
+        }
+        match (self.document.dns()?, resolv_conf) {
+            (Some(dns), _) => Ok(dns),
+            (None, Some(path)) => {
+                let bytes = files::read(path, RESOLV_CONF_MAX, LastLink::Follow)
+                    .map_err(|error| CniError::new(Code::Io, format!("ipam.resolvConf: {error}")))?;
+                Ok(Dns::parse_resolv_conf(&String::from_utf8_lossy(&bytes)))
+            }
+            (None, None) => Ok(Dns::default()),
+        }
+    }
+
+    /// Whether the network's state is where it is by default.
+    pub(super) fn is_in_default_dir(&self) -> bool {
+        self.document.dir.parent() == Some(Path::new(DATA_DIR))
+    }
+}

@@ -1,0 +1,163 @@
+//! CHECK: everything is as ADD left it.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::call::Call;
+use super::config::Role;
+use super::error::{CniError, Code};
+use super::main_config::{MainConfig, Mode};
+use super::previous::Previous;
+use super::result::CniResult;
+use super::runtime_config::RuntimeConfig;
+use super::{names, pod_record};
+use sys::network::{Mac, Namespace, Network};
+use sys::nft::{self, PodInterface, Rules};
+
+/// Looks, and changes nothing.
+pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
+    if call.document.is_set("disableCheck") {
+        return Ok(());
+    }
+    let missing = || CniError::config("prevResult: missing, expected the result of ADD");
+    let previous = || call.document.prev_result()?.ok_or_else(missing);
+    match call.document.role {
+        Role::Main => {
+            let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
+            let previous = previous()?;
+            main(call, &runtime, &previous)
+        }
+        Role::Ipam => {
+            let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
+            let previous = previous()?;
+            call.document.ipam(&runtime)?;
+            leases(call, &previous).map(|_| ())
+        }
+        Role::Chained => chained(call, &call.document.previous()?.ok_or_else(missing)?),
+    }
+}
+
+fn differs(msg: String) -> CniError {
+    CniError::new(Code::Check, msg)
+}
+
+/// The addresses in the book, which have to be in the result.
+fn leases(call: &mut Call, previous: &CniResult) -> Result<Vec<IpAddr>, CniError> {
+    let holder = call.parameters.holder();
+    let held = call.book()?.held(&holder)?;
+    if held.is_empty() {
+        let msg = format!("{holder} has no addresses, expected those of ADD");
+        return Err(differs(msg));
+    }
+    let in_result = previous.addresses_of(&holder.ifname);
+    match held.iter().find(|address| !in_result.contains(address)) {
+        Some(address) => {
+            Err(differs(format!("prevResult: {address} is missing, which the address book has")))
+        }
+        None => Ok(held),
+    }
+}
+
+fn chained(call: &Call, previous: &Previous) -> Result<(), CniError> {
+    let addresses = previous.addresses_of(&call.parameters.ifname);
+    let wanted = pod_record::of(&call.parameters, &call.document.name, &addresses, &Default::default());
+    let Some(wanted) = wanted else { return Ok(()) };
+    match pod_record::read(&wanted.sandbox_id) {
+        Some(record) if record.pod_ips == wanted.pod_ips => Ok(()),
+        Some(record) => Err(differs(format!(
+            "the pod's record has {}, expected {}",
+            record.pod_ips.join(","),
+            wanted.pod_ips.join(",")
+        ))),
+        None => Err(differs(format!("there is no record of {}", wanted.sandbox_id))),
+    }
+}
+
+fn main(call: &mut Call, runtime: &RuntimeConfig, previous: &CniResult) -> Result<(), CniError> {
+    let config = MainConfig::read(&call.document)?;
+    let ipam = call.document.ipam(runtime)?;
+    let held = leases(call, previous)?;
+    let node = Namespace::own()?;
+    let (pod, _) = call.pod_namespace(&node)?;
+    let mut pod = Network::of(&pod, &node)?;
+    let mac = in_pod(&mut pod, &call.parameters.ifname, &held, previous)?;
+    let name = names::host_interface(&call.document.name, &call.parameters.holder());
+    on_node(&mut Network::here()?, &name, &config, &held)?;
+    let rules = config.filter(&ipam, runtime).map(|filter| Rules {
+        network: call.document.name.clone(),
+        subnets: filter.subnets,
+        addresses: held,
+        masquerade: filter.masquerade,
+        ports: filter.ports,
+        interface: mac.map(|mac| PodInterface { name, mac, is_port: filter.is_port, check: filter.check }),
+    });
+    if let Some(first) = nft::missing(rules.as_slice())?.first() {
+        return Err(differs(format!("{first} is missing in the packet filter")));
+    }
+    Ok(())
+}
+
+/// Looks at the pod's interface, and gives its MAC address.
+fn in_pod(
+    pod: &mut Network,
+    ifname: &str,
+    held: &[IpAddr],
+    previous: &CniResult,
+) -> Result<Option<Mac>, CniError> {
+    let link = pod.link(ifname)?.ok_or_else(|| differs(format!("{ifname} is missing in the container")))?;
+    if !link.is_up {
+        return Err(differs(format!("{ifname} is down in the container")));
+    }
+    let expected = previous.interfaces.iter().find(|one| one.name == ifname && !one.sandbox.is_empty());
+    let mac = link.mac.map(|mac| mac.to_string()).unwrap_or_default();
+    if let Some(expected) = expected.filter(|one| !one.mac.is_empty() && !one.mac.eq_ignore_ascii_case(&mac))
+    {
+        return Err(differs(format!("{ifname} has MAC address {mac}, expected {}", expected.mac)));
+    }
+    let present = pod.addresses(link.index)?;
+    if let Some(address) = held.iter().find(|address| !present.iter().any(|one| one.addr() == **address)) {
+        return Err(differs(format!("{address} is missing on {ifname}")));
+    }
+    // A pod may add as many as it likes.
+    let routes: HashSet<(IpNet, Option<IpAddr>)> = pod.routes(link.index)?.into_iter().collect();
+    let destinations: HashSet<IpNet> = routes.iter().map(|(dst, _)| *dst).collect();
+    let is_there = |route: &&super::result::Route| {
+        let dst = route.dst.trunc();
+        // What is in another table is not looked for.
+        route.table.is_some()
+            || route.gw.map_or_else(|| destinations.contains(&dst), |gw| routes.contains(&(dst, Some(gw))))
+    };
+    match previous.routes.iter().find(|route| !is_there(route)) {
+        Some(route) => Err(differs(format!("the route to {} is missing on {ifname}", route.dst))),
+        None => Ok(link.mac),
+    }
+}
+
+fn on_node(node: &mut Network, name: &str, config: &MainConfig, held: &[IpAddr]) -> Result<(), CniError> {
+    let link = node.link(name)?.ok_or_else(|| differs(format!("{name} is missing on the node")))?;
+    if !link.is_up {
+        return Err(differs(format!("{name} is down on the node")));
+    }
+    if link.check != Some(config.check) {
+        return Err(differs(format!("{name} has another group on the node, by which it is checked")));
+    }
+    match &config.mode {
+        Mode::Routed => {
+            let routes = node.routes(link.index)?;
+            let missing = held.iter().find(|address| !routes.iter().any(|(dst, _)| dst.addr() == **address));
+            match missing {
+                Some(address) => Err(differs(format!("the route to {address} is missing on the node"))),
+                None => Ok(()),
+            }
+        }
+        Mode::Bridge(bridge) => {
+            let master = node.link(&bridge.name)?.map(|bridge| bridge.index);
+            if master.is_none() || link.bridge != master {
+                return Err(differs(format!("{name} is no port of {}", bridge.name)));
+            }
+            Ok(())
+        }
+    }
+}

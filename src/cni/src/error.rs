@@ -1,0 +1,154 @@
+//! Errors as CNI has them: a code that the runtime understands, and text for people.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::ipam::allocate::AllocateError;
+use crate::ipam::book::BookError;
+use crate::ipam::ranges::RangeError;
+use pod::validation::printable;
+use sys::files::FileError;
+use sys::network::NetworkError;
+use sys::network::localnet::LocalnetError;
+use sys::nft::NftError;
+
+/// The codes of the specification, and from 100 on ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Code {
+    /// The configuration's version is not supported, or does not have the command.
+    IncompatibleVersion = 1,
+    /// A field asks for something that this plugin does not do.
+    UnsupportedField = 2,
+    /// An environment variable is missing or invalid.
+    InvalidEnvironment = 4,
+    /// A file cannot be read or written.
+    Io = 5,
+    /// Standard input is no JSON.
+    Decode = 6,
+    /// The network configuration is invalid.
+    InvalidConfig = 7,
+    /// `CNI_NETNS` is no network namespace for a container.
+    InvalidNetns = 8,
+    /// Something that will pass: all addresses are in use, or somebody keeps a lock.
+    TryAgainLater = 11,
+    /// STATUS: ADD cannot be served.
+    NotAvailable = 50,
+    /// The kernel refused a change to the network.
+    Network = 100,
+    /// A requested address cannot be had, or the attachment has its addresses already.
+    Address = 101,
+    /// CHECK: something is not as ADD left it.
+    Check = 102,
+    /// A host port is taken.
+    Port = 103,
+    /// A fault of podhosts.
+    Internal = 999,
+}
+
+/// Why a command failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CniError {
+    /// For the runtime.
+    pub code: Code,
+    /// For people.
+    pub msg: String,
+    /// More for people; may be empty.
+    pub details: String,
+}
+
+impl CniError {
+    /// An error with a message.
+    pub fn new(code: Code, msg: impl Into<String>) -> Self {
+        Self { code, msg: msg.into(), details: String::new() }
+    }
+
+    /// An invalid value in the network configuration.
+    pub fn config(msg: impl Into<String>) -> Self {
+        Self::new(Code::InvalidConfig, msg)
+    }
+
+    /// As the specification has it on stdout.
+    pub fn to_json(&self, version: &str) -> Value {
+        let mut error = json!({"cniVersion": version, "code": self.code as u32, "msg": printable(&self.msg)});
+        if !self.details.is_empty() {
+            error["details"] = printable(&self.details).into();
+        }
+        error
+    }
+
+    /// Several errors as one, with the code of the first.
+    pub fn joined(errors: &[Self]) -> Option<Self> {
+        let (first, rest) = errors.split_first()?;
+        let msg = rest.iter().fold(first.msg.clone(), |all, error| format!("{all}; {}", error.msg));
+        Some(Self { code: first.code, msg, details: first.details.clone() })
+    }
+}
+
+impl fmt::Display for CniError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.msg)
+    }
+}
+
+impl From<FileError> for CniError {
+    fn from(error: FileError) -> Self {
+        Self::new(code_of(&error), error.to_string())
+    }
+}
+
+/// The code of a file's error: a lock that somebody keeps may be free later.
+fn code_of(error: &FileError) -> Code {
+    if matches!(error, FileError::Held { .. }) { Code::TryAgainLater } else { Code::Io }
+}
+
+impl From<RangeError> for CniError {
+    fn from(error: RangeError) -> Self {
+        Self::config(error.to_string())
+    }
+}
+
+impl From<NetworkError> for CniError {
+    fn from(error: NetworkError) -> Self {
+        let code = match error {
+            NetworkError::NoNamespace(_) | NetworkError::Namespace { .. } => Code::InvalidNetns,
+            NetworkError::Refused { .. } | NetworkError::Sysctl { .. } => Code::Network,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<LocalnetError> for CniError {
+    fn from(error: LocalnetError) -> Self {
+        match error {
+            LocalnetError::Network(error) => error.into(),
+            LocalnetError::File(error) => error.into(),
+        }
+    }
+}
+
+impl From<NftError> for CniError {
+    fn from(error: NftError) -> Self {
+        let code = match &error {
+            NftError::PortTaken { .. } => Code::Port,
+            NftError::Lock(error) | NftError::Localnet(LocalnetError::File(error)) => code_of(error),
+            _ => Code::Network,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<BookError> for CniError {
+    fn from(error: BookError) -> Self {
+        let code = match &error {
+            BookError::Allocate(AllocateError::Exhausted(_)) => Code::TryAgainLater,
+            BookError::Allocate(
+                AllocateError::Held { .. } | AllocateError::InUse { .. } | AllocateError::Unavailable { .. },
+            ) => Code::Address,
+            BookError::File(error) => code_of(error),
+            _ => Code::Io,
+        };
+        Self::new(code, error.to_string())
+    }
+}

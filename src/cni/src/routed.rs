@@ -1,0 +1,128 @@
+//! Mode `routed`: every pod at the end of a veth pair of its own, and on the node a route to each of its addresses.
+//!
+//! The pod's gateways are link-local addresses, the same for all pods, that no interface has: permanent entries in the
+//! pod's neighbour table lead them to the node's end, and such entries on the node lead the pod's addresses to its end.
+//! So the node has no address that it could take for the source of a connection to the pod, and nobody asks for
+//! neighbours.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+use super::error::CniError;
+use super::result::{CniResult, Ip};
+use super::wiring::{Pair, Wiring, everything, shown};
+use sys::netns;
+use sys::network::{Change, Network, NetworkError, NewRoute};
+
+const GATEWAY_4: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
+const GATEWAY_6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+
+/// The priority of the route that is left of two when the node loses the address it sent from.
+const WITHOUT_SOURCE: u32 = 1;
+
+fn gateway(is_ipv6: bool) -> IpAddr {
+    if is_ipv6 { GATEWAY_6.into() } else { GATEWAY_4.into() }
+}
+
+/// Connects the pod.
+///
+/// # Errors
+/// The kernel's answer; the caller undoes what was made.
+pub(super) fn connect(wiring: &Wiring<'_>) -> Result<CniResult, CniError> {
+    let mut node = Network::here()?;
+    wiring.forward()?;
+    let mut pair = wiring.make_pair(&mut node, false)?;
+    wiring.end_settings()?;
+    let addresses: Vec<IpNet> = wiring.addresses.iter().map(|one| IpNet::from(one.address.addr())).collect();
+    lead(&mut node, wiring, &pair, &addresses)?;
+    let families: Vec<bool> = [false, true].into_iter().filter(|is_ipv6| wiring.has(*is_ipv6)).collect();
+    let gateways: Vec<IpAddr> = families.into_iter().map(gateway).collect();
+    let routes = pod_routes(wiring, pair.inside.index);
+    let to_gateway =
+        wiring.has(false).then(|| NewRoute::new(IpNet::from(gateway(false)), None, pair.inside.index));
+    let with_gateway: Vec<NewRoute> = to_gateway.into_iter().chain(routes.iter().cloned()).collect();
+    wiring.furnish(&mut node, &mut pair, &addresses, &gateways, &with_gateway)?;
+    let ips = addresses.iter().map(|address| Ip {
+        interface: Some(1),
+        address: *address,
+        gateway: Some(gateway(address.addr().is_ipv6())),
+    });
+    Ok(CniResult {
+        ips: ips.collect(),
+        interfaces: wiring.interfaces(&pair).into(),
+        routes: routes.iter().map(shown).collect(),
+        ..CniResult::default()
+    })
+}
+
+/// The node's address towards its default route, from which it is to connect to the pod. Left alone, the kernel takes the
+/// first address of any interface, be it a virtual one on lo or that of another network's bridge.
+fn source(node: &mut Network, is_ipv6: bool) -> Option<IpAddr> {
+    let source = node.source_towards(netns::beyond_default_route(is_ipv6));
+    // Of another interface's it can use no link-local one.
+    source.filter(|source| !matches!(source, IpAddr::V6(v6) if v6.is_unicast_link_local()))
+}
+
+/// Leads the pod's addresses to it, by the node's end, which comes up with that. The kernel removes an IPv4 route with the
+/// address that is its source, so there is another one behind it; of an IPv6 route it forgets the source.
+///
+/// A node without an IPv6 address gets one on its end, for it has none to choose from. It is on no subnet: where a node
+/// forwards, the kernel joins the anycast address of each subnet, and leaving it takes a grace period more at DEL.
+fn lead(
+    node: &mut Network,
+    wiring: &Wiring<'_>,
+    pair: &Pair,
+    addresses: &[IpNet],
+) -> Result<(), NetworkError> {
+    let outside = pair.outside.index;
+    let sources = [false, true].map(|is_ipv6| if wiring.has(is_ipv6) { source(node, is_ipv6) } else { None });
+    let mut changes = vec![Change::up(outside, wiring.host_ifname)];
+    if wiring.has(true) && sources[1].is_none() {
+        changes.push(Change::add_address(outside, IpNet::from(IpAddr::from(GATEWAY_6))));
+    }
+    // Which of the changes have a source, and what they are without it.
+    let mut sourced = BTreeMap::new();
+    for address in addresses {
+        let is_ipv6 = address.addr().is_ipv6();
+        let plain = NewRoute::new(*address, None, outside);
+        changes.push(Change::add_neighbour(outside, address.addr(), wiring.mac));
+        let Some(source) = sources[usize::from(is_ipv6)] else {
+            changes.push(Change::add_route(&plain));
+            continue;
+        };
+        sourced.insert(changes.len(), plain.clone());
+        changes.push(Change::add_route(&NewRoute { source: Some(source), ..plain.clone() }));
+        if !is_ipv6 {
+            changes.push(Change::add_route(&NewRoute { priority: Some(WITHOUT_SOURCE), ..plain }));
+        }
+    }
+    let ends = wiring.set_up(node, pair, changes)?;
+    let mut again = Vec::new();
+    for (index, end) in ends.into_iter().enumerate() {
+        match (end, sourced.get(&index)) {
+            // The node has lost that address since.
+            (Err(error), Some(plain)) if error.is_invalid() => again.push(Change::add_route(plain)),
+            (end, _) => end?,
+        }
+    }
+    if again.is_empty() { Ok(()) } else { node.make(again) }
+}
+
+/// What is configured; for a family of which nothing is, everything through the gateway; and where the configured ones do
+/// not lead everywhere, at least the way to the other pods of the subnet, who are on no link with this one.
+fn pod_routes(wiring: &Wiring<'_>, interface: u32) -> Vec<NewRoute> {
+    let mut routes = wiring.configured_routes(interface, |is_ipv6| Some(gateway(is_ipv6)));
+    for one in wiring.addresses {
+        let is_ipv6 = one.address.addr().is_ipv6();
+        let configured = || wiring.routes.iter().filter(|route| route.dst.addr().is_ipv6() == is_ipv6);
+        let dst = if configured().next().is_none() { everything(is_ipv6) } else { one.address.trunc() };
+        // A pod may have several addresses of a family.
+        let is_there = routes.iter().any(|route| route.dst == dst);
+        if !is_there && !configured().any(|route| route.dst.contains(&dst)) {
+            routes.push(NewRoute::new(dst, Some(gateway(is_ipv6)), interface));
+        }
+    }
+    routes
+}

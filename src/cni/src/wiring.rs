@@ -1,0 +1,278 @@
+//! What both modes do alike: the veth pair, and the pod's end of it.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::error::{CniError, Code};
+use super::result::{Interface, Route};
+use crate::ipam::allocate::Allocated;
+use sys::network::{
+    Change, Device, Mac, Namespace, Network, NetworkError, NewRoute, NewVeth, SourceCheck, localnet,
+    overwrite, set,
+};
+
+/// The kernel's own priority of IPv6 routes; those of second interfaces come behind it.
+const SECOND_PRIORITY: u32 = 1024;
+
+/// A pod's interface as it is to be.
+pub(super) struct Wiring<'a> {
+    /// The pod's namespace.
+    pub(super) pod: &'a Namespace,
+    /// The node's.
+    pub(super) node: &'a Namespace,
+    /// `CNI_NETNS`, for the result.
+    pub(super) netns: String,
+    /// `CNI_IFNAME`.
+    pub(super) ifname: &'a str,
+    /// The pod's end.
+    pub(super) mac: Mac,
+    /// The node's end.
+    pub(super) host_ifname: &'a str,
+    /// Its MAC address.
+    pub(super) host_mac: Mac,
+    /// In bytes.
+    pub(super) mtu: Option<u32>,
+    /// What the address book gave.
+    pub(super) addresses: &'a [Allocated],
+    /// `ipam.routes`.
+    pub(super) routes: &'a [Route],
+    /// Whether the node's loopback addresses lead to the pod, for host ports.
+    pub(super) route_localnet: bool,
+    /// What is checked of what the pod sends.
+    pub(super) check: SourceCheck,
+    /// Set as soon as there is a pair that has to be removed should anything fail.
+    pub(super) is_made: Cell<bool>,
+}
+
+/// Both ends of a pair, made and down.
+pub(super) struct Pair {
+    /// The network in the pod.
+    pub(super) pod: Network,
+    /// The pod's end.
+    pub(super) inside: Device,
+    /// The node's end.
+    pub(super) outside: Device,
+}
+
+impl Wiring<'_> {
+    /// Whether the pod gets an address of that family.
+    pub(super) fn has(&self, is_ipv6: bool) -> bool {
+        self.addresses.iter().any(|one| one.address.addr().is_ipv6() == is_ipv6)
+    }
+
+    /// Lets the node forward what pods send.
+    pub(super) fn forward(&self) -> Result<(), NetworkError> {
+        if self.has(false) {
+            set("net/ipv4/ip_forward", "1")?;
+        }
+        if self.has(true) {
+            set("net/ipv6/conf/all/forwarding", "1")?;
+        }
+        Ok(())
+    }
+
+    /// Makes the veth pair, so that the kernel never waits for anything on either end.
+    pub(super) fn make_pair(&self, node: &mut Network, accept_ra: bool) -> Result<Pair, CniError> {
+        let pod = self.pod.inside(self.node, || {
+            let mut pod = Network::here()?;
+            let made = pod.add_veth(&NewVeth {
+                name: self.ifname,
+                mac: self.mac,
+                peer_name: self.host_ifname,
+                peer_mac: self.host_mac,
+                peer_namespace: self.node,
+                mtu: self.mtu,
+                check: self.check,
+            });
+            // Only one of these names being somebody else's tells for sure that nothing was made.
+            self.is_made.set(!made.as_ref().is_err_and(NetworkError::is_present));
+            made?;
+            self.settings(accept_ra)?;
+            Ok(pod)
+        })?;
+        let inside = found(pod.device(self.ifname)?, self.ifname)?;
+        let outside = found(node.device(self.host_ifname)?, self.host_ifname)?;
+        Ok(Pair { pod, inside, outside })
+    }
+
+    /// The kernel's settings of the pod's interface that have no message. This thread is in the pod's namespace.
+    fn settings(&self, accept_ra: bool) -> Result<(), NetworkError> {
+        let ifname = self.ifname;
+        if self.has(true) {
+            set("net/ipv6/conf/lo/disable_ipv6", "0")?;
+            set(&format!("net/ipv6/conf/{ifname}/disable_ipv6"), "0")?;
+            // The kernel's own link-local address is to be there at once, too.
+            overwrite(&format!("net/ipv6/conf/{ifname}/accept_dad"), "0")?;
+            overwrite(&format!("net/ipv6/conf/{ifname}/keep_addr_on_down"), "1")?;
+            if !accept_ra {
+                overwrite(&format!("net/ipv6/conf/{ifname}/accept_ra"), "0")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the node from taking routes, addresses, an MTU or DNS servers from a pod's router advertisements.
+    pub(super) fn no_advertisements(&self, interface: &str) -> Result<(), NetworkError> {
+        set_if_there(&format!("net/ipv6/conf/{interface}/accept_ra"), "0")
+    }
+
+    /// The kernel's settings of the node's end, which is new.
+    pub(super) fn end_settings(&self) -> Result<(), CniError> {
+        let interface = self.host_ifname;
+        if_there(overwrite(&format!("net/ipv6/conf/{interface}/accept_ra"), "0"))?;
+        if self.route_localnet {
+            localnet::open(interface)?;
+        }
+        Ok(())
+    }
+
+    /// The kernel's settings of an interface of the node on which pods are, and which stays.
+    pub(super) fn node_settings(&self, interface: &str) -> Result<(), CniError> {
+        self.no_advertisements(interface)?;
+        if self.route_localnet {
+            localnet::open_lasting(interface)?;
+        }
+        Ok(())
+    }
+
+    /// The same, of an interface with addresses of its own, which the kernel is to use at once: as long as its link-local
+    /// address is tentative it looks for no neighbours there on behalf of others.
+    pub(super) fn bridge_settings(&self, interface: &str) -> Result<(), CniError> {
+        self.node_settings(interface)?;
+        Ok(set_if_there(&format!("net/ipv6/conf/{interface}/accept_dad"), "0")?)
+    }
+
+    /// Sets the node's end up: without a link-local address, with what `changes` makes of it, whose ends are given.
+    pub(super) fn set_up(
+        &self,
+        node: &mut Network,
+        pair: &Pair,
+        changes: impl IntoIterator<Item = Change>,
+    ) -> Result<Vec<Result<(), NetworkError>>, NetworkError> {
+        let no_link_local = Change::no_link_local(pair.outside.index, self.host_ifname);
+        let mut ends = node.make_each([no_link_local].into_iter().chain(changes).collect())?;
+        match ends.remove(0) {
+            // A kernel without IPv6, or an MTU below its minimum, does not give any.
+            Err(error) if !self.has(true) && error.is_unsupported() => Ok(ends),
+            other => other.map(|()| ends),
+        }
+    }
+
+    /// Brings the pod's end up with its addresses, with `neighbours` that have the node's end's MAC address, and with its
+    /// routes. Both ends have their carrier once they are up, but drop what they are to send until the kernel comes to
+    /// look at it, which it does at once where somebody asks.
+    ///
+    /// A route to where another interface of the pod's leads already stands behind that one's, unless the configuration
+    /// says how they are to be preferred.
+    pub(super) fn furnish(
+        &self,
+        node: &mut Network,
+        pair: &mut Pair,
+        addresses: &[IpNet],
+        neighbours: &[IpAddr],
+        routes: &[NewRoute],
+    ) -> Result<(), NetworkError> {
+        let index = pair.inside.index;
+        // The packet filter knows the link-local address that is made of the MAC address.
+        let tells = Change::tells_its_mac(index, self.ifname, self.has(false), self.has(true));
+        pair.pod.make(vec![tells, Change::up(index, self.ifname)])?;
+        node.look_at_carrier(self.host_ifname)?;
+        pair.pod.look_at_carrier(self.ifname)?;
+        let changes = addresses.iter().map(|address| Change::add_address(index, *address));
+        let changes =
+            changes.chain(neighbours.iter().map(|ip| Change::add_neighbour(index, *ip, self.host_mac)));
+        let changes = changes.chain(routes.iter().map(Change::add_route)).collect();
+        let mut ends = pair.pod.make_each(changes)?;
+        let ends_of_routes = ends.split_off(addresses.len() + neighbours.len());
+        ends.into_iter().collect::<Result<(), _>>()?;
+        let (mut added, mut is_second) = (BTreeSet::new(), false);
+        for (route, end) in routes.iter().zip(ends_of_routes) {
+            let is_new = added.insert((route.dst, route.table));
+            // It may lead by a gateway to which the way was missing.
+            let end =
+                if is_second && end.is_err() { pair.pod.make(vec![Change::add_route(route)]) } else { end };
+            match end {
+                Err(error) if error.is_present() && is_new && route.priority.is_none() => {
+                    is_second = true;
+                    let priority = Some(SECOND_PRIORITY + route.interface);
+                    pair.pod.make(vec![Change::add_route(&NewRoute { priority, ..route.clone() })])?;
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// `ipam.routes` of the families the pod has, with `gateway` where they name none.
+    pub(super) fn configured_routes(
+        &self,
+        interface: u32,
+        gateway: impl Fn(bool) -> Option<IpAddr>,
+    ) -> Vec<NewRoute> {
+        let wanted = self.routes.iter().filter(|route| self.has(route.dst.addr().is_ipv6()));
+        wanted
+            .map(|route| NewRoute {
+                dst: route.dst,
+                gw: route.gw.or_else(|| gateway(route.dst.addr().is_ipv6())),
+                interface,
+                table: route.table,
+                scope: route.scope,
+                priority: route.priority,
+                mtu: route.mtu,
+                advmss: route.advmss,
+                source: None,
+            })
+            .collect()
+    }
+
+    /// Both interfaces for the result, the node's first.
+    pub(super) fn interfaces(&self, pair: &Pair) -> [Interface; 2] {
+        let shown = |name: &str, mac: Mac, device: Device, sandbox: &str| Interface {
+            name: name.to_owned(),
+            mac: mac.to_string(),
+            mtu: Some(device.mtu),
+            sandbox: sandbox.to_owned(),
+        };
+        [
+            shown(self.host_ifname, self.host_mac, pair.outside, ""),
+            shown(self.ifname, self.mac, pair.inside, &self.netns),
+        ]
+    }
+}
+
+/// Sets what a kernel without IPv6 does not have, nor need.
+fn set_if_there(key: &str, value: &'static str) -> Result<(), NetworkError> {
+    if_there(set(key, value))
+}
+
+fn if_there(result: Result<(), NetworkError>) -> Result<(), NetworkError> {
+    match result {
+        Err(error) if error.is_absent() => Ok(()),
+        other => other,
+    }
+}
+
+pub(super) fn found<T>(link: Option<T>, name: &str) -> Result<T, CniError> {
+    link.ok_or_else(|| CniError::new(Code::Network, format!("cannot find {name}: it was removed meanwhile")))
+}
+
+/// A route for the result.
+pub(super) fn shown(route: &NewRoute) -> Route {
+    Route {
+        dst: route.dst,
+        gw: route.gw,
+        mtu: route.mtu,
+        advmss: route.advmss,
+        priority: route.priority,
+        table: route.table,
+        scope: route.scope,
+    }
+}
+
+/// Everything of a family.
+pub(super) fn everything(is_ipv6: bool) -> IpNet {
+    if is_ipv6 { ipnet::Ipv6Net::default().into() } else { ipnet::Ipv4Net::default().into() }
+}

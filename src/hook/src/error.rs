@@ -1,0 +1,91 @@
+//! Why a container's file was not sealed.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use container::inputs::InputError;
+use container::plan::HOSTS_FILE_MAX;
+use container::state::StateError;
+use pod::kubelet_file::{Contradiction, KubeletFileError};
+use sys::capabilities::CapabilityError;
+use sys::container::ContainerError;
+use sys::files::FileError;
+use sys::netns::NetnsError;
+use sys::report;
+use sys::rootfs::RootFsError;
+use sys::seal::SealError;
+
+/// Why a container's file was not sealed.
+#[derive(Debug, Error)]
+pub enum HookError {
+    /// The state on stdin.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A file, the bundle, an annotation, the configuration.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A line in the kubelet's file.
+    #[error("cannot use the kubelet's hosts file {0}: {1}")]
+    Kubelet(PathBuf, #[source] KubeletFileError),
+    /// The kubelet's file is empty, missing, or somebody else's text.
+    #[error(
+        "cannot use the kubelet's hosts file {0}: it is missing, or does not begin with the kubelet's header"
+    )]
+    KubeletHeader(PathBuf),
+    /// The kubelet's file does not come to rest.
+    #[error("cannot use the kubelet's hosts file {0}: it changes at every look")]
+    KubeletBusy(PathBuf),
+    /// The kubelet's file and the container's network do not fit.
+    #[error("cannot use the kubelet's hosts file {0}: it is of a pod on {1}, expected one on {2}")]
+    KubeletNetwork(PathBuf, &'static str, &'static str),
+    /// The kubelet's file and the engine or the network do not fit.
+    #[error("cannot use the kubelet's hosts file {0}: {1}")]
+    KubeletPod(PathBuf, #[source] Contradiction),
+    /// The Pod, in Kubernetes' words.
+    #[error("cannot render the hosts file: {}", report::first_of(.0))]
+    Pod(Vec<String>),
+    /// Nobody tells the pod's name.
+    #[error(
+        "cannot tell the pod's name: expected annotation podhosts.io/hostname or io.kubernetes.pod.name, or hostname in config.json"
+    )]
+    NoName,
+    /// A hosts file that is too large, without what is copied of the node's.
+    #[error("cannot seal a hosts file of {0} bytes, expected at most {HOSTS_FILE_MAX}")]
+    TooLarge(usize),
+    /// The node's hosts file is larger than the node's configuration allows.
+    #[error(
+        "cannot copy the node's hosts file {path}: it is larger than {limit} bytes, raise node-hosts-max-bytes in the \
+         node's configuration"
+    )]
+    NodeHosts {
+        /// The file.
+        path: PathBuf,
+        /// `node-hosts-max-bytes`.
+        limit: usize,
+    },
+    /// The container's process.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// The container's network.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+    /// The container's root file system.
+    #[error(transparent)]
+    RootFs(#[from] RootFsError),
+    /// The seal.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The seal does not show at /etc/hosts.
+    #[error("cannot verify the seal: /etc/hosts in the container is not the sealed file")]
+    NotThere,
+    /// Privileges.
+    #[error(transparent)]
+    Capabilities(#[from] CapabilityError),
+}
+
+impl From<FileError> for HookError {
+    fn from(error: FileError) -> Self {
+        Self::Input(error.into())
+    }
+}

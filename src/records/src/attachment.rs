@@ -1,0 +1,136 @@
+//! What ADD made for one interface of a container, and DEL and GC have to undo:
+//! `/run/podhosts/networks/<network>/attachments/<container id>:<interface>`.
+//!
+//! It is written before the address book is changed for good, so an address book that is lost can be made from these.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use pod::json::Object;
+use sys::network::{Mac, NamespaceId, SourceCheck};
+use sys::nft::{PodInterface, PortMapping, Rules};
+
+/// Whose address it is: CNI's container id and interface name, which together name an attachment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holder {
+    /// `CNI_CONTAINERID`.
+    pub container: String,
+    /// `CNI_IFNAME`.
+    pub ifname: String,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.container, self.ifname)
+    }
+}
+
+/// The version this program writes, and the only one it reads.
+pub const ATTACHMENT_VERSION: u32 = 1;
+/// Largest file that is read, in bytes.
+pub const ATTACHMENT_MAX: usize = 1 << 20;
+
+/// One interface of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attachment {
+    /// [`ATTACHMENT_VERSION`].
+    pub version: u32,
+    /// `CNI_CONTAINERID`.
+    #[serde(rename = "containerID")]
+    pub container_id: String,
+    /// `CNI_IFNAME`.
+    pub ifname: String,
+    /// `CNI_NETNS`.
+    #[serde(default)]
+    pub netns: String,
+    /// What tells that namespace from a later one at the same path.
+    #[serde(default)]
+    pub netns_id: Option<NamespaceId>,
+    /// The boot in which it was made; none of another one is left.
+    #[serde(default, rename = "bootID")]
+    pub boot_id: String,
+    /// MAC address of the interface, where ADD made one.
+    #[serde(default)]
+    pub mac: Option<Mac>,
+    /// The node's end of the veth pair, where ADD made one.
+    #[serde(default)]
+    pub host_interface: Option<String>,
+    /// Its addresses, in the order of the result.
+    pub addresses: Vec<IpAddr>,
+    /// Whether there are rules in the packet filter.
+    #[serde(default)]
+    pub has_rules: bool,
+    /// What those rules are made of, so that they can be made again.
+    #[serde(default)]
+    pub filter: Option<Filter>,
+}
+
+/// What an attachment needs of the packet filter, beside its addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Filter {
+    /// Whether the pod leaves the node under the node's address.
+    pub masquerade: bool,
+    /// Where its network is.
+    pub subnets: Vec<(IpAddr, u8)>,
+    /// Its host ports.
+    pub ports: Vec<PortMapping>,
+    /// Whether the node's interface is a port of a bridge.
+    pub is_port: bool,
+    /// What is checked of what comes in there.
+    pub check: SourceCheck,
+}
+
+impl Attachment {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(json: &[u8]) -> Result<Self, String> {
+        let Object(attachment): Object<Self> =
+            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        if attachment.version != ATTACHMENT_VERSION {
+            return Err(format!("it has version {}, expected {ATTACHMENT_VERSION}", attachment.version));
+        }
+        Ok(attachment)
+    }
+
+    /// What it needs of the packet filter, as far as that is known.
+    pub fn rules(&self, network: &str) -> Option<Rules> {
+        let filter = self.filter.as_ref()?;
+        let interface = self.host_interface.clone().zip(self.mac).map(|(name, mac)| PodInterface {
+            name,
+            mac,
+            is_port: filter.is_port,
+            check: filter.check,
+        });
+        Some(Rules {
+            network: network.to_owned(),
+            subnets: filter.subnets.clone(),
+            addresses: self.addresses.clone(),
+            masquerade: filter.masquerade,
+            ports: filter.ports.clone(),
+            interface,
+        })
+    }
+
+    /// Whose it is.
+    pub fn holder(&self) -> Holder {
+        Holder { container: self.container_id.clone(), ifname: self.ifname.clone() }
+    }
+}
+
+/// The name of a holder's file. Neither part can hold a colon or a slash.
+pub fn file_name(holder: &Holder) -> String {
+    format!("{}:{}", holder.container, holder.ifname)
+}
+
+/// Whose file it is, by its name.
+pub fn holder_of(name: &str) -> Option<Holder> {
+    let (container, ifname) = name.split_once(':')?;
+    let own = !container.is_empty() && !ifname.is_empty() && !name.starts_with('.');
+    own.then(|| Holder { container: container.to_owned(), ifname: ifname.to_owned() })
+}

@@ -1,0 +1,66 @@
+//! Where address books are that are not in the default place: links in `/run/podhosts/stores`, so that DEL finds an
+//! attachment after `dataDir` was changed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::{DATA_DIR, directory};
+use sys::files::FileError;
+use sys::fnv;
+use sys::network::Network;
+use sys::nft::{self, NftError, Rules};
+use sys::state_dir;
+
+const STORES: &str = "/run/podhosts/stores";
+
+/// Makes the network directory `dir` known.
+pub fn register(dir: &Path) -> Result<(), FileError> {
+    state_dir::link(&Path::new(STORES).join(of_path(dir)), dir)
+}
+
+/// What the attachments of all networks need of the packet filter, but for that of `leaving`. One without an interface
+/// is on its way, or its call was killed.
+pub fn rules(leaving: Option<&str>) -> Vec<Rules> {
+    let mut dirs: BTreeSet<PathBuf> = BTreeSet::new();
+    let default = Path::new(DATA_DIR);
+    dirs.extend(state_dir::names(default).unwrap_or_default().iter().map(|name| default.join(name)));
+    let others = state_dir::names(Path::new(STORES)).unwrap_or_default();
+    dirs.extend(others.iter().filter_map(|name| state_dir::target(&Path::new(STORES).join(name))));
+    let Ok(mut node) = Network::here() else { return Vec::new() };
+    let mut rules = Vec::new();
+    for dir in dirs {
+        let Some(network) = dir.file_name().and_then(|name| name.to_str()) else { continue };
+        for holder in directory::list(&dir).unwrap_or_default() {
+            let Some(known) = directory::read(&dir, &holder) else { continue };
+            let interface = known.host_interface.as_deref().filter(|name| Some(*name) != leaving);
+            if interface.is_some_and(|name| matches!(node.link(name), Ok(Some(_)))) {
+                rules.extend(known.rules(network));
+            }
+        }
+    }
+    rules
+}
+
+/// What is missing in the packet filter of what the pods on this node need; `None` where they need nothing.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn missing_rules() -> Result<Option<Vec<String>>, NftError> {
+    let rules = rules(None);
+    if rules.is_empty() { Ok(None) } else { nft::missing(&rules).map(Some) }
+}
+
+/// All known directories of `network` but `dir`.
+pub fn others(network: &str, dir: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let mut found = vec![Path::new(DATA_DIR).join(network)];
+    for name in state_dir::names(Path::new(STORES))? {
+        found.extend(state_dir::target(&Path::new(STORES).join(name)));
+    }
+    found.retain(|other| other != dir && other.file_name() == Some(network.as_ref()) && other.is_dir());
+    Ok(found)
+}
+
+/// A file name for a path.
+fn of_path(path: &Path) -> String {
+    format!("{:016x}", fnv::hash_texts(&[&path.to_string_lossy()]))
+}

@@ -1,0 +1,210 @@
+//! The chains: those that the kernel calls, the same on every node, and those of each network.
+//!
+//! The guards come before everything else, connection tracking too, so they see every packet. They drop what carries an
+//! address that is not its sender's, whatever else there is of the pod: an interface is checked because of its group,
+//! which it has from the moment at which it is made. So a pod without its elements is cut off, and not free.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::maps::{Family, Map, Purpose, Table};
+use super::message::Attributes;
+use super::rules::{Claim, Rule, Side};
+use crate::fnv;
+use crate::network::SourceCheck;
+
+/// Hooks of linux/netfilter.h.
+const PREROUTING: u32 = 0;
+const OUTPUT: u32 = 3;
+const POSTROUTING: u32 = 4;
+/// What `nft` calls `raw`: before connection tracking. Bridges have no name for it.
+const RAW: i32 = -300;
+/// What `nft` calls `dstnat` and `srcnat`.
+const DESTINATION_NAT: i32 = -100;
+const SOURCE_NAT: i32 = 100;
+/// The node's own addresses that nobody else can reach.
+const LOOPBACK: (IpAddr, u8) = (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8);
+const LOOPBACK6: (IpAddr, u8) = (IpAddr::V6(Ipv6Addr::LOCALHOST), 128);
+const MULTICAST: [(IpAddr, u8); 2] = [
+    (IpAddr::V4(Ipv4Addr::new(224, 0, 0, 0)), 4),
+    (IpAddr::V6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0)), 8),
+];
+
+const UNSPECIFIED6: (IpAddr, u8) = (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 128);
+/// ICMPv6 by which a router speaks, and a neighbour tells its MAC address.
+const ROUTER_ADVERTISEMENT: u8 = 134;
+const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+const REDIRECT: u8 = 137;
+/// The name of both guards.
+const GUARD: &str = "guard";
+
+/// A chain and all of its rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chain {
+    pub(super) table: Table,
+    pub(super) name: String,
+    /// Type, hook and priority of one that the kernel calls.
+    hook: Option<(&'static str, u32, i32)>,
+    pub(super) rules: Vec<Rule>,
+}
+
+impl Chain {
+    /// Adds what the kernel makes the chain of to `about`, which names the table.
+    pub(super) fn describe(&self, about: Attributes) -> Attributes {
+        let about = about.text(3, &self.name);
+        let Some((kind, hook, priority)) = self.hook else { return about };
+        let hook = Attributes::new().number(1, hook).number(2, priority.cast_unsigned());
+        about.nested(4, &hook).text(7, kind)
+    }
+
+    fn base(table: Table, name: &str, hook: (&'static str, u32, i32), rules: Vec<Rule>) -> Self {
+        Self { table, name: name.to_owned(), hook: Some(hook), rules }
+    }
+
+    /// The one that drops what carries an address that is not its sender's.
+    pub(super) fn guard(table: Table) -> Self {
+        let rules = match table {
+            Table::Inet => guard(),
+            Table::Bridge => bridge_guard(),
+        };
+        Self::base(table, GUARD, ("filter", PREROUTING, RAW), rules)
+    }
+
+    /// All that the kernel calls in a table, those that translate addresses only where that is needed.
+    pub(super) fn bases(table: Table, translates: bool) -> Vec<Self> {
+        match table {
+            Table::Inet if translates => {
+                vec![Self::postrouting(), Self::prerouting(), Self::output(), Self::guard(table)]
+            }
+            Table::Inet | Table::Bridge => vec![Self::guard(table)],
+        }
+    }
+
+    /// Whether it is there for masquerading or host ports.
+    pub(super) fn translates(&self) -> bool {
+        self.name != GUARD
+    }
+
+    /// Where masquerading is.
+    pub(super) fn postrouting() -> Self {
+        Self::base(Table::Inet, "postrouting", ("nat", POSTROUTING, SOURCE_NAT), postrouting())
+    }
+
+    /// Where host ports are translated that others connect to.
+    pub(super) fn prerouting() -> Self {
+        Self::base(Table::Inet, "prerouting", ("nat", PREROUTING, DESTINATION_NAT), prerouting())
+    }
+
+    /// Where host ports are translated that the node itself connects to.
+    pub(super) fn output() -> Self {
+        Self::base(Table::Inet, "output", ("nat", OUTPUT, DESTINATION_NAT), output())
+    }
+
+    /// What a network's pods send elsewhere is masqueraded.
+    pub(super) fn masquerade(network: &str, subnets: &[(IpAddr, u8)]) -> Self {
+        let stay = subnets.iter().chain(&MULTICAST);
+        let leave = stay.map(|subnet| Rule::new().within(Side::Destination, *subnet).leave());
+        let rules = leave.chain([Rule::new().masquerade()]).collect();
+        Self { table: Table::Inet, name: masquerade_name(network), hook: None, rules }
+    }
+
+    /// What comes to a network's pods through a host port is masqueraded where the answer would not come back
+    /// through the node, or not leave it: from the network itself, and from the node's 127.0.0.1.
+    pub(super) fn hairpin(network: &str, subnets: &[(IpAddr, u8)]) -> Self {
+        let from = subnets.iter().chain([&LOOPBACK]);
+        let rules = from.map(|subnet| Rule::new().within(Side::Source, *subnet).masquerade()).collect();
+        Self { table: Table::Inet, name: hairpin_name(network), hook: None, rules }
+    }
+}
+
+/// The chain with a network's exceptions from masquerading.
+pub(super) fn masquerade_name(network: &str) -> String {
+    format!("masq-{:016x}", hash(network))
+}
+
+/// The chain with a network's hairpins.
+pub(super) fn hairpin_name(network: &str) -> String {
+    format!("hairpin-{:016x}", hash(network))
+}
+
+fn postrouting() -> Vec<Rule> {
+    let both = |purpose| Family::ALL.map(|family| Map(purpose, family));
+    let hairpin = |map| Rule::new().translated().enter_by(Side::Destination, map);
+    let masquerade = |map| Rule::new().enter_by(Side::Source, map);
+    // A connection through a host port from another network's pod is no hairpin, and still masqueraded.
+    both(Purpose::Hairpin).map(hairpin).into_iter().chain(both(Purpose::Masquerade).map(masquerade)).collect()
+}
+
+fn prerouting() -> Vec<Rule> {
+    [Rule::new().not_to_the_node().leave()].into_iter().chain(host_ports()).collect()
+}
+
+fn guard() -> Vec<Rule> {
+    // Host ports on 127.0.0.1 need route_localnet on the pods' interfaces, with which the kernel would also let pods reach
+    // what listens on the node's 127.0.0.1 alone. (::1 it never lets in from anywhere else.)
+    let loopback = |side| Rule::new().not_by_loopback().within(side, LOOPBACK).drop();
+    let sources = |family| Map(Purpose::Sources(Table::Inet), family);
+    let own = |family| Rule::new().owned(Claim::Address(family), sources(family)).leave();
+    vec![
+        loopback(Side::Source),
+        loopback(Side::Destination),
+        Rule::new().not_checked(SourceCheck::Addresses).leave(),
+        own(Family::V4),
+        own(Family::V6),
+        // Who has no address yet looks for others that have it.
+        Rule::new().icmp6(None).within(Side::Source, UNSPECIFIED6).leave(),
+        Rule::new().drop(),
+    ]
+}
+
+fn bridge_guard() -> Vec<Rule> {
+    let new = || Rule::of(Table::Bridge);
+    let sources = |family| Map(Purpose::Sources(Table::Bridge), family);
+    let own = |claim, family| new().owned(claim, sources(family)).leave();
+    vec![
+        new().checked(SourceCheck::Mac).owned(Claim::Mac, Map::MACS).leave(),
+        new().checked(SourceCheck::Mac).drop(),
+        new().not_checked(SourceCheck::Addresses).leave(),
+        new().not_owned(Claim::Mac, Map::MACS).drop(),
+        own(Claim::Address(Family::V4), Family::V4),
+        new().not_owned(Claim::ArpMac, Map::MACS).drop(),
+        own(Claim::ArpAddress, Family::V4),
+        new().arp_probe().leave(),
+        // A pod is no router, and speaks for no neighbour.
+        new().icmp6(Some(ROUTER_ADVERTISEMENT)).drop(),
+        new().icmp6(Some(REDIRECT)).drop(),
+        new().icmp6(Some(NEIGHBOUR_ADVERTISEMENT)).not_owned(Claim::Neighbour, sources(Family::V6)).drop(),
+        own(Claim::Address(Family::V6), Family::V6),
+        new().icmp6(None).within(Side::Source, UNSPECIFIED6).leave(),
+        new().drop(),
+    ]
+}
+
+fn output() -> Vec<Rule> {
+    // The kernel does not let ::1 off the node, so a port of it could only be broken, not mapped.
+    let to_itself = Rule::new().within(Side::Destination, LOOPBACK6).leave();
+    [Rule::new().not_to_the_node().leave(), to_itself].into_iter().chain(host_ports()).collect()
+}
+
+/// A port of one of the node's addresses goes before the port of all of them.
+fn host_ports() -> impl Iterator<Item = Rule> {
+    let maps = Family::ALL.map(|family| [Purpose::HostIpPorts, Purpose::HostPorts].map(|p| Map(p, family)));
+    maps.into_iter().flatten().map(|map| Rule::new().translate_by(map))
+}
+
+/// A network's name may be any text, a chain's may not.
+fn hash(text: &str) -> u64 {
+    fnv::hash(text.bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chains_names_fit_into_the_kernels() {
+        // NFT_CHAIN_MAXNAMELEN is 256; older kernels had 32.
+        for name in [masquerade_name(&"x".repeat(255)), hairpin_name("")] {
+            assert!(name.len() < 32, "{name}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What a pod leaves behind in the packet filter, in two steps: its elements go before its interface, for the kernel
+//! takes its time over both, and the tables after it, for without them nothing would be checked.
+
+use std::net::IpAddr;
+
+use super::chains::{hairpin_name, masquerade_name};
+use super::elements::Element;
+use super::good::Good;
+use super::maps::{Map, Purpose, Table};
+use super::rebuild::{is_damaged, rebuild};
+use super::socket::{Batch, Netfilter};
+use super::wanted::{Wanted, unused_chains};
+use super::{NftError, Rules, lock};
+use crate::network::{Network, localnet};
+
+/// An attachment that goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaving<'a> {
+    /// Name of its network.
+    pub network: &'a str,
+    /// The node's end of its veth pair, if it has one.
+    pub interface: Option<&'a str>,
+    /// What was installed for it, where that is known.
+    pub rules: Option<&'a Rules>,
+}
+
+/// Elements that are removed, and whose memory the kernel has still to free. Dropping this waits for that, so whoever has
+/// something else to wait for does that first.
+#[allow(missing_debug_implementations, reason = "there is nothing to see")]
+pub struct Removed {
+    addresses: Vec<IpAddr>,
+    _netfilter: Option<Netfilter>,
+}
+
+/// Removes all elements of an attachment, in the calling thread's network namespace, and with the last of a network its
+/// chains. Its addresses are looked up while nobody else changes anything. From then on nothing that is checked comes in
+/// by its interface.
+///
+/// # Errors
+/// [`NftError`], or that of `addresses`; nothing was changed. That there is nothing to remove is no error.
+pub fn remove<E: From<NftError>>(
+    leaving: &Leaving<'_>,
+    addresses: impl FnOnce() -> Result<Vec<IpAddr>, E>,
+    others: impl FnOnce() -> Vec<Rules>,
+) -> Result<Removed, E> {
+    let _lock = lock().map_err(NftError::from)?;
+    let addresses = addresses()?;
+    match Netfilter::open().and_then(|netfilter| remove_locked(netfilter, leaving, &addresses, others)) {
+        Err(NftError::NoNfTables) => Ok(Removed { addresses, _netfilter: None }),
+        netfilter => Ok(Removed { addresses, _netfilter: Some(netfilter?) }),
+    }
+}
+
+fn remove_locked(
+    mut netfilter: Netfilter,
+    leaving: &Leaving<'_>,
+    addresses: &[IpAddr],
+    others: impl FnOnce() -> Vec<Rules>,
+) -> Result<Netfilter, NftError> {
+    let known = leaving.rules.and_then(|rules| Wanted::new(rules).ok());
+    // A call that was killed may have written down addresses that are another pod's by now.
+    let by_key = known.as_ref().filter(|_| leaving.rules.is_some_and(|rules| rules.addresses == addresses));
+    if by_key.is_none_or(|wanted| !remove_by_key(&mut netfilter, wanted, addresses)) {
+        if let Some(wanted) = &known
+            && is_damaged(&mut netfilter, &wanted.tables())?
+        {
+            rebuild(&mut netfilter, None, &others())?;
+        }
+        remove_by_reading(&mut netfilter, leaving, addresses)?;
+    }
+    Ok(netfilter)
+}
+
+/// Removes the elements of an attachment by their keys. Only ports are looked at: theirs may be another pod's by now.
+/// Tells whether everything was there.
+fn remove_by_key(netfilter: &mut Netfilter, wanted: &Wanted, addresses: &[IpAddr]) -> bool {
+    let try_all = |netfilter: &mut Netfilter| -> Result<(), NftError> {
+        let is_port = |element: &&Element| matches!(element, Element::Port { .. });
+        let mut gone: Vec<Element> = wanted.elements.iter().filter(|one| !is_port(one)).cloned().collect();
+        if wanted.elements.iter().any(|element| is_port(&element)) {
+            let maps = Map::ALL.into_iter();
+            let maps = maps.filter(|map| matches!(map.0, Purpose::HostPorts | Purpose::HostIpPorts));
+            let ports = netfilter.contents(maps)?.elements;
+            gone.extend(ports.into_iter().filter(|port| is_of(port, addresses, None)));
+        }
+        let mut batch = Batch::default();
+        gone.iter().for_each(|element| batch.take_away(element));
+        for chain in &wanted.chains {
+            let own = gone.iter().filter(|element| element.chain() == Some(&chain.name)).count();
+            if netfilter.references(&chain.name)?.is_some_and(|all| all <= own) {
+                batch.remove_chain(&chain.name);
+            }
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut good = Good::read();
+        match good.generation([]) {
+            Some(generation) if netfilter.commit_at(generation, &batch).is_ok() => {
+                good.advance(generation, []);
+                Ok(())
+            }
+            _ => netfilter.commit(&batch).map_err(|refusal| batch.explain(refusal)),
+        }
+    };
+    // What is wrong shows again where everything is read.
+    try_all(netfilter).is_ok()
+}
+
+/// Removes whatever there is of an attachment.
+fn remove_by_reading(
+    netfilter: &mut Netfilter,
+    leaving: &Leaving<'_>,
+    addresses: &[IpAddr],
+) -> Result<(), NftError> {
+    let elements = netfilter.contents(Map::ALL.into_iter())?.elements;
+    let (gone, kept): (Vec<Element>, Vec<Element>) =
+        elements.into_iter().partition(|element| is_of(element, addresses, leaving.interface));
+    let mut batch = Batch::default();
+    gone.iter().for_each(|element| batch.take_away(element));
+    unused_chains(&gone, &kept).into_iter().for_each(|chain| batch.remove_chain(chain));
+    for chain in [masquerade_name(leaving.network), hairpin_name(leaving.network)] {
+        // One whose last element somebody else took away.
+        let is_known = gone.iter().chain(&kept).any(|element| element.chain() == Some(&chain));
+        if !is_known && netfilter.has_chain(&chain)? {
+            batch.remove_chain(&chain);
+        }
+    }
+    if batch.is_empty() {
+        return Ok(());
+    }
+    netfilter.commit(&batch).map_err(|refusal| batch.explain(refusal))
+}
+
+fn is_of(element: &Element, addresses: &[IpAddr], interface: Option<&str>) -> bool {
+    let is_own = |pod: IpAddr| addresses.iter().any(|address| address.to_canonical() == pod);
+    element.pod().is_some_and(is_own)
+        || element.interface().zip(interface).is_some_and(|(one, other)| one == other)
+}
+
+/// Takes back what the last pods needed, once the interface of the leaving one is gone: `route_localnet` with the last
+/// host port, then each table that is empty, unless the interface of another pod is still there.
+///
+/// # Errors
+/// [`NftError`].
+pub fn sweep(leaving: &Leaving<'_>, removed: &Removed) -> Result<(), NftError> {
+    let _lock = lock()?;
+    match Netfilter::open()
+        .and_then(|mut netfilter| sweep_locked(&mut netfilter, leaving, &removed.addresses))
+    {
+        Err(NftError::NoNfTables) => Ok(()),
+        other => other,
+    }
+}
+
+fn sweep_locked(
+    netfilter: &mut Netfilter,
+    leaving: &Leaving<'_>,
+    addresses: &[IpAddr],
+) -> Result<(), NftError> {
+    // Whoever made the tables anew meanwhile found the interface, and put everything back.
+    let wanted = leaving.rules.and_then(|rules| Wanted::new(rules).ok());
+    let own = wanted.iter().flat_map(|wanted| &wanted.elements);
+    if let Some(own) = own.into_iter().find(|element| is_of(element, addresses, leaving.interface))
+        && netfilter.has(own)?
+    {
+        remove_by_reading(netfilter, leaving, addresses)?;
+    }
+    if localnet::is_open() {
+        let ports = Map::ALL.into_iter().filter(|map| map.0 == Purpose::Hairpin);
+        if netfilter.contents(ports)?.elements.is_empty() {
+            localnet::close_all()?;
+        }
+    }
+    let (mut batch, mut is_left) = (Batch::default(), false);
+    for table in Table::ALL {
+        match netfilter.is_empty(table)? {
+            Some(true) => batch.remove_table(table),
+            Some(false) => is_left = true,
+            None => {}
+        }
+    }
+    if !batch.is_empty() {
+        if Network::here()?.has_pods()? {
+            return Ok(());
+        }
+        netfilter.commit(&batch).map_err(|refusal| batch.explain(refusal))?;
+    }
+    if is_left { Ok(()) } else { Ok(Good::forget()?) }
+}
