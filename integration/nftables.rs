@@ -1,6 +1,6 @@
 //! The packet filter's table as `nft` shows it, in network namespaces of the tests' own.
 
-use sys::nft::{NftError, install, missing};
+use sys::net::nft::{NftError, install, missing};
 
 use crate::harness::nft::{Attachment, attachment, guard_alone, hairpin, masq, nft, ruleset, table};
 use crate::harness::{in_new_netns, needs};

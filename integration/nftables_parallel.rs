@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::process::Command;
 
-use sys::nft::{PortMapping, Protocol, Rules, install, missing};
+use sys::net::nft::{PortMapping, Protocol, Rules, install, missing};
 
 use crate::harness::nft::take_away;
 use crate::harness::{in_new_netns, needs};

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
 use std::process::{Child, Command, Stdio};
 
-use sys::nft::{PortMapping, Protocol, Rules, install};
+use sys::net::nft::{PortMapping, Protocol, Rules, install};
 
 use crate::harness::nft::take_away;
 use crate::harness::{Netns, in_new_netns, needs};

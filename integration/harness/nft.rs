@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::process::Command;
 
-use sys::network::SourceCheck;
-use sys::nft::{
+use sys::net::nft::{
     Leaving, NftError, PodInterface, PortMapping, Protocol, Rules, install, missing, remove, sweep,
 };
+use sys::net::rtnetlink::SourceCheck;
 
 /// The chains of a node with pods that masquerade or have host ports.
 const TRANSLATING: &str = "\

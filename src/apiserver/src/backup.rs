@@ -13,8 +13,8 @@ use super::store::{Store, StoreError};
 use super::tables::{self, SCHEMA};
 use super::version_mark;
 use sqlite;
-use sys::files::{self, FileError, LastLink};
-use sys::state_dir;
+use sys::fs::files::{self, FileError, LastLink};
+use sys::fs::state_dir;
 
 /// Largest backup that is restored, in bytes: a million Services.
 const BACKUP_MAX: usize = 4 << 30;

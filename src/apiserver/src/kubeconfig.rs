@@ -6,8 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
 
-use sys::files::{self, FileError, LastLink};
-use sys::{random, state_dir};
+use sys::fs::files::{self, FileError, LastLink};
+use sys::fs::state_dir;
+use sys::random;
 
 /// Longest token.
 const TOKEN_MAX: usize = 4096;

@@ -14,8 +14,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 
-use sys::files::{self, FileError, LastLink};
-use sys::state_dir;
+use sys::fs::files::{self, FileError, LastLink};
+use sys::fs::state_dir;
 
 /// Largest file with certificates.
 const FILE_MAX: usize = 1 << 20;

@@ -16,10 +16,11 @@ use super::options::{Cli, Command, OptionError, STORE, ServeArgs};
 use super::pki::{self, Name, Pki, PkiError};
 use super::registry::{DeleteOptions, Registry};
 use super::store::StoreError;
-use sys::files::FileError;
-use sys::notify::Notifier;
+use sys::fs::files::FileError;
+use sys::process::limits;
+use sys::process::memory;
 use sys::report::ExitCode;
-use sys::{memory, process};
+use sys::service::notify::Notifier;
 
 /// Why the server does not run.
 #[derive(Debug, Error)]
@@ -78,7 +79,7 @@ const THREADS: usize = 2;
 fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let config = args.config()?;
     memory::keep_little();
-    process::allow_many_files();
+    limits::allow_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .thread_name("serve")
@@ -100,7 +101,7 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
         config.node_name = sys::node_name().to_ascii_lowercase();
     }
     if config.node_ips.is_empty() {
-        config.node_ips = sys::netns::towards_default_routes();
+        config.node_ips = sys::container::netns::towards_default_routes();
     }
     let pki = certificates(args, &config)?;
     let trusted_pem = pki.trusted_pem.clone();

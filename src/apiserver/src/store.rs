@@ -12,8 +12,8 @@ use thiserror::Error;
 
 use super::tables::{self, APPLIED, COUNTER, OBJECTS, SCHEMA};
 use sqlite;
-use sys::files::FileError;
-use sys::state_dir::{self, Lock};
+use sys::fs::files::FileError;
+use sys::fs::state_dir::{self, Lock};
 
 /// How long a writer in another process (`backup`) is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);

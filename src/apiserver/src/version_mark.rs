@@ -10,8 +10,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::log;
-use sys::files::{self, LastLink};
-use sys::state_dir;
+use sys::fs::files::{self, LastLink};
+use sys::fs::state_dir;
 
 /// How far versions go ahead where it is not known which were given out: etcd's documentation takes as many for
 /// `--bump-revision`. That many changes take months.

@@ -19,9 +19,9 @@ use crate::ipam::allocate::Allocated;
 use records::attachment::{ATTACHMENT_VERSION, Attachment, Filter};
 use records::directory;
 use records::stores;
-use sys::network::{Mac, Namespace, NamespaceId};
-use sys::nft::{self, Rules};
-use sys::state_dir::LockKind;
+use sys::fs::state_dir::LockKind;
+use sys::net::nft::{self, Rules};
+use sys::net::rtnetlink::{Mac, Namespace, NamespaceId};
 
 /// ADD of the main role: addresses and the interface.
 pub(super) fn main(call: &mut Call) -> Result<Value, CniError> {

@@ -12,7 +12,7 @@ use super::main_config::{Bridge, vlan_interface};
 use super::names;
 use super::result::{CniResult, Interface, Ip};
 use super::wiring::{Wiring, everything, found, shown};
-use sys::network::{BridgePort, Change, Link, Network, NewRoute};
+use sys::net::rtnetlink::{BridgePort, Change, Link, Network, NewRoute};
 
 /// Connects the pod.
 ///

@@ -9,9 +9,9 @@ use super::result::Dns;
 use super::runtime_config::RuntimeConfig;
 use crate::ipam::book::Book;
 use records::DATA_DIR;
-use sys::files::{self, LastLink};
-use sys::network::{Namespace, NamespaceId};
-use sys::state_dir::{self, Lock, LockKind};
+use sys::fs::files::{self, LastLink};
+use sys::fs::state_dir::{self, Lock, LockKind};
+use sys::net::rtnetlink::{Namespace, NamespaceId};
 
 /// Largest resolv.conf that is read, in bytes.
 const RESOLV_CONF_MAX: usize = 64 << 10;

@@ -13,8 +13,8 @@ use super::previous::Previous;
 use super::result::CniResult;
 use super::runtime_config::RuntimeConfig;
 use super::{names, pod_record};
-use sys::network::{Mac, Namespace, Network};
-use sys::nft::{self, PodInterface, Rules};
+use sys::net::nft::{self, PodInterface, Rules};
+use sys::net::rtnetlink::{Mac, Namespace, Network};
 
 /// Looks, and changes nothing.
 pub(super) fn run(call: &mut Call) -> Result<(), CniError> {

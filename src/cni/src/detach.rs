@@ -13,9 +13,9 @@ use records::attachment::Attachment;
 use records::attachment::Holder;
 use records::directory;
 use records::stores;
-use sys::network::{Namespace, Network, NetworkError};
-use sys::nft::{self, Leaving};
-use sys::state_dir::LockKind;
+use sys::fs::state_dir::LockKind;
+use sys::net::nft::{self, Leaving};
+use sys::net::rtnetlink::{Namespace, Network, NetworkError};
 
 /// What there is to undo beside the addresses.
 #[derive(Debug)]

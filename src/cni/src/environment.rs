@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::error::{CniError, Code};
 use records::attachment::Holder;
-use sys::network::Mac;
+use sys::net::rtnetlink::Mac;
 
 /// What a plugin can be asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use crate::ipam::allocate::AllocateError;
 use crate::ipam::book::BookError;
 use crate::ipam::ranges::RangeError;
 use pod::validation::printable;
-use sys::files::FileError;
-use sys::network::NetworkError;
-use sys::network::localnet::LocalnetError;
-use sys::nft::NftError;
+use sys::fs::files::FileError;
+use sys::net::nft::NftError;
+use sys::net::rtnetlink::NetworkError;
+use sys::net::rtnetlink::localnet::LocalnetError;
 
 /// The codes of the specification, and from 100 on ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

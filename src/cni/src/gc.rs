@@ -16,9 +16,9 @@ use super::{detach, pod_record};
 use records::attachment::Holder;
 use records::directory;
 use records::stores;
-use sys::network::{Namespace, Network, NetworkError};
-use sys::nft;
-use sys::state_dir::LockKind;
+use sys::fs::state_dir::LockKind;
+use sys::net::nft;
+use sys::net::rtnetlink::{Namespace, Network, NetworkError};
 
 /// Undoes everything that is not valid.
 pub(super) fn run(call: &mut Call) -> Result<(), CniError> {

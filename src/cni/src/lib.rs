@@ -34,8 +34,9 @@ use call::Call;
 use config::{Document, Role};
 use environment::{Command, Parameters};
 use error::{CniError, Code};
+use sys::fs::files;
+use sys::process::exec;
 use sys::report::ExitCode;
-use sys::{exec, files};
 use version::Version;
 
 pub use records::PLUGIN as PROGRAM;

@@ -4,7 +4,9 @@ use std::io::{self, Write, stdin};
 use std::process::ExitCode;
 
 use podhosts_cni as cni;
-use sys::{memory, process, report};
+use sys::process::limits;
+use sys::process::memory;
+use sys::report;
 
 fn main() -> ExitCode {
     report::panics_become_errors(cni::PROGRAM);
@@ -19,7 +21,7 @@ fn main() -> ExitCode {
     }
     memory::keep_all();
     // The plugin itself starts no program.
-    process::no_new_privileges();
+    limits::no_new_privileges();
     #[allow(clippy::disallowed_methods, reason = "CNI passes its parameters in the environment")]
     let answer = cni::answer(&args, |name| std::env::var(name).ok(), stdin().lock());
     for line in &answer.stderr {

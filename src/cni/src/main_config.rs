@@ -8,7 +8,7 @@ use super::error::{CniError, Code};
 use super::runtime_config::RuntimeConfig;
 use pod::addresses::IpFamily;
 use records::attachment::Filter;
-use sys::network::SourceCheck;
+use sys::net::rtnetlink::SourceCheck;
 
 /// How pods reach the node, and through it everything else.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,9 +14,9 @@ use records::attachment::Holder;
 use records::attachment::{ATTACHMENT_VERSION, Attachment};
 use records::directory;
 use records::stores;
-use sys::files::{self, LastLink};
+use sys::fs::files::{self, LastLink};
+use sys::fs::state_dir::{self, LockKind};
 use sys::report::ExitCode;
-use sys::state_dir::{self, LockKind};
 
 /// Where host-local keeps its files, unless its `dataDir` says otherwise.
 const HOST_LOCAL_DIR: &str = "/var/lib/cni/networks";

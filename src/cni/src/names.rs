@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use records::attachment::Holder;
 use sys::fnv;
-use sys::network::Mac;
+use sys::net::rtnetlink::Mac;
 
 /// The node's end of a pod's veth pair: 15 bytes, as long as a name can be.
 pub(super) fn host_interface(network: &str, holder: &Holder) -> String {

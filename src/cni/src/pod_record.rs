@@ -7,8 +7,8 @@ use std::path::Path;
 use super::environment::Parameters;
 use super::error::{CniError, Code};
 use records::record::{self, PodRecord, RECORD_DIR, RECORD_MAX, RECORD_VERSION};
+use sys::fs::state_dir;
 use sys::report;
-use sys::state_dir;
 
 /// The interface whose addresses are the pod's, for every engine there is.
 const POD_INTERFACE: &str = "eth0";

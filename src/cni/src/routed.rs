@@ -13,8 +13,8 @@ use ipnet::IpNet;
 use super::error::CniError;
 use super::result::{CniResult, Ip};
 use super::wiring::{Pair, Wiring, everything, shown};
-use sys::netns;
-use sys::network::{Change, Network, NetworkError, NewRoute};
+use sys::container::netns;
+use sys::net::rtnetlink::{Change, Network, NetworkError, NewRoute};
 
 const GATEWAY_4: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 const GATEWAY_6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);

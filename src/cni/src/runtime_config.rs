@@ -13,8 +13,8 @@ use super::error::{CniError, Code};
 use super::result::Dns;
 use crate::ipam::ranges::RangeConfig;
 use pod::json::{object, object_lists, objects};
-use sys::network::Mac;
-use sys::nft::{PortMapping, Protocol};
+use sys::net::nft::{PortMapping, Protocol};
+use sys::net::rtnetlink::Mac;
 
 /// How many host ports a pod can have. With its addresses they are one message to the kernel, which has to fit in the
 /// buffer that a socket has by default (`net.core.wmem_default`).

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::error::{CniError, Code};
 use super::result::{Interface, Route};
 use crate::ipam::allocate::Allocated;
-use sys::network::{
+use sys::net::rtnetlink::{
     Change, Device, Mac, Namespace, Network, NetworkError, NewRoute, NewVeth, SourceCheck, localnet,
     overwrite, set,
 };

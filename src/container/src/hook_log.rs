@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::node_config::NodeConfig;
-use sys::log::Log;
+use sys::fs::log::Log;
 use sys::report::{bounded, now};
 
 /// What became of a container.

@@ -12,7 +12,7 @@ use pod::Pod;
 use pod::addresses::{self, InterfaceAddress, Source};
 use pod::annotations::{AnnotationError, PodAnnotations};
 use records::record::{self, PodRecord, RECORD_DIR, ReadError};
-use sys::files::{self, FileError, LastLink};
+use sys::fs::files::{self, FileError, LastLink};
 
 /// Name of the configuration in a bundle.
 pub const CONFIG_JSON: &str = "config.json";

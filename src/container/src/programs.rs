@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::node_config::NodeConfig;
-use sys::exec::{self, NoProgram};
+use sys::process::exec::{self, NoProgram};
 
 /// The hook.
 pub const HOOK: &str = "podhosts-hook";

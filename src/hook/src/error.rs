@@ -8,13 +8,13 @@ use container::inputs::InputError;
 use container::plan::HOSTS_FILE_MAX;
 use container::state::StateError;
 use pod::kubelet_file::{Contradiction, KubeletFileError};
-use sys::capabilities::CapabilityError;
-use sys::container::ContainerError;
-use sys::files::FileError;
-use sys::netns::NetnsError;
+use sys::container::capabilities::CapabilityError;
+use sys::container::netns::NetnsError;
+use sys::container::process::ContainerError;
+use sys::container::rootfs::RootFsError;
+use sys::container::seal::SealError;
+use sys::fs::files::FileError;
 use sys::report;
-use sys::rootfs::RootFsError;
-use sys::seal::SealError;
 
 /// Why a container's file was not sealed.
 #[derive(Debug, Error)]

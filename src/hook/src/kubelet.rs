@@ -10,9 +10,9 @@ use container::inputs::PodInputs;
 use container::plan::HOSTS_FILE_MAX;
 use pod::hosts_file;
 use pod::kubelet_file::{KubeletFile, PodLines};
-use sys::container::Container;
-use sys::files::{self, LastLink};
-use sys::netns;
+use sys::container::netns;
+use sys::container::process::Container;
+use sys::fs::files::{self, LastLink};
 
 /// How often, and how far apart, a kubelet's file that is empty is read again: the kubelet truncates and rewrites
 /// it whenever another container of the pod starts.

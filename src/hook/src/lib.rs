@@ -23,15 +23,15 @@ use pod::addresses::Source;
 use pod::kubelet_file::KubeletFile;
 use pod::validation::ip::IpRules;
 use pod::{Network, Pod};
-use sys::capabilities;
-use sys::container::Container;
-use sys::engine_mounts::EngineMounts;
-use sys::files::{self, FileError, LastLink};
-use sys::memory_cgroup;
-use sys::netns;
+use sys::container::capabilities;
+use sys::container::engine_mounts::EngineMounts;
+use sys::container::memory_cgroup;
+use sys::container::netns;
+use sys::container::process::Container;
+use sys::container::rootfs::{RootFs, Target};
+use sys::container::seal::{Content, Sealed};
+use sys::fs::files::{self, FileError, LastLink};
 use sys::report::{self, ExitCode};
-use sys::rootfs::{RootFs, Target};
-use sys::seal::{Content, Sealed};
 
 /// Size above which what a pod adds to a hosts file is charged to the container's memory cgroup, in bytes. To enter a cgroup takes a
 /// quarter of a millisecond here, and many the first time: a third of what the whole hook does with a usual file.

@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use pod::json::Object;
-use sys::network::{Mac, NamespaceId, SourceCheck};
-use sys::nft::{PodInterface, PortMapping, Rules};
+use sys::net::nft::{PodInterface, PortMapping, Rules};
+use sys::net::rtnetlink::{Mac, NamespaceId, SourceCheck};
 
 /// Whose address it is: CNI's container id and interface name, which together name an attachment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::attachment::{self, ATTACHMENT_MAX, Attachment, Holder};
-use sys::files::{self, FileError, LastLink};
-use sys::state_dir;
+use sys::fs::files::{self, FileError, LastLink};
+use sys::fs::state_dir;
 
 const ATTACHMENTS: &str = "attachments";
 

@@ -11,7 +11,7 @@ use thiserror::Error;
 use pod::annotations::Annotations;
 use pod::json::Object;
 use pod::pod_ip_errors;
-use sys::files::{self, FileError, LastLink};
+use sys::fs::files::{self, FileError, LastLink};
 
 /// Where the records are.
 pub const RECORD_DIR: &str = "/run/podhosts/pods";

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::{DATA_DIR, directory};
-use sys::files::FileError;
 use sys::fnv;
-use sys::network::Network;
-use sys::nft::{self, NftError, Rules};
-use sys::state_dir;
+use sys::fs::files::FileError;
+use sys::fs::state_dir;
+use sys::net::nft::{self, NftError, Rules};
+use sys::net::rtnetlink::Network;
 
 const STORES: &str = "/run/podhosts/stores";
 

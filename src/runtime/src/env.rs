@@ -10,7 +10,7 @@ use container::inputs::{InputError, PodInputs};
 use container::node_config::NodeConfig;
 use pod::addresses::{self, InterfaceAddress};
 use pod::annotations::Annotations;
-use sys::netns::{self, NetnsError};
+use sys::container::netns::{self, NetnsError};
 
 /// A variable that cannot be set.
 #[derive(Debug, Error)]

@@ -17,9 +17,9 @@ use container::node_config::{CONFIG_PATH, NodeConfig, OnError};
 use container::plan::Decision;
 use container::programs::{self, CONFIG_JSON_FLAG, HOOK, KUBELET_HOSTS_FLAG};
 use pod::validation::{go_quote, printable};
-use sys::exec;
-use sys::files::{FileError, Original};
-use sys::log;
+use sys::fs::files::{FileError, Original};
+use sys::fs::log;
+use sys::process::exec;
 use sys::report::{self, ExitCode};
 
 use argv::{ArgvError, Create, Invocation};

@@ -18,7 +18,7 @@ use crate::api::{apply, body as contents, owners, schemas};
 use crate::object::Object;
 use crate::registry::{Change, Registry, Warnings, WriteOptions};
 use crate::status::ApiError;
-use sys::memory;
+use sys::process::memory;
 
 /// Does what a verb says.
 pub(super) async fn change(

@@ -19,8 +19,8 @@ use super::handle::{Caller, Shared, handle};
 use super::limits::{HANDSHAKE_TIME, HEADER_TIME, UNREAD_TIME};
 use super::places::{Peer, Place};
 use crate::log;
-use sys::network::SocketOwners;
-use sys::process;
+use sys::net::rtnetlink::SocketOwners;
+use sys::process::limits;
 
 /// Largest headers, in bytes.
 const HEADERS_MAX: usize = 64 << 10;
@@ -64,7 +64,7 @@ pub(super) async fn accept(
         let place = Arc::new(shared.places.enter(peer(&socket, address, owners.as_ref())));
         // Small answers are whole answers; a connection that is gone already is noticed when it is read.
         let _ = socket.set_nodelay(true);
-        let _ = process::give_up_unread_after(&socket, UNREAD_TIME);
+        let _ = limits::give_up_unread_after(&socket, UNREAD_TIME);
         let (tls, shared, alive) = (tls.clone(), Arc::clone(&shared), alive.clone());
         tokio::spawn(async move {
             tokio::select! {

@@ -16,7 +16,7 @@ use crate::registry::ListQuery;
 use crate::resource::{Allocation, Scope};
 use crate::status::ApiError;
 use crate::store::Stored;
-use sys::process;
+use sys::process::limits;
 
 /// The borders of the histogram, in seconds.
 const BUCKETS: [f64; 8] = [0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 5.0];
@@ -135,7 +135,7 @@ pub(super) fn page(shared: &Shared) -> Result<Answer, ApiError> {
         "When the server was started, in seconds since 1970.",
         started,
     );
-    if let Some(memory) = process::resident_memory() {
+    if let Some(memory) = limits::resident_memory() {
         page.single(
             "process_resident_memory_bytes",
             "gauge",

@@ -32,7 +32,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::pki::Pki;
 use super::registry::Registry;
-use sys::memory;
+use sys::process::memory;
 
 /// How long requests that are under way may take when the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(10);

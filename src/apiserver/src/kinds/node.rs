@@ -13,7 +13,7 @@ use super::{age, verbs};
 use crate::object::Object;
 use crate::resource::{Resource, ResourceInfo};
 use crate::time;
-use sys::files::{LastLink, read_text_if_present};
+use sys::fs::files::{LastLink, read_text_if_present};
 
 /// `nodes`.
 pub const INFO: ResourceInfo = ResourceInfo {

@@ -20,8 +20,8 @@ use crate::resource::{Resource, ResourceInfo};
 use crate::time;
 use pod::validation::dns::{is_label, is_subdomain};
 use records::record::{self, PodRecord, RECORD_MAX};
-use sys::files::{self, LastLink};
-use sys::state_dir;
+use sys::fs::files::{self, LastLink};
+use sys::fs::state_dir;
 
 /// `pods`.
 pub const INFO: ResourceInfo = ResourceInfo {

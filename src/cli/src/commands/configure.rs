@@ -11,10 +11,12 @@ use crate::engines::files::Files;
 use crate::engines::memory::{self, Memory, Remembered, Told};
 use crate::engines::plan::{self, Engine, Mode, Place, PlanError, Request};
 use crate::engines::plan_network;
-use sys::files::FileError;
+use sys::fs::files::FileError;
+use sys::fs::node_files;
+use sys::fs::state_dir::{self, LockKind};
+use sys::process::exec;
+use sys::process::programs;
 use sys::report::ExitCode;
-use sys::state_dir::{self, LockKind};
-use sys::{exec, node_files, programs};
 
 use super::args::{ConfigureArgs, ModeArg, PlaceArgs, RuntimeArg, UnconfigureArgs};
 use super::{complain, in_use, print, restart};

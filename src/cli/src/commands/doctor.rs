@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::doctor::{self, Options};
 use pod::validation::printable_json;
-use sys::exec;
+use sys::process::exec;
 use sys::report::ExitCode;
 
 use super::args::DoctorArgs;

@@ -3,7 +3,7 @@
 use crate::engines::PLUGIN;
 use crate::engines::in_use::{User, users};
 use pod::validation::printable;
-use sys::exec;
+use sys::process::exec;
 use sys::report::ExitCode;
 
 use super::{complain, print};

@@ -10,7 +10,7 @@ use container::plan::{Decision, HOSTS_FILE_MAX};
 use container::programs::MOUNT_SOURCE;
 use pod::addresses::Source;
 use pod::validation::{printable, printable_json, printable_lines};
-use sys::rootfs::HostsView;
+use sys::container::rootfs::HostsView;
 
 use super::args::InspectArgs;
 use super::mountinfo::MountInfo;

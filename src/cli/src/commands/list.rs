@@ -7,7 +7,7 @@ use std::path::Path;
 use super::args::ListArgs;
 use pod::validation::{go_quote, printable, printable_json};
 use records::record::{self, PodRecord, RECORD_DIR};
-use sys::state_dir;
+use sys::fs::state_dir;
 
 const HEADER: [&str; 5] = ["NAMESPACE", "NAME", "POD IPS", "NETWORK", "SINCE"];
 

@@ -4,7 +4,7 @@ use super::args::NriArgs;
 use crate::nri::session::Registration;
 use crate::nri::{self, Engine, SOCKET_VARIABLE};
 use container::node_config::CONFIG_PATH;
-use sys::service;
+use sys::service::inherited;
 
 pub(super) fn run(args: &NriArgs) -> Result<Vec<u8>, Vec<String>> {
     let refused = |option: &str, value: &str, expected: &str| {
@@ -25,8 +25,8 @@ pub(super) fn run(args: &NriArgs) -> Result<Vec<u8>, Vec<String>> {
 /// Serves the engine that started this process as a plugin of its own, by a link such as
 /// /opt/nri/plugins/90-podhosts; `None` where it did not.
 pub(super) fn run_launched() -> Option<Result<Vec<u8>, Vec<String>>> {
-    let socket = service::variable(SOCKET_VARIABLE)?.to_string_lossy().into_owned();
-    let given = |name| service::variable(name).map(|value| value.to_string_lossy().into_owned());
+    let socket = inherited::variable(SOCKET_VARIABLE)?.to_string_lossy().into_owned();
+    let given = |name| inherited::variable(name).map(|value| value.to_string_lossy().into_owned());
     // The engine knows them already, by the link's name.
     let registration = Registration {
         name: given("NRI_PLUGIN_NAME").unwrap_or_default(),

@@ -7,7 +7,7 @@ use container::bundle::CONFIG_MAX;
 use container::node_config::NODE_HOSTS_MAX;
 use pod::Network;
 use pod::validation::ip::IpRules;
-use sys::files::{self, FileError, LastLink};
+use sys::fs::files::{self, FileError, LastLink};
 
 use super::args::RenderArgs;
 use super::manifest::Manifest;

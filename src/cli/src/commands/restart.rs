@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::engines::NRI_SERVICE;
 use crate::engines::change::Change;
 use crate::engines::plan::Engine;
-use sys::programs::{self, ProgramError};
+use sys::process::programs::{self, ProgramError};
 
 /// Where the units of systemd's are that a change of needs a reload.
 const UNITS: &str = "/etc/systemd/";

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use sys::files::{LastLink, read};
+use sys::fs::files::{LastLink, read};
 
 /// Largest state file that is read, in bytes; runc's holds the whole configuration.
 const STATE_MAX: usize = 16 << 20;

@@ -9,8 +9,9 @@ use super::finding::Report;
 use super::programs::executable;
 use crate::engines::plan_network::is_network;
 use records::{PLUGIN as PROGRAM, stores};
-use sys::files::{self, LastLink};
-use sys::{programs, state_dir};
+use sys::fs::files::{self, LastLink};
+use sys::fs::state_dir;
+use sys::process::programs;
 
 const CHECK: &str = "cni";
 /// Largest network configuration that is read, in bytes.

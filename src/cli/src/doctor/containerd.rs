@@ -14,8 +14,9 @@ use crate::engines::containerd::{self, Containerd, Handler, RUNC_V2, Version};
 use crate::engines::files::Files;
 use crate::engines::{self, ANNOTATIONS, HOOK, is_wrapper};
 use pod::annotations::HOST_ALIASES;
-use sys::files::{self, LastLink};
-use sys::{exec, programs};
+use sys::fs::files::{self, LastLink};
+use sys::process::exec;
+use sys::process::programs;
 
 pub(super) const CHECK: &str = "containerd";
 /// Where containerd 2.2 and later, and `podhosts configure`, have drop-ins.

@@ -11,7 +11,7 @@ use crate::engines::files::Files;
 use crate::engines::hooks_dir::{self, Group, HookFile, Hooks, Rules};
 use crate::engines::plan::Engine as Kind;
 use crate::engines::plan_hooks;
-use sys::exec;
+use sys::process::exec;
 
 /// Where an engine is.
 #[derive(Debug, Clone)]

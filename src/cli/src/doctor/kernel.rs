@@ -1,7 +1,7 @@
 //! The kernel: whether it can make a seal, and what it lacks that later ones have.
 
 use super::finding::Report;
-use sys::seal::{Content, Sealed};
+use sys::container::seal::{Content, Sealed};
 
 const CHECK: &str = "kernel";
 

@@ -6,10 +6,10 @@ use super::Options;
 use super::finding::Report;
 use container::inputs;
 use container::node_config::{NodeConfig, OnError};
-use sys::capabilities;
-use sys::exec;
-use sys::files::{self, FileError, LastLink};
-use sys::log::Log;
+use sys::container::capabilities;
+use sys::fs::files::{self, FileError, LastLink};
+use sys::fs::log::Log;
+use sys::process::exec;
 
 /// The node's configuration; the defaults where it cannot be read.
 pub(super) fn configuration(options: &Options, needs_wrapper: bool, report: &mut Report) -> NodeConfig {

@@ -6,8 +6,8 @@ use super::finding::Report;
 use super::programs::executable;
 use crate::engines::files::Files;
 use crate::engines::{self, NRI_SERVICE as SERVICE, NRI_SOCKET};
-use sys::files::{self, LastLink};
-use sys::state_dir;
+use sys::fs::files::{self, LastLink};
+use sys::fs::state_dir;
 
 /// Where it looks for plugins that it starts itself.
 const PLUGINS: &str = "/opt/nri/plugins";

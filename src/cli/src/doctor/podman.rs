@@ -12,7 +12,7 @@ use crate::engines::hooks_dir::Rules;
 use crate::engines::podman::{self, Places, Podman};
 use crate::engines::podman_view::View;
 use crate::engines::{EngineError, NAME, version_in};
-use sys::programs;
+use sys::process::programs;
 
 pub(super) const CHECK: &str = "podman";
 const CONFIGURE: &str = "podhosts configure --runtime podman";

@@ -6,7 +6,8 @@ use super::finding::Report;
 use super::{Options, PATIENCE};
 use container::node_config::NodeConfig;
 use container::programs::{HOOK, WRAPPER};
-use sys::{exec, programs};
+use sys::process::exec;
+use sys::process::programs;
 
 const CHECK: &str = "programs";
 

@@ -19,10 +19,11 @@ use pod::host_aliases::HostAlias;
 use pod::host_name::NameFields;
 use pod::validation::ip::IpRules;
 use pod::{Network, Pod};
-use sys::exec;
-use sys::programs::{self, Finished};
-use sys::rootfs::HostsView;
-use sys::{files, state_dir};
+use sys::container::rootfs::HostsView;
+use sys::fs::files;
+use sys::fs::state_dir;
+use sys::process::exec;
+use sys::process::programs::{self, Finished};
 
 const CHECK: &str = "self-test";
 const NAME: &str = "podhosts-doctor";

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use similar::TextDiff;
 
 use super::files::Files;
-use sys::files::FileError;
-use sys::node_files::{
+use sys::fs::files::FileError;
+use sys::fs::node_files::{
     Staged, finish_dirs, make_dir, make_unfinished_dirs, missing_dirs, remove_empty_dir, unfinished_dirs,
 };
-use sys::state_dir;
+use sys::fs::state_dir;
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
 
-use sys::files::{self, FileError, LastLink};
-use sys::state_dir;
+use sys::fs::files::{self, FileError, LastLink};
+use sys::fs::state_dir;
 
 /// Largest configuration that is read, in bytes: no engine has one of a tenth of this.
 pub const FILE_MAX: usize = 4 * 1024 * 1024;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::layers::Layer;
 use super::{PLUGIN, WRAPPER, containerd, files::Files};
 use records::record::{self, RECORD_DIR};
-use sys::files::{LastLink, read};
+use sys::fs::files::{LastLink, read};
 
 /// Where containerd keeps what runs, and where it does so in k3s.
 const STATES: [&str; 2] = ["/run/containerd", "/run/k3s/containerd"];

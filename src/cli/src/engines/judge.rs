@@ -16,8 +16,8 @@ use super::files::Files;
 use super::layers::Layer;
 use super::plan::{Place, PlanError};
 use super::{EngineError, NAME, dotted};
-use sys::files::FileError;
-use sys::programs::{self, TextAtPath};
+use sys::fs::files::FileError;
+use sys::process::programs::{self, TextAtPath};
 
 /// How long containerd may take to print its configuration.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -10,7 +10,7 @@ use super::plan::{Engine, Mode, PlanError, Request, edited};
 use super::podman::Podman;
 use super::{EngineError, WRAPPER, crio, is_wrapper};
 use container::node_config::{CONFIG_PATH, NodeConfig};
-use sys::exec;
+use sys::process::exec;
 
 /// The directories in which podman looks for runc and crun first.
 const PODMANS: [&str; 7] = [

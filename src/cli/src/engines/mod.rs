@@ -44,7 +44,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use sys::files::FileError;
+use sys::fs::files::FileError;
 
 /// Name of the runtime handler, and of the CNI network, that podhosts makes.
 pub const NAME: &str = "podhosts";

@@ -13,8 +13,8 @@ use super::layers::Layer;
 use super::memory::Memory;
 use super::take_out::{Named, take_out_named};
 use super::{EngineError, HOOK, plan_containerd, plan_crio, plan_hooks, plan_network, plan_nri, plan_podman};
-use sys::exec;
-use sys::files::FileError;
+use sys::fs::files::FileError;
+use sys::process::exec;
 
 /// How files begin that podhosts makes.
 pub const HEADER: &str = "# Made by `podhosts configure`; `podhosts unconfigure` takes it away.";

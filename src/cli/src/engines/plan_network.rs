@@ -13,7 +13,7 @@ use super::files::Files;
 use super::plan::{Engine, Place, PlanError, Request};
 use super::podman::Podman;
 use super::{EngineError, PLUGIN, plan_podman};
-use sys::exec;
+use sys::process::exec;
 
 /// The list's file. Engines take the first by name.
 pub const LIST: &str = "10-podhosts.conflist";
@@ -203,10 +203,10 @@ mod tests {
         assert_eq!(made(&path, &[]).unwrap_err(), unknown);
         let own = made(&path, &["10.1.0.0/16", "2001:db8::/64"]).unwrap();
         assert!(own.contains(r#""podCIDRs": ["10.1.0.0/16", "2001:db8::/64"]"#), "{own}");
-        sys::state_dir::replace(&path, own.as_bytes()).unwrap();
+        sys::fs::state_dir::replace(&path, own.as_bytes()).unwrap();
         assert_eq!(made(&path, &[]).unwrap(), own);
         let others = own.replace("routed", "bridge").replace("\"podhosts\"", "\"pods\"");
-        sys::state_dir::replace(&path, others.as_bytes()).unwrap();
+        sys::fs::state_dir::replace(&path, others.as_bytes()).unwrap();
         let with_others = others.replace(r#"["10.1.0.0/16", "2001:db8::/64"]"#, r#"["10.2.0.0/16"]"#);
         assert_eq!(made(&path, &["10.2.0.0/16"]).unwrap(), with_others);
         for wrong in ["10.1.0.1/16", "x", "10.1.0.0", "10.1.0.0/33\n"] {
@@ -215,14 +215,14 @@ mod tests {
         }
         for ipam in ["", r#", "ipam": {"ranges": []}"#] {
             let list = format!(r#"{{"plugins": [{{"type": "podhosts-cni"{ipam}}}]}}"#);
-            sys::state_dir::replace(&path, list.as_bytes()).unwrap();
+            sys::fs::state_dir::replace(&path, list.as_bytes()).unwrap();
             let error = made(&path, &["10.1.0.0/16"]).unwrap_err();
             assert!(
                 error.ends_with("10-podhosts.conflist has no ipam.podCIDRs that --pod-cidr could set"),
                 "{error}"
             );
         }
-        sys::state_dir::replace(&path, b"{\"plugins\":[{\"type\":\"bridge\"}]}").unwrap();
+        sys::fs::state_dir::replace(&path, b"{\"plugins\":[{\"type\":\"bridge\"}]}").unwrap();
         assert!(made(&path, &[]).unwrap_err().ends_with("is there already, and no list of podhosts-cni's"));
     }
 }

@@ -11,7 +11,7 @@ use super::files::Files;
 use super::hooks_dir::{self, Group};
 use super::layers::{Layer, last};
 use super::{EngineError, podman_merge};
-use sys::service;
+use sys::service::inherited;
 
 /// The distribution's file.
 pub const DISTRIBUTION: &str = "/usr/share/containers/containers.conf";
@@ -36,7 +36,7 @@ pub struct Environment {
 impl Environment {
     /// That of this process.
     pub fn of_process() -> Self {
-        let path = |name| service::variable(name).map(PathBuf::from);
+        let path = |name| inherited::variable(name).map(PathBuf::from);
         let config = path("XDG_CONFIG_HOME").or_else(|| Some(path("HOME")?.join(".config")));
         Self {
             only: path("CONTAINERS_CONF"),

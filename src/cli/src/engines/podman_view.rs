@@ -9,7 +9,7 @@ use toml_edit::{DocumentMut, Item};
 
 use super::handler::as_edited;
 use super::podman::{Places, Podman};
-use sys::programs::{self, TextAtPath};
+use sys::process::programs::{self, TextAtPath};
 
 /// How long podman may take to print its help.
 const PATIENCE: Duration = Duration::from_secs(30);

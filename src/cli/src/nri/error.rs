@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::{mux, ttrpc};
 use pod::validation::go_quote;
-use sys::files::FileError;
+use sys::fs::files::FileError;
 
 /// Bytes that are not NRI's protocol. The connection cannot go on after them.
 #[derive(Debug, Error)]

@@ -18,10 +18,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use pod::validation::go_quote;
-use sys::notify::Notifier;
 use sys::report;
-use sys::service;
-use sys::signals::{Stop, Woken};
+use sys::service::inherited;
+use sys::service::notify::Notifier;
+use sys::service::signals::{Stop, Woken};
 
 use error::NriError;
 use plugin::{PROGRAM, Plugin};
@@ -93,7 +93,7 @@ fn is_absent(cause: &io::Error) -> bool {
 fn parent_socket(value: &str) -> Result<UnixStream, NriError> {
     let wrong = |cause: String| NriError::Inherited { value: value.to_owned(), cause };
     let fd = value.parse().map_err(|_| wrong("expected a descriptor's number".to_owned()))?;
-    let socket = service::inherited(fd).map_err(|cause| wrong(cause.to_string()))?;
+    let socket = inherited::inherited(fd).map_err(|cause| wrong(cause.to_string()))?;
     Ok(UnixStream::from(socket))
 }
 

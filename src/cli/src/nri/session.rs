@@ -9,7 +9,7 @@ use super::messages::{RUNTIME_SERVICE, RegisterPluginRequest};
 use super::mux::{self, Frames};
 use super::plugin::Plugin;
 use super::ttrpc::{self, Kind, Message, Messages, Request, Response};
-use sys::signals::{Stop, Woken};
+use sys::service::signals::{Stop, Woken};
 
 /// How long the engine may take until it knows the plugin: as long as engines wait for plugins.
 const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(5);

@@ -17,8 +17,8 @@ use super::ranges::RangeSet;
 use super::schema::{self, Found};
 use records::attachment::Holder;
 use records::directory;
-use sys::files::FileError;
-use sys::state_dir::{self, Lock, LockKind};
+use sys::fs::files::FileError;
+use sys::fs::state_dir::{self, Lock, LockKind};
 
 const LEASES: &str = "leases.db";
 const JOURNAL: &str = "leases.db-journal";

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::ipam::ranges::RangeConfig;
 use records::attachment::{ATTACHMENT_VERSION, Attachment};
-use sys::files::{self, LastLink};
+use sys::fs::files::{self, LastLink};
 
 const BOOT: &str = "boot-1";
 

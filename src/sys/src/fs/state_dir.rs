@@ -12,9 +12,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::files::FileError;
+use crate::fs::files::FileError;
 
-pub use super::lock::{Lock, LockKind, against_leases, lock, lock_in_turn, try_lock};
+pub use crate::fs::lock::{Lock, LockKind, against_leases, lock, lock_in_turn, try_lock};
 
 fn refused(verb: &'static str, path: &Path) -> impl Fn(Errno) -> FileError {
     move |cause| FileError::Io { verb, path: path.to_owned(), cause: cause.into() }
@@ -238,7 +238,7 @@ pub fn aside(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::{LastLink, read};
+    use crate::fs::files::{LastLink, read};
 
     #[test]
     fn files_are_replaced_and_removed_and_directories_made() {

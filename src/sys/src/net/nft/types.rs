@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::network::{Mac, SourceCheck};
+use crate::net::rtnetlink::{Mac, SourceCheck};
 
 /// What one attachment needs of the packet filter.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, fstatfs, openat};
 use rustix::io::write;
 
-use super::container::Container;
-use super::files::{self, LastLink};
+use crate::container::process::Container;
+use crate::fs::files::{self, LastLink};
 
 /// `CGROUP_SUPER_MAGIC` and `CGROUP2_SUPER_MAGIC` of linux/magic.h.
 const CGROUP_MAGICS: [u64; 2] = [0x0027_e0eb, 0x6367_7270];

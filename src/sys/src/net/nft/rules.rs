@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::elements::{data, octets, verdict};
 use super::maps::{Family, Map, Purpose, Table};
 use super::message::Attributes;
-use crate::network::SourceCheck;
+use crate::net::rtnetlink::SourceCheck;
 
 /// Registers of linux/netfilter/nf_tables.h: the verdict, the first of 16 bytes, those of 4 bytes from the second
 /// on. Concatenated fields are in registers behind each other.

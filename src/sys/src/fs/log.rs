@@ -91,7 +91,7 @@ fn rotate(path: &Path, full: &OwnedFd) -> rustix::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::{LastLink, read};
+    use crate::fs::files::{LastLink, read};
 
     #[test]
     fn two_files_at_most_and_no_line_lost_from_them() {

@@ -21,8 +21,8 @@ use rustix::mount::{
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use thiserror::Error;
 
-use super::engine_mounts::unmount_fd;
-use super::mount_attr::mount_setattr;
+use crate::container::engine_mounts::unmount_fd;
+use crate::container::mount_attr::mount_setattr;
 
 /// Name of the one file in the tmpfs.
 const NAME: &str = "hosts";

@@ -27,10 +27,10 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use super::files::FileError;
-use super::network::NetworkError;
-use super::network::localnet::LocalnetError;
-use super::state_dir::{self, Lock, LockKind};
+use super::rtnetlink::NetworkError;
+use super::rtnetlink::localnet::LocalnetError;
+use crate::fs::files::FileError;
+use crate::fs::state_dir::{self, Lock, LockKind};
 
 use chains::Chain;
 use elements::Element;

@@ -121,7 +121,7 @@ mod tests {
         }
         for (id, state) in [("a", "state.json"), ("b", "status")] {
             fs::create_dir(dir.path().join(id)).unwrap();
-            crate::state_dir::replace(&dir.path().join(id).join(state), b"{}").unwrap();
+            crate::fs::state_dir::replace(&dir.path().join(id).join(state), b"{}").unwrap();
         }
         let maker = |words: &[&str]| {
             let words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();

@@ -7,8 +7,8 @@ use std::path::Path;
 use nix::ifaddrs::getifaddrs;
 use thiserror::Error;
 
-use crate::container::{Container, ContainerError};
-use crate::network::{Namespace, NetworkError};
+use crate::container::process::{Container, ContainerError};
+use crate::net::rtnetlink::{Namespace, NetworkError};
 use pod::addresses::InterfaceAddress;
 
 /// A network namespace that cannot be looked into.

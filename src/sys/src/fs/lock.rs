@@ -10,8 +10,8 @@ use nix::fcntl::{FcntlArg, fcntl};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, Stat, flock, fstat, major, minor, openat, stat};
 use rustix::io::Errno;
 
-use super::files::{self, FileError, LastLink};
-use super::state_dir;
+use crate::fs::files::{self, FileError, LastLink};
+use crate::fs::state_dir;
 
 /// How long a lock is waited for: runtimes give a plugin a few minutes.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use super::netlink::NetworkError;
 use super::sysctl;
-use crate::files::FileError;
-use crate::state_dir;
+use crate::fs::files::FileError;
+use crate::fs::state_dir;
 
 /// Has an empty file for each interface whose `route_localnet` podhosts has set.
 const OPENED: &str = "/run/podhosts/localnet";

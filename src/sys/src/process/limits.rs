@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::thread::set_no_new_privs;
 
-use super::files::{self, LastLink};
+use crate::fs::files::{self, LastLink};
 
 /// Memory that this process has, in bytes.
 pub fn resident_memory() -> Option<u64> {

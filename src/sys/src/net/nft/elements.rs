@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::Protocol;
 use super::maps::{Family, Map, Purpose, Table};
 use super::message::{Attributes, attributes, find, find_in, text};
-use crate::network::Mac;
+use crate::net::rtnetlink::Mac;
 
 /// Attributes of linux/netfilter/nf_tables.h: of a data value, a verdict, an element.
 const DATA_VALUE: u16 = 1;

@@ -10,7 +10,7 @@ use super::maps::{Family, Map, Purpose, Table};
 use super::message::Attributes;
 use super::rules::{Claim, Rule, Side};
 use crate::fnv;
-use crate::network::SourceCheck;
+use crate::net::rtnetlink::SourceCheck;
 
 /// Hooks of linux/netfilter.h.
 const PREROUTING: u32 = 0;

@@ -9,8 +9,8 @@ use rustix::fs::{CWD, Mode, OFlags, openat, stat};
 use rustix::io::{pread, pwrite};
 
 use super::maps::Table;
-use crate::files::FileError;
-use crate::state_dir;
+use crate::fs::files::FileError;
+use crate::fs::state_dir;
 
 /// Has by which rules the guards were judged, in which network namespace, at which count, and in which tables. What is in
 /// it is believed only as far as the kernel confirms it.
@@ -112,10 +112,10 @@ fn bits(tables: impl IntoIterator<Item = Table>) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::{self, LastLink};
     use crate::fnv;
-    use crate::nft::chains::Chain;
-    use crate::nft::message::Attributes;
+    use crate::fs::files::{self, LastLink};
+    use crate::net::nft::chains::Chain;
+    use crate::net::nft::message::Attributes;
 
     #[test]
     fn the_number_of_the_guards_is_of_their_rules() {

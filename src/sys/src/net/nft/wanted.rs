@@ -8,7 +8,7 @@ use super::elements::{Element, Enter};
 use super::maps::{Family, Table};
 use super::socket::Batch;
 use super::{NftError, PodInterface, PortMapping, Rules};
-use crate::network::{Mac, SourceCheck};
+use crate::net::rtnetlink::{Mac, SourceCheck};
 
 /// The elements of an attachment, and the chains that they need.
 #[derive(Debug)]
@@ -171,7 +171,7 @@ fn unusable(mapping: &PortMapping, cause: String) -> NftError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nft::Protocol;
+    use crate::net::nft::Protocol;
 
     fn mapping(host_ip: Option<&str>, host_port: u16, container_port: u16) -> PortMapping {
         let host_ip = host_ip.map(|ip| ip.parse().unwrap());

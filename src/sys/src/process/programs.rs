@@ -12,7 +12,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use thiserror::Error;
 
-use super::files;
+use crate::fs::files;
 
 /// How long a program may take that is asked for its output.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -11,7 +11,7 @@ use super::rebuild::{is_damaged, rebuild};
 use super::socket::{Batch, Netfilter};
 use super::wanted::{Wanted, unused_chains};
 use super::{NftError, Rules, lock};
-use crate::network::{Network, localnet};
+use crate::net::rtnetlink::{Network, localnet};
 
 /// An attachment that goes.
 #[derive(Debug, Clone, Copy)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::fchown;
 use tempfile::NamedTempFile;
 
-use super::files::FileError;
+use crate::fs::files::FileError;
 
 /// The mode of a new file: engines and people read it.
 const NEW_FILE: u32 = 0o644;
@@ -84,10 +84,10 @@ fn like(file: &NamedTempFile, before: Option<&Metadata>) -> io::Result<()> {
 
 /// Removes what a [`Staged`] left in `dir` whose program was killed.
 pub fn remove_leftovers(dir: &Path) {
-    for name in super::state_dir::names(dir).unwrap_or_default() {
+    for name in crate::fs::state_dir::names(dir).unwrap_or_default() {
         if name.starts_with(TEMPORARY) {
             // What cannot be removed stands in nobody's way.
-            let _ = super::state_dir::remove(&dir.join(name));
+            let _ = crate::fs::state_dir::remove(&dir.join(name));
         }
     }
 }

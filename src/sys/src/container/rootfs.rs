@@ -17,11 +17,11 @@ use rustix::process::umask;
 use rustix::thread::{Gid, Uid, sched_yield, set_thread_res_gid, set_thread_res_uid};
 use thiserror::Error;
 
-use super::capabilities;
-use super::engine_mounts::{Detached, EngineMounts, Found};
-use super::files;
-use super::mount_attr::stop_propagation;
-use super::seal::mount_id;
+use crate::container::capabilities;
+use crate::container::engine_mounts::{Detached, EngineMounts, Found};
+use crate::container::mount_attr::stop_propagation;
+use crate::container::seal::mount_id;
+use crate::fs::files;
 
 /// `SYSFS_MAGIC` of linux/magic.h.
 const SYSFS_MAGIC: u64 = 0x6265_6572;

@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxAttributes, StatxFla
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
 
-use super::rootfs::{RootFs, RootFsError};
+use crate::container::rootfs::{RootFs, RootFsError};
 
 /// Most mounts that are taken away from one place.
 const MOUNTS_MAX: usize = 64;

@@ -1,0 +1,11 @@
+//! A container that is being made: its process and namespaces, its root file system, and the seal in it.
+
+pub mod capabilities;
+pub mod engine_mounts;
+pub mod memory_cgroup;
+pub mod netns;
+pub mod process;
+pub mod rootfs;
+pub mod seal;
+
+mod mount_attr;
