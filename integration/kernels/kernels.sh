@@ -6,8 +6,8 @@ set -eu
 dir=$1 programs=$2 engines=$3
 scripts=$(dirname "$0")
 debian=http://deb.debian.org/debian
-seal="kernels:: seal:: hostile_rootfs:: user_namespace:: kernel::"
-network="nftables:: nftables_traffic:: cni:: cni_conformance --skip engine_ --skip attacks::"
+seal="kernels:: hook::seal:: hook::hostile_rootfs:: hook::user_namespace:: hook::kernel::"
+network="cni::nftables:: cni::nftables_traffic:: cni::roles:: cni::conformance --skip attacks::"
 all="5.10 bullseye 5\\.10\\.0-[0-9]+
 6.1 bookworm 6\\.1\\.0-[0-9]+
 6.12 trixie 6\\.12\\.[0-9]+\\+deb13

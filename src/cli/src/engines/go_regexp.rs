@@ -300,7 +300,7 @@ fn operand(repeated: Option<u32>, is_after_operator: bool, operator: &str) -> Re
 mod tests {
     use super::*;
 
-    /// What Go accepts; `integration/podman_hooks.rs` has podman's word for these and many others.
+    /// What Go accepts; `integration/configure/podman_hooks.rs` has podman's word for these and many others.
     const PATTERNS: [&str; 22] = [
         "",
         "a|b||",

@@ -262,7 +262,7 @@ fn the_host_name_that_containerd_gave_the_pod() {
     // A name that the pod's author gives needs no other.
     let bundle =
         pod(&node).annotate("podhosts.io/pod-ips", "10.0.0.9").annotate("podhosts.io/hostname", "www");
-    let named = crate::pods::run(&node, Runtime::Runc, bundle);
+    let named = crate::hook::pods::run(&node, Runtime::Runc, bundle);
     assert_eq!(named.success(), managed("10.0.0.9\twww\n"));
 }
 

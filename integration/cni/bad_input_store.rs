@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cni_bad_input::{bridged, node_with, put, state};
+use crate::cni::bad_input::{bridged, node_with, put, state};
 use crate::harness::cni::{Call, CniNode, addresses, error_of, routed};
 use crate::harness::needs;
 use crate::harness::subject::without_carrier;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 
-use crate::configure::CRIO;
+use crate::configure::files::CRIO;
 use crate::harness::etc::Etc;
 use crate::harness::{Run, bin, needs};
 

@@ -38,7 +38,7 @@ pub(crate) struct Expect {
 }
 
 pub(crate) fn all() -> Vec<Case> {
-    let text = include_str!("vectors/kubelet-hosts.jsonl");
+    let text = include_str!("../vectors/kubelet-hosts.jsonl");
     let cases: Vec<Case> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(cases.len(), 500);
     cases

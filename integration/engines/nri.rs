@@ -316,7 +316,7 @@ fn the_plugin_does_without_what_its_unit_takes_away() {
     let container = pod.start(&sleeping("main"));
     assert!(is_sealed(&containerd, &container));
     plugin.stop();
-    let unit = include_str!("../vendor-configs/systemd/podhosts-nri.service");
+    let unit = include_str!("../../vendor-configs/systemd/podhosts-nri.service");
     let allowed = let_through(unit);
     assert!(allowed.contains("recvfrom") && !allowed.contains("mount") && allowed.len() > 100, "{allowed:?}");
     let made = fs::read_to_string(calls).unwrap();

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::doctor_broken::BROKEN;
+use crate::cli::doctor_broken::BROKEN;
 use crate::harness::{Node, Run, bin, needs};
 
 /// A node with podhosts in containerd, CRI-O and podman, and podhosts-cni as its network. Everything outside /etc and

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use podhosts::cri::Client;
 
-use crate::configure_layouts::{newest, oldest};
+use crate::configure::containerd::{newest, oldest};
 use crate::harness::containerd::{Containerd, Release, SOCKET};
 use crate::harness::etc::Etc;
 use crate::harness::needs;

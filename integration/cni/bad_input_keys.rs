@@ -1,8 +1,8 @@
-//! Configurations that make no sense, as in `cni_bad_input.rs`: tables of keys, values and errors.
+//! Configurations that make no sense, as in `bad_input.rs`: tables of keys, values and errors.
 
 use serde_json::{Value, json};
 
-use crate::cni_bad_input::{bridged, try_table};
+use crate::cni::bad_input::{bridged, try_table};
 use crate::harness::cni::{Call, CniNode, routed};
 use crate::harness::needs;
 

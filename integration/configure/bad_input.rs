@@ -240,7 +240,7 @@ fn a_failure_in_the_middle_undoes_what_was_done() {
     needs!("strace");
     // The hook's directory can be written to, the drop-ins' cannot.
     let node = Etc::new();
-    node.write("/etc/crio/crio.conf.d/10-crio.conf", crate::configure::CRIO);
+    node.write("/etc/crio/crio.conf.d/10-crio.conf", crate::configure::files::CRIO);
     let before = node.tree();
     let read_only = |args: &[&str]| {
         let script = "mount --bind /etc/crio/crio.conf.d /etc/crio/crio.conf.d; mount -o remount,bind,ro /etc/crio/crio.conf.d; \

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use crate::harness::{Run, bin, managed};
-use crate::vectors::{self, Case};
+use crate::hook::vectors::{self, Case};
 
 fn render(dir: &Path, manifest: &str, args: &[&str]) -> Run {
     let mut command = Command::new(bin("podhosts"));

@@ -232,7 +232,7 @@ fn bodies_cut_off_at_each_byte() {
     needs!();
     let server = Server::start(&[]);
     // The first byte of a seed is the number of the kind.
-    let whole = &include_bytes!("../fuzz/seeds/protobuf/service")[1..];
+    let whole = &include_bytes!("../../fuzz/seeds/protobuf/service")[1..];
     let path = format!("{SERVICES}?dryRun=All");
     let post = |body: &[u8]| server.ask("POST", &path, "application/vnd.kubernetes.protobuf", body);
     let answer = post(whole);

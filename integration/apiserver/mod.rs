@@ -1,0 +1,21 @@
+//! The API server, as its clients see it.
+
+mod answers;
+mod changes;
+mod clients;
+mod containerd;
+mod crash;
+mod events;
+mod hostile;
+mod http;
+mod kubectl;
+mod namespaces;
+mod options;
+mod owners;
+mod pages;
+mod parts;
+mod reads;
+mod requests;
+mod store;
+mod versions;
+mod warnings;

@@ -1,0 +1,115 @@
+//! Which crate may use which, as docs/design/overview.md has it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::harness::repository;
+
+/// The crates of the product from the bottom up, each with those of ours that it uses.
+const CRATES: &[(&str, &[&str])] = &[
+    ("podhosts-pod", &[]),
+    ("podhosts-sqlite", &[]),
+    ("podhosts-sys", &["podhosts-pod"]),
+    ("podhosts-records", &["podhosts-pod", "podhosts-sys"]),
+    ("podhosts-container", &["podhosts-pod", "podhosts-records", "podhosts-sys"]),
+    ("podhosts-hook", &["podhosts-container", "podhosts-pod", "podhosts-sys"]),
+    ("podhosts-runtime", &["podhosts-container", "podhosts-pod", "podhosts-sys"]),
+    ("podhosts-cni", &["podhosts-pod", "podhosts-records", "podhosts-sqlite", "podhosts-sys"]),
+    ("podhosts-apiserver", &["podhosts-pod", "podhosts-records", "podhosts-sqlite", "podhosts-sys"]),
+    ("podhosts", &["podhosts-container", "podhosts-pod", "podhosts-records", "podhosts-sys"]),
+];
+/// Programs that are started for every container. What they are linked with is read from the disk each time.
+const PER_CONTAINER: [&str; 2] = ["podhosts-hook", "podhosts-runtime"];
+
+/// What `cargo metadata` says of this workspace.
+fn metadata() -> Value {
+    let cargo = Command::new("cargo")
+        .args(["metadata", "--format-version=1", "--locked", "--offline"])
+        .current_dir(repository())
+        .output()
+        .unwrap();
+    assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
+    serde_json::from_slice(&cargo.stdout).unwrap()
+}
+
+/// The ids of the packages that each package is linked with; what only builds or tests it is left out.
+fn links(metadata: &Value) -> BTreeMap<&str, Vec<&str>> {
+    let is_linked =
+        |dep: &&Value| dep["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null());
+    let nodes = metadata["resolve"]["nodes"].as_array().unwrap().iter();
+    nodes
+        .map(|node| {
+            let deps = node["deps"].as_array().unwrap().iter().filter(is_linked);
+            (node["id"].as_str().unwrap(), deps.map(|dep| dep["pkg"].as_str().unwrap()).collect())
+        })
+        .collect()
+}
+
+/// The names of packages by their ids.
+fn names(metadata: &Value) -> BTreeMap<&str, &str> {
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    packages.map(|package| (package["id"].as_str().unwrap(), package["name"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn crates_use_those_below_them() {
+    let metadata = metadata();
+    let (links, names) = (links(&metadata), names(&metadata));
+    let ours: BTreeSet<&str> = CRATES.iter().map(|(name, _)| *name).collect();
+    for (name, expected) in CRATES {
+        let id = names.iter().find(|(_, found)| *found == name).unwrap().0;
+        let used: BTreeSet<&str> =
+            links[id].iter().map(|id| names[id]).filter(|name| ours.contains(name)).collect();
+        assert_eq!(used, expected.iter().copied().collect(), "{name}");
+    }
+}
+
+#[test]
+fn programs_of_every_container_have_neither_sqlite_nor_an_async_runtime() {
+    let metadata = metadata();
+    let (links, names) = (links(&metadata), names(&metadata));
+    for program in PER_CONTAINER {
+        let mut open: Vec<&str> =
+            names.iter().filter(|(_, name)| **name == program).map(|(id, _)| *id).collect();
+        let mut tree = BTreeSet::new();
+        while let Some(id) = open.pop() {
+            if tree.insert(id) {
+                open.extend(&links[id]);
+            }
+        }
+        let tree: BTreeSet<&str> = tree.into_iter().map(|id| names[id]).collect();
+        assert!(tree.contains("podhosts-sys"), "{program}: {tree:?}");
+        for banned in ["tokio", "libsqlite3-sys", "rusqlite", "async-std", "clap"] {
+            assert!(!tree.contains(banned), "{program} is linked with {banned}");
+        }
+    }
+}
+
+/// Each file of the product's own code below `dir`.
+fn sources(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn unsafe_code_is_in_sys_alone() {
+    let src = repository().join("src");
+    let files = sources(&src);
+    assert!(files.len() > 200);
+    for path in files.iter().filter(|path| !path.starts_with(src.join("sys"))) {
+        let code = std::fs::read_to_string(path).unwrap();
+        let allowed = code.lines().find(|line| line.contains("allow(unsafe_code"));
+        assert_eq!(allowed, None, "{}", path.display());
+    }
+}

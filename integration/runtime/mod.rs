@@ -1,0 +1,6 @@
+//! The wrapper, and the newest low-level runtimes.
+
+mod crash;
+mod downward_api;
+mod newest;
+mod wrapper;
