@@ -56,11 +56,12 @@ need-kernels: ; $(call install_packages,$(KERNEL_PACKAGES))
 need-fuzz: ; $(call install_packages,g++)
 need-bench: ; $(call install_packages,$(BENCH_PACKAGES))
 
-# Only the programs that it shows: the others take almost as long again.
+# Only the programs that it shows, and in a profile of its own: a release takes three times as long.
 demo: need-demo
-	$(STATIC) $(CARGO) build --release --locked --target $(TARGET) \
+	@echo "building podhosts, podhosts-hook and podhosts-runtime: a minute or so for the first time"
+	@$(STATIC) $(CARGO) build --quiet --profile demo --locked --target $(TARGET) \
 	  -p podhosts -p podhosts-hook -p podhosts-runtime
-	@PODHOSTS_BIN_DIR=$(RELEASE) sh examples/demo.sh
+	@PODHOSTS_BIN_DIR=$(dir $(RELEASE))demo sh examples/demo.sh
 
 engines: need-test
 	@sh integration/engines.sh $(ENGINES)
@@ -69,9 +70,13 @@ engines: need-test
 clients: need-test
 	@CARGO="$(CARGO)" sh integration/apiserver/clients/prepare.sh $(CURDIR)/target/clients
 
+# Each part says when it begins, and one that fails how to run it alone.
+part = @echo "==> $(1)"; { $(2); } || { echo "FAILED: $(1). Again, alone: $(3)"; exit 1; }
+
 test: need-test engines clients lint deny build
-	$(CARGO) test --locked --workspace --lib
-	PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --locked --package podhosts-integration
+	$(call part,unit tests,$(CARGO) test --locked --workspace --lib --quiet,$(CARGO) test --workspace --lib)
+	$(call part,integration tests,PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --locked --package podhosts-integration,\
+	  PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --package podhosts-integration -- NAME OF A TEST)
 
 # The test program is cargo's own of this moment: in the machine there is nothing to build it with.
 kernels: need-kernels engines build
@@ -86,10 +91,11 @@ fuzz: need-fuzz
 	@sh fuzz/run.sh $(FUZZ_TARGETS)
 
 lint:
-	$(CARGO) fmt --all --check
-	$(CARGO) fmt --check --manifest-path integration/apiserver/clients/rust/Cargo.toml
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	$(call part,formatting,$(CARGO) fmt --all --check && \
+	  $(CARGO) fmt --check --manifest-path integration/apiserver/clients/rust/Cargo.toml,$(CARGO) fmt --all)
+	$(call part,clippy,$(CARGO) clippy --locked --workspace --all-targets -- -D warnings,make lint)
+	$(call part,documents of the code,RUSTDOCFLAGS="-D warnings" \
+	  $(CARGO) doc --locked --workspace --no-deps --document-private-items,make lint)
 
 # Licences, duplicate crates and sources; and known faults of crates, where the database of these can be had.
 deny:

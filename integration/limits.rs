@@ -1,4 +1,4 @@
-//! What README's Limits say that no other test shows. `docs/limits.md` names the test of each.
+//! What docs/limits.md says that no other test shows. Its table names the test of each limit.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

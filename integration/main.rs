@@ -22,7 +22,7 @@ mod packaging;
 // What hostile pods and clients try.
 mod attacks;
 
-// What README's Limits say that no other test shows.
+// What docs/limits.md says that no other test shows.
 mod limits;
 
 // All parsers.

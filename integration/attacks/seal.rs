@@ -182,7 +182,7 @@ const PIVOT: &str = "
         pivot_root /tmp /tmp/old && /busybox umount -l /old && /busybox rm hosts && echo unlinked'
     echo evil > /etc/hosts; cat /etc/hosts";
 
-/// Nothing can prevent this where the root file system is writable: README's limits say so. Engines' default seccomp
+/// Nothing can prevent this where the root file system is writable: docs/limits.md says so. Engines' default seccomp
 /// profile does, as it allows these calls with CAP_SYS_ADMIN only.
 #[test]
 fn unlinking_the_mount_point_from_a_nested_namespace_needs_calls_that_seccomp_refuses() {
@@ -192,7 +192,7 @@ fn unlinking_the_mount_point_from_a_nested_namespace_needs_calls_that_seccomp_re
         let run = node.run_bundle(runtime, &pod(&node, PIVOT).write());
         assert_eq!(
             run.stdout, "unlinked\nevil\n",
-            "{runtime:?}: the README says that this is possible: {run:?}"
+            "{runtime:?}: docs/limits.md says that this is possible: {run:?}"
         );
         let mut read_only = pod(&node, PIVOT);
         read_only.config["root"]["readonly"] = true.into();

@@ -87,9 +87,9 @@ fn keys(section: &str) -> Vec<String> {
 
 #[test]
 fn every_setting_is_in_the_reference() {
-    let readme = std::fs::read_to_string(crate::harness::repository().join("README.md")).unwrap();
+    let reference = std::fs::read_to_string(crate::harness::repository().join("docs/reference.md")).unwrap();
     let of = |owner: &str| {
-        let rows = readme.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+        let rows = reference.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
         let is_its =
             |of: &str| of.split(", ").any(|of| of.ends_with(owner) || owner.ends_with(&format!(" {of}")));
         rows.filter(|(of, _)| is_its(&of.replace('`', ""))).map(|(_, row)| row).collect::<Vec<_>>().join("\n")

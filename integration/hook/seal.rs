@@ -157,7 +157,7 @@ fn a_privileged_container_changes_its_own_copy_and_no_other() {
         pod(&node, "mount -o remount,rw /etc/hosts && echo evil >> /etc/hosts; cat /etc/hosts");
     privileged.capabilities(&[&DEFAULT_CAPABILITIES[..], &["CAP_SYS_ADMIN"]].concat());
     let own = node.run_bundle(Runtime::Runc, &privileged.write()).success();
-    assert!(own.ends_with("evil\n"), "the README says that this is possible: {own}");
+    assert!(own.ends_with("evil\n"), "docs/limits.md says that this is possible: {own}");
     // Its sibling has a file of its own.
     let bundle = pod(&node, "cat /etc/hosts").write();
     assert_eq!(node.run_bundle(Runtime::Runc, &bundle).success(), expected());

@@ -1,4 +1,4 @@
-//! SECURITY.md and docs/limits.md name tests, which have to exist; and each of README's Limits has its row.
+//! SECURITY.md and docs/limits.md name tests, which have to exist; each limit has its row there, and links lead somewhere.
 
 use std::fs;
 
@@ -47,15 +47,13 @@ fn every_test_that_limits_md_names_exists() {
     expect_tests("docs/limits.md", 50);
 }
 
-/// A row of docs/limits.md begins with the first words of the limit, which is a bullet in README, in its order.
+/// A row of the table in docs/limits.md begins with the first words of its limit, which is a bullet above, in its order.
 #[test]
 fn every_limit_has_its_row() {
-    let readme = read("README.md");
-    let (_, limits) = readme.split_once("\n## Limits\n").unwrap();
-    let (limits, _) = limits.split_once("\n## ").unwrap();
+    let document = read("docs/limits.md");
+    let (limits, table) = document.split_once("\n## Tests\n").unwrap();
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let bullets: Vec<String> = limits.split("\n- ").skip(1).map(words).collect();
-    let table = read("docs/limits.md");
     let rows: Vec<&str> = table
         .lines()
         .filter_map(|line| line.strip_prefix("| ")?.split_once("… | "))
@@ -65,4 +63,66 @@ fn every_limit_has_its_row() {
         assert!(bullet.starts_with(row), "the row {row:?} stands where the limit is {bullet:?}");
     }
     assert_eq!(rows.len(), bullets.len());
+}
+
+/// Where a document's links lead, without those to other places than this repository.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    targets.filter(|target| !target.contains("://"))
+}
+
+/// What a heading is called in links, as GitHub has it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+/// All documents: those at the top, and below docs/.
+fn documents() -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for dir in ["", "docs", "docs/design"] {
+        for entry in fs::read_dir(crate::harness::repository().join(dir)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut count = 0;
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        for link in links(&text) {
+            let (file, part) = link.split_once('#').unwrap_or((link, ""));
+            let target =
+                if file.is_empty() { document.clone() } else { document.with_file_name("").join(file) };
+            assert!(target.exists(), "{}: {link} leads nowhere", document.display());
+            let has = |text: &str| text.lines().any(|line| line.starts_with('#') && anchor(line) == part);
+            assert!(
+                part.is_empty() || has(&fs::read_to_string(&target).unwrap()),
+                "{}: {link} names no heading",
+                document.display()
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 30, "only {count} links were found");
+}
+
+/// Each document is in the index, so that it can be found.
+#[test]
+fn every_document_is_in_the_index() {
+    let index = read("docs/README.md");
+    for document in documents() {
+        let name = document.file_name().unwrap().to_str().unwrap();
+        assert!(
+            name == "README.md" || name == "CHANGELOG.md" || index.contains(&format!("{name})")),
+            "{name}"
+        );
+    }
 }

@@ -1,4 +1,4 @@
-//! Installing, and what follows it, as README has it.
+//! Installing, and what follows it, as docs/install.md has it.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -52,12 +52,12 @@ fn a_failure_is_in_the_log_and_runc_shows_it() {
     }
 }
 
-/// README's line for Quadlet, as podman's generator reads it.
+/// The line for Quadlet in docs/install.md, as podman's generator reads it.
 #[test]
 fn quadlet_passes_the_readmes_annotation_on() {
     needs!("podman");
     let Some(root) = newer_engines() else { return };
-    let readme = fs::read_to_string(crate::harness::repository().join("README.md")).unwrap();
+    let readme = fs::read_to_string(crate::harness::repository().join("docs/install.md")).unwrap();
     let line = readme.lines().map(str::trim).find(|line| line.starts_with("Annotation=")).unwrap();
     let node = Node::new();
     fs::create_dir(node.path("units")).unwrap();
