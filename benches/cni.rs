@@ -180,6 +180,11 @@ impl Bench<'_> {
             added.print(&format!("ADD, {name}"));
             removed.print(&format!("DEL, {name}"));
         }
+        for (name, plugin) in [("routed", &routed), ("routed, ipMasq", &masq), ("on a bridge", &bridge)] {
+            let (added, removed) = take_turns(plugin, &reference, RUNS);
+            added.print(&format!("ADD, {name}, a node's first pod (peer: bridge)"));
+            removed.print(&format!("DEL, {name}, a node's last pod (peer: bridge)"));
+        }
     }
 
     /// ADD and DEL, against those of an earlier build. Both take the same addresses, in turn.
