@@ -16,6 +16,7 @@ mod disk;
 mod faults;
 mod faults_store;
 mod nftables;
+mod nftables_last_pod;
 mod nftables_parallel;
 mod nftables_traffic;
 mod parallel;

@@ -31,6 +31,10 @@ pub(crate) fn boundaries(node: &CniNode, call: &Call<'_>) -> Vec<Boundary> {
         else {
             continue;
         };
+        // What one thread was at while another made a call: "<... sendto resumed>".
+        if name.starts_with('<') {
+            continue;
+        }
         let count = counts.entry(name.to_owned()).or_default();
         *count += 1;
         has_begun |= line.contains("read(0, ");

@@ -134,7 +134,8 @@ impl Attachment {
 #[track_caller]
 pub(crate) fn take_away(rules: &Rules, is_known: bool) {
     let interface = rules.interface.as_ref().map(|interface| interface.name.as_str());
-    let leaving = Leaving { network: &rules.network, interface, rules: is_known.then_some(rules) };
+    let known = is_known.then_some(rules);
+    let leaving = Leaving { network: &rules.network, interface, link: None, rules: known };
     let removed = remove(&leaving, || Ok::<_, NftError>(rules.addresses.clone()), Vec::new).unwrap();
     sweep(&leaving, &removed).unwrap();
 }

@@ -97,10 +97,19 @@ fn take_down(
     let own = names::host_interface(&network, holder);
     let rules = known.and_then(|attachment| attachment.rules(&network));
     let interface = known.and_then(|attachment| attachment.host_interface.as_deref()).unwrap_or(&own);
-    let leaving = Leaving { network: &network, interface: Some(interface), rules: rules.as_ref() };
+    let link = remains.link.as_deref();
+    let leaving = Leaving { network: &network, interface: Some(interface), link, rules: rules.as_ref() };
     // The kernel takes its time over both; while it removes the interface it is done with the rules.
-    let removed = remains.has_rules.then(|| remove_rules(call, dir, holder, &leaving)).transpose();
-    let link = remains.link.as_ref().map_or(Ok(()), |link| remove_link(link, known, holder));
+    let mut removed = remains.has_rules.then(|| remove_rules(call, dir, holder, &leaving)).transpose();
+    let link = match (link, &removed) {
+        (Some(link), Ok(Some(first))) if first.is_to_come() => {
+            let (gone, last) = remove_last(call, dir, holder, (&leaving, link), known);
+            removed = last.map(Some);
+            gone
+        }
+        (Some(link), _) => remove_link(link, known, holder),
+        (None, _) => Ok(()),
+    };
     if remains.has_record {
         pod_record::remove(&call.document.name, &holder.container, &holder.ifname)?;
     }
@@ -126,6 +135,25 @@ fn remove_rules(
     leaving: &Leaving<'_>,
 ) -> Result<nft::Removed, CniError> {
     nft::remove(leaving, || Ok(call.book_in(dir)?.held(holder)?), || stores::rules(leaving.interface))
+}
+
+/// Removes the interface of a node's last pod, and its rules while the kernel is still at that.
+fn remove_last(
+    call: &mut Call,
+    dir: &Path,
+    holder: &Holder,
+    (leaving, link): (&Leaving<'_>, &str),
+    known: Option<&Attachment>,
+) -> (Result<(), CniError>, Result<nft::Removed, CniError>) {
+    let leaving = Leaving { link: None, ..*leaving };
+    let (mut remove, mut removed) = (|| remove_rules(call, dir, holder, &leaving), None);
+    let gone = Network::here().and_then(|mut node| node.delete_link_and(link, || removed = Some(remove())));
+    let gone = match gone {
+        Ok(true) => Ok(()),
+        Ok(false) => remove_link(link, known, holder),
+        Err(error) => Err(error.into()),
+    };
+    (gone, removed.unwrap_or_else(remove))
 }
 
 /// Removes a veth pair, by the node's end, or where somebody has renamed that, by the pod's.

@@ -1,5 +1,8 @@
 //! What a pod leaves behind in the packet filter, in two steps: its elements go before its interface, for the kernel
 //! takes its time over both, and the tables after it, for without them nothing would be checked.
+//!
+//! Of a node's last pod everything goes at once, while the kernel is still at its interface, which nothing comes in by any
+//! more: so the kernel is waited for once and not twice.
 
 use std::net::IpAddr;
 
@@ -20,6 +23,8 @@ pub struct Leaving<'a> {
     pub network: &'a str,
     /// The node's end of its veth pair, if it has one.
     pub interface: Option<&'a str>,
+    /// The same, where it is removed right after its elements.
+    pub link: Option<&'a str>,
     /// What was installed for it, where that is known.
     pub rules: Option<&'a Rules>,
 }
@@ -29,12 +34,20 @@ pub struct Leaving<'a> {
 #[allow(missing_debug_implementations, reason = "there is nothing to see")]
 pub struct Removed {
     addresses: Vec<IpAddr>,
+    is_to_come: bool,
     _netfilter: Option<Netfilter>,
+}
+
+impl Removed {
+    /// Whether nothing is removed yet: these are the last rules of all, and go with the tables once the interface is gone.
+    pub fn is_to_come(&self) -> bool {
+        self.is_to_come
+    }
 }
 
 /// Removes all elements of an attachment, in the calling thread's network namespace, and with the last of a network its
 /// chains. Its addresses are looked up while nobody else changes anything. From then on nothing that is checked comes in
-/// by its interface.
+/// by its interface. Where they are the last of all, and the interface is still to go, nothing is done.
 ///
 /// # Errors
 /// [`NftError`], or that of `addresses`; nothing was changed. That there is nothing to remove is no error.
@@ -45,30 +58,78 @@ pub fn remove<E: From<NftError>>(
 ) -> Result<Removed, E> {
     let _lock = lock().map_err(NftError::from)?;
     let addresses = addresses()?;
-    match Netfilter::open().and_then(|netfilter| remove_locked(netfilter, leaving, &addresses, others)) {
-        Err(NftError::NoNfTables) => Ok(Removed { addresses, _netfilter: None }),
-        netfilter => Ok(Removed { addresses, _netfilter: Some(netfilter?) }),
-    }
+    let removed = Netfilter::open().and_then(|mut netfilter| {
+        let is_done = remove_locked(&mut netfilter, leaving, &addresses, others)?;
+        Ok((!is_done, Some(netfilter)))
+    });
+    let (is_to_come, _netfilter) = match removed {
+        Err(NftError::NoNfTables) => (false, None),
+        other => other?,
+    };
+    Ok(Removed { addresses, is_to_come, _netfilter })
 }
 
+/// Tells whether it has done anything.
 fn remove_locked(
-    mut netfilter: Netfilter,
+    netfilter: &mut Netfilter,
     leaving: &Leaving<'_>,
     addresses: &[IpAddr],
     others: impl FnOnce() -> Vec<Rules>,
-) -> Result<Netfilter, NftError> {
+) -> Result<bool, NftError> {
     let known = leaving.rules.and_then(|rules| Wanted::new(rules).ok());
+    // What is wrong shows again where the elements alone are removed.
+    match with_tables(netfilter, leaving, known.as_ref(), addresses) {
+        Ok(Some(_)) if leaving.link.is_some() => return Ok(false),
+        Ok(Some(batch)) if remove_tables(netfilter, &batch).is_ok() => return Ok(true),
+        _ => {}
+    }
     // A call that was killed may have written down addresses that are another pod's by now.
     let by_key = known.as_ref().filter(|_| leaving.rules.is_some_and(|rules| rules.addresses == addresses));
-    if by_key.is_none_or(|wanted| !remove_by_key(&mut netfilter, wanted, addresses)) {
+    if by_key.is_none_or(|wanted| !remove_by_key(netfilter, wanted, addresses)) {
         if let Some(wanted) = &known
-            && is_damaged(&mut netfilter, &wanted.tables())?
+            && is_damaged(netfilter, &wanted.tables())?
         {
-            rebuild(&mut netfilter, None, &others())?;
+            rebuild(netfilter, None, &others())?;
         }
-        remove_by_reading(&mut netfilter, leaving, addresses)?;
+        remove_by_reading(netfilter, leaving, addresses)?;
     }
-    Ok(netfilter)
+    Ok(true)
+}
+
+/// The removal of all tables, where all their elements are this attachment's and no other pod has an interface. They are
+/// looked at before anything is changed: some reading has to wait for the kernel after a change.
+fn with_tables(
+    netfilter: &mut Netfilter,
+    leaving: &Leaving<'_>,
+    known: Option<&Wanted>,
+    addresses: &[IpAddr],
+) -> Result<Option<Batch>, NftError> {
+    let is_own = |element: &Element| is_of(element, addresses, leaving.interface);
+    // Where there are others, one of them is most likely where this one's last element is.
+    if let Some(own) = known.and_then(|wanted| wanted.elements.last())
+        && !netfilter.map_holds_only(own.map(), is_own)?
+    {
+        return Ok(None);
+    }
+    if Network::here()?.has_pods(leaving.link)? {
+        return Ok(None);
+    }
+    let mut batch = Batch::default();
+    for table in Table::ALL {
+        match netfilter.holds_only(table, is_own)? {
+            Some(true) => batch.remove_table(table),
+            Some(false) => return Ok(None),
+            None => {}
+        }
+    }
+    Ok(Some(batch).filter(|batch| !batch.is_empty()))
+}
+
+fn remove_tables(netfilter: &mut Netfilter, batch: &Batch) -> Result<(), NftError> {
+    if localnet::is_open() {
+        localnet::close_all()?;
+    }
+    netfilter.commit(batch).map_err(|refusal| batch.explain(refusal))
 }
 
 /// Removes the elements of an attachment by their keys. Only ports are looked at: theirs may be another pod's by now.
@@ -174,14 +235,14 @@ fn sweep_locked(
     }
     let (mut batch, mut is_left) = (Batch::default(), false);
     for table in Table::ALL {
-        match netfilter.is_empty(table)? {
+        match netfilter.holds_only(table, |_| false)? {
             Some(true) => batch.remove_table(table),
             Some(false) => is_left = true,
             None => {}
         }
     }
     if !batch.is_empty() {
-        if Network::here()?.has_pods()? {
+        if Network::here()?.has_pods(None)? {
             return Ok(());
         }
         netfilter.commit(&batch).map_err(|refusal| batch.explain(refusal))?;

@@ -118,6 +118,9 @@ pub(super) struct Netfilter {
     socket: Socket,
     sequence: u32,
     buffer: Vec<u8>,
+    /// Sockets with lists that were not read to their ends. They are closed with this one, and not before: whoever closes
+    /// a socket of nf_tables waits until everything is freed that was removed, and keeps everybody else waiting.
+    begun: Vec<Socket>,
 }
 
 impl Netfilter {
@@ -131,10 +134,15 @@ impl Netfilter {
     }
 
     fn new() -> io::Result<Self> {
+        let (socket, buffer) = (Self::socket()?, Vec::with_capacity(DATAGRAM_MAX));
+        Ok(Self { socket, sequence: 1, buffer, begun: Vec::new() })
+    }
+
+    fn socket() -> io::Result<Socket> {
         let socket = Socket::new(NETLINK_NETFILTER)?;
         // An error would quote the whole message that it is about.
         socket.set_cap_ack(true)?;
-        Ok(Self { socket, sequence: 1, buffer: Vec::with_capacity(DATAGRAM_MAX) })
+        Ok(socket)
     }
 
     /// Makes all changes, or none.
@@ -198,28 +206,58 @@ impl Netfilter {
                 other => return other,
             }
         }
-        Err(io::Error::other(format!("it changed {ATTEMPTS} times while it was read")))
+        Err(restless())
     }
 
-    /// The first of the objects that [`Self::list`] lists, empty where there are none. It is asked for through a socket
-    /// of its own, since the kernel goes on with a list that is not read to its end.
-    pub(super) fn first(
+    /// Whether all objects that [`Self::list`] would list are `such`. It is read up to the first that is not.
+    pub(super) fn has_only(
+        &mut self,
         table: Table,
         operation: u16,
         about: &Attributes,
-    ) -> Result<Option<Vec<u8>>, io::Error> {
-        let mut once = Self::new()?;
-        once.send(&message(kind(operation), REQUEST | DUMP, 1, in_family(table), about))?;
-        let datagram = once.receive()?.unwrap_or_default();
-        match replies(datagram).next() {
-            None => Err(io::Error::other(NO_ANSWER)),
-            Some(reply) if matches!(reply.kind, ERROR | DONE) => match reply.errno() {
-                Some(0) => Ok(Some(Vec::new())),
-                Some(libc::ENOENT) => Ok(None),
-                errno => Err(io::Error::from_raw_os_error(errno.unwrap_or(libc::EPROTO))),
-            },
-            Some(reply) => Ok(Some(reply.attributes().to_vec())),
+        such: impl Fn(&[u8]) -> bool,
+    ) -> io::Result<bool> {
+        for _ in 0..ATTEMPTS {
+            match self.ask_for_only(table, operation, about, &such) {
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Ok(false) => {
+                    // The kernel goes on with a list that is not read to its end.
+                    let begun = std::mem::replace(&mut self.socket, Self::socket()?);
+                    self.begun.push(begun);
+                    return Ok(false);
+                }
+                other => return other,
+            }
         }
+        Err(restless())
+    }
+
+    fn ask_for_only(
+        &mut self,
+        table: Table,
+        operation: u16,
+        about: &Attributes,
+        such: impl Fn(&[u8]) -> bool,
+    ) -> io::Result<bool> {
+        let sequence = self.sequence;
+        self.sequence = sequence.wrapping_add(1);
+        self.send(&message(kind(operation), REQUEST | DUMP, sequence, in_family(table), about))?;
+        let mut interrupted = false;
+        while let Some(datagram) = self.receive()? {
+            for reply in replies(datagram).filter(|reply| reply.sequence == sequence) {
+                interrupted |= reply.flags & DUMP_INTERRUPTED != 0;
+                match reply.kind {
+                    ERROR | DONE => match reply.errno() {
+                        Some(0) if interrupted => return Err(io::ErrorKind::Interrupted.into()),
+                        Some(0 | libc::ENOENT) => return Ok(true),
+                        errno => return Err(io::Error::from_raw_os_error(errno.unwrap_or(libc::EPROTO))),
+                    },
+                    _ if !such(reply.attributes()) => return Ok(false),
+                    _ => {}
+                }
+            }
+        }
+        Err(io::Error::other(NO_ANSWER))
     }
 
     fn ask(
@@ -266,6 +304,10 @@ impl Netfilter {
             Err(cause) => Err(cause),
         }
     }
+}
+
+fn restless() -> io::Error {
+    io::Error::other(format!("it changed {ATTEMPTS} times while it was read"))
 }
 
 fn in_family(table: Table) -> About {

@@ -175,20 +175,33 @@ impl Netfilter {
         Ok(found.map_err(unread(map))?.is_some())
     }
 
-    /// Whether the maps of a table have no elements; `None` where there is no such table. Of a long map only the
-    /// beginning is read.
-    pub(super) fn is_empty(&mut self, table: Table) -> Result<Option<bool>, NftError> {
+    /// Whether the maps of a table have no elements but such; `None` where there is no such table. Of a long map only
+    /// the beginning is read.
+    pub(super) fn holds_only(
+        &mut self,
+        table: Table,
+        such: impl Fn(&Element) -> bool,
+    ) -> Result<Option<bool>, NftError> {
         if !self.has_table(table)? {
             return Ok(None);
         }
         // Most pods are in the last ones.
         for map in table.maps().rev() {
-            let found = Self::first(map.table(), GET_ELEMENT, &named(2, map.name())).map_err(unread(map))?;
-            if found.is_some_and(|message| !Element::listed(map, &message).is_empty()) {
+            if !self.map_holds_only(map, &such)? {
                 return Ok(Some(false));
             }
         }
         Ok(Some(true))
+    }
+
+    /// Whether a map has no elements but such.
+    pub(super) fn map_holds_only(
+        &mut self,
+        map: Map,
+        such: impl Fn(&Element) -> bool,
+    ) -> Result<bool, NftError> {
+        let are_such = |message: &[u8]| Element::listed(map, message).iter().all(&such);
+        self.has_only(map.table(), GET_ELEMENT, &named(2, map.name()), are_such).map_err(unread(map))
     }
 
     /// How many elements lead to a network's chain; `None` where there is no such chain.

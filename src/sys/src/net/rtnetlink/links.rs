@@ -134,7 +134,7 @@ pub(super) fn link(index: u32) -> LinkMessage {
     message
 }
 
-fn named(name: &str) -> LinkMessage {
+pub(super) fn named(name: &str) -> LinkMessage {
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::IfName(name.to_owned()));
     message
@@ -220,14 +220,15 @@ impl Network {
         }
     }
 
-    /// Whether there is an interface that leads to a pod.
+    /// Whether there is an interface that leads to a pod, `but` the one of this name.
     ///
     /// # Errors
     /// The kernel's answer.
-    pub fn has_pods(&mut self) -> Result<bool, NetworkError> {
+    pub fn has_pods(&mut self, but: Option<&str>) -> Result<bool, NetworkError> {
         let refused = |cause| NetworkError::Refused { verb: "list", what: "interfaces".to_owned(), cause };
         let found = self.dump(RouteNetlinkMessage::GetLink(LinkMessage::default())).map_err(refused)?;
-        Ok(found.iter().filter_map(link_of).any(|link| link.check.is_some()))
+        let others = found.iter().filter(|message| but.is_none() || name_of(message) != but);
+        Ok(others.filter_map(link_of).any(|link| link.check.is_some()))
     }
 
     /// Makes an interface promiscuous.
@@ -256,6 +257,18 @@ impl Network {
             Err(cause) => Err(NetworkError::Refused { verb: "remove", what: name.to_owned(), cause }),
         }
     }
+}
+
+fn name_of(message: &RouteNetlinkMessage) -> Option<&str> {
+    let RouteNetlinkMessage::NewLink(message) = message else { return None };
+    name_in(message)
+}
+
+pub(super) fn name_in(message: &LinkMessage) -> Option<&str> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.as_str()),
+        _ => None,
+    })
 }
 
 fn link_of(message: &RouteNetlinkMessage) -> Option<Link> {

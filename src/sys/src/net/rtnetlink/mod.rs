@@ -5,6 +5,7 @@
 mod addresses;
 mod device;
 mod link_changes;
+mod link_removal;
 mod links;
 pub mod localnet;
 mod namespace;

@@ -116,9 +116,9 @@ impl Change {
 /// The network of one namespace, through a socket that stays in it.
 #[derive(Debug)]
 pub struct Network {
-    socket: Socket,
-    sequence: u32,
-    buffer: Vec<u8>,
+    pub(super) socket: Socket,
+    pub(super) sequence: u32,
+    pub(super) buffer: Vec<u8>,
 }
 
 impl Network {
@@ -249,7 +249,7 @@ impl Network {
     }
 
     /// Adds a message with the next number to what is to be sent.
-    fn write(&mut self, message: RouteNetlinkMessage, flags: u16) {
+    pub(super) fn write(&mut self, message: RouteNetlinkMessage, flags: u16) {
         self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | flags;
@@ -264,24 +264,34 @@ impl Network {
     /// Takes one datagram, each of whose messages `take` gets with its number.
     fn receive(
         &mut self,
-        mut take: impl FnMut(u32, NetlinkPayload<RouteNetlinkMessage>) -> io::Result<()>,
+        take: impl FnMut(u32, NetlinkPayload<RouteNetlinkMessage>) -> io::Result<()>,
     ) -> io::Result<()> {
-        // Room that was zeroed before would have each of its pages touched, in every call of the plugin.
-        self.buffer.clear();
-        while let Err(error) = self.socket.recv(&mut self.buffer, 0) {
-            if error.kind() != io::ErrorKind::Interrupted {
-                return Err(error);
-            }
-        }
-        let mut rest = &self.buffer[..];
-        while !rest.is_empty() {
-            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-            let (header, payload) = message.into_parts();
-            let taken = usize::try_from(header.length).unwrap_or(rest.len()).next_multiple_of(4);
-            rest = rest.get(taken..).unwrap_or_default();
-            take(header.sequence_number, payload)?;
-        }
-        Ok(())
+        receive(&self.socket, &mut self.buffer, 0, take)
     }
+}
+
+/// The same with a buffer.
+pub(super) fn receive(
+    socket: &Socket,
+    buffer: &mut Vec<u8>,
+    flags: i32,
+    mut take: impl FnMut(u32, NetlinkPayload<RouteNetlinkMessage>) -> io::Result<()>,
+) -> io::Result<()> {
+    // Room that was zeroed before would have each of its pages touched, in every call of the plugin.
+    buffer.clear();
+    while let Err(error) = socket.recv(buffer, flags) {
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    let mut rest = &buffer[..];
+    while !rest.is_empty() {
+        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+        let (header, payload) = message.into_parts();
+        let taken = usize::try_from(header.length).unwrap_or(rest.len()).next_multiple_of(4);
+        rest = rest.get(taken..).unwrap_or_default();
+        take(header.sequence_number, payload)?;
+    }
+    Ok(())
 }
