@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use podhosts::sys::network::Network;
-use podhosts::sys::nft::{Leaving, NftError, Rules, remove, sweep};
 use serde_json::{Value, json};
+use sys::net::nft::{Leaving, NftError, Rules, remove, sweep};
+use sys::net::rtnetlink::Network;
 
 use crate::harness::cni::{Call, CniNode};
 use crate::harness::kill::{Killer, behind_changes, boundaries};
@@ -19,7 +19,7 @@ fn ip(args: &str) {
     assert!(Command::new("ip").args(args.split(' ')).status().unwrap().success(), "{args}");
 }
 
-fn remove_one(rules: &Rules, link: Option<&str>) -> podhosts::sys::nft::Removed {
+fn remove_one(rules: &Rules, link: Option<&str>) -> sys::net::nft::Removed {
     let interface = rules.interface.as_ref().map(|interface| interface.name.as_str());
     let leaving = Leaving { network: &rules.network, interface, link, rules: Some(rules) };
     remove(&leaving, || Ok::<_, NftError>(rules.addresses.clone()), Vec::new).unwrap()
