@@ -16,6 +16,8 @@ mod pages;
 mod parts;
 mod reads;
 mod requests;
+mod rules;
+mod slices;
 mod store;
 mod versions;
 mod warnings;

@@ -184,6 +184,12 @@ pub trait Resource: Send + Sync {
         Vec::new()
     }
 
+    /// The same about a part of `object` that was written.
+    fn part_warnings(&self, object: &Object) -> Vec<String> {
+        let _ = object;
+        Vec::new()
+    }
+
     /// What stores the objects, where that is another kind.
     fn view(&self) -> Option<View> {
         None

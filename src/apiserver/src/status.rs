@@ -35,7 +35,10 @@ impl ApiError {
     }
 
     fn named(info: &ResourceInfo, name: &str, kind: &str) -> Value {
-        let mut details = json!({"name": name, "kind": kind});
+        let mut details = json!({"kind": kind});
+        if !name.is_empty() {
+            details["name"] = name.into();
+        }
         if !info.group.is_empty() {
             details["group"] = info.group.into();
         }
@@ -72,6 +75,18 @@ impl ApiError {
         Self::new(409, "Conflict", message, Self::named(info, name, info.kind))
     }
 
+    /// The error in the words of a group that shows the objects of another one, whose `stored` is.
+    #[must_use]
+    pub fn in_group(mut self, info: &ResourceInfo, stored: &ResourceInfo) -> Self {
+        if self.details["kind"] == stored.plural && self.details["group"].is_null() {
+            self.details["group"] = info.group.into();
+            let (from, to) =
+                (format!("{} ", stored.qualified_plural()), format!("{} ", info.qualified_plural()));
+            self.message = self.message.replacen(&from, &to, 1);
+        }
+        self
+    }
+
     /// Somebody changed the object meanwhile.
     pub fn modified(info: &ResourceInfo, name: &str) -> Self {
         let why =
@@ -88,7 +103,7 @@ impl ApiError {
 
     /// A watch that would begin in the future.
     pub fn too_large_version(wanted: u64, current: u64) -> Self {
-        let message = format!("Too large resource version: {wanted}, current: {current}");
+        let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
         let details = json!({"retryAfterSeconds": 1, "causes": [{"reason": "ResourceVersionTooLarge",
             "message": "Too large resource version"}]});
         Self::new(504, "Timeout", message, details)

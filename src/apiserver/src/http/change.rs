@@ -16,7 +16,7 @@ use crate::api::parameters::Validation;
 use crate::api::patch::Patch;
 use crate::api::{apply, body as contents, owners, schemas};
 use crate::object::Object;
-use crate::registry::{Change, Registry, Warnings, WriteOptions};
+use crate::registry::{Change, Registry, Warnings, WriteOptions, is_same};
 use crate::status::ApiError;
 use sys::process::memory;
 
@@ -119,7 +119,9 @@ async fn update(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
         }
         // A part of what is not there creates nothing.
         Change::Patch(Box::new(move |old| {
-            old.map_or_else(|| Err(ApiError::not_found(info, &name)), |_| Ok(object))
+            let old = old.ok_or_else(|| ApiError::not_found(info, &name))?;
+            is_same(info, &object, old)?;
+            Ok(object)
         }))
     } else {
         Change::Replace(object)

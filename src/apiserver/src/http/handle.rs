@@ -221,8 +221,9 @@ async fn objects(
         }
         return watch::watch(&call);
     }
+    call.parameters.check_timeout()?;
     let room = shared.limits.request()?;
-    match verb {
+    let answer = match verb {
         "get" => read::get(&call),
         "list" => read::list(&call).await,
         _ => {
@@ -230,7 +231,12 @@ async fn objects(
             let _room = shared.limits.answer(1)?;
             change::change(&call, verb, request, room).await
         }
-    }
+    };
+    let view = call.resource.view();
+    answer.map_err(|error| match view {
+        Some(view) => error.in_group(call.info, view.info),
+        None => error,
+    })
 }
 
 /// A part of a kind's objects by its name, with what may be done with it.

@@ -56,12 +56,14 @@ impl Resource for Events {
 
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
         namespace::must_exist(transaction, &INFO, object)?;
-        let mut faults = event_rules::faults(object);
-        if is_strict(transaction) {
+        let is_strict = is_strict(transaction);
+        let mut faults = event_rules::faults(object, controller(is_strict));
+        if is_strict {
+            faults.extend(meta::faults(object, meta::subdomain));
             faults.extend(event_rules::strict_faults(object));
         }
-        faults.extend(meta::faults(object, meta::subdomain));
-        meta::checked(&INFO, object, &faults)
+        meta::checked(&INFO, object, &faults)?;
+        meta::checked(&INFO, object, &meta::common_faults(object, meta::path_segment))
     }
 
     fn update(
@@ -70,12 +72,14 @@ impl Resource for Events {
         object: &mut Object,
         old: &Object,
     ) -> Result<(), ApiError> {
-        let mut faults = event_rules::faults(object);
-        if is_strict(transaction) {
+        let is_strict = is_strict(transaction);
+        let mut faults = meta::common_faults(object, meta::path_segment);
+        faults.extend(meta::change_faults(object, old));
+        faults.extend(event_rules::faults(object, controller(is_strict)));
+        if is_strict {
+            faults.extend(meta::finalizer_kind_faults(object));
             faults.extend(event_rules::strict_change_faults(object, old));
         }
-        faults.extend(meta::change_faults(object, old));
-        faults.extend(meta::faults(object, meta::subdomain));
         meta::checked(&INFO, object, &faults)
     }
 
@@ -116,6 +120,11 @@ impl Resource for Events {
 /// Whether a change was asked for by the newer group.
 fn is_strict(transaction: &dyn Transaction) -> bool {
     transaction.group() == super::events_v1::INFO.group
+}
+
+/// The name that a group has for what tells of an event.
+fn controller(is_strict: bool) -> &'static str {
+    if is_strict { "reportingController" } else { "reportingComponent" }
 }
 
 pub(super) fn field<'a>(object: &'a Object, key: &str) -> &'a Value {

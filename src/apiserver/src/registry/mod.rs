@@ -11,6 +11,7 @@ mod transaction;
 mod writer;
 
 pub use events::{Event, EventKind, Watch};
+pub use metadata::is_same;
 pub use read::{Key, List, ListQuery, Piece};
 
 use std::any::Any;
