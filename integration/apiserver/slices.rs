@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::apiserver::rules::{JSON, MERGE, done, object, refused, server};
 use crate::harness::needs;
-use crate::serve_rules::{JSON, MERGE, done, object, refused, server};
 
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
 
