@@ -5,6 +5,7 @@ mod beside;
 mod built_in;
 mod containerd;
 mod crash;
+mod crio;
 mod engines;
 mod files;
 mod podman;

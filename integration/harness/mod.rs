@@ -5,6 +5,7 @@ mod bundle;
 pub(crate) mod cni;
 pub(crate) mod containerd;
 mod crictl;
+pub(crate) mod crio;
 pub(crate) mod etc;
 pub(crate) mod image;
 pub(crate) mod kill;

@@ -7,6 +7,7 @@ use super::finding::Report;
 use super::programs::executable;
 use super::{cni, nri};
 use crate::engines::crio::{self, Crio};
+use crate::engines::crio_view::View;
 use crate::engines::files::Files;
 use crate::engines::hooks_dir::{self, Rules};
 use crate::engines::{EngineError, is_wrapper};
@@ -28,8 +29,9 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
             socket: config.nri_socket()?,
             refuses_connections: config.nri_refuses_connections()?,
         };
+        let view = view(engine, report);
         let by_nri = nri::check(CHECK, taken, answers, CONFIGURE, report);
-        let found = files(&config, by_nri, report)?;
+        let found = files(&config, view.as_ref(), by_nri, report)?;
         let paths = cni::Paths::of("CRI-O", config.cni_conf_dir()?, config.cni_bin_dirs()?);
         is_ours = found || cni::has_our_network(&paths);
         Ok(paths)
@@ -51,6 +53,19 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
     paths
 }
 
+/// What CRI-O itself makes of its files, where its program is there; that it does not read them is reported.
+fn view(engine: &Engine, report: &mut Report) -> Option<View> {
+    let program = engine.program.as_deref()?;
+    match View::of(program, &Files::new(), &engine.config, Path::new(crio::DROP_INS)) {
+        Ok(view) => view,
+        Err(said) => {
+            let message = format!("CRI-O does not read its files: {said}");
+            report.error(CHECK, message, "correct the file; CRI-O would not start with it");
+            None
+        }
+    }
+}
+
 /// Whether its files name a handler that runs the wrapper.
 pub(super) fn runs_wrapper(engine: &Engine) -> bool {
     let config = Crio::read(&Files::new(), &engine.config, Path::new(crio::DROP_INS));
@@ -59,12 +74,26 @@ pub(super) fn runs_wrapper(engine: &Engine) -> bool {
 }
 
 /// Whether anything leads to podhosts, after a look at each.
-fn files(config: &Crio, by_nri: bool, report: &mut Report) -> Result<bool, EngineError> {
+fn files(config: &Crio, view: Option<&View>, by_nri: bool, report: &mut Report) -> Result<bool, EngineError> {
     let mut found = by_nri;
+    let loaded = view.map(|view| view.crio.handlers()).transpose()?;
     for handler in config.handlers()? {
         let path = handler.runtime_path.as_deref().filter(|path| is_wrapper(path));
         let Some(path) = path.map(Path::new) else { continue };
         found = true;
+        if loaded.as_ref().is_some_and(|loaded| !loaded.contains(&handler)) {
+            let message = format!(
+                "runtime handler {}: {} is in its files, and `crio config` has it not",
+                handler.name,
+                path.display()
+            );
+            report.error(
+                CHECK,
+                message,
+                "see CONTAINER_RUNTIMES in its environment, which goes before its files",
+            );
+            continue;
+        }
         match executable(path) {
             Ok(()) => report.ok(CHECK, format!("runtime handler {}: {}", handler.name, path.display())),
             Err(fault) => {
@@ -77,7 +106,8 @@ fn files(config: &Crio, by_nri: bool, report: &mut Report) -> Result<bool, Engin
             }
         }
     }
-    let dirs = config.hooks_dirs()?.unwrap_or_else(|| vec![hooks_dir::DISTRIBUTION.to_owned()]);
+    let dirs = view.map_or(config, |view| &view.crio).hooks_dirs()?;
+    let dirs = dirs.unwrap_or_else(|| vec![hooks_dir::DISTRIBUTION.to_owned()]);
     let dirs = vec![dirs.into_iter().map(Into::into).collect()];
     found |= engine::hooks(CHECK, &dirs, Rules::crio(), CONFIGURE, report);
     if !found {

@@ -1,17 +1,23 @@
-//! CRI-O's configuration: one file, and the files of a directory over it in the order of their names. Facts from
+//! CRI-O's configuration: one file, and the files below a directory over it in the order of their names. Facts from
 //! CRI-O's `pkg/config`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::EngineError;
+use super::crio_merge::folded;
 use super::files::Files;
 use super::layers::{Layer, last};
+use crate::sys::files::FileError;
 
 /// The main configuration where CRI-O is not told of another one.
 pub const CONFIG: &str = "/etc/crio/crio.conf";
 
 /// Its drop-ins.
 pub const DROP_INS: &str = "/etc/crio/crio.conf.d";
+
+/// Where it looks for CNI plugins by default.
+const CNI_BIN_DIR: &str = "/opt/cni/bin";
 
 const RUNTIME: [&str; 2] = ["crio", "runtime"];
 
@@ -34,15 +40,18 @@ pub struct Handler {
 }
 
 impl Crio {
-    /// Reads `main` and the files in `drop_ins`.
+    /// Reads `main` and the files below `drop_ins`.
     ///
     /// # Errors
-    /// [`EngineError`] naming the file.
+    /// [`EngineError`] naming the file. A link that leads to no file is an error, as it is to CRI-O.
     pub fn read(files: &Files, main: &Path, drop_ins: &Path) -> Result<Self, EngineError> {
-        let mut layers = Vec::new();
-        for path in [vec![main.to_owned()], files.in_dir(drop_ins)?].concat() {
-            layers.extend(Layer::read(files, &path)?);
+        let mut layers: Vec<Layer> = Layer::read(files, main)?.into_iter().collect();
+        for path in files.below(drop_ins)? {
+            let layer = Layer::read(files, &path)?;
+            let nothing = || FileError::Io { verb: "read", path, cause: ErrorKind::NotFound.into() };
+            layers.push(layer.ok_or_else(nothing)?);
         }
+        layers.iter_mut().for_each(|layer| layer.table = folded(&layer.table));
         Ok(Self { layers })
     }
 
@@ -134,7 +143,13 @@ impl Crio {
     /// [`EngineError::Type`] naming file and key.
     pub fn cni_bin_dirs(&self) -> Result<Vec<PathBuf>, EngineError> {
         let dirs = last(&self.layers, |layer| layer.strings(&["crio", "network", "plugin_dirs"]))?;
-        let dirs = dirs.filter(|dirs| !dirs.is_empty()).unwrap_or_else(|| vec!["/opt/cni/bin".to_owned()]);
+        // The older key for one more behind them.
+        let more = last(&self.layers, |layer| layer.string(&["crio", "network", "plugin_dir"]))?;
+        let mut dirs = dirs.unwrap_or_else(|| vec![CNI_BIN_DIR.to_owned()]);
+        dirs.extend(more.filter(|dir| !dir.is_empty()).map(str::to_owned));
+        if dirs.is_empty() {
+            dirs.push(CNI_BIN_DIR.to_owned());
+        }
         Ok(dirs.into_iter().map(PathBuf::from).collect())
     }
 }

@@ -105,6 +105,32 @@ impl Files {
         Ok(paths)
     }
 
+    /// The files below a directory, in the order of Go's `filepath.Walk`: sorted by name, those of a directory where its own
+    /// name has its place. A link is a file, whatever it leads to, `dir` itself too.
+    ///
+    /// # Errors
+    /// [`FileError`] naming a directory.
+    pub fn below(&self, dir: &Path) -> Result<Vec<PathBuf>, FileError> {
+        let mut paths = Vec::new();
+        let mut pending: Vec<PathBuf> = dir.exists().then(|| dir.to_owned()).into_iter().collect();
+        while let Some(path) = pending.pop() {
+            match path.symlink_metadata() {
+                Ok(found) if found.is_dir() => {
+                    pending.extend(state_dir::names(&path)?.iter().map(|name| path.join(name)));
+                }
+                Ok(_) => paths.push(path),
+                // It has gone in the meantime.
+                Err(_) => {}
+            }
+        }
+        let planned = self.planned.iter().filter(|(_, text)| text.is_some()).map(|(path, _)| path);
+        paths.extend(planned.filter(|path| path.starts_with(dir)).cloned());
+        paths.retain(|path| self.planned.get(path).is_none_or(Option::is_some));
+        paths.sort_unstable();
+        paths.dedup();
+        Ok(paths)
+    }
+
     /// All that is in a directory, sorted by name; nothing where there is no such directory.
     ///
     /// # Errors

@@ -181,7 +181,7 @@ fn values_of(table: &Table) -> BTreeMap<Vec<String>, String> {
 }
 
 /// A value for a message.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => format!("{text:?}"),
         Value::Array(list) => format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(", ")),

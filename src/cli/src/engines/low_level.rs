@@ -124,6 +124,6 @@ fn names_wrapper(files: &Files, config: &Path) -> bool {
 }
 
 fn crios(files: &Files) -> bool {
-    let drop_ins = files.in_dir(Path::new(crio::DROP_INS)).unwrap_or_default();
+    let drop_ins = files.below(Path::new(crio::DROP_INS)).unwrap_or_default();
     drop_ins.iter().chain([&PathBuf::from(crio::CONFIG)]).any(|path| names_wrapper(files, path))
 }

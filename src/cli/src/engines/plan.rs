@@ -222,7 +222,8 @@ pub fn keeps_others(planned: &Files, place: &Place, version: Option<Version>) ->
         Engine::Containerd | Engine::K3s | Engine::Rke2 => {
             plan_containerd::keeps_others(planned, place, version)
         }
-        Engine::Crio | Engine::Podman => Ok(()),
+        Engine::Crio => plan_crio::keeps_others(planned, place),
+        Engine::Podman => Ok(()),
     }
 }
 

@@ -5,14 +5,17 @@ use toml_edit::Array;
 use super::crio::Crio;
 use super::files::Files;
 use super::handler::{copied, plain};
-use super::hooks_dir::{self, Group, Rules};
+use super::hooks_dir::{Group, Rules};
+use super::judge_crio::{RUNTIMES, Seen, hooks_dirs};
 use super::plan::{Mode, Place, PlanError, Request, edited};
 use super::plan_hooks::{self, named_dirs, put_hook};
 use super::take_out::Named;
 use super::{NAME, WRAPPER, low_level};
 
 const RUNTIME: [&str; 2] = ["crio", "runtime"];
-const RUNTIMES: [&str; 3] = ["crio", "runtime", "runtimes"];
+
+/// The handlers that no file has to name: CRI-O's crun, and runc before 1.31.
+const BUILT_IN: [&str; 2] = ["crun", "runc"];
 
 pub(super) fn named(files: &Files, place: &Place) -> Named {
     let mut without = files.clone();
@@ -29,9 +32,10 @@ pub(super) fn named(files: &Files, place: &Place) -> Named {
 
 pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>) -> Result<(), PlanError> {
     let drop_in = &request.place.drop_in;
-    let crio = read(files, request)?;
+    let before = Seen::of(files, &request.place)?;
+    let crio = &before.crio;
     let without = files.clone();
-    let mut expected = hooks_dirs(&crio)?;
+    let mut expected = hooks_dirs(crio)?;
     match request.mode {
         Mode::HooksDir => {
             if let Some(dirs) = put_hook(files, request, &expected) {
@@ -46,9 +50,9 @@ pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>
             let text = edited(files, drop_in, |edit| edit.set(&["crio", "nri"], "enable_nri", true))?;
             files.put(drop_in, text);
         }
-        Mode::Wrapper | Mode::BaseSpec => put_handler(files, request, &crio, notes)?,
+        Mode::Wrapper | Mode::BaseSpec => put_handler(files, request, crio, notes)?,
     }
-    verify((&without, &crio), files, request, &expected)
+    verify((&without, &before), files, request, &expected)
 }
 
 fn put_handler(
@@ -63,8 +67,9 @@ fn put_handler(
         table.get("runtime_type").and_then(toml::Value::as_str).is_none_or(|kind| matches!(kind, "" | "oci"))
     };
     let beside = beside.filter(is_oci);
-    if let Some(path) = beside.and_then(|table| table.get("runtime_path")).and_then(toml::Value::as_str) {
-        notes.extend(low_level::note(files, default.as_deref().unwrap_or_default(), path)?);
+    if let (Some(name), Some(table)) = (&default, beside) {
+        let path = table.get("runtime_path").and_then(toml::Value::as_str).filter(|path| !path.is_empty());
+        notes.extend(low_level::note(files, name, path.unwrap_or(name))?);
     }
     let mut handler = toml_edit::Table::new();
     handler.insert("runtime_path", plain(&request.program(WRAPPER).display().to_string()));
@@ -84,10 +89,6 @@ fn put_handler(
     Ok(())
 }
 
-fn read(files: &Files, request: &Request) -> Result<Crio, PlanError> {
-    Ok(Crio::read(files, &request.place.config, request.place.drop_ins())?)
-}
-
 /// See [`super::plan::keeps_default`].
 pub(super) fn keeps_default(planned: &Files, place: &Place) -> Result<(), PlanError> {
     let read = |files: &Files| Crio::read(files, &place.config, place.drop_ins());
@@ -100,35 +101,54 @@ pub(super) fn keeps_default(planned: &Files, place: &Place) -> Result<(), PlanEr
     Err(PlanError::Refused { engine: place.engine.name(), reason })
 }
 
-/// The hooks directories that CRI-O reads.
-fn hooks_dirs(crio: &Crio) -> Result<Vec<String>, PlanError> {
-    Ok(crio.hooks_dirs()?.unwrap_or_else(|| vec![hooks_dir::DISTRIBUTION.to_owned()]))
+/// See [`super::plan::keeps_others`].
+pub(super) fn keeps_others(planned: &Files, place: &Place) -> Result<(), PlanError> {
+    // What CRI-O cannot read now is nobody's any longer.
+    let Ok(before) = Seen::of(&Files::new(), place) else { return Ok(()) };
+    before.keeps_others(&Seen::of(planned, place)?, place)
 }
 
 /// Whether CRI-O would have ours, where a later file may say otherwise, and all hooks that it has without us.
 fn verify(
-    (without, before): (&Files, &Crio),
+    (without, before): (&Files, &Seen),
     files: &Files,
     request: &Request,
     expected: &[String],
 ) -> Result<(), PlanError> {
-    let crio = read(files, request)?;
+    let after = Seen::of(files, &request.place)?;
+    is_set(&after.crio, request, expected)?;
+    after.is_loaded(before, request, expected)?;
+    if request.mode == Mode::HooksDir {
+        let groups = |crio: &Crio| -> Result<Vec<Group>, PlanError> {
+            Ok(vec![hooks_dirs(crio)?.into_iter().map(Into::into).collect()])
+        };
+        let sides = [(without, groups(&before.crio)?), (files, groups(&after.crio)?)];
+        plan_hooks::check(sides, Rules::crio(), request)?;
+    }
+    before.keeps_others(&after, &request.place)
+}
+
+/// Whether the files say what is planned, where a later one may say otherwise.
+fn is_set(crio: &Crio, request: &Request, expected: &[String]) -> Result<(), PlanError> {
+    let program = request.program(WRAPPER).display().to_string();
+    let path = crio.handler_table(NAME).and_then(|table| table.get("runtime_path")?.as_str());
+    let default = crio.default_handler()?;
+    let is_there = |name: &String| BUILT_IN.contains(&name.as_str()) || crio.handler_table(name).is_some();
+    if let Some(name) = default.as_ref().filter(|name| !is_there(name)) {
+        return Err(request.refused(format!("default_runtime is {name:?}, and there is no such handler")));
+    }
     match request.mode {
-        Mode::HooksDir if hooks_dirs(&crio)? != expected => {
-            overridden(&crio, request, &["crio", "runtime", "hooks_dir"])
-        }
-        Mode::HooksDir => {
-            let groups = |crio: &Crio| -> Result<Vec<Group>, PlanError> {
-                Ok(vec![hooks_dirs(crio)?.into_iter().map(Into::into).collect()])
-            };
-            let sides = [(without, groups(before)?), (files, groups(&crio)?)];
-            plan_hooks::check(sides, Rules::crio(), request)
+        Mode::HooksDir if hooks_dirs(crio)? != expected => {
+            overridden(crio, request, &["crio", "runtime", "hooks_dir"])
         }
         Mode::Nri if crio.nri_enabled()? != Some(true) => {
-            overridden(&crio, request, &["crio", "nri", "enable_nri"])
+            overridden(crio, request, &["crio", "nri", "enable_nri"])
         }
-        Mode::Wrapper if request.set_as_default && crio.default_handler()?.as_deref() != Some(NAME) => {
-            overridden(&crio, request, &["crio", "runtime", "default_runtime"])
+        Mode::Wrapper if path != Some(program.as_str()) => {
+            overridden(crio, request, &[&RUNTIMES[..], &[NAME]].concat())
+        }
+        Mode::Wrapper if request.set_as_default && default.as_deref() != Some(NAME) => {
+            overridden(crio, request, &["crio", "runtime", "default_runtime"])
         }
         _ => Ok(()),
     }

@@ -128,8 +128,8 @@ fn written(table: &toml::Table) -> String {
     document.to_string()
 }
 
-/// podman's message without what its logger puts around it.
-fn said(line: &str) -> String {
+/// A message of podman's or CRI-O's without what its logger puts around it.
+pub(super) fn said(line: &str) -> String {
     let message = line.split_once(" msg=\"").and_then(|(_, rest)| rest.strip_suffix('"'));
     message.map_or(line.to_owned(), |message| message.replace("\\\"", "\""))
 }
