@@ -65,7 +65,7 @@ fn check(layout: &Layout, way: usize, judge: Option<&Path>) -> Result<(), String
 fn is_right(before: &Table, after: &Table, way: usize) -> Result<(), String> {
     let runtime = |key: &str| after.get("crio")?.get("runtime")?.get(key);
     let handler = runtime("runtimes").and_then(|runtimes| runtimes.get("podhosts"));
-    let hooks = runtime("hooks_dir").map_or(String::new(), Value::to_string);
+    let hooks = runtime("hooks_dir").map_or(String::new(), |hooks| format!("{hooks:?}"));
     let is_there = match way {
         0 => hooks.contains("podhosts") || hooks.contains("/etc/containers/oci/hooks.d"),
         1 | 2 => {
@@ -79,7 +79,7 @@ fn is_right(before: &Table, after: &Table, way: usize) -> Result<(), String> {
             .is_none_or(|value| value.as_bool() == Some(true)),
     };
     if !is_there {
-        return Err(format!("ours is not there: {after}"));
+        return Err(format!("ours is not there: {after:?}"));
     }
     let (was, mut is) = (others(before, way), others(after, way));
     // Those that it has built in are printed only where there are others.
@@ -97,7 +97,7 @@ fn others(table: &Table, way: usize) -> BTreeMap<String, String> {
             Value::Table(table) => {
                 table.iter().for_each(|(key, value)| add(value, &format!("{above}.{key}"), values))
             }
-            value => drop(values.insert(above.to_owned(), value.to_string())),
+            value => drop(values.insert(above.to_owned(), format!("{value:?}"))),
         }
     }
     let mut values = BTreeMap::new();
@@ -181,7 +181,8 @@ fn our_reader_agrees_with_crio() {
         }
         let printed = theirs.crio.handlers().unwrap();
         let named = ours.handlers().unwrap();
-        if let Some(handler) = named.iter().find(|handler| !printed.is_empty() && !printed.contains(handler))
+        if let Some(handler) =
+            named.iter().find(|handler| !printed.is_empty() && !theirs.has(handler).unwrap())
         {
             faults.push(format!("{}: {handler:?} is not in {printed:?}", layout.name));
         }
@@ -191,4 +192,26 @@ fn our_reader_agrees_with_crio() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// doctor says what CRI-O would not load, where a CRI-O is.
+#[test]
+fn doctor_says_what_crio_does_not_have() {
+    let Some(program) = crio::program() else { return };
+    let mut layout = layouts().remove(1);
+    let mut node = layout.node();
+    crio::install(&mut node, &program);
+    node.configure(&["crio", "--mode", "wrapper"]);
+    let doctor = |layout: &Layout| podhosts(&node, layout, &["doctor"]).stdout;
+    let said = doctor(&layout);
+    assert!(said.contains("runtime handler podhosts: ") && !said.contains("crio config"), "{said}");
+    layout.variable = "CONTAINER_RUNTIMES=podhosts:/v:/r";
+    let said = doctor(&layout);
+    assert!(said.contains("is in its files, and `crio config` has it not"), "{said}");
+    node.write("/etc/crio/crio.conf", "[crio.runtime]\npids_limit = \"many\"\n");
+    let said = doctor(&layout);
+    assert!(
+        said.contains("CRI-O does not read its files: ") && said.contains(" /etc/crio/crio.conf: "),
+        "{said}"
+    );
 }

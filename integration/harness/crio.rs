@@ -19,7 +19,7 @@ pub(crate) fn program() -> Option<PathBuf> {
 pub(crate) fn config(node: &Etc, program: &str, variable: &str) -> Result<toml::Table, String> {
     // A main file that is named has to be there.
     let script = "c=/etc/crio/crio.conf; [ -e $c ] || c=/dev/null\n\
-        exec env $2 \"$1\" --config $c --config-dir /etc/crio/crio.conf.d config";
+        exec env $2 \"$1\" --log '' --config $c --config-dir /etc/crio/crio.conf.d config";
     let args = ["-c", script, "sh", program, variable];
     let run: Run = node.command("/bin/sh".as_ref(), &args).output().unwrap().into();
     if !run.ok {

@@ -39,7 +39,7 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
     let paths = match found {
         Ok(paths) => Some(paths),
         Err(error) => {
-            report.error(CHECK, error.to_string(), "correct the file; CRI-O would not start with it");
+            report.error(CHECK, error.to_string(), "correct the file; CRI-O may not start with it");
             None
         }
     };
@@ -76,12 +76,11 @@ pub(super) fn runs_wrapper(engine: &Engine) -> bool {
 /// Whether anything leads to podhosts, after a look at each.
 fn files(config: &Crio, view: Option<&View>, by_nri: bool, report: &mut Report) -> Result<bool, EngineError> {
     let mut found = by_nri;
-    let loaded = view.map(|view| view.crio.handlers()).transpose()?;
     for handler in config.handlers()? {
         let path = handler.runtime_path.as_deref().filter(|path| is_wrapper(path));
         let Some(path) = path.map(Path::new) else { continue };
         found = true;
-        if loaded.as_ref().is_some_and(|loaded| !loaded.contains(&handler)) {
+        if view.map(|view| view.has(&handler)).transpose()? == Some(false) {
             let message = format!(
                 "runtime handler {}: {} is in its files, and `crio config` has it not",
                 handler.name,

@@ -51,8 +51,7 @@ impl Crio {
             let nothing = || FileError::Io { verb: "read", path, cause: ErrorKind::NotFound.into() };
             layers.push(layer.ok_or_else(nothing)?);
         }
-        layers.iter_mut().for_each(|layer| layer.table = folded(&layer.table));
-        Ok(Self { layers })
+        Ok(Self { layers: layers.into_iter().map(folded).collect::<Result<_, _>>()? })
     }
 
     /// The hooks directories that a file names; CRI-O's default is `/usr/share/containers/oci/hooks.d` alone.
@@ -172,13 +171,13 @@ mod tests {
         );
         put(
             "/n/d/20-b.conf",
-            "[crio.runtime.runtimes.crun]\nruntime_path = '/new'\nruntime_type = 'vm'\n[crio.nri]\nenable_nri = false",
+            "[crio.runtime.runtimes.crun]\nruntime_path = '/new'\nruntime_type = 'vm'\n[crio.nri]\nenable_nri = false\n[Crio.Network]\nplugin_dir = '/q'",
         );
         let crio = Crio::read(&files, Path::new("/n/crio.conf"), Path::new("/n/d")).unwrap();
         assert_eq!(crio.default_handler().unwrap().as_deref(), Some("crun"));
         assert_eq!(crio.hooks_dirs().unwrap(), Some(vec!["/a".to_owned()]));
         assert_eq!(crio.nri_enabled().unwrap(), Some(false));
-        assert_eq!(crio.cni_bin_dirs().unwrap(), [Path::new("/p")]);
+        assert_eq!(crio.cni_bin_dirs().unwrap(), [Path::new("/p"), Path::new("/q")]);
         assert_eq!(crio.cni_conf_dir().unwrap(), Path::new("/etc/cni/net.d"));
         let handler = |name: &str, path: Option<&str>, kind: &str| Handler {
             name: name.to_owned(),

@@ -3,6 +3,7 @@
 use toml::{Table, Value};
 
 use super::layers::Layer;
+use super::{EngineError, dotted};
 
 /// Tables that are keyed by names of the administrator's, which mean something in their own case alone. What a file says of
 /// such a name replaces all that was there of it.
@@ -18,31 +19,40 @@ fn has_names(above: &[String]) -> bool {
             && above.last().is_some_and(|key| OF_HANDLERS.contains(&key.as_str()))
 }
 
-/// A file's table with the names of fields in lower case. Where a name stands there in two cases, CRI-O takes either.
-pub(super) fn folded(table: &Table) -> Table {
+/// A file with the names of fields in lower case.
+///
+/// # Errors
+/// [`EngineError`] naming a key that stands there in two cases: CRI-O takes either, another one at the next start.
+pub(super) fn folded(layer: Layer) -> Result<Layer, EngineError> {
     let mut all = Table::new();
-    fold(table, &mut Vec::new(), &mut all);
-    all
+    match fold(&layer.table, &mut Vec::new(), &mut all) {
+        Ok(()) => Ok(Layer { table: all, ..layer }),
+        Err(key) => {
+            let cause = format!("{key} is there in upper and lower case, and CRI-O takes either");
+            Err(EngineError::Hook { path: layer.path, cause })
+        }
+    }
 }
 
-fn fold(table: &Table, above: &mut Vec<String>, all: &mut Table) {
+fn fold(table: &Table, above: &mut Vec<String>, all: &mut Table) -> Result<(), String> {
     for (key, value) in table {
         let key = if has_names(above) { key.clone() } else { key.to_ascii_lowercase() };
-        let Value::Table(inner) = value else {
-            all.insert(key, value.clone());
-            continue;
-        };
-        let there = all.entry(key.clone()).or_insert_with(|| Table::new().into());
-        above.push(key);
-        if let Value::Table(there) = there {
-            fold(inner, above, there);
-        } else {
-            let mut new = Table::new();
-            fold(inner, above, &mut new);
-            *there = new.into();
+        above.push(key.clone());
+        match (all.get_mut(&key), value) {
+            (Some(Value::Table(there)), Value::Table(inner)) => fold(inner, above, there)?,
+            (Some(_), _) => {
+                return Err(dotted(&above.iter().map(String::as_str).collect::<Vec<_>>()));
+            }
+            (None, Value::Table(inner)) => {
+                let mut new = Table::new();
+                fold(inner, above, &mut new)?;
+                all.insert(key, new.into());
+            }
+            (None, value) => drop(all.insert(key, value.clone())),
         }
         above.pop();
     }
+    Ok(())
 }
 
 /// The files put together, a later one over an earlier one.
@@ -79,18 +89,26 @@ mod tests {
 
     use super::*;
 
+    fn layer(text: &str) -> Layer {
+        Layer { path: PathBuf::from("/x"), table: text.parse().unwrap() }
+    }
+
     #[test]
     fn fields_are_the_same_in_any_case_and_names_are_not() {
         let text = "[CRIO.Runtime]\nDefault_Runtime = 'A'\n[crio.runtime.runtimes.A]\nRuntime_Path = '/a'\n\
             [crio.runtime.runtimes.A.Default_Annotations]\n'X/y' = 'z'\n[crio.runtime.runtimes.a]\n";
         let wanted = "[crio.runtime]\ndefault_runtime = 'A'\n[crio.runtime.runtimes.A]\nruntime_path = '/a'\n\
             [crio.runtime.runtimes.A.default_annotations]\n'X/y' = 'z'\n[crio.runtime.runtimes.a]\n";
-        assert_eq!(folded(&text.parse().unwrap()), wanted.parse().unwrap());
+        assert_eq!(folded(layer(text)).unwrap().table, wanted.parse().unwrap());
+        let twice = "[crio.runtime]\nlog_level = 'a'\n[crio.Runtime]\nLog_Level = 'b'\n";
+        assert_eq!(
+            folded(layer(twice)).unwrap_err().to_string(),
+            "cannot use /x: crio.runtime.log_level is there in upper and lower case, and CRI-O takes either"
+        );
     }
 
     #[test]
     fn a_handler_is_that_of_the_last_file_and_storage_options_are_added_up() {
-        let layer = |text: &str| Layer { path: PathBuf::from("x"), table: text.parse().unwrap() };
         let all = merged(&[
             layer(
                 "[crio]\nstorage_option = ['a']\n[crio.runtime]\nhooks_dir = ['/a']\n[crio.runtime.runtimes.x]\na = 1\n",

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::EngineError;
-use super::crio::Crio;
+use super::crio::{Crio, Handler};
 use super::files::Files;
 use super::layers::Layer;
 use super::podman_view::said;
@@ -60,6 +60,14 @@ impl View {
         let Ok(table) = String::from_utf8_lossy(&run.stdout).parse() else { return Ok(None) };
         let layer = Layer { path: format!("{} config", program.display()).into(), table };
         Ok(Some(Self { crio: Crio { layers: vec![layer] } }))
+    }
+
+    /// Whether CRI-O has this handler of its files. It prints names with a dot as if they were two.
+    ///
+    /// # Errors
+    /// [`EngineError::Type`] naming the key.
+    pub fn has(&self, handler: &Handler) -> Result<bool, EngineError> {
+        Ok(handler.name.contains('.') || self.crio.handlers()?.contains(handler))
     }
 }
 

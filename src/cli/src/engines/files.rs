@@ -238,6 +238,11 @@ mod tests {
         let pattern = format!("{}/**/*.toml", dir.path().display());
         assert_eq!(files.matching(&pattern).unwrap(), [at("deep/e.toml"), at("deep/f.toml")]);
         assert_eq!(files.in_dir(dir.path()).unwrap(), [at("a.toml"), at("c.conf"), at("d.toml")]);
+        let below = ["a.toml", "c.conf", "d.toml", "deep/e.toml", "deep/f.toml"].map(at);
+        assert_eq!(files.below(dir.path()).unwrap(), below);
+        std::os::unix::fs::symlink("deep", at("link")).unwrap();
+        assert_eq!(files.below(&at("link")).unwrap(), [at("link")]);
+        assert_eq!(files.below(&at("none")).unwrap(), [""; 0].map(PathBuf::from));
         assert_eq!(files.in_dir(&at("none")).unwrap(), [""; 0].map(PathBuf::from));
         assert!(files.matching("[").is_err());
     }

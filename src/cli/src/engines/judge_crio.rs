@@ -16,6 +16,9 @@ use super::{NAME, WRAPPER, dotted, hooks_dir};
 /// CRI-O's handlers.
 pub(super) const RUNTIMES: [&str; 3] = ["crio", "runtime", "runtimes"];
 
+/// Whether NRI is on.
+const NRI: [&str; 3] = ["crio", "nri", "enable_nri"];
+
 /// All values by their keys.
 type Values = BTreeMap<Vec<String>, Value>;
 
@@ -90,6 +93,17 @@ impl Seen {
         }
     }
 
+    /// The handler that CRI-O has built in, which no file names, with what it has: it prints it where a file has another
+    /// one. Nothing where there is no program to ask.
+    pub(super) fn built_in(&self) -> Option<(String, Table)> {
+        let printed = self.view.as_ref()?.crio.layers.first()?;
+        let handlers = printed.table(&RUNTIMES).ok().flatten()?;
+        let (name, table) = handlers.iter().find(|(name, _)| self.crio.handler_table(name).is_none())?;
+        let is_set = |(_, value): &(&String, &Value)| value.as_bool() != Some(false);
+        let table = table.as_table()?.iter().filter(is_set);
+        Some((name.clone(), table.map(|(key, value)| (key.clone(), value.clone())).collect()))
+    }
+
     /// Refuses a change after which something that is not podhosts' would be another one.
     ///
     /// # Errors
@@ -112,6 +126,8 @@ impl Seen {
         }
         let printed = |seen: &Self| seen.view.as_ref().map(|view| values(&merged(&view.crio.layers)));
         let [mut was, mut is] = [printed(self)?, printed(after)?];
+        // Whether it prints this depends on its default; of what the files say it was compared.
+        [&mut was, &mut is].into_iter().for_each(|values| values.retain(|key, _| key != NRI.as_slice()));
         // Those that it has built in it prints only where others stand beside them.
         let has_handlers = |values: &Values| values.keys().any(|key| is_handler(key));
         if !has_handlers(&was) || !has_handlers(&is) {
@@ -170,7 +186,7 @@ fn is_ours(key: &[String], values: [Option<&Value>; 2]) -> bool {
     match key[..] {
         ["crio", "runtime", "runtimes", NAME, ..] | ["crio", "runtime", "hooks_dir"] => true,
         ["crio", "runtime", "default_runtime"] => has(&NAME.into()),
-        ["crio", "nri", "enable_nri"] => has(&true.into()),
+        _ if key == NRI => has(&true.into()),
         _ => false,
     }
 }

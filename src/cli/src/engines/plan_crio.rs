@@ -1,5 +1,6 @@
 //! What CRI-O is to have: a drop-in, and for the hooks directory a file in it.
 
+use toml::Table;
 use toml_edit::Array;
 
 use super::crio::Crio;
@@ -55,22 +56,35 @@ pub(super) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>
     verify((&without, &before), files, request, &expected)
 }
 
+/// Puts in our handler, with what the default one has: that of the files, or, where none names it and the program is there,
+/// CRI-O's own.
 fn put_handler(
     files: &mut Files,
     request: &Request,
     crio: &Crio,
     notes: &mut Vec<String>,
 ) -> Result<(), PlanError> {
-    let default = crio.default_handler()?;
-    let beside = default.as_deref().and_then(|name| crio.handler_table(name));
-    let is_oci = |table: &&toml::Table| {
+    let default = crio.default_handler()?.or_else(|| Some(BUILT_IN[0].to_owned()));
+    let named = default.and_then(|name| Some((crio.handler_table(&name)?.clone(), name)));
+    let mut beside = named.map(|(table, name)| (name, table));
+    if beside.is_none() {
+        let mut with_ours = files.clone();
+        put(&mut with_ours, request, None)?;
+        beside = Seen::of(&with_ours, &request.place)?.built_in();
+    }
+    let is_oci = |(_, table): &(String, Table)| {
         table.get("runtime_type").and_then(toml::Value::as_str).is_none_or(|kind| matches!(kind, "" | "oci"))
     };
     let beside = beside.filter(is_oci);
-    if let (Some(name), Some(table)) = (&default, beside) {
+    if let Some((name, table)) = &beside {
         let path = table.get("runtime_path").and_then(toml::Value::as_str).filter(|path| !path.is_empty());
         notes.extend(low_level::note(files, name, path.unwrap_or(name))?);
     }
+    put(files, request, beside.as_ref().map(|(_, table)| table))
+}
+
+/// Puts in our handler with what `beside` has.
+fn put(files: &mut Files, request: &Request, beside: Option<&Table>) -> Result<(), PlanError> {
     let mut handler = toml_edit::Table::new();
     handler.insert("runtime_path", plain(&request.program(WRAPPER).display().to_string()));
     handler.insert("runtime_type", plain("oci"));
