@@ -81,6 +81,18 @@ fn is_right(before: &Table, after: &Table, way: usize) -> Result<(), String> {
     if !is_there {
         return Err(format!("ours is not there: {after:?}"));
     }
+    if let (Some(ours), 1 | 2) = (handler, way) {
+        let default = before["crio"].get("runtime").and_then(|runtime| runtime.get("default_runtime"));
+        let name = default.and_then(Value::as_str).unwrap_or("crun");
+        let beside =
+            runtime("runtimes").and_then(|runtimes| runtimes.get(name)).ok_or("no default handler")?;
+        let is_oci = beside["runtime_type"].as_str() != Some("vm");
+        let lacks = |key: &&str| beside.get(*key).is_some() && beside.get(*key) != ours.get(*key);
+        let settings = ["allowed_annotations", "monitor_env", "container_min_memory", "default_annotations"];
+        if let Some(key) = settings.iter().find(|key| is_oci && lacks(key)) {
+            return Err(format!("the handler has not {key} of {name}"));
+        }
+    }
     let (was, mut is) = (others(before, way), others(after, way));
     // Those that it has built in are printed only where there are others.
     if before["crio"].get("runtime").and_then(|runtime| runtime.get("runtimes")).is_none() {

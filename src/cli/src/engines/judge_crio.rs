@@ -190,3 +190,54 @@ fn is_ours(key: &[String], values: [Option<&Value>; 2]) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::engines::plan::Engine;
+
+    #[test]
+    fn a_change_keeps_what_is_somebody_elses() {
+        let place = Place::new(Engine::Crio, Some("/nowhere/crio.conf".into()), None, None);
+        let seen = |text: &str| {
+            let mut files = Files::new();
+            files.put(Path::new("/nowhere/crio.conf"), text.to_owned());
+            Seen::of(&files, &place).unwrap()
+        };
+        let x = "[crio.runtime.runtimes.x]\nruntime_path = '/x'\n";
+        let ours = "[crio.nri]\nenable_nri = true\n[crio.runtime]\nhooks_dir = ['/h']\ndefault_runtime = 'podhosts'\n\
+            [crio.runtime.runtimes.podhosts]\nruntime_path = '/p'\n";
+        for (before, after, wanted) in [
+            (String::new(), ours.to_owned(), ""),
+            (x.to_owned(), format!("{ours}{x}"), ""),
+            (
+                x.to_owned(),
+                String::new(),
+                "crio.runtime.runtimes.x.runtime_path would be not set instead of \"/x\"",
+            ),
+            (
+                x.to_owned(),
+                x.replace("/x", "/y"),
+                "crio.runtime.runtimes.x.runtime_path would be \"/y\" instead of \"/x\", for /nowhere/crio.conf goes before others",
+            ),
+            (
+                "[crio.runtime]\ndefault_runtime = 'x'".to_owned(),
+                "[crio.runtime]\ndefault_runtime = 'y'".to_owned(),
+                "crio.runtime.default_runtime would be \"y\" instead of \"x\", for /nowhere/crio.conf goes before others",
+            ),
+            (
+                "[crio.nri]\nenable_nri = false".to_owned(),
+                String::new(),
+                "crio.nri.enable_nri would be not set instead of false",
+            ),
+        ] {
+            let said = seen(&before).keeps_others(&seen(&after), &place).err();
+            let said = said.map_or(String::new(), |error| error.to_string());
+            let wanted =
+                if wanted.is_empty() { String::new() } else { format!("cannot configure crio: {wanted}") };
+            assert_eq!(said, wanted);
+        }
+    }
+}
