@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use crate::configure::CRIO;
+use crate::configure::files::CRIO;
 use crate::harness::etc::Etc;
 
 /// The ways of `configure`.

@@ -8,7 +8,7 @@ use super::EngineError;
 use super::crio_merge::folded;
 use super::files::Files;
 use super::layers::{Layer, last};
-use crate::sys::files::FileError;
+use sys::fs::files::FileError;
 
 /// The main configuration where CRI-O is not told of another one.
 pub const CONFIG: &str = "/etc/crio/crio.conf";

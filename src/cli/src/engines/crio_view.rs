@@ -11,7 +11,8 @@ use super::files::Files;
 use super::layers::Layer;
 use super::podman_view::said;
 use sys::fs::files::FileError;
-use crate::sys::{programs, state_dir};
+use sys::fs::state_dir;
+use sys::process::programs;
 
 /// How long CRI-O may take to print its configuration.
 const PATIENCE: Duration = Duration::from_secs(30);
