@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use podhosts_cni::config::{Document, Ipam, Role};
-use podhosts_cni::environment::{Command, Parameters};
-use podhosts_cni::error::CniError;
+use podhosts_cni::config::document::{Document, Ipam, Role};
+use podhosts_cni::config::main_config::MainConfig;
+use podhosts_cni::config::runtime_config::RuntimeConfig;
 use podhosts_cni::ipam::allocate::Allocated;
 use podhosts_cni::ipam::book::Book;
-use podhosts_cni::main_config::MainConfig;
-use podhosts_cni::result::{CniResult, Dns};
-use podhosts_cni::runtime_config::RuntimeConfig;
-use podhosts_cni::version::Version;
+use podhosts_cni::protocol::environment::{Command, Parameters};
+use podhosts_cni::protocol::error::CniError;
+use podhosts_cni::protocol::result::{CniResult, Dns};
+use podhosts_cni::protocol::version::Version;
 use serde_json::Value;
 
 use super::text;

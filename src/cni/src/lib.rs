@@ -1,43 +1,28 @@
 //! The CNI plugin, for every specification from 0.3.0 to 1.1.0.
 //!
-//! A call is read from the environment and standard input ([`environment`], [`config`], [`runtime_config`]), checked as
-//! a whole, and then does one thing. [`config::Role`] lists the three roles.
+//! A call is read from the environment and standard input ([`protocol::environment`], [`config`]), checked as
+//! a whole, and then does one thing. [`config::document::Role`] lists the three roles.
 
-mod add;
-mod bridge;
-mod call;
-mod check;
+mod commands;
 pub mod config;
-mod detach;
-pub mod environment;
-pub mod error;
-mod gc;
+mod interface;
 pub mod ipam;
-pub mod main_config;
-mod migrate;
-mod names;
-mod pod_record;
-pub mod previous;
-pub mod result;
-mod routed;
-pub mod runtime_config;
-mod status;
-pub mod version;
-mod wiring;
+pub mod protocol;
 
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use call::Call;
-use config::{Document, Role};
-use environment::{Command, Parameters};
-use error::{CniError, Code};
+use commands::call::Call;
+use commands::{add, check, del, gc, migrate, status};
+use config::document::{Document, Role};
+use protocol::environment::{Command, Parameters};
+use protocol::error::{CniError, Code};
+use protocol::version::Version;
 use sys::fs::files;
 use sys::process::exec;
 use sys::report::ExitCode;
-use version::Version;
 
 pub use records::PLUGIN as PROGRAM;
 /// The API server's program, beside this one: the plugin is started for every pod, and has to stay small.
@@ -123,7 +108,7 @@ fn run(command: Command, call: &mut Call) -> Result<Option<Value>, CniError> {
         (Command::Add, Role::Main) => add::main(call).map(Some),
         (Command::Add, Role::Ipam) => add::ipam(call).map(Some),
         (Command::Add, Role::Chained) => add::chained(call).map(Some),
-        (Command::Del, _) => detach::del(call).map(|()| None),
+        (Command::Del, _) => del::del(call).map(|()| None),
         (Command::Check, _) => check::run(call).map(|()| None),
         (Command::Gc, _) => gc::run(call).map(|()| None),
         (Command::Status, _) => status::run(call).map(|()| None),

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::config::Document;
-use super::environment::Parameters;
-use super::error::{CniError, Code};
-use super::result::Dns;
-use super::runtime_config::RuntimeConfig;
+use crate::config::document::Document;
+use crate::config::runtime_config::RuntimeConfig;
 use crate::ipam::book::Book;
+use crate::protocol::environment::Parameters;
+use crate::protocol::error::{CniError, Code};
+use crate::protocol::result::Dns;
 use records::DATA_DIR;
 use sys::fs::files::{self, LastLink};
 use sys::fs::state_dir::{self, Lock, LockKind};
@@ -18,35 +18,35 @@ const RESOLV_CONF_MAX: usize = 64 << 10;
 
 /// What was asked, and with which configuration.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(crate) struct Call {
     /// From the environment.
-    pub(super) parameters: Parameters,
+    pub(crate) parameters: Parameters,
     /// From standard input.
-    pub(super) document: Document,
+    pub(crate) document: Document,
     /// Lines for stderr, whatever becomes of the call.
-    pub(super) notices: Vec<String>,
+    pub(crate) notices: Vec<String>,
 }
 
 /// Keeps GC out of the network's directory `dir` while an attachment is made or undone, which is more than one step.
-pub(super) fn against_gc(dir: &Path, kind: LockKind) -> Result<Lock, CniError> {
+pub(crate) fn against_gc(dir: &Path, kind: LockKind) -> Result<Lock, CniError> {
     Ok(state_dir::lock_in_turn(&dir.join("gc.lock"), kind)?)
 }
 
 impl Call {
     /// Opens the network's address book.
-    pub(super) fn book(&mut self) -> Result<Book, CniError> {
+    pub(crate) fn book(&mut self) -> Result<Book, CniError> {
         self.book_in(&self.document.dir.clone())
     }
 
     /// Opens the address book in `dir`.
-    pub(super) fn book_in(&mut self, dir: &Path) -> Result<Book, CniError> {
+    pub(crate) fn book_in(&mut self, dir: &Path) -> Result<Book, CniError> {
         let mut book = Book::open(dir, &sys::boot_id()?)?;
         self.notices.append(&mut book.notices);
         Ok(book)
     }
 
     /// Opens the pod's network namespace, which must not be the node's.
-    pub(super) fn pod_namespace(&self, node: &Namespace) -> Result<(Namespace, NamespaceId), CniError> {
+    pub(crate) fn pod_namespace(&self, node: &Namespace) -> Result<(Namespace, NamespaceId), CniError> {
         let pod = Namespace::open(&self.parameters.netns)?;
         let id = pod.id()?;
         if id == node.id()? && !self.parameters.netns_override {
@@ -60,7 +60,7 @@ impl Call {
     }
 
     /// The DNS settings of the result: the runtime's, else the network's, else those of `ipam.resolvConf`.
-    pub(super) fn dns(&self, runtime: &RuntimeConfig, resolv_conf: Option<&Path>) -> Result<Dns, CniError> {
+    pub(crate) fn dns(&self, runtime: &RuntimeConfig, resolv_conf: Option<&Path>) -> Result<Dns, CniError> {
         if let Some(dns) = &runtime.dns {
             return Ok(dns.clone());
         }
@@ -76,7 +76,7 @@ impl Call {
     }
 
     /// Whether the network's state is where it is by default.
-    pub(super) fn is_in_default_dir(&self) -> bool {
+    pub(crate) fn is_in_default_dir(&self) -> bool {
         self.document.dir.parent() == Some(Path::new(DATA_DIR))
     }
 }

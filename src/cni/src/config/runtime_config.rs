@@ -7,11 +7,11 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use super::config::{ADDRESSES_MAX, Document};
-use super::environment::{Args, parse_ip};
-use super::error::{CniError, Code};
-use super::result::Dns;
+use crate::config::document::{ADDRESSES_MAX, Document};
 use crate::ipam::ranges::RangeConfig;
+use crate::protocol::environment::{Args, parse_ip};
+use crate::protocol::error::{CniError, Code};
+use crate::protocol::result::Dns;
 use pod::json::{object, object_lists, objects};
 use sys::net::nft::{PortMapping, Protocol};
 use sys::net::rtnetlink::Mac;

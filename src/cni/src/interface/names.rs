@@ -7,13 +7,13 @@ use sys::fnv;
 use sys::net::rtnetlink::Mac;
 
 /// The node's end of a pod's veth pair: 15 bytes, as long as a name can be.
-pub(super) fn host_interface(network: &str, holder: &Holder) -> String {
+pub(crate) fn host_interface(network: &str, holder: &Holder) -> String {
     format!("veth{:011x}", fnv::hash_texts(&[network, &holder.container, &holder.ifname]) >> 20)
 }
 
 /// The MAC address of the pod's end: that of its first address, so that who knows the address of a pod that is gone
 /// reaches the one that has it now.
-pub(super) fn pod_mac(network: &str, addresses: &[IpAddr]) -> Mac {
+pub(crate) fn pod_mac(network: &str, addresses: &[IpAddr]) -> Mac {
     match addresses.first() {
         Some(IpAddr::V4(v4)) => {
             let [a, b, c, d] = v4.octets();
@@ -28,14 +28,14 @@ pub(super) fn pod_mac(network: &str, addresses: &[IpAddr]) -> Mac {
 }
 
 /// The MAC address of the node's end.
-pub(super) fn host_mac(network: &str, holder: &Holder) -> Mac {
+pub(crate) fn host_mac(network: &str, holder: &Holder) -> Mac {
     let [.., a, b, c, d, e] =
         fnv::hash_texts(&["mac", network, &holder.container, &holder.ifname]).to_be_bytes();
     Mac([0x0e, a, b, c, d, e])
 }
 
 /// The MAC address of a bridge: one that does not change with its ports.
-pub(super) fn bridge_mac(name: &str) -> Mac {
+pub(crate) fn bridge_mac(name: &str) -> Mac {
     let [.., a, b, c, d, e] = fnv::hash_texts(&["bridge", name]).to_be_bytes();
     Mac([0x06, a, b, c, d, e])
 }

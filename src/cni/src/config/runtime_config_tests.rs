@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::environment::Command;
+use crate::protocol::environment::Command;
 
 fn read(extra: Value, args: &Args) -> Result<RuntimeConfig, CniError> {
     let mut config = json!({"cniVersion": "1.0.0", "name": "net", "type": "podhosts-cni"});

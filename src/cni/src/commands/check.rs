@@ -5,19 +5,20 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::call::Call;
-use super::config::Role;
-use super::error::{CniError, Code};
-use super::main_config::{MainConfig, Mode};
-use super::previous::Previous;
-use super::result::CniResult;
-use super::runtime_config::RuntimeConfig;
-use super::{names, pod_record};
+use crate::commands::call::Call;
+use crate::commands::pod_record;
+use crate::config::document::Role;
+use crate::config::main_config::{MainConfig, Mode};
+use crate::config::runtime_config::RuntimeConfig;
+use crate::interface::names;
+use crate::protocol::error::{CniError, Code};
+use crate::protocol::previous_result::Previous;
+use crate::protocol::result::CniResult;
 use sys::net::nft::{self, PodInterface, Rules};
 use sys::net::rtnetlink::{Mac, Namespace, Network};
 
 /// Looks, and changes nothing.
-pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
+pub(crate) fn run(call: &mut Call) -> Result<(), CniError> {
     if call.document.is_set("disableCheck") {
         return Ok(());
     }
@@ -123,7 +124,7 @@ fn in_pod(
     // A pod may add as many as it likes.
     let routes: HashSet<(IpNet, Option<IpAddr>)> = pod.routes(link.index)?.into_iter().collect();
     let destinations: HashSet<IpNet> = routes.iter().map(|(dst, _)| *dst).collect();
-    let is_there = |route: &&super::result::Route| {
+    let is_there = |route: &&crate::protocol::result::Route| {
         let dst = route.dst.trunc();
         // What is in another table is not looked for.
         route.table.is_some()

@@ -6,16 +6,17 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::call::{Call, against_gc};
-use super::config::Ipam;
-use super::detach::{self, Remains};
-use super::error::CniError;
-use super::main_config::{MainConfig, Mode};
-use super::result::{CniResult, Ip};
-use super::runtime_config::{self, RuntimeConfig};
-use super::wiring::Wiring;
-use super::{bridge, names, pod_record, routed};
+use crate::commands::call::{Call, against_gc};
+use crate::commands::del::{self, Remains};
+use crate::commands::pod_record;
+use crate::config::document::Ipam;
+use crate::config::main_config::{MainConfig, Mode};
+use crate::config::runtime_config::{self, RuntimeConfig};
+use crate::interface::wiring::Wiring;
+use crate::interface::{bridge, names, routed};
 use crate::ipam::allocate::Allocated;
+use crate::protocol::error::CniError;
+use crate::protocol::result::{CniResult, Ip};
 use records::attachment::{ATTACHMENT_VERSION, Attachment, Filter};
 use records::directory;
 use records::stores;
@@ -24,7 +25,7 @@ use sys::net::nft::{self, Rules};
 use sys::net::rtnetlink::{Mac, Namespace, NamespaceId};
 
 /// ADD of the main role: addresses and the interface.
-pub(super) fn main(call: &mut Call) -> Result<Value, CniError> {
+pub(crate) fn main(call: &mut Call) -> Result<Value, CniError> {
     let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
     let config = MainConfig::read(&call.document)?;
     let ipam = call.document.ipam(&runtime)?;
@@ -52,7 +53,7 @@ pub(super) fn main(call: &mut Call) -> Result<Value, CniError> {
 }
 
 /// ADD of the ipam role: addresses only.
-pub(super) fn ipam(call: &mut Call) -> Result<Value, CniError> {
+pub(crate) fn ipam(call: &mut Call) -> Result<Value, CniError> {
     let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
     let ipam = call.document.ipam(&runtime)?;
     let dns = call.dns(&runtime, ipam.resolv_conf.as_deref())?;
@@ -71,7 +72,7 @@ pub(super) fn ipam(call: &mut Call) -> Result<Value, CniError> {
 }
 
 /// ADD of the chained role: the record, and the result of the plugins before as it came.
-pub(super) fn chained(call: &mut Call) -> Result<Value, CniError> {
+pub(crate) fn chained(call: &mut Call) -> Result<Value, CniError> {
     let annotations = runtime_config::annotations(&call.document)?;
     let previous = call.document.previous()?.ok_or_else(|| {
         CniError::config(
@@ -149,7 +150,7 @@ fn write_record(
 
 /// Undoes what an ADD has made, and gives the error it failed with, and with it whatever could not be undone.
 fn undone(call: &mut Call, remains: &Remains, error: CniError) -> CniError {
-    match detach::undo(call, remains) {
+    match del::undo(call, remains) {
         Ok(()) => error,
         Err(also) => CniError { msg: format!("{error}; then {also}"), ..error },
     }

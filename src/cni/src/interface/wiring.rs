@@ -6,9 +6,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::error::{CniError, Code};
-use super::result::{Interface, Route};
 use crate::ipam::allocate::Allocated;
+use crate::protocol::error::{CniError, Code};
+use crate::protocol::result::{Interface, Route};
 use sys::net::rtnetlink::{
     Change, Device, Mac, Namespace, Network, NetworkError, NewRoute, NewVeth, SourceCheck, localnet,
     overwrite, set,
@@ -18,53 +18,53 @@ use sys::net::rtnetlink::{
 const SECOND_PRIORITY: u32 = 1024;
 
 /// A pod's interface as it is to be.
-pub(super) struct Wiring<'a> {
+pub(crate) struct Wiring<'a> {
     /// The pod's namespace.
-    pub(super) pod: &'a Namespace,
+    pub(crate) pod: &'a Namespace,
     /// The node's.
-    pub(super) node: &'a Namespace,
+    pub(crate) node: &'a Namespace,
     /// `CNI_NETNS`, for the result.
-    pub(super) netns: String,
+    pub(crate) netns: String,
     /// `CNI_IFNAME`.
-    pub(super) ifname: &'a str,
+    pub(crate) ifname: &'a str,
     /// The pod's end.
-    pub(super) mac: Mac,
+    pub(crate) mac: Mac,
     /// The node's end.
-    pub(super) host_ifname: &'a str,
+    pub(crate) host_ifname: &'a str,
     /// Its MAC address.
-    pub(super) host_mac: Mac,
+    pub(crate) host_mac: Mac,
     /// In bytes.
-    pub(super) mtu: Option<u32>,
+    pub(crate) mtu: Option<u32>,
     /// What the address book gave.
-    pub(super) addresses: &'a [Allocated],
+    pub(crate) addresses: &'a [Allocated],
     /// `ipam.routes`.
-    pub(super) routes: &'a [Route],
+    pub(crate) routes: &'a [Route],
     /// Whether the node's loopback addresses lead to the pod, for host ports.
-    pub(super) route_localnet: bool,
+    pub(crate) route_localnet: bool,
     /// What is checked of what the pod sends.
-    pub(super) check: SourceCheck,
+    pub(crate) check: SourceCheck,
     /// Set as soon as there is a pair that has to be removed should anything fail.
-    pub(super) is_made: Cell<bool>,
+    pub(crate) is_made: Cell<bool>,
 }
 
 /// Both ends of a pair, made and down.
-pub(super) struct Pair {
+pub(crate) struct Pair {
     /// The network in the pod.
-    pub(super) pod: Network,
+    pub(crate) pod: Network,
     /// The pod's end.
-    pub(super) inside: Device,
+    pub(crate) inside: Device,
     /// The node's end.
-    pub(super) outside: Device,
+    pub(crate) outside: Device,
 }
 
 impl Wiring<'_> {
     /// Whether the pod gets an address of that family.
-    pub(super) fn has(&self, is_ipv6: bool) -> bool {
+    pub(crate) fn has(&self, is_ipv6: bool) -> bool {
         self.addresses.iter().any(|one| one.address.addr().is_ipv6() == is_ipv6)
     }
 
     /// Lets the node forward what pods send.
-    pub(super) fn forward(&self) -> Result<(), NetworkError> {
+    pub(crate) fn forward(&self) -> Result<(), NetworkError> {
         if self.has(false) {
             set("net/ipv4/ip_forward", "1")?;
         }
@@ -75,7 +75,7 @@ impl Wiring<'_> {
     }
 
     /// Makes the veth pair, so that the kernel never waits for anything on either end.
-    pub(super) fn make_pair(&self, node: &mut Network, accept_ra: bool) -> Result<Pair, CniError> {
+    pub(crate) fn make_pair(&self, node: &mut Network, accept_ra: bool) -> Result<Pair, CniError> {
         let pod = self.pod.inside(self.node, || {
             let mut pod = Network::here()?;
             let made = pod.add_veth(&NewVeth {
@@ -115,12 +115,12 @@ impl Wiring<'_> {
     }
 
     /// Keeps the node from taking routes, addresses, an MTU or DNS servers from a pod's router advertisements.
-    pub(super) fn no_advertisements(&self, interface: &str) -> Result<(), NetworkError> {
+    pub(crate) fn no_advertisements(&self, interface: &str) -> Result<(), NetworkError> {
         set_if_there(&format!("net/ipv6/conf/{interface}/accept_ra"), "0")
     }
 
     /// The kernel's settings of the node's end, which is new.
-    pub(super) fn end_settings(&self) -> Result<(), CniError> {
+    pub(crate) fn end_settings(&self) -> Result<(), CniError> {
         let interface = self.host_ifname;
         if_there(overwrite(&format!("net/ipv6/conf/{interface}/accept_ra"), "0"))?;
         if self.route_localnet {
@@ -130,7 +130,7 @@ impl Wiring<'_> {
     }
 
     /// The kernel's settings of an interface of the node on which pods are, and which stays.
-    pub(super) fn node_settings(&self, interface: &str) -> Result<(), CniError> {
+    pub(crate) fn node_settings(&self, interface: &str) -> Result<(), CniError> {
         self.no_advertisements(interface)?;
         if self.route_localnet {
             localnet::open_lasting(interface)?;
@@ -140,13 +140,13 @@ impl Wiring<'_> {
 
     /// The same, of an interface with addresses of its own, which the kernel is to use at once: as long as its link-local
     /// address is tentative it looks for no neighbours there on behalf of others.
-    pub(super) fn bridge_settings(&self, interface: &str) -> Result<(), CniError> {
+    pub(crate) fn bridge_settings(&self, interface: &str) -> Result<(), CniError> {
         self.node_settings(interface)?;
         Ok(set_if_there(&format!("net/ipv6/conf/{interface}/accept_dad"), "0")?)
     }
 
     /// Sets the node's end up: without a link-local address, with what `changes` makes of it, whose ends are given.
-    pub(super) fn set_up(
+    pub(crate) fn set_up(
         &self,
         node: &mut Network,
         pair: &Pair,
@@ -167,7 +167,7 @@ impl Wiring<'_> {
     ///
     /// A route to where another interface of the pod's leads already stands behind that one's, unless the configuration
     /// says how they are to be preferred.
-    pub(super) fn furnish(
+    pub(crate) fn furnish(
         &self,
         node: &mut Network,
         pair: &mut Pair,
@@ -207,7 +207,7 @@ impl Wiring<'_> {
     }
 
     /// `ipam.routes` of the families the pod has, with `gateway` where they name none.
-    pub(super) fn configured_routes(
+    pub(crate) fn configured_routes(
         &self,
         interface: u32,
         gateway: impl Fn(bool) -> Option<IpAddr>,
@@ -229,7 +229,7 @@ impl Wiring<'_> {
     }
 
     /// Both interfaces for the result, the node's first.
-    pub(super) fn interfaces(&self, pair: &Pair) -> [Interface; 2] {
+    pub(crate) fn interfaces(&self, pair: &Pair) -> [Interface; 2] {
         let shown = |name: &str, mac: Mac, device: Device, sandbox: &str| Interface {
             name: name.to_owned(),
             mac: mac.to_string(),
@@ -255,12 +255,12 @@ fn if_there(result: Result<(), NetworkError>) -> Result<(), NetworkError> {
     }
 }
 
-pub(super) fn found<T>(link: Option<T>, name: &str) -> Result<T, CniError> {
+pub(crate) fn found<T>(link: Option<T>, name: &str) -> Result<T, CniError> {
     link.ok_or_else(|| CniError::new(Code::Network, format!("cannot find {name}: it was removed meanwhile")))
 }
 
 /// A route for the result.
-pub(super) fn shown(route: &NewRoute) -> Route {
+pub(crate) fn shown(route: &NewRoute) -> Route {
     Route {
         dst: route.dst,
         gw: route.gw,
@@ -273,6 +273,6 @@ pub(super) fn shown(route: &NewRoute) -> Route {
 }
 
 /// Everything of a family.
-pub(super) fn everything(is_ipv6: bool) -> IpNet {
+pub(crate) fn everything(is_ipv6: bool) -> IpNet {
     if is_ipv6 { ipnet::Ipv6Net::default().into() } else { ipnet::Ipv4Net::default().into() }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::config::NAME_MAX;
-use super::environment::{CONTAINER_ID_MAX, is_name};
-use super::{Answer, PROGRAM};
+use crate::config::document::NAME_MAX;
 use crate::ipam::book::Book;
+use crate::protocol::environment::{CONTAINER_ID_MAX, is_name};
+use crate::{Answer, PROGRAM};
 use records::DATA_DIR;
 use records::attachment::Holder;
 use records::attachment::{ATTACHMENT_VERSION, Attachment};
@@ -33,7 +33,7 @@ struct Options {
 }
 
 /// Runs `migrate` with what is behind it on the command line.
-pub(super) fn run(args: &[String]) -> Answer {
+pub(crate) fn run(args: &[String]) -> Answer {
     match Options::parse(args) {
         Err(message) => Answer { stdout: String::new(), stderr: vec![message], code: ExitCode::Usage },
         Ok(options) => match options.migrate() {
@@ -144,7 +144,7 @@ fn holder_in(text: &str) -> Option<Holder> {
 }
 
 /// What the program says where it is called by a person.
-pub(super) fn usage() -> String {
+pub(crate) fn usage() -> String {
     format!(
         "{USAGE}: takes over what host-local has given out; serve, backup and restore are Kubernetes' API, and have a \
          --help; everything else about {PROGRAM} is CNI"

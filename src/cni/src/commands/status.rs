@@ -1,13 +1,13 @@
 //! STATUS: whether ADD can be served.
 
-use super::call::Call;
-use super::config::Role;
-use super::error::{CniError, Code};
-use super::main_config::MainConfig;
-use super::runtime_config::RuntimeConfig;
+use crate::commands::call::Call;
+use crate::config::document::Role;
+use crate::config::main_config::MainConfig;
+use crate::config::runtime_config::RuntimeConfig;
+use crate::protocol::error::{CniError, Code};
 
 /// Answers with code 50 where a family has no address left, or where there is no place to remember one.
-pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
+pub(crate) fn run(call: &mut Call) -> Result<(), CniError> {
     if call.document.role == Role::Chained {
         return Ok(());
     }

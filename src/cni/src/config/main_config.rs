@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::config::{Document, Ipam, PLUGIN};
-use super::environment::IFNAME_MAX;
-use super::error::{CniError, Code};
-use super::runtime_config::RuntimeConfig;
+use crate::config::document::{Document, Ipam, PLUGIN};
+use crate::config::runtime_config::RuntimeConfig;
+use crate::protocol::environment::IFNAME_MAX;
+use crate::protocol::error::{CniError, Code};
 use pod::addresses::IpFamily;
 use records::attachment::Filter;
 use sys::net::rtnetlink::SourceCheck;
@@ -132,7 +132,7 @@ impl MainConfig {
     }
 
     /// What a pod needs of the packet filter, if anything.
-    pub(super) fn filter(&self, ipam: &Ipam, runtime: &RuntimeConfig) -> Option<Filter> {
+    pub(crate) fn filter(&self, ipam: &Ipam, runtime: &RuntimeConfig) -> Option<Filter> {
         self.has_rules(runtime).then(|| Filter {
             masquerade: self.ip_masq,
             subnets: ipam.subnets(),

@@ -10,9 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::error::CniError;
-use super::result::{CniResult, Ip};
-use super::wiring::{Pair, Wiring, everything, shown};
+use crate::interface::wiring::{Pair, Wiring, everything, shown};
+use crate::protocol::error::CniError;
+use crate::protocol::result::{CniResult, Ip};
 use sys::container::netns;
 use sys::net::rtnetlink::{Change, Network, NetworkError, NewRoute};
 
@@ -30,7 +30,7 @@ fn gateway(is_ipv6: bool) -> IpAddr {
 ///
 /// # Errors
 /// The kernel's answer; the caller undoes what was made.
-pub(super) fn connect(wiring: &Wiring<'_>) -> Result<CniResult, CniError> {
+pub(crate) fn connect(wiring: &Wiring<'_>) -> Result<CniResult, CniError> {
     let mut node = Network::here()?;
     wiring.forward()?;
     let mut pair = wiring.make_pair(&mut node, false)?;

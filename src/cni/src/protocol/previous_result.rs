@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::result::cidr;
+use crate::protocol::result::cidr;
 use pod::json::{objects, or_default};
 
 /// The part of a result that tells a pod's addresses.

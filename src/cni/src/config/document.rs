@@ -11,13 +11,13 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
-use super::environment::{Command, is_name};
-use super::error::{CniError, Code};
-use super::previous::Previous;
-use super::result::{CniResult, Dns, Route};
-use super::runtime_config::RuntimeConfig;
-use super::version::Version;
+use crate::config::runtime_config::RuntimeConfig;
 use crate::ipam::ranges::{RangeConfig, RangeSet, optional_address};
+use crate::protocol::environment::{Command, is_name};
+use crate::protocol::error::{CniError, Code};
+use crate::protocol::previous_result::Previous;
+use crate::protocol::result::{CniResult, Dns, Route};
+use crate::protocol::version::Version;
 use pod::json::{Object, object_lists, objects};
 use records::DATA_DIR;
 use records::attachment::Holder;
@@ -25,12 +25,12 @@ use records::attachment::Holder;
 /// The name of this plugin in configurations.
 pub const PLUGIN: &str = "podhosts-cni";
 /// Longest name of a network, in bytes. It becomes a directory's name.
-pub(super) const NAME_MAX: usize = 200;
+pub(crate) const NAME_MAX: usize = 200;
 
 /// Most ranges of a network, those that the runtime adds included.
 const RANGES_MAX: usize = 1024;
 /// Most addresses that one attachment can have: it gets one of each list of ranges.
-pub(super) const ADDRESSES_MAX: usize = 64;
+pub(crate) const ADDRESSES_MAX: usize = 64;
 
 /// What this plugin is in a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,7 @@ struct RawIpam {
 
 impl Ipam {
     /// All subnets that pods of this network can be in.
-    pub(super) fn subnets(&self) -> Vec<(IpAddr, u8)> {
+    pub(crate) fn subnets(&self) -> Vec<(IpAddr, u8)> {
         let ranges = self.sets.iter().flat_map(|set| &set.ranges);
         ranges.map(|range| (range.subnet.network(), range.subnet.prefix_len())).collect()
     }
@@ -154,7 +154,7 @@ impl Document {
     ///
     /// # Errors
     /// [`CniError`] naming the key and what was expected.
-    pub(super) fn read_object<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CniError> {
+    pub(crate) fn read_object<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CniError> {
         Ok(self.read::<Object<T>>(key)?.map(|Object(value)| value))
     }
 
@@ -162,7 +162,7 @@ impl Document {
     ///
     /// # Errors
     /// [`CniError`] naming the key and what was expected.
-    pub(super) fn read_all<T: DeserializeOwned>(&self) -> Result<T, CniError> {
+    pub(crate) fn read_all<T: DeserializeOwned>(&self) -> Result<T, CniError> {
         read_value(&self.value, "")
     }
 
@@ -333,5 +333,5 @@ fn read_value<T: DeserializeOwned>(value: &Value, key: &str) -> Result<T, CniErr
 }
 
 #[cfg(test)]
-#[path = "config_tests.rs"]
+#[path = "document_tests.rs"]
 mod tests;

@@ -7,18 +7,18 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::error::{CniError, Code};
-use super::main_config::{Bridge, vlan_interface};
-use super::names;
-use super::result::{CniResult, Interface, Ip};
-use super::wiring::{Wiring, everything, found, shown};
+use crate::config::main_config::{Bridge, vlan_interface};
+use crate::interface::names;
+use crate::interface::wiring::{Wiring, everything, found, shown};
+use crate::protocol::error::{CniError, Code};
+use crate::protocol::result::{CniResult, Interface, Ip};
 use sys::net::rtnetlink::{BridgePort, Change, Link, Network, NewRoute};
 
 /// Connects the pod.
 ///
 /// # Errors
 /// The kernel's answer, or that the bridge is none; the caller undoes what was made for the pod.
-pub(super) fn connect(wiring: &Wiring<'_>, bridge: &Bridge) -> Result<CniResult, CniError> {
+pub(crate) fn connect(wiring: &Wiring<'_>, bridge: &Bridge) -> Result<CniResult, CniError> {
     let mut node = Network::here()?;
     let link = ensure_bridge(&mut node, bridge, wiring)?;
     if bridge.is_gateway {

@@ -9,10 +9,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::call::{Call, against_gc};
-use super::config::Role;
-use super::error::{CniError, Code};
-use super::{detach, pod_record};
+use crate::commands::call::{Call, against_gc};
+use crate::commands::{del, pod_record};
+use crate::config::document::Role;
+use crate::protocol::error::{CniError, Code};
 use records::attachment::Holder;
 use records::directory;
 use records::stores;
@@ -21,7 +21,7 @@ use sys::net::nft;
 use sys::net::rtnetlink::{Namespace, Network, NetworkError};
 
 /// Undoes everything that is not valid.
-pub(super) fn run(call: &mut Call) -> Result<(), CniError> {
+pub(crate) fn run(call: &mut Call) -> Result<(), CniError> {
     if call.document.is_set("disableGC") {
         return Ok(());
     }
@@ -61,7 +61,7 @@ fn collect(call: &mut Call, dir: &Path, valid: Option<&[Holder]>) -> Result<Vec<
     for holder in holders {
         let is_unknown = valid.is_some_and(|valid| valid.binary_search(&holder).is_err());
         if is_unknown || is_gone(dir, &holder) {
-            let error = detach::detach(call, dir, &holder).err();
+            let error = del::detach(call, dir, &holder).err();
             errors.extend(error);
             if errors.iter().any(is_held) {
                 return Ok(errors);

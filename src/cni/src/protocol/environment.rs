@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::error::{CniError, Code};
+use crate::protocol::error::{CniError, Code};
 use records::attachment::Holder;
 use sys::net::rtnetlink::Mac;
 
@@ -56,9 +56,9 @@ pub struct Args {
 }
 
 /// Longest container id, in bytes, as in the names of records. Real ones have 64.
-pub(super) const CONTAINER_ID_MAX: usize = 128;
+pub(crate) const CONTAINER_ID_MAX: usize = 128;
 /// Longest name of an interface, in bytes: `IFNAMSIZ` less its NUL.
-pub(super) const IFNAME_MAX: usize = 15;
+pub(crate) const IFNAME_MAX: usize = 15;
 
 impl Command {
     /// Reads `CNI_COMMAND`.
@@ -178,7 +178,7 @@ fn requested_ip(text: &str) -> Result<IpAddr, CniError> {
 }
 
 /// An address, perhaps with a prefix length, which the range decides.
-pub(super) fn parse_ip(text: &str) -> Option<IpAddr> {
+pub(crate) fn parse_ip(text: &str) -> Option<IpAddr> {
     let net = || text.parse::<ipnet::IpNet>().ok().map(|net| net.addr());
     text.trim().parse().ok().or_else(net)
 }
@@ -193,7 +193,7 @@ fn is_true(value: &str) -> bool {
 }
 
 /// Whether `name` is one as the specification wants network names and container ids.
-pub(super) fn is_name(name: &str, max: usize) -> bool {
+pub(crate) fn is_name(name: &str, max: usize) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
     name.len() <= max
         && name.bytes().all(allowed)

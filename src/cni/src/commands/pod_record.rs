@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::environment::Parameters;
-use super::error::{CniError, Code};
+use crate::protocol::environment::Parameters;
+use crate::protocol::error::{CniError, Code};
 use records::record::{self, PodRecord, RECORD_DIR, RECORD_MAX, RECORD_VERSION};
 use sys::fs::state_dir;
 use sys::report;
@@ -14,7 +14,7 @@ use sys::report;
 const POD_INTERFACE: &str = "eth0";
 
 /// The record of the pod in a call, where it is about a pod's own interface and the runtime names the pod.
-pub(super) fn of(
+pub(crate) fn of(
     parameters: &Parameters,
     network: &str,
     addresses: &[IpAddr],
@@ -41,7 +41,7 @@ pub(super) fn of(
 ///
 /// # Errors
 /// [`CniError`] naming the file.
-pub(super) fn write(record: &PodRecord) -> Result<(), CniError> {
+pub(crate) fn write(record: &PodRecord) -> Result<(), CniError> {
     let path = record::path(Path::new(RECORD_DIR), &record.sandbox_id)
         .map_err(|error| CniError::new(Code::InvalidEnvironment, format!("CNI_CONTAINERID: {error}")))?;
     let json = serde_json::to_vec(record).unwrap_or_default();
@@ -57,7 +57,7 @@ pub(super) fn write(record: &PodRecord) -> Result<(), CniError> {
 ///
 /// # Errors
 /// [`CniError`] naming the file.
-pub(super) fn remove(network: &str, container_id: &str, ifname: &str) -> Result<(), CniError> {
+pub(crate) fn remove(network: &str, container_id: &str, ifname: &str) -> Result<(), CniError> {
     let Ok(path) = record::path(Path::new(RECORD_DIR), container_id) else { return Ok(()) };
     if ifname != POD_INTERFACE {
         return Ok(());
@@ -72,7 +72,7 @@ pub(super) fn remove(network: &str, container_id: &str, ifname: &str) -> Result<
 }
 
 /// The record of a container, if there is one that can be read.
-pub(super) fn read(container_id: &str) -> Option<PodRecord> {
+pub(crate) fn read(container_id: &str) -> Option<PodRecord> {
     record::read(container_id).ok().flatten()
 }
 
@@ -80,7 +80,7 @@ pub(super) fn read(container_id: &str) -> Option<PodRecord> {
 ///
 /// # Errors
 /// [`CniError`] naming the directory.
-pub(super) fn containers(network: &str) -> Result<Vec<String>, CniError> {
+pub(crate) fn containers(network: &str) -> Result<Vec<String>, CniError> {
     let names = state_dir::names(Path::new(RECORD_DIR))?;
     let ids = names.iter().filter_map(|name| record::id_of(name));
     let of_network = |id: &&str| read(id).is_some_and(|record| record.network == network);
@@ -91,11 +91,11 @@ pub(super) fn containers(network: &str) -> Result<Vec<String>, CniError> {
 ///
 /// # Errors
 /// [`CniError`] naming the file.
-pub(super) fn remove_of(network: &str, container_id: &str) -> Result<(), CniError> {
+pub(crate) fn remove_of(network: &str, container_id: &str) -> Result<(), CniError> {
     remove(network, container_id, POD_INTERFACE)
 }
 
 /// Whether `ifname` is the pod's own interface.
-pub(super) fn is_pod_interface(ifname: &str) -> bool {
+pub(crate) fn is_pod_interface(ifname: &str) -> bool {
     ifname == POD_INTERFACE
 }

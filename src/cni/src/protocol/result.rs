@@ -6,8 +6,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Value, json};
 
-use super::version::Version;
 use crate::ipam::ranges::optional_address;
+use crate::protocol::version::Version;
 use pod::json::{object, objects, or_default};
 
 /// An interface.
@@ -127,7 +127,7 @@ pub struct CniResult {
 ///
 /// # Errors
 /// Anything else.
-pub(super) fn cidr<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {
+pub(crate) fn cidr<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {
     let text = String::deserialize(deserializer)?;
     let wrong = |_| {
         de::Error::custom(format!(

@@ -5,10 +5,11 @@
 
 use std::path::Path;
 
-use super::call::{Call, against_gc};
-use super::config::Role;
-use super::error::CniError;
-use super::{names, pod_record};
+use crate::commands::call::{Call, against_gc};
+use crate::commands::pod_record;
+use crate::config::document::Role;
+use crate::interface::names;
+use crate::protocol::error::CniError;
 use records::attachment::Attachment;
 use records::attachment::Holder;
 use records::directory;
@@ -19,24 +20,24 @@ use sys::net::rtnetlink::{Namespace, Network, NetworkError};
 
 /// What there is to undo beside the addresses.
 #[derive(Debug)]
-pub(super) struct Remains {
+pub(crate) struct Remains {
     /// The node's end of a veth pair.
-    pub(super) link: Option<String>,
+    pub(crate) link: Option<String>,
     /// Whether there may be rules in the packet filter.
-    pub(super) has_rules: bool,
+    pub(crate) has_rules: bool,
     /// Whether there may be a record.
-    pub(super) has_record: bool,
+    pub(crate) has_record: bool,
 }
 
 /// Undoes an ADD that failed, as far as it had come.
-pub(super) fn undo(call: &mut Call, remains: &Remains) -> Result<(), CniError> {
+pub(crate) fn undo(call: &mut Call, remains: &Remains) -> Result<(), CniError> {
     let (dir, holder) = (call.document.dir.clone(), call.parameters.holder());
     let known = directory::read(&dir, &holder);
     take_down(call, &dir, &holder, known.as_ref(), remains)
 }
 
 /// DEL: succeeds where nothing is left to do.
-pub(super) fn del(call: &mut Call) -> Result<(), CniError> {
+pub(crate) fn del(call: &mut Call) -> Result<(), CniError> {
     let (dir, holder) = (call.document.dir.clone(), call.parameters.holder());
     let mut was_there = false;
     // Without the directory there are neither addresses nor a GC to be kept out.
@@ -69,7 +70,7 @@ fn is_to_undo(role: Role, dir: &Path, holder: &Holder) -> bool {
 }
 
 /// Undoes everything of one attachment; tells whether there was anything.
-pub(super) fn detach(call: &mut Call, dir: &Path, holder: &Holder) -> Result<bool, CniError> {
+pub(crate) fn detach(call: &mut Call, dir: &Path, holder: &Holder) -> Result<bool, CniError> {
     let known = directory::read(dir, holder);
     let (was_there, link, has_rules) = match &known {
         Some(attachment) => (true, attachment.host_interface.clone(), attachment.has_rules),

@@ -1,0 +1,6 @@
+//! A pod's interface: the veth pair, and how it is connected.
+
+pub(crate) mod bridge;
+pub(crate) mod names;
+pub(crate) mod routed;
+pub(crate) mod wiring;

@@ -1,0 +1,7 @@
+//! What a runtime and a plugin say to each other, as the CNI specification has it.
+
+pub mod environment;
+pub mod error;
+pub mod previous_result;
+pub mod result;
+pub mod version;
