@@ -9,7 +9,7 @@ use sys::fnv;
 use sys::fs::files::FileError;
 use sys::fs::state_dir;
 use sys::net::nft::{self, NftError, Rules};
-use sys::net::rtnetlink::Network;
+use sys::net::rtnetlink::RouteSocket;
 
 const STORES: &str = "/run/podhosts/stores";
 
@@ -26,7 +26,7 @@ pub fn rules(leaving: Option<&str>) -> Vec<Rules> {
     dirs.extend(state_dir::names(default).unwrap_or_default().iter().map(|name| default.join(name)));
     let others = state_dir::names(Path::new(STORES)).unwrap_or_default();
     dirs.extend(others.iter().filter_map(|name| state_dir::target(&Path::new(STORES).join(name))));
-    let Ok(mut node) = Network::here() else { return Vec::new() };
+    let Ok(mut node) = RouteSocket::here() else { return Vec::new() };
     let mut rules = Vec::new();
     for dir in dirs {
         let Some(network) = dir.file_name().and_then(|name| name.to_str()) else { continue };

@@ -15,7 +15,7 @@ use crate::protocol::error::{CniError, Code};
 use crate::protocol::previous_result::Previous;
 use crate::protocol::result::CniResult;
 use sys::net::nft::{self, PodInterface, Rules};
-use sys::net::rtnetlink::{Mac, Namespace, Network};
+use sys::net::rtnetlink::{Mac, Namespace, RouteSocket};
 
 /// Looks, and changes nothing.
 pub(crate) fn run(call: &mut Call) -> Result<(), CniError> {
@@ -82,10 +82,10 @@ fn main(call: &mut Call, runtime: &RuntimeConfig, previous: &CniResult) -> Resul
     let held = leases(call, previous)?;
     let node = Namespace::own()?;
     let (pod, _) = call.pod_namespace(&node)?;
-    let mut pod = Network::of(&pod, &node)?;
+    let mut pod = RouteSocket::of(&pod, &node)?;
     let mac = in_pod(&mut pod, &call.parameters.ifname, &held, previous)?;
     let name = names::host_interface(&call.document.name, &call.parameters.holder());
-    on_node(&mut Network::here()?, &name, &config, &held)?;
+    on_node(&mut RouteSocket::here()?, &name, &config, &held)?;
     let rules = config.filter(&ipam, runtime).map(|filter| Rules {
         network: call.document.name.clone(),
         subnets: filter.subnets,
@@ -102,7 +102,7 @@ fn main(call: &mut Call, runtime: &RuntimeConfig, previous: &CniResult) -> Resul
 
 /// Looks at the pod's interface, and gives its MAC address.
 fn in_pod(
-    pod: &mut Network,
+    pod: &mut RouteSocket,
     ifname: &str,
     held: &[IpAddr],
     previous: &CniResult,
@@ -136,7 +136,7 @@ fn in_pod(
     }
 }
 
-fn on_node(node: &mut Network, name: &str, config: &MainConfig, held: &[IpAddr]) -> Result<(), CniError> {
+fn on_node(node: &mut RouteSocket, name: &str, config: &MainConfig, held: &[IpAddr]) -> Result<(), CniError> {
     let link = node.link(name)?.ok_or_else(|| differs(format!("{name} is missing on the node")))?;
     if !link.is_up {
         return Err(differs(format!("{name} is down on the node")));

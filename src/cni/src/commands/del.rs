@@ -16,7 +16,7 @@ use records::directory;
 use records::stores;
 use sys::fs::state_dir::LockKind;
 use sys::net::nft::{self, Leaving};
-use sys::net::rtnetlink::{Namespace, Network, NetworkError};
+use sys::net::rtnetlink::{Namespace, NetworkError, RouteSocket};
 
 /// What there is to undo beside the addresses.
 #[derive(Debug)]
@@ -159,7 +159,7 @@ fn remove_last(
 
 /// Removes a veth pair, by the node's end, or where somebody has renamed that, by the pod's.
 fn remove_link(name: &str, attachment: Option<&Attachment>, holder: &Holder) -> Result<(), CniError> {
-    if Network::here()?.delete_link(name)? {
+    if RouteSocket::here()?.delete_link(name)? {
         return Ok(());
     }
     let Some(attachment) = attachment.filter(|known| known.netns_id.is_some() && known.mac.is_some()) else {
@@ -170,7 +170,7 @@ fn remove_link(name: &str, attachment: Option<&Attachment>, holder: &Holder) -> 
         if Some(pod.id()?) != attachment.netns_id {
             return Ok(());
         }
-        let mut inside = Network::of(&pod, &node)?;
+        let mut inside = RouteSocket::of(&pod, &node)?;
         // Where ADD had not come so far, the interface of that name is somebody else's.
         if inside.link(&holder.ifname)?.is_some_and(|link| link.kind == "veth" && link.mac == attachment.mac)
         {

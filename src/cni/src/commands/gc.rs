@@ -18,7 +18,7 @@ use records::directory;
 use records::stores;
 use sys::fs::state_dir::LockKind;
 use sys::net::nft;
-use sys::net::rtnetlink::{Namespace, Network, NetworkError};
+use sys::net::rtnetlink::{Namespace, NetworkError, RouteSocket};
 
 /// Undoes everything that is not valid.
 pub(crate) fn run(call: &mut Call) -> Result<(), CniError> {
@@ -93,5 +93,5 @@ fn is_gone(dir: &Path, holder: &Holder) -> bool {
 }
 
 fn is_there(link: &str) -> bool {
-    Network::here().and_then(|mut node| node.link(link)).is_ok_and(|found| found.is_some())
+    RouteSocket::here().and_then(|mut node| node.link(link)).is_ok_and(|found| found.is_some())
 }

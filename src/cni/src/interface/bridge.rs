@@ -12,14 +12,15 @@ use crate::interface::names;
 use crate::interface::wiring::{Wiring, everything, found, shown};
 use crate::protocol::error::{CniError, Code};
 use crate::protocol::result::{CniResult, Interface, Ip};
-use sys::net::rtnetlink::{BridgePort, Change, Link, Network, NewRoute};
+use pod::addresses::IpFamily;
+use sys::net::rtnetlink::{BridgePort, Link, NetworkChange, NewRoute, RouteSocket};
 
 /// Connects the pod.
 ///
 /// # Errors
 /// The kernel's answer, or that the bridge is none; the caller undoes what was made for the pod.
 pub(crate) fn connect(wiring: &Wiring<'_>, bridge: &Bridge) -> Result<CniResult, CniError> {
-    let mut node = Network::here()?;
+    let mut node = RouteSocket::here()?;
     let link = ensure_bridge(&mut node, bridge, wiring)?;
     if bridge.is_gateway {
         wiring.forward()?;
@@ -35,9 +36,9 @@ pub(crate) fn connect(wiring: &Wiring<'_>, bridge: &Bridge) -> Result<CniResult,
     let (outside, name) = (pair.outside.index, wiring.host_ifname);
     let port = BridgePort { bridge: link.index, hairpin: bridge.hairpin, isolated: bridge.isolated };
     wiring.end_settings()?;
-    let mut changes = Change::join_bridge(outside, name, port);
-    changes.extend(bridge.vlan.map(|vlan| Change::bridge_vlan(outside, vlan, false)));
-    changes.push(Change::up(outside, name));
+    let mut changes = NetworkChange::join_bridge(outside, name, port);
+    changes.extend(bridge.vlan.map(|vlan| NetworkChange::bridge_vlan(outside, vlan, false)));
+    changes.push(NetworkChange::up(outside, name));
     wiring.set_up(&mut node, &pair, changes)?.into_iter().collect::<Result<(), _>>()?;
     let addresses: Vec<IpNet> = wiring.addresses.iter().map(|one| one.address).collect();
     let routes = pod_routes(wiring, bridge, pair.inside.index);
@@ -59,14 +60,14 @@ pub(crate) fn connect(wiring: &Wiring<'_>, bridge: &Bridge) -> Result<CniResult,
 
 /// What is configured, and everything through the gateways where that is asked for and not configured already.
 fn pod_routes(wiring: &Wiring<'_>, bridge: &Bridge, interface: u32) -> Vec<NewRoute> {
-    let gateway = |is_ipv6: bool| -> Option<IpAddr> {
+    let gateway = |family: IpFamily| -> Option<IpAddr> {
         let mut gateways = wiring.addresses.iter().map(|one| one.gateway);
-        gateways.find(|gateway| gateway.is_ipv6() == is_ipv6)
+        gateways.find(|gateway| IpFamily::of(*gateway) == family)
     };
     let mut routes = wiring.configured_routes(interface, gateway);
-    for is_ipv6 in [false, true] {
-        let dst = everything(is_ipv6);
-        if let Some(gw) = gateway(is_ipv6).filter(|_| bridge.is_default_gateway)
+    for family in IpFamily::ALL {
+        let dst = everything(family);
+        if let Some(gw) = gateway(family).filter(|_| bridge.is_default_gateway)
             && !routes.iter().any(|route| route.dst == dst)
         {
             routes.push(NewRoute::new(dst, Some(gw), interface));
@@ -76,7 +77,7 @@ fn pod_routes(wiring: &Wiring<'_>, bridge: &Bridge, interface: u32) -> Vec<NewRo
 }
 
 /// The bridge, made where it is missing, up.
-fn ensure_bridge(node: &mut Network, bridge: &Bridge, wiring: &Wiring<'_>) -> Result<Link, CniError> {
+fn ensure_bridge(node: &mut RouteSocket, bridge: &Bridge, wiring: &Wiring<'_>) -> Result<Link, CniError> {
     let name = &bridge.name;
     let mut link = node.link(name)?;
     if link.is_none() {
@@ -106,7 +107,7 @@ fn ensure_bridge(node: &mut Network, bridge: &Bridge, wiring: &Wiring<'_>) -> Re
 
 /// The interface that has the gateway's address: the bridge, or with a VLAN the bridge's interface of that VLAN.
 fn gateway_interface(
-    node: &mut Network,
+    node: &mut RouteSocket,
     bridge: &Bridge,
     link: &Link,
     wiring: &Wiring<'_>,
@@ -115,7 +116,7 @@ fn gateway_interface(
     let name = vlan_interface(&bridge.name, vlan);
     let mut of_vlan = node.link(&name)?;
     if of_vlan.is_none() {
-        node.make(vec![Change::bridge_vlan(link.index, vlan, true)])?;
+        node.make(vec![NetworkChange::bridge_vlan(link.index, vlan, true)])?;
         match node.add_vlan(&name, link.index, vlan) {
             Err(error) if error.is_present() => {}
             other => other?,
@@ -129,17 +130,17 @@ fn gateway_interface(
 
 /// Sets an interface of the node on which pods are up, whoever made it: one that was there already may accept router
 /// advertisements. Bringing it up is a notification to the whole node.
-fn settle(node: &mut Network, link: &Link, name: &str, wiring: &Wiring<'_>) -> Result<(), CniError> {
+fn settle(node: &mut RouteSocket, link: &Link, name: &str, wiring: &Wiring<'_>) -> Result<(), CniError> {
     if link.is_up {
         return wiring.node_settings(name);
     }
     wiring.bridge_settings(name)?;
-    Ok(node.make(vec![Change::up(link.index, name)])?)
+    Ok(node.make(vec![NetworkChange::up(link.index, name)])?)
 }
 
 /// Gives an interface the gateway's address, unless it is among those that it has, which are `present`.
 fn ensure_address(
-    node: &mut Network,
+    node: &mut RouteSocket,
     (index, name): (u32, &str),
     present: &mut Vec<IpNet>,
     wanted: IpNet,
@@ -158,7 +159,7 @@ fn ensure_address(
         }
         node.delete_address(index, other)?;
     }
-    match node.make(vec![Change::add_address(index, wanted)]) {
+    match node.make(vec![NetworkChange::add_address(index, wanted)]) {
         Err(error) if error.is_present() => {}
         other => other?,
     }

@@ -13,8 +13,9 @@ use ipnet::IpNet;
 use crate::interface::wiring::{Pair, Wiring, everything, shown};
 use crate::protocol::error::CniError;
 use crate::protocol::result::{CniResult, Ip};
+use pod::addresses::IpFamily;
 use sys::container::netns;
-use sys::net::rtnetlink::{Change, Network, NetworkError, NewRoute};
+use sys::net::rtnetlink::{NetworkChange, NetworkError, NewRoute, RouteSocket};
 
 const GATEWAY_4: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 const GATEWAY_6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
@@ -22,8 +23,11 @@ const GATEWAY_6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 /// The priority of the route that is left of two when the node loses the address it sent from.
 const WITHOUT_SOURCE: u32 = 1;
 
-fn gateway(is_ipv6: bool) -> IpAddr {
-    if is_ipv6 { GATEWAY_6.into() } else { GATEWAY_4.into() }
+fn gateway(family: IpFamily) -> IpAddr {
+    match family {
+        IpFamily::V4 => GATEWAY_4.into(),
+        IpFamily::V6 => GATEWAY_6.into(),
+    }
 }
 
 /// Connects the pod.
@@ -31,23 +35,23 @@ fn gateway(is_ipv6: bool) -> IpAddr {
 /// # Errors
 /// The kernel's answer; the caller undoes what was made.
 pub(crate) fn connect(wiring: &Wiring<'_>) -> Result<CniResult, CniError> {
-    let mut node = Network::here()?;
+    let mut node = RouteSocket::here()?;
     wiring.forward()?;
     let mut pair = wiring.make_pair(&mut node, false)?;
     wiring.end_settings()?;
     let addresses: Vec<IpNet> = wiring.addresses.iter().map(|one| IpNet::from(one.address.addr())).collect();
     lead(&mut node, wiring, &pair, &addresses)?;
-    let families: Vec<bool> = [false, true].into_iter().filter(|is_ipv6| wiring.has(*is_ipv6)).collect();
-    let gateways: Vec<IpAddr> = families.into_iter().map(gateway).collect();
+    let gateways: Vec<IpAddr> = wiring.families().into_iter().map(gateway).collect();
     let routes = pod_routes(wiring, pair.inside.index);
-    let to_gateway =
-        wiring.has(false).then(|| NewRoute::new(IpNet::from(gateway(false)), None, pair.inside.index));
+    let to_gateway = wiring
+        .has(IpFamily::V4)
+        .then(|| NewRoute::new(IpNet::from(gateway(IpFamily::V4)), None, pair.inside.index));
     let with_gateway: Vec<NewRoute> = to_gateway.into_iter().chain(routes.iter().cloned()).collect();
     wiring.furnish(&mut node, &mut pair, &addresses, &gateways, &with_gateway)?;
     let ips = addresses.iter().map(|address| Ip {
         interface: Some(1),
         address: *address,
-        gateway: Some(gateway(address.addr().is_ipv6())),
+        gateway: Some(gateway(IpFamily::of(address.addr()))),
     });
     Ok(CniResult {
         ips: ips.collect(),
@@ -59,8 +63,8 @@ pub(crate) fn connect(wiring: &Wiring<'_>) -> Result<CniResult, CniError> {
 
 /// The node's address towards its default route, from which it is to connect to the pod. Left alone, the kernel takes the
 /// first address of any interface, be it a virtual one on lo or that of another network's bridge.
-fn source(node: &mut Network, is_ipv6: bool) -> Option<IpAddr> {
-    let source = node.source_towards(netns::beyond_default_route(is_ipv6));
+fn source(node: &mut RouteSocket, family: IpFamily) -> Option<IpAddr> {
+    let source = node.source_towards(netns::beyond_default_route(family));
     // Of another interface's it can use no link-local one.
     source.filter(|source| !matches!(source, IpAddr::V6(v6) if v6.is_unicast_link_local()))
 }
@@ -71,31 +75,36 @@ fn source(node: &mut Network, is_ipv6: bool) -> Option<IpAddr> {
 /// A node without an IPv6 address gets one on its end, for it has none to choose from. It is on no subnet: where a node
 /// forwards, the kernel joins the anycast address of each subnet, and leaving it takes a grace period more at DEL.
 fn lead(
-    node: &mut Network,
+    node: &mut RouteSocket,
     wiring: &Wiring<'_>,
     pair: &Pair,
     addresses: &[IpNet],
 ) -> Result<(), NetworkError> {
     let outside = pair.outside.index;
-    let sources = [false, true].map(|is_ipv6| if wiring.has(is_ipv6) { source(node, is_ipv6) } else { None });
-    let mut changes = vec![Change::up(outside, wiring.host_ifname)];
-    if wiring.has(true) && sources[1].is_none() {
-        changes.push(Change::add_address(outside, IpNet::from(IpAddr::from(GATEWAY_6))));
+    let [source_4, source_6] =
+        IpFamily::ALL.map(|family| if wiring.has(family) { source(node, family) } else { None });
+    let mut changes = vec![NetworkChange::up(outside, wiring.host_ifname)];
+    if wiring.has(IpFamily::V6) && source_6.is_none() {
+        changes.push(NetworkChange::add_address(outside, IpNet::from(IpAddr::from(GATEWAY_6))));
     }
-    // Which of the changes have a source, and what they are without it.
+    // The routes with a source, by their place among the changes, and how they are without it.
     let mut sourced = BTreeMap::new();
     for address in addresses {
-        let is_ipv6 = address.addr().is_ipv6();
+        let family = IpFamily::of(address.addr());
         let plain = NewRoute::new(*address, None, outside);
-        changes.push(Change::add_neighbour(outside, address.addr(), wiring.mac));
-        let Some(source) = sources[usize::from(is_ipv6)] else {
-            changes.push(Change::add_route(&plain));
-            continue;
+        changes.push(NetworkChange::add_neighbour(outside, address.addr(), wiring.mac));
+        let source = match family {
+            IpFamily::V4 => source_4,
+            IpFamily::V6 => source_6,
         };
+        if source.is_none() {
+            changes.push(NetworkChange::add_route(&plain));
+            continue;
+        }
         sourced.insert(changes.len(), plain.clone());
-        changes.push(Change::add_route(&NewRoute { source: Some(source), ..plain.clone() }));
-        if !is_ipv6 {
-            changes.push(Change::add_route(&NewRoute { priority: Some(WITHOUT_SOURCE), ..plain }));
+        changes.push(NetworkChange::add_route(&NewRoute { source, ..plain.clone() }));
+        if family == IpFamily::V4 {
+            changes.push(NetworkChange::add_route(&NewRoute { priority: Some(WITHOUT_SOURCE), ..plain }));
         }
     }
     let ends = wiring.set_up(node, pair, changes)?;
@@ -103,7 +112,7 @@ fn lead(
     for (index, end) in ends.into_iter().enumerate() {
         match (end, sourced.get(&index)) {
             // The node has lost that address since.
-            (Err(error), Some(plain)) if error.is_invalid() => again.push(Change::add_route(plain)),
+            (Err(error), Some(plain)) if error.is_invalid() => again.push(NetworkChange::add_route(plain)),
             (end, _) => end?,
         }
     }
@@ -113,15 +122,15 @@ fn lead(
 /// What is configured; for a family of which nothing is, everything through the gateway; and where the configured ones do
 /// not lead everywhere, at least the way to the other pods of the subnet, who are on no link with this one.
 fn pod_routes(wiring: &Wiring<'_>, interface: u32) -> Vec<NewRoute> {
-    let mut routes = wiring.configured_routes(interface, |is_ipv6| Some(gateway(is_ipv6)));
+    let mut routes = wiring.configured_routes(interface, |family| Some(gateway(family)));
     for one in wiring.addresses {
-        let is_ipv6 = one.address.addr().is_ipv6();
-        let configured = || wiring.routes.iter().filter(|route| route.dst.addr().is_ipv6() == is_ipv6);
-        let dst = if configured().next().is_none() { everything(is_ipv6) } else { one.address.trunc() };
+        let family = IpFamily::of(one.address.addr());
+        let configured = || wiring.routes.iter().filter(|route| IpFamily::of(route.dst.addr()) == family);
+        let dst = if configured().next().is_none() { everything(family) } else { one.address.trunc() };
         // A pod may have several addresses of a family.
         let is_there = routes.iter().any(|route| route.dst == dst);
         if !is_there && !configured().any(|route| route.dst.contains(&dst)) {
-            routes.push(NewRoute::new(dst, Some(gateway(is_ipv6)), interface));
+            routes.push(NewRoute::new(dst, Some(gateway(family)), interface));
         }
     }
     routes

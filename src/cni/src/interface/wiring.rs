@@ -9,9 +9,10 @@ use ipnet::IpNet;
 use crate::ipam::allocate::Allocated;
 use crate::protocol::error::{CniError, Code};
 use crate::protocol::result::{Interface, Route};
+use pod::addresses::IpFamily;
 use sys::net::rtnetlink::{
-    Change, Device, Mac, Namespace, Network, NetworkError, NewRoute, NewVeth, SourceCheck, localnet,
-    overwrite, set,
+    Device, Mac, Namespace, NetworkChange, NetworkError, NewRoute, NewVeth, RouteSocket, SourceCheck,
+    localnet, overwrite, set,
 };
 
 /// The kernel's own priority of IPv6 routes; those of second interfaces come behind it.
@@ -50,7 +51,7 @@ pub(crate) struct Wiring<'a> {
 /// Both ends of a pair, made and down.
 pub(crate) struct Pair {
     /// The network in the pod.
-    pub(crate) pod: Network,
+    pub(crate) pod: RouteSocket,
     /// The pod's end.
     pub(crate) inside: Device,
     /// The node's end.
@@ -59,25 +60,30 @@ pub(crate) struct Pair {
 
 impl Wiring<'_> {
     /// Whether the pod gets an address of that family.
-    pub(crate) fn has(&self, is_ipv6: bool) -> bool {
-        self.addresses.iter().any(|one| one.address.addr().is_ipv6() == is_ipv6)
+    pub(crate) fn has(&self, family: IpFamily) -> bool {
+        self.addresses.iter().any(|one| IpFamily::of(one.address.addr()) == family)
+    }
+
+    /// The families of the pod's addresses, IPv4 first.
+    pub(crate) fn families(&self) -> Vec<IpFamily> {
+        IpFamily::ALL.into_iter().filter(|family| self.has(*family)).collect()
     }
 
     /// Lets the node forward what pods send.
     pub(crate) fn forward(&self) -> Result<(), NetworkError> {
-        if self.has(false) {
+        if self.has(IpFamily::V4) {
             set("net/ipv4/ip_forward", "1")?;
         }
-        if self.has(true) {
+        if self.has(IpFamily::V6) {
             set("net/ipv6/conf/all/forwarding", "1")?;
         }
         Ok(())
     }
 
     /// Makes the veth pair, so that the kernel never waits for anything on either end.
-    pub(crate) fn make_pair(&self, node: &mut Network, accept_ra: bool) -> Result<Pair, CniError> {
+    pub(crate) fn make_pair(&self, node: &mut RouteSocket, accept_ra: bool) -> Result<Pair, CniError> {
         let pod = self.pod.inside(self.node, || {
-            let mut pod = Network::here()?;
+            let mut pod = RouteSocket::here()?;
             let made = pod.add_veth(&NewVeth {
                 name: self.ifname,
                 mac: self.mac,
@@ -101,7 +107,7 @@ impl Wiring<'_> {
     /// The kernel's settings of the pod's interface that have no message. This thread is in the pod's namespace.
     fn settings(&self, accept_ra: bool) -> Result<(), NetworkError> {
         let ifname = self.ifname;
-        if self.has(true) {
+        if self.has(IpFamily::V6) {
             set("net/ipv6/conf/lo/disable_ipv6", "0")?;
             set(&format!("net/ipv6/conf/{ifname}/disable_ipv6"), "0")?;
             // The kernel's own link-local address is to be there at once, too.
@@ -148,15 +154,15 @@ impl Wiring<'_> {
     /// Sets the node's end up: without a link-local address, with what `changes` makes of it, whose ends are given.
     pub(crate) fn set_up(
         &self,
-        node: &mut Network,
+        node: &mut RouteSocket,
         pair: &Pair,
-        changes: impl IntoIterator<Item = Change>,
+        changes: impl IntoIterator<Item = NetworkChange>,
     ) -> Result<Vec<Result<(), NetworkError>>, NetworkError> {
-        let no_link_local = Change::no_link_local(pair.outside.index, self.host_ifname);
+        let no_link_local = NetworkChange::no_link_local(pair.outside.index, self.host_ifname);
         let mut ends = node.make_each([no_link_local].into_iter().chain(changes).collect())?;
         match ends.remove(0) {
             // A kernel without IPv6, or an MTU below its minimum, does not give any.
-            Err(error) if !self.has(true) && error.is_unsupported() => Ok(ends),
+            Err(error) if !self.has(IpFamily::V6) && error.is_unsupported() => Ok(ends),
             other => other.map(|()| ends),
         }
     }
@@ -169,7 +175,7 @@ impl Wiring<'_> {
     /// says how they are to be preferred.
     pub(crate) fn furnish(
         &self,
-        node: &mut Network,
+        node: &mut RouteSocket,
         pair: &mut Pair,
         addresses: &[IpNet],
         neighbours: &[IpAddr],
@@ -177,14 +183,14 @@ impl Wiring<'_> {
     ) -> Result<(), NetworkError> {
         let index = pair.inside.index;
         // The packet filter knows the link-local address that is made of the MAC address.
-        let tells = Change::tells_its_mac(index, self.ifname, self.has(false), self.has(true));
-        pair.pod.make(vec![tells, Change::up(index, self.ifname)])?;
+        let tells = NetworkChange::tells_its_mac(index, self.ifname, &self.families());
+        pair.pod.make(vec![tells, NetworkChange::up(index, self.ifname)])?;
         node.look_at_carrier(self.host_ifname)?;
         pair.pod.look_at_carrier(self.ifname)?;
-        let changes = addresses.iter().map(|address| Change::add_address(index, *address));
-        let changes =
-            changes.chain(neighbours.iter().map(|ip| Change::add_neighbour(index, *ip, self.host_mac)));
-        let changes = changes.chain(routes.iter().map(Change::add_route)).collect();
+        let changes = addresses.iter().map(|address| NetworkChange::add_address(index, *address));
+        let changes = changes
+            .chain(neighbours.iter().map(|ip| NetworkChange::add_neighbour(index, *ip, self.host_mac)));
+        let changes = changes.chain(routes.iter().map(NetworkChange::add_route)).collect();
         let mut ends = pair.pod.make_each(changes)?;
         let ends_of_routes = ends.split_off(addresses.len() + neighbours.len());
         ends.into_iter().collect::<Result<(), _>>()?;
@@ -192,13 +198,16 @@ impl Wiring<'_> {
         for (route, end) in routes.iter().zip(ends_of_routes) {
             let is_new = added.insert((route.dst, route.table));
             // It may lead by a gateway to which the way was missing.
-            let end =
-                if is_second && end.is_err() { pair.pod.make(vec![Change::add_route(route)]) } else { end };
+            let end = if is_second && end.is_err() {
+                pair.pod.make(vec![NetworkChange::add_route(route)])
+            } else {
+                end
+            };
             match end {
                 Err(error) if error.is_present() && is_new && route.priority.is_none() => {
                     is_second = true;
                     let priority = Some(SECOND_PRIORITY + route.interface);
-                    pair.pod.make(vec![Change::add_route(&NewRoute { priority, ..route.clone() })])?;
+                    pair.pod.make(vec![NetworkChange::add_route(&NewRoute { priority, ..route.clone() })])?;
                 }
                 other => other?,
             }
@@ -210,13 +219,13 @@ impl Wiring<'_> {
     pub(crate) fn configured_routes(
         &self,
         interface: u32,
-        gateway: impl Fn(bool) -> Option<IpAddr>,
+        gateway: impl Fn(IpFamily) -> Option<IpAddr>,
     ) -> Vec<NewRoute> {
-        let wanted = self.routes.iter().filter(|route| self.has(route.dst.addr().is_ipv6()));
+        let wanted = self.routes.iter().filter(|route| self.has(IpFamily::of(route.dst.addr())));
         wanted
             .map(|route| NewRoute {
                 dst: route.dst,
-                gw: route.gw.or_else(|| gateway(route.dst.addr().is_ipv6())),
+                gw: route.gw.or_else(|| gateway(IpFamily::of(route.dst.addr()))),
                 interface,
                 table: route.table,
                 scope: route.scope,
@@ -272,7 +281,10 @@ pub(crate) fn shown(route: &NewRoute) -> Route {
     }
 }
 
-/// Everything of a family.
-pub(crate) fn everything(is_ipv6: bool) -> IpNet {
-    if is_ipv6 { ipnet::Ipv6Net::default().into() } else { ipnet::Ipv4Net::default().into() }
+/// The destination of a family's default route.
+pub(crate) fn everything(family: IpFamily) -> IpNet {
+    match family {
+        IpFamily::V4 => ipnet::Ipv4Net::default().into(),
+        IpFamily::V6 => ipnet::Ipv6Net::default().into(),
+    }
 }

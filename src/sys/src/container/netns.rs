@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::container::process::{Container, ContainerError};
 use crate::net::rtnetlink::{Namespace, NetworkError};
-use pod::addresses::InterfaceAddress;
+use pod::addresses::{InterfaceAddress, IpFamily};
 
 /// A network namespace that cannot be looked into.
 #[derive(Debug, Error)]
@@ -49,25 +49,26 @@ pub fn addresses_at(path: &Path) -> Result<Option<Vec<InterfaceAddress>>, NetnsE
 
 /// The addresses that this process's network namespace has towards its default routes, one of each family, IPv4 first.
 pub fn towards_default_routes() -> Vec<IpAddr> {
-    [false, true].into_iter().filter_map(towards_default_route).collect()
+    IpFamily::ALL.into_iter().filter_map(towards_default_route).collect()
 }
 
 /// The address that this process's network namespace has towards its default route of that family. Nothing is sent:
 /// connecting a UDP socket asks for the route and no more.
-pub fn towards_default_route(is_ipv6: bool) -> Option<IpAddr> {
-    let own: IpAddr = if is_ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
-    let beyond = beyond_default_route(is_ipv6);
+fn towards_default_route(family: IpFamily) -> Option<IpAddr> {
+    let own: IpAddr = match family {
+        IpFamily::V4 => Ipv4Addr::UNSPECIFIED.into(),
+        IpFamily::V6 => Ipv6Addr::UNSPECIFIED.into(),
+    };
     let socket = UdpSocket::bind((own, 0)).ok()?;
-    socket.connect((beyond, 9)).ok()?;
+    socket.connect((beyond_default_route(family), 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
 }
 
-/// An address that nobody has: of the blocks for documentation, which no route but the default one leads to.
-pub fn beyond_default_route(is_ipv6: bool) -> IpAddr {
-    if is_ipv6 {
-        Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1).into()
-    } else {
-        Ipv4Addr::new(203, 0, 113, 1).into()
+/// An address in the blocks for documentation: only the default route leads there.
+pub fn beyond_default_route(family: IpFamily) -> IpAddr {
+    match family {
+        IpFamily::V4 => Ipv4Addr::new(203, 0, 113, 1).into(),
+        IpFamily::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1).into(),
     }
 }
 

@@ -6,11 +6,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::maps::{Family, Map, Purpose, Table};
+use super::family::Side;
+use super::maps::{Map, Purpose, Table};
 use super::message::Attributes;
-use super::rules::{Claim, Rule, Side};
+use super::rules::{Claim, Rule};
 use crate::fnv;
 use crate::net::rtnetlink::SourceCheck;
+use pod::addresses::IpFamily;
 
 /// Hooks of linux/netfilter.h.
 const PREROUTING: u32 = 0;
@@ -127,7 +129,7 @@ pub(super) fn hairpin_name(network: &str) -> String {
 }
 
 fn postrouting() -> Vec<Rule> {
-    let both = |purpose| Family::ALL.map(|family| Map(purpose, family));
+    let both = |purpose| IpFamily::ALL.map(|family| Map(purpose, family));
     let hairpin = |map| Rule::new().translated().enter_by(Side::Destination, map);
     let masquerade = |map| Rule::new().enter_by(Side::Source, map);
     // A connection through a host port from another network's pod is no hairpin, and still masqueraded.
@@ -148,8 +150,8 @@ fn guard() -> Vec<Rule> {
         loopback(Side::Source),
         loopback(Side::Destination),
         Rule::new().not_checked(SourceCheck::Addresses).leave(),
-        own(Family::V4),
-        own(Family::V6),
+        own(IpFamily::V4),
+        own(IpFamily::V6),
         // Who has no address yet looks for others that have it.
         Rule::new().icmp6(None).within(Side::Source, UNSPECIFIED6).leave(),
         Rule::new().drop(),
@@ -165,15 +167,15 @@ fn bridge_guard() -> Vec<Rule> {
         new().checked(SourceCheck::Mac).drop(),
         new().not_checked(SourceCheck::Addresses).leave(),
         new().not_owned(Claim::Mac, Map::MACS).drop(),
-        own(Claim::Address(Family::V4), Family::V4),
+        own(Claim::Address(IpFamily::V4), IpFamily::V4),
         new().not_owned(Claim::ArpMac, Map::MACS).drop(),
-        own(Claim::ArpAddress, Family::V4),
+        own(Claim::ArpAddress, IpFamily::V4),
         new().arp_probe().leave(),
         // A pod is no router, and speaks for no neighbour.
         new().icmp6(Some(ROUTER_ADVERTISEMENT)).drop(),
         new().icmp6(Some(REDIRECT)).drop(),
-        new().icmp6(Some(NEIGHBOUR_ADVERTISEMENT)).not_owned(Claim::Neighbour, sources(Family::V6)).drop(),
-        own(Claim::Address(Family::V6), Family::V6),
+        new().icmp6(Some(NEIGHBOUR_ADVERTISEMENT)).not_owned(Claim::Neighbour, sources(IpFamily::V6)).drop(),
+        own(Claim::Address(IpFamily::V6), IpFamily::V6),
         new().icmp6(None).within(Side::Source, UNSPECIFIED6).leave(),
         new().drop(),
     ]
@@ -187,13 +189,13 @@ fn output() -> Vec<Rule> {
 
 /// A port of one of the node's addresses goes before the port of all of them.
 fn host_ports() -> impl Iterator<Item = Rule> {
-    let maps = Family::ALL.map(|family| [Purpose::HostIpPorts, Purpose::HostPorts].map(|p| Map(p, family)));
+    let maps = IpFamily::ALL.map(|family| [Purpose::HostIpPorts, Purpose::HostPorts].map(|p| Map(p, family)));
     maps.into_iter().flatten().map(|map| Rule::new().translate_by(map))
 }
 
 /// A network's name may be any text, a chain's may not.
 fn hash(text: &str) -> u64 {
-    fnv::hash(text.bytes())
+    fnv::hash(text.as_bytes())
 }
 
 #[cfg(test)]

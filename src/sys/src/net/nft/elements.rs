@@ -1,12 +1,16 @@
 //! The elements of the maps and sets: all that there is of one pod.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::Protocol;
-use super::maps::{Family, Map, Purpose, Table};
+use super::error::NftError;
+use super::family::Encoding;
+use super::maps::{Map, Purpose, Table};
 use super::message::{Attributes, attributes, find, find_in, text};
+use super::types::Protocol;
 use crate::net::rtnetlink::Mac;
+use pod::addresses::IpFamily;
 
 /// Attributes of linux/netfilter/nf_tables.h: of a data value, a verdict, an element.
 const DATA_VALUE: u16 = 1;
@@ -66,7 +70,7 @@ impl Element {
             Self::Source { table, address, .. } => (Purpose::Sources(*table), address),
             Self::Mac { .. } => return Map::MACS,
         };
-        Map(purpose, Family::of(*address))
+        Map(purpose, IpFamily::of(*address))
     }
 
     /// The pod's address, where the element is about packets to or from it.
@@ -223,6 +227,26 @@ pub(super) fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
+/// The elements of these addresses, and the others.
+pub(super) fn of_and_not_of(addresses: &[IpAddr], elements: Vec<Element>) -> (Vec<Element>, Vec<Element>) {
+    let is_own = |pod: IpAddr| addresses.iter().any(|address| address.to_canonical() == pod);
+    elements.into_iter().partition(|element| element.pod().is_some_and(is_own))
+}
+
+/// The error for a port that one of `others` has.
+pub(super) fn taken(wanted: &[Element], others: &[Element]) -> Option<NftError> {
+    let places: BTreeMap<_, _> = others.iter().map(|other| (other.place(), other)).collect();
+    wanted.iter().find_map(|element| {
+        let owner = places.get(&element.place()).filter(|other| **other != element)?.pod()?;
+        match element {
+            Element::Port { protocol, host_port, .. } => {
+                Some(NftError::PortTaken { port: *host_port, protocol: *protocol, owner })
+            }
+            _ => None,
+        }
+    })
+}
+
 fn in_list(about: Attributes, element: &Attributes) -> Attributes {
     about.nested(LIST_ELEMENTS, &Attributes::new().nested(LIST_ELEMENT, element))
 }
@@ -243,10 +267,10 @@ fn padded(port: u16) -> [u8; 4] {
     [high, low, 0, 0]
 }
 
-fn address(family: Family, bytes: &[u8]) -> Option<IpAddr> {
+fn address(family: IpFamily, bytes: &[u8]) -> Option<IpAddr> {
     Some(match family {
-        Family::V4 => Ipv4Addr::from(*bytes.first_chunk::<4>()?).into(),
-        Family::V6 => Ipv6Addr::from(*bytes.first_chunk::<16>()?).into(),
+        IpFamily::V4 => Ipv4Addr::from(*bytes.first_chunk::<4>()?).into(),
+        IpFamily::V6 => Ipv6Addr::from(*bytes.first_chunk::<16>()?).into(),
     })
 }
 

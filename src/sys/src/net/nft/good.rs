@@ -123,7 +123,8 @@ mod tests {
             let rules = chain.rules.iter().flat_map(|rule| rule.expressions().as_bytes());
             [chain.describe(Attributes::new()).as_bytes(), &rules.copied().collect::<Vec<u8>>()].concat()
         });
-        assert_eq!(GUARDS, fnv::hash(bytes), "the guards have changed: GUARDS has to change with them");
+        let bytes: Vec<u8> = bytes.collect();
+        assert_eq!(GUARDS, fnv::hash(&bytes), "the guards have changed: GUARDS has to change with them");
     }
 
     #[test]

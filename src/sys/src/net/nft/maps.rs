@@ -1,6 +1,6 @@
 //! The tables and their maps and sets, with the types of keys and values.
 
-use std::net::IpAddr;
+use pod::addresses::IpFamily;
 
 /// A table. Both are called `podhosts`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,36 +35,6 @@ impl Table {
     }
 }
 
-/// An address family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Family {
-    V4,
-    V6,
-}
-
-impl Family {
-    pub(super) const ALL: [Self; 2] = [Self::V4, Self::V6];
-
-    pub(super) fn of(address: IpAddr) -> Self {
-        if address.is_ipv4() { Self::V4 } else { Self::V6 }
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::V4 => "IPv4",
-            Self::V6 => "IPv6",
-        }
-    }
-
-    /// Length of an address.
-    pub(super) fn length(self) -> usize {
-        match self {
-            Self::V4 => 4,
-            Self::V6 => 16,
-        }
-    }
-}
-
 /// What a map or set is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -80,7 +50,7 @@ pub(super) enum Purpose {
 
 /// A map or set of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Map(pub(super) Purpose, pub(super) Family);
+pub(super) struct Map(pub(super) Purpose, pub(super) IpFamily);
 
 /// What `nft` knows a type by, and its length.
 type FieldType = (u32, usize);
@@ -118,22 +88,22 @@ pub(super) enum Value {
 
 impl Map {
     pub(super) const ALL: [Self; 13] = [
-        Self(Purpose::Masquerade, Family::V4),
-        Self(Purpose::Masquerade, Family::V6),
-        Self(Purpose::Hairpin, Family::V4),
-        Self(Purpose::Hairpin, Family::V6),
-        Self(Purpose::HostPorts, Family::V4),
-        Self(Purpose::HostPorts, Family::V6),
-        Self(Purpose::HostIpPorts, Family::V4),
-        Self(Purpose::HostIpPorts, Family::V6),
-        Self(Purpose::Sources(Table::Inet), Family::V4),
-        Self(Purpose::Sources(Table::Inet), Family::V6),
-        Self(Purpose::Sources(Table::Bridge), Family::V4),
-        Self(Purpose::Sources(Table::Bridge), Family::V6),
+        Self(Purpose::Masquerade, IpFamily::V4),
+        Self(Purpose::Masquerade, IpFamily::V6),
+        Self(Purpose::Hairpin, IpFamily::V4),
+        Self(Purpose::Hairpin, IpFamily::V6),
+        Self(Purpose::HostPorts, IpFamily::V4),
+        Self(Purpose::HostPorts, IpFamily::V6),
+        Self(Purpose::HostIpPorts, IpFamily::V4),
+        Self(Purpose::HostIpPorts, IpFamily::V6),
+        Self(Purpose::Sources(Table::Inet), IpFamily::V4),
+        Self(Purpose::Sources(Table::Inet), IpFamily::V6),
+        Self(Purpose::Sources(Table::Bridge), IpFamily::V4),
+        Self(Purpose::Sources(Table::Bridge), IpFamily::V6),
         Self::MACS,
     ];
     /// It has no family: MAC addresses are what both are sent from.
-    pub(super) const MACS: Self = Self(Purpose::Macs, Family::V4);
+    pub(super) const MACS: Self = Self(Purpose::Macs, IpFamily::V4);
 
     /// Whether it serves masquerading or host ports. These and their chains are made with the first pod that needs them:
     /// chains of type nat have the kernel track every connection of the node.
@@ -151,16 +121,16 @@ impl Map {
 
     pub(super) fn name(self) -> &'static str {
         match (self.0, self.1) {
-            (Purpose::Masquerade, Family::V4) => "masquerade4",
-            (Purpose::Masquerade, Family::V6) => "masquerade6",
-            (Purpose::Hairpin, Family::V4) => "hairpin4",
-            (Purpose::Hairpin, Family::V6) => "hairpin6",
-            (Purpose::HostPorts, Family::V4) => "hostports4",
-            (Purpose::HostPorts, Family::V6) => "hostports6",
-            (Purpose::HostIpPorts, Family::V4) => "hostip-ports4",
-            (Purpose::HostIpPorts, Family::V6) => "hostip-ports6",
-            (Purpose::Sources(_), Family::V4) => "sources4",
-            (Purpose::Sources(_), Family::V6) => "sources6",
+            (Purpose::Masquerade, IpFamily::V4) => "masquerade4",
+            (Purpose::Masquerade, IpFamily::V6) => "masquerade6",
+            (Purpose::Hairpin, IpFamily::V4) => "hairpin4",
+            (Purpose::Hairpin, IpFamily::V6) => "hairpin6",
+            (Purpose::HostPorts, IpFamily::V4) => "hostports4",
+            (Purpose::HostPorts, IpFamily::V6) => "hostports6",
+            (Purpose::HostIpPorts, IpFamily::V4) => "hostip-ports4",
+            (Purpose::HostIpPorts, IpFamily::V6) => "hostip-ports6",
+            (Purpose::Sources(_), IpFamily::V4) => "sources4",
+            (Purpose::Sources(_), IpFamily::V6) => "sources6",
             (Purpose::Macs, _) => "macs",
         }
     }
@@ -195,8 +165,8 @@ impl Map {
 
     fn address(self) -> FieldType {
         match self.1 {
-            Family::V4 => IPV4_ADDRESS,
-            Family::V6 => IPV6_ADDRESS,
+            IpFamily::V4 => IPV4_ADDRESS,
+            IpFamily::V6 => IPV6_ADDRESS,
         }
     }
 }
@@ -208,7 +178,7 @@ mod tests {
     #[test]
     fn types_are_those_of_nft() {
         // As `nft --debug=mnl` shows them for `type inet_proto . inet_service : ipv4_addr . inet_service`.
-        let map = Map(Purpose::HostPorts, Family::V4);
+        let map = Map(Purpose::HostPorts, IpFamily::V4);
         assert_eq!(map.key(), DataType { id: 0x30d, length: 8 });
         assert_eq!(map.value(), Value::Data(DataType { id: 0x1cd, length: 8 }));
         // `type ifname . ether_addr`.

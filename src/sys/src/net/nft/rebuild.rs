@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::chains::Chain;
-use super::elements::Element;
+use super::elements::{Element, of_and_not_of, taken};
+use super::error::NftError;
+use super::lock::lock;
 use super::maps::Table;
 use super::socket::{Batch, Netfilter};
+use super::types::Rules;
 use super::wanted::Wanted;
-use super::{NftError, Rules, lock, of_and_not_of, taken};
 
 /// How many elements one transaction brings: its messages have to fit in a socket's buffer.
 const AT_ONCE: usize = 256;

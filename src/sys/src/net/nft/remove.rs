@@ -8,13 +8,15 @@ use std::net::IpAddr;
 
 use super::chains::{hairpin_name, masquerade_name};
 use super::elements::Element;
+use super::error::NftError;
 use super::good::Good;
+use super::lock::lock;
 use super::maps::{Map, Purpose, Table};
 use super::rebuild::{is_damaged, rebuild};
 use super::socket::{Batch, Netfilter};
+use super::types::Rules;
 use super::wanted::{Wanted, unused_chains};
-use super::{NftError, Rules, lock};
-use crate::net::rtnetlink::{Network, localnet};
+use crate::net::rtnetlink::{RouteSocket, localnet};
 
 /// An attachment that goes.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +113,7 @@ fn with_tables(
     {
         return Ok(None);
     }
-    if Network::here()?.has_pods(leaving.link)? {
+    if RouteSocket::here()?.has_pods(leaving.link)? {
         return Ok(None);
     }
     let mut batch = Batch::default();
@@ -242,7 +244,7 @@ fn sweep_locked(
         }
     }
     if !batch.is_empty() {
-        if Network::here()?.has_pods(None)? {
+        if RouteSocket::here()?.has_pods(None)? {
             return Ok(());
         }
         netfilter.commit(&batch).map_err(|refusal| batch.explain(refusal))?;

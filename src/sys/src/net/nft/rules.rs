@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 
 use super::elements::{data, octets, verdict};
-use super::maps::{Family, Map, Purpose, Table};
+use super::family::{Encoding, Side};
+use super::maps::{Map, Purpose, Table};
 use super::message::Attributes;
 use crate::net::rtnetlink::SourceCheck;
+use pod::addresses::IpFamily;
 
 /// Registers of linux/netfilter/nf_tables.h: the verdict, the first of 16 bytes, those of 4 bytes from the second
 /// on. Concatenated fields are in registers behind each other.
@@ -46,20 +48,13 @@ const NAME_WORDS: u32 = 4;
 const ETHERTYPE_ARP: u16 = 0x0806;
 const ICMP6: u8 = 58;
 
-/// An address of a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    Source,
-    Destination,
-}
-
 /// An address of a frame that its sender claims as its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claim {
     /// The frame's source.
     Mac,
     /// The packet's source.
-    Address(Family),
+    Address(IpFamily),
     /// The MAC address of an ARP packet's sender.
     ArpMac,
     /// The IPv4 address of an ARP packet's sender.
@@ -122,7 +117,7 @@ impl Rule {
         self.expression("lookup", &about)
     }
 
-    fn family(self, family: Family) -> Self {
+    fn family(self, family: IpFamily) -> Self {
         match self.table {
             Table::Inet => self.meta(META_FAMILY, FIRST).compare(EQUAL, &[family.protocol()]),
             // There the family is that of the table.
@@ -134,13 +129,13 @@ impl Rule {
         self.meta(META_ETHERTYPE, FIRST).compare(EQUAL, &ethertype.to_be_bytes())
     }
 
-    fn address(self, family: Family, side: Side) -> Self {
+    fn address(self, family: IpFamily, side: Side) -> Self {
         self.payload(NETWORK, family.offset(side), family.length(), FIRST)
     }
 
     /// Goes on where an address is in a subnet.
     pub(super) fn within(self, side: Side, (subnet, prefix): (IpAddr, u8)) -> Self {
-        let family = Family::of(subnet);
+        let family = IpFamily::of(subnet);
         let mask = mask(family.length(), prefix);
         let network: Vec<u8> = octets(subnet).iter().zip(&mask).map(|(byte, mask)| byte & mask).collect();
         let rule = self.family(family).address(family, side);
@@ -207,7 +202,7 @@ impl Rule {
 
     /// Goes on for ICMPv6, of the given type where there is one.
     pub(super) fn icmp6(self, kind: Option<u8>) -> Self {
-        let rule = self.family(Family::V6).meta(META_PROTOCOL, FIRST).compare(EQUAL, &[ICMP6]);
+        let rule = self.family(IpFamily::V6).meta(META_PROTOCOL, FIRST).compare(EQUAL, &[ICMP6]);
         match kind {
             Some(kind) => rule.payload(TRANSPORT, 0, 1, FIRST).compare(EQUAL, &[kind]),
             None => rule,
@@ -258,41 +253,6 @@ impl Rule {
     /// Masquerades.
     pub(super) fn masquerade(self) -> Self {
         self.expression("masq", &Attributes::new())
-    }
-}
-
-impl Family {
-    /// `NFPROTO_IPV4` and `NFPROTO_IPV6`.
-    fn protocol(self) -> u8 {
-        match self {
-            Self::V4 => 2,
-            Self::V6 => 10,
-        }
-    }
-
-    fn ethertype(self) -> u16 {
-        match self {
-            Self::V4 => 0x0800,
-            Self::V6 => 0x86dd,
-        }
-    }
-
-    /// Where an address is in the packet's header.
-    fn offset(self, side: Side) -> usize {
-        match (self, side) {
-            (Self::V4, Side::Source) => 12,
-            (Self::V4, Side::Destination) => 16,
-            (Self::V6, Side::Source) => 8,
-            (Self::V6, Side::Destination) => 24,
-        }
-    }
-
-    /// How many registers of 4 bytes an address takes.
-    fn words(self) -> u32 {
-        match self {
-            Self::V4 => 1,
-            Self::V6 => 4,
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 
-use super::NftError;
+use super::error::NftError;
 use super::maps::Table;
 use super::message::{About, Attributes, message, replies};
 
@@ -36,12 +36,12 @@ const NO_ANSWER: &str = "the kernel did not answer";
 /// Changes to make, all or none.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    changes: Vec<Change>,
+    changes: Vec<BatchMessage>,
 }
 
 /// One message of a transaction.
 #[derive(Debug)]
-pub(super) struct Change {
+pub(super) struct BatchMessage {
     /// `NFT_MSG_…`.
     pub(super) operation: u16,
     /// `NLM_F_…`.
@@ -64,7 +64,7 @@ pub(super) struct Refusal {
 }
 
 impl Batch {
-    pub(super) fn push(&mut self, change: Change) {
+    pub(super) fn push(&mut self, change: BatchMessage) {
         self.changes.push(change);
     }
 
@@ -323,7 +323,7 @@ mod tests {
     use super::*;
 
     fn batch() -> Batch {
-        let change = |step: &str| Change {
+        let change = |step: &str| BatchMessage {
             operation: 6,
             flags: 0x400,
             attributes: Attributes::new(),

@@ -2,13 +2,13 @@
 
 use std::io;
 
-use super::NftError;
 use super::chains::Chain;
 use super::elements::Element;
+use super::error::NftError;
 use super::maps::{Map, Table, Value};
 use super::message::{Attributes, attributes, covers, find};
 use super::rules::Rule;
-use super::socket::{Batch, CREATE, Change, Netfilter};
+use super::socket::{Batch, BatchMessage, CREATE, Netfilter};
 
 /// Name of both tables.
 const TABLE: &str = "podhosts";
@@ -51,7 +51,7 @@ fn named(kind: u16, name: &str) -> Attributes {
 
 impl Batch {
     fn change(&mut self, table: Table, operation: u16, flags: u16, attributes: Attributes, step: String) {
-        self.push(Change { operation, flags, attributes, table, step });
+        self.push(BatchMessage { operation, flags, attributes, table, step });
     }
 
     /// Makes the tables that `chains` are in, where they are missing, with the maps and sets that these look into.

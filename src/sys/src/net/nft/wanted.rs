@@ -5,10 +5,12 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use super::chains::{Chain, hairpin_name, masquerade_name};
 use super::elements::{Element, Enter};
-use super::maps::{Family, Table};
+use super::error::NftError;
+use super::maps::Table;
 use super::socket::Batch;
-use super::{NftError, PodInterface, PortMapping, Rules};
+use super::types::{PodInterface, PortMapping, Rules};
 use crate::net::rtnetlink::{Mac, SourceCheck};
+use pod::addresses::IpFamily;
 
 /// The elements of an attachment, and the chains that they need.
 #[derive(Debug)]
@@ -146,11 +148,11 @@ fn ports(mapping: &PortMapping, addresses: &[IpAddr]) -> Result<Vec<Element>, Nf
         return Err(unusable(mapping, "a port is 0, expected 1 to 65535".to_owned()));
     }
     let host_ip = mapping.host_ip.map(|ip| ip.to_canonical());
-    let families = host_ip.map_or(Family::ALL.to_vec(), |ip| vec![Family::of(ip)]);
-    let of = |family: &Family| addresses.iter().find(|address| Family::of(**address) == *family);
+    let families = host_ip.map_or(IpFamily::ALL.to_vec(), |ip| vec![IpFamily::of(ip)]);
+    let of = |family: &IpFamily| addresses.iter().find(|address| IpFamily::of(**address) == *family);
     let pods: Vec<IpAddr> = families.iter().filter_map(of).copied().collect();
     if let (Some(ip), []) = (host_ip, pods.as_slice()) {
-        let family = Family::of(ip).name();
+        let family = IpFamily::of(ip);
         let cause = format!("its address {ip} is {family}, and the pod has no {family} address");
         return Err(unusable(mapping, cause));
     }

@@ -9,13 +9,14 @@ use netlink_packet_route::address::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use super::netlink::{Change, Network, NetworkError};
+use super::error::NetworkError;
+use super::netlink::{NetworkChange, RouteSocket};
 
 pub(super) fn family(address: IpAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
 
-impl Change {
+impl NetworkChange {
     /// Adds an address to the interface with that index. Nothing waits for duplicate address detection: there is none.
     pub fn add_address(index: u32, address: IpNet) -> Self {
         let mut message = AddressMessage::default();
@@ -38,7 +39,7 @@ impl Change {
     }
 }
 
-impl Network {
+impl RouteSocket {
     /// Takes an address away.
     ///
     /// # Errors

@@ -5,7 +5,8 @@ use std::ffi::c_int;
 use std::io;
 use std::os::fd::AsRawFd;
 
-use super::netlink::{Network, NetworkError};
+use super::error::NetworkError;
+use super::netlink::RouteSocket;
 
 /// `ETHTOOL_GLINK` of linux/ethtool.h.
 const GET_LINK: u32 = 0xa;
@@ -26,7 +27,7 @@ struct EthtoolValue {
     data: u32,
 }
 
-impl Network {
+impl RouteSocket {
     /// The interface of that name; `None` where there is none.
     ///
     /// # Errors
@@ -101,7 +102,7 @@ mod tests {
 
     #[test]
     fn lo_is_there_and_others_are_not() {
-        let here = Network::here().unwrap();
+        let here = RouteSocket::here().unwrap();
         let lo = here.device("lo").unwrap().unwrap();
         assert!(lo.index >= 1 && lo.mtu >= 1500, "{lo:?}");
         here.look_at_carrier("lo").unwrap();

@@ -9,7 +9,8 @@ use netlink_packet_route::link::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::links::link;
-use super::netlink::Change;
+use super::netlink::NetworkChange;
+use pod::addresses::IpFamily;
 
 /// `IFLA_INET_CONF` of linux/if_link.h, and in it `IPV4_DEVCONF_ARP_NOTIFY` of linux/ip.h.
 const INET_CONF: u16 = 1;
@@ -26,11 +27,11 @@ pub struct BridgePort {
     pub isolated: bool,
 }
 
-fn set(message: LinkMessage, verb: &'static str, what: impl Into<String>) -> Change {
-    Change::new(RouteNetlinkMessage::SetLink(message), 0, verb, what)
+fn set(message: LinkMessage, verb: &'static str, what: impl Into<String>) -> NetworkChange {
+    NetworkChange::new(RouteNetlinkMessage::SetLink(message), 0, verb, what)
 }
 
-impl Change {
+impl NetworkChange {
     /// Brings an interface up.
     pub fn up(index: u32, name: &str) -> Self {
         let mut message = link(index);
@@ -47,22 +48,21 @@ impl Change {
         set(message, "set addrgenmode of", name)
     }
 
-    /// Of the families that it has: has the interface tell its neighbours of a new MAC address (`arp_notify`), and the
-    /// kernel make its link-local address of that (`addr_gen_mode`).
-    pub fn tells_its_mac(index: u32, name: &str, has_ipv4: bool, has_ipv6: bool) -> Self {
+    /// For each of `families`: IPv4 announces a new MAC address to its neighbours (`arp_notify`), and IPv6 derives the
+    /// link-local address from the MAC address (`addr_gen_mode`).
+    pub fn tells_its_mac(index: u32, name: &str, families: &[IpFamily]) -> Self {
         let mut message = link(index);
-        let mut families = Vec::new();
-        if has_ipv4 {
-            // An attribute in an attribute: its length, its type, its value.
-            let number = [&8_u16.to_ne_bytes()[..], &ARP_NOTIFY.to_ne_bytes(), &1_u32.to_ne_bytes()].concat();
-            let conf = AfSpecInet::Other(DefaultNla::new(INET_CONF | NLA_F_NESTED, number));
-            families.push(AfSpecUnspec::Inet(vec![conf]));
-        }
-        if has_ipv6 {
-            let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::Eui64);
-            families.push(AfSpecUnspec::Inet6(vec![mode]));
-        }
-        message.attributes.push(LinkAttribute::AfSpecUnspec(families));
+        let settings = families.iter().map(|family| match family {
+            IpFamily::V4 => {
+                // A nested attribute: length, type, value.
+                let number =
+                    [&8_u16.to_ne_bytes()[..], &ARP_NOTIFY.to_ne_bytes(), &1_u32.to_ne_bytes()].concat();
+                let conf = AfSpecInet::Other(DefaultNla::new(INET_CONF | NLA_F_NESTED, number));
+                AfSpecUnspec::Inet(vec![conf])
+            }
+            IpFamily::V6 => AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::Eui64)]),
+        });
+        message.attributes.push(LinkAttribute::AfSpecUnspec(settings.collect()));
         set(message, "set arp_notify and addrgenmode of", name)
     }
 

@@ -12,8 +12,9 @@ use netlink_packet_route::link::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::error::NetworkError;
 use super::namespace::Namespace;
-use super::netlink::{Network, NetworkError};
+use super::netlink::RouteSocket;
 
 /// What the packet filter checks of what comes in by a pod's interface.
 ///
@@ -140,7 +141,7 @@ pub(super) fn named(name: &str) -> LinkMessage {
     message
 }
 
-impl Network {
+impl RouteSocket {
     fn new_link(&mut self, message: LinkMessage, what: String) -> Result<(), NetworkError> {
         self.change(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
             .map_err(|cause| NetworkError::Refused { verb: "make", what, cause })

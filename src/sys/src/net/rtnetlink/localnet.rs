@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::netlink::NetworkError;
+use super::error::NetworkError;
 use super::sysctl;
 use crate::fs::files::FileError;
 use crate::fs::state_dir;

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod device;
+mod error;
 mod link_changes;
 mod link_removal;
 mod links;
@@ -16,10 +17,11 @@ mod socket_owner;
 mod sysctl;
 
 pub use device::Device;
+pub use error::NetworkError;
 pub use link_changes::BridgePort;
 pub use links::{Link, Mac, NewVeth, SourceCheck};
 pub use namespace::{Namespace, NamespaceId};
-pub use netlink::{Change, Network, NetworkError};
+pub use netlink::{NetworkChange, RouteSocket};
 pub use routes::NewRoute;
 pub use socket_owner::SocketOwners;
 pub use sysctl::{overwrite, set};

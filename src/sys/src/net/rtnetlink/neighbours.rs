@@ -10,9 +10,9 @@ use netlink_packet_route::neighbour::{
 
 use super::addresses::family;
 use super::links::Mac;
-use super::netlink::Change;
+use super::netlink::NetworkChange;
 
-impl Change {
+impl NetworkChange {
     /// Enters for good which MAC address has `address` on the interface with that index: the kernel never asks for it,
     /// and believes no answer.
     pub fn add_neighbour(index: u32, address: IpAddr, mac: Mac) -> Self {

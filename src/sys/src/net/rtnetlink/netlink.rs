@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 
 use netlink_packet_core::{
     DoneMessage, ErrorMessage, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
@@ -11,97 +10,24 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
-use thiserror::Error;
 
+use super::error::NetworkError;
 use super::namespace::Namespace;
 
 /// Larger than any answer, of which the kernel makes parts of at most 32 KiB, and than any request. Only what is used of
 /// it is ever touched.
 const BUFFER: usize = 64 << 10;
 
-/// Something the kernel would not do to the network.
-#[derive(Debug, Error)]
-pub enum NetworkError {
-    /// There is no network namespace at that path.
-    #[error("cannot open network namespace {0}: there is none")]
-    NoNamespace(PathBuf),
-    /// A namespace cannot be opened or entered.
-    #[error("cannot {verb} network namespace {path}: {cause}")]
-    Namespace {
-        /// What was tried.
-        verb: &'static str,
-        /// The namespace.
-        path: PathBuf,
-        /// The kernel's answer.
-        #[source]
-        cause: io::Error,
-    },
-    /// The kernel refused a request.
-    #[error("cannot {verb} {what}: {cause}")]
-    Refused {
-        /// What was tried.
-        verb: &'static str,
-        /// On what.
-        what: String,
-        /// The kernel's answer.
-        #[source]
-        cause: io::Error,
-    },
-    /// A setting of the kernel's cannot be read or written.
-    #[error("cannot set {key} to {value}: {cause}")]
-    Sysctl {
-        /// Below /proc/sys.
-        key: String,
-        /// What it should be.
-        value: &'static str,
-        /// The kernel's answer.
-        #[source]
-        cause: io::Error,
-    },
-}
-
-impl NetworkError {
-    /// Whether the kernel says that there is no such thing.
-    pub fn is_absent(&self) -> bool {
-        matches!(self, Self::NoNamespace(_))
-            || matches!(self.errno(), Some(libc::ENODEV | libc::ENOENT | libc::ESRCH))
-    }
-
-    /// Whether the kernel says that the request makes no sense to it.
-    pub fn is_invalid(&self) -> bool {
-        self.errno() == Some(libc::EINVAL)
-    }
-
-    /// Whether the kernel says that there is such a thing already.
-    pub fn is_present(&self) -> bool {
-        self.errno() == Some(libc::EEXIST)
-    }
-
-    /// Whether the kernel, or this interface, does not have the address family.
-    pub fn is_unsupported(&self) -> bool {
-        self.errno() == Some(libc::EAFNOSUPPORT)
-    }
-
-    fn errno(&self) -> Option<i32> {
-        match self {
-            Self::NoNamespace(_) => None,
-            Self::Namespace { cause, .. } | Self::Refused { cause, .. } | Self::Sysctl { cause, .. } => {
-                cause.raw_os_error()
-            }
-        }
-    }
-}
-
-/// A change, for [`Network::make`].
+/// A change, for [`RouteSocket::make`].
 #[derive(Debug)]
-pub struct Change {
+pub struct NetworkChange {
     message: RouteNetlinkMessage,
     flags: u16,
     verb: &'static str,
     what: String,
 }
 
-impl Change {
+impl NetworkChange {
     /// `verb` and `what` are what an error says that could not be done.
     pub(super) fn new(
         message: RouteNetlinkMessage,
@@ -115,13 +41,13 @@ impl Change {
 
 /// The network of one namespace, through a socket that stays in it.
 #[derive(Debug)]
-pub struct Network {
+pub struct RouteSocket {
     pub(super) socket: Socket,
     pub(super) sequence: u32,
     pub(super) buffer: Vec<u8>,
 }
 
-impl Network {
+impl RouteSocket {
     /// The network of the namespace in which this thread is.
     ///
     /// # Errors
@@ -162,7 +88,7 @@ impl Network {
     ///
     /// # Errors
     /// That of the first one that failed.
-    pub fn make(&mut self, changes: Vec<Change>) -> Result<(), NetworkError> {
+    pub fn make(&mut self, changes: Vec<NetworkChange>) -> Result<(), NetworkError> {
         self.make_each(changes)?.into_iter().collect()
     }
 
@@ -171,7 +97,10 @@ impl Network {
     ///
     /// # Errors
     /// The kernel cannot be talked to; what was changed is not known then.
-    pub fn make_each(&mut self, changes: Vec<Change>) -> Result<Vec<Result<(), NetworkError>>, NetworkError> {
+    pub fn make_each(
+        &mut self,
+        changes: Vec<NetworkChange>,
+    ) -> Result<Vec<Result<(), NetworkError>>, NetworkError> {
         let first = self.sequence.wrapping_add(1);
         let count = changes.len();
         let mut steps = Vec::with_capacity(count);

@@ -11,7 +11,8 @@ use netlink_packet_route::route::{
 };
 
 use super::addresses::family;
-use super::netlink::{Change, Network, NetworkError};
+use super::error::NetworkError;
+use super::netlink::{NetworkChange, RouteSocket};
 
 /// `RT_TABLE_MAIN` of linux/rtnetlink.h.
 const TABLE_MAIN: u32 = 254;
@@ -98,7 +99,7 @@ impl NewRoute {
     }
 }
 
-impl Change {
+impl NetworkChange {
     /// Adds a route; fails where there is such a route already.
     pub fn add_route(route: &NewRoute) -> Self {
         let message = RouteNetlinkMessage::NewRoute(route.message());
@@ -106,7 +107,7 @@ impl Change {
     }
 }
 
-impl Network {
+impl RouteSocket {
     /// The address that this host sends from to `destination`; `None` where it has no way there.
     pub fn source_towards(&mut self, destination: IpAddr) -> Option<IpAddr> {
         let mut message = RouteMessage::default();

@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, read, write};
 
-use super::netlink::NetworkError;
+use super::error::NetworkError;
 
 /// The value of `key`, as in `net/ipv4/ip_forward`, in this thread's network namespace.
 ///

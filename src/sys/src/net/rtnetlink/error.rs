@@ -1,0 +1,79 @@
+//! What the kernel refuses.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Something the kernel would not do to the network.
+#[derive(Debug, Error)]
+pub enum NetworkError {
+    /// There is no network namespace at that path.
+    #[error("cannot open network namespace {0}: there is none")]
+    NoNamespace(PathBuf),
+    /// A namespace cannot be opened or entered.
+    #[error("cannot {verb} network namespace {path}: {cause}")]
+    Namespace {
+        /// What was tried.
+        verb: &'static str,
+        /// The namespace.
+        path: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        cause: io::Error,
+    },
+    /// The kernel refused a request.
+    #[error("cannot {verb} {what}: {cause}")]
+    Refused {
+        /// What was tried.
+        verb: &'static str,
+        /// On what.
+        what: String,
+        /// The kernel's answer.
+        #[source]
+        cause: io::Error,
+    },
+    /// A setting of the kernel's cannot be read or written.
+    #[error("cannot set {key} to {value}: {cause}")]
+    Sysctl {
+        /// Below /proc/sys.
+        key: String,
+        /// What it should be.
+        value: &'static str,
+        /// The kernel's answer.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+impl NetworkError {
+    /// Whether the kernel says that there is no such thing.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::NoNamespace(_))
+            || matches!(self.errno(), Some(libc::ENODEV | libc::ENOENT | libc::ESRCH))
+    }
+
+    /// Whether the kernel says that the request makes no sense to it.
+    pub fn is_invalid(&self) -> bool {
+        self.errno() == Some(libc::EINVAL)
+    }
+
+    /// Whether the kernel says that there is such a thing already.
+    pub fn is_present(&self) -> bool {
+        self.errno() == Some(libc::EEXIST)
+    }
+
+    /// Whether the kernel, or this interface, does not have the address family.
+    pub fn is_unsupported(&self) -> bool {
+        self.errno() == Some(libc::EAFNOSUPPORT)
+    }
+
+    fn errno(&self) -> Option<i32> {
+        match self {
+            Self::NoNamespace(_) => None,
+            Self::Namespace { cause, .. } | Self::Refused { cause, .. } | Self::Sysctl { cause, .. } => {
+                cause.raw_os_error()
+            }
+        }
+    }
+}
