@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use podhosts_cni::config::document::{Document, Ipam, Role};
+use podhosts_cni::config::document::Document;
+use podhosts_cni::config::ipam_config::IpamConfig;
 use podhosts_cni::config::main_config::MainConfig;
+use podhosts_cni::config::request::Request;
 use podhosts_cni::config::runtime_config::RuntimeConfig;
 use podhosts_cni::ipam::allocate::Allocated;
 use podhosts_cni::ipam::book::Book;
@@ -32,16 +34,19 @@ fn parameters(args: &str) -> Option<Parameters> {
     Parameters::read(Command::Add, variable).ok()
 }
 
-/// A configuration, read for each command as the plugin reads it; what is answered can be read by others.
+/// A configuration, read for each command as the plugin reads it; the answer can be read by others.
 pub(super) fn config(data: &[u8]) {
-    let args = parameters("IP=10.244.1.9").map(|parameters| parameters.args).unwrap_or_default();
+    let Some(parameters) = parameters("IP=10.244.1.9") else { return };
+    let args = &parameters.args;
     for command in COMMANDS {
         let Ok(document) = Document::parse(data, command) else { continue };
-        assert!(!document.name.contains('/') && !document.name.starts_with('.'), "{}", document.name);
+        let name = &document.network.name;
+        assert!(!name.contains('/') && !name.starts_with('.'), "{name}");
+        let _ = Request::read(command, parameters.clone(), &document);
         let _ =
             (MainConfig::read(&document), document.dns(), document.valid_attachments(), document.previous());
-        if let Ok(runtime) = RuntimeConfig::read(&document, &args)
-            && let Ok(ipam) = document.ipam(&runtime)
+        if let Ok(runtime) = RuntimeConfig::read(&document, args)
+            && let Ok(ipam) = IpamConfig::read(&document, &runtime)
         {
             assert!(!ipam.sets.is_empty());
         }
@@ -73,15 +78,20 @@ pub(super) fn environment(data: &[u8]) {
 }
 
 /// A whole ADD up to where the network is touched: lines of the environment, an empty line, and standard input. An ADD that
-/// gets so far takes addresses out of its own ranges, those that were asked for among them.
+/// gets so far takes addresses out of its own ranges, the requested ones among them.
 pub(super) fn add(data: &[u8]) {
     let Some(end) = data.windows(2).position(|bytes| bytes == b"\n\n") else { return };
     let (Some(lines), stdin) = (text(&data[..end]), &data[end + 2..]) else { return };
     let variables: BTreeMap<&str, &str> = lines.lines().filter_map(|line| line.split_once('=')).collect();
     let variable = |name: &str| variables.get(name).map(|value| (*value).to_owned());
     match checked(variable, stdin) {
-        Ok(Some((parameters, runtime, ipam))) => take(&parameters, &runtime, &ipam),
-        Ok(None) => {}
+        Ok(Request::AddMain(add)) => take(&add.parameters, &add.runtime, &add.ipam),
+        Ok(Request::AddIpam(add)) => take(&add.parameters, &add.runtime, &add.ipam),
+        Ok(Request::AddChained(add)) => {
+            let ips = add.result["ips"].as_array().map_or(0, Vec::len);
+            assert!(add.addresses.len() <= ips, "{:?} of {}", add.addresses, add.result);
+        }
+        Ok(other) => panic!("ADD became {other:?}"),
         Err(error) => {
             let told = error.to_json("1.1.0");
             assert!(
@@ -92,45 +102,18 @@ pub(super) fn add(data: &[u8]) {
     }
 }
 
-type Checked = (Parameters, RuntimeConfig, Ipam);
-
-/// What ADD looks at before it touches anything, in its order; the addresses to take, if any.
-fn checked(variable: impl Fn(&str) -> Option<String>, stdin: &[u8]) -> Result<Option<Checked>, CniError> {
+fn checked(variable: impl Fn(&str) -> Option<String>, stdin: &[u8]) -> Result<Request, CniError> {
     let parameters = Parameters::read(Command::Add, variable)?;
     assert!(!parameters.container_id.contains('/') && !parameters.ifname.contains(['/', '\0']));
     let document = Document::parse(stdin, Command::Add)?;
-    let runtime = RuntimeConfig::read(&document, &parameters.args)?;
-    let previous = document.prev_result()?;
-    if document.role == Role::Chained {
-        let addresses = previous.map(|result| result.addresses_of(&parameters.ifname)).unwrap_or_default();
-        assert!(
-            addresses.iter().all(|address| document.raw_prev_result().to_string().contains(&shown(*address)))
-        );
-        return Ok(None);
-    }
-    let ipam = document.ipam(&runtime)?;
-    document.dns()?;
-    if document.role == Role::Main {
-        let config = MainConfig::read(&document)?;
-        config.check_mtu(&ipam)?;
-        let _ = config.has_rules(&runtime);
-    }
-    Ok(Some((parameters, runtime, ipam)))
+    Request::read(Command::Add, parameters, &document)
 }
 
-/// Part of every way to write an address: fields of IPv6 can be written in several.
-fn shown(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(v4) => v4.octets()[0].to_string(),
-        IpAddr::V6(_) => ":".to_owned(),
-    }
-}
-
-fn take(parameters: &Parameters, runtime: &RuntimeConfig, ipam: &Ipam) {
+fn take(parameters: &Parameters, runtime: &RuntimeConfig, ipam: &IpamConfig) {
     let dir = tempfile::tempdir().expect("there is room");
     let mut book = Book::open(dir.path(), "boot").expect("a new one is made");
     let holder = parameters.holder();
-    let Ok(taken) = book.take(&holder, &ipam.sets, &runtime.ips, |_| Ok(())) else { return };
+    let Ok((taken, ())) = book.take(&holder, &ipam.sets, &runtime.ips, |_| Ok(())) else { return };
     assert_eq!(taken.len(), ipam.sets.len());
     for (Allocated { address, gateway }, set) in taken.iter().zip(&ipam.sets) {
         let found = set.ranges.iter().find(|range| (range.first..=range.last).contains(&address.addr()));

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use sys::net::nft::{Leaving, NftError, Rules, remove, sweep};
-use sys::net::rtnetlink::Network;
+use sys::net::rtnetlink::RouteSocket;
 
 use crate::harness::cni::{Call, CniNode};
 use crate::harness::kill::{Killer, behind_changes, boundaries};
@@ -44,7 +44,7 @@ fn the_last_rules_stay_until_the_interface_is_gone() {
         // There are no other rules, but still the interface.
         assert!(!remove_one(&one.rules(), Some("one")).is_to_come());
         assert!(nft(&["list", "ruleset"]).contains("table inet podhosts"));
-        let mut node = Network::here().unwrap();
+        let mut node = RouteSocket::here().unwrap();
         assert!(node.delete_link("other").unwrap());
         one.install();
         assert!(remove_one(&one.rules(), Some("one")).is_to_come());
@@ -52,7 +52,7 @@ fn the_last_rules_stay_until_the_interface_is_gone() {
         let mut was_called = false;
         let meanwhile = || {
             was_called = true;
-            assert_eq!(Network::here().unwrap().link("one").unwrap(), None);
+            assert_eq!(RouteSocket::here().unwrap().link("one").unwrap(), None);
             let removed = remove_one(&one.rules(), None);
             assert_eq!(ruleset(), "");
             let leaving = Leaving { network: "bridge", interface: Some("one"), link: None, rules: None };

@@ -1,22 +1,31 @@
-//! The CNI plugin, for every specification from 0.3.0 to 1.1.0.
+//! The CNI plugin, for every specification from 0.3.0 to 1.1.0. The modules stand in the order in which a call passes
+//! through them:
 //!
-//! A call is read from the environment and standard input ([`protocol::environment`], [`config`]), checked as
-//! a whole, and then does one thing. [`config::document::Role`] lists the three roles.
+//! - [`protocol`]: the command and its parameters in the environment, versions, errors and results;
+//! - [`config`]: the configuration on standard input, which becomes a checked [`Request`], one type for each command and
+//!   role ([`config::roles`] lists the roles);
+//! - `commands`: does what was asked;
+//! - [`ipam`]: which addresses the pod gets;
+//! - `interface`: the pod's interface, made behind an undo guard (`undo`).
+
+pub mod protocol;
+
+pub mod config;
 
 mod commands;
-pub mod config;
-mod interface;
+
 pub mod ipam;
-pub mod protocol;
+
+mod interface;
+mod undo;
 
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use serde_json::{Value, json};
-
-use commands::call::Call;
-use commands::{add, check, del, gc, migrate, status};
-use config::document::{Document, Role};
+use commands::migrate;
+use config::document::Document;
+use config::request::Request;
+use protocol::answer::Answer;
 use protocol::environment::{Command, Parameters};
 use protocol::error::{CniError, Code};
 use protocol::version::Version;
@@ -29,17 +38,6 @@ pub use records::PLUGIN as PROGRAM;
 pub const API_SERVER: &str = "podhosts-apiserver";
 /// Largest network configuration that is read, in bytes: it holds a pod's annotations, of 256 KiB, twice at most.
 const CONFIG_MAX: usize = 4 << 20;
-
-/// What a call prints, and how it ends.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// For stdout; may be empty.
-    pub stdout: String,
-    /// Lines for stderr.
-    pub stderr: Vec<String>,
-    /// How the program ends.
-    pub code: ExitCode,
-}
 
 /// Whether a command line is one for the API server.
 pub fn is_for_api_server(args: &[String]) -> bool {
@@ -74,15 +72,13 @@ pub fn answer(args: &[String], variable: impl Fn(&str) -> Option<String>, stdin:
     let result = Command::parse(&command).and_then(|command| {
         let parameters = Parameters::read(command, variable)?;
         if command == Command::Version {
-            return Ok(Some(versions()));
+            return commands::run(&Request::Version, &mut notices);
         }
         let config = files::read_stream(stdin, Path::new("stdin"), CONFIG_MAX, 0)?;
         let document = Document::parse(&config, command)?;
         version = document.version;
-        let mut call = Call { parameters, document, notices: Vec::new() };
-        let result = run(command, &mut call);
-        notices = call.notices;
-        result
+        let request = Request::read(command, parameters, &document)?;
+        commands::run(&request, &mut notices)
     });
     let (stdout, code) = match result {
         Ok(None) => (String::new(), ExitCode::Success),
@@ -92,7 +88,7 @@ pub fn answer(args: &[String], variable: impl Fn(&str) -> Option<String>, stdin:
     Answer { stdout, stderr: notices, code }
 }
 
-/// Lets a panic, which is a fault of podhosts, end in an error that the runtime understands.
+/// Makes a panic, which is a fault of podhosts, an error that the runtime understands.
 pub fn panics_become_answers() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -101,23 +97,6 @@ pub fn panics_become_answers() {
         let _ = writeln!(io::stdout(), "{}", error.to_json(Version::CURRENT.name()));
         report(panic);
     }));
-}
-
-fn run(command: Command, call: &mut Call) -> Result<Option<Value>, CniError> {
-    match (command, call.document.role) {
-        (Command::Add, Role::Main) => add::main(call).map(Some),
-        (Command::Add, Role::Ipam) => add::ipam(call).map(Some),
-        (Command::Add, Role::Chained) => add::chained(call).map(Some),
-        (Command::Del, _) => del::del(call).map(|()| None),
-        (Command::Check, _) => check::run(call).map(|()| None),
-        (Command::Gc, _) => gc::run(call).map(|()| None),
-        (Command::Status, _) => status::run(call).map(|()| None),
-        (Command::Version, _) => Ok(Some(versions())),
-    }
-}
-
-fn versions() -> Value {
-    json!({"cniVersion": Version::CURRENT.name(), "supportedVersions": Version::names()})
 }
 
 fn about() -> String {

@@ -1,209 +1,202 @@
-//! ADD: everything is checked, then addresses are taken, then the interface is made; what fails undoes all of it.
+//! ADD: addresses are taken, then the interface is made; a failure undoes all of it.
 
-use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde_json::Value;
 
-use crate::commands::call::{Call, against_gc};
-use crate::commands::del::{self, Remains};
-use crate::commands::pod_record;
-use crate::config::document::Ipam;
-use crate::config::main_config::{MainConfig, Mode};
-use crate::config::runtime_config::{self, RuntimeConfig};
-use crate::interface::wiring::Wiring;
+use super::common::{against_gc, open_book, pod_namespace, read_dns};
+use super::{del, pod_record};
+use crate::config::document::Network;
+use crate::config::main_config::Mode;
+use crate::config::request::{AddChained, AddIpam, AddMain};
+use crate::interface::wiring::{Undo, Wiring};
 use crate::interface::{bridge, names, routed};
 use crate::ipam::allocate::Allocated;
+use crate::ipam::ranges::RangeSet;
+use crate::protocol::environment::Parameters;
 use crate::protocol::error::CniError;
 use crate::protocol::result::{CniResult, Ip};
-use records::attachment::{ATTACHMENT_VERSION, Attachment, Filter};
+use crate::undo::UndoGuard;
+use records::attachment::{ATTACHMENT_VERSION, Attachment, Filter, Holder};
 use records::directory;
 use records::stores;
 use sys::fs::state_dir::LockKind;
-use sys::net::nft::{self, Rules};
+use sys::net::nft::{self, Leaving};
 use sys::net::rtnetlink::{Mac, Namespace, NamespaceId};
 
 /// ADD of the main role: addresses and the interface.
-pub(crate) fn main(call: &mut Call) -> Result<Value, CniError> {
-    let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
-    let config = MainConfig::read(&call.document)?;
-    let ipam = call.document.ipam(&runtime)?;
-    config.check_mtu(&ipam)?;
-    if call.document.prev_result()?.is_some() {
-        let msg =
-            "prevResult: there is one, expected this plugin to be the first of its list, or to have no ipam";
-        return Err(CniError::config(msg));
-    }
-    let dns = call.dns(&runtime, ipam.resolv_conf.as_deref())?;
+pub(super) fn main(add: &AddMain, notices: &mut Vec<String>) -> Result<Value, CniError> {
+    let AddMain { network, parameters, runtime, ipam, .. } = add;
+    let dns = read_dns(&add.dns)?;
     let node = Namespace::own()?;
-    let (pod, netns_id) = call.pod_namespace(&node)?;
-    let _no_gc = against_gc(&call.document.dir, LockKind::Shared)?;
+    let (pod, netns_id) = pod_namespace(parameters, &node)?;
+    let _no_gc = against_gc(&network.dir, LockKind::Shared)?;
 
-    let name = names::host_interface(&call.document.name, &call.parameters.holder());
-    let filter = config.filter(&ipam, &runtime);
-    let (allocated, attachment) = take(call, &ipam, &runtime, Some(netns_id), Some(&name), filter)?;
-    let mut remains = Remains { link: None, has_rules: false, has_record: false };
-    let rules = attachment.and_then(|attachment| attachment.rules(&call.document.name));
-    let wired = Wired { call, config: &config, ipam: &ipam, runtime: &runtime, allocated: &allocated, rules };
-    match wired.connect(&pod, &node, &name, &mut remains) {
-        Ok(result) => Ok(CniResult { dns, ..result }.to_json(call.document.version)),
-        Err(error) => Err(undone(call, &remains, error)),
+    let holder = parameters.holder();
+    let name = names::host_interface(&network.name, &holder);
+    let new = NewAttachment {
+        network,
+        parameters,
+        netns_id: Some(netns_id),
+        host_interface: Some(&name),
+        mac: runtime.mac,
+        filter: add.filter.as_ref(),
+    };
+    let (allocated, attachment) = new.take(&ipam.sets, &runtime.ips, notices)?;
+    let mut undo = UndoGuard::new(notices, |notices| del::release(network, &holder, notices));
+    match connect(add, (&pod, &node), &name, &allocated, &attachment, &mut undo) {
+        Ok(result) => {
+            undo.defuse();
+            Ok(CniResult { dns, ..result }.to_json(add.version))
+        }
+        Err(error) => Err(undo.fail(error)),
     }
 }
 
 /// ADD of the ipam role: addresses only.
-pub(crate) fn ipam(call: &mut Call) -> Result<Value, CniError> {
-    let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
-    let ipam = call.document.ipam(&runtime)?;
-    let dns = call.dns(&runtime, ipam.resolv_conf.as_deref())?;
-    let _no_gc = against_gc(&call.document.dir, LockKind::Shared)?;
-    // Where the namespace cannot be looked at, GC will not judge by it.
-    let netns_id = Namespace::open(&call.parameters.netns).and_then(|netns| netns.id()).ok();
-    let (allocated, _) = take(call, &ipam, &runtime, netns_id, None, None)?;
-    let mut remains = Remains { link: None, has_rules: false, has_record: false };
-    if let Err(error) = write_record(call, &runtime.annotations, &addresses(&allocated), &mut remains) {
-        return Err(undone(call, &remains, error));
+pub(super) fn ipam(add: &AddIpam, notices: &mut Vec<String>) -> Result<Value, CniError> {
+    let AddIpam { network, parameters, runtime, ipam, .. } = add;
+    let dns = read_dns(&add.dns)?;
+    let _no_gc = against_gc(&network.dir, LockKind::Shared)?;
+    // GC judges no attachment whose namespace could not be looked at.
+    let netns_id = Namespace::open(&parameters.netns).and_then(|netns| netns.id()).ok();
+    let new = NewAttachment { network, parameters, netns_id, host_interface: None, mac: None, filter: None };
+    let (allocated, attachment) = new.take(&ipam.sets, &runtime.ips, notices)?;
+    let holder = parameters.holder();
+    let mut undo = UndoGuard::new(notices, |notices| del::release(network, &holder, notices));
+    let written =
+        write_record(network, parameters, &attachment.addresses, &runtime.annotations, Some(&mut undo));
+    if let Err(error) = written {
+        return Err(undo.fail(error));
     }
+    undo.defuse();
     let ips =
         allocated.iter().map(|one| Ip { interface: None, address: one.address, gateway: Some(one.gateway) });
-    let result = CniResult { ips: ips.collect(), routes: ipam.routes, dns, ..CniResult::default() };
-    Ok(result.to_json(call.document.version))
+    let result = CniResult { ips: ips.collect(), routes: ipam.routes.clone(), dns, ..CniResult::default() };
+    Ok(result.to_json(add.version))
 }
 
-/// ADD of the chained role: the record, and the result of the plugins before as it came.
-pub(crate) fn chained(call: &mut Call) -> Result<Value, CniError> {
-    let annotations = runtime_config::annotations(&call.document)?;
-    let previous = call.document.previous()?.ok_or_else(|| {
-        CniError::config(
-            "prevResult: missing, expected this plugin behind another one, or ipam in its configuration",
-        )
-    })?;
-    let addresses = previous.addresses_of(&call.parameters.ifname);
-    let mut remains = Remains { link: None, has_rules: false, has_record: false };
-    write_record(call, &annotations, &addresses, &mut remains)?;
-    Ok(call.document.raw_prev_result())
+/// ADD of the chained role: the record, and the result of the earlier plugins unchanged.
+pub(super) fn chained(add: &AddChained) -> Result<Value, CniError> {
+    write_record(&add.network, &add.parameters, &add.addresses, &add.annotations, None)?;
+    Ok(add.result.clone())
 }
 
-/// The MAC address of the pod's interface: the requested one, or its own.
-fn mac(network: &str, runtime: &RuntimeConfig, addresses: &[IpAddr]) -> Mac {
-    runtime.mac.unwrap_or_else(|| names::pod_mac(network, addresses))
-}
-
-fn addresses(allocated: &[Allocated]) -> Vec<IpAddr> {
-    allocated.iter().map(|one| one.address.addr()).collect()
-}
-
-/// Takes the addresses, and gives them with what it has written down: what is going to be made with them.
-fn take(
-    call: &mut Call,
-    ipam: &Ipam,
-    runtime: &RuntimeConfig,
+/// An attachment that is to be made.
+struct NewAttachment<'a> {
+    network: &'a Network,
+    parameters: &'a Parameters,
     netns_id: Option<NamespaceId>,
-    host_interface: Option<&str>,
-    filter: Option<Filter>,
-) -> Result<(Vec<Allocated>, Option<Attachment>), CniError> {
-    if !call.is_in_default_dir() {
-        stores::register(&call.document.dir)?;
-    }
-    let mut book = call.book()?;
-    let boot_id = book.boot_id().to_owned();
-    let (parameters, dir, network) = (&call.parameters, &call.document.dir, &call.document.name);
-    let kept = RefCell::new(None);
-    let keep = |allocated: &[Allocated]| {
-        let attachment = Attachment {
-            version: ATTACHMENT_VERSION,
-            container_id: parameters.container_id.clone(),
-            ifname: parameters.ifname.clone(),
-            netns: parameters.netns.to_string_lossy().into_owned(),
-            netns_id,
-            boot_id: boot_id.clone(),
-            mac: host_interface.map(|_| mac(network, runtime, &addresses(allocated))),
-            host_interface: host_interface.map(str::to_owned),
-            addresses: addresses(allocated),
-            has_rules: filter.is_some(),
-            filter: filter.clone(),
-        };
-        directory::keep(dir, kept.borrow_mut().insert(attachment))
-    };
-    let taken = book.take(&parameters.holder(), &ipam.sets, &runtime.ips, keep);
-    let attachment = kept.take();
-    if taken.is_err() && attachment.is_some() {
-        // The addresses were not taken, so others may get them. A file that cannot be removed now is found by DEL.
-        let _ = directory::forget(dir, &parameters.holder());
-    }
-    call.notices.append(&mut book.notices);
-    Ok((taken?, attachment))
+    /// The node's end of the veth pair, where there is to be one.
+    host_interface: Option<&'a str>,
+    /// The MAC address that was asked for.
+    mac: Option<Mac>,
+    filter: Option<&'a Filter>,
 }
 
-fn write_record(
-    call: &Call,
-    annotations: &BTreeMap<String, String>,
-    addresses: &[IpAddr],
-    remains: &mut Remains,
-) -> Result<(), CniError> {
-    let record = pod_record::of(&call.parameters, &call.document.name, addresses, annotations);
-    let Some(record) = record else { return Ok(()) };
-    remains.has_record = true;
-    pod_record::write(&record)
-}
-
-/// Undoes what an ADD has made, and gives the error it failed with, and with it whatever could not be undone.
-fn undone(call: &mut Call, remains: &Remains, error: CniError) -> CniError {
-    match del::undo(call, remains) {
-        Ok(()) => error,
-        Err(also) => CniError { msg: format!("{error}; then {also}"), ..error },
-    }
-}
-
-/// An ADD whose addresses are taken.
-struct Wired<'a> {
-    call: &'a Call,
-    config: &'a MainConfig,
-    ipam: &'a Ipam,
-    runtime: &'a RuntimeConfig,
-    allocated: &'a [Allocated],
-    rules: Option<Rules>,
-}
-
-impl Wired<'_> {
-    fn connect(
+impl NewAttachment<'_> {
+    /// Takes the addresses, and writes down what is going to be made with them.
+    fn take(
         &self,
-        pod: &Namespace,
-        node: &Namespace,
-        host_ifname: &str,
-        remains: &mut Remains,
-    ) -> Result<CniResult, CniError> {
-        // First of all: what the pod must not do is to be forbidden before it can do anything.
-        if let Some(rules) = &self.rules {
-            nft::install(rules, || stores::rules(None))?;
-            // Where that failed nothing was changed, and a packet filter that cannot be used need not be undone.
-            remains.has_rules = true;
+        sets: &[RangeSet],
+        requested: &[IpAddr],
+        notices: &mut Vec<String>,
+    ) -> Result<(Vec<Allocated>, Attachment), CniError> {
+        let Network { name, dir } = self.network;
+        if !self.network.is_in_default_dir() {
+            stores::register(dir)?;
         }
-        let parameters = &self.call.parameters;
-        let network = &self.call.document.name;
-        let wiring = Wiring {
-            pod,
-            node,
-            netns: parameters.netns.to_string_lossy().into_owned(),
-            ifname: &parameters.ifname,
-            mac: mac(network, self.runtime, &addresses(self.allocated)),
-            host_ifname,
-            host_mac: names::host_mac(network, &parameters.holder()),
-            mtu: self.config.mtu,
-            addresses: self.allocated,
-            routes: &self.ipam.routes,
-            route_localnet: !self.runtime.port_mappings.is_empty(),
-            check: self.config.check,
-            is_made: Cell::new(false),
-        };
-        let connected = match &self.config.mode {
-            Mode::Routed => routed::connect(&wiring),
-            Mode::Bridge(bridge) => bridge::connect(&wiring, bridge),
-        };
-        remains.link = wiring.is_made.get().then(|| host_ifname.to_owned());
-        let result = connected?;
-        write_record(self.call, &self.runtime.annotations, &addresses(self.allocated), remains)?;
-        Ok(result)
+        let mut book = open_book(dir, notices)?;
+        let boot_id = book.boot_id().to_owned();
+        let holder = self.parameters.holder();
+        let mut is_written = false;
+        let taken = book.take(&holder, sets, requested, |allocated| {
+            let addresses: Vec<IpAddr> = allocated.iter().map(|one| one.address.addr()).collect();
+            let attachment = Attachment {
+                version: ATTACHMENT_VERSION,
+                container_id: holder.container.clone(),
+                ifname: holder.ifname.clone(),
+                netns: self.parameters.netns.to_string_lossy().into_owned(),
+                netns_id: self.netns_id,
+                boot_id: boot_id.clone(),
+                mac: self
+                    .host_interface
+                    .map(|_| self.mac.unwrap_or_else(|| names::pod_mac(name, &addresses))),
+                host_interface: self.host_interface.map(str::to_owned),
+                addresses,
+                has_rules: self.filter.is_some(),
+                filter: self.filter.cloned(),
+            };
+            is_written = true;
+            directory::keep(dir, &attachment)?;
+            Ok(attachment)
+        });
+        if taken.is_err() && is_written {
+            // The addresses were not taken, so others may get them. DEL finds a file that cannot be removed now.
+            let _ = directory::forget(dir, &holder);
+        }
+        notices.append(&mut book.notices);
+        Ok(taken?)
     }
+}
+
+/// Makes the rules, the interface and the record of an attachment whose addresses are taken.
+fn connect<'a>(
+    add: &'a AddMain,
+    (pod, node): (&'a Namespace, &'a Namespace),
+    host_ifname: &'a str,
+    allocated: &'a [Allocated],
+    attachment: &'a Attachment,
+    undo: &mut Undo<'a>,
+) -> Result<CniResult, CniError> {
+    let AddMain { network, parameters, runtime, config, .. } = add;
+    // The rules come first: what the pod must not do is forbidden before it can do anything.
+    if let Some(rules) = attachment.rules(&network.name) {
+        nft::install(&rules, || stores::rules(None))?;
+        // An installation that failed has changed nothing.
+        undo.push(move |notices| {
+            let leaving =
+                Leaving { network: &network.name, interface: Some(host_ifname), link: None, rules: Some(&rules) };
+            let removed = del::remove_rules(network, &attachment.holder(), &leaving, notices)?;
+            Ok(nft::sweep(&leaving, &removed)?)
+        });
+    }
+    let wiring = Wiring {
+        pod,
+        node,
+        attachment,
+        ifname: &parameters.ifname,
+        mac: attachment.mac.unwrap_or_else(|| names::pod_mac(&network.name, &attachment.addresses)),
+        host_ifname,
+        host_mac: names::host_mac(&network.name, &attachment.holder()),
+        mtu: config.mtu,
+        addresses: allocated,
+        routes: &add.ipam.routes,
+        route_localnet: !runtime.port_mappings.is_empty(),
+        check: config.check,
+    };
+    let result = match &config.mode {
+        Mode::Routed => routed::connect(&wiring, undo),
+        Mode::Bridge(bridge) => bridge::connect(&wiring, bridge, undo),
+    }?;
+    write_record(network, parameters, &attachment.addresses, &runtime.annotations, Some(undo))?;
+    Ok(result)
+}
+
+/// Writes the record of a pod's own interface.
+fn write_record<'a>(
+    network: &'a Network,
+    parameters: &'a Parameters,
+    addresses: &[IpAddr],
+    annotations: &BTreeMap<String, String>,
+    undo: Option<&mut Undo<'a>>,
+) -> Result<(), CniError> {
+    let record = pod_record::of(parameters, &network.name, addresses, annotations);
+    let Some(record) = record else { return Ok(()) };
+    if let Some(undo) = undo {
+        let Holder { container, ifname } = parameters.holder();
+        undo.push(move |_| pod_record::remove(&network.name, &container, &ifname));
+    }
+    pod_record::write(&record)
 }

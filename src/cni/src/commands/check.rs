@@ -1,53 +1,34 @@
-//! CHECK: everything is as ADD left it.
+//! CHECK: everything is as ADD left it. It only looks.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::commands::call::Call;
-use crate::commands::pod_record;
-use crate::config::document::Role;
+use super::common::{open_book, pod_namespace};
+use super::pod_record;
+use crate::config::document::Network;
 use crate::config::main_config::{MainConfig, Mode};
-use crate::config::runtime_config::RuntimeConfig;
+use crate::config::request::{CheckChained, CheckIpam, CheckMain};
 use crate::interface::names;
 use crate::protocol::error::{CniError, Code};
-use crate::protocol::previous_result::Previous;
-use crate::protocol::result::CniResult;
+use crate::protocol::result::{CniResult, Route};
+use records::attachment::Holder;
 use sys::net::nft::{self, PodInterface, Rules};
 use sys::net::rtnetlink::{Mac, Namespace, RouteSocket};
-
-/// Looks, and changes nothing.
-pub(crate) fn run(call: &mut Call) -> Result<(), CniError> {
-    if call.document.is_set("disableCheck") {
-        return Ok(());
-    }
-    let missing = || CniError::config("prevResult: missing, expected the result of ADD");
-    let previous = || call.document.prev_result()?.ok_or_else(missing);
-    match call.document.role {
-        Role::Main => {
-            let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
-            let previous = previous()?;
-            main(call, &runtime, &previous)
-        }
-        Role::Ipam => {
-            let runtime = RuntimeConfig::read(&call.document, &call.parameters.args)?;
-            let previous = previous()?;
-            call.document.ipam(&runtime)?;
-            leases(call, &previous).map(|_| ())
-        }
-        Role::Chained => chained(call, &call.document.previous()?.ok_or_else(missing)?),
-    }
-}
 
 fn differs(msg: String) -> CniError {
     CniError::new(Code::Check, msg)
 }
 
 /// The addresses in the book, which have to be in the result.
-fn leases(call: &mut Call, previous: &CniResult) -> Result<Vec<IpAddr>, CniError> {
-    let holder = call.parameters.holder();
-    let held = call.book()?.held(&holder)?;
+fn leases(
+    network: &Network,
+    holder: &Holder,
+    previous: &CniResult,
+    notices: &mut Vec<String>,
+) -> Result<Vec<IpAddr>, CniError> {
+    let held = open_book(&network.dir, notices)?.held(holder)?;
     if held.is_empty() {
         let msg = format!("{holder} has no addresses, expected those of ADD");
         return Err(differs(msg));
@@ -61,9 +42,15 @@ fn leases(call: &mut Call, previous: &CniResult) -> Result<Vec<IpAddr>, CniError
     }
 }
 
-fn chained(call: &Call, previous: &Previous) -> Result<(), CniError> {
-    let addresses = previous.addresses_of(&call.parameters.ifname);
-    let wanted = pod_record::of(&call.parameters, &call.document.name, &addresses, &Default::default());
+/// CHECK of the ipam role.
+pub(super) fn ipam(check: &CheckIpam, notices: &mut Vec<String>) -> Result<(), CniError> {
+    leases(&check.network, &check.holder, &check.previous, notices).map(drop)
+}
+
+/// CHECK of the chained role.
+pub(super) fn chained(check: &CheckChained) -> Result<(), CniError> {
+    let CheckChained { network, parameters, addresses } = check;
+    let wanted = pod_record::of(parameters, &network.name, addresses, &BTreeMap::new());
     let Some(wanted) = wanted else { return Ok(()) };
     match pod_record::read(&wanted.sandbox_id) {
         Some(record) if record.pod_ips == wanted.pod_ips => Ok(()),
@@ -76,18 +63,19 @@ fn chained(call: &Call, previous: &Previous) -> Result<(), CniError> {
     }
 }
 
-fn main(call: &mut Call, runtime: &RuntimeConfig, previous: &CniResult) -> Result<(), CniError> {
-    let config = MainConfig::read(&call.document)?;
-    let ipam = call.document.ipam(runtime)?;
-    let held = leases(call, previous)?;
+/// CHECK of the main role.
+pub(super) fn main(check: &CheckMain, notices: &mut Vec<String>) -> Result<(), CniError> {
+    let CheckMain { network, parameters, config, filter, previous } = check;
+    let holder = parameters.holder();
+    let held = leases(network, &holder, previous, notices)?;
     let node = Namespace::own()?;
-    let (pod, _) = call.pod_namespace(&node)?;
+    let (pod, _) = pod_namespace(parameters, &node)?;
     let mut pod = RouteSocket::of(&pod, &node)?;
-    let mac = in_pod(&mut pod, &call.parameters.ifname, &held, previous)?;
-    let name = names::host_interface(&call.document.name, &call.parameters.holder());
-    on_node(&mut RouteSocket::here()?, &name, &config, &held)?;
-    let rules = config.filter(&ipam, runtime).map(|filter| Rules {
-        network: call.document.name.clone(),
+    let mac = in_pod(&mut pod, &parameters.ifname, &held, previous)?;
+    let name = names::host_interface(&network.name, &holder);
+    on_node(&mut RouteSocket::here()?, &name, config, &held)?;
+    let rules = filter.clone().map(|filter| Rules {
+        network: network.name.clone(),
         subnets: filter.subnets,
         addresses: held,
         masquerade: filter.masquerade,
@@ -124,7 +112,7 @@ fn in_pod(
     // A pod may add as many as it likes.
     let routes: HashSet<(IpNet, Option<IpAddr>)> = pod.routes(link.index)?.into_iter().collect();
     let destinations: HashSet<IpNet> = routes.iter().map(|(dst, _)| *dst).collect();
-    let is_there = |route: &&crate::protocol::result::Route| {
+    let is_there = |route: &&Route| {
         let dst = route.dst.trunc();
         // What is in another table is not looked for.
         route.table.is_some()

@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 
 use crate::config::document::NAME_MAX;
 use crate::ipam::book::Book;
+use crate::protocol::answer::Answer;
 use crate::protocol::environment::{CONTAINER_ID_MAX, is_name};
-use crate::{Answer, PROGRAM};
-use records::DATA_DIR;
-use records::attachment::Holder;
-use records::attachment::{ATTACHMENT_VERSION, Attachment};
+use records::attachment::{ATTACHMENT_VERSION, Attachment, Holder};
 use records::directory;
 use records::stores;
+use records::{DATA_DIR, PLUGIN};
 use sys::fs::files::{self, LastLink};
 use sys::fs::state_dir::{self, LockKind};
 use sys::report::ExitCode;
@@ -147,7 +146,7 @@ fn holder_in(text: &str) -> Option<Holder> {
 pub(crate) fn usage() -> String {
     format!(
         "{USAGE}: takes over what host-local has given out; serve, backup and restore are Kubernetes' API, and have a \
-         --help; everything else about {PROGRAM} is CNI"
+         --help; everything else about {PLUGIN} is CNI"
     )
 }
 

@@ -1,10 +1,37 @@
-//! The commands of the specification, and `migrate`.
+//! What each command of the specification does, and `migrate`.
 
-pub(crate) mod add;
-pub(crate) mod call;
-pub(crate) mod check;
-pub(crate) mod del;
-pub(crate) mod gc;
+mod add;
+mod check;
+mod common;
+mod del;
+mod gc;
 pub(crate) mod migrate;
 mod pod_record;
-pub(crate) mod status;
+mod status;
+
+use serde_json::{Value, json};
+
+use crate::config::request::Request;
+use crate::protocol::error::CniError;
+use crate::protocol::version::Version;
+
+/// Does what was asked; gives what is printed, if anything. What a person should know is added to `notices`.
+pub(crate) fn run(request: &Request, notices: &mut Vec<String>) -> Result<Option<Value>, CniError> {
+    match request {
+        Request::AddMain(add) => add::main(add, notices).map(Some),
+        Request::AddIpam(add) => add::ipam(add, notices).map(Some),
+        Request::AddChained(add) => add::chained(add).map(Some),
+        Request::Del(del) => del::run(del, notices).map(|()| None),
+        Request::CheckMain(check) => check::main(check, notices).map(|()| None),
+        Request::CheckIpam(check) => check::ipam(check, notices).map(|()| None),
+        Request::CheckChained(check) => check::chained(check).map(|()| None),
+        Request::Gc(gc) => gc::run(gc, notices).map(|()| None),
+        Request::Status(status) => status::run(status, notices).map(|()| None),
+        Request::Version => Ok(Some(versions())),
+        Request::Nothing => Ok(None),
+    }
+}
+
+fn versions() -> Value {
+    json!({"cniVersion": Version::CURRENT.name(), "supportedVersions": Version::names()})
+}

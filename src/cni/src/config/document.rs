@@ -1,98 +1,54 @@
 //! The network configuration on standard input.
 //!
-//! What every command needs is read first and with patience, so that DEL works with whatever a configuration has become
-//! since ADD. Everything else is checked as a whole before anything is touched.
+//! The outlines that every command needs are read first and leniently, so that DEL works with a configuration that was
+//! changed since ADD. Everything else is checked as a whole before anything is touched.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
-use crate::config::runtime_config::RuntimeConfig;
-use crate::ipam::ranges::{RangeConfig, RangeSet, optional_address};
+use super::roles::Role;
 use crate::protocol::environment::{Command, is_name};
 use crate::protocol::error::{CniError, Code};
-use crate::protocol::previous_result::Previous;
-use crate::protocol::result::{CniResult, Dns, Route};
+use crate::protocol::previous_result::PreviousResult;
+use crate::protocol::result::{CniResult, Dns};
 use crate::protocol::version::Version;
-use pod::json::{Object, object_lists, objects};
+use pod::json::Object;
 use records::DATA_DIR;
 use records::attachment::Holder;
 
-/// The name of this plugin in configurations.
-pub const PLUGIN: &str = "podhosts-cni";
 /// Longest name of a network, in bytes. It becomes a directory's name.
 pub(crate) const NAME_MAX: usize = 200;
 
-/// Most ranges of a network, those that the runtime adds included.
-const RANGES_MAX: usize = 1024;
-/// Most addresses that one attachment can have: it gets one of each list of ranges.
-pub(crate) const ADDRESSES_MAX: usize = 64;
-
-/// What this plugin is in a configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// It makes the interface, with addresses of its own address book.
-    Main,
-    /// Another plugin asks it for addresses.
-    Ipam,
-    /// It writes down what the plugins before it did.
-    Chained,
+/// The network of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// `name`.
+    pub name: String,
+    /// The directory of its state.
+    pub dir: PathBuf,
 }
 
-/// A configuration of which the outlines are known.
+impl Network {
+    /// Whether its state is where it is unless a configuration names another place.
+    pub(crate) fn is_in_default_dir(&self) -> bool {
+        self.dir.parent() == Some(Path::new(DATA_DIR))
+    }
+}
+
+/// A configuration whose outlines were read; everything else is read when a command needs it.
 #[derive(Debug)]
 pub struct Document {
     value: Value,
     /// `cniVersion`.
     pub version: Version,
-    /// `name`.
-    pub name: String,
+    /// `name`, and the place of the network's state.
+    pub network: Network,
     /// What this plugin is in it.
     pub role: Role,
-    /// The network's directory.
-    pub dir: PathBuf,
-}
-
-/// `ipam`, checked.
-#[derive(Debug)]
-pub struct Ipam {
-    /// A pod gets one address of each.
-    pub sets: Vec<RangeSet>,
-    /// `routes`.
-    pub routes: Vec<Route>,
-    /// `resolvConf`.
-    pub resolv_conf: Option<PathBuf>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawIpam {
-    #[serde(rename = "podCIDRs")]
-    pod_cidrs: Option<Vec<String>>,
-    subnet: Option<String>,
-    #[serde(default, deserialize_with = "optional_address")]
-    range_start: Option<IpAddr>,
-    #[serde(default, deserialize_with = "optional_address")]
-    range_end: Option<IpAddr>,
-    #[serde(default, deserialize_with = "optional_address")]
-    gateway: Option<IpAddr>,
-    #[serde(default, deserialize_with = "object_lists")]
-    ranges: Vec<Vec<RangeConfig>>,
-    #[serde(default, deserialize_with = "objects")]
-    routes: Vec<Route>,
-    resolv_conf: Option<PathBuf>,
-}
-
-impl Ipam {
-    /// All subnets that pods of this network can be in.
-    pub(crate) fn subnets(&self) -> Vec<(IpAddr, u8)> {
-        let ranges = self.sets.iter().flat_map(|set| &set.ranges);
-        ranges.map(|range| (range.subnet.network(), range.subnet.prefix_len())).collect()
-    }
 }
 
 /// What GC is told to keep, under the name of the specification and the one that libcni writes.
@@ -129,14 +85,10 @@ impl Document {
         if matches!(command, Command::Add | Command::Check | Command::Status) && !value["ipam"].is_null() {
             read_value::<Object<BTreeMap<String, IgnoredAny>>>(&value["ipam"], "ipam")?;
         }
-        let role = match (text("type") == PLUGIN, value["ipam"].is_object()) {
-            (true, true) => Role::Main,
-            (true, false) => Role::Chained,
-            (false, _) => Role::Ipam,
-        };
+        let role = Role::of(text("type"), value["ipam"].is_object());
         let data_dir = value["ipam"]["dataDir"].as_str().filter(|dir| !dir.is_empty()).unwrap_or(DATA_DIR);
-        let dir = Path::new(data_dir).join(&name);
-        Ok(Self { version, name, role, dir, value })
+        let network = Network { dir: Path::new(data_dir).join(&name), name };
+        Ok(Self { version, network, role, value })
     }
 
     /// Reads the key `key` as a `T`.
@@ -166,32 +118,6 @@ impl Document {
         read_value(&self.value, "")
     }
 
-    /// Checks `ipam` and what the runtime says of addresses.
-    ///
-    /// # Errors
-    /// [`CniError`] naming the key and what was expected.
-    pub fn ipam(&self, runtime: &RuntimeConfig) -> Result<Ipam, CniError> {
-        let raw: RawIpam =
-            self.read_object("ipam")?.ok_or_else(|| CniError::config("ipam: missing, expected an object"))?;
-        match self.value["ipam"]["dataDir"] {
-            Value::Null => {}
-            Value::String(ref dir) if dir.is_empty() || dir.starts_with('/') => {}
-            ref other => {
-                return Err(CniError::config(format!("ipam.dataDir: {other}, expected an absolute path")));
-            }
-        }
-        let sets = raw.sets(&runtime.ip_ranges)?;
-        RangeSet::check_apart(&sets, "ipam.ranges")?;
-        for (index, route) in raw.routes.iter().enumerate() {
-            if let Some(gw) = route.gw.filter(|gw| gw.is_ipv4() != route.dst.addr().is_ipv4()) {
-                let msg = format!("ipam.routes[{index}].gw: {gw} is of another family than {}", route.dst);
-                return Err(CniError::config(msg));
-            }
-        }
-        let resolv_conf = raw.resolv_conf.filter(|path| !path.as_os_str().is_empty());
-        Ok(Ipam { sets, routes: raw.routes, resolv_conf })
-    }
-
     /// `prevResult`, checked.
     ///
     /// # Errors
@@ -215,7 +141,7 @@ impl Document {
     ///
     /// # Errors
     /// [`CniError`] where the addresses cannot be read.
-    pub fn previous(&self) -> Result<Option<Previous>, CniError> {
+    pub fn previous(&self) -> Result<Option<PreviousResult>, CniError> {
         self.read_object("prevResult")
     }
 
@@ -232,6 +158,11 @@ impl Document {
     /// [`CniError`] naming the key and what was expected.
     pub fn dns(&self) -> Result<Option<Dns>, CniError> {
         Ok(self.read_object::<Dns>("dns")?.filter(|dns| !dns.is_empty()))
+    }
+
+    /// `ipam.dataDir` as it is written; null where it is missing.
+    pub(crate) fn data_dir(&self) -> &Value {
+        &self.value["ipam"]["dataDir"]
     }
 
     /// Whether `key` is true: `disableCheck` and `disableGC`, which the runtime should have seen to.
@@ -265,57 +196,6 @@ impl Document {
         }
         holders.sort_unstable();
         Ok(Some(holders))
-    }
-}
-
-impl RawIpam {
-    fn sets(&self, at_runtime: &[Vec<RangeConfig>]) -> Result<Vec<RangeSet>, CniError> {
-        let old_style = self.subnet.as_ref().map(|subnet| RangeConfig {
-            subnet: subnet.clone(),
-            range_start: self.range_start,
-            range_end: self.range_end,
-            gateway: self.gateway,
-        });
-        let ranges = &self.ranges[..];
-        self.check_number(at_runtime)?;
-        if let Some(cidrs) = &self.pod_cidrs {
-            let parts = self.range_start.or(self.range_end).or(self.gateway);
-            if old_style.is_some() || parts.is_some() || !ranges.is_empty() || !at_runtime.is_empty() {
-                let msg = "ipam.podCIDRs: given together with other ranges, expected one of them";
-                return Err(CniError::config(msg));
-            }
-            return Ok(RangeSet::of_pod_cidrs(cidrs, "ipam.podCIDRs")?);
-        }
-        let mut sets = Vec::new();
-        if let Some(range) = old_style {
-            let range = crate::ipam::ranges::Range::new(&range, "ipam")?;
-            sets.push(RangeSet { ranges: vec![range] });
-        }
-        for (key, list) in [("runtimeConfig.ipRanges", at_runtime), ("ipam.ranges", ranges)] {
-            for (index, ranges) in list.iter().enumerate() {
-                sets.push(RangeSet::new(ranges, &format!("{key}[{index}]"))?);
-            }
-        }
-        if sets.is_empty() {
-            let msg = "ipam: no IP ranges specified, expected podCIDRs, ranges or subnet";
-            return Err(CniError::config(msg));
-        }
-        Ok(sets)
-    }
-}
-
-impl RawIpam {
-    /// Refuses so many ranges that a call would take long: each is compared with all others, and asked for an address.
-    fn check_number(&self, at_runtime: &[Vec<RangeConfig>]) -> Result<(), CniError> {
-        let lists = || self.ranges.iter().chain(at_runtime);
-        let ranges = lists().map(Vec::len).sum::<usize>() + self.pod_cidrs.as_ref().map_or(0, Vec::len);
-        let sets = lists().count();
-        if ranges > RANGES_MAX || sets > ADDRESSES_MAX {
-            return Err(CniError::config(format!(
-                "ipam: {ranges} ranges in {sets} lists, expected at most {RANGES_MAX} in {ADDRESSES_MAX}"
-            )));
-        }
-        Ok(())
     }
 }
 

@@ -2,8 +2,10 @@
 
 use serde::Deserialize;
 
-use crate::config::document::{Document, Ipam, PLUGIN};
-use crate::config::runtime_config::RuntimeConfig;
+use super::document::Document;
+use super::ipam_config::IpamConfig;
+use super::roles::PLUGIN;
+use super::runtime_config::RuntimeConfig;
 use crate::protocol::environment::IFNAME_MAX;
 use crate::protocol::error::{CniError, Code};
 use pod::addresses::IpFamily;
@@ -132,7 +134,7 @@ impl MainConfig {
     }
 
     /// What a pod needs of the packet filter, if anything.
-    pub(crate) fn filter(&self, ipam: &Ipam, runtime: &RuntimeConfig) -> Option<Filter> {
+    pub(crate) fn filter(&self, ipam: &IpamConfig, runtime: &RuntimeConfig) -> Option<Filter> {
         self.has_rules(runtime).then(|| Filter {
             masquerade: self.ip_masq,
             subnets: ipam.subnets(),
@@ -146,7 +148,7 @@ impl MainConfig {
     ///
     /// # Errors
     /// [`CniError`] naming the key.
-    pub fn check_mtu(&self, ipam: &Ipam) -> Result<(), CniError> {
+    pub fn check_mtu(&self, ipam: &IpamConfig) -> Result<(), CniError> {
         let has_ipv6 = ipam.sets.iter().any(|set| set.family() == IpFamily::V6);
         match self.mtu.filter(|mtu| has_ipv6 && *mtu < MTU_IPV6) {
             Some(mtu) => Err(CniError::config(format!("mtu: {mtu}, expected {MTU_IPV6} or more for IPv6"))),

@@ -7,15 +7,18 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use crate::config::document::{ADDRESSES_MAX, Document};
+use super::document::Document;
 use crate::ipam::ranges::RangeConfig;
-use crate::protocol::environment::{Args, parse_ip};
+use crate::protocol::addresses::parse_ip;
+use crate::protocol::environment::Args;
 use crate::protocol::error::{CniError, Code};
 use crate::protocol::result::Dns;
 use pod::json::{object, object_lists, objects};
 use sys::net::nft::{PortMapping, Protocol};
 use sys::net::rtnetlink::Mac;
 
+/// Most addresses that one attachment can have: it gets one of each list of ranges.
+pub(crate) const ADDRESSES_MAX: usize = 64;
 /// How many host ports a pod can have. With its addresses they are one message to the kernel, which has to fit in the
 /// buffer that a socket has by default (`net.core.wmem_default`).
 const PORTS_MAX: usize = 900;

@@ -7,9 +7,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::names;
+use super::wiring::{Undo, Wiring, everything, found, shown};
 use crate::config::main_config::{Bridge, vlan_interface};
-use crate::interface::names;
-use crate::interface::wiring::{Wiring, everything, found, shown};
 use crate::protocol::error::{CniError, Code};
 use crate::protocol::result::{CniResult, Interface, Ip};
 use pod::addresses::IpFamily;
@@ -19,7 +19,11 @@ use sys::net::rtnetlink::{BridgePort, Link, NetworkChange, NewRoute, RouteSocket
 ///
 /// # Errors
 /// The kernel's answer, or that the bridge is none; the caller undoes what was made for the pod.
-pub(crate) fn connect(wiring: &Wiring<'_>, bridge: &Bridge) -> Result<CniResult, CniError> {
+pub(crate) fn connect<'a>(
+    wiring: &Wiring<'a>,
+    bridge: &Bridge,
+    undo: &mut Undo<'a>,
+) -> Result<CniResult, CniError> {
     let mut node = RouteSocket::here()?;
     let link = ensure_bridge(&mut node, bridge, wiring)?;
     if bridge.is_gateway {
@@ -32,7 +36,7 @@ pub(crate) fn connect(wiring: &Wiring<'_>, bridge: &Bridge) -> Result<CniResult,
             }
         }
     }
-    let mut pair = wiring.make_pair(&mut node, true)?;
+    let mut pair = wiring.make_pair(&mut node, true, undo)?;
     let (outside, name) = (pair.outside.index, wiring.host_ifname);
     let port = BridgePort { bridge: link.index, hairpin: bridge.hairpin, isolated: bridge.isolated };
     wiring.end_settings()?;

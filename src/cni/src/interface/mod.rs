@@ -2,5 +2,6 @@
 
 pub(crate) mod bridge;
 pub(crate) mod names;
+pub(crate) mod removal;
 pub(crate) mod routed;
 pub(crate) mod wiring;

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use crate::interface::wiring::{Pair, Wiring, everything, shown};
+use super::wiring::{Pair, Undo, Wiring, everything, shown};
 use crate::protocol::error::CniError;
 use crate::protocol::result::{CniResult, Ip};
 use pod::addresses::IpFamily;
@@ -34,10 +34,10 @@ fn gateway(family: IpFamily) -> IpAddr {
 ///
 /// # Errors
 /// The kernel's answer; the caller undoes what was made.
-pub(crate) fn connect(wiring: &Wiring<'_>) -> Result<CniResult, CniError> {
+pub(crate) fn connect<'a>(wiring: &Wiring<'a>, undo: &mut Undo<'a>) -> Result<CniResult, CniError> {
     let mut node = RouteSocket::here()?;
     wiring.forward()?;
-    let mut pair = wiring.make_pair(&mut node, false)?;
+    let mut pair = wiring.make_pair(&mut node, false, undo)?;
     wiring.end_settings()?;
     let addresses: Vec<IpNet> = wiring.addresses.iter().map(|one| IpNet::from(one.address.addr())).collect();
     lead(&mut node, wiring, &pair, &addresses)?;

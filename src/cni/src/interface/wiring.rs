@@ -1,15 +1,17 @@
 //! What both modes do alike: the veth pair, and the pod's end of it.
 
-use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::removal::remove_link;
 use crate::ipam::allocate::Allocated;
 use crate::protocol::error::{CniError, Code};
 use crate::protocol::result::{Interface, Route};
+use crate::undo::UndoGuard;
 use pod::addresses::IpFamily;
+use records::attachment::Attachment;
 use sys::net::rtnetlink::{
     Device, Mac, Namespace, NetworkChange, NetworkError, NewRoute, NewVeth, RouteSocket, SourceCheck,
     localnet, overwrite, set,
@@ -18,14 +20,17 @@ use sys::net::rtnetlink::{
 /// The kernel's own priority of IPv6 routes; those of second interfaces come behind it.
 const SECOND_PRIORITY: u32 = 1024;
 
+/// What an ADD has made so far; undoing it may add notices.
+pub(crate) type Undo<'a> = UndoGuard<'a, Vec<String>>;
+
 /// A pod's interface as it is to be.
 pub(crate) struct Wiring<'a> {
     /// The pod's namespace.
     pub(crate) pod: &'a Namespace,
     /// The node's.
     pub(crate) node: &'a Namespace,
-    /// `CNI_NETNS`, for the result.
-    pub(crate) netns: String,
+    /// What was written down of it.
+    pub(crate) attachment: &'a Attachment,
     /// `CNI_IFNAME`.
     pub(crate) ifname: &'a str,
     /// The pod's end.
@@ -44,8 +49,6 @@ pub(crate) struct Wiring<'a> {
     pub(crate) route_localnet: bool,
     /// What is checked of what the pod sends.
     pub(crate) check: SourceCheck,
-    /// Set as soon as there is a pair that has to be removed should anything fail.
-    pub(crate) is_made: Cell<bool>,
 }
 
 /// Both ends of a pair, made and down.
@@ -58,7 +61,7 @@ pub(crate) struct Pair {
     pub(crate) outside: Device,
 }
 
-impl Wiring<'_> {
+impl<'a> Wiring<'a> {
     /// Whether the pod gets an address of that family.
     pub(crate) fn has(&self, family: IpFamily) -> bool {
         self.addresses.iter().any(|one| IpFamily::of(one.address.addr()) == family)
@@ -80,8 +83,13 @@ impl Wiring<'_> {
         Ok(())
     }
 
-    /// Makes the veth pair, so that the kernel never waits for anything on either end.
-    pub(crate) fn make_pair(&self, node: &mut RouteSocket, accept_ra: bool) -> Result<Pair, CniError> {
+    /// Makes the veth pair, with settings by which the kernel never waits for anything on either end.
+    pub(crate) fn make_pair(
+        &self,
+        node: &mut RouteSocket,
+        accept_ra: bool,
+        undo: &mut Undo<'a>,
+    ) -> Result<Pair, CniError> {
         let pod = self.pod.inside(self.node, || {
             let mut pod = RouteSocket::here()?;
             let made = pod.add_veth(&NewVeth {
@@ -93,8 +101,11 @@ impl Wiring<'_> {
                 mtu: self.mtu,
                 check: self.check,
             });
-            // Only one of these names being somebody else's tells for sure that nothing was made.
-            self.is_made.set(!made.as_ref().is_err_and(NetworkError::is_present));
+            // Only EEXIST proves that no pair was created.
+            if !made.as_ref().is_err_and(NetworkError::is_present) {
+                let (name, attachment) = (self.host_ifname, self.attachment);
+                undo.push(move |_| remove_link(name, Some(attachment), &attachment.holder()));
+            }
             made?;
             self.settings(accept_ra)?;
             Ok(pod)
@@ -247,7 +258,7 @@ impl Wiring<'_> {
         };
         [
             shown(self.host_ifname, self.host_mac, pair.outside, ""),
-            shown(self.ifname, self.mac, pair.inside, &self.netns),
+            shown(self.ifname, self.mac, pair.inside, &self.attachment.netns),
         ]
     }
 }

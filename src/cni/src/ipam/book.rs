@@ -15,6 +15,7 @@ use thiserror::Error;
 use super::allocate::{self, AllocateError, Allocated};
 use super::ranges::RangeSet;
 use super::schema::{self, Found};
+use crate::protocol::error::{CniError, Code};
 use records::attachment::Holder;
 use records::directory;
 use sys::fs::files::FileError;
@@ -91,7 +92,21 @@ impl BookError {
     }
 }
 
-/// The address book of a network, and nobody else using it.
+impl From<BookError> for CniError {
+    fn from(error: BookError) -> Self {
+        let code = match &error {
+            BookError::Allocate(AllocateError::Exhausted(_)) => Code::TryAgainLater,
+            BookError::Allocate(
+                AllocateError::Held { .. } | AllocateError::InUse { .. } | AllocateError::Unavailable { .. },
+            ) => Code::Address,
+            BookError::File(error) => Code::of_file(error),
+            _ => Code::Io,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// The address book of a network, which no other process is using.
 #[derive(Debug)]
 pub struct Book {
     dir: PathBuf,
@@ -127,21 +142,22 @@ impl Book {
         &self.boot_id
     }
 
-    /// Takes one address of each set, or none. `keep` is called with them before they are taken for good.
+    /// Takes one address of each set, or none. `keep` is called with them before they are taken for good, and its result
+    /// comes with them. It is called again where the book had to be made anew.
     ///
     /// # Errors
     /// [`BookError`]; no address is taken then.
-    pub fn take(
+    pub fn take<K>(
         &mut self,
         holder: &Holder,
         sets: &[RangeSet],
         requested: &[IpAddr],
-        keep: impl Fn(&[Allocated]) -> Result<(), FileError>,
-    ) -> Result<Vec<Allocated>, BookError> {
+        mut keep: impl FnMut(&[Allocated]) -> Result<K, FileError>,
+    ) -> Result<(Vec<Allocated>, K), BookError> {
         self.transact(|db| {
             let taken = allocate::take(db, holder, sets, requested)?;
-            keep(&taken)?;
-            Ok(taken)
+            let kept = keep(&taken)?;
+            Ok((taken, kept))
         })
     }
 
@@ -206,17 +222,20 @@ impl Book {
     }
 
     /// Does `work` wholly or not at all. Where it meets damage, the book is made anew and `work` done again.
-    fn transact<T>(&mut self, work: impl Fn(&Connection) -> Result<T, BookError>) -> Result<T, BookError> {
-        match self.attempt(&work) {
+    fn transact<T>(
+        &mut self,
+        mut work: impl FnMut(&Connection) -> Result<T, BookError>,
+    ) -> Result<T, BookError> {
+        match self.attempt(&mut work) {
             Err(error) if error.is_damage() => {
                 self.db = rebuild(&self.dir, &self.boot_id, &error, &mut self.notices)?;
-                self.attempt(&work)
+                self.attempt(&mut work)
             }
             other => other,
         }
     }
 
-    fn attempt<T>(&mut self, work: impl Fn(&Connection) -> Result<T, BookError>) -> Result<T, BookError> {
+    fn attempt<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, BookError>) -> Result<T, BookError> {
         let path = self.dir.join(LEASES);
         let failed = |cause| BookError::Database { path: path.clone(), cause };
         let transaction =

@@ -22,7 +22,7 @@ fn take(book: &mut Book, n: usize, sets: &[RangeSet], wish: &[&str]) -> Result<V
     let wish: Vec<IpAddr> = wish.iter().map(|ip| ip.parse().unwrap()).collect();
     let dir = book.dir.clone();
     let keep = |taken: &[Allocated]| directory::keep(&dir, &note(n, taken));
-    let taken = book.take(&holder(n), sets, &wish, keep)?;
+    let (taken, ()) = book.take(&holder(n), sets, &wish, keep)?;
     Ok(taken.iter().map(|one| one.address.addr().to_string()).collect())
 }
 

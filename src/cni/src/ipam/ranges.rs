@@ -4,9 +4,11 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 use thiserror::Error;
 
+use crate::protocol::addresses::optional_address;
+use crate::protocol::error::CniError;
 use pod::addresses::IpFamily;
 
 /// Ranges of which a pod gets one address: podCIDRs of one family, or one list of host-local's `ranges`.
@@ -45,19 +47,6 @@ pub struct RangeConfig {
     /// Gateway; the subnet's first address unless given.
     #[serde(alias = "Gateway", default, deserialize_with = "optional_address")]
     pub gateway: Option<IpAddr>,
-}
-
-/// Reads an address that may be null or, as for host-local, empty.
-///
-/// # Errors
-/// A text that is neither.
-pub fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
-    let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let wrong = |_| de::Error::custom(format!("{text:?} is no IP address"));
-    text.parse().map(Some).map_err(wrong)
 }
 
 /// Ranges that make no sense. `at` is the key, as in `ipam.ranges[0][1]`.
@@ -145,6 +134,12 @@ pub enum RangeError {
     },
 }
 
+impl From<RangeError> for CniError {
+    fn from(error: RangeError) -> Self {
+        Self::config(error.to_string())
+    }
+}
+
 impl fmt::Display for RangeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, range) in self.ranges.iter().enumerate() {
@@ -173,9 +168,10 @@ impl Range {
             other => Ok(other),
         };
         let (network, end) = (number(subnet.network()), number(subnet.broadcast()));
-        let at_offset = |value| address(value, subnet.addr().is_ipv4());
+        let family = IpFamily::of(subnet.addr());
+        let at_offset = |value| address(value, family);
         // The all-ones address is broadcast in IPv4 only.
-        let end = if subnet.addr().is_ipv4() { end - 1 } else { end };
+        let end = if family == IpFamily::V4 { end - 1 } else { end };
         let first = inside(config.range_start, "rangeStart")?.unwrap_or_else(|| at_offset(network + 1));
         let last = inside(config.range_end, "rangeEnd")?.unwrap_or_else(|| at_offset(end));
         if number(first) > number(last) {
@@ -183,7 +179,7 @@ impl Range {
         }
         let gateway = match config.gateway {
             // A gateway elsewhere is the administrator's affair, but not of the other family.
-            Some(gateway) if gateway.is_ipv4() != subnet.addr().is_ipv4() => {
+            Some(gateway) if IpFamily::of(gateway) != family => {
                 return Err(RangeError::Outside { at: format!("{at}.gateway"), address: gateway, subnet });
             }
             other => other.unwrap_or_else(|| at_offset(network + 1)),
@@ -193,7 +189,7 @@ impl Range {
 
     /// Whether `address` is one of it.
     pub(super) fn contains(&self, address: IpAddr) -> bool {
-        address.is_ipv4() == self.first.is_ipv4()
+        IpFamily::of(address) == self.family()
             && (number(self.first)..=number(self.last)).contains(&number(address))
     }
 
@@ -206,7 +202,7 @@ impl Range {
     /// The address behind `address`, if that is in the range too.
     pub fn next(&self, address: IpAddr) -> Option<IpAddr> {
         let next = number(address).checked_add(1)?;
-        (next <= number(self.last)).then(|| self::address(next, address.is_ipv4()))
+        (next <= number(self.last)).then(|| self::address(next, IpFamily::of(address)))
     }
 }
 
@@ -298,7 +294,7 @@ impl RangeSet {
 impl Range {
     /// The family of its addresses.
     pub fn family(&self) -> IpFamily {
-        if self.first.is_ipv4() { IpFamily::V4 } else { IpFamily::V6 }
+        IpFamily::of(self.first)
     }
 
     fn overlaps(&self, other: &Self) -> bool {
@@ -326,16 +322,16 @@ fn parse_subnet(value: &str, at: &str) -> Result<IpNet, RangeError> {
 }
 
 /// An address as a number, to count with.
-pub fn number(address: IpAddr) -> u128 {
+fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => u32::from(v4).into(),
         IpAddr::V6(v6) => v6.into(),
     }
 }
 
-fn address(number: u128, is_ipv4: bool) -> IpAddr {
+fn address(number: u128, family: IpFamily) -> IpAddr {
     match u32::try_from(number) {
-        Ok(number) if is_ipv4 => Ipv4Addr::from(number).into(),
+        Ok(number) if family == IpFamily::V4 => Ipv4Addr::from(number).into(),
         _ => Ipv6Addr::from(number).into(),
     }
 }

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use crate::protocol::error::{CniError, Code};
+use super::addresses::parse_ip;
+use super::error::{CniError, Code};
 use records::attachment::Holder;
 use sys::net::rtnetlink::Mac;
 
@@ -175,12 +176,6 @@ fn pairs(text: &str) -> impl Iterator<Item = &str> {
 
 fn requested_ip(text: &str) -> Result<IpAddr, CniError> {
     parse_ip(text).ok_or_else(|| environment(format!("CNI_ARGS: IP: {text:?} is no IP address")))
-}
-
-/// An address, perhaps with a prefix length, which the range decides.
-pub(crate) fn parse_ip(text: &str) -> Option<IpAddr> {
-    let net = || text.parse::<ipnet::IpNet>().ok().map(|net| net.addr());
-    text.trim().parse().ok().or_else(net)
 }
 
 fn environment(msg: String) -> CniError {

@@ -4,9 +4,6 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::ipam::allocate::AllocateError;
-use crate::ipam::book::BookError;
-use crate::ipam::ranges::RangeError;
 use pod::validation::printable;
 use sys::fs::files::FileError;
 use sys::net::nft::NftError;
@@ -45,6 +42,13 @@ pub enum Code {
     Port = 103,
     /// A fault of podhosts.
     Internal = 999,
+}
+
+impl Code {
+    /// The code of a file's error: a lock that another process holds may be free later.
+    pub(crate) fn of_file(error: &FileError) -> Self {
+        if matches!(error, FileError::Held { .. }) { Self::TryAgainLater } else { Self::Io }
+    }
 }
 
 /// Why a command failed.
@@ -94,18 +98,7 @@ impl fmt::Display for CniError {
 
 impl From<FileError> for CniError {
     fn from(error: FileError) -> Self {
-        Self::new(code_of(&error), error.to_string())
-    }
-}
-
-/// The code of a file's error: a lock that somebody keeps may be free later.
-fn code_of(error: &FileError) -> Code {
-    if matches!(error, FileError::Held { .. }) { Code::TryAgainLater } else { Code::Io }
-}
-
-impl From<RangeError> for CniError {
-    fn from(error: RangeError) -> Self {
-        Self::config(error.to_string())
+        Self::new(Code::of_file(&error), error.to_string())
     }
 }
 
@@ -132,22 +125,8 @@ impl From<NftError> for CniError {
     fn from(error: NftError) -> Self {
         let code = match &error {
             NftError::PortTaken { .. } => Code::Port,
-            NftError::Lock(error) | NftError::Localnet(LocalnetError::File(error)) => code_of(error),
+            NftError::Lock(error) | NftError::Localnet(LocalnetError::File(error)) => Code::of_file(error),
             _ => Code::Network,
-        };
-        Self::new(code, error.to_string())
-    }
-}
-
-impl From<BookError> for CniError {
-    fn from(error: BookError) -> Self {
-        let code = match &error {
-            BookError::Allocate(AllocateError::Exhausted(_)) => Code::TryAgainLater,
-            BookError::Allocate(
-                AllocateError::Held { .. } | AllocateError::InUse { .. } | AllocateError::Unavailable { .. },
-            ) => Code::Address,
-            BookError::File(error) => code_of(error),
-            _ => Code::Io,
         };
         Self::new(code, error.to_string())
     }

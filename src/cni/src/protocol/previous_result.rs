@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::protocol::result::cidr;
+use super::addresses::cidr;
 use pod::json::{objects, or_default};
 
 /// The part of a result that tells a pod's addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-pub struct Previous {
+pub struct PreviousResult {
     #[serde(default, deserialize_with = "objects")]
     interfaces: Vec<Interface>,
     #[serde(default, deserialize_with = "objects")]
@@ -33,7 +33,7 @@ struct Ip {
     address: IpNet,
 }
 
-impl Previous {
+impl PreviousResult {
     /// The addresses in the container, on `ifname` or on no interface in particular, in their order. Plugins write an
     /// index of -1, or one of an interface that they do not list, for an address of the container's.
     pub fn addresses_of(&self, ifname: &str) -> Vec<IpAddr> {
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     fn addresses(result: Value) -> Vec<String> {
-        let previous: Previous = serde_json::from_value(result).unwrap();
+        let previous: PreviousResult = serde_json::from_value(result).unwrap();
         previous.addresses_of("eth0").iter().map(ToString::to_string).collect()
     }
 

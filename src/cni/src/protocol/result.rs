@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use crate::ipam::ranges::optional_address;
-use crate::protocol::version::Version;
+use super::addresses::{cidr, optional_address};
+use super::version::Version;
 use pod::json::{object, objects, or_default};
 
 /// An interface.
@@ -121,20 +121,6 @@ pub struct CniResult {
     /// DNS settings.
     #[serde(default, deserialize_with = "dns")]
     pub dns: Dns,
-}
-
-/// Reads a CIDR, for `deserialize_with`.
-///
-/// # Errors
-/// Anything else.
-pub(crate) fn cidr<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpNet, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let wrong = |_| {
-        de::Error::custom(format!(
-            "{text:?} is no CIDR, expected one such as 10.244.1.0/24 or 2001:db8:1::/64"
-        ))
-    };
-    text.parse().map_err(wrong)
 }
 
 fn dns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dns, D::Error> {

@@ -1,7 +1,7 @@
 //! The CNI specifications that are spoken.
 
-use crate::protocol::environment::Command;
-use crate::protocol::error::{CniError, Code};
+use super::environment::Command;
+use super::error::{CniError, Code};
 
 /// A version of the specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,7 +9,8 @@ use netlink_sys::Socket;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::links::{name_in, named};
-use super::netlink::{Network, NetworkError, receive};
+use super::error::NetworkError;
+use super::netlink::{RouteSocket, receive};
 
 /// `RTNLGRP_LINK` of linux/rtnetlink.h: news of interfaces.
 const NEWS_OF_LINKS: u32 = 1;
@@ -40,7 +41,7 @@ impl Told {
     }
 }
 
-impl Network {
+impl RouteSocket {
     /// Removes the interface called `name`; tells whether there was one. `meanwhile` is called as soon as it is gone for
     /// everybody, if it was there: the kernel keeps whoever removes one waiting for much longer, until no processor can be
     /// looking at it any more. So a thread does that.
