@@ -21,7 +21,7 @@ fn differs(msg: String) -> CniError {
     CniError::new(Code::Check, msg)
 }
 
-/// The addresses in the book, which have to be in the result.
+/// The addresses in the address book, all of which have to be in the result.
 fn leases(
     network: &Network,
     holder: &Holder,
@@ -88,7 +88,7 @@ pub(super) fn main(check: &CheckMain, notices: &mut Vec<String>) -> Result<(), C
     Ok(())
 }
 
-/// Looks at the pod's interface, and gives its MAC address.
+/// Checks the pod's interface; gives its MAC address.
 fn in_pod(
     pod: &mut RouteSocket,
     ifname: &str,
@@ -109,12 +109,12 @@ fn in_pod(
     if let Some(address) = held.iter().find(|address| !present.iter().any(|one| one.addr() == **address)) {
         return Err(differs(format!("{address} is missing on {ifname}")));
     }
-    // A pod may add as many as it likes.
+    // A pod may have any number of routes, so they are looked up in a set.
     let routes: HashSet<(IpNet, Option<IpAddr>)> = pod.routes(link.index)?.into_iter().collect();
     let destinations: HashSet<IpNet> = routes.iter().map(|(dst, _)| *dst).collect();
     let is_there = |route: &&Route| {
         let dst = route.dst.trunc();
-        // What is in another table is not looked for.
+        // Routes in other tables are not checked.
         route.table.is_some()
             || route.gw.map_or_else(|| destinations.contains(&dst), |gw| routes.contains(&(dst, Some(gw))))
     };

@@ -1,5 +1,5 @@
-//! `podhosts-cni migrate`: takes over what host-local has given out, so that no pod that runs loses its address to
-//! another one when `ipam.type` is changed.
+//! `podhosts-cni migrate`: takes over the addresses that host-local has given out, so that running pods keep theirs when
+//! `ipam.type` is changed.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,9 +17,9 @@ use sys::fs::files::{self, LastLink};
 use sys::fs::state_dir::{self, LockKind};
 use sys::report::ExitCode;
 
-/// Where host-local keeps its files, unless its `dataDir` says otherwise.
+/// The default directory of host-local's files.
 const HOST_LOCAL_DIR: &str = "/var/lib/cni/networks";
-/// Largest file of host-local's that is read, in bytes: two names.
+/// Largest file of host-local that is read, in bytes: it has two names.
 const FILE_MAX: usize = 4096;
 const USAGE: &str = "usage: podhosts-cni migrate [--from DIR] [--data-dir DIR] NETWORK";
 
@@ -31,7 +31,7 @@ struct Options {
     network: String,
 }
 
-/// Runs `migrate` with what is behind it on the command line.
+/// Runs `migrate` with its arguments.
 pub(crate) fn run(args: &[String]) -> Answer {
     match Options::parse(args) {
         Err(message) => Answer { stdout: String::new(), stderr: vec![message], code: ExitCode::Usage },
@@ -59,7 +59,7 @@ impl Options {
         Ok(Self { from, data_dir, network })
     }
 
-    /// Takes everything over that is not yet; gives a summary and what was skipped.
+    /// Takes over what was not taken over before; gives a summary and what was skipped.
     fn migrate(&self) -> Result<(String, Vec<String>), String> {
         let theirs = self.from.join(&self.network);
         if !theirs.is_dir() {
@@ -69,7 +69,7 @@ impl Options {
             ));
         }
         let text = |error: files::FileError| error.to_string();
-        // host-local takes this one, too: nothing changes meanwhile.
+        // host-local takes this lock, too, so nothing changes meanwhile.
         let _lock = state_dir::lock(&theirs.join("lock"), LockKind::Exclusive).map_err(text)?;
         let mut skipped = Vec::new();
         let holders = read(&theirs, &mut skipped)?;
@@ -93,7 +93,7 @@ impl Options {
     }
 }
 
-/// A relative path would be another directory for the plugin, whose current directory is the runtime's.
+/// Refuses a relative path: for the plugin, which runs in the runtime's directory, it would be another one.
 fn absolute(path: &str) -> Result<PathBuf, String> {
     if path.starts_with('/') {
         return Ok(path.into());
@@ -118,7 +118,7 @@ fn attachment(boot_id: &str, holder: &Holder, addresses: &[IpAddr]) -> Attachmen
     }
 }
 
-/// Everybody who has addresses, IPv4 ones first: host-local does not tell their order.
+/// The holders of addresses. IPv4 comes first, since host-local does not record the order.
 fn read(dir: &Path, skipped: &mut Vec<String>) -> Result<BTreeMap<Holder, Vec<IpAddr>>, String> {
     let mut holders: BTreeMap<Holder, Vec<IpAddr>> = BTreeMap::new();
     for name in state_dir::names(dir).map_err(|error| error.to_string())? {
@@ -142,7 +142,7 @@ fn holder_in(text: &str) -> Option<Holder> {
     Some(Holder { container, ifname: ifname.to_owned() })
 }
 
-/// What the program says where it is called by a person.
+/// The help for a person who runs the program.
 pub(crate) fn usage() -> String {
     format!(
         "{USAGE}: takes over what host-local has given out; serve, backup and restore are Kubernetes' API, and have a \

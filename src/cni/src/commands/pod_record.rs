@@ -1,4 +1,4 @@
-//! The record that the hook reads, of the pod's interface only.
+//! The record that the hook reads. Only the pod's own interface has one.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,10 +10,10 @@ use records::record::{self, PodRecord, RECORD_DIR, RECORD_MAX, RECORD_VERSION};
 use sys::fs::state_dir;
 use sys::report;
 
-/// The interface whose addresses are the pod's, for every engine there is.
+/// The interface whose addresses are the pod's, in every engine.
 const POD_INTERFACE: &str = "eth0";
 
-/// The record of the pod in a call, where it is about a pod's own interface and the runtime names the pod.
+/// The record for a call, if it is about a pod's own interface and the runtime names the pod.
 pub(crate) fn of(
     parameters: &Parameters,
     network: &str,
@@ -37,10 +37,6 @@ pub(crate) fn of(
     })
 }
 
-/// Writes a record.
-///
-/// # Errors
-/// [`CniError`] naming the file.
 pub(crate) fn write(record: &PodRecord) -> Result<(), CniError> {
     let path = record::path(Path::new(RECORD_DIR), &record.sandbox_id)
         .map_err(|error| CniError::new(Code::InvalidEnvironment, format!("CNI_CONTAINERID: {error}")))?;
@@ -53,16 +49,13 @@ pub(crate) fn write(record: &PodRecord) -> Result<(), CniError> {
     Ok(state_dir::replace(&path, &json)?)
 }
 
-/// Removes the record of a container's pod interface, where it is `network`'s.
-///
-/// # Errors
-/// [`CniError`] naming the file.
+/// Removes the record of a container if `ifname` is the pod's own interface and the record is of `network`.
 pub(crate) fn remove(network: &str, container_id: &str, ifname: &str) -> Result<(), CniError> {
     let Ok(path) = record::path(Path::new(RECORD_DIR), container_id) else { return Ok(()) };
     if ifname != POD_INTERFACE {
         return Ok(());
     }
-    // One that cannot be read is nobody's any more.
+    // A record that cannot be read belongs to no network.
     let others =
         read(container_id).is_some_and(|record| !record.network.is_empty() && record.network != network);
     if !others {
@@ -71,15 +64,12 @@ pub(crate) fn remove(network: &str, container_id: &str, ifname: &str) -> Result<
     Ok(())
 }
 
-/// The record of a container, if there is one that can be read.
+/// The record of a container, if it can be read.
 pub(crate) fn read(container_id: &str) -> Option<PodRecord> {
     record::read(container_id).ok().flatten()
 }
 
-/// The containers of `network` that have a record.
-///
-/// # Errors
-/// [`CniError`] naming the directory.
+/// The containers that have a record of `network`.
 pub(crate) fn containers(network: &str) -> Result<Vec<String>, CniError> {
     let names = state_dir::names(Path::new(RECORD_DIR))?;
     let ids = names.iter().filter_map(|name| record::id_of(name));
@@ -87,15 +77,12 @@ pub(crate) fn containers(network: &str) -> Result<Vec<String>, CniError> {
     Ok(ids.filter(of_network).map(str::to_owned).collect())
 }
 
-/// Removes the record of a container's pod interface, where it is `network`'s.
-///
-/// # Errors
-/// [`CniError`] naming the file.
+/// Removes the record of a container, if it is of `network`.
 pub(crate) fn remove_of(network: &str, container_id: &str) -> Result<(), CniError> {
     remove(network, container_id, POD_INTERFACE)
 }
 
-/// Whether `ifname` is the pod's own interface.
+/// Whether this is the name of a pod's own interface.
 pub(crate) fn is_pod_interface(ifname: &str) -> bool {
     ifname == POD_INTERFACE
 }

@@ -29,7 +29,7 @@ pub struct Network {
     /// `name`.
     pub name: String,
     /// The directory of its state.
-    pub dir: PathBuf,
+    pub(crate) dir: PathBuf,
 }
 
 impl Network {
@@ -48,10 +48,10 @@ pub struct Document {
     /// `name`, and the place of the network's state.
     pub network: Network,
     /// What this plugin is in it.
-    pub role: Role,
+    pub(crate) role: Role,
 }
 
-/// What GC is told to keep, under the name of the specification and the one that libcni writes.
+/// The keys with what GC has to keep: that of the specification, and that of libcni.
 const ATTACHMENTS: [&str; 2] = ["cni.dev/valid-attachments", "cni.dev/attachments"];
 
 impl Document {
@@ -68,7 +68,7 @@ impl Document {
             return Err(CniError::new(Code::Decode, msg));
         }
         let text = |key: &str| value[key].as_str().unwrap_or_default();
-        // The specification's word for a configuration without a version.
+        // The specification defines this version for a configuration without one.
         let version = if value["cniVersion"].is_null() { "0.1.0" } else { text("cniVersion") };
         let version = Version::of_config(version, command)?;
         let name = text("name").to_owned();
@@ -81,7 +81,7 @@ impl Document {
                  at most {NAME_MAX}"
             )));
         }
-        // Without one this would be the chained role.
+        // A configuration whose `ipam` is no object would be taken for the chained role.
         if matches!(command, Command::Add | Command::Check | Command::Status) && !value["ipam"].is_null() {
             read_value::<Object<BTreeMap<String, IgnoredAny>>>(&value["ipam"], "ipam")?;
         }
@@ -91,10 +91,7 @@ impl Document {
         Ok(Self { version, network, role, value })
     }
 
-    /// Reads the key `key` as a `T`.
-    ///
-    /// # Errors
-    /// [`CniError`] naming the key and what was expected.
+    /// Reads a key as a `T`.
     fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CniError> {
         match &self.value[key] {
             Value::Null => Ok(None),
@@ -102,18 +99,12 @@ impl Document {
         }
     }
 
-    /// Reads the object `key` as a `T`.
-    ///
-    /// # Errors
-    /// [`CniError`] naming the key and what was expected.
+    /// Reads a key, which has to be an object, as a `T`.
     pub(crate) fn read_object<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CniError> {
         Ok(self.read::<Object<T>>(key)?.map(|Object(value)| value))
     }
 
     /// Reads the whole configuration as a `T`.
-    ///
-    /// # Errors
-    /// [`CniError`] naming the key and what was expected.
     pub(crate) fn read_all<T: DeserializeOwned>(&self) -> Result<T, CniError> {
         read_value(&self.value, "")
     }
@@ -145,7 +136,7 @@ impl Document {
         self.read_object("prevResult")
     }
 
-    /// `prevResult` as it came, to be handed on.
+    /// `prevResult` unchanged but for its version: the result that the chained role passes on.
     pub fn raw_prev_result(&self) -> Value {
         let mut result = self.value["prevResult"].clone();
         result["cniVersion"] = self.version.name().into();
@@ -165,15 +156,15 @@ impl Document {
         &self.value["ipam"]["dataDir"]
     }
 
-    /// Whether `key` is true: `disableCheck` and `disableGC`, which the runtime should have seen to.
-    pub fn is_set(&self, key: &str) -> bool {
+    /// Whether `key` is true: `disableCheck` and `disableGC`, which the runtime should have obeyed.
+    pub(crate) fn is_set(&self, key: &str) -> bool {
         self.value[key] == true
     }
 
-    /// The attachments that GC has to keep; `None` where the runtime gave no list at all.
+    /// The attachments that GC has to keep, sorted; `None` where the runtime gave no list.
     ///
     /// # Errors
-    /// [`CniError`] where there is something else than a list.
+    /// [`CniError`] naming the key that is no list.
     pub fn valid_attachments(&self) -> Result<Option<Vec<Holder>>, CniError> {
         #[derive(Deserialize)]
         struct Valid {
@@ -199,7 +190,7 @@ impl Document {
     }
 }
 
-/// Reads a value that is called `key` in errors.
+/// Reads a value; errors call it `key`.
 fn read_value<T: DeserializeOwned>(value: &Value, key: &str) -> Result<T, CniError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = match (error.path().to_string(), key) {

@@ -21,12 +21,10 @@ const RANGES_MAX: usize = 1024;
 /// `ipam`, checked.
 #[derive(Debug)]
 pub struct IpamConfig {
-    /// A pod gets one address of each.
+    /// The ranges: a pod gets one address of each set.
     pub sets: Vec<RangeSet>,
-    /// `routes`.
-    pub routes: Vec<Route>,
-    /// `resolvConf`.
-    pub resolv_conf: Option<PathBuf>,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) resolv_conf: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +74,7 @@ impl IpamConfig {
         Ok(Self { sets, routes: raw.routes, resolv_conf })
     }
 
-    /// All subnets that pods of this network can be in.
+    /// The subnets of all ranges.
     pub(crate) fn subnets(&self) -> Vec<(IpAddr, u8)> {
         let ranges = self.sets.iter().flat_map(|set| &set.ranges);
         ranges.map(|range| (range.subnet.network(), range.subnet.prefix_len())).collect()
@@ -118,7 +116,7 @@ impl RawIpam {
         Ok(sets)
     }
 
-    /// Refuses so many ranges that a call would take long: each is compared with all others, and asked for an address.
+    /// Refuses a number of ranges with which a call would take long: each is compared with all others.
     fn check_number(&self, at_runtime: &[Vec<RangeConfig>]) -> Result<(), CniError> {
         let lists = || self.ranges.iter().chain(at_runtime);
         let ranges = lists().map(Vec::len).sum::<usize>() + self.pod_cidrs.as_ref().map_or(0, Vec::len);

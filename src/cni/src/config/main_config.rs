@@ -14,45 +14,41 @@ use sys::net::rtnetlink::SourceCheck;
 
 /// How pods reach the node, and through it everything else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mode {
-    /// Each by a route of its own, without a bridge.
+pub(crate) enum Mode {
+    /// Each pod by its own route, without a bridge.
     Routed,
-    /// All on one bridge.
+    /// All pods on one bridge.
     Bridge(Bridge),
 }
 
 /// The keys of mode `bridge`, which are those of the reference plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bridge {
-    /// Name of the bridge.
-    pub name: String,
+pub(crate) struct Bridge {
+    pub(crate) name: String,
     /// Whether the bridge has the gateway's address.
-    pub is_gateway: bool,
-    /// Whether the pod's default route leads there.
-    pub is_default_gateway: bool,
+    pub(crate) is_gateway: bool,
+    /// Whether the pod's default route leads to the gateway.
+    pub(crate) is_default_gateway: bool,
     /// Whether addresses on the bridge that overlap the gateway's subnet are replaced.
-    pub force_address: bool,
-    /// Whether frames may go back where they came from.
-    pub hairpin: bool,
-    /// Whether the bridge is promiscuous.
-    pub promiscuous: bool,
-    /// Whether pods are kept apart.
-    pub isolated: bool,
+    pub(crate) force_address: bool,
+    /// Whether a port may send frames back to where they came from.
+    pub(crate) hairpin: bool,
+    pub(crate) promiscuous: bool,
+    /// Whether pods cannot reach each other.
+    pub(crate) isolated: bool,
     /// The pods' VLAN.
-    pub vlan: Option<u16>,
+    pub(crate) vlan: Option<u16>,
 }
 
-/// What the main role is configured to do.
+/// The keys of the main role, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MainConfig {
-    /// How pods are connected.
-    pub mode: Mode,
-    /// Whether pods' packets to elsewhere carry the node's address.
-    pub ip_masq: bool,
-    /// In bytes.
-    pub mtu: Option<u32>,
-    /// What is checked of what pods send.
-    pub check: SourceCheck,
+    pub(crate) mode: Mode,
+    /// Whether packets that leave the network carry the node's address.
+    pub(crate) ip_masq: bool,
+    pub(crate) mtu: Option<u32>,
+    /// Which sender addresses of pods are checked.
+    pub(crate) check: SourceCheck,
 }
 
 #[derive(Deserialize)]
@@ -85,11 +81,11 @@ struct RawIpamType {
     plugin: Option<String>,
 }
 
-/// Smallest MTU that IPv4 and largest that any interface can have.
+/// Smallest MTU for IPv4, and largest of any interface.
 const MTU: std::ops::RangeInclusive<u32> = 68..=65535;
 
-/// The name of a bridge's own interface in a VLAN.
-pub fn vlan_interface(bridge: &str, vlan: u16) -> String {
+/// The name of the bridge's interface in a VLAN.
+pub(crate) fn vlan_interface(bridge: &str, vlan: u16) -> String {
     format!("{bridge}.{vlan}")
 }
 
@@ -124,16 +120,16 @@ impl MainConfig {
     }
 }
 
-/// Smallest MTU that IPv6 can have.
+/// Smallest MTU for IPv6.
 const MTU_IPV6: u32 = 1280;
 
 impl MainConfig {
-    /// Whether a pod needs anything of the packet filter.
-    pub fn has_rules(&self, runtime: &RuntimeConfig) -> bool {
+    /// Whether a pod needs rules in the packet filter.
+    pub(crate) fn has_rules(&self, runtime: &RuntimeConfig) -> bool {
         self.check != SourceCheck::None || self.ip_masq || !runtime.port_mappings.is_empty()
     }
 
-    /// What a pod needs of the packet filter, if anything.
+    /// The rules that a pod needs in the packet filter, if any.
     pub(crate) fn filter(&self, ipam: &IpamConfig, runtime: &RuntimeConfig) -> Option<Filter> {
         self.has_rules(runtime).then(|| Filter {
             masquerade: self.ip_masq,
@@ -144,11 +140,8 @@ impl MainConfig {
         })
     }
 
-    /// Refuses an MTU with which an interface has no IPv6, where pods are to have it.
-    ///
-    /// # Errors
-    /// [`CniError`] naming the key.
-    pub fn check_mtu(&self, ipam: &IpamConfig) -> Result<(), CniError> {
+    /// Refuses an MTU that is too small for IPv6 if pods get IPv6 addresses.
+    pub(crate) fn check_mtu(&self, ipam: &IpamConfig) -> Result<(), CniError> {
         let has_ipv6 = ipam.sets.iter().any(|set| set.family() == IpFamily::V6);
         match self.mtu.filter(|mtu| has_ipv6 && *mtu < MTU_IPV6) {
             Some(mtu) => Err(CniError::config(format!("mtu: {mtu}, expected {MTU_IPV6} or more for IPv6"))),

@@ -62,7 +62,7 @@ pub struct AddMain {
     pub(crate) version: Version,
     /// What the runtime asked in the environment.
     pub parameters: Parameters,
-    /// What the runtime says of this pod.
+    /// The settings of the runtime for this pod.
     pub runtime: RuntimeConfig,
     pub(crate) config: MainConfig,
     /// The addresses to choose from.
@@ -79,7 +79,7 @@ pub struct AddIpam {
     pub(crate) version: Version,
     /// What the runtime asked in the environment.
     pub parameters: Parameters,
-    /// What the runtime says of this pod.
+    /// The settings of the runtime for this pod.
     pub runtime: RuntimeConfig,
     /// The addresses to choose from.
     pub ipam: IpamConfig,
@@ -113,7 +113,6 @@ pub struct CheckMain {
     pub(crate) parameters: Parameters,
     pub(crate) config: MainConfig,
     pub(crate) filter: Option<Filter>,
-    /// `prevResult`.
     pub(crate) previous: CniResult,
 }
 
@@ -122,7 +121,6 @@ pub struct CheckMain {
 pub struct CheckIpam {
     pub(crate) network: Network,
     pub(crate) holder: Holder,
-    /// `prevResult`.
     pub(crate) previous: CniResult,
 }
 

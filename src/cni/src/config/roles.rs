@@ -5,7 +5,7 @@ pub(crate) const PLUGIN: &str = records::PLUGIN;
 
 /// What this plugin is in a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// It makes the interface, with addresses of its own address book.
     Main,
     /// Another plugin asks it for addresses.

@@ -1,6 +1,6 @@
-//! `runtimeConfig`: what the runtime says of this one pod, for the capabilities that the configuration declares.
+//! `runtimeConfig`: the runtime's settings for this one pod, for the capabilities that the configuration declares.
 //!
-//! containerd's keys begin with capitals, as Go writes structs without tags; everybody else's do not.
+//! containerd's keys begin with capitals, as Go writes structs without tags; those of other runtimes do not.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,25 +19,22 @@ use sys::net::rtnetlink::Mac;
 
 /// Most addresses that one attachment can have: it gets one of each list of ranges.
 pub(crate) const ADDRESSES_MAX: usize = 64;
-/// How many host ports a pod can have. With its addresses they are one message to the kernel, which has to fit in the
-/// buffer that a socket has by default (`net.core.wmem_default`).
+/// Most host ports of a pod. With its addresses they are one message to the kernel, which has to fit in a socket's default
+/// buffer (`net.core.wmem_default`).
 const PORTS_MAX: usize = 900;
 
-/// What the runtime says, checked.
+/// The settings of the runtime, checked.
 #[derive(Debug, Default)]
 pub struct RuntimeConfig {
     /// Requested addresses.
     pub ips: Vec<IpAddr>,
-    /// Requested MAC address.
-    pub mac: Option<Mac>,
+    pub(crate) mac: Option<Mac>,
     /// Ports of the node that lead to the pod.
-    pub port_mappings: Vec<PortMapping>,
-    /// DNS settings.
-    pub dns: Option<Dns>,
-    /// More ranges for host-local's configuration.
-    pub ip_ranges: Vec<Vec<RangeConfig>>,
-    /// The pod's annotations.
-    pub annotations: BTreeMap<String, String>,
+    pub(crate) port_mappings: Vec<PortMapping>,
+    pub(crate) dns: Option<Dns>,
+    /// Ranges in addition to those of the configuration.
+    pub(crate) ip_ranges: Vec<Vec<RangeConfig>>,
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -87,7 +84,7 @@ struct RawDns {
     options: Option<Vec<String>>,
 }
 
-/// `args.cni`, the older way of asking for the same.
+/// `args.cni`, the older place of the same settings.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct RawArgs {
@@ -102,11 +99,8 @@ struct RawCniArgs {
     mac: Option<String>,
 }
 
-/// The pod's annotations alone, for the chained role, which uses nothing else.
-///
-/// # Errors
-/// [`CniError`] naming the key and what was expected.
-pub fn annotations(document: &Document) -> Result<BTreeMap<String, String>, CniError> {
+/// Only the pod's annotations, for the chained role.
+pub(crate) fn annotations(document: &Document) -> Result<BTreeMap<String, String>, CniError> {
     #[derive(Deserialize, Default)]
     struct Raw {
         #[serde(rename = "io.kubernetes.cri.pod-annotations")]
@@ -117,7 +111,7 @@ pub fn annotations(document: &Document) -> Result<BTreeMap<String, String>, CniE
 }
 
 impl RuntimeConfig {
-    /// Reads `runtimeConfig`, behind it `args.cni` and behind that `CNI_ARGS`: the first that says something counts.
+    /// Reads `runtimeConfig`, `args.cni` and `CNI_ARGS`: of a setting the first one counts.
     ///
     /// # Errors
     /// [`CniError`] naming the key and what was expected.

@@ -1,7 +1,7 @@
-//! Mode `bridge`: all pods on one bridge, as the reference plugin has it.
+//! Mode `bridge`: all pods on one bridge, as the reference plugin does it.
 //!
-//! Other than there, a bridge may have the gateways of several disjoint subnets of a family, so that a second podCIDR
-//! serves on the same bridge.
+//! Unlike there, a bridge may have the gateways of several disjoint subnets of a family, so that a second podCIDR can use
+//! the same bridge.
 
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ use sys::net::rtnetlink::{BridgePort, Link, NetworkChange, NewRoute, RouteSocket
 /// Connects the pod.
 ///
 /// # Errors
-/// The kernel's answer, or that the bridge is none; the caller undoes what was made for the pod.
+/// The kernel's answer, or that the bridge's name belongs to another interface.
 pub(crate) fn connect<'a>(
     wiring: &Wiring<'a>,
     bridge: &Bridge,
@@ -62,7 +62,7 @@ pub(crate) fn connect<'a>(
     })
 }
 
-/// What is configured, and everything through the gateways where that is asked for and not configured already.
+/// The configured routes, and the default routes that `isDefaultGateway` adds.
 fn pod_routes(wiring: &Wiring<'_>, bridge: &Bridge, interface: u32) -> Vec<NewRoute> {
     let gateway = |family: IpFamily| -> Option<IpAddr> {
         let mut gateways = wiring.addresses.iter().map(|one| one.gateway);
@@ -80,14 +80,14 @@ fn pod_routes(wiring: &Wiring<'_>, bridge: &Bridge, interface: u32) -> Vec<NewRo
     routes
 }
 
-/// The bridge, made where it is missing, up.
+/// Makes the bridge if it is missing, and brings it up.
 fn ensure_bridge(node: &mut RouteSocket, bridge: &Bridge, wiring: &Wiring<'_>) -> Result<Link, CniError> {
     let name = &bridge.name;
     let mut link = node.link(name)?;
     if link.is_none() {
         let mac = names::bridge_mac(name);
         match node.add_bridge(name, mac, wiring.mtu, bridge.vlan.is_some()) {
-            // Another pod's ADD was faster.
+            // The ADD of another pod was faster.
             Err(error) if error.is_present() => {}
             other => other?,
         }
@@ -100,7 +100,7 @@ fn ensure_bridge(node: &mut RouteSocket, bridge: &Bridge, wiring: &Wiring<'_>) -
     }
     settle(node, &link, name, wiring)?;
     if let Some(vlan) = bridge.vlan.filter(|_| !bridge.is_gateway) {
-        // Somebody else's, perhaps, but pods reach it.
+        // It may belong to another program, but pods reach it.
         wiring.no_advertisements(&vlan_interface(name, vlan))?;
     }
     if bridge.promiscuous && !link.is_promiscuous {
@@ -109,7 +109,7 @@ fn ensure_bridge(node: &mut RouteSocket, bridge: &Bridge, wiring: &Wiring<'_>) -
     Ok(link)
 }
 
-/// The interface that has the gateway's address: the bridge, or with a VLAN the bridge's interface of that VLAN.
+/// The interface for the gateway's address: the bridge, or with a VLAN the bridge's interface in that VLAN.
 fn gateway_interface(
     node: &mut RouteSocket,
     bridge: &Bridge,
@@ -132,8 +132,8 @@ fn gateway_interface(
     Ok((of_vlan.index, name))
 }
 
-/// Sets an interface of the node on which pods are up, whoever made it: one that was there already may accept router
-/// advertisements. Bringing it up is a notification to the whole node.
+/// Makes the settings of an interface that pods reach, and brings it up unless it is: one that existed before may accept
+/// router advertisements, and bringing it up notifies the whole node.
 fn settle(node: &mut RouteSocket, link: &Link, name: &str, wiring: &Wiring<'_>) -> Result<(), CniError> {
     if link.is_up {
         return wiring.node_settings(name);
@@ -142,7 +142,7 @@ fn settle(node: &mut RouteSocket, link: &Link, name: &str, wiring: &Wiring<'_>) 
     Ok(node.make(vec![NetworkChange::up(link.index, name)])?)
 }
 
-/// Gives an interface the gateway's address, unless it is among those that it has, which are `present`.
+/// Gives an interface the gateway's address, unless it is among the `present` ones.
 fn ensure_address(
     node: &mut RouteSocket,
     (index, name): (u32, &str),

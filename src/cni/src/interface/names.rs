@@ -1,4 +1,4 @@
-//! Names and MAC addresses that follow from whose interface it is, so that DEL knows them when all else is lost.
+//! Names and MAC addresses, derived from the network and the holder, so that DEL finds an interface without any file.
 
 use std::net::IpAddr;
 
@@ -6,13 +6,13 @@ use records::attachment::Holder;
 use sys::fnv;
 use sys::net::rtnetlink::Mac;
 
-/// The node's end of a pod's veth pair: 15 bytes, as long as a name can be.
+/// The name of the node's end of a pod's veth pair: 15 bytes, the longest possible.
 pub(crate) fn host_interface(network: &str, holder: &Holder) -> String {
     format!("veth{:011x}", fnv::hash_texts(&[network, &holder.container, &holder.ifname]) >> 20)
 }
 
-/// The MAC address of the pod's end: that of its first address, so that who knows the address of a pod that is gone
-/// reaches the one that has it now.
+/// The MAC address of the pod's end, derived from its first address: a neighbour that has cached the address of a pod that
+/// is gone reaches the pod that has it now.
 pub(crate) fn pod_mac(network: &str, addresses: &[IpAddr]) -> Mac {
     match addresses.first() {
         Some(IpAddr::V4(v4)) => {
@@ -27,14 +27,14 @@ pub(crate) fn pod_mac(network: &str, addresses: &[IpAddr]) -> Mac {
     }
 }
 
-/// The MAC address of the node's end.
+/// The MAC address of the node's end of a veth pair.
 pub(crate) fn host_mac(network: &str, holder: &Holder) -> Mac {
     let [.., a, b, c, d, e] =
         fnv::hash_texts(&["mac", network, &holder.container, &holder.ifname]).to_be_bytes();
     Mac([0x0e, a, b, c, d, e])
 }
 
-/// The MAC address of a bridge: one that does not change with its ports.
+/// The MAC address of a bridge, which does not change with its ports.
 pub(crate) fn bridge_mac(name: &str) -> Mac {
     let [.., a, b, c, d, e] = fnv::hash_texts(&["bridge", name]).to_be_bytes();
     Mac([0x06, a, b, c, d, e])
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn names_stay_as_they_are() {
         let holder = Holder { container: "c1".into(), ifname: "eth0".into() };
-        // A version that changed them would not find what an earlier one made.
+        // A version with other names would not find the interfaces of an earlier one.
         assert_eq!(host_interface("net", &holder), "veth45cfdc87100");
         assert_eq!(host_mac("net", &holder).to_string(), "0e:4b:ce:b2:47:2a");
         assert_eq!(pod_mac("net", &["10.244.1.4".parse().unwrap()]).to_string(), "0a:58:0a:f4:01:04");

@@ -1,9 +1,9 @@
-//! Mode `routed`: every pod at the end of a veth pair of its own, and on the node a route to each of its addresses.
+//! Mode `routed`: each pod has its own veth pair, and the node a route to each of the pod's addresses.
 //!
-//! The pod's gateways are link-local addresses, the same for all pods, that no interface has: permanent entries in the
-//! pod's neighbour table lead them to the node's end, and such entries on the node lead the pod's addresses to its end.
-//! So the node has no address that it could take for the source of a connection to the pod, and nobody asks for
-//! neighbours.
+//! The pod's gateways are link-local addresses, the same for all pods, that no interface has. Permanent entries in the
+//! pod's neighbour table map them to the node's end, and entries on the node map the pod's addresses to the pod's end. So
+//! the node's end needs no address that the node could use as the source of a connection to the pod, and neither side
+//! resolves neighbours.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,7 +20,7 @@ use sys::net::rtnetlink::{NetworkChange, NetworkError, NewRoute, RouteSocket};
 const GATEWAY_4: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 const GATEWAY_6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
-/// The priority of the route that is left of two when the node loses the address it sent from.
+/// The priority of the second route, which remains when the node loses the address that is the source of the first.
 const WITHOUT_SOURCE: u32 = 1;
 
 fn gateway(family: IpFamily) -> IpAddr {
@@ -61,19 +61,19 @@ pub(crate) fn connect<'a>(wiring: &Wiring<'a>, undo: &mut Undo<'a>) -> Result<Cn
     })
 }
 
-/// The node's address towards its default route, from which it is to connect to the pod. Left alone, the kernel takes the
-/// first address of any interface, be it a virtual one on lo or that of another network's bridge.
+/// The node's address towards its default route, which is to be the source of its connections to the pod. Without one the
+/// kernel takes the first address of any interface, for example a virtual one on lo or that of another network's bridge.
 fn source(node: &mut RouteSocket, family: IpFamily) -> Option<IpAddr> {
     let source = node.source_towards(netns::beyond_default_route(family));
-    // Of another interface's it can use no link-local one.
+    // A link-local address of another interface cannot be used.
     source.filter(|source| !matches!(source, IpAddr::V6(v6) if v6.is_unicast_link_local()))
 }
 
-/// Leads the pod's addresses to it, by the node's end, which comes up with that. The kernel removes an IPv4 route with the
-/// address that is its source, so there is another one behind it; of an IPv6 route it forgets the source.
+/// Brings the node's end up and adds the routes to the pod's addresses. When an address goes, the kernel removes the IPv4
+/// routes whose source it is, so there is a second route; an IPv6 route only loses its source.
 ///
-/// A node without an IPv6 address gets one on its end, for it has none to choose from. It is on no subnet: where a node
-/// forwards, the kernel joins the anycast address of each subnet, and leaving it takes a grace period more at DEL.
+/// A node without an IPv6 address gets one on its end of the pair. It is on no subnet: on a forwarding node the kernel joins
+/// the anycast address of each subnet, and leaving it costs DEL another grace period.
 fn lead(
     node: &mut RouteSocket,
     wiring: &Wiring<'_>,
@@ -87,7 +87,7 @@ fn lead(
     if wiring.has(IpFamily::V6) && source_6.is_none() {
         changes.push(NetworkChange::add_address(outside, IpNet::from(IpAddr::from(GATEWAY_6))));
     }
-    // The routes with a source, by their place among the changes, and how they are without it.
+    // The routes with a source by their index among the changes; the value is the route without it.
     let mut sourced = BTreeMap::new();
     for address in addresses {
         let family = IpFamily::of(address.addr());
@@ -111,7 +111,7 @@ fn lead(
     let mut again = Vec::new();
     for (index, end) in ends.into_iter().enumerate() {
         match (end, sourced.get(&index)) {
-            // The node has lost that address since.
+            // The node has lost the source address since.
             (Err(error), Some(plain)) if error.is_invalid() => again.push(NetworkChange::add_route(plain)),
             (end, _) => end?,
         }
@@ -119,8 +119,8 @@ fn lead(
     if again.is_empty() { Ok(()) } else { node.make(again) }
 }
 
-/// What is configured; for a family of which nothing is, everything through the gateway; and where the configured ones do
-/// not lead everywhere, at least the way to the other pods of the subnet, who are on no link with this one.
+/// The configured routes. A family without any gets a default route; a family whose routes do not cover the subnet gets one
+/// to the subnet, since its other pods are not on the same link.
 fn pod_routes(wiring: &Wiring<'_>, interface: u32) -> Vec<NewRoute> {
     let mut routes = wiring.configured_routes(interface, |family| Some(gateway(family)));
     for one in wiring.addresses {

@@ -1,4 +1,4 @@
-//! What both modes do alike: the veth pair, and the pod's end of it.
+//! The part that both modes share: the veth pair, and the pod's end of it.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -17,43 +17,39 @@ use sys::net::rtnetlink::{
     localnet, overwrite, set,
 };
 
-/// The kernel's own priority of IPv6 routes; those of second interfaces come behind it.
+/// The kernel's priority of IPv6 routes; those of second interfaces come after it.
 const SECOND_PRIORITY: u32 = 1024;
 
 /// What an ADD has made so far; undoing it may add notices.
 pub(crate) type Undo<'a> = UndoGuard<'a, Vec<String>>;
 
-/// A pod's interface as it is to be.
+/// A pod's interface that is to be made.
 pub(crate) struct Wiring<'a> {
-    /// The pod's namespace.
     pub(crate) pod: &'a Namespace,
-    /// The node's.
     pub(crate) node: &'a Namespace,
-    /// What was written down of it.
+    /// Its file, which was written before.
     pub(crate) attachment: &'a Attachment,
     /// `CNI_IFNAME`.
     pub(crate) ifname: &'a str,
-    /// The pod's end.
+    /// The MAC address of the pod's end.
     pub(crate) mac: Mac,
-    /// The node's end.
+    /// The name of the node's end.
     pub(crate) host_ifname: &'a str,
-    /// Its MAC address.
     pub(crate) host_mac: Mac,
-    /// In bytes.
     pub(crate) mtu: Option<u32>,
-    /// What the address book gave.
+    /// The addresses from the address book.
     pub(crate) addresses: &'a [Allocated],
     /// `ipam.routes`.
     pub(crate) routes: &'a [Route],
-    /// Whether the node's loopback addresses lead to the pod, for host ports.
+    /// Whether host ports on the node's loopback addresses lead to the pod.
     pub(crate) route_localnet: bool,
-    /// What is checked of what the pod sends.
+    /// Which sender addresses of the pod are checked.
     pub(crate) check: SourceCheck,
 }
 
-/// Both ends of a pair, made and down.
+/// Both ends of a new veth pair, down.
 pub(crate) struct Pair {
-    /// The network in the pod.
+    /// The socket in the pod's namespace.
     pub(crate) pod: RouteSocket,
     /// The pod's end.
     pub(crate) inside: Device,
@@ -62,7 +58,7 @@ pub(crate) struct Pair {
 }
 
 impl<'a> Wiring<'a> {
-    /// Whether the pod gets an address of that family.
+    /// Whether the pod has an address of a family.
     pub(crate) fn has(&self, family: IpFamily) -> bool {
         self.addresses.iter().any(|one| IpFamily::of(one.address.addr()) == family)
     }
@@ -72,7 +68,7 @@ impl<'a> Wiring<'a> {
         IpFamily::ALL.into_iter().filter(|family| self.has(*family)).collect()
     }
 
-    /// Lets the node forward what pods send.
+    /// Turns forwarding on for the pod's families.
     pub(crate) fn forward(&self) -> Result<(), NetworkError> {
         if self.has(IpFamily::V4) {
             set("net/ipv4/ip_forward", "1")?;
@@ -115,13 +111,13 @@ impl<'a> Wiring<'a> {
         Ok(Pair { pod, inside, outside })
     }
 
-    /// The kernel's settings of the pod's interface that have no message. This thread is in the pod's namespace.
+    /// Settings of the pod's interface for which rtnetlink has no message. This thread is in the pod's namespace.
     fn settings(&self, accept_ra: bool) -> Result<(), NetworkError> {
         let ifname = self.ifname;
         if self.has(IpFamily::V6) {
             set("net/ipv6/conf/lo/disable_ipv6", "0")?;
             set(&format!("net/ipv6/conf/{ifname}/disable_ipv6"), "0")?;
-            // The kernel's own link-local address is to be there at once, too.
+            // With this the link-local address can be used at once.
             overwrite(&format!("net/ipv6/conf/{ifname}/accept_dad"), "0")?;
             overwrite(&format!("net/ipv6/conf/{ifname}/keep_addr_on_down"), "1")?;
             if !accept_ra {
@@ -131,12 +127,12 @@ impl<'a> Wiring<'a> {
         Ok(())
     }
 
-    /// Keeps the node from taking routes, addresses, an MTU or DNS servers from a pod's router advertisements.
+    /// Makes the node ignore router advertisements of pods: routes, addresses, MTU and DNS servers.
     pub(crate) fn no_advertisements(&self, interface: &str) -> Result<(), NetworkError> {
         set_if_there(&format!("net/ipv6/conf/{interface}/accept_ra"), "0")
     }
 
-    /// The kernel's settings of the node's end, which is new.
+    /// Settings of the node's end, which is new.
     pub(crate) fn end_settings(&self) -> Result<(), CniError> {
         let interface = self.host_ifname;
         if_there(overwrite(&format!("net/ipv6/conf/{interface}/accept_ra"), "0"))?;
@@ -146,7 +142,7 @@ impl<'a> Wiring<'a> {
         Ok(())
     }
 
-    /// The kernel's settings of an interface of the node on which pods are, and which stays.
+    /// Settings of an interface of the node that stays when its pods go.
     pub(crate) fn node_settings(&self, interface: &str) -> Result<(), CniError> {
         self.no_advertisements(interface)?;
         if self.route_localnet {
@@ -155,14 +151,14 @@ impl<'a> Wiring<'a> {
         Ok(())
     }
 
-    /// The same, of an interface with addresses of its own, which the kernel is to use at once: as long as its link-local
-    /// address is tentative it looks for no neighbours there on behalf of others.
+    /// The same for an interface with addresses of its own, which the kernel has to use at once: while its link-local address
+    /// is tentative the kernel resolves no neighbours there for packets that it forwards.
     pub(crate) fn bridge_settings(&self, interface: &str) -> Result<(), CniError> {
         self.node_settings(interface)?;
         Ok(set_if_there(&format!("net/ipv6/conf/{interface}/accept_dad"), "0")?)
     }
 
-    /// Sets the node's end up: without a link-local address, with what `changes` makes of it, whose ends are given.
+    /// Makes `changes` of the node's end, after turning its link-local address off; gives the result of each.
     pub(crate) fn set_up(
         &self,
         node: &mut RouteSocket,
@@ -172,18 +168,18 @@ impl<'a> Wiring<'a> {
         let no_link_local = NetworkChange::no_link_local(pair.outside.index, self.host_ifname);
         let mut ends = node.make_each([no_link_local].into_iter().chain(changes).collect())?;
         match ends.remove(0) {
-            // A kernel without IPv6, or an MTU below its minimum, does not give any.
+            // Without IPv6, or with an MTU below its minimum, there is no such address.
             Err(error) if !self.has(IpFamily::V6) && error.is_unsupported() => Ok(ends),
             other => other.map(|()| ends),
         }
     }
 
-    /// Brings the pod's end up with its addresses, with `neighbours` that have the node's end's MAC address, and with its
-    /// routes. Both ends have their carrier once they are up, but drop what they are to send until the kernel comes to
-    /// look at it, which it does at once where somebody asks.
+    /// Brings the pod's end up with its addresses, its routes, and permanent entries for `neighbours`, all with the MAC
+    /// address of the node's end. Both ends have a carrier once they are up, but drop packets until the kernel has looked
+    /// at it, which it does at once on request.
     ///
-    /// A route to where another interface of the pod's leads already stands behind that one's, unless the configuration
-    /// says how they are to be preferred.
+    /// If another interface of the pod has a route to the same destination, this one gets a lower precedence, unless the
+    /// configuration gives a priority.
     pub(crate) fn furnish(
         &self,
         node: &mut RouteSocket,
@@ -193,7 +189,7 @@ impl<'a> Wiring<'a> {
         routes: &[NewRoute],
     ) -> Result<(), NetworkError> {
         let index = pair.inside.index;
-        // The packet filter knows the link-local address that is made of the MAC address.
+        // The packet filter allows the link-local address that is derived from the MAC address.
         let tells = NetworkChange::tells_its_mac(index, self.ifname, &self.families());
         pair.pod.make(vec![tells, NetworkChange::up(index, self.ifname)])?;
         node.look_at_carrier(self.host_ifname)?;
@@ -208,7 +204,7 @@ impl<'a> Wiring<'a> {
         let (mut added, mut is_second) = (BTreeSet::new(), false);
         for (route, end) in routes.iter().zip(ends_of_routes) {
             let is_new = added.insert((route.dst, route.table));
-            // It may lead by a gateway to which the way was missing.
+            // The route to its gateway may have been missing before.
             let end = if is_second && end.is_err() {
                 pair.pod.make(vec![NetworkChange::add_route(route)])
             } else {
@@ -226,7 +222,7 @@ impl<'a> Wiring<'a> {
         Ok(())
     }
 
-    /// `ipam.routes` of the families the pod has, with `gateway` where they name none.
+    /// `ipam.routes` of the pod's families, with `gateway` where they name none.
     pub(crate) fn configured_routes(
         &self,
         interface: u32,
@@ -248,7 +244,7 @@ impl<'a> Wiring<'a> {
             .collect()
     }
 
-    /// Both interfaces for the result, the node's first.
+    /// Both interfaces for the result, that of the node first.
     pub(crate) fn interfaces(&self, pair: &Pair) -> [Interface; 2] {
         let shown = |name: &str, mac: Mac, device: Device, sandbox: &str| Interface {
             name: name.to_owned(),
@@ -263,7 +259,7 @@ impl<'a> Wiring<'a> {
     }
 }
 
-/// Sets what a kernel without IPv6 does not have, nor need.
+/// Sets a key that a kernel without IPv6 lacks.
 fn set_if_there(key: &str, value: &'static str) -> Result<(), NetworkError> {
     if_there(set(key, value))
 }
@@ -279,7 +275,7 @@ pub(crate) fn found<T>(link: Option<T>, name: &str) -> Result<T, CniError> {
     link.ok_or_else(|| CniError::new(Code::Network, format!("cannot find {name}: it was removed meanwhile")))
 }
 
-/// A route for the result.
+/// The result's form of a route.
 pub(crate) fn shown(route: &NewRoute) -> Route {
     Route {
         dst: route.dst,

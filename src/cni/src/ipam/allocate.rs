@@ -1,4 +1,4 @@
-//! Which address is next: first those of a range that nobody had, in order, then those that came back longest ago.
+//! Chooses the next address: first the unused ones of a range in order, then the one that was released longest ago.
 
 use records::attachment::Holder;
 use std::net::IpAddr;
@@ -10,11 +10,11 @@ use thiserror::Error;
 use super::ranges::{Range, RangeSet};
 use super::schema::Stored;
 
-/// So many addresses may come back before the oldest of them goes first: the end of an IPv6 range is never reached, and
-/// those that came back would be remembered for ever.
+/// After this many releases the oldest released address goes before the unused ones: the end of an IPv6 range is never
+/// reached, and the list of released addresses would grow for ever.
 const RELEASED_MAX: i64 = 1 << 17;
 
-/// An address and what goes with it.
+/// An address that was given out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allocated {
     /// With the prefix length of its subnet.
@@ -26,10 +26,10 @@ pub struct Allocated {
 /// Why there is no address.
 #[derive(Debug, Error)]
 pub enum AllocateError {
-    /// Everything is in use.
+    /// All addresses are in use.
     #[error("no IP addresses available in range set: {0}")]
     Exhausted(String),
-    /// The attachment has addresses.
+    /// The attachment has addresses already.
     #[error("{holder} holds {address} already: expected a DEL before another ADD")]
     Held {
         /// The attachment.
@@ -37,18 +37,18 @@ pub enum AllocateError {
         /// Its first address.
         address: IpAddr,
     },
-    /// A requested address is somebody else's.
+    /// Another attachment holds a requested address.
     #[error("address {address} is in use by {holder}")]
     InUse {
-        /// The address.
+        /// The requested address.
         address: IpAddr,
-        /// Who has it.
+        /// The attachment that has it.
         holder: Holder,
     },
     /// A requested address is in no range, or is a gateway.
     #[error("requested address {address} is not available: {reason}")]
     Unavailable {
-        /// The address.
+        /// The requested address.
         address: IpAddr,
         /// Why.
         reason: &'static str,
@@ -58,7 +58,7 @@ pub enum AllocateError {
     Book(#[from] rusqlite::Error),
 }
 
-/// Takes one address of each set for `holder`: all of them, if the transaction around it is committed.
+/// Takes one address of each set for `holder`, in the caller's transaction.
 pub(super) fn take(
     db: &Connection,
     holder: &Holder,
@@ -106,7 +106,7 @@ pub(super) fn held(db: &Connection, holder: &Holder) -> rusqlite::Result<Vec<IpA
     found.map(|stored| stored.map(|Stored(address)| address)).collect()
 }
 
-/// Enters a lease that somebody else gave.
+/// Enters a lease that was given before, by another plugin or before the book was lost.
 pub(super) fn enter_held(
     db: &Connection,
     holder: &Holder,
@@ -117,7 +117,7 @@ pub(super) fn enter_held(
     Ok(enter(db, holder, address, position)?)
 }
 
-/// Enters a lease. Fails where the address has a holder: it is the table's key.
+/// Enters a lease. Fails if the address has a holder, since it is the table's key.
 pub(super) fn enter(
     db: &Connection,
     holder: &Holder,
@@ -134,14 +134,14 @@ pub(super) fn enter(
     Ok(())
 }
 
-/// Gives all addresses of an attachment back; they will be the last ones to be given out again.
+/// Releases all addresses of an attachment; they will be the last ones to be given out again.
 pub(super) fn release(db: &Connection, holder: &Holder) -> rusqlite::Result<Vec<IpAddr>> {
     let addresses = held(db, holder)?;
     if addresses.is_empty() {
         return Ok(addresses);
     }
     db.execute("DELETE FROM lease WHERE container=? AND ifname=?", (&holder.container, &holder.ifname))?;
-    // A range that the configuration no longer has may come back, so all that ever were are told.
+    // A range that was removed from the configuration may return, so the address is noted in every range that has it.
     let mut tell = db.prepare(
         "INSERT INTO released(range, address) SELECT id, ?1 FROM range WHERE first<=?1 AND last>=?1 AND gateway<>?1",
     )?;
@@ -151,8 +151,8 @@ pub(super) fn release(db: &Connection, holder: &Holder) -> rusqlite::Result<Vec<
     Ok(addresses)
 }
 
-/// Gives all addresses of an attachment back where there is no room to remember them as released: their ranges are
-/// looked through from the start again.
+/// Releases all addresses of an attachment without noting them, for a full disk: their ranges are searched from the start
+/// again.
 pub(super) fn release_in_place(db: &Connection, holder: &Holder) -> rusqlite::Result<Vec<IpAddr>> {
     let addresses = held(db, holder)?;
     db.execute("DELETE FROM lease WHERE container=? AND ifname=?", (&holder.container, &holder.ifname))?;
@@ -163,7 +163,7 @@ pub(super) fn release_in_place(db: &Connection, holder: &Holder) -> rusqlite::Re
     Ok(addresses)
 }
 
-/// Whether a set has an address left. It may be left in another state than before: roll it back.
+/// Whether a set has an address left. Changes the database: the caller has to roll back.
 pub(super) fn has_free(db: &Connection, set: &RangeSet) -> Result<bool, AllocateError> {
     match dynamic(db, set) {
         Ok(_) => Ok(true),
@@ -191,7 +191,7 @@ fn fixed(db: &Connection, set: &RangeSet, address: IpAddr) -> Result<(usize, IpA
     Ok((index, address))
 }
 
-/// The next free address, with the index of its range: of all ranges first what nobody had.
+/// The next free address, with the index of its range. Unused addresses of any range come first.
 fn dynamic(db: &Connection, set: &RangeSet) -> Result<(usize, IpAddr), AllocateError> {
     let mut oldest: Option<(i64, usize, IpAddr)> = None;
     for (index, range) in set.ranges.iter().enumerate() {
@@ -204,7 +204,7 @@ fn dynamic(db: &Connection, set: &RangeSet) -> Result<(usize, IpAddr), AllocateE
         }
         let unused = next.map(|next| first_unused(db, set, range, next)).transpose()?.flatten();
         let after = unused.and_then(|address| range.next(address));
-        // Only what has changed is written.
+        // An unchanged row is not written.
         if next.is_some() && next != after {
             db.prepare_cached("UPDATE range SET next=? WHERE id=?")?.execute((after.map(Stored), id))?;
         }
@@ -218,7 +218,7 @@ fn dynamic(db: &Connection, set: &RangeSet) -> Result<(usize, IpAddr), AllocateE
     }
 }
 
-/// A range's row, which is made where it is missing, and how far the range was given out.
+/// The row of a range, made if missing, and the next address that was never given out.
 fn progress(db: &Connection, range: &Range) -> rusqlite::Result<(i64, Option<IpAddr>)> {
     let key = (Stored(range.first), Stored(range.last), Stored(range.gateway));
     let row = db
@@ -235,7 +235,7 @@ fn progress(db: &Connection, range: &Range) -> rusqlite::Result<(i64, Option<IpA
     Ok((db.last_insert_rowid(), Some(range.first)))
 }
 
-/// The first address at or behind `next` that has no holder.
+/// The first address from `next` on that has no holder.
 fn first_unused(
     db: &Connection,
     set: &RangeSet,
@@ -261,7 +261,7 @@ fn first_unused(
     Ok(None)
 }
 
-/// The address of the range that came back longest ago, and how many came back since, in all ranges.
+/// The address of the range that was released longest ago, and the number of releases since, in all ranges.
 fn oldest_released(db: &Connection, id: i64) -> rusqlite::Result<Option<(IpAddr, i64)>> {
     let mut select = db.prepare_cached(
         "SELECT address, (SELECT max(seq) FROM released)-seq FROM released WHERE range=? ORDER BY seq LIMIT 1",

@@ -1,8 +1,8 @@
-//! The address book of one network: who has which address. Several processes use it at a time, any of which may be
+//! The address book of one network: which attachment has which address. Several processes use it, any of which may be
 //! killed at any moment.
 //!
-//! It is an SQLite database under an exclusive lock of ours. SQLite's own locks are off: a container that can only read
-//! the file could hold those. `docs/design/cni.md` says why SQLite.
+//! It is an SQLite database under our own exclusive lock. SQLite's locks are off, because a container that can read the
+//! file could hold them. `docs/design/cni.md` says why SQLite.
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
@@ -23,21 +23,21 @@ use sys::fs::state_dir::{self, Lock, LockKind};
 
 const LEASES: &str = "leases.db";
 const JOURNAL: &str = "leases.db-journal";
-/// SQLite's access to files that locks nothing.
+/// The SQLite VFS without locks.
 const WITHOUT_LOCKS: &str = "unix-none";
-/// Room for the journal of any release, in bytes: it must not need any of a disk that is full by then.
+/// Bytes reserved for the journal of a release, so that it works on a full disk.
 const JOURNAL_ROOM: u64 = 64 << 10;
 
 /// An address book that cannot be used.
 #[derive(Debug, Error)]
 pub enum BookError {
-    /// One of its files.
+    /// A file of the book.
     #[error(transparent)]
     File(#[from] FileError),
-    /// No address, and why.
+    /// No address can be given.
     #[error(transparent)]
     Allocate(#[from] AllocateError),
-    /// The database.
+    /// SQLite failed.
     #[error("cannot use {path}: {cause}")]
     Database {
         /// The database.
@@ -46,7 +46,7 @@ pub enum BookError {
         #[source]
         cause: rusqlite::Error,
     },
-    /// A directory, a link or the like in a file's place.
+    /// A directory, link or device in the place of a file.
     #[error("cannot use {0}: it is not a regular file")]
     Foreign(PathBuf),
     /// Written by a later podhosts.
@@ -72,13 +72,13 @@ impl BookError {
         self.cause().and_then(rusqlite::Error::sqlite_error_code) == Some(ErrorCode::DiskFull)
     }
 
-    /// Whether what is on the disk is no database, or only the remains of one.
+    /// Whether the file is no database, or a damaged one.
     fn is_damage(&self) -> bool {
         let Some(cause) = self.cause() else { return matches!(self, Self::Foreign(_)) };
         match cause {
             rusqlite::Error::SqliteFailure(error, message) => match error.code {
                 ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
-                // Tables of ours that are not as we made them.
+                // Our tables or columns are missing.
                 ErrorCode::Unknown => message
                     .as_ref()
                     .is_some_and(|text| text.starts_with("no such ") || text.contains(" has ")),
@@ -112,21 +112,21 @@ pub struct Book {
     dir: PathBuf,
     boot_id: String,
     db: Connection,
-    /// What was found damaged and set aside.
-    pub notices: Vec<String>,
+    /// Damaged files that were set aside.
+    pub(crate) notices: Vec<String>,
     _open: [Option<OwnedFd>; 2],
     _lock: Lock,
 }
 
 impl Book {
-    /// Opens the book in `dir`, which is made where it is missing. One of an earlier boot is emptied: none of its pods
-    /// are left. Something that is no book is set aside, and the book made anew from the attachments.
+    /// Opens the book in `dir`, or makes it. A book of an earlier boot is emptied, since none of its pods are left. A file
+    /// that is no book is set aside, and the book made anew from the attachments.
     ///
     /// # Errors
     /// [`BookError`] naming the file.
     pub fn open(dir: &Path, boot_id: &str) -> Result<Self, BookError> {
         let lock = state_dir::lock(&dir.join("lock"), LockKind::Exclusive)?;
-        // SQLite opens the second one later.
+        // SQLite opens the journal later.
         let open_for_us = |name| state_dir::against_leases(&dir.join(name));
         let open = [open_for_us(LEASES)?, open_for_us(JOURNAL)?];
         let mut notices = Vec::new();
@@ -137,8 +137,8 @@ impl Book {
         Ok(Self { dir: dir.to_owned(), boot_id: boot_id.to_owned(), db, notices, _open: open, _lock: lock })
     }
 
-    /// The boot that the book is of.
-    pub fn boot_id(&self) -> &str {
+    /// The boot of the book.
+    pub(crate) fn boot_id(&self) -> &str {
         &self.boot_id
     }
 
@@ -161,10 +161,10 @@ impl Book {
         })
     }
 
-    /// Enters who has which addresses already, as another plugin's files tell: all of them, or none.
+    /// Enters addresses that another plugin has given out: all of them, or none.
     ///
     /// # Errors
-    /// [`BookError`]; also where an address has another holder.
+    /// [`BookError`], also if an address has another holder.
     pub fn enter(&mut self, held: &[(Holder, Vec<IpAddr>)]) -> Result<(), BookError> {
         self.transact(|db| {
             for (holder, addresses) in held {
@@ -176,7 +176,7 @@ impl Book {
         })
     }
 
-    /// Gives all addresses of an attachment back, and tells which.
+    /// Releases all addresses of an attachment, and returns them.
     ///
     /// # Errors
     /// [`BookError`]; the attachment keeps them then.
@@ -197,20 +197,14 @@ impl Book {
         self.transact(|db| Ok(allocate::held(db, holder).map_err(AllocateError::from)?))
     }
 
-    /// Everybody who has an address, sorted.
-    ///
-    /// # Errors
-    /// [`BookError`].
-    pub fn holders(&mut self) -> Result<Vec<Holder>, BookError> {
+    /// All holders of addresses, sorted.
+    pub(crate) fn holders(&mut self) -> Result<Vec<Holder>, BookError> {
         self.transact(|db| Ok(holders(db).map_err(AllocateError::from)?))
     }
 
     /// The sets that have no address left.
-    ///
-    /// # Errors
-    /// [`BookError`].
-    pub fn exhausted<'a>(&mut self, sets: &'a [RangeSet]) -> Result<Vec<&'a RangeSet>, BookError> {
-        // Never committed: looking leaves no trace.
+    pub(crate) fn exhausted<'a>(&mut self, sets: &'a [RangeSet]) -> Result<Vec<&'a RangeSet>, BookError> {
+        // Never committed, since the search changes the database.
         let transaction = self.db.transaction().map_err(AllocateError::from)?;
         let mut exhausted = Vec::new();
         for set in sets {
@@ -221,7 +215,7 @@ impl Book {
         Ok(exhausted)
     }
 
-    /// Does `work` wholly or not at all. Where it meets damage, the book is made anew and `work` done again.
+    /// Does `work` in a transaction. If it meets damage, the book is made anew and `work` done again.
     fn transact<T>(
         &mut self,
         mut work: impl FnMut(&Connection) -> Result<T, BookError>,
@@ -278,10 +272,10 @@ fn open_database(dir: &Path, boot_id: &str, notices: &mut Vec<String>) -> Result
             open_database(dir, boot_id, notices)
         }
         Found::Nothing => {
-            // In one step: a book that has the tables has all that is known.
+            // In one transaction, so that a book with tables always has all known attachments.
             let transaction = db.transaction().map_err(failed)?;
             schema::make(&transaction, boot_id).map_err(failed)?;
-            // SQLite has made the journal by now, and keeps it.
+            // SQLite has made the journal by now and keeps it.
             state_dir::reserve(&dir.join(JOURNAL), JOURNAL_ROOM)?;
             enter_attachments(dir, boot_id, &transaction, notices)?;
             transaction.commit().map_err(failed)?;
@@ -300,13 +294,13 @@ fn empty(dir: &Path) -> Result<(), FileError> {
     for holder in directory::list(dir)? {
         directory::forget(dir, &holder)?;
     }
-    // The journal goes first: behind a new database it would be another one's.
+    // The journal goes first: beside a new database it would be a journal of the old one.
     state_dir::remove(&dir.join(JOURNAL))?;
     state_dir::remove(&dir.join(LEASES))?;
     Ok(())
 }
 
-/// Sets what is there aside and makes a book from the attachments.
+/// Sets the damaged files aside and makes a book from the attachments.
 fn rebuild(
     dir: &Path,
     boot_id: &str,
@@ -319,7 +313,7 @@ fn rebuild(
         state_dir::rename(path, &aside)?;
         Ok(format!("{why}: set aside as {}", aside.display()))
     };
-    // A journal without its database is of no use to anybody.
+    // A journal is useless without its database.
     if state_dir::is_foreign(&journal) {
         notices.push(aside(&journal)?);
     } else {
@@ -331,7 +325,7 @@ fn rebuild(
     open_database(dir, boot_id, notices)
 }
 
-/// Enters what is written down of attachments.
+/// Enters the addresses in the attachments' files.
 fn enter_attachments(
     dir: &Path,
     boot_id: &str,
@@ -340,7 +334,7 @@ fn enter_attachments(
 ) -> Result<(), BookError> {
     let path = |holder: &Holder| directory::path(dir, holder);
     let mut holders = directory::list(dir)?;
-    // Where two have one address the later one has it: the other's call was killed.
+    // If two attachments claim one address, the later file is right: the earlier call was killed.
     holders.sort_by_cached_key(|holder| Reverse(state_dir::modified(&path(holder))));
     let mut entered = 0;
     for holder in &holders {

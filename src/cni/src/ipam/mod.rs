@@ -1,7 +1,7 @@
 //! Which address a pod gets.
 //!
-//! [`ranges`] is arithmetic on what the configuration says, [`book`] remembers who has what, [`attachments`] what was
-//! made of it, and [`allocate`] chooses the next address.
+//! [`ranges`] is the arithmetic of ranges, [`book`] stores which attachment holds which address, and [`allocate`] chooses
+//! the next one.
 
 pub mod allocate;
 pub mod book;

@@ -1,4 +1,4 @@
-//! Ranges of addresses, as host-local's configuration has them, and podCIDRs, which are the same with less to say.
+//! Ranges of addresses as in host-local's configuration, and podCIDRs, their short form.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,63 +11,63 @@ use crate::protocol::addresses::optional_address;
 use crate::protocol::error::CniError;
 use pod::addresses::IpFamily;
 
-/// Ranges of which a pod gets one address: podCIDRs of one family, or one list of host-local's `ranges`.
+/// Ranges from which a pod gets one address: the podCIDRs of one family, or one list of host-local's `ranges`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RangeSet {
-    /// In the order of the configuration, which is the order in which they are used. Never empty, of one family.
+    /// In the order of the configuration, in which they are used. Never empty, all of one family.
     pub ranges: Vec<Range>,
 }
 
 /// Addresses of one subnet that pods may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Range {
-    /// The subnet, whose prefix length the pods' addresses get.
+    /// The subnet; its prefix length is that of the pods' addresses.
     pub subnet: IpNet,
     /// The first address.
     pub first: IpAddr,
     /// The last address.
     pub last: IpAddr,
-    /// The address that no pod gets.
+    /// An address that no pod gets.
     pub gateway: IpAddr,
 }
 
-/// A range as it is written, by people or as Go writes a struct without tags.
+/// A range in the configuration. The aliases are the keys of Go structs without tags.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RangeConfig {
+pub(crate) struct RangeConfig {
     /// In CIDR notation.
     #[serde(alias = "Subnet")]
-    pub subnet: String,
+    pub(crate) subnet: String,
     /// First address; the subnet's first unless given.
     #[serde(alias = "RangeStart", default, deserialize_with = "optional_address")]
-    pub range_start: Option<IpAddr>,
+    pub(crate) range_start: Option<IpAddr>,
     /// Last address; the subnet's last unless given.
     #[serde(alias = "RangeEnd", default, deserialize_with = "optional_address")]
-    pub range_end: Option<IpAddr>,
+    pub(crate) range_end: Option<IpAddr>,
     /// Gateway; the subnet's first address unless given.
     #[serde(alias = "Gateway", default, deserialize_with = "optional_address")]
-    pub gateway: Option<IpAddr>,
+    pub(crate) gateway: Option<IpAddr>,
 }
 
-/// Ranges that make no sense. `at` is the key, as in `ipam.ranges[0][1]`.
+/// Ranges that cannot be used. `at` is the key, as in `ipam.ranges[0][1]`.
 #[derive(Debug, Error)]
-pub enum RangeError {
+pub(crate) enum RangeError {
     /// Not a CIDR.
     #[error("{at}: {value:?} is no CIDR, expected one such as 10.244.1.0/24 or 2001:db8:1::/64")]
     NotACidr {
         /// The key.
         at: String,
-        /// What it holds.
+        /// Its value.
         value: String,
     },
-    /// Bits are set behind the prefix.
+    /// Host bits are set.
     #[error("{at}: {value} has host bits set, expected {expected}")]
     HostBits {
         /// The key.
         at: String,
-        /// What it holds.
+        /// Its value.
         value: String,
-        /// What was probably meant.
+        /// The network that was probably meant.
         expected: IpNet,
     },
     /// A subnet that has no addresses for pods.
@@ -77,19 +77,18 @@ pub enum RangeError {
     TooSmall {
         /// The key.
         at: String,
-        /// What it holds.
+        /// Its value.
         subnet: IpNet,
         /// Longest prefix.
         longest: u8,
     },
-    /// An address that cannot be where it is.
+    /// An address outside its subnet.
     #[error("{at}: {address} is not in {subnet}")]
     Outside {
         /// The key.
         at: String,
-        /// What it holds.
+        /// Its value.
         address: IpAddr,
-        /// The subnet.
         subnet: IpNet,
     },
     /// The end is before the start.
@@ -107,7 +106,7 @@ pub enum RangeError {
     Family {
         /// The key.
         at: String,
-        /// What it holds.
+        /// Its value.
         subnet: IpNet,
         /// The first one.
         other: IpNet,
@@ -117,16 +116,16 @@ pub enum RangeError {
     Overlap {
         /// The key.
         at: String,
-        /// What it holds.
+        /// Its value.
         first: IpAddr,
-        /// What it holds.
+        /// Its value.
         last: IpAddr,
         /// The earlier one.
         other_first: IpAddr,
         /// The earlier one.
         other_last: IpAddr,
     },
-    /// Nothing to choose from.
+    /// A list without ranges.
     #[error("{at} is empty, expected at least one range")]
     Empty {
         /// The key.
@@ -151,11 +150,8 @@ impl fmt::Display for RangeSet {
 }
 
 impl Range {
-    /// Checks a range and fills in what it leaves out, as host-local does.
-    ///
-    /// # Errors
-    /// [`RangeError`] naming the key.
-    pub fn new(config: &RangeConfig, at: &str) -> Result<Self, RangeError> {
+    /// Checks a range and adds the defaults of host-local.
+    pub(crate) fn new(config: &RangeConfig, at: &str) -> Result<Self, RangeError> {
         let subnet = parse_subnet(&config.subnet, &format!("{at}.subnet"))?;
         let longest = subnet.max_prefix_len() - 2;
         if subnet.prefix_len() > longest {
@@ -178,7 +174,7 @@ impl Range {
             return Err(RangeError::Backwards { at: at.to_owned(), first, last });
         }
         let gateway = match config.gateway {
-            // A gateway elsewhere is the administrator's affair, but not of the other family.
+            // A gateway outside the subnet is allowed, but not one of the other family.
             Some(gateway) if IpFamily::of(gateway) != family => {
                 return Err(RangeError::Outside { at: format!("{at}.gateway"), address: gateway, subnet });
             }
@@ -187,31 +183,28 @@ impl Range {
         Ok(Self { subnet, first, last, gateway })
     }
 
-    /// Whether `address` is one of it.
+    /// Whether `address` is in the range.
     pub(super) fn contains(&self, address: IpAddr) -> bool {
         IpFamily::of(address) == self.family()
             && (number(self.first)..=number(self.last)).contains(&number(address))
     }
 
     /// `address` with the subnet's prefix length.
-    pub fn with_prefix(&self, address: IpAddr) -> IpNet {
-        // The subnet has that prefix, and the address is of its family.
+    pub(crate) fn with_prefix(&self, address: IpAddr) -> IpNet {
+        // Cannot fail: the address is of the subnet's family.
         IpNet::new(address, self.subnet.prefix_len()).unwrap_or(self.subnet)
     }
 
-    /// The address behind `address`, if that is in the range too.
-    pub fn next(&self, address: IpAddr) -> Option<IpAddr> {
+    /// The address after `address`, if it is in the range.
+    pub(crate) fn next(&self, address: IpAddr) -> Option<IpAddr> {
         let next = number(address).checked_add(1)?;
         (next <= number(self.last)).then(|| self::address(next, IpFamily::of(address)))
     }
 }
 
 impl RangeSet {
-    /// Checks one list of ranges, to be called `at` in errors.
-    ///
-    /// # Errors
-    /// [`RangeError`] naming the key.
-    pub fn new(configs: &[RangeConfig], at: &str) -> Result<Self, RangeError> {
+    /// Checks one list of ranges; errors call it `at`.
+    pub(crate) fn new(configs: &[RangeConfig], at: &str) -> Result<Self, RangeError> {
         let ranges: Vec<Range> = configs
             .iter()
             .enumerate()
@@ -230,11 +223,8 @@ impl RangeSet {
         Ok(Self { ranges })
     }
 
-    /// The node's podCIDRs: one set for each family, IPv4 first unless an IPv6 one stands before it.
-    ///
-    /// # Errors
-    /// [`RangeError`] naming the key.
-    pub fn of_pod_cidrs(cidrs: &[String], at: &str) -> Result<Vec<Self>, RangeError> {
+    /// The node's podCIDRs: one set for each family, in the order of the first podCIDR of each.
+    pub(crate) fn of_pod_cidrs(cidrs: &[String], at: &str) -> Result<Vec<Self>, RangeError> {
         let mut sets: Vec<Self> = Vec::new();
         for (index, cidr) in cidrs.iter().enumerate() {
             let at = format!("{at}[{index}]");
@@ -256,10 +246,7 @@ impl RangeSet {
     }
 
     /// Refuses sets that share an address.
-    ///
-    /// # Errors
-    /// [`RangeError`] naming the key.
-    pub fn check_apart(sets: &[Self], at: &str) -> Result<(), RangeError> {
+    pub(crate) fn check_apart(sets: &[Self], at: &str) -> Result<(), RangeError> {
         for (index, set) in sets.iter().enumerate() {
             for (other, range) in sets[..index]
                 .iter()
@@ -275,25 +262,23 @@ impl RangeSet {
         Ok(())
     }
 
-    /// Whether pods may have `address` when they ask for it.
-    pub fn allows(&self, address: IpAddr) -> bool {
+    /// Whether a pod may request `address`.
+    pub(crate) fn allows(&self, address: IpAddr) -> bool {
         self.ranges.iter().any(|range| range.contains(address)) && !self.has_gateway(address)
     }
 
     /// Whether `address` is the gateway of a range.
-    pub fn has_gateway(&self, address: IpAddr) -> bool {
+    pub(crate) fn has_gateway(&self, address: IpAddr) -> bool {
         self.ranges.iter().any(|range| range.gateway == address)
     }
 
-    /// The family of all its ranges.
-    pub fn family(&self) -> IpFamily {
+    pub(crate) fn family(&self) -> IpFamily {
         self.ranges.first().map_or(IpFamily::V4, Range::family)
     }
 }
 
 impl Range {
-    /// The family of its addresses.
-    pub fn family(&self) -> IpFamily {
+    pub(crate) fn family(&self) -> IpFamily {
         IpFamily::of(self.first)
     }
 
@@ -321,7 +306,7 @@ fn parse_subnet(value: &str, at: &str) -> Result<IpNet, RangeError> {
     Err(RangeError::HostBits { at: at.to_owned(), value: value.to_owned(), expected: subnet.trunc() })
 }
 
-/// An address as a number, to count with.
+/// An address as a number.
 fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => u32::from(v4).into(),

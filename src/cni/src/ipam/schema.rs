@@ -8,16 +8,16 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 
 use sqlite;
 
-/// "pods" in ASCII: tells an address book from any other SQLite database.
+/// "pods" in ASCII: marks an SQLite database as an address book.
 const APPLICATION_ID: i32 = 0x706f_6473;
 /// Version of these tables. A book with a later one is not touched.
 pub(super) const VERSION: i32 = 1;
 
-/// - `lease`: who has which address. That it is the primary key is what keeps two pods from having one address.
-/// - `range`: how far each range was given out from its start; NULL when its end was reached.
-/// - `released`: for each range the addresses below that point that came back, oldest first.
+/// - `lease`: which attachment has which address. The address is the primary key, so two pods cannot have the same one.
+/// - `range`: `next` is the first address of a range that was never given out; NULL when its end was reached.
+/// - `released`: for each range the addresses before `next` that were released, oldest first.
 ///
-/// So every free address of a range is either at or behind `next`, or in `released`, and none has to be searched.
+/// So every free address of a range is at `next` or after it, or in `released`, and none has to be searched for.
 const TABLES: &str = "
     CREATE TABLE boot(id TEXT NOT NULL);
     CREATE TABLE lease(
@@ -33,32 +33,32 @@ const TABLES: &str = "
     CREATE INDEX released_address ON released(address);
 ";
 
-/// What a file turned out to be.
+/// The content of a database file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// An address book of this boot.
     Book,
-    /// One of an earlier boot, none of whose pods are left.
+    /// An address book of an earlier boot, none of whose pods are left.
     EarlierBoot,
-    /// One that a later podhosts wrote.
+    /// An address book of a later podhosts, with its version.
     Later(i32),
-    /// A database of something else.
+    /// A database of another program.
     Foreign,
-    /// One without tables: nobody has made any yet, or the file was lost.
+    /// A database without tables: a new one, or one whose file was lost.
     Nothing,
 }
 
-/// Sets a connection up for a holder of the lock, who is alone.
+/// Sets up a connection that no other process uses.
 pub(super) fn prepare(db: &Connection) -> rusqlite::Result<()> {
     sqlite::distrust(db)?;
-    // Else statements are planned anew for each value that they are given.
+    // Without it SQLite plans a statement anew for each value.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    // No fsync: after a power failure no pod is left whose address could be lost. A journal that stays takes no room
-    // from a full disk when the next address is released.
+    // No fsync: after a power failure no pod is left. A journal that is kept needs no new room on a full disk when an
+    // address is released.
     db.execute_batch("PRAGMA locking_mode=EXCLUSIVE;PRAGMA journal_mode=PERSIST;PRAGMA synchronous=OFF;")
 }
 
-/// Looks what the database is.
+/// Finds out what the database is.
 pub(super) fn examine(db: &Connection, boot_id: &str) -> rusqlite::Result<Found> {
     let application: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     if application == APPLICATION_ID {
@@ -73,14 +73,14 @@ pub(super) fn examine(db: &Connection, boot_id: &str) -> rusqlite::Result<Found>
     Ok(if application != 0 || tables != 0 { Found::Foreign } else { Found::Nothing })
 }
 
-/// Makes the tables; `db` is in a transaction.
+/// Makes the tables, in the caller's transaction.
 pub(super) fn make(db: &Connection, boot_id: &str) -> rusqlite::Result<()> {
     db.execute_batch(TABLES)?;
     db.execute("INSERT INTO boot VALUES(?)", [boot_id])?;
     db.execute_batch(&format!("PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={VERSION};"))
 }
 
-/// An address as it is stored: the family and the bytes, so that the order of the bytes is that of the addresses.
+/// An address as a blob: the family and the bytes, so that blobs sort as addresses do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stored(pub(super) IpAddr);
 

@@ -9,7 +9,7 @@ use super::error::{CniError, Code};
 use records::attachment::Holder;
 use sys::net::rtnetlink::Mac;
 
-/// What a plugin can be asked to do.
+/// A command of the specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// Attach a container to the network.
@@ -18,7 +18,7 @@ pub enum Command {
     Del,
     /// Check that it is still attached.
     Check,
-    /// Detach everything that the runtime does not know any more.
+    /// Detach everything that the runtime no longer knows.
     Gc,
     /// Tell whether ADD can be served.
     Status,
@@ -32,31 +32,28 @@ pub struct Parameters {
     /// `CNI_CONTAINERID`; empty where the command has none.
     pub container_id: String,
     /// `CNI_NETNS`; empty where there is none.
-    pub netns: PathBuf,
+    pub(crate) netns: PathBuf,
     /// `CNI_IFNAME`; empty where the command has none.
     pub ifname: String,
     /// `CNI_ARGS`.
     pub args: Args,
-    /// `CNI_NETNS_OVERRIDE`: the namespace may be the node's own.
-    pub netns_override: bool,
+    /// `CNI_NETNS_OVERRIDE`: whether the namespace may be the node's own.
+    pub(crate) netns_override: bool,
 }
 
-/// What `CNI_ARGS` may hold.
+/// The pairs of `CNI_ARGS`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Args {
     /// `IP`: requested addresses, separated by commas.
-    pub ips: Vec<IpAddr>,
-    /// `MAC`.
-    pub mac: Option<Mac>,
-    /// `K8S_POD_NAMESPACE`.
-    pub pod_namespace: String,
-    /// `K8S_POD_NAME`, empty where the runtime's caller called the pod so; `None` where the runtime knows of no pod.
-    pub pod_name: Option<String>,
-    /// `K8S_POD_UID`.
-    pub pod_uid: String,
+    pub(crate) ips: Vec<IpAddr>,
+    pub(crate) mac: Option<Mac>,
+    pub(crate) pod_namespace: String,
+    /// `K8S_POD_NAME`; may be empty. `None` where the runtime knows of no pod.
+    pub(crate) pod_name: Option<String>,
+    pub(crate) pod_uid: String,
 }
 
-/// Longest container id, in bytes, as in the names of records. Real ones have 64.
+/// Longest container id, in bytes, as for the names of records. Engines make ids of 64.
 pub(crate) const CONTAINER_ID_MAX: usize = 128;
 /// Longest name of an interface, in bytes: `IFNAMSIZ` less its NUL.
 pub(crate) const IFNAME_MAX: usize = 15;
@@ -78,7 +75,7 @@ impl Command {
         }
     }
 
-    /// The variables it cannot do without.
+    /// The variables that must be set.
     fn required(self) -> &'static [&'static str] {
         match self {
             Self::Add | Self::Check => &["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"],
@@ -105,7 +102,7 @@ impl Parameters {
             check_container_id(&container_id)?;
             check_ifname(&ifname)?;
         }
-        // A DEL must get through, whatever its arguments.
+        // DEL must succeed with any arguments.
         let args =
             if matches!(command, Command::Add | Command::Check) { value("CNI_ARGS") } else { String::new() };
         Ok(Self {
@@ -117,7 +114,7 @@ impl Parameters {
         })
     }
 
-    /// Whose attachment the call is about.
+    /// The holder of the attachment.
     pub fn holder(&self) -> Holder {
         Holder { container: self.container_id.clone(), ifname: self.ifname.clone() }
     }
@@ -155,8 +152,8 @@ impl Args {
     }
 }
 
-/// The pairs of `text`. The CRI lets its caller name a pod as it likes, so a name may have the semicolon that separates
-/// pairs: a piece without `=` belongs to the pod's name, namespace or uid before it.
+/// The pairs of `text`. The CRI allows any pod name, so a name may contain the semicolon that separates pairs: a piece
+/// without `=` continues the pod's name, namespace or uid before it.
 fn pairs(text: &str) -> impl Iterator<Item = &str> {
     let mut pairs: Vec<Range<usize>> = Vec::new();
     let mut start = 0;
@@ -187,7 +184,7 @@ fn is_true(value: &str) -> bool {
     matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }
 
-/// Whether `name` is one as the specification wants network names and container ids.
+/// Whether the specification allows `name` as a network name or container id.
 pub(crate) fn is_name(name: &str, max: usize) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
     name.len() <= max

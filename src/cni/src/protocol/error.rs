@@ -1,4 +1,4 @@
-//! Errors as CNI has them: a code that the runtime understands, and text for people.
+//! CNI errors: a code for the runtime, and a text for people.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use sys::net::rtnetlink::localnet::LocalnetError;
 /// The codes of the specification, and from 100 on ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Code {
+pub(crate) enum Code {
     /// The configuration's version is not supported, or does not have the command.
     IncompatibleVersion = 1,
     /// A field asks for something that this plugin does not do.
@@ -22,21 +22,21 @@ pub enum Code {
     InvalidEnvironment = 4,
     /// A file cannot be read or written.
     Io = 5,
-    /// Standard input is no JSON.
+    /// Standard input is not JSON.
     Decode = 6,
     /// The network configuration is invalid.
     InvalidConfig = 7,
-    /// `CNI_NETNS` is no network namespace for a container.
+    /// `CNI_NETNS` is not a container's network namespace.
     InvalidNetns = 8,
-    /// Something that will pass: all addresses are in use, or somebody keeps a lock.
+    /// A state that will pass: all addresses are in use, or another process holds a lock.
     TryAgainLater = 11,
     /// STATUS: ADD cannot be served.
     NotAvailable = 50,
     /// The kernel refused a change to the network.
     Network = 100,
-    /// A requested address cannot be had, or the attachment has its addresses already.
+    /// A requested address is not available, or the attachment has addresses already.
     Address = 101,
-    /// CHECK: something is not as ADD left it.
+    /// CHECK found a difference from what ADD left.
     Check = 102,
     /// A host port is taken.
     Port = 103,
@@ -55,25 +55,24 @@ impl Code {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CniError {
     /// For the runtime.
-    pub code: Code,
+    pub(crate) code: Code,
     /// For people.
-    pub msg: String,
+    pub(crate) msg: String,
     /// More for people; may be empty.
-    pub details: String,
+    pub(crate) details: String,
 }
 
 impl CniError {
-    /// An error with a message.
-    pub fn new(code: Code, msg: impl Into<String>) -> Self {
+    pub(crate) fn new(code: Code, msg: impl Into<String>) -> Self {
         Self { code, msg: msg.into(), details: String::new() }
     }
 
     /// An invalid value in the network configuration.
-    pub fn config(msg: impl Into<String>) -> Self {
+    pub(crate) fn config(msg: impl Into<String>) -> Self {
         Self::new(Code::InvalidConfig, msg)
     }
 
-    /// As the specification has it on stdout.
+    /// The form that the specification prescribes for stdout.
     pub fn to_json(&self, version: &str) -> Value {
         let mut error = json!({"cniVersion": version, "code": self.code as u32, "msg": printable(&self.msg)});
         if !self.details.is_empty() {
@@ -83,7 +82,7 @@ impl CniError {
     }
 
     /// Several errors as one, with the code of the first.
-    pub fn joined(errors: &[Self]) -> Option<Self> {
+    pub(crate) fn joined(errors: &[Self]) -> Option<Self> {
         let (first, rest) = errors.split_first()?;
         let msg = rest.iter().fold(first.msg.clone(), |all, error| format!("{all}; {}", error.msg));
         Some(Self { code: first.code, msg, details: first.details.clone() })

@@ -1,5 +1,5 @@
-//! `prevResult` as the chained role reads it: the pod's addresses, for its record. What else other plugins have put
-//! there is handed on as it came.
+//! `prevResult` as the chained role reads it: only the pod's addresses, for its record. Everything else that earlier
+//! plugins wrote is passed on unchanged.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::addresses::cidr;
 use pod::json::{objects, or_default};
 
-/// The part of a result that tells a pod's addresses.
+/// The part of a result that has a pod's addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub struct PreviousResult {
     #[serde(default, deserialize_with = "objects")]
@@ -34,15 +34,15 @@ struct Ip {
 }
 
 impl PreviousResult {
-    /// The addresses in the container, on `ifname` or on no interface in particular, in their order. Plugins write an
-    /// index of -1, or one of an interface that they do not list, for an address of the container's.
-    pub fn addresses_of(&self, ifname: &str) -> Vec<IpAddr> {
+    /// The addresses in the container, on `ifname` or on no interface in particular, in their order. For an address of the
+    /// container some plugins write the index -1, or the index of an interface that they do not list.
+    pub(crate) fn addresses_of(&self, ifname: &str) -> Vec<IpAddr> {
         let on_it = |ip: &&Ip| {
             let index = ip.interface.and_then(|index| usize::try_from(index).ok());
             let interface = index.and_then(|index| self.interfaces.get(index));
             interface.is_none_or(|at| at.name == ifname && !at.sandbox.is_empty())
         };
-        // The kubelet writes an IPv4 address, however it is written here.
+        // The kubelet writes an IPv4-mapped IPv6 address as IPv4.
         self.ips.iter().filter(on_it).map(|ip| ip.address.addr().to_canonical()).collect()
     }
 }

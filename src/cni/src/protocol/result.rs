@@ -1,4 +1,4 @@
-//! Results, as every specification from 0.3.0 to 1.1.0 writes them.
+//! Results in the form of each specification from 0.3.0 to 1.1.0.
 
 use std::net::IpAddr;
 
@@ -10,20 +10,17 @@ use super::addresses::{cidr, optional_address};
 use super::version::Version;
 use pod::json::{object, objects, or_default};
 
-/// An interface.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
-pub struct Interface {
-    /// Its name.
-    pub name: String,
-    /// Its MAC address.
+pub(crate) struct Interface {
+    pub(crate) name: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub mac: String,
+    pub(crate) mac: String,
     /// In bytes; from 1.1.0 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mtu: Option<u32>,
+    pub(crate) mtu: Option<u32>,
     /// Path of the network namespace; empty for the node's.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub sandbox: String,
+    pub(crate) sandbox: String,
 }
 
 /// An address.
@@ -31,61 +28,50 @@ pub struct Interface {
 pub struct Ip {
     /// Index of its interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interface: Option<usize>,
+    pub(crate) interface: Option<usize>,
     /// In CIDR notation.
     #[serde(deserialize_with = "cidr")]
-    pub address: IpNet,
-    /// Its gateway.
+    pub(crate) address: IpNet,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_address")]
-    pub gateway: Option<IpAddr>,
+    pub(crate) gateway: Option<IpAddr>,
 }
 
-/// A route.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Route {
-    /// Destination.
+pub(crate) struct Route {
     #[serde(deserialize_with = "cidr")]
-    pub dst: IpNet,
+    pub(crate) dst: IpNet,
     /// Next hop; the gateway of the address of that family unless given.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_address")]
-    pub gw: Option<IpAddr>,
+    pub(crate) gw: Option<IpAddr>,
     /// MTU in bytes. This field and those below exist from 1.1.0 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mtu: Option<u32>,
-    /// Maximal segment size to advertise.
+    pub(crate) mtu: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub advmss: Option<u32>,
-    /// Priority.
+    pub(crate) advmss: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub priority: Option<u32>,
-    /// Routing table.
+    pub(crate) priority: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub table: Option<u32>,
-    /// Scope.
+    pub(crate) table: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scope: Option<u8>,
+    pub(crate) scope: Option<u8>,
 }
 
 /// DNS settings that the runtime may use.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 pub struct Dns {
-    /// Addresses of servers.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
-    pub nameservers: Vec<String>,
-    /// The local domain.
+    pub(crate) nameservers: Vec<String>,
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
-    pub domain: String,
-    /// Search domains.
+    pub(crate) domain: String,
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
-    pub search: Vec<String>,
+    pub(crate) search: Vec<String>,
     /// Options of resolv.conf.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
-    pub options: Vec<String>,
+    pub(crate) options: Vec<String>,
 }
 
 impl Dns {
-    /// Whether it says nothing.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
@@ -106,21 +92,18 @@ impl Dns {
     }
 }
 
-/// What ADD answers.
+/// The result of ADD.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub struct CniResult {
-    /// All interfaces that were made.
     #[serde(default, deserialize_with = "objects")]
-    pub interfaces: Vec<Interface>,
+    pub(crate) interfaces: Vec<Interface>,
     /// All addresses.
     #[serde(default, deserialize_with = "objects")]
     pub ips: Vec<Ip>,
-    /// All routes.
     #[serde(default, deserialize_with = "objects")]
-    pub routes: Vec<Route>,
-    /// DNS settings.
+    pub(crate) routes: Vec<Route>,
     #[serde(default, deserialize_with = "dns")]
-    pub dns: Dns,
+    pub(crate) dns: Dns,
 }
 
 fn dns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dns, D::Error> {
@@ -139,7 +122,7 @@ impl CniResult {
         self.ips.iter().filter(on_it).map(|ip| ip.address.addr()).collect()
     }
 
-    /// As `version` writes it.
+    /// The form of specification `version`.
     pub fn to_json(&self, version: Version) -> Value {
         let is_1_1 = version >= Version::V1_1_0;
         let interfaces: Vec<Interface> = self
@@ -178,7 +161,7 @@ impl CniResult {
                 result[key] = value;
             }
         }
-        // Go's libcni has it always, and some clients look for it.
+        // Go's libcni always writes it, and some clients expect it.
         result["dns"] = json!(self.dns);
         result
     }

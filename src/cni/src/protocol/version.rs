@@ -1,4 +1,4 @@
-//! The CNI specifications that are spoken.
+//! The supported versions of the CNI specification.
 
 use super::environment::Command;
 use super::error::{CniError, Code};
@@ -15,13 +15,12 @@ pub enum Version {
 }
 
 impl Version {
-    /// All of them, oldest first.
-    pub const ALL: [Self; 5] = [Self::V0_3_0, Self::V0_3_1, Self::V0_4_0, Self::V1_0_0, Self::V1_1_0];
-    /// The latest.
-    pub const CURRENT: Self = Self::V1_1_0;
+    /// All versions, oldest first.
+    pub(crate) const ALL: [Self; 5] = [Self::V0_3_0, Self::V0_3_1, Self::V0_4_0, Self::V1_0_0, Self::V1_1_0];
+    pub(crate) const CURRENT: Self = Self::V1_1_0;
 
-    /// As it is written.
-    pub fn name(self) -> &'static str {
+    /// The form in configurations.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::V0_3_0 => "0.3.0",
             Self::V0_3_1 => "0.3.1",
@@ -31,16 +30,12 @@ impl Version {
         }
     }
 
-    /// The names of all, oldest first.
-    pub fn names() -> [&'static str; 5] {
+    pub(crate) fn names() -> [&'static str; 5] {
         Self::ALL.map(Self::name)
     }
 
-    /// The version of a configuration, which has to know `command`.
-    ///
-    /// # Errors
-    /// Code 1, with what is supported.
-    pub fn of_config(name: &str, command: Command) -> Result<Self, CniError> {
+    /// The version of a configuration; refused unless it has `command`.
+    pub(crate) fn of_config(name: &str, command: Command) -> Result<Self, CniError> {
         let Some(version) = Self::ALL.into_iter().find(|version| version.name() == name) else {
             let details = format!("config is {name:?}, plugin supports {:?}", Self::names());
             let error = CniError::new(Code::IncompatibleVersion, "incompatible CNI versions");

@@ -86,9 +86,6 @@ impl Good {
     }
 
     /// Removes the file, as there are no tables any more.
-    ///
-    /// # Errors
-    /// [`FileError`] naming the file.
     pub(super) fn forget() -> Result<(), FileError> {
         state_dir::remove(Path::new(FILE)).map(drop)
     }

@@ -240,17 +240,14 @@ impl Rule {
         rule.expression("nat", &about.number(3, FIRST).number(5, register(map.1.words())))
     }
 
-    /// Leaves the chain.
     pub(super) fn leave(self) -> Self {
         self.expression("immediate", &Attributes::new().number(1, VERDICT).nested(2, &verdict(RETURN)))
     }
 
-    /// Drops the packet.
     pub(super) fn drop(self) -> Self {
         self.expression("immediate", &Attributes::new().number(1, VERDICT).nested(2, &verdict(DROP)))
     }
 
-    /// Masquerades.
     pub(super) fn masquerade(self) -> Self {
         self.expression("masq", &Attributes::new())
     }

@@ -124,7 +124,6 @@ pub(super) struct Netfilter {
 }
 
 impl Netfilter {
-    /// Opens one.
     pub(super) fn open() -> Result<Self, NftError> {
         let failed = |cause: io::Error| match cause.raw_os_error() {
             Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => NftError::NoNfTables,

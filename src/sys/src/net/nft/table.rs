@@ -146,13 +146,11 @@ impl Netfilter {
         Some(u32::from_be_bytes(*find(&found, GENERATION)?.first_chunk()?)).filter(|count| *count != 0)
     }
 
-    /// Whether the table is there.
     pub(super) fn has_table(&mut self, table: Table) -> Result<bool, NftError> {
         let found = self.get(table, GET_TABLE, &in_table());
         Ok(found.map_err(|cause| unanswered(format!("find the table {}", table.name()), cause))?.is_some())
     }
 
-    /// Reads maps.
     pub(super) fn contents(&mut self, maps: impl Iterator<Item = Map>) -> Result<Contents, NftError> {
         let mut contents = Contents { elements: Vec::new(), absent: Vec::new() };
         for map in maps {

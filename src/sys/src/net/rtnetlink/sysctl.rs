@@ -9,9 +9,6 @@ use rustix::io::{Errno, read, write};
 use super::error::NetworkError;
 
 /// The value of `key`, as in `net/ipv4/ip_forward`, in this thread's network namespace.
-///
-/// # Errors
-/// The kernel's answer.
 pub(super) fn get(key: &str) -> Result<String, NetworkError> {
     let mut now = [0; 16];
     let refused =
