@@ -1,7 +1,7 @@
-//! What ADD made for one interface of a container, and DEL and GC have to undo:
+//! What ADD makes for one interface of a container, so that DEL and GC can undo it:
 //! `/run/podhosts/networks/<network>/attachments/<container id>:<interface>`.
 //!
-//! It is written before the address book is changed for good, so an address book that is lost can be made from these.
+//! The file is written before the address book is changed for good, so a lost address book can be made from the files.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use pod::json::Object;
 use sys::net::nft::{PodInterface, PortMapping, Rules};
 use sys::net::rtnetlink::{Mac, NamespaceId, SourceCheck};
 
-/// Whose address it is: CNI's container id and interface name, which together name an attachment.
+/// The holder of addresses: CNI's container id and interface name, which together name an attachment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Holder {
     /// `CNI_CONTAINERID`.
@@ -27,7 +27,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The version this program writes, and the only one it reads.
+/// The version that this program writes, and the only one that it reads.
 pub const ATTACHMENT_VERSION: u32 = 1;
 /// Largest file that is read, in bytes.
 pub const ATTACHMENT_MAX: usize = 1 << 20;
@@ -46,16 +46,16 @@ pub struct Attachment {
     /// `CNI_NETNS`.
     #[serde(default)]
     pub netns: String,
-    /// What tells that namespace from a later one at the same path.
+    /// The identity of that namespace, to tell it from a later one at the same path.
     #[serde(default)]
     pub netns_id: Option<NamespaceId>,
-    /// The boot in which it was made; none of another one is left.
+    /// The boot in which it was made; attachments of other boots are gone.
     #[serde(default, rename = "bootID")]
     pub boot_id: String,
-    /// MAC address of the interface, where ADD made one.
+    /// MAC address of the interface, if ADD made one.
     #[serde(default)]
     pub mac: Option<Mac>,
-    /// The node's end of the veth pair, where ADD made one.
+    /// The node's end of the veth pair, if ADD made one.
     #[serde(default)]
     pub host_interface: Option<String>,
     /// Its addresses, in the order of the result.
@@ -63,32 +63,32 @@ pub struct Attachment {
     /// Whether there are rules in the packet filter.
     #[serde(default)]
     pub has_rules: bool,
-    /// What those rules are made of, so that they can be made again.
+    /// The settings of those rules, so that they can be made again.
     #[serde(default)]
     pub filter: Option<Filter>,
 }
 
-/// What an attachment needs of the packet filter, beside its addresses.
+/// What an attachment's rules in the packet filter need beside its addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Filter {
-    /// Whether the pod leaves the node under the node's address.
+    /// Whether packets that leave the network carry the node's address.
     pub masquerade: bool,
-    /// Where its network is.
+    /// The subnets of its network.
     pub subnets: Vec<(IpAddr, u8)>,
     /// Its host ports.
     pub ports: Vec<PortMapping>,
     /// Whether the node's interface is a port of a bridge.
     pub is_port: bool,
-    /// What is checked of what comes in there.
+    /// Which sender addresses are checked there.
     pub check: SourceCheck,
 }
 
 impl Attachment {
-    /// Reads one.
+    /// Reads the file of an attachment.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Describes the invalid part.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         let Object(attachment): Object<Self> =
             serde_json::from_slice(json).map_err(|error| error.to_string())?;
@@ -98,7 +98,7 @@ impl Attachment {
         Ok(attachment)
     }
 
-    /// What it needs of the packet filter, as far as that is known.
+    /// Its rules in the packet filter, if they are known.
     pub fn rules(&self, network: &str) -> Option<Rules> {
         let filter = self.filter.as_ref()?;
         let interface = self.host_interface.clone().zip(self.mac).map(|(name, mac)| PodInterface {
@@ -117,18 +117,18 @@ impl Attachment {
         })
     }
 
-    /// Whose it is.
+    /// Its holder.
     pub fn holder(&self) -> Holder {
         Holder { container: self.container_id.clone(), ifname: self.ifname.clone() }
     }
 }
 
-/// The name of a holder's file. Neither part can hold a colon or a slash.
+/// The name of a holder's file. Neither part can contain a colon or a slash.
 pub fn file_name(holder: &Holder) -> String {
     format!("{}:{}", holder.container, holder.ifname)
 }
 
-/// Whose file it is, by its name.
+/// The holder of a file, by its name.
 pub fn holder_of(name: &str) -> Option<Holder> {
     let (container, ifname) = name.split_once(':')?;
     let own = !container.is_empty() && !ifname.is_empty() && !name.starts_with('.');

@@ -1,4 +1,4 @@
-//! What is written down of the attachments of a network, beside its address book.
+//! The files of a network's attachments, beside its address book.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +6,8 @@ use crate::attachment::{self, ATTACHMENT_MAX, Attachment, Holder};
 use sys::fs::files::{self, FileError, LastLink};
 use sys::fs::state_dir;
 
+/// The default of `dataDir`: it has a directory for each network.
+pub const DATA_DIR: &str = "/run/podhosts/networks";
 const ATTACHMENTS: &str = "attachments";
 
 /// The file of a holder's attachment.
@@ -13,7 +15,7 @@ pub fn path(dir: &Path, holder: &Holder) -> PathBuf {
     dir.join(ATTACHMENTS).join(attachment::file_name(holder))
 }
 
-/// Writes down what an attachment is, in the directory of its network.
+/// Writes the file of an attachment in the directory of its network.
 ///
 /// # Errors
 /// [`FileError`] naming the file.
@@ -22,7 +24,7 @@ pub fn keep(dir: &Path, attachment: &Attachment) -> Result<(), FileError> {
     state_dir::replace(&path(dir, &attachment.holder()), &serde_json::to_vec(attachment).unwrap_or_default())
 }
 
-/// Forgets an attachment; tells whether there was one.
+/// Removes the file of an attachment; tells whether it existed.
 ///
 /// # Errors
 /// [`FileError`] naming the file.
@@ -30,13 +32,13 @@ pub fn forget(dir: &Path, holder: &Holder) -> Result<bool, FileError> {
     state_dir::remove(&path(dir, holder))
 }
 
-/// What is written down of an attachment, if anything that can be read is.
+/// Reads the file of an attachment; `None` if it is missing or cannot be used.
 pub fn read(dir: &Path, holder: &Holder) -> Option<Attachment> {
     let json = files::read(&path(dir, holder), ATTACHMENT_MAX, LastLink::Refuse).ok()?;
     Attachment::parse(&json).ok().filter(|attachment| attachment.holder() == *holder)
 }
 
-/// All attachments of which anything is written down.
+/// The holders of all attachments with a file.
 ///
 /// # Errors
 /// [`FileError`] naming the directory.
@@ -47,7 +49,7 @@ pub fn list(dir: &Path) -> Result<Vec<Holder>, FileError> {
         .collect())
 }
 
-/// Removes the half-written files of killed writers. Nobody may be writing.
+/// Removes the temporary files of killed writers. No process may be writing.
 ///
 /// # Errors
 /// [`FileError`] naming the file.

@@ -1,4 +1,4 @@
-//! What `podhosts-cni` leaves on the node for the other programs: a record of each pod, and what ADD made for each
+//! The files that `podhosts-cni` leaves on the node for other programs: a record of each pod, and an attachment for each
 //! interface of a container.
 
 pub mod attachment;
@@ -6,7 +6,7 @@ pub mod directory;
 pub mod record;
 pub mod stores;
 
-/// The program that writes all of it.
+pub use directory::DATA_DIR;
+
+/// The program that writes them.
 pub const PLUGIN: &str = "podhosts-cni";
-/// Where the networks' directories are, unless a network names another place (`dataDir`).
-pub const DATA_DIR: &str = "/run/podhosts/networks";

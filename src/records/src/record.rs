@@ -1,7 +1,7 @@
 //! The record of a pod that `podhosts-cni` leaves for the hook: `/run/podhosts/pods/<sandbox id>.json`.
 //!
-//! It is written by root from what the engine passed over CNI, so it carries what engines keep from hooks: the
-//! addresses in the order of the CNI result and, under containerd, the pod's annotations.
+//! The plugin runs as root and writes what the engine passed over CNI, so the record has what engines do not tell hooks:
+//! the addresses in the order of the CNI result and, under containerd, the pod's annotations.
 
 use std::path::{Path, PathBuf};
 
@@ -13,14 +13,14 @@ use pod::json::Object;
 use pod::pod_ip_errors;
 use sys::fs::files::{self, FileError, LastLink};
 
-/// Where the records are.
+/// The directory of the records.
 pub const RECORD_DIR: &str = "/run/podhosts/pods";
 /// Largest record that is read, in bytes: 256 KiB of annotations, escaped, and little else.
 pub const RECORD_MAX: usize = 2 << 20;
-/// The version this program writes, and the only one it reads.
+/// The version that this program writes, and the only one that it reads.
 pub const RECORD_VERSION: u32 = 1;
 
-/// What is known of a pod since its network was set up. Fields that a later version adds are passed over.
+/// A pod as its engine described it when its network was set up. Unknown fields are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodRecord {
@@ -39,19 +39,19 @@ pub struct PodRecord {
     /// The pod's addresses, in the order of the CNI result.
     #[serde(rename = "podIPs")]
     pub pod_ips: Vec<String>,
-    /// The host name the engine gave the pod, where it is known.
+    /// The host name that the engine gave the pod, if it is known.
     #[serde(default)]
     pub hostname: String,
     /// The pod's annotations.
     #[serde(default)]
     pub annotations: Annotations,
-    /// The pod's labels, where its engine tells them.
+    /// The pod's labels, if its engine tells them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Annotations>,
-    /// The network that the addresses are of.
+    /// The network of the addresses.
     #[serde(default)]
     pub network: String,
-    /// When ADD was, RFC 3339 in UTC.
+    /// The time of ADD, RFC 3339 in UTC.
     #[serde(default)]
     pub since: String,
 }
@@ -65,10 +65,10 @@ pub enum RecordError {
     /// Written by a later podhosts.
     #[error("cannot use the pod's CNI record: it has version {0}, expected {RECORD_VERSION}")]
     Version(u32),
-    /// Another pod's.
+    /// It is the record of another pod.
     #[error("cannot use the pod's CNI record: it is of sandbox {0:?}, expected {1:?}")]
     Sandbox(String, String),
-    /// An address that is none.
+    /// An invalid address.
     #[error("cannot use the pod's CNI record: {0}")]
     Address(String),
     /// A sandbox id that cannot name a file.
@@ -79,7 +79,7 @@ pub enum RecordError {
 /// The file of a sandbox's record under `dir`.
 ///
 /// # Errors
-/// An id that could leave `dir` or is none that an engine makes.
+/// An id that is no file name, or that no engine makes.
 pub fn path(dir: &Path, sandbox_id: &str) -> Result<PathBuf, RecordError> {
     check_id(sandbox_id)?;
     Ok(dir.join(format!("{sandbox_id}.json")))
@@ -98,7 +98,7 @@ pub fn check_id(sandbox_id: &str) -> Result<(), RecordError> {
     Ok(())
 }
 
-/// Whose record a file is, by its name.
+/// The sandbox of a record, by the name of its file.
 pub fn id_of(file_name: &str) -> Option<&str> {
     file_name.strip_suffix(".json")
 }
@@ -123,13 +123,13 @@ impl PodRecord {
     }
 }
 
-/// A record that is there and cannot be read or used.
+/// A record that exists and cannot be read or used.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// The file.
+    /// The file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// What is in it.
+    /// The content cannot be used.
     #[error("{cause}, in {path}")]
     Record {
         /// The record.

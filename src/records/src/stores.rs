@@ -1,10 +1,10 @@
-//! Where address books are that are not in the default place: links in `/run/podhosts/stores`, so that DEL finds an
-//! attachment after `dataDir` was changed.
+//! The directories of networks with their own `dataDir`: links in `/run/podhosts/stores`, so that DEL finds an attachment
+//! after `dataDir` was changed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::{DATA_DIR, directory};
+use crate::directory::{self, DATA_DIR};
 use sys::fnv;
 use sys::fs::files::FileError;
 use sys::fs::state_dir;
@@ -13,13 +13,13 @@ use sys::net::rtnetlink::RouteSocket;
 
 const STORES: &str = "/run/podhosts/stores";
 
-/// Makes the network directory `dir` known.
+/// Adds a link to the network directory `dir`.
 pub fn register(dir: &Path) -> Result<(), FileError> {
     state_dir::link(&Path::new(STORES).join(of_path(dir)), dir)
 }
 
-/// What the attachments of all networks need of the packet filter, but for that of `leaving`. One without an interface
-/// is on its way, or its call was killed.
+/// The rules of the attachments of all networks, except for the one with the interface `leaving`. An attachment without an
+/// interface is being made, or its call was killed.
 pub fn rules(leaving: Option<&str>) -> Vec<Rules> {
     let mut dirs: BTreeSet<PathBuf> = BTreeSet::new();
     let default = Path::new(DATA_DIR);
@@ -41,7 +41,7 @@ pub fn rules(leaving: Option<&str>) -> Vec<Rules> {
     rules
 }
 
-/// What is missing in the packet filter of what the pods on this node need; `None` where they need nothing.
+/// Names the missing rules of the pods on this node in the packet filter; `None` if they need no rules.
 ///
 /// # Errors
 /// The kernel's answer.
@@ -50,7 +50,7 @@ pub fn missing_rules() -> Result<Option<Vec<String>>, NftError> {
     if rules.is_empty() { Ok(None) } else { nft::missing(&rules).map(Some) }
 }
 
-/// All known directories of `network` but `dir`.
+/// All known directories of `network` except `dir`.
 pub fn others(network: &str, dir: &Path) -> Result<Vec<PathBuf>, FileError> {
     let mut found = vec![Path::new(DATA_DIR).join(network)];
     for name in state_dir::names(Path::new(STORES))? {
@@ -60,7 +60,6 @@ pub fn others(network: &str, dir: &Path) -> Result<Vec<PathBuf>, FileError> {
     Ok(found)
 }
 
-/// A file name for a path.
 fn of_path(path: &Path) -> String {
     format!("{:016x}", fnv::hash_texts(&[&path.to_string_lossy()]))
 }

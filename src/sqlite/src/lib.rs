@@ -1,10 +1,10 @@
-//! SQLite files that somebody else may have written.
+//! SQLite files that another program may have written.
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-/// Has SQLite run nothing that a file brings along, and look at each page before it uses it. Tables of ours need none of
-/// what is turned off.
+/// Stops SQLite from running code in a file (triggers, views, functions), and makes it check each page before use. Our
+/// tables need nothing that is turned off.
 ///
 /// # Errors
 /// SQLite's.
@@ -23,7 +23,7 @@ pub fn distrust(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "cell_size_check", true)
 }
 
-/// What `check` ("quick_check", "integrity_check") finds wrong with a file first.
+/// The first problem that `check` ("quick_check", "integrity_check") finds in a file.
 ///
 /// # Errors
 /// SQLite's.
@@ -35,7 +35,7 @@ pub fn damage(db: &Connection, check: &str) -> rusqlite::Result<Option<String>> 
 /// Longest text about a file that a message shows, in characters.
 const SHOWN: usize = 400;
 
-/// A text about a file, in which there may be names out of it, on one line and without control characters.
+/// A text about a file on one line and without control characters: it may contain names from the file.
 pub fn shown(text: &str) -> String {
     let mut shown = String::new();
     for char in text.chars().take(SHOWN) {

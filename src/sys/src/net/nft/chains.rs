@@ -1,8 +1,8 @@
-//! The chains: those that the kernel calls, the same on every node, and those of each network.
+//! The chains: base chains, which the kernel calls and which are the same on every node, and the chains of each network.
 //!
-//! The guards come before everything else, connection tracking too, so they see every packet. They drop what carries an
-//! address that is not its sender's, whatever else there is of the pod: an interface is checked because of its group,
-//! which it has from the moment at which it is made. So a pod without its elements is cut off, and not free.
+//! The guards run before everything else, even connection tracking, so they see every packet. They drop packets whose
+//! sender address does not belong to the pod. The group of an interface decides whether it is checked, and the interface
+//! has it from the start, so a pod without elements is cut off instead of unchecked.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -18,12 +18,12 @@ use pod::addresses::IpFamily;
 const PREROUTING: u32 = 0;
 const OUTPUT: u32 = 3;
 const POSTROUTING: u32 = 4;
-/// What `nft` calls `raw`: before connection tracking. Bridges have no name for it.
+/// The priority `raw` of `nft`, before connection tracking. For bridges it has no name.
 const RAW: i32 = -300;
-/// What `nft` calls `dstnat` and `srcnat`.
+/// The priorities `dstnat` and `srcnat` of `nft`.
 const DESTINATION_NAT: i32 = -100;
 const SOURCE_NAT: i32 = 100;
-/// The node's own addresses that nobody else can reach.
+/// The node's loopback addresses.
 const LOOPBACK: (IpAddr, u8) = (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8);
 const LOOPBACK6: (IpAddr, u8) = (IpAddr::V6(Ipv6Addr::LOCALHOST), 128);
 const MULTICAST: [(IpAddr, u8); 2] = [
@@ -32,7 +32,7 @@ const MULTICAST: [(IpAddr, u8); 2] = [
 ];
 
 const UNSPECIFIED6: (IpAddr, u8) = (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 128);
-/// ICMPv6 by which a router speaks, and a neighbour tells its MAC address.
+/// ICMPv6 types of routers, and the one with which a neighbour tells its MAC address.
 const ROUTER_ADVERTISEMENT: u8 = 134;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 const REDIRECT: u8 = 137;
@@ -44,13 +44,13 @@ const GUARD: &str = "guard";
 pub(super) struct Chain {
     pub(super) table: Table,
     pub(super) name: String,
-    /// Type, hook and priority of one that the kernel calls.
+    /// Type, hook and priority of a base chain.
     hook: Option<(&'static str, u32, i32)>,
     pub(super) rules: Vec<Rule>,
 }
 
 impl Chain {
-    /// Adds what the kernel makes the chain of to `about`, which names the table.
+    /// Adds the chain's attributes to `about`, which names the table.
     pub(super) fn describe(&self, about: Attributes) -> Attributes {
         let about = about.text(3, &self.name);
         let Some((kind, hook, priority)) = self.hook else { return about };
@@ -62,7 +62,7 @@ impl Chain {
         Self { table, name: name.to_owned(), hook: Some(hook), rules }
     }
 
-    /// The one that drops what carries an address that is not its sender's.
+    /// The chain that drops packets whose sender address does not belong to the pod.
     pub(super) fn guard(table: Table) -> Self {
         let rules = match table {
             Table::Inet => guard(),
@@ -71,7 +71,7 @@ impl Chain {
         Self::base(table, GUARD, ("filter", PREROUTING, RAW), rules)
     }
 
-    /// All that the kernel calls in a table, those that translate addresses only where that is needed.
+    /// The base chains of a table; `translates` adds those that translate addresses.
     pub(super) fn bases(table: Table, translates: bool) -> Vec<Self> {
         match table {
             Table::Inet if translates => {
@@ -81,27 +81,27 @@ impl Chain {
         }
     }
 
-    /// Whether it is there for masquerading or host ports.
+    /// Whether it serves masquerading or host ports.
     pub(super) fn translates(&self) -> bool {
         self.name != GUARD
     }
 
-    /// Where masquerading is.
+    /// The base chain of masquerading.
     pub(super) fn postrouting() -> Self {
         Self::base(Table::Inet, "postrouting", ("nat", POSTROUTING, SOURCE_NAT), postrouting())
     }
 
-    /// Where host ports are translated that others connect to.
+    /// The base chain of host ports, for connections from elsewhere.
     pub(super) fn prerouting() -> Self {
         Self::base(Table::Inet, "prerouting", ("nat", PREROUTING, DESTINATION_NAT), prerouting())
     }
 
-    /// Where host ports are translated that the node itself connects to.
+    /// The base chain of host ports, for connections from the node itself.
     pub(super) fn output() -> Self {
         Self::base(Table::Inet, "output", ("nat", OUTPUT, DESTINATION_NAT), output())
     }
 
-    /// What a network's pods send elsewhere is masqueraded.
+    /// Masquerades packets that leave a network.
     pub(super) fn masquerade(network: &str, subnets: &[(IpAddr, u8)]) -> Self {
         let stay = subnets.iter().chain(&MULTICAST);
         let leave = stay.map(|subnet| Rule::new().within(Side::Destination, *subnet).leave());
@@ -109,8 +109,8 @@ impl Chain {
         Self { table: Table::Inet, name: masquerade_name(network), hook: None, rules }
     }
 
-    /// What comes to a network's pods through a host port is masqueraded where the answer would not come back
-    /// through the node, or not leave it: from the network itself, and from the node's 127.0.0.1.
+    /// Masquerades connections through a host port whose answers would not return through the node, or not leave it: from
+    /// the network itself, and from the node's 127.0.0.1.
     pub(super) fn hairpin(network: &str, subnets: &[(IpAddr, u8)]) -> Self {
         let from = subnets.iter().chain([&LOOPBACK]);
         let rules = from.map(|subnet| Rule::new().within(Side::Source, *subnet).masquerade()).collect();
@@ -118,12 +118,12 @@ impl Chain {
     }
 }
 
-/// The chain with a network's exceptions from masquerading.
+/// The name of the chain with a network's exceptions from masquerading.
 pub(super) fn masquerade_name(network: &str) -> String {
     format!("masq-{:016x}", hash(network))
 }
 
-/// The chain with a network's hairpins.
+/// The name of the chain with a network's hairpins.
 pub(super) fn hairpin_name(network: &str) -> String {
     format!("hairpin-{:016x}", hash(network))
 }
@@ -132,7 +132,7 @@ fn postrouting() -> Vec<Rule> {
     let both = |purpose| IpFamily::ALL.map(|family| Map(purpose, family));
     let hairpin = |map| Rule::new().translated().enter_by(Side::Destination, map);
     let masquerade = |map| Rule::new().enter_by(Side::Source, map);
-    // A connection through a host port from another network's pod is no hairpin, and still masqueraded.
+    // A connection through a host port from the pod of another network is no hairpin, but is masqueraded, too.
     both(Purpose::Hairpin).map(hairpin).into_iter().chain(both(Purpose::Masquerade).map(masquerade)).collect()
 }
 
@@ -141,8 +141,8 @@ fn prerouting() -> Vec<Rule> {
 }
 
 fn guard() -> Vec<Rule> {
-    // Host ports on 127.0.0.1 need route_localnet on the pods' interfaces, with which the kernel would also let pods reach
-    // what listens on the node's 127.0.0.1 alone. (::1 it never lets in from anywhere else.)
+    // Host ports on 127.0.0.1 need route_localnet on the pods' interfaces. With it the kernel would also let pods reach
+    // programs that listen on the node's 127.0.0.1. (It never lets packets to ::1 in.)
     let loopback = |side| Rule::new().not_by_loopback().within(side, LOOPBACK).drop();
     let sources = |family| Map(Purpose::Sources(Table::Inet), family);
     let own = |family| Rule::new().owned(Claim::Address(family), sources(family)).leave();
@@ -152,7 +152,7 @@ fn guard() -> Vec<Rule> {
         Rule::new().not_checked(SourceCheck::Addresses).leave(),
         own(IpFamily::V4),
         own(IpFamily::V6),
-        // Who has no address yet looks for others that have it.
+        // Duplicate address detection sends from ::.
         Rule::new().icmp6(None).within(Side::Source, UNSPECIFIED6).leave(),
         Rule::new().drop(),
     ]
@@ -171,7 +171,7 @@ fn bridge_guard() -> Vec<Rule> {
         new().not_owned(Claim::ArpMac, Map::MACS).drop(),
         own(Claim::ArpAddress, IpFamily::V4),
         new().arp_probe().leave(),
-        // A pod is no router, and speaks for no neighbour.
+        // A pod is no router, and announces no addresses of others.
         new().icmp6(Some(ROUTER_ADVERTISEMENT)).drop(),
         new().icmp6(Some(REDIRECT)).drop(),
         new().icmp6(Some(NEIGHBOUR_ADVERTISEMENT)).not_owned(Claim::Neighbour, sources(IpFamily::V6)).drop(),
@@ -182,18 +182,18 @@ fn bridge_guard() -> Vec<Rule> {
 }
 
 fn output() -> Vec<Rule> {
-    // The kernel does not let ::1 off the node, so a port of it could only be broken, not mapped.
+    // The kernel does not send packets from ::1 off the node, so its ports cannot be mapped.
     let to_itself = Rule::new().within(Side::Destination, LOOPBACK6).leave();
     [Rule::new().not_to_the_node().leave(), to_itself].into_iter().chain(host_ports()).collect()
 }
 
-/// A port of one of the node's addresses goes before the port of all of them.
+/// A port of one of the node's addresses goes before a port of all addresses.
 fn host_ports() -> impl Iterator<Item = Rule> {
     let maps = IpFamily::ALL.map(|family| [Purpose::HostIpPorts, Purpose::HostPorts].map(|p| Map(p, family)));
     maps.into_iter().flatten().map(|map| Rule::new().translate_by(map))
 }
 
-/// A network's name may be any text, a chain's may not.
+/// A network's name may be too long for a chain's.
 fn hash(text: &str) -> u64 {
     fnv::hash(text.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! The elements of the maps and sets: all that there is of one pod.
+//! The elements of the maps and sets: everything of a pod that is in the packet filter.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,9 +27,9 @@ const INTERFACE: usize = 16;
 /// How a chain is entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Enter {
-    /// Not to come back: it decides.
+    /// Without return: the chain decides.
     Goto,
-    /// To go on behind it where it does not decide.
+    /// With return if the chain does not decide.
     Jump,
 }
 
@@ -48,15 +48,15 @@ pub(super) type Place = (Table, &'static str, Vec<u8>);
 /// An element of a map or set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Element {
-    /// What a pod sends is masqueraded as the chain says.
+    /// The chain decides whether packets of the pod are masqueraded.
     Masquerade { pod: IpAddr, enter: Enter, chain: String },
-    /// What a pod is sent through a host port is masqueraded as the chain says.
+    /// The chain decides whether packets to the pod through a host port are masqueraded.
     Hairpin { pod: IpAddr, enter: Enter, chain: String },
     /// A host port.
     Port { host_ip: Option<IpAddr>, protocol: Protocol, host_port: u16, pod: IpAddr, pod_port: u16 },
-    /// What comes in by an interface may carry the address.
+    /// Packets from the interface may carry the address.
     Source { table: Table, interface: String, address: IpAddr },
-    /// What comes in by a bridge's port may carry the MAC address.
+    /// Frames from the bridge's port may carry the MAC address.
     Mac { interface: String, mac: Mac },
 }
 
@@ -73,7 +73,7 @@ impl Element {
         Map(purpose, IpFamily::of(*address))
     }
 
-    /// The pod's address, where the element is about packets to or from it.
+    /// The pod's address, if the element is about packets to or from it.
     pub(super) fn pod(&self) -> Option<IpAddr> {
         match self {
             Self::Masquerade { pod, .. } | Self::Hairpin { pod, .. } | Self::Port { pod, .. } => Some(*pod),
@@ -81,7 +81,7 @@ impl Element {
         }
     }
 
-    /// The pod's interface on the node, where the element is about what comes in there.
+    /// The pod's interface on the node, if the element is about packets from it.
     pub(super) fn interface(&self) -> Option<&str> {
         match self {
             Self::Source { interface, .. } | Self::Mac { interface, .. } => Some(interface),
@@ -97,7 +97,7 @@ impl Element {
         }
     }
 
-    /// Where it is: two elements with the same place cannot be there at the same time.
+    /// Table, map and key: only one element can have them.
     pub(super) fn place(&self) -> Place {
         let map = self.map();
         (map.table(), map.name(), self.key())
@@ -133,7 +133,7 @@ impl Element {
         }
     }
 
-    /// As the kernel wants it in order to add it to the elements of a map in `about`.
+    /// Adds the element to `about`, which names the map, for a message that makes it.
     pub(super) fn added_to(&self, about: Attributes) -> Attributes {
         let element = Attributes::new().nested(ELEMENT_KEY, &data(&self.key()));
         in_list(
@@ -145,12 +145,12 @@ impl Element {
         )
     }
 
-    /// As the kernel wants it in order to find it or to take it away.
+    /// Adds the element's key to `about`, for a message that finds or removes it.
     pub(super) fn keyed_in(&self, about: Attributes) -> Attributes {
         in_list(about, &Attributes::new().nested(ELEMENT_KEY, &data(&self.key())))
     }
 
-    /// The elements of `map` that a message of the kernel's lists. One that podhosts cannot have made is left out.
+    /// The elements of `map` in a message of the kernel. Elements that podhosts cannot have made are left out.
     pub(super) fn listed(map: Map, message: &[u8]) -> Vec<Self> {
         let list = find(message, LIST_ELEMENTS).unwrap_or_default();
         attributes(list).filter_map(|element| Self::read(map, element.value)).collect()
@@ -209,12 +209,12 @@ impl fmt::Display for Element {
     }
 }
 
-/// A value that is no verdict.
+/// A value other than a verdict.
 pub(super) fn data(value: &[u8]) -> Attributes {
     Attributes::new().bytes(DATA_VALUE, value)
 }
 
-/// A verdict that ends a rule, by its number.
+/// A verdict that ends a rule.
 pub(super) fn verdict(code: i32) -> Attributes {
     Attributes::new().nested(DATA_VERDICT, &Attributes::new().bytes(VERDICT_CODE, &code.to_be_bytes()))
 }
@@ -227,13 +227,13 @@ pub(super) fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// The elements of these addresses, and the others.
+/// Divides elements into those of these addresses and the others.
 pub(super) fn of_and_not_of(addresses: &[IpAddr], elements: Vec<Element>) -> (Vec<Element>, Vec<Element>) {
     let is_own = |pod: IpAddr| addresses.iter().any(|address| address.to_canonical() == pod);
     elements.into_iter().partition(|element| element.pod().is_some_and(is_own))
 }
 
-/// The error for a port that one of `others` has.
+/// The error for a wanted port that one of `others` has.
 pub(super) fn taken(wanted: &[Element], others: &[Element]) -> Option<NftError> {
     let places: BTreeMap<_, _> = others.iter().map(|other| (other.place(), other)).collect();
     wanted.iter().find_map(|element| {
@@ -251,7 +251,7 @@ fn in_list(about: Attributes, element: &Attributes) -> Attributes {
     about.nested(LIST_ELEMENTS, &Attributes::new().nested(LIST_ELEMENT, element))
 }
 
-/// An interface's name as the kernel has it in a register.
+/// An interface's name as a register has it.
 fn name(interface: &str) -> Vec<u8> {
     let mut bytes = interface.as_bytes().to_vec();
     bytes.resize(INTERFACE, 0);

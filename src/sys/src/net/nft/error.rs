@@ -10,10 +10,10 @@ use crate::fs::files::FileError;
 use crate::net::rtnetlink::NetworkError;
 use crate::net::rtnetlink::localnet::LocalnetError;
 
-/// A packet filter that cannot be changed as wanted; it is left as it was.
+/// A change that failed; the packet filter is as it was before.
 #[derive(Debug, Error)]
 pub enum NftError {
-    /// Somebody else has the port.
+    /// Another pod has the port.
     #[error("cannot map host port {port}/{protocol}: it is already mapped to {owner}")]
     PortTaken {
         /// The port.
@@ -23,7 +23,7 @@ pub enum NftError {
         /// The pod that has it.
         owner: IpAddr,
     },
-    /// A mapping that means nothing for this pod.
+    /// A mapping that is not possible for this pod.
     #[error("cannot map host port {port}/{protocol}: {cause}")]
     Unusable {
         /// The port.
@@ -51,32 +51,32 @@ pub enum NftError {
         #[source]
         cause: io::Error,
     },
-    /// The lock cannot be had.
+    /// The lock cannot be taken.
     #[error(transparent)]
     Lock(#[from] FileError),
-    /// The kernel was built without it, or its module is missing.
+    /// The kernel has no nf_tables, or the module is missing.
     #[error(
         "cannot change the packet filter: this kernel has no nf_tables, expected it or \"spoofCheck\": false without ipMasq and host ports"
     )]
     NoNfTables,
-    /// The same of its part for bridges.
+    /// The kernel's nf_tables has no bridge family.
     #[error(
         "cannot change the packet filter: this kernel's nf_tables has no family bridge, expected it or \"spoofCheck\": false"
     )]
     NoBridges,
-    /// What goes with the last pod's rules.
+    /// `route_localnet` cannot be taken back with the last host port.
     #[error(transparent)]
     Localnet(#[from] LocalnetError),
-    /// Whether there are pods cannot be told.
+    /// The interfaces of pods cannot be listed.
     #[error(transparent)]
     Network(#[from] NetworkError),
 }
 
 impl NftError {
-    /// Whether something else is there already, as an element or by a name.
+    /// Whether another element or object is in the way.
     pub(super) fn is_clash(&self) -> bool {
         let Self::Refused { cause, .. } = self else { return false };
-        // Too many refusals of one batch have no room to be told.
+        // ENOBUFS: there were too many refusals for the socket's buffer.
         matches!(cause.raw_os_error(), Some(libc::EEXIST | libc::EBUSY | libc::ENOBUFS))
     }
 }

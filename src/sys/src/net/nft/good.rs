@@ -1,6 +1,5 @@
-//! In which state of the packet filter the guards were seen to be as they have to be, so that ADD need not read them each
-//! time: nf_tables counts the transactions of a network namespace, everybody's, and refuses one that was meant for another
-//! count.
+//! Remembers at which generation of the packet filter the guards were correct, so that ADD need not read them each time.
+//! nf_tables counts the transactions of all programs in a network namespace, and refuses a transaction for another count.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -12,28 +11,28 @@ use super::maps::Table;
 use crate::fs::files::FileError;
 use crate::fs::state_dir;
 
-/// Has by which rules the guards were judged, in which network namespace, at which count, and in which tables. What is in
-/// it is believed only as far as the kernel confirms it.
+/// The file with the hash of the guards, the network namespace, the generation and the tables. Its content is only used
+/// with a transaction for that generation, which the kernel checks.
 const FILE: &str = "/run/podhosts/nftables.good";
-/// Tells the rules of the guards from those of another version of podhosts.
+/// The hash of the guards, which differs between versions of podhosts with different guards.
 pub(super) const GUARDS: u64 = 0x37a8_946e_2d88_cbcd;
 /// The length of the file.
 const LENGTH: usize = 24;
 
-/// The file, open, and what it says. It is used under the lock of the packet filter.
+/// The open file and its content. The packet filter's lock has to be held.
 #[derive(Debug)]
 pub(super) struct Good {
     path: PathBuf,
     file: Option<OwnedFd>,
-    /// The calling thread's network namespace; 0 where that cannot be told.
+    /// The inode of the thread's network namespace; 0 if unknown.
     namespace: u64,
-    /// How many transactions there were when all was good; 0 where that is not known.
+    /// The generation at which the guards were correct; 0 if unknown.
     generation: u32,
     tables: u32,
 }
 
 impl Good {
-    /// Reads it. Where that cannot be done nothing is known.
+    /// Reads the file. If that fails, nothing is known.
     pub(super) fn read() -> Self {
         Self::read_from(Path::new(FILE), stat("/proc/thread-self/ns/net").map_or(0, |found| found.st_ino))
     }
@@ -53,22 +52,22 @@ impl Good {
         Self { path: path.to_owned(), file, namespace, generation, tables }
     }
 
-    /// The count at which these tables were good, where it is known.
+    /// The generation at which the guards of these tables were correct, if known.
     pub(super) fn generation(&self, tables: impl IntoIterator<Item = Table>) -> Option<u32> {
         let wanted = bits(tables);
         (self.generation != 0 && wanted & self.tables == wanted).then_some(self.generation)
     }
 
-    /// Whatever it was about at `generation` is good at the next one, too, and so are `tables`.
+    /// Records that a transaction of ours came after `generation`, and that the guards of `tables` are correct, too.
     pub(super) fn advance(&mut self, generation: u32, tables: impl IntoIterator<Item = Table>) {
         let known = if self.generation == generation { self.tables } else { 0 };
         self.tables = known | bits(tables);
-        // As the kernel counts, 0 being no count.
+        // The kernel skips 0 as well.
         self.generation = generation.checked_add(1).unwrap_or(1);
         self.write();
     }
 
-    /// The tables were made anew, and what the count is now is not known.
+    /// Records that the generation is unknown, after a rebuild.
     pub(super) fn doubt(&mut self) {
         (self.generation, self.tables) = (0, 0);
         self.write();
@@ -80,18 +79,18 @@ impl Good {
         bytes[8..16].copy_from_slice(&self.namespace.to_ne_bytes());
         bytes[16..20].copy_from_slice(&self.generation.to_ne_bytes());
         bytes[20..].copy_from_slice(&self.tables.to_ne_bytes());
-        // Where it cannot be written the count that is there is of the past.
+        // If this fails, the file keeps a generation that is over.
         self.file = self.file.take().or_else(|| open(&self.path, OFlags::CREATE));
         let _ = self.file.as_ref().map(|file| pwrite(file, &bytes, 0));
     }
 
-    /// Removes the file, as there are no tables any more.
+    /// Removes the file after the tables.
     pub(super) fn forget() -> Result<(), FileError> {
         state_dir::remove(Path::new(FILE)).map(drop)
     }
 }
 
-/// Opens the file unless somebody has a lease on it, who is not waited for.
+/// Opens the file, unless another process has a lease on it: its release is not waited for.
 fn open(path: &Path, create: OFlags) -> Option<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | create;
     openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).ok()

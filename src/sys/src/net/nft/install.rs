@@ -11,8 +11,8 @@ use super::socket::Netfilter;
 use super::types::Rules;
 use super::wanted::Wanted;
 
-/// Installs what an attachment needs, in the calling thread's network namespace. The chains of its network get
-/// its subnets. Where the tables were removed, they are made anew, with what `others` need.
+/// Installs the rules of an attachment in the calling thread's network namespace. The chains of its network get its
+/// subnets. If the tables were removed, they are made anew with the rules of `others`.
 ///
 /// # Errors
 /// [`NftError`]; nothing of this attachment was changed.
@@ -32,7 +32,7 @@ pub fn install(rules: &Rules, others: impl FnOnce() -> Vec<Rules>) -> Result<(),
         return Ok(());
     }
     let mut chains = changed_chains(&mut netfilter, &wanted)?;
-    // The kernel refuses it where anybody has changed anything since the guards were read.
+    // The kernel refuses it if any program has changed anything since the guards were read.
     if let Some(generation) = generation
         && netfilter.commit_at(generation, &wanted.batch_of_new(&chains)).is_ok()
     {
@@ -53,8 +53,7 @@ pub fn install(rules: &Rules, others: impl FnOnce() -> Vec<Rules>) -> Result<(),
     if !refused.is_clash() {
         return Err(refused);
     }
-    // These addresses are this attachment's alone: what has them belongs to a pod that is gone, or to this one's
-    // last attempt.
+    // The addresses belong to this attachment alone, so their elements are left over from an earlier pod or attempt.
     let (stale, others) = of_and_not_of(&rules.addresses, netfilter.contents(Map::ALL.into_iter())?.elements);
     if let Some(taken) = taken(&wanted.elements, &others) {
         return Err(taken);
@@ -66,8 +65,8 @@ pub fn install(rules: &Rules, others: impl FnOnce() -> Vec<Rules>) -> Result<(),
     netfilter.commit(&batch).map_err(|refusal| batch.explain(refusal))
 }
 
-/// The chains that do not have the rules that they have to have. The others are left alone: whoever deletes a rule waits
-/// until no packet is at it any more, which takes longer than all the rest.
+/// The chains whose rules are missing or different. The others are left alone: deleting a rule waits until no packet uses
+/// it, which takes longer than everything else.
 fn changed_chains(netfilter: &mut Netfilter, wanted: &Wanted) -> Result<Vec<Chain>, NftError> {
     let mut changed = Vec::new();
     for chain in wanted.needed_chains() {

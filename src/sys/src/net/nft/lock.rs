@@ -5,10 +5,10 @@ use std::path::Path;
 use crate::fs::files::FileError;
 use crate::fs::state_dir::{self, Lock, LockKind};
 
-/// What is locked while the packet filter is changed.
+/// The lock file.
 const LOCK: &str = "/run/podhosts/nftables.lock";
 
-/// One change at a time: removal looks at what is left before it removes a table.
+/// Allows one change at a time: a removal checks that a table is empty before it removes it.
 pub(super) fn lock() -> Result<Lock, FileError> {
     state_dir::lock(Path::new(LOCK), LockKind::Exclusive)
 }

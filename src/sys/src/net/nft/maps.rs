@@ -5,16 +5,16 @@ use pod::addresses::IpFamily;
 /// A table. Both are called `podhosts`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Table {
-    /// IPv4 and IPv6 packets that the node routes or gets itself.
+    /// IPv4 and IPv6 packets that the node routes or receives.
     Inet,
-    /// Frames between the ports of bridges, which the other one never sees.
+    /// Frames between the ports of bridges, which the other table never sees.
     Bridge,
 }
 
 impl Table {
     pub(super) const ALL: [Self; 2] = [Self::Inet, Self::Bridge];
 
-    /// As `nft` names it.
+    /// The name in `nft`.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Inet => "inet podhosts",
@@ -52,7 +52,7 @@ pub(super) enum Purpose {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Map(pub(super) Purpose, pub(super) IpFamily);
 
-/// What `nft` knows a type by, and its length.
+/// The number of a type in `nft`, and its length.
 type FieldType = (u32, usize);
 const IPV4_ADDRESS: FieldType = (7, 4);
 const IPV6_ADDRESS: FieldType = (8, 16);
@@ -69,7 +69,7 @@ pub(super) struct DataType {
 }
 
 impl DataType {
-    /// Fields behind each other, each padded to four bytes, as `nft` has them.
+    /// Concatenated fields, each padded to four bytes, as in `nft`.
     fn of(fields: &[FieldType]) -> Self {
         let id = fields.iter().fold(0, |id, field| (id << 6) | field.0);
         let length = fields.iter().map(|field| field.1.next_multiple_of(4)).sum::<usize>();
@@ -77,10 +77,10 @@ impl DataType {
     }
 }
 
-/// What an element of a map has beside its key.
+/// The value of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value {
-    /// Nothing: it is a set.
+    /// No value: the map is a set.
     None,
     Verdict,
     Data(DataType),
@@ -102,11 +102,11 @@ impl Map {
         Self(Purpose::Sources(Table::Bridge), IpFamily::V6),
         Self::MACS,
     ];
-    /// It has no family: MAC addresses are what both are sent from.
+    /// The set of MAC addresses, which both families use.
     pub(super) const MACS: Self = Self(Purpose::Macs, IpFamily::V4);
 
-    /// Whether it serves masquerading or host ports. These and their chains are made with the first pod that needs them:
-    /// chains of type nat have the kernel track every connection of the node.
+    /// Whether it serves masquerading or host ports. Such maps and chains are made only when a pod needs them, because with a
+    /// chain of type nat the kernel tracks every connection of the node.
     pub(super) fn translates(self) -> bool {
         !matches!(self.0, Purpose::Sources(_) | Purpose::Macs)
     }
@@ -135,7 +135,7 @@ impl Map {
         }
     }
 
-    /// As an error names it.
+    /// The name in errors.
     pub(super) fn shown(self) -> String {
         let kind = if self.value() == Value::None { "set" } else { "map" };
         let of_bridge = if self.table() == Table::Bridge { " of the table bridge podhosts" } else { "" };

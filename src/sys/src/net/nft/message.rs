@@ -1,57 +1,56 @@
-//! Netlink's messages and attributes as bytes. An attribute is its length, its type and its value, padded to four
-//! bytes; a value may be attributes again.
+//! Netlink messages and attributes as bytes. An attribute has a length, a type and a value, padded to four bytes; a value
+//! may consist of attributes.
 
-/// Says of an attribute's type that its value is attributes.
+/// The flag of an attribute whose value consists of attributes.
 const NESTED: u16 = 0x8000;
-/// The bits of an attribute's type that are no flags.
+/// The bits of an attribute's type without the flags.
 const KIND: u16 = 0x3fff;
 /// Length of an attribute's header.
 const HEADER: usize = 4;
-/// Length of `nlmsghdr`, and of it with `nfgenmsg`.
+/// Length of `nlmsghdr`, and of `nlmsghdr` with `nfgenmsg`.
 pub(super) const NLMSG_HEADER: usize = 16;
 pub(super) const NFT_HEADER: usize = 20;
 
-/// Bytes that most attributes take.
+/// Initial capacity in bytes.
 const ROOM: usize = 128;
 
-/// Attributes in the making.
+/// Encoded attributes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Attributes(Vec<u8>);
 
 impl Attributes {
-    /// None yet, with room for those of most expressions: growing would take longer than all the rest.
+    /// No attributes, with room for those of most expressions: growing would take longer than encoding.
     pub(super) fn new() -> Self {
         Self(Vec::with_capacity(ROOM))
     }
 
-    /// Adds an attribute with these bytes.
+    /// Adds an attribute whose value is bytes.
     pub(super) fn bytes(self, kind: u16, value: &[u8]) -> Self {
         self.push(kind, &[value])
     }
 
-    /// Adds a text, which the kernel wants with a NUL.
+    /// Adds a text with a NUL at its end.
     pub(super) fn text(self, kind: u16, value: &str) -> Self {
         self.push(kind, &[value.as_bytes(), b"\0"])
     }
 
-    /// Adds a number, which nf_tables has in network byte order.
+    /// Adds a number in network byte order, as nf_tables expects it.
     pub(super) fn number(self, kind: u16, value: u32) -> Self {
         self.push(kind, &[&value.to_be_bytes()])
     }
 
-    /// Adds an attribute made of others.
+    /// Adds an attribute that consists of attributes.
     pub(super) fn nested(self, kind: u16, value: &Self) -> Self {
         self.push(kind | NESTED, &[&value.0])
     }
 
-    /// The encoded attributes.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
     fn push(mut self, kind: u16, parts: &[&[u8]]) -> Self {
         let length = HEADER + parts.iter().map(|part| part.len()).sum::<usize>();
-        // Nothing of ours comes near the limit, and the kernel refuses a length that is not the value's.
+        // Our attributes are far below the limit, and the kernel refuses a wrong length.
         self.0.extend(u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes());
         self.0.extend(kind.to_ne_bytes());
         parts.iter().for_each(|part| self.0.extend(*part));
@@ -60,7 +59,7 @@ impl Attributes {
     }
 }
 
-/// One attribute of a message of the kernel's.
+/// An attribute of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Attribute<'a> {
     pub(super) kind: u16,
@@ -68,7 +67,7 @@ pub(super) struct Attribute<'a> {
     pub(super) value: &'a [u8],
 }
 
-/// The attributes in `bytes`, up to the first that is cut off.
+/// The attributes in `bytes`, up to the first incomplete one.
 pub(super) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = Attribute<'_>> {
     std::iter::from_fn(move || {
         let length = usize::from(u16_at(bytes, 0)?);
@@ -84,7 +83,7 @@ pub(super) fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
     attributes(bytes).find(|attribute| attribute.kind == kind).map(|attribute| attribute.value)
 }
 
-/// The value of the attribute that is reached through these types.
+/// The value of a nested attribute: `path` has the types from the outside in.
 pub(super) fn find_in<'a>(bytes: &'a [u8], path: &[u16]) -> Option<&'a [u8]> {
     path.iter().try_fold(bytes, |bytes, kind| find(bytes, *kind))
 }
@@ -94,11 +93,11 @@ pub(super) fn text(value: &[u8]) -> String {
     String::from_utf8_lossy(value.strip_suffix(b"\0").unwrap_or(value)).into_owned()
 }
 
-/// Whether `found` has everything that is in `wanted`. The kernel tells more of an object than it is made with, in
-/// an order of its own and without the mark of nested attributes.
+/// Whether `found` contains all attributes of `wanted`. The kernel adds attributes to those that an object was made with,
+/// in its own order and without the flag of nested ones.
 pub(super) fn covers(found: &[u8], wanted: &[u8]) -> bool {
     attributes(wanted).enumerate().all(|(index, attribute)| {
-        // Of a list, each member has to be at its place.
+        // The members of a list have to be in the same order.
         let same = |other: &Attribute<'_>| other.kind == attribute.kind;
         let place = attributes(wanted).take(index).filter(same).count();
         let other = attributes(found).filter(same).nth(place);
@@ -123,7 +122,7 @@ pub(super) fn message(
     bytes.extend(kind.to_ne_bytes());
     bytes.extend(flags.to_ne_bytes());
     bytes.extend(sequence.to_ne_bytes());
-    // The sender: the kernel knows.
+    // The sender, which the kernel fills in.
     bytes.extend(0_u32.to_ne_bytes());
     bytes.push(about.family);
     bytes.push(0);
@@ -139,17 +138,17 @@ pub(super) struct About {
     pub(super) resource: u16,
 }
 
-/// One message of the kernel's.
+/// A message of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reply<'a> {
     pub(super) kind: u16,
     pub(super) flags: u16,
     pub(super) sequence: u32,
-    /// What is behind `nlmsghdr`.
+    /// The bytes after `nlmsghdr`.
     pub(super) payload: &'a [u8],
 }
 
-/// The messages in a datagram, up to the first that is cut off.
+/// The messages in a datagram, up to the first incomplete one.
 pub(super) fn replies(mut bytes: &[u8]) -> impl Iterator<Item = Reply<'_>> {
     std::iter::from_fn(move || {
         let length = usize::try_from(u32_at(bytes, 0)?).ok()?;
@@ -170,7 +169,7 @@ impl<'a> Reply<'a> {
         u32_at(self.payload, 0).map(|code| code.cast_signed().saturating_neg())
     }
 
-    /// The attributes behind `nfgenmsg`.
+    /// The attributes after `nfgenmsg`.
     pub(super) fn attributes(&self) -> &'a [u8] {
         self.payload.get(NFT_HEADER - NLMSG_HEADER..).unwrap_or_default()
     }

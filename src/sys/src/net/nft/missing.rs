@@ -1,4 +1,4 @@
-//! What is not in the packet filter as attachments need it.
+//! Finds missing parts of the packet filter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use super::socket::Netfilter;
 use super::types::Rules;
 use super::wanted::Wanted;
 
-/// Names what of the attachments' rules is not there, in the calling thread's network namespace.
+/// Names the missing parts of the attachments' rules in the calling thread's network namespace.
 ///
 /// # Errors
-/// [`NftError`] for rules that could not be installed, and where the kernel does not tell.
+/// [`NftError`] for rules that could not be installed, and if the kernel refuses an answer.
 pub fn missing(all: &[Rules]) -> Result<Vec<String>, NftError> {
     let wanted: Vec<Wanted> = all.iter().map(Wanted::new).collect::<Result<_, _>>()?;
     let tables: BTreeSet<Table> = wanted.iter().flat_map(Wanted::tables).collect();
@@ -32,7 +32,7 @@ pub fn missing(all: &[Rules]) -> Result<Vec<String>, NftError> {
         for chain in Chain::bases(table, translates) {
             missing.extend(netfilter.differs(&chain)?);
         }
-        // Several attachments have the chains of their network in common.
+        // The attachments of a network share its chains.
         let chains = wanted.iter().flat_map(|one| &one.chains).filter(|chain| chain.table == table);
         let chains: BTreeMap<&str, &Chain> = chains.map(|chain| (chain.name.as_str(), chain)).collect();
         for chain in chains.into_values() {

@@ -1,5 +1,5 @@
-//! The tables made anew: by the first pod, after somebody else has removed them (`nft flush ruleset`), and of those that
-//! an earlier podhosts has made.
+//! Makes the tables anew: for the first pod, after another program has removed them (`nft flush ruleset`), and after an
+//! update of podhosts with other rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,10 +13,10 @@ use super::socket::{Batch, Netfilter};
 use super::types::Rules;
 use super::wanted::Wanted;
 
-/// How many elements one transaction brings: its messages have to fit in a socket's buffer.
+/// Elements of one transaction, whose messages have to fit in a socket's buffer.
 const AT_ONCE: usize = 256;
 
-/// Whether one of the tables lacks its guard, and with it probably everything.
+/// Whether the guard of a table is missing or different; then probably everything is.
 pub(super) fn is_damaged(netfilter: &mut Netfilter, tables: &BTreeSet<Table>) -> Result<bool, NftError> {
     for table in tables {
         if netfilter.has_other_rules(&Chain::guard(*table))? {
@@ -26,8 +26,8 @@ pub(super) fn is_damaged(netfilter: &mut Netfilter, tables: &BTreeSet<Table>) ->
     Ok(false)
 }
 
-/// Puts back what is missing of what all attachments need. They are looked up while nobody else changes anything: one
-/// that a DEL removes meanwhile would be put back when that DEL is done with it.
+/// Restores the missing rules of all attachments. They are looked up under the lock: otherwise the rules of an attachment
+/// could be restored after its DEL.
 ///
 /// # Errors
 /// [`NftError`].
@@ -40,14 +40,14 @@ pub fn repair(all: impl FnOnce() -> Vec<Rules>) -> Result<(), NftError> {
     rebuild(&mut Netfilter::open()?, None, &all)
 }
 
-/// Makes the tables anew with what `own`, an attachment with its addresses, and `others` need, and leaves alone what is
-/// there of them.
+/// Makes the tables anew with the rules of `own`, an attachment with its addresses, and of `others`. Existing elements
+/// stay.
 pub(super) fn rebuild(
     netfilter: &mut Netfilter,
     own: Option<(&Wanted, &[IpAddr])>,
     others: &[Rules],
 ) -> Result<(), NftError> {
-    // What cannot be understood is of a later podhosts, and is not this one's to mend.
+    // Rules that cannot be used are of a later podhosts, which has to restore them itself.
     let others: Vec<Wanted> = others.iter().filter_map(|rules| Wanted::new(rules).ok()).collect();
     let mut tables = Vec::new();
     for table in Table::ALL {
@@ -61,7 +61,7 @@ pub(super) fn rebuild(
         present.iter().map(|element| (element.place(), element)).collect();
     let mut missing = Vec::new();
     for element in others.iter().flat_map(|wanted| &wanted.elements) {
-        // Of two that want one port, the first has it.
+        // Of two attachments with one port, the first gets it.
         if let std::collections::btree_map::Entry::Vacant(place) = places.entry(element.place()) {
             place.insert(element);
             missing.push(element);
@@ -89,8 +89,8 @@ pub(super) fn rebuild(
     Ok(())
 }
 
-/// The chains that are not as they have to be: all that the kernel calls in tables that are used, and those of networks.
-/// A network of which there is no new pod keeps the subnets that it has.
+/// The chains that are missing or different, of the base chains in used tables and of the networks' chains. A network
+/// without a new pod keeps its subnets.
 fn chains(
     netfilter: &mut Netfilter,
     own: Option<&Wanted>,

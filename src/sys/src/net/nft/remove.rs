@@ -1,8 +1,8 @@
-//! What a pod leaves behind in the packet filter, in two steps: its elements go before its interface, for the kernel
-//! takes its time over both, and the tables after it, for without them nothing would be checked.
+//! Removes a pod from the packet filter in two steps: its elements before its interface, since both take the kernel a
+//! while, and the tables after it, since without them nothing would be checked.
 //!
-//! Of a node's last pod everything goes at once, while the kernel is still at its interface, which nothing comes in by any
-//! more: so the kernel is waited for once and not twice.
+//! For a node's last pod all goes at once, while the kernel still removes its interface, on which no packets arrive any
+//! more: so the kernel is waited for only once.
 
 use std::net::IpAddr;
 
@@ -18,21 +18,21 @@ use super::types::Rules;
 use super::wanted::{Wanted, unused_chains};
 use crate::net::rtnetlink::{RouteSocket, localnet};
 
-/// An attachment that goes.
+/// An attachment that is removed.
 #[derive(Debug, Clone, Copy)]
 pub struct Leaving<'a> {
     /// Name of its network.
     pub network: &'a str,
     /// The node's end of its veth pair, if it has one.
     pub interface: Option<&'a str>,
-    /// The same, where it is removed right after its elements.
+    /// The same, if it is removed right after its elements.
     pub link: Option<&'a str>,
-    /// What was installed for it, where that is known.
+    /// The rules that were installed for it, if they are known.
     pub rules: Option<&'a Rules>,
 }
 
-/// Elements that are removed, and whose memory the kernel has still to free. Dropping this waits for that, so whoever has
-/// something else to wait for does that first.
+/// Removed elements whose memory the kernel has yet to free. Dropping this waits for that, so other waiting should be done
+/// before.
 #[allow(missing_debug_implementations, reason = "there is nothing to see")]
 pub struct Removed {
     addresses: Vec<IpAddr>,
@@ -41,15 +41,15 @@ pub struct Removed {
 }
 
 impl Removed {
-    /// Whether nothing is removed yet: these are the last rules of all, and go with the tables once the interface is gone.
+    /// Whether nothing was removed yet: these are the last rules of all, which go with the tables after the interface.
     pub fn is_to_come(&self) -> bool {
         self.is_to_come
     }
 }
 
-/// Removes all elements of an attachment, in the calling thread's network namespace, and with the last of a network its
-/// chains. Its addresses are looked up while nobody else changes anything. From then on nothing that is checked comes in
-/// by its interface. Where they are the last of all, and the interface is still to go, nothing is done.
+/// Removes all elements of an attachment in the calling thread's network namespace, and with the last of a network its
+/// chains. Its addresses are looked up under the lock. From then on its interface is cut off, if it is checked. If these
+/// are the last elements of all, and the interface is still to be removed, nothing is done.
 ///
 /// # Errors
 /// [`NftError`], or that of `addresses`; nothing was changed. That there is nothing to remove is no error.
@@ -71,7 +71,7 @@ pub fn remove<E: From<NftError>>(
     Ok(Removed { addresses, is_to_come, _netfilter })
 }
 
-/// Tells whether it has done anything.
+/// Tells whether anything was removed.
 fn remove_locked(
     netfilter: &mut Netfilter,
     leaving: &Leaving<'_>,
@@ -79,13 +79,13 @@ fn remove_locked(
     others: impl FnOnce() -> Vec<Rules>,
 ) -> Result<bool, NftError> {
     let known = leaving.rules.and_then(|rules| Wanted::new(rules).ok());
-    // What is wrong shows again where the elements alone are removed.
+    // An error occurs again when only the elements are removed.
     match with_tables(netfilter, leaving, known.as_ref(), addresses) {
         Ok(Some(_)) if leaving.link.is_some() => return Ok(false),
         Ok(Some(batch)) if remove_tables(netfilter, &batch).is_ok() => return Ok(true),
         _ => {}
     }
-    // A call that was killed may have written down addresses that are another pod's by now.
+    // The file of a killed call may have addresses that belong to another pod by now.
     let by_key = known.as_ref().filter(|_| leaving.rules.is_some_and(|rules| rules.addresses == addresses));
     if by_key.is_none_or(|wanted| !remove_by_key(netfilter, wanted, addresses)) {
         if let Some(wanted) = &known
@@ -98,8 +98,8 @@ fn remove_locked(
     Ok(true)
 }
 
-/// The removal of all tables, where all their elements are this attachment's and no other pod has an interface. They are
-/// looked at before anything is changed: some reading has to wait for the kernel after a change.
+/// The removal of all tables, if all their elements are of this attachment and no other pod has an interface. They are
+/// read before anything is changed: after a change some reading has to wait for the kernel.
 fn with_tables(
     netfilter: &mut Netfilter,
     leaving: &Leaving<'_>,
@@ -107,7 +107,7 @@ fn with_tables(
     addresses: &[IpAddr],
 ) -> Result<Option<Batch>, NftError> {
     let is_own = |element: &Element| is_of(element, addresses, leaving.interface);
-    // Where there are others, one of them is most likely where this one's last element is.
+    // If other pods have elements, the map of this one's last element most likely has one of them.
     if let Some(own) = known.and_then(|wanted| wanted.elements.last())
         && !netfilter.map_holds_only(own.map(), is_own)?
     {
@@ -134,8 +134,8 @@ fn remove_tables(netfilter: &mut Netfilter, batch: &Batch) -> Result<(), NftErro
     netfilter.commit(batch).map_err(|refusal| batch.explain(refusal))
 }
 
-/// Removes the elements of an attachment by their keys. Only ports are looked at: theirs may be another pod's by now.
-/// Tells whether everything was there.
+/// Removes the elements of an attachment by their keys. Only ports are read before: they may belong to another pod by now.
+/// Tells whether all elements existed.
 fn remove_by_key(netfilter: &mut Netfilter, wanted: &Wanted, addresses: &[IpAddr]) -> bool {
     let try_all = |netfilter: &mut Netfilter| -> Result<(), NftError> {
         let is_port = |element: &&Element| matches!(element, Element::Port { .. });
@@ -166,11 +166,11 @@ fn remove_by_key(netfilter: &mut Netfilter, wanted: &Wanted, addresses: &[IpAddr
             _ => netfilter.commit(&batch).map_err(|refusal| batch.explain(refusal)),
         }
     };
-    // What is wrong shows again where everything is read.
+    // An error occurs again when everything is read.
     try_all(netfilter).is_ok()
 }
 
-/// Removes whatever there is of an attachment.
+/// Removes all elements of an attachment that exist.
 fn remove_by_reading(
     netfilter: &mut Netfilter,
     leaving: &Leaving<'_>,
@@ -183,7 +183,7 @@ fn remove_by_reading(
     gone.iter().for_each(|element| batch.take_away(element));
     unused_chains(&gone, &kept).into_iter().for_each(|chain| batch.remove_chain(chain));
     for chain in [masquerade_name(leaving.network), hairpin_name(leaving.network)] {
-        // One whose last element somebody else took away.
+        // Another program may have removed its last element.
         let is_known = gone.iter().chain(&kept).any(|element| element.chain() == Some(&chain));
         if !is_known && netfilter.has_chain(&chain)? {
             batch.remove_chain(&chain);
@@ -201,8 +201,8 @@ fn is_of(element: &Element, addresses: &[IpAddr], interface: Option<&str>) -> bo
         || element.interface().zip(interface).is_some_and(|(one, other)| one == other)
 }
 
-/// Takes back what the last pods needed, once the interface of the leaving one is gone: `route_localnet` with the last
-/// host port, then each table that is empty, unless the interface of another pod is still there.
+/// Removes leftovers of the last pods after the interface is gone: `route_localnet` after the last host port, and empty
+/// tables, unless another pod has an interface.
 ///
 /// # Errors
 /// [`NftError`].
@@ -221,7 +221,7 @@ fn sweep_locked(
     leaving: &Leaving<'_>,
     addresses: &[IpAddr],
 ) -> Result<(), NftError> {
-    // Whoever made the tables anew meanwhile found the interface, and put everything back.
+    // A call that made the tables anew meanwhile has found the interface and restored its elements.
     let wanted = leaving.rules.and_then(|rules| Wanted::new(rules).ok());
     let own = wanted.iter().flat_map(|wanted| &wanted.elements);
     if let Some(own) = own.into_iter().find(|element| is_of(element, addresses, leaving.interface))

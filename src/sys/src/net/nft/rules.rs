@@ -1,4 +1,5 @@
-//! A rule: what it looks at, and what it does, as expressions on registers.
+//! Rules as expressions on registers. In the names of methods, a rule that "goes on" evaluates its next expression;
+//! otherwise the packet passes to the next rule.
 
 use std::net::IpAddr;
 
@@ -9,15 +10,15 @@ use super::message::Attributes;
 use crate::net::rtnetlink::SourceCheck;
 use pod::addresses::IpFamily;
 
-/// Registers of linux/netfilter/nf_tables.h: the verdict, the first of 16 bytes, those of 4 bytes from the second
-/// on. Concatenated fields are in registers behind each other.
+/// Registers of linux/netfilter/nf_tables.h: the verdict, the first of 16 bytes, those of 4 bytes from the second on.
+/// Concatenated fields are in consecutive registers.
 const VERDICT: u32 = 0;
 const FIRST: u32 = 1;
 const FIRST_WORD: u32 = 8;
 /// Comparisons.
 const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
-/// Headers that are looked into.
+/// Headers.
 const LINK: u32 = 0;
 const NETWORK: u32 = 1;
 const TRANSPORT: u32 = 2;
@@ -31,7 +32,7 @@ const META_GROUP: u32 = 21;
 const CT_STATUS: u32 = 2;
 /// `IPS_DST_NAT` of linux/netfilter/nf_conntrack_common.h.
 const STATUS_DNAT: u32 = 0x20;
-/// `RTN_LOCAL` of linux/rtnetlink.h, and how fib is asked for the type of the destination.
+/// `RTN_LOCAL` of linux/rtnetlink.h, and the arguments of fib for the type of the destination.
 const LOCAL: u32 = 2;
 const FIB_ADDRESS_TYPE: u32 = 3;
 const FIB_DESTINATION: u32 = 2;
@@ -41,14 +42,14 @@ const DROP: i32 = 0;
 const RETURN: i32 = -5;
 /// `LOOPBACK_IFINDEX` of net/flow.h: the index of lo in every namespace.
 const LOOPBACK_INDEX: u32 = 1;
-/// `NFT_LOOKUP_F_INV`: goes on where there is no such element.
+/// `NFT_LOOKUP_F_INV`: goes on if there is no such element.
 const ABSENT: u32 = 1;
 /// Interface names fill four registers of 4 bytes.
 const NAME_WORDS: u32 = 4;
 const ETHERTYPE_ARP: u16 = 0x0806;
 const ICMP6: u8 = 58;
 
-/// An address of a frame that its sender claims as its own.
+/// An address that the sender of a frame claims as its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claim {
     /// The frame's source.
@@ -59,11 +60,11 @@ pub(super) enum Claim {
     ArpMac,
     /// The IPv4 address of an ARP packet's sender.
     ArpAddress,
-    /// The target of a neighbour advertisement: whose MAC address it tells.
+    /// The target of a neighbour advertisement.
     Neighbour,
 }
 
-/// A rule in the making.
+/// A rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rule {
     table: Table,
@@ -120,7 +121,7 @@ impl Rule {
     fn family(self, family: IpFamily) -> Self {
         match self.table {
             Table::Inet => self.meta(META_FAMILY, FIRST).compare(EQUAL, &[family.protocol()]),
-            // There the family is that of the table.
+            // In a bridge table `meta nfproto` is the table's family.
             Table::Bridge => self.ethertype(family.ethertype()),
         }
     }
@@ -133,39 +134,39 @@ impl Rule {
         self.payload(NETWORK, family.offset(side), family.length(), FIRST)
     }
 
-    /// Goes on where an address is in a subnet.
+    /// Goes on if an address is in a subnet.
     pub(super) fn within(self, side: Side, (subnet, prefix): (IpAddr, u8)) -> Self {
         let family = IpFamily::of(subnet);
         let mask = mask(family.length(), prefix);
         let network: Vec<u8> = octets(subnet).iter().zip(&mask).map(|(byte, mask)| byte & mask).collect();
         let rule = self.family(family).address(family, side);
-        // nft shows a single address as one only where nothing is masked.
+        // nft shows a single address only without a mask.
         let rule = if mask.last() == Some(&0xff) { rule } else { rule.mask(&mask) };
         rule.compare(EQUAL, &network)
     }
 
-    /// Goes on where the packet did not come in by lo.
+    /// Goes on if the packet did not come in by lo.
     pub(super) fn not_by_loopback(self) -> Self {
         self.meta(META_INTERFACE, FIRST).compare(NOT_EQUAL, &LOOPBACK_INDEX.to_ne_bytes())
     }
 
-    /// Goes on where the packet came in by an interface that is checked in this way.
+    /// Goes on if the packet came in by an interface that is checked in this way.
     pub(super) fn checked(self, check: SourceCheck) -> Self {
         self.meta(META_GROUP, FIRST).compare(EQUAL, &check.group().to_ne_bytes())
     }
 
-    /// Goes on where the packet came in by an interface that is not checked in this way.
+    /// Goes on if the packet came in by an interface that is not checked in this way.
     pub(super) fn not_checked(self, check: SourceCheck) -> Self {
         self.meta(META_GROUP, FIRST).compare(NOT_EQUAL, &check.group().to_ne_bytes())
     }
 
-    /// Goes on where `set` has the interface that the packet came in by together with what it claims.
+    /// Goes on if `set` has the packet's interface together with the claimed address.
     pub(super) fn owned(self, claim: Claim, set: Map) -> Self {
         let rule = self.claim(claim);
         rule.expression("lookup", &Attributes::new().text(1, set.name()).number(2, FIRST))
     }
 
-    /// Goes on where `set` has no such element.
+    /// Goes on if `set` has no such element.
     pub(super) fn not_owned(self, claim: Claim, set: Map) -> Self {
         let about = Attributes::new().text(1, set.name()).number(2, FIRST).number(5, ABSENT);
         self.claim(claim).expression("lookup", &about)
@@ -174,7 +175,7 @@ impl Rule {
     fn claim(self, claim: Claim) -> Self {
         let register = register(NAME_WORDS);
         let rule = match claim {
-            // Whoever looks at a neighbour's has found that it is one.
+            // The rule has checked the type before.
             Claim::Mac | Claim::Neighbour => self,
             Claim::Address(family) => self.family(family),
             Claim::ArpMac | Claim::ArpAddress => self.arp(),
@@ -195,12 +196,12 @@ impl Rule {
         self.ethertype(ETHERTYPE_ARP)
     }
 
-    /// Goes on where an ARP packet's sender has no address yet, and asks whether one is free.
+    /// Goes on for an ARP probe: the sender has no address yet and asks whether one is free.
     pub(super) fn arp_probe(self) -> Self {
         self.arp().payload(NETWORK, 14, 4, FIRST).compare(EQUAL, &[0; 4])
     }
 
-    /// Goes on for ICMPv6, of the given type where there is one.
+    /// Goes on for ICMPv6, of `kind` if given.
     pub(super) fn icmp6(self, kind: Option<u8>) -> Self {
         let rule = self.family(IpFamily::V6).meta(META_PROTOCOL, FIRST).compare(EQUAL, &[ICMP6]);
         match kind {
@@ -209,13 +210,13 @@ impl Rule {
         }
     }
 
-    /// Goes on where the destination is not an address of the node's.
+    /// Goes on if the destination is not an address of the node's.
     pub(super) fn not_to_the_node(self) -> Self {
         let about = Attributes::new().number(1, FIRST).number(2, FIB_ADDRESS_TYPE);
         self.expression("fib", &about.number(3, FIB_DESTINATION)).compare(NOT_EQUAL, &LOCAL.to_ne_bytes())
     }
 
-    /// Goes on where the connection's destination was translated.
+    /// Goes on if the connection's destination was translated.
     pub(super) fn translated(self) -> Self {
         let rule = self.expression("ct", &Attributes::new().number(1, FIRST).number(2, CT_STATUS));
         rule.mask(&STATUS_DNAT.to_ne_bytes()).compare(NOT_EQUAL, &[0; 4])
@@ -226,7 +227,7 @@ impl Rule {
         self.family(map.1).address(map.1, side).lookup(map, VERDICT)
     }
 
-    /// Translates the destination to what a map has for it.
+    /// Translates the destination to its value in a map.
     pub(super) fn translate_by(self, map: Map) -> Self {
         let rule = self.family(map.1);
         let (rule, words) = match map.0 {
@@ -253,13 +254,13 @@ impl Rule {
     }
 }
 
-/// The register that is `words` behind the first. The kernel tells one that is a whole multiple of 16 bytes away by
-/// its number among those of 16 bytes.
+/// The register `words` after the first. For a multiple of 16 bytes the kernel uses the number among the registers of 16
+/// bytes.
 fn register(words: u32) -> u32 {
     if words.is_multiple_of(4) { FIRST + words / 4 } else { FIRST_WORD + words }
 }
 
-/// The netmask of a prefix; longer than the address is as long as the address.
+/// The netmask of a prefix; a prefix longer than the address counts as the whole address.
 fn mask(length: usize, prefix: u8) -> Vec<u8> {
     let prefix = usize::from(prefix);
     let byte = |index: usize| match prefix.saturating_sub(index * 8) {

@@ -1,5 +1,5 @@
-//! Asks the kernel's nf_tables and changes it. Netlink to the kernel is synchronous: when a message has been sent,
-//! the whole answer is there, or is made while it is read. So nothing ever waits.
+//! The socket to nf_tables. Netlink to the kernel is synchronous: after a message was sent the whole answer is there, or is
+//! made while it is read. So reading never waits.
 
 use std::io;
 
@@ -28,7 +28,7 @@ const ERROR: u16 = 2;
 const DONE: u16 = 3;
 /// The kernel makes no datagram that is longer.
 const DATAGRAM_MAX: usize = 64 * 1024;
-/// How often a list is read again that changed meanwhile: every change on the node interrupts, not only ours.
+/// How often a list is read again after an interruption; every change on the node interrupts it.
 const ATTEMPTS: usize = 100;
 
 const NO_ANSWER: &str = "the kernel did not answer";
@@ -46,18 +46,18 @@ pub(super) struct BatchMessage {
     pub(super) operation: u16,
     /// `NLM_F_…`.
     pub(super) flags: u16,
-    /// What it is about.
+    /// The object.
     pub(super) attributes: Attributes,
     /// The table that it is in.
     pub(super) table: Table,
-    /// What an error says that it is, behind "cannot".
+    /// The words after "cannot" in an error.
     pub(super) step: String,
 }
 
 /// Why nothing was changed.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    /// Which of the changes, where it was one of them.
+    /// The index of the refused change, if it was one of them.
     pub(super) change: Option<usize>,
     /// The kernel's answer.
     pub(super) cause: io::Error,
@@ -72,12 +72,12 @@ impl Batch {
         self.changes.is_empty()
     }
 
-    /// The error that a refusal amounts to.
+    /// The error for a refusal.
     pub(super) fn explain(&self, refusal: Refusal) -> NftError {
         let change = refusal.change.and_then(|index| self.changes.get(index));
         match (change, refusal.cause.raw_os_error()) {
             (None, Some(libc::EOPNOTSUPP)) => NftError::NoNfTables,
-            // A kernel without that family refuses either the table or its chain.
+            // A kernel without the bridge family refuses the table or its chain.
             (Some(change), Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::ENOENT))
                 if change.table == Table::Bridge && change.flags & CREATE != 0 =>
             {
@@ -88,7 +88,7 @@ impl Batch {
         }
     }
 
-    /// The bytes, the first message having the number `first`, for a packet filter of this generation where one is named.
+    /// The bytes of the batch; `first` is the number of its first message. With `generation` the kernel checks it.
     fn encode(&self, first: u32, generation: Option<u32>) -> Vec<u8> {
         let frame = |kind, sequence, about: &Attributes| message(kind, REQUEST, sequence, BATCH, about);
         let about = Attributes::new();
@@ -97,7 +97,7 @@ impl Batch {
         let mut sequence = first;
         for (index, change) in self.changes.iter().enumerate() {
             sequence = sequence.wrapping_add(1);
-            // Every error is told, asked for or not; that there was none is told once.
+            // The kernel always reports errors; success is requested once.
             let ack = if index + 1 == self.changes.len() { ACK } else { 0 };
             let flags = REQUEST | ack | change.flags;
             bytes.extend(message(
@@ -139,7 +139,7 @@ impl Netfilter {
 
     fn socket() -> io::Result<Socket> {
         let socket = Socket::new(NETLINK_NETFILTER)?;
-        // An error would quote the whole message that it is about.
+        // Without it an error quotes the whole message.
         socket.set_cap_ack(true)?;
         Ok(socket)
     }
@@ -149,7 +149,7 @@ impl Netfilter {
         self.commit_to(None, batch)
     }
 
-    /// Makes all changes where the packet filter has this generation, or none.
+    /// Makes all changes if the packet filter has this generation, or none.
     pub(super) fn commit_at(&mut self, generation: u32, batch: &Batch) -> Result<(), Refusal> {
         self.commit_to(Some(generation), batch)
     }
@@ -168,7 +168,7 @@ impl Netfilter {
                 let change = place.checked_sub(1).filter(|index| *index < count);
                 done |= errno == 0 && change.is_some();
                 if errno != 0 {
-                    // The first one is the cause of the others.
+                    // The first refusal causes the others.
                     let cause = io::Error::from_raw_os_error(errno);
                     refusal.get_or_insert(Refusal { change, cause });
                 }
@@ -181,7 +181,7 @@ impl Netfilter {
         }
     }
 
-    /// Looks one object up; the attributes that the kernel tells of it, or `None` where there is none.
+    /// The attributes of one object; `None` if it does not exist.
     pub(super) fn get(
         &mut self,
         table: Table,
@@ -192,7 +192,7 @@ impl Netfilter {
         Ok(found.as_mut().and_then(Vec::pop))
     }
 
-    /// Lists objects by their attributes; `None` where that which they would be in is not there.
+    /// The attributes of all objects; `None` if their container does not exist.
     pub(super) fn list(
         &mut self,
         table: Table,
@@ -275,7 +275,7 @@ impl Netfilter {
             for reply in replies(datagram).filter(|reply| reply.sequence == sequence) {
                 interrupted |= flags & DUMP != 0 && reply.flags & DUMP_INTERRUPTED != 0;
                 match reply.kind {
-                    // Both hold an errno, or 0.
+                    // Both have an errno or 0.
                     ERROR | DONE => end = end.or(reply.errno()),
                     _ => found.push(reply.attributes().to_vec()),
                 }

@@ -1,4 +1,4 @@
-//! The tables: what a transaction makes of them, and what is in them.
+//! The tables: messages that change them, and questions about their content.
 
 use std::io;
 
@@ -30,17 +30,17 @@ const GET_GENERATION: u16 = 16;
 /// Flags of linux/netlink.h.
 const EXCLUSIVE: u16 = 0x200;
 const APPEND: u16 = 0x800;
-/// `NFT_SET_MAP`, and what a map to verdicts has as its type of values.
+/// `NFT_SET_MAP`, and the type of verdicts as values.
 const SET_IS_MAP: u32 = 0x8;
 const VERDICTS: u32 = 0xffff_ff00;
-/// Where a message has the generation.
+/// The attribute with the generation.
 const GENERATION: u16 = 1;
-/// Where a message has how often a chain is used.
+/// The attribute with the number of a chain's users.
 const CHAIN_USE: u16 = 6;
-/// Where a message has a rule's expressions.
+/// The attribute with a rule's expressions.
 const RULE_EXPRESSIONS: u16 = 4;
 
-/// What a message is about: something of the table.
+/// The attributes that name the table.
 fn in_table() -> Attributes {
     Attributes::new().text(1, TABLE)
 }
@@ -54,7 +54,7 @@ impl Batch {
         self.push(BatchMessage { operation, flags, attributes, table, step });
     }
 
-    /// Makes the tables that `chains` are in, where they are missing, with the maps and sets that these look into.
+    /// Makes the tables of `chains` if they are missing, with the maps and sets that the chains use.
     pub(super) fn make_tables(&mut self, chains: &[Chain]) {
         for table in Table::ALL {
             let mut own = chains.iter().filter(|chain| chain.table == table).peekable();
@@ -79,7 +79,7 @@ impl Batch {
         }
     }
 
-    /// Makes a chain where it is missing, and gives it its rules in the place of those that it has.
+    /// Makes a chain if it is missing, and replaces its rules.
     pub(super) fn make_chain(&mut self, chain: &Chain) {
         let (table, name) = (chain.table, &chain.name);
         self.change(table, NEW_CHAIN, CREATE, chain.describe(in_table()), format!("make the chain {name}"));
@@ -96,12 +96,12 @@ impl Batch {
         }
     }
 
-    /// Adds an element. A host port has to be free; the others may be there already.
+    /// Adds an element. A host port has to be free; other elements may exist already.
     pub(super) fn add(&mut self, element: &Element) {
         self.add_element(element, matches!(element, Element::Port { .. }));
     }
 
-    /// Adds an element that is not there.
+    /// Adds an element that must not exist.
     pub(super) fn add_new(&mut self, element: &Element) {
         self.add_element(element, true);
     }
@@ -124,25 +124,25 @@ impl Batch {
         self.change(Table::Inet, DELETE_CHAIN, 0, named(3, name), format!("remove the chain {name}"));
     }
 
-    /// Removes the table and all that is in it.
+    /// Removes the table with everything in it.
     pub(super) fn remove_table(&mut self, table: Table) {
         self.change(table, DELETE_TABLE, 0, in_table(), format!("remove the table {}", table.name()));
     }
 }
 
-/// What the maps and sets of a table hold.
+/// The content of maps and sets.
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) elements: Vec<Element>,
-    /// Maps that are not there.
+    /// Maps that do not exist.
     pub(super) absent: Vec<Map>,
 }
 
 impl Netfilter {
-    /// How many transactions there were, where the kernel tells.
+    /// The number of transactions so far, if the kernel tells it.
     pub(super) fn generation(&mut self) -> Option<u32> {
         let found = self.get(Table::Inet, GET_GENERATION, &Attributes::new()).ok()??;
-        // 0 would be any.
+        // In a batch, 0 would mean any generation.
         Some(u32::from_be_bytes(*find(&found, GENERATION)?.first_chunk()?)).filter(|count| *count != 0)
     }
 
@@ -173,8 +173,8 @@ impl Netfilter {
         Ok(found.map_err(unread(map))?.is_some())
     }
 
-    /// Whether the maps of a table have no elements but such; `None` where there is no such table. Of a long map only
-    /// the beginning is read.
+    /// Whether all elements in the maps of a table are `such`; `None` if it does not exist. Each map is read up to the first
+    /// other element.
     pub(super) fn holds_only(
         &mut self,
         table: Table,
@@ -183,7 +183,7 @@ impl Netfilter {
         if !self.has_table(table)? {
             return Ok(None);
         }
-        // Most pods are in the last ones.
+        // Most elements are in the last maps.
         for map in table.maps().rev() {
             if !self.map_holds_only(map, &such)? {
                 return Ok(Some(false));
@@ -192,7 +192,7 @@ impl Netfilter {
         Ok(Some(true))
     }
 
-    /// Whether a map has no elements but such.
+    /// Whether all elements of a map are `such`.
     pub(super) fn map_holds_only(
         &mut self,
         map: Map,
@@ -202,7 +202,7 @@ impl Netfilter {
         self.has_only(map.table(), GET_ELEMENT, &named(2, map.name()), are_such).map_err(unread(map))
     }
 
-    /// How many elements lead to a network's chain; `None` where there is no such chain.
+    /// The number of elements that lead to a network's chain; `None` if it does not exist.
     pub(super) fn references(&mut self, chain: &str) -> Result<Option<usize>, NftError> {
         let Some(found) = self.chain(Table::Inet, chain)? else { return Ok(None) };
         let used = find(&found, CHAIN_USE).and_then(|value| Some(u32::from_be_bytes(*value.first_chunk()?)));
@@ -211,12 +211,12 @@ impl Netfilter {
         Ok(Some(used.saturating_sub(rules)))
     }
 
-    /// Whether there is a network's chain of this name.
+    /// Whether a network's chain exists.
     pub(super) fn has_chain(&mut self, name: &str) -> Result<bool, NftError> {
         Ok(self.chain(Table::Inet, name)?.is_some())
     }
 
-    /// Whether a chain has other rules than those it has to have, or is not there.
+    /// Whether a chain is missing or has other rules.
     pub(super) fn has_other_rules(&mut self, chain: &Chain) -> Result<bool, NftError> {
         let rules = self.rules(chain.table, &chain.name)?;
         let same = rules.len() == chain.rules.len()
@@ -224,7 +224,7 @@ impl Netfilter {
         Ok(!same)
     }
 
-    /// What is not as `chain` is: the chain, or its rules.
+    /// Names the part that differs from `chain`: the chain itself, or its rules.
     pub(super) fn differs(&mut self, chain: &Chain) -> Result<Option<String>, NftError> {
         let of_bridge = if chain.table == Table::Bridge { " of the table bridge podhosts" } else { "" };
         let name = format!("chain {}{of_bridge}", chain.name);
@@ -235,8 +235,8 @@ impl Netfilter {
         Ok(self.has_other_rules(chain)?.then(|| format!("rules of {name}")))
     }
 
-    /// What is missing of a network's own chain. Its subnets are those of the network's latest pod, so only the last
-    /// rule, which does the work, has to be as in `chain`.
+    /// Names the missing part of a network's chain. Its subnets are those of the network's latest pod, so only the last
+    /// rule, which masquerades, has to be the same as in `chain`.
     pub(super) fn lacks(&mut self, chain: &Chain) -> Result<Option<String>, NftError> {
         let Some(what) = self.differs(chain)? else { return Ok(None) };
         let rules = self.rules(chain.table, &chain.name)?;
@@ -257,7 +257,7 @@ impl Netfilter {
 
 fn unanswered(step: String, cause: io::Error) -> NftError {
     match cause.raw_os_error() {
-        // Nothing is wrong with the question: nobody is there to answer it.
+        // The question is valid, so EINVAL means that no subsystem answers it.
         Some(libc::EINVAL) => NftError::NoNfTables,
         _ => NftError::Refused { step, cause },
     }

@@ -1,4 +1,4 @@
-//! What an attachment needs of the packet filter.
+//! The rules of an attachment.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::net::rtnetlink::{Mac, SourceCheck};
 
-/// What one attachment needs of the packet filter.
+/// The rules that an attachment needs in the packet filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     /// Name of its network.
     pub network: String,
-    /// Where its network is: what is sent there is not masqueraded.
+    /// The subnets of its network: packets to them are not masqueraded.
     pub subnets: Vec<(IpAddr, u8)>,
     /// The pod's addresses.
     pub addresses: Vec<IpAddr>,
-    /// Whether the pod leaves the node under the node's address.
+    /// Whether packets that leave the network carry the node's address.
     pub masquerade: bool,
-    /// Ports of the node's that lead to the pod's first address of each family.
+    /// Ports of the node that lead to the pod's first address of each family.
     pub ports: Vec<PortMapping>,
-    /// The interface by which the pod's packets come in, where they are checked.
+    /// The interface on which the pod's packets arrive, if they are checked.
     pub interface: Option<PodInterface>,
 }
 
@@ -33,7 +33,7 @@ pub struct PodInterface {
     pub mac: Mac,
     /// Whether it is a port of a bridge.
     pub is_port: bool,
-    /// What is checked.
+    /// Which sender addresses are checked.
     pub check: SourceCheck,
 }
 
@@ -76,12 +76,11 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// A port of the node's that leads to one of the pod's.
+/// A port of the node that leads to one of the pod.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PortMapping {
-    /// The address of the node's that it is a port of. Without one it is a port of all; `0.0.0.0` are all of IPv4,
-    /// `::` all of IPv6.
+    /// The node's address. `None` means all addresses, `0.0.0.0` all of IPv4, `::` all of IPv6.
     pub host_ip: Option<IpAddr>,
     /// The node's port.
     pub host_port: u16,
@@ -91,7 +90,7 @@ pub struct PortMapping {
     pub protocol: Protocol,
 }
 
-/// As `tcp:80:8080` or `tcp:80:8080:192.0.2.1`, the node's port first: a pod may have a thousand.
+/// `tcp:80:8080` or `tcp:80:8080:192.0.2.1`, the node's port first: short, since a pod may have many.
 impl From<PortMapping> for String {
     fn from(mapping: PortMapping) -> Self {
         let PortMapping { host_ip, host_port, container_port, protocol } = mapping;

@@ -1,4 +1,4 @@
-//! What an attachment's rules are in the table. Nothing here touches the kernel.
+//! The elements and chains of an attachment's rules. Nothing here touches the kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
@@ -17,12 +17,12 @@ use pod::addresses::IpFamily;
 pub(super) struct Wanted {
     /// In the order in which they are added.
     pub(super) elements: Vec<Element>,
-    /// The chains of its network that they lead to.
+    /// The chains of its network to which the elements lead.
     pub(super) chains: Vec<Chain>,
 }
 
 impl Wanted {
-    /// Checks the rules and lays them out.
+    /// Checks the rules, and makes their elements and chains.
     pub(super) fn new(rules: &Rules) -> Result<Self, NftError> {
         let addresses: Vec<IpAddr> = rules.addresses.iter().map(IpAddr::to_canonical).collect();
         let mut elements = BTreeSet::new();
@@ -52,7 +52,7 @@ impl Wanted {
         Ok(Self { elements: elements.into_iter().collect(), chains })
     }
 
-    /// The tables that it has elements in.
+    /// The tables with its elements.
     pub(super) fn tables(&self) -> BTreeSet<Table> {
         self.elements.iter().map(|element| element.map().table()).collect()
     }
@@ -62,7 +62,7 @@ impl Wanted {
         self.elements.iter().any(|element| element.map().translates())
     }
 
-    /// The chains by which its elements take effect, the guards left out.
+    /// The chains that its elements need, except for the guards.
     pub(super) fn needed_chains(&self) -> Vec<Chain> {
         let has = |is: fn(&Element) -> bool| self.elements.iter().any(is);
         let mut needed = Vec::new();
@@ -81,7 +81,7 @@ impl Wanted {
         self.batch_replacing(chains, &[], &[])
     }
 
-    /// The same where none of the elements is there yet: it never changes nothing.
+    /// The same for elements none of which exists: the kernel refuses existing ones, so success means a change.
     pub(super) fn batch_of_new(&self, chains: &[Chain]) -> Batch {
         let mut batch = Batch::default();
         batch.make_tables(chains);
@@ -90,7 +90,7 @@ impl Wanted {
         batch
     }
 
-    /// The same in the place of `stale`, `others` being what else there is.
+    /// The same, with the removal of `stale` elements; `others` are all other existing elements.
     pub(super) fn batch_replacing(&self, chains: &[Chain], stale: &[Element], others: &[Element]) -> Batch {
         let mut batch = Batch::default();
         batch.make_tables(chains);
@@ -104,7 +104,7 @@ impl Wanted {
     }
 }
 
-/// The chains that nothing leads to once `gone` is gone.
+/// The chains to which no element leads once `gone` are removed.
 pub(super) fn unused_chains<'a>(gone: &'a [Element], kept: &[Element]) -> BTreeSet<&'a str> {
     let is_used = |name: &str| kept.iter().any(|element| element.chain() == Some(name));
     gone.iter().filter_map(Element::chain).filter(|name| !is_used(name)).collect()
@@ -115,12 +115,12 @@ fn masquerade(pod: IpAddr, network: &str) -> Element {
 }
 
 fn hairpin(pod: IpAddr, network: &str) -> Element {
-    // What is no hairpin of this network may still have to be masqueraded for the network that it comes from.
+    // A packet that is no hairpin of this network may still have to be masqueraded for the network of its sender.
     Element::Hairpin { pod, enter: Enter::Jump, chain: hairpin_name(network) }
 }
 
-/// What may come in by a pod's interface. The kernel makes a link-local address of the MAC address, with which it asks
-/// for neighbours.
+/// The sender addresses that a pod's interface may use. One is the link-local address that the kernel derives from the MAC
+/// address, from which it resolves neighbours.
 fn sources(interface: &PodInterface, addresses: &[IpAddr]) -> Vec<Element> {
     let table = if interface.is_port { Table::Bridge } else { Table::Inet };
     let mut elements = Vec::new();
@@ -136,7 +136,7 @@ fn sources(interface: &PodInterface, addresses: &[IpAddr]) -> Vec<Element> {
     elements
 }
 
-/// The address that the kernel makes of a MAC address (EUI-64, RFC 4291).
+/// The link-local address that the kernel derives from a MAC address (EUI-64, RFC 4291).
 fn link_local(mac: Mac) -> Ipv6Addr {
     let [a, b, c, d, e, f] = mac.0;
     Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])

@@ -17,7 +17,7 @@ pub(super) fn family(address: IpAddr) -> AddressFamily {
 }
 
 impl NetworkChange {
-    /// Adds an address to the interface with that index. Nothing waits for duplicate address detection: there is none.
+    /// Adds an address to the interface with that index, without duplicate address detection.
     pub fn add_address(index: u32, address: IpNet) -> Self {
         let mut message = AddressMessage::default();
         message.header = AddressHeader {
@@ -40,7 +40,7 @@ impl NetworkChange {
 }
 
 impl RouteSocket {
-    /// Takes an address away.
+    /// Removes an address.
     ///
     /// # Errors
     /// The kernel's answer.
@@ -80,7 +80,7 @@ fn address_of(message: &RouteNetlinkMessage, index: u32) -> Option<IpNet> {
         AddressAttribute::Local(address) => Some(*address),
         _ => None,
     });
-    // IPv6 addresses have the one attribute only.
+    // IPv6 addresses have only the attribute `Address`.
     let address = local.or_else(|| {
         message.attributes.iter().find_map(|attribute| match attribute {
             AddressAttribute::Address(address) => Some(*address),

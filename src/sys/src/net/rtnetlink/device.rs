@@ -1,4 +1,4 @@
-//! What an ioctl tells of an interface, at a fraction of what rtnetlink costs, which always describes all of it.
+//! Questions about an interface by ioctl, which cost a fraction of rtnetlink's, which always describes all of it.
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
@@ -11,7 +11,7 @@ use super::netlink::RouteSocket;
 /// `ETHTOOL_GLINK` of linux/ethtool.h.
 const GET_LINK: u32 = 0xa;
 
-/// An interface, by what its address and route messages need.
+/// The part of an interface that address and route messages need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Device {
     /// Its index.
@@ -28,7 +28,7 @@ struct EthtoolValue {
 }
 
 impl RouteSocket {
-    /// The interface of that name; `None` where there is none.
+    /// The interface of that name, if it exists.
     ///
     /// # Errors
     /// The kernel's answer.
@@ -51,8 +51,8 @@ impl RouteSocket {
         }
     }
 
-    /// Has the kernel look at the carrier of an interface now. It does so at its leisure otherwise, and drops what is
-    /// sent by an interface of which it does not know yet that it has one.
+    /// Makes the kernel look at the carrier of an interface now. Otherwise it does so later, and until then drops packets that
+    /// the interface should send.
     ///
     /// # Errors
     /// The kernel's answer.
@@ -79,7 +79,7 @@ impl RouteSocket {
 
 /// A request about the interface of that name.
 fn named(name: &str) -> io::Result<libc::ifreq> {
-    // SAFETY: an `ifreq` is made of integers and pointers that nobody follows, all of which may be zero.
+    // SAFETY: an `ifreq` consists of integers and of pointers that are not followed, all of which may be zero.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     // The last byte stays zero.
     let room = request.ifr_name.len() - 1;

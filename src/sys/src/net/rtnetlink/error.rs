@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Something the kernel would not do to the network.
+/// A change of the network, or a question about it, that failed.
 #[derive(Debug, Error)]
 pub enum NetworkError {
-    /// There is no network namespace at that path.
+    /// No network namespace is at that path.
     #[error("cannot open network namespace {0}: there is none")]
     NoNamespace(PathBuf),
     /// A namespace cannot be opened or entered.
@@ -27,18 +27,18 @@ pub enum NetworkError {
     Refused {
         /// What was tried.
         verb: &'static str,
-        /// On what.
+        /// The object.
         what: String,
         /// The kernel's answer.
         #[source]
         cause: io::Error,
     },
-    /// A setting of the kernel's cannot be read or written.
+    /// A sysctl cannot be read or written.
     #[error("cannot set {key} to {value}: {cause}")]
     Sysctl {
         /// Below /proc/sys.
         key: String,
-        /// What it should be.
+        /// The wanted value.
         value: &'static str,
         /// The kernel's answer.
         #[source]
@@ -47,23 +47,23 @@ pub enum NetworkError {
 }
 
 impl NetworkError {
-    /// Whether the kernel says that there is no such thing.
+    /// Whether the object does not exist.
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::NoNamespace(_))
             || matches!(self.errno(), Some(libc::ENODEV | libc::ENOENT | libc::ESRCH))
     }
 
-    /// Whether the kernel says that the request makes no sense to it.
+    /// Whether the kernel called the request invalid.
     pub fn is_invalid(&self) -> bool {
         self.errno() == Some(libc::EINVAL)
     }
 
-    /// Whether the kernel says that there is such a thing already.
+    /// Whether the object exists already.
     pub fn is_present(&self) -> bool {
         self.errno() == Some(libc::EEXIST)
     }
 
-    /// Whether the kernel, or this interface, does not have the address family.
+    /// Whether the kernel or the interface lacks the address family.
     pub fn is_unsupported(&self) -> bool {
         self.errno() == Some(libc::EAFNOSUPPORT)
     }

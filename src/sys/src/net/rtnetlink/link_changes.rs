@@ -1,4 +1,4 @@
-//! What is set of an interface that is there.
+//! Changes of existing interfaces.
 
 use netlink_packet_core::{DefaultNla, NLA_F_NESTED};
 use netlink_packet_route::link::{
@@ -16,14 +16,14 @@ use pod::addresses::IpFamily;
 const INET_CONF: u16 = 1;
 const ARP_NOTIFY: u16 = 22;
 
-/// What an interface is to be as a port of a bridge.
+/// The settings of a bridge's port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BridgePort {
     /// Index of the bridge.
     pub bridge: u32,
-    /// Whether frames may leave through the port they came from.
+    /// Whether frames may leave through the port on which they arrived.
     pub hairpin: bool,
-    /// Whether it may not talk to other isolated ports.
+    /// Whether it cannot reach other isolated ports.
     pub isolated: bool,
 }
 
@@ -40,7 +40,7 @@ impl NetworkChange {
         set(message, "bring up", name)
     }
 
-    /// Keeps the kernel from giving the interface a link-local address of its own.
+    /// Stops the kernel from giving the interface a link-local address.
     pub fn no_link_local(index: u32, name: &str) -> Self {
         let mut message = link(index);
         let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
@@ -79,14 +79,14 @@ impl NetworkChange {
                 LinkInfo::PortKind(InfoPortKind::Bridge),
                 LinkInfo::PortData(InfoPortData::BridgePort(settings)),
             ]));
-            // Only this one of the two requests looks at the settings of a port.
+            // RTM_SETLINK ignores the settings of a port.
             let message = RouteNetlinkMessage::NewLink(message);
             changes.push(Self::new(message, 0, "set the bridge port", name));
         }
         changes
     }
 
-    /// Gives a bridge's port a VLAN: untagged, for everything that comes in; or, of the bridge itself, tagged.
+    /// Adds a VLAN: untagged to a bridge's port, or tagged to the bridge itself.
     pub fn bridge_vlan(index: u32, vlan: u16, of_bridge: bool) -> Self {
         let mut message = link(index);
         message.header.interface_family = AddressFamily::Bridge;

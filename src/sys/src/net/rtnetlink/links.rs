@@ -16,22 +16,22 @@ use super::error::NetworkError;
 use super::namespace::Namespace;
 use super::netlink::RouteSocket;
 
-/// What the packet filter checks of what comes in by a pod's interface.
+/// Which sender addresses the packet filter checks on a pod's interface.
 ///
-/// It is the group of the node's end, which that has from the moment at which it is made: nothing passes in between.
+/// It is stored as the group of the node's end, which the interface has from its start, so no packet passes unchecked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceCheck {
     /// Nothing.
     None,
-    /// On a bridge, that frames carry the pod's MAC address.
+    /// On a bridge, the MAC address of frames.
     Mac,
-    /// That packets carry the pod's addresses, and on a bridge its MAC address.
+    /// The addresses of packets, and on a bridge the MAC address of frames.
     Addresses,
 }
 
 impl SourceCheck {
-    /// The number of the interface group: "pod" in ASCII, and which check.
+    /// The number of the interface group: "pod" in ASCII, and the number of the check.
     pub fn group(self) -> u32 {
         let check = match self {
             Self::None => 0,
@@ -89,7 +89,7 @@ impl From<Mac> for String {
     }
 }
 
-/// An interface as the kernel has it.
+/// An interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     /// Its index.
@@ -102,30 +102,30 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it is up.
     pub is_up: bool,
-    /// Index of the bridge it is a port of.
+    /// Index of its bridge, if it is a port of one.
     pub bridge: Option<u32>,
     /// Whether it is promiscuous by configuration.
     pub is_promiscuous: bool,
-    /// What is checked of what comes in by it, where it is a pod's.
+    /// Which sender addresses are checked, if it leads to a pod.
     pub check: Option<SourceCheck>,
 }
 
-/// A veth pair as it is to be made.
+/// A veth pair that is to be made.
 #[derive(Debug)]
 pub struct NewVeth<'a> {
-    /// The pod's end, which is made where the socket is.
+    /// Name of the pod's end, which is made in the socket's namespace.
     pub name: &'a str,
     /// Its MAC address.
     pub mac: Mac,
-    /// The node's end.
+    /// Name of the node's end.
     pub peer_name: &'a str,
     /// Its MAC address.
     pub peer_mac: Mac,
-    /// Where the node's end goes.
+    /// The namespace of the node's end.
     pub peer_namespace: &'a Namespace,
-    /// In bytes; the kernel's 1500 unless given.
+    /// In bytes; the kernel's default is 1500.
     pub mtu: Option<u32>,
-    /// What is checked of what comes in by the node's end.
+    /// Which sender addresses are checked on the node's end.
     pub check: SourceCheck,
 }
 
@@ -172,7 +172,7 @@ impl RouteSocket {
     /// Makes a bridge, down.
     ///
     /// # Errors
-    /// The kernel's answer; one where there is such an interface already.
+    /// The kernel's answer, also if the interface exists already.
     pub fn add_bridge(
         &mut self,
         name: &str,
@@ -184,7 +184,7 @@ impl RouteSocket {
         message.attributes.push(LinkAttribute::Address(mac.0.to_vec()));
         message.attributes.extend(mtu.map(LinkAttribute::Mtu));
         let mut info = vec![LinkInfo::Kind(InfoKind::Bridge)];
-        // Some kernels are built without it, and refuse even to be told that it is off.
+        // Some kernels are built without VLAN filtering, and refuse even to turn it off.
         if vlans {
             info.push(LinkInfo::Data(InfoData::Bridge(vec![InfoBridge::VlanFiltering(true)])));
         }
@@ -195,7 +195,7 @@ impl RouteSocket {
     /// Makes an interface for one VLAN of the interface with that index, down.
     ///
     /// # Errors
-    /// The kernel's answer; one where there is such an interface already.
+    /// The kernel's answer, also if the interface exists already.
     pub fn add_vlan(&mut self, name: &str, parent: u32, vlan: u16) -> Result<(), NetworkError> {
         let mut message = named(name);
         message.attributes.push(LinkAttribute::Link(parent));
@@ -212,7 +212,7 @@ impl RouteSocket {
     /// The kernel's answer.
     pub fn link(&mut self, name: &str) -> Result<Option<Link>, NetworkError> {
         let mut message = named(name);
-        // Nobody reads the counters, which are more than half of an answer.
+        // The counters are more than half of an answer, and are not used.
         message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
         match self.get(RouteNetlinkMessage::GetLink(message)) {
             Ok(answers) => Ok(answers.iter().find_map(link_of)),

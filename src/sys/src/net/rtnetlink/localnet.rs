@@ -1,5 +1,5 @@
-//! `route_localnet` of bridges, with which host ports on the node's 127.0.0.1 reach pods. It is taken back with the last
-//! host port; where somebody else had set it before, it stays as it was.
+//! `route_localnet` of interfaces, with which host ports on the node's 127.0.0.1 reach pods. On interfaces that stay it is
+//! reset with the last host port, unless it was set before podhosts did.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use super::sysctl;
 use crate::fs::files::FileError;
 use crate::fs::state_dir;
 
-/// Has an empty file for each interface whose `route_localnet` podhosts has set.
+/// Directory with an empty file for each lasting interface whose `route_localnet` podhosts has set.
 const OPENED: &str = "/run/podhosts/localnet";
 
 /// A setting that cannot be made or taken back.
@@ -19,7 +19,7 @@ pub enum LocalnetError {
     /// The kernel refused.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// It cannot be written down.
+    /// The note of an interface cannot be written or removed.
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -32,7 +32,7 @@ fn note(interface: &str) -> PathBuf {
     Path::new(OPENED).join(interface)
 }
 
-/// Sets it for an interface that goes with the pod.
+/// Sets it on an interface that goes with the pod.
 ///
 /// # Errors
 /// The kernel's answer.
@@ -40,7 +40,7 @@ pub fn open(interface: &str) -> Result<(), NetworkError> {
     sysctl::set(&key(interface), "1")
 }
 
-/// Sets it for an interface that stays, and writes down before that it was not set.
+/// Sets it on an interface that stays, after noting that it was not set.
 ///
 /// # Errors
 /// The kernel's answer, or that of the file.
@@ -52,14 +52,14 @@ pub fn open_lasting(interface: &str) -> Result<(), LocalnetError> {
     Ok(open(interface)?)
 }
 
-/// Takes it back wherever podhosts has set it on an interface that stays.
+/// Resets it on all interfaces with a note.
 ///
 /// # Errors
 /// The kernel's answer, or that of a file.
 pub fn close_all() -> Result<(), LocalnetError> {
     for interface in state_dir::names(Path::new(OPENED))? {
         match sysctl::set(&key(&interface), "0") {
-            // It went with the bridge.
+            // The interface is gone.
             Err(error) if error.is_absent() => {}
             other => other?,
         }
@@ -68,7 +68,7 @@ pub fn close_all() -> Result<(), LocalnetError> {
     Ok(())
 }
 
-/// Whether there is anything to take back.
+/// Whether an interface has a note.
 pub fn is_open() -> bool {
     state_dir::names(Path::new(OPENED)).is_ok_and(|names| !names.is_empty())
 }

@@ -1,6 +1,6 @@
-//! Network namespaces and what is in them, by rtnetlink.
+//! Network namespaces, and their interfaces, addresses and routes by rtnetlink.
 //!
-//! One socket per namespace: it stays in the namespace it was opened in, so nobody has to enter it twice.
+//! A socket stays in the namespace in which it was opened, so a namespace is entered only once.
 
 mod addresses;
 mod device;

@@ -1,4 +1,4 @@
-//! Network namespaces: known by their path, entered and left again.
+//! Network namespaces: opened by path, entered and left.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const NSFS_MAGIC: u64 = 0x6e73_6673;
 /// The namespace of this thread.
 const OWN: &str = "/proc/thread-self/ns/net";
 
-/// What tells one namespace from all others of this boot.
+/// The identity of a namespace during this boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamespaceId {
     device: u64,
@@ -41,7 +41,7 @@ impl Namespace {
     /// Opens the namespace at `path`.
     ///
     /// # Errors
-    /// [`NetworkError::NoNamespace`] where there is nothing, or something else.
+    /// [`NetworkError::NoNamespace`] if there is no namespace at the path.
     pub fn open(path: &Path) -> Result<Self, NetworkError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let refused = |cause: Errno| match cause {
@@ -49,14 +49,14 @@ impl Namespace {
             cause => NetworkError::Namespace { verb: "open", path: path.to_owned(), cause: cause.into() },
         };
         let fd = openat(CWD, path, flags, Mode::empty()).map_err(refused)?;
-        // Where a bind mount was undone an empty file stays.
+        // After an unmount the empty file of the mount point remains.
         if u64::try_from(fstatfs(&fd).map_err(refused)?.f_type).ok() != Some(NSFS_MAGIC) {
             return Err(NetworkError::NoNamespace(path.to_owned()));
         }
         Ok(Self { fd, path: path.to_owned() })
     }
 
-    /// What tells it from others.
+    /// Its identity.
     ///
     /// # Errors
     /// The kernel's answer.
@@ -68,8 +68,8 @@ impl Namespace {
     /// Does `work` inside the namespace and comes back to `home`.
     ///
     /// # Errors
-    /// What `work` gives, or that the namespace cannot be entered. Should the way back be barred, that is the error,
-    /// and nothing must be done afterwards.
+    /// The error of `work`, or that a namespace cannot be entered. After a failure to come back the thread is in the wrong
+    /// namespace, and must not go on.
     pub fn inside<T>(
         &self,
         home: &Self,

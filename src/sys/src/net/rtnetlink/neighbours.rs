@@ -13,8 +13,8 @@ use super::links::Mac;
 use super::netlink::NetworkChange;
 
 impl NetworkChange {
-    /// Enters for good which MAC address has `address` on the interface with that index: the kernel never asks for it,
-    /// and believes no answer.
+    /// Adds a permanent entry for `address` on the interface with that index: the kernel never resolves the address, and
+    /// ignores answers of others.
     pub fn add_neighbour(index: u32, address: IpAddr, mac: Mac) -> Self {
         let mut message = NeighbourMessage::default();
         message.header.family = family(address);

@@ -1,5 +1,5 @@
-//! rtnetlink, synchronous: one request, its answers, the next request. Changes that need nothing of each other's answers
-//! are sent together.
+//! The rtnetlink socket. It is synchronous: one request, its answers, the next request. Changes that do not depend on
+//! each other's answers are sent together.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,8 +14,8 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use super::error::NetworkError;
 use super::namespace::Namespace;
 
-/// Larger than any answer, of which the kernel makes parts of at most 32 KiB, and than any request. Only what is used of
-/// it is ever touched.
+/// Larger than any request, and any part of an answer, of which the kernel sends at most 32 KiB. Pages that are not
+/// used are not touched.
 const BUFFER: usize = 64 << 10;
 
 /// A change, for [`RouteSocket::make`].
@@ -28,7 +28,7 @@ pub struct NetworkChange {
 }
 
 impl NetworkChange {
-    /// `verb` and `what` are what an error says that could not be done.
+    /// `verb` and `what` are the words of an error: cannot `verb` `what`.
     pub(super) fn new(
         message: RouteNetlinkMessage,
         flags: u16,
@@ -39,7 +39,7 @@ impl NetworkChange {
     }
 }
 
-/// The network of one namespace, through a socket that stays in it.
+/// A netlink socket of one network namespace, in which it stays.
 #[derive(Debug)]
 pub struct RouteSocket {
     pub(super) socket: Socket,
@@ -48,7 +48,7 @@ pub struct RouteSocket {
 }
 
 impl RouteSocket {
-    /// The network of the namespace in which this thread is.
+    /// Opens a socket in this thread's namespace.
     ///
     /// # Errors
     /// The kernel's answer.
@@ -56,7 +56,7 @@ impl RouteSocket {
         let open = || {
             let socket = Socket::new(NETLINK_ROUTE)?;
             socket.connect(&SocketAddr::new(0, 0))?;
-            // Without the first a refused request comes back whole; without the second a dump cannot be narrowed.
+            // Without the first an error quotes the whole request; without the second a dump cannot be filtered.
             socket.set_cap_ack(true)?;
             socket.set_netlink_get_strict_chk(true)?;
             Ok(socket)
@@ -66,7 +66,7 @@ impl RouteSocket {
         Ok(Self { socket: open().map_err(refused)?, sequence: 0, buffer: Vec::with_capacity(BUFFER) })
     }
 
-    /// The network of `namespace`, seen from `home`.
+    /// Opens a socket in `namespace`, and comes back to `home`.
     ///
     /// # Errors
     /// The kernel's answer.
@@ -74,7 +74,6 @@ impl RouteSocket {
         namespace.inside(home, Self::here)
     }
 
-    /// The socket, which is in the namespace.
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
     }
@@ -84,7 +83,7 @@ impl RouteSocket {
         self.request(message, flags | NLM_F_ACK).map(|_| ())
     }
 
-    /// Makes changes in their order. One that fails does not keep the kernel from those behind it.
+    /// Makes changes in their order. The kernel goes on after one that fails.
     ///
     /// # Errors
     /// That of the first one that failed.
@@ -92,11 +91,10 @@ impl RouteSocket {
         self.make_each(changes)?.into_iter().collect()
     }
 
-    /// Makes changes in their order, and tells of each how it ended. One that fails does not keep the kernel from those
-    /// behind it.
+    /// Makes changes in their order, and gives the result of each. The kernel goes on after one that fails.
     ///
     /// # Errors
-    /// The kernel cannot be talked to; what was changed is not known then.
+    /// The socket failed; some changes may have been made.
     pub fn make_each(
         &mut self,
         changes: Vec<NetworkChange>,
@@ -106,7 +104,7 @@ impl RouteSocket {
         let mut steps = Vec::with_capacity(count);
         self.buffer.clear();
         for (index, change) in changes.into_iter().enumerate() {
-            // Every error is told, asked for or not; that there was none is told once.
+            // The kernel always reports errors; success is requested once.
             let ack = if index + 1 == count { NLM_F_ACK } else { 0 };
             self.write(change.message, change.flags | ack);
             steps.push((change.verb, change.what));
@@ -122,7 +120,7 @@ impl RouteSocket {
         Ok(ends.collect())
     }
 
-    /// Sends `count` changes that were written, the first of which has the number `first`; why which of them failed.
+    /// Sends `count` written changes, numbered from `first`; gives the errors by index.
     fn causes(&mut self, first: u32, count: usize) -> io::Result<BTreeMap<usize, io::Error>> {
         let mut causes = BTreeMap::new();
         if count == 0 {
@@ -145,12 +143,12 @@ impl RouteSocket {
         Ok(causes)
     }
 
-    /// Asks for one thing.
+    /// Asks for one object.
     pub(super) fn get(&mut self, message: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
         self.request(message, NLM_F_ACK)
     }
 
-    /// Asks for all things of a kind.
+    /// Asks for all objects of a kind.
     pub(super) fn dump(&mut self, message: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
         self.request(message, NLM_F_DUMP)
     }
@@ -177,7 +175,7 @@ impl RouteSocket {
         Ok(answers)
     }
 
-    /// Adds a message with the next number to what is to be sent.
+    /// Adds a message with the next number to the buffer.
     pub(super) fn write(&mut self, message: RouteNetlinkMessage, flags: u16) {
         self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
@@ -190,7 +188,7 @@ impl RouteSocket {
         message.serialize(&mut self.buffer[start..]);
     }
 
-    /// Takes one datagram, each of whose messages `take` gets with its number.
+    /// Reads one datagram; `take` gets each of its messages with its number.
     fn receive(
         &mut self,
         take: impl FnMut(u32, NetlinkPayload<RouteNetlinkMessage>) -> io::Result<()>,
@@ -199,7 +197,7 @@ impl RouteSocket {
     }
 }
 
-/// The same with a buffer.
+/// Reads one datagram into `buffer`; `take` gets each of its messages with its number.
 pub(super) fn receive(
     socket: &Socket,
     buffer: &mut Vec<u8>,

@@ -17,18 +17,18 @@ use super::netlink::{NetworkChange, RouteSocket};
 /// `RT_TABLE_MAIN` of linux/rtnetlink.h.
 const TABLE_MAIN: u32 = 254;
 
-/// A route as it is to be added.
+/// A route that is to be added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRoute {
     /// Destination.
     pub dst: IpNet,
-    /// Next hop; none where the destination is on the link.
+    /// Next hop; `None` if the destination is on the link.
     pub gw: Option<IpAddr>,
     /// Index of the interface.
     pub interface: u32,
-    /// Routing table; main unless given.
+    /// Routing table; the default is main.
     pub table: Option<u32>,
-    /// Scope; universe with a gateway and link without one unless given.
+    /// Scope; the default is universe with a gateway, link without.
     pub scope: Option<u8>,
     /// Priority (metric).
     pub priority: Option<u32>,
@@ -36,13 +36,13 @@ pub struct NewRoute {
     pub mtu: Option<u32>,
     /// Advertised maximal segment size, in bytes.
     pub advmss: Option<u32>,
-    /// The source of what this host itself sends along the route; the kernel's choice unless given. The kernel removes
-    /// an IPv4 route with the address that is its source.
+    /// The source address of this host's own packets on the route; the kernel's choice unless given. The kernel removes an
+    /// IPv4 route together with its source address.
     pub source: Option<IpAddr>,
 }
 
 impl NewRoute {
-    /// A route with a destination, perhaps a gateway, and nothing special.
+    /// A route with defaults for everything else.
     pub fn new(dst: IpNet, gw: Option<IpAddr>, interface: u32) -> Self {
         Self {
             dst,
@@ -68,7 +68,7 @@ impl NewRoute {
         message.header = RouteHeader {
             address_family: family(self.dst.addr()),
             destination_prefix_length: self.dst.prefix_len(),
-            // A number that does not fit is in the attribute only.
+            // A number that does not fit is only in the attribute.
             table: u8::try_from(table).unwrap_or(0),
             protocol: RouteProtocol::Boot,
             scope,
@@ -100,7 +100,7 @@ impl NewRoute {
 }
 
 impl NetworkChange {
-    /// Adds a route; fails where there is such a route already.
+    /// Adds a route; fails if it exists already.
     pub fn add_route(route: &NewRoute) -> Self {
         let message = RouteNetlinkMessage::NewRoute(route.message());
         Self::new(message, NLM_F_CREATE | NLM_F_EXCL, "add route", route.shown())
@@ -108,7 +108,7 @@ impl NetworkChange {
 }
 
 impl RouteSocket {
-    /// The address that this host sends from to `destination`; `None` where it has no way there.
+    /// The source address of this host's packets to `destination`; `None` without a route.
     pub fn source_towards(&mut self, destination: IpAddr) -> Option<IpAddr> {
         let mut message = RouteMessage::default();
         message.header.address_family = family(destination);

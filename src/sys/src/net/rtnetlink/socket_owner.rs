@@ -1,4 +1,4 @@
-//! Whose socket is at the other end of a connection that does not leave this machine, by sock_diag.
+//! Finds the user of the other end of a local connection, by sock_diag.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,16 +13,16 @@ const REQUEST: u16 = 1;
 const HEADER: usize = 16;
 /// `struct inet_diag_req_v2`, in bytes.
 const QUESTION: usize = 56;
-/// Where in `struct inet_diag_msg` the user and the inode are.
+/// Offsets of the user and the inode in `struct inet_diag_msg`.
 const USER: usize = 64;
 const INODE: usize = 68;
 
-/// Asks the kernel about sockets of this network namespace.
+/// A socket for questions about the sockets of this network namespace.
 #[derive(Debug)]
 pub struct SocketOwners(Socket);
 
 impl SocketOwners {
-    /// Opens the way to ask.
+    /// Opens the socket.
     ///
     /// # Errors
     /// The kernel's answer.
@@ -32,12 +32,12 @@ impl SocketOwners {
         Ok(Self(socket))
     }
 
-    /// The user who opened the socket at `peer` of a TCP connection to `local`. `None` where the socket is in another
-    /// namespace or machine, or closed: one that is closed has no user, and the kernel says 0.
+    /// The user who opened the socket at `peer` of a TCP connection to `local`. `None` if the socket is in another namespace
+    /// or machine, or closed: for a closed socket the kernel says user 0.
     pub fn of(&self, peer: SocketAddr, local: SocketAddr) -> Option<u32> {
         self.0.send(&question(peer, local)?, 0).ok()?;
         let mut answer = [0; 512];
-        // The answer is there when the question has been sent.
+        // The kernel answers before `send` returns.
         let length = self.0.recv(&mut &mut answer[..], libc::MSG_DONTWAIT).ok()?;
         user(answer.get(..length)?)
     }
@@ -54,7 +54,7 @@ fn question(peer: SocketAddr, local: SocketAddr) -> Option<Vec<u8>> {
     message.extend(u32::try_from(HEADER + QUESTION).ok()?.to_ne_bytes());
     message.extend(BY_FAMILY.to_ne_bytes());
     message.extend(REQUEST.to_ne_bytes());
-    // A sequence number and a port, which a socket that asks one question at a time does without.
+    // Sequence number and port, which are not needed for one question at a time.
     message.extend([0; 8]);
     message.extend([u8::try_from(family).ok()?, u8::try_from(libc::IPPROTO_TCP).ok()?, 0, 0]);
     // In every state.

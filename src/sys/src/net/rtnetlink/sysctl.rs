@@ -1,4 +1,4 @@
-//! Settings below /proc/sys/net, which show the network namespace of whoever opens them.
+//! Settings below /proc/sys/net, which belong to the network namespace of the thread that opens them.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -21,8 +21,8 @@ fn open(key: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     openat(CWD, Path::new("/proc/sys").join(key), flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
 }
 
-/// Sets `key`, as in `net/ipv4/ip_forward`, in this thread's network namespace, unless it has the value already:
-/// writing costs more than looking, even of the value that it has.
+/// Sets `key`, as in `net/ipv4/ip_forward`, in this thread's network namespace, unless it has the value: writing even the
+/// same value costs more than reading.
 ///
 /// # Errors
 /// The kernel's answer.
@@ -36,7 +36,7 @@ pub fn set(key: &str, value: &'static str) -> Result<(), NetworkError> {
     overwrite(key, value)
 }
 
-/// Sets `key` without looking: for what a new interface does not have.
+/// Sets `key` without reading it first: for new interfaces, which have the default.
 ///
 /// # Errors
 /// The kernel's answer.
