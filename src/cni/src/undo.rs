@@ -7,8 +7,8 @@ type Step<'a, T> = Box<dyn FnOnce(&mut T) -> Result<(), CniError> + 'a>;
 
 /// What a call has made so far. Dropping it undoes that, the latest step first, unless all was done ([`Self::defuse`]).
 ///
-/// A step that cannot be undone does not keep the earlier ones from being undone, except for the foundation, on which all
-/// others stand: an address stays taken as long as anything may still use it.
+/// A step that cannot be undone does not keep the earlier ones from being undone, except for the foundation, on which
+/// all others stand: an address stays taken as long as anything may still use it.
 pub(crate) struct UndoGuard<'a, T> {
     /// What the steps work with.
     tools: &'a mut T,

@@ -1,5 +1,5 @@
-//! The files that `podhosts-cni` leaves on the node for other programs: a record of each pod, and an attachment for each
-//! interface of a container.
+//! The files that `podhosts-cni` leaves on the node for other programs: a record of each pod, and an attachment for
+//! each interface of a container.
 
 pub mod attachment;
 pub mod directory;

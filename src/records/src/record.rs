@@ -1,7 +1,7 @@
 //! The record of a pod that `podhosts-cni` leaves for the hook: `/run/podhosts/pods/<sandbox id>.json`.
 //!
-//! The plugin runs as root and writes what the engine passed over CNI, so the record has what engines do not tell hooks:
-//! the addresses in the order of the CNI result and, under containerd, the pod's annotations.
+//! The plugin runs as root and writes what the engine passed over CNI, so the record has what engines do not tell
+//! hooks: the addresses in the order of the CNI result and, under containerd, the pod's annotations.
 
 use std::path::{Path, PathBuf};
 

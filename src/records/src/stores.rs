@@ -1,5 +1,5 @@
-//! The directories of networks with their own `dataDir`: links in `/run/podhosts/stores`, so that DEL finds an attachment
-//! after `dataDir` was changed.
+//! The directories of networks with their own `dataDir`: links in `/run/podhosts/stores`, so that DEL finds an
+//! attachment after `dataDir` was changed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,8 @@ pub fn register(dir: &Path) -> Result<(), FileError> {
     state_dir::link(&Path::new(STORES).join(of_path(dir)), dir)
 }
 
-/// The rules of the attachments of all networks, except for the one with the interface `leaving`. An attachment without an
-/// interface is being made, or its call was killed.
+/// The rules of the attachments of all networks, except for the one with the interface `leaving`. An attachment without
+/// an interface is being made, or its call was killed.
 pub fn rules(leaving: Option<&str>) -> Vec<Rules> {
     let mut dirs: BTreeSet<PathBuf> = BTreeSet::new();
     let default = Path::new(DATA_DIR);

@@ -1,7 +1,7 @@
 //! DEL, and how GC undoes an attachment.
 //!
-//! An address is given back when nothing uses it any more: after the interface is gone, and before the attachment's file is
-//! removed.
+//! An address is given back when nothing uses it any more: after the interface is gone, and before the attachment's
+//! file is removed.
 
 use super::common::{against_gc, open_book};
 use super::pod_record;

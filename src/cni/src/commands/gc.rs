@@ -1,5 +1,5 @@
-//! GC undoes the attachments that the runtime does not list, and those whose network namespace is gone. A failure does not
-//! keep the others from being undone.
+//! GC undoes the attachments that the runtime does not list, and those whose network namespace is gone. A failure does
+//! not keep the others from being undone.
 //!
 //! The list may be missing: libcni leaves the key out where its caller has no arguments for GC, as `cnitool gc`, and so
 //! does a caller who forgets it, on a node full of pods. So without a list only attachments whose network namespace is
@@ -82,7 +82,8 @@ fn is_held(error: &CniError) -> bool {
     error.code == Code::TryAgainLater
 }
 
-/// Whether an attachment's network namespace is gone, though the runtime lists it. One that cannot be judged is not gone.
+/// Whether an attachment's network namespace is gone, though the runtime lists it. One that cannot be judged is not
+/// gone.
 fn is_gone(dir: &Path, holder: &Holder) -> bool {
     let Some(attachment) = directory::read(dir, holder) else { return false };
     let Some(id) = attachment.netns_id else { return false };

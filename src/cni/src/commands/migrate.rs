@@ -1,5 +1,5 @@
-//! `podhosts-cni migrate`: takes over the addresses that host-local has given out, so that running pods keep theirs when
-//! `ipam.type` is changed.
+//! `podhosts-cni migrate`: takes over the addresses that host-local has given out, so that running pods keep theirs
+//! when `ipam.type` is changed.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

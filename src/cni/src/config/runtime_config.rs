@@ -19,8 +19,8 @@ use sys::net::rtnetlink::Mac;
 
 /// Most addresses that one attachment can have: it gets one of each list of ranges.
 pub(crate) const ADDRESSES_MAX: usize = 64;
-/// Most host ports of a pod. With its addresses they are one message to the kernel, which has to fit in a socket's default
-/// buffer (`net.core.wmem_default`).
+/// Most host ports of a pod. With its addresses they are one message to the kernel, which has to fit in a socket's
+/// default buffer (`net.core.wmem_default`).
 const PORTS_MAX: usize = 900;
 
 /// The settings of the runtime, checked.

@@ -1,7 +1,7 @@
 //! Mode `bridge`: all pods on one bridge, as the reference plugin does it.
 //!
-//! Unlike there, a bridge may have the gateways of several disjoint subnets of a family, so that a second podCIDR can use
-//! the same bridge.
+//! Unlike there, a bridge may have the gateways of several disjoint subnets of a family, so that a second podCIDR can
+//! use the same bridge.
 
 use std::net::IpAddr;
 
@@ -132,8 +132,8 @@ fn gateway_interface(
     Ok((of_vlan.index, name))
 }
 
-/// Makes the settings of an interface that pods reach, and brings it up unless it is: one that existed before may accept
-/// router advertisements, and bringing it up notifies the whole node.
+/// Makes the settings of an interface that pods reach, and brings it up unless it is: one that existed before may
+/// accept router advertisements, and bringing it up notifies the whole node.
 fn settle(node: &mut RouteSocket, link: &Link, name: &str, wiring: &Wiring<'_>) -> Result<(), CniError> {
     if link.is_up {
         return wiring.node_settings(name);

@@ -11,8 +11,8 @@ pub(crate) fn host_interface(network: &str, holder: &Holder) -> String {
     format!("veth{:011x}", fnv::hash_texts(&[network, &holder.container, &holder.ifname]) >> 20)
 }
 
-/// The MAC address of the pod's end, derived from its first address: a neighbour that has cached the address of a pod that
-/// is gone reaches the pod that has it now.
+/// The MAC address of the pod's end, derived from its first address: a neighbour that has cached the address of a pod
+/// that is gone reaches the pod that has it now.
 pub(crate) fn pod_mac(network: &str, addresses: &[IpAddr]) -> Mac {
     match addresses.first() {
         Some(IpAddr::V4(v4)) => {

@@ -6,8 +6,8 @@ use crate::protocol::error::CniError;
 use records::attachment::{Attachment, Holder};
 use sys::net::rtnetlink::{Namespace, NetworkError, RouteSocket};
 
-/// Removes a veth pair by the end of the node or, if that was renamed, by the end of the pod. It is no error that there is
-/// none.
+/// Removes a veth pair by the end of the node or, if that was renamed, by the end of the pod. It is no error that there
+/// is none.
 pub(crate) fn remove_link(
     name: &str,
     attachment: Option<&Attachment>,

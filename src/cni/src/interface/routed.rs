@@ -1,9 +1,9 @@
 //! Mode `routed`: each pod has its own veth pair, and the node a route to each of the pod's addresses.
 //!
 //! The pod's gateways are link-local addresses, the same for all pods, that no interface has. Permanent entries in the
-//! pod's neighbour table map them to the node's end, and entries on the node map the pod's addresses to the pod's end. So
-//! the node's end needs no address that the node could use as the source of a connection to the pod, and neither side
-//! resolves neighbours.
+//! pod's neighbour table map them to the node's end, and entries on the node map the pod's addresses to the pod's end.
+//! So the node's end needs no address that the node could use as the source of a connection to the pod, and neither
+//! side resolves neighbours.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -61,19 +61,20 @@ pub(crate) fn connect<'a>(wiring: &Wiring<'a>, undo: &mut Undo<'a>) -> Result<Cn
     })
 }
 
-/// The node's address towards its default route, which is to be the source of its connections to the pod. Without one the
-/// kernel takes the first address of any interface, for example a virtual one on lo or that of another network's bridge.
+/// The node's address towards its default route, which is to be the source of its connections to the pod. Without one
+/// the kernel takes the first address of any interface, for example a virtual one on lo or that of another network's
+/// bridge.
 fn source(node: &mut RouteSocket, family: IpFamily) -> Option<IpAddr> {
     let source = node.source_towards(netns::beyond_default_route(family));
     // A link-local address of another interface cannot be used.
     source.filter(|source| !matches!(source, IpAddr::V6(v6) if v6.is_unicast_link_local()))
 }
 
-/// Brings the node's end up and adds the routes to the pod's addresses. When an address goes, the kernel removes the IPv4
-/// routes whose source it is, so there is a second route; an IPv6 route only loses its source.
+/// Brings the node's end up and adds the routes to the pod's addresses. When an address goes, the kernel removes the
+/// IPv4 routes whose source it is, so there is a second route; an IPv6 route only loses its source.
 ///
-/// A node without an IPv6 address gets one on its end of the pair. It is on no subnet: on a forwarding node the kernel joins
-/// the anycast address of each subnet, and leaving it costs DEL another grace period.
+/// A node without an IPv6 address gets one on its end of the pair. It is on no subnet: on a forwarding node the kernel
+/// joins the anycast address of each subnet, and leaving it costs DEL another grace period.
 fn lead(
     node: &mut RouteSocket,
     wiring: &Wiring<'_>,
@@ -119,8 +120,8 @@ fn lead(
     if again.is_empty() { Ok(()) } else { node.make(again) }
 }
 
-/// The configured routes. A family without any gets a default route; a family whose routes do not cover the subnet gets one
-/// to the subnet, since its other pods are not on the same link.
+/// The configured routes. A family without any gets a default route; a family whose routes do not cover the subnet gets
+/// one to the subnet, since its other pods are not on the same link.
 fn pod_routes(wiring: &Wiring<'_>, interface: u32) -> Vec<NewRoute> {
     let mut routes = wiring.configured_routes(interface, |family| Some(gateway(family)));
     for one in wiring.addresses {

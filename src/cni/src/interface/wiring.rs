@@ -151,8 +151,8 @@ impl<'a> Wiring<'a> {
         Ok(())
     }
 
-    /// The same for an interface with addresses of its own, which the kernel has to use at once: while its link-local address
-    /// is tentative the kernel resolves no neighbours there for packets that it forwards.
+    /// The same for an interface with addresses of its own, which the kernel has to use at once: while its link-local
+    /// address is tentative the kernel resolves no neighbours there for packets that it forwards.
     pub(crate) fn bridge_settings(&self, interface: &str) -> Result<(), CniError> {
         self.node_settings(interface)?;
         Ok(set_if_there(&format!("net/ipv6/conf/{interface}/accept_dad"), "0")?)
@@ -175,11 +175,11 @@ impl<'a> Wiring<'a> {
     }
 
     /// Brings the pod's end up with its addresses, its routes, and permanent entries for `neighbours`, all with the MAC
-    /// address of the node's end. Both ends have a carrier once they are up, but drop packets until the kernel has looked
-    /// at it, which it does at once on request.
+    /// address of the node's end. Both ends have a carrier once they are up, but drop packets until the kernel has
+    /// looked at it, which it does at once on request.
     ///
-    /// If another interface of the pod has a route to the same destination, this one gets a lower precedence, unless the
-    /// configuration gives a priority.
+    /// If another interface of the pod has a route to the same destination, this one gets a lower precedence, unless
+    /// the configuration gives a priority.
     pub(crate) fn furnish(
         &self,
         node: &mut RouteSocket,

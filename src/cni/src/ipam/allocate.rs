@@ -151,8 +151,8 @@ pub(super) fn release(db: &Connection, holder: &Holder) -> rusqlite::Result<Vec<
     Ok(addresses)
 }
 
-/// Releases all addresses of an attachment without noting them, for a full disk: their ranges are searched from the start
-/// again.
+/// Releases all addresses of an attachment without noting them, for a full disk: their ranges are searched from the
+/// start again.
 pub(super) fn release_in_place(db: &Connection, holder: &Holder) -> rusqlite::Result<Vec<IpAddr>> {
     let addresses = held(db, holder)?;
     db.execute("DELETE FROM lease WHERE container=? AND ifname=?", (&holder.container, &holder.ifname))?;

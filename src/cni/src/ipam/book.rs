@@ -119,8 +119,8 @@ pub struct Book {
 }
 
 impl Book {
-    /// Opens the book in `dir`, or makes it. A book of an earlier boot is emptied, since none of its pods are left. A file
-    /// that is no book is set aside, and the book made anew from the attachments.
+    /// Opens the book in `dir`, or makes it. A book of an earlier boot is emptied, since none of its pods are left. A
+    /// file that is no book is set aside, and the book made anew from the attachments.
     ///
     /// # Errors
     /// [`BookError`] naming the file.
@@ -142,8 +142,8 @@ impl Book {
         &self.boot_id
     }
 
-    /// Takes one address of each set, or none. `keep` is called with them before they are taken for good, and its result
-    /// comes with them. It is called again where the book had to be made anew.
+    /// Takes one address of each set, or none. `keep` is called with them before they are taken for good, and its
+    /// result comes with them. It is called again where the book had to be made anew.
     ///
     /// # Errors
     /// [`BookError`]; no address is taken then.

@@ -34,8 +34,8 @@ struct Ip {
 }
 
 impl PreviousResult {
-    /// The addresses in the container, on `ifname` or on no interface in particular, in their order. For an address of the
-    /// container some plugins write the index -1, or the index of an interface that they do not list.
+    /// The addresses in the container, on `ifname` or on no interface in particular, in their order. For an address of
+    /// the container some plugins write the index -1, or the index of an interface that they do not list.
     pub(crate) fn addresses_of(&self, ifname: &str) -> Vec<IpAddr> {
         let on_it = |ip: &&Ip| {
             let index = ip.interface.and_then(|index| usize::try_from(index).ok());

@@ -1,8 +1,9 @@
-//! The chains: base chains, which the kernel calls and which are the same on every node, and the chains of each network.
+//! The chains: base chains, which the kernel calls and which are the same on every node, and the chains of each
+//! network.
 //!
 //! The guards run before everything else, even connection tracking, so they see every packet. They drop packets whose
-//! sender address does not belong to the pod. The group of an interface decides whether it is checked, and the interface
-//! has it from the start, so a pod without elements is cut off instead of unchecked.
+//! sender address does not belong to the pod. The group of an interface decides whether it is checked, and the
+//! interface has it from the start, so a pod without elements is cut off instead of unchecked.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -109,8 +110,8 @@ impl Chain {
         Self { table: Table::Inet, name: masquerade_name(network), hook: None, rules }
     }
 
-    /// Masquerades connections through a host port whose answers would not return through the node, or not leave it: from
-    /// the network itself, and from the node's 127.0.0.1.
+    /// Masquerades connections through a host port whose answers would not return through the node, or not leave it:
+    /// from the network itself, and from the node's 127.0.0.1.
     pub(super) fn hairpin(network: &str, subnets: &[(IpAddr, u8)]) -> Self {
         let from = subnets.iter().chain([&LOOPBACK]);
         let rules = from.map(|subnet| Rule::new().within(Side::Source, *subnet).masquerade()).collect();

@@ -1,5 +1,6 @@
-//! Remembers at which generation of the packet filter the guards were correct, so that ADD need not read them each time.
-//! nf_tables counts the transactions of all programs in a network namespace, and refuses a transaction for another count.
+//! Remembers at which generation of the packet filter the guards were correct, so that ADD need not read them each
+//! time. nf_tables counts the transactions of all programs in a network namespace, and refuses a transaction for
+//! another count.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};

@@ -65,8 +65,8 @@ pub fn install(rules: &Rules, others: impl FnOnce() -> Vec<Rules>) -> Result<(),
     netfilter.commit(&batch).map_err(|refusal| batch.explain(refusal))
 }
 
-/// The chains whose rules are missing or different. The others are left alone: deleting a rule waits until no packet uses
-/// it, which takes longer than everything else.
+/// The chains whose rules are missing or different. The others are left alone: deleting a rule waits until no packet
+/// uses it, which takes longer than everything else.
 fn changed_chains(netfilter: &mut Netfilter, wanted: &Wanted) -> Result<Vec<Chain>, NftError> {
     let mut changed = Vec::new();
     for chain in wanted.needed_chains() {

@@ -105,8 +105,8 @@ impl Map {
     /// The set of MAC addresses, which both families use.
     pub(super) const MACS: Self = Self(Purpose::Macs, IpFamily::V4);
 
-    /// Whether it serves masquerading or host ports. Such maps and chains are made only when a pod needs them, because with a
-    /// chain of type nat the kernel tracks every connection of the node.
+    /// Whether it serves masquerading or host ports. Such maps and chains are made only when a pod needs them, because
+    /// with a chain of type nat the kernel tracks every connection of the node.
     pub(super) fn translates(self) -> bool {
         !matches!(self.0, Purpose::Sources(_) | Purpose::Macs)
     }

@@ -1,5 +1,5 @@
-//! Netlink messages and attributes as bytes. An attribute has a length, a type and a value, padded to four bytes; a value
-//! may consist of attributes.
+//! Netlink messages and attributes as bytes. An attribute has a length, a type and a value, padded to four bytes; a
+//! value may consist of attributes.
 
 /// The flag of an attribute whose value consists of attributes.
 const NESTED: u16 = 0x8000;
@@ -93,8 +93,8 @@ pub(super) fn text(value: &[u8]) -> String {
     String::from_utf8_lossy(value.strip_suffix(b"\0").unwrap_or(value)).into_owned()
 }
 
-/// Whether `found` contains all attributes of `wanted`. The kernel adds attributes to those that an object was made with,
-/// in its own order and without the flag of nested ones.
+/// Whether `found` contains all attributes of `wanted`. The kernel adds attributes to those that an object was made
+/// with, in its own order and without the flag of nested ones.
 pub(super) fn covers(found: &[u8], wanted: &[u8]) -> bool {
     attributes(wanted).enumerate().all(|(index, attribute)| {
         // The members of a list have to be in the same order.

@@ -26,8 +26,8 @@ pub(super) fn is_damaged(netfilter: &mut Netfilter, tables: &BTreeSet<Table>) ->
     Ok(false)
 }
 
-/// Restores the missing rules of all attachments. They are looked up under the lock: otherwise the rules of an attachment
-/// could be restored after its DEL.
+/// Restores the missing rules of all attachments. They are looked up under the lock: otherwise the rules of an
+/// attachment could be restored after its DEL.
 ///
 /// # Errors
 /// [`NftError`].

@@ -254,8 +254,8 @@ impl Rule {
     }
 }
 
-/// The register `words` after the first. For a multiple of 16 bytes the kernel uses the number among the registers of 16
-/// bytes.
+/// The register `words` after the first. For a multiple of 16 bytes the kernel uses the number among the registers of
+/// 16 bytes.
 fn register(words: u32) -> u32 {
     if words.is_multiple_of(4) { FIRST + words / 4 } else { FIRST_WORD + words }
 }

@@ -1,5 +1,5 @@
-//! The socket to nf_tables. Netlink to the kernel is synchronous: after a message was sent the whole answer is there, or is
-//! made while it is read. So reading never waits.
+//! The socket to nf_tables. Netlink to the kernel is synchronous: after a message was sent the whole answer is there,
+//! or is made while it is read. So reading never waits.
 
 use std::io;
 

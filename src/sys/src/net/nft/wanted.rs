@@ -119,8 +119,8 @@ fn hairpin(pod: IpAddr, network: &str) -> Element {
     Element::Hairpin { pod, enter: Enter::Jump, chain: hairpin_name(network) }
 }
 
-/// The sender addresses that a pod's interface may use. One is the link-local address that the kernel derives from the MAC
-/// address, from which it resolves neighbours.
+/// The sender addresses that a pod's interface may use. One is the link-local address that the kernel derives from the
+/// MAC address, from which it resolves neighbours.
 fn sources(interface: &PodInterface, addresses: &[IpAddr]) -> Vec<Element> {
     let table = if interface.is_port { Table::Bridge } else { Table::Inet };
     let mut elements = Vec::new();

@@ -51,8 +51,8 @@ impl RouteSocket {
         }
     }
 
-    /// Makes the kernel look at the carrier of an interface now. Otherwise it does so later, and until then drops packets that
-    /// the interface should send.
+    /// Makes the kernel look at the carrier of an interface now. Otherwise it does so later, and until then drops
+    /// packets that the interface should send.
     ///
     /// # Errors
     /// The kernel's answer.

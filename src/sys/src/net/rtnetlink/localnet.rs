@@ -1,5 +1,5 @@
-//! `route_localnet` of interfaces, with which host ports on the node's 127.0.0.1 reach pods. On interfaces that stay it is
-//! reset with the last host port, unless it was set before podhosts did.
+//! `route_localnet` of interfaces, with which host ports on the node's 127.0.0.1 reach pods. On interfaces that stay it
+//! is reset with the last host port, unless it was set before podhosts did.
 
 use std::path::{Path, PathBuf};
 

@@ -13,8 +13,8 @@ use super::links::Mac;
 use super::netlink::NetworkChange;
 
 impl NetworkChange {
-    /// Adds a permanent entry for `address` on the interface with that index: the kernel never resolves the address, and
-    /// ignores answers of others.
+    /// Adds a permanent entry for `address` on the interface with that index: the kernel never resolves the address,
+    /// and ignores answers of others.
     pub fn add_neighbour(index: u32, address: IpAddr, mac: Mac) -> Self {
         let mut message = NeighbourMessage::default();
         message.header.family = family(address);

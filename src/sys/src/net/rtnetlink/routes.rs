@@ -36,8 +36,8 @@ pub struct NewRoute {
     pub mtu: Option<u32>,
     /// Advertised maximal segment size, in bytes.
     pub advmss: Option<u32>,
-    /// The source address of this host's own packets on the route; the kernel's choice unless given. The kernel removes an
-    /// IPv4 route together with its source address.
+    /// The source address of this host's own packets on the route; the kernel's choice unless given. The kernel removes
+    /// an IPv4 route together with its source address.
     pub source: Option<IpAddr>,
 }
 

@@ -32,8 +32,8 @@ impl SocketOwners {
         Ok(Self(socket))
     }
 
-    /// The user who opened the socket at `peer` of a TCP connection to `local`. `None` if the socket is in another namespace
-    /// or machine, or closed: for a closed socket the kernel says user 0.
+    /// The user who opened the socket at `peer` of a TCP connection to `local`. `None` if the socket is in another
+    /// namespace or machine, or closed: for a closed socket the kernel says user 0.
     pub fn of(&self, peer: SocketAddr, local: SocketAddr) -> Option<u32> {
         self.0.send(&question(peer, local)?, 0).ok()?;
         let mut answer = [0; 512];

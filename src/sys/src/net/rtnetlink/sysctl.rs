@@ -21,8 +21,8 @@ fn open(key: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     openat(CWD, Path::new("/proc/sys").join(key), flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
 }
 
-/// Sets `key`, as in `net/ipv4/ip_forward`, in this thread's network namespace, unless it has the value: writing even the
-/// same value costs more than reading.
+/// Sets `key`, as in `net/ipv4/ip_forward`, in this thread's network namespace, unless it has the value: writing even
+/// the same value costs more than reading.
 ///
 /// # Errors
 /// The kernel's answer.
