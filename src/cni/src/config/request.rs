@@ -267,3 +267,7 @@ impl CheckChained {
         Ok(Self { network: document.network.clone(), parameters, addresses })
     }
 }
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;
