@@ -96,7 +96,7 @@ struct NewAttachment<'a> {
 }
 
 impl NewAttachment<'_> {
-    /// Takes the addresses, and writes down what is going to be made with them.
+    /// Takes the addresses, and writes the attachment's file before anything is made.
     fn take(
         &self,
         sets: &[RangeSet],

@@ -51,7 +51,7 @@ pub(super) fn run(gc: &Gc, notices: &mut Vec<String>) -> Result<(), CniError> {
     CniError::joined(&errors).map_or(Ok(()), Err)
 }
 
-/// Undoes what is not valid in one directory of a network; gives the errors of what could not be undone.
+/// Undoes the attachments in one directory of a network that are not valid; gives the errors.
 fn collect(
     network: &Network,
     role: Role,

@@ -15,7 +15,7 @@ use crate::config::request::Request;
 use crate::protocol::error::CniError;
 use crate::protocol::version::Version;
 
-/// Does what was asked; gives what is printed, if anything. What a person should know is added to `notices`.
+/// Carries a request out; gives the output, if any. Lines for stderr are added to `notices`.
 pub(crate) fn run(request: &Request, notices: &mut Vec<String>) -> Result<Option<Value>, CniError> {
     match request {
         Request::AddMain(add) => add::main(add, notices).map(Some),

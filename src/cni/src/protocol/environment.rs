@@ -29,11 +29,11 @@ pub enum Command {
 /// The parameters of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters {
-    /// `CNI_CONTAINERID`; empty where the command has none.
+    /// `CNI_CONTAINERID`; empty for commands without one.
     pub container_id: String,
-    /// `CNI_NETNS`; empty where there is none.
+    /// `CNI_NETNS`; may be empty.
     pub(crate) netns: PathBuf,
-    /// `CNI_IFNAME`; empty where the command has none.
+    /// `CNI_IFNAME`; empty for commands without one.
     pub ifname: String,
     /// `CNI_ARGS`.
     pub args: Args,
