@@ -30,7 +30,7 @@ impl fmt::Display for Holder {
 /// The version that this program writes, and the only one that it reads.
 pub const ATTACHMENT_VERSION: u32 = 1;
 /// Largest file that is read, in bytes.
-pub const ATTACHMENT_MAX: usize = 1 << 20;
+pub(crate) const ATTACHMENT_MAX: usize = 1 << 20;
 
 /// One interface of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +89,7 @@ impl Attachment {
     ///
     /// # Errors
     /// Describes the invalid part.
-    pub fn parse(json: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
         let Object(attachment): Object<Self> =
             serde_json::from_slice(json).map_err(|error| error.to_string())?;
         if attachment.version != ATTACHMENT_VERSION {
@@ -124,12 +124,12 @@ impl Attachment {
 }
 
 /// The name of a holder's file. Neither part can contain a colon or a slash.
-pub fn file_name(holder: &Holder) -> String {
+pub(crate) fn file_name(holder: &Holder) -> String {
     format!("{}:{}", holder.container, holder.ifname)
 }
 
 /// The holder of a file, by its name.
-pub fn holder_of(name: &str) -> Option<Holder> {
+pub(crate) fn holder_of(name: &str) -> Option<Holder> {
     let (container, ifname) = name.split_once(':')?;
     let own = !container.is_empty() && !ifname.is_empty() && !name.starts_with('.');
     own.then(|| Holder { container: container.to_owned(), ifname: ifname.to_owned() })

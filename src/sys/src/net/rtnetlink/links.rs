@@ -221,11 +221,8 @@ impl RouteSocket {
         }
     }
 
-    /// Whether there is an interface that leads to a pod, `but` the one of this name.
-    ///
-    /// # Errors
-    /// The kernel's answer.
-    pub fn has_pods(&mut self, but: Option<&str>) -> Result<bool, NetworkError> {
+    /// Whether there is an interface that leads to a pod, other than the one called `but`.
+    pub(crate) fn has_pods(&mut self, but: Option<&str>) -> Result<bool, NetworkError> {
         let refused = |cause| NetworkError::Refused { verb: "list", what: "interfaces".to_owned(), cause };
         let found = self.dump(RouteNetlinkMessage::GetLink(LinkMessage::default())).map_err(refused)?;
         let others = found.iter().filter(|message| but.is_none() || name_of(message) != but);

@@ -56,7 +56,7 @@ pub fn open_lasting(interface: &str) -> Result<(), LocalnetError> {
 ///
 /// # Errors
 /// The kernel's answer, or that of a file.
-pub fn close_all() -> Result<(), LocalnetError> {
+pub(crate) fn close_all() -> Result<(), LocalnetError> {
     for interface in state_dir::names(Path::new(OPENED))? {
         match sysctl::set(&key(&interface), "0") {
             // The interface is gone.
@@ -69,6 +69,6 @@ pub fn close_all() -> Result<(), LocalnetError> {
 }
 
 /// Whether an interface has a note.
-pub fn is_open() -> bool {
+pub(crate) fn is_open() -> bool {
     state_dir::names(Path::new(OPENED)).is_ok_and(|names| !names.is_empty())
 }
