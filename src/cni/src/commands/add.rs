@@ -156,8 +156,12 @@ fn connect<'a>(
         nft::install(&rules, || stores::rules(None))?;
         // An installation that failed has changed nothing.
         undo.push(move |notices| {
-            let leaving =
-                Leaving { network: &network.name, interface: Some(host_ifname), link: None, rules: Some(&rules) };
+            let leaving = Leaving {
+                network: &network.name,
+                interface: Some(host_ifname),
+                link: None,
+                rules: Some(&rules),
+            };
             let removed = del::remove_rules(network, &attachment.holder(), &leaving, notices)?;
             Ok(nft::sweep(&leaving, &removed)?)
         });

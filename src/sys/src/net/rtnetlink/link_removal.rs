@@ -8,8 +8,8 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::Socket;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::links::{name_in, named};
 use super::error::NetworkError;
+use super::links::{name_in, named};
 use super::netlink::{RouteSocket, receive};
 
 /// `RTNLGRP_LINK` of linux/rtnetlink.h: news of interfaces.
