@@ -5,12 +5,15 @@
 
 use std::path::Path;
 
+use oci_spec::runtime::Root;
 use serde::Deserialize;
 use thiserror::Error;
 
 use pod::annotations::Annotations;
-use pod::json::Object;
+use pod::json::{self, Object};
 use sys::fs::files::{self, FileError, LastLink};
+
+pub use oci_spec::runtime::Mount;
 
 /// Largest config.json that is read, in bytes. Kubernetes allows a pod 256 KiB of annotations, which CRI-O
 /// writes up to three times; the rest of a large bundle (seccomp, mounts, environment) stays under 1 MiB.
@@ -29,45 +32,36 @@ pub fn read(bundle: &Path, name: &Path) -> Result<Vec<u8>, FileError> {
 /// The parts of config.json that decide about the hosts file. A `null` counts as absent, as in Go.
 #[derive(Debug, Default, Deserialize)]
 pub struct Config {
-    /// The root file system.
-    pub root: Option<Object<Root>>,
+    root: Option<Object<Root>>,
     /// The name the runtime gives the container's UTS namespace.
     pub hostname: Option<String>,
-    /// All mounts, in order.
-    mounts: Option<Vec<Mount>>,
-    /// All annotations.
+    #[serde(default, deserialize_with = "json::objects")]
+    mounts: Vec<Mount>,
     annotations: Option<Annotations>,
-    /// Linux' own part.
     linux: Option<Linux>,
 }
 
-/// `root`.
-#[derive(Debug, Deserialize)]
-pub struct Root {
-    /// Path of the root file system, absolute or relative to the bundle.
-    pub path: String,
+/// A mount of `source`, if there is one, at `destination`.
+pub fn mount(destination: &str, source: Option<&str>) -> Mount {
+    let mut mount = Mount::default();
+    mount.set_destination(destination.into()).set_source(source.map(Into::into));
+    mount
 }
 
-/// One of `mounts`.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Mount {
-    /// Where it is mounted in the container.
-    pub destination: String,
-    /// What is mounted; a path on the node for a bind mount.
-    pub source: Option<String>,
-    /// The file system's type; runtimes take any for a bind mount that `options` name.
-    #[serde(rename = "type")]
-    pub kind: Option<String>,
-    /// How it is mounted.
-    pub options: Option<Vec<String>>,
+/// The destination of a mount. JSON is UTF-8, so every path of a config.json is.
+pub fn destination(mount: &Mount) -> &str {
+    mount.destination().to_str().unwrap_or_default()
 }
 
-impl Mount {
-    /// Whether it shows a file or directory of the node.
-    pub fn is_bind(&self) -> bool {
-        let mut options = self.options.iter().flatten();
-        self.kind.as_deref() == Some("bind") || options.any(|option| option == "bind" || option == "rbind")
-    }
+/// The source of a mount, a path on the node for a bind mount; empty where it has none.
+pub(crate) fn source(mount: &Mount) -> &str {
+    mount.source().as_deref().and_then(Path::to_str).unwrap_or_default()
+}
+
+/// Whether a mount shows a file or directory of the node. Runtimes take any type for a bind mount that `options` name.
+pub(crate) fn is_bind(mount: &Mount) -> bool {
+    let mut options = mount.options().iter().flatten();
+    mount.typ().as_deref() == Some("bind") || options.any(|option| option == "bind" || option == "rbind")
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -118,35 +112,35 @@ impl Config {
         let text = str::from_utf8(json).map_err(|_| ConfigError::NotUtf8)?;
         let Object(config): Object<Self> = serde_json::from_str(text)?;
         match &config.root {
-            Some(Object(root)) if !root.path.is_empty() => Ok(config),
+            Some(Object(root)) if !root.path().as_os_str().is_empty() => Ok(config),
             _ => Err(ConfigError::Root),
         }
     }
 
-    /// A configuration that is not written yet, as far as it decides about the hosts file.
+    /// The configuration of a container that has no bundle yet, as far as it decides about the hosts file.
     pub fn of(mounts: Vec<Mount>, annotations: Annotations) -> Self {
-        Self { mounts: Some(mounts), annotations: Some(annotations), ..Self::default() }
+        Self { mounts, annotations: Some(annotations), ..Self::default() }
     }
 
     /// Path of the root file system, absolute or relative to the bundle.
-    pub fn root_path(&self) -> &str {
-        self.root.as_ref().map_or("", |Object(root)| &root.path)
+    pub fn root_path(&self) -> &Path {
+        self.root.as_ref().map_or(Path::new(""), |Object(root)| root.path())
     }
 
     /// All mounts, in order.
     pub fn mounts(&self) -> &[Mount] {
-        self.mounts.as_deref().unwrap_or_default()
+        &self.mounts
     }
 
     /// The sources of the mounts at `indices`.
     pub fn mount_sources(&self, indices: &[usize]) -> impl Iterator<Item = &Path> {
         let mounts = indices.iter().filter_map(|&index| self.mounts().get(index));
-        mounts.map(|mount| Path::new(mount.source.as_deref().unwrap_or_default()))
+        mounts.map(|mount| Path::new(source(mount)))
     }
 
     /// Whether the container gets a /proc.
     pub fn mounts_proc(&self) -> bool {
-        self.mounts().iter().any(|mount| mount.destination.trim_end_matches('/') == "/proc")
+        self.mounts().iter().any(|mount| destination(mount).trim_end_matches('/') == "/proc")
     }
 
     /// The value of an annotation.
@@ -188,7 +182,7 @@ mod tests {
             "mounts":[{"destination":"/proc","type":"proc"}],"annotations":{"a":"b"},
             "linux":{"mountLabel":"","namespaces":[{"type":"mount"}]},"unknown":[1e999]}"#;
         let config = Config::parse(json).unwrap();
-        assert_eq!(config.root_path(), "rootfs");
+        assert_eq!(config.root_path(), Path::new("rootfs"));
         assert_eq!(config.annotation("a"), Some("b"));
         assert_eq!(config.mount_label(), None);
         assert_eq!(config.mounts().len(), 1);
@@ -221,6 +215,10 @@ mod tests {
             ("{}", "root.path is missing"),
             ("{\"root\":null}", "root.path is missing"),
             ("{\"root\":{\"path\":\"\"}}", "root.path is missing"),
+            ("{\"root\":{}}", "root.path is missing"),
+            ("{\"root\":[\"r\"]}", "expected a JSON object"),
+            ("{\"root\":{\"path\":\"r\"},\"mounts\":[[\"/d\"]]}", "expected a JSON object"),
+            ("{\"root\":{\"path\":\"r\"},\"mounts\":[{\"source\":\"/s\"}]}", "missing field `destination`"),
             ("{\"root\":{\"path\":\"r\"},\"annotations\":{\"a\":1}}", "expected a string"),
             ("{\"root\":{\"path\":\"r\"},\"annotations\":[\"a\"]}", "expected a map"),
         ] {

@@ -3,7 +3,7 @@
 use std::cell::LazyCell;
 use std::path::{Component, Path};
 
-use crate::bundle::{Config, Mount};
+use crate::bundle::{self, Config, Mount};
 use crate::identity::{Engine, PodIdentity};
 
 /// Who put a mount at /etc/hosts.
@@ -23,7 +23,8 @@ pub(crate) fn at_etc_hosts(
     identity: &PodIdentity,
     kubelet_root: &str,
 ) -> Vec<(usize, Owner)> {
-    let mounts = config.mounts().iter().enumerate().filter(|(_, mount)| is_etc_hosts(&mount.destination));
+    let mounts =
+        config.mounts().iter().enumerate().filter(|(_, mount)| is_etc_hosts(bundle::destination(mount)));
     // The list of volumes is read once, and only where there is such a mount.
     let is_volume = LazyCell::new(|| is_crio_volume(config));
     mounts.map(|(i, mount)| (i, owner(mount, &is_volume, identity, kubelet_root))).collect()
@@ -35,7 +36,7 @@ fn owner(
     identity: &PodIdentity,
     kubelet_root: &str,
 ) -> Owner {
-    let source = mount.source.as_deref().unwrap_or_default();
+    let source = bundle::source(mount);
     if is_kubelet_file(source, identity, kubelet_root) {
         return Owner::Kubelet(source.to_owned());
     }
@@ -44,7 +45,7 @@ fn owner(
         Engine::CriO => source == "/etc/hosts" && !**is_crio_volume,
         Engine::Podman => is_podman_file(source),
         // Docker and nerdctl write no annotation by which a bundle could be told to be theirs for sure.
-        Engine::Plain => mount.is_bind() && (is_docker_file(source) || is_nerdctl_file(source)),
+        Engine::Plain => bundle::is_bind(mount) && (is_docker_file(source) || is_nerdctl_file(source)),
     };
     if engines { Owner::Engine } else { Owner::User(source.to_owned()) }
 }
@@ -124,7 +125,10 @@ fn is_crio_volume(config: &Config) -> bool {
 
 /// Whether something is mounted at /etc itself.
 pub(crate) fn has_etc_volume(config: &Config) -> bool {
-    config.mounts().iter().any(|mount| clean(&mount.destination) == [Component::Normal("etc".as_ref())])
+    config
+        .mounts()
+        .iter()
+        .any(|mount| clean(bundle::destination(mount)) == [Component::Normal("etc".as_ref())])
 }
 
 /// Whether `path`, a mount's destination, is /etc/hosts once `.`, `..` and doubled slashes are gone.

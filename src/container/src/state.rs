@@ -1,13 +1,14 @@
 //! The state that an OCI runtime hands to its hooks on stdin.
 //!
-//! Only `id`, `pid` and `bundle` are taken from it: runc drops and mangles annotations there.
+//! Only `id`, `pid` and `bundle` are read: runc drops and mangles annotations there, and a runtime may have statuses of its
+//! own, which oci-spec's type would refuse.
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use oci_spec::runtime;
 use thiserror::Error;
 
-use pod::json::Object;
+use pod::json;
 
 /// Largest state that is read, in bytes. A state repeats the annotations, so it has the bound of config.json.
 pub const STATE_MAX: usize = crate::bundle::CONFIG_MAX;
@@ -35,22 +36,18 @@ pub enum StateError {
     /// Not JSON, or a field of the wrong type.
     #[error("cannot read the container's state from stdin: {0}")]
     Json(#[from] serde_json::Error),
+    /// No process id.
+    #[error("cannot read the container's state from stdin: missing field `pid`")]
+    NoPid,
     /// A process id that cannot be a container's.
     #[error("cannot use the state's pid {0}: expected the container's process, greater than 1")]
-    Pid(i64),
+    Pid(i32),
     /// A bundle that is not an absolute path.
     #[error("cannot use the state's bundle {0:?}: expected an absolute path")]
-    Bundle(String),
+    Bundle(PathBuf),
     /// No container id.
     #[error("cannot use the state's id: it is empty")]
     Id,
-}
-
-#[derive(Deserialize)]
-struct Wire {
-    id: String,
-    pid: i64,
-    bundle: String,
 }
 
 impl State {
@@ -63,15 +60,18 @@ impl State {
             return Err(StateError::Empty);
         }
         let text = str::from_utf8(json).map_err(|_| StateError::NotUtf8)?;
-        let Object(Wire { id, pid, bundle }) = serde_json::from_str(text)?;
-        if id.is_empty() {
+        let state: runtime::State = json::members(text, &["id", "pid", "bundle"])?;
+        if state.id().is_empty() {
             return Err(StateError::Id);
         }
-        let pid = i32::try_from(pid).ok().filter(|pid| *pid > 1).ok_or(StateError::Pid(pid))?;
-        if !bundle.starts_with('/') {
-            return Err(StateError::Bundle(bundle));
+        let pid = state.pid().ok_or(StateError::NoPid)?;
+        if pid <= 1 {
+            return Err(StateError::Pid(pid));
         }
-        Ok(Self { id, pid, bundle: bundle.into() })
+        if !state.bundle().is_absolute() {
+            return Err(StateError::Bundle(state.bundle().clone()));
+        }
+        Ok(Self { id: state.id().clone(), pid, bundle: state.bundle().clone() })
     }
 }
 
@@ -88,17 +88,36 @@ mod tests {
     }
 
     #[test]
+    fn members_that_are_not_read_may_hold_anything() {
+        let minimal = State::parse(br#"{"id":"c","pid":42,"bundle":"/b"}"#).unwrap();
+        for other in [
+            r#""status":"paused""#,
+            r#""status":null"#,
+            r#""ociVersion":[1]"#,
+            r#""annotations":{"a":{"b":1}}"#,
+            r#""annotations":null,"status":7,"unknown":{"pid":1}"#,
+        ] {
+            let state = format!(r#"{{"id":"c",{other},"pid":42,"bundle":"/b"}}"#);
+            assert_eq!(State::parse(state.as_bytes()).unwrap(), minimal, "{other}");
+        }
+    }
+
+    #[test]
     fn everything_else_is_one_clear_error() {
-        let cases: [(&[u8], &str); 12] = [
+        let cases: [(&[u8], &str); 16] = [
             (b"", "it is empty"),
             (b" \n", "it is empty"),
             (b"not json", "expected ident"),
             (b"\xff\xfe", "it is not UTF-8"),
             (b"{\"id\":\"\xff\"}", "it is not UTF-8"),
             (br#"{"id":"c","bundle":"/b"}"#, "missing field `pid`"),
-            (br#"{"id":"c","pid":"42","bundle":"/b"}"#, "expected i64"),
+            (br#"{"id":"c","pid":"42","bundle":"/b"}"#, "expected i32"),
+            (br#"{"id":"c","pid":42}"#, "bundle \"\""),
+            (br#"{"pid":42,"bundle":"/b"}"#, "id: it is empty"),
+            (br#"{"id":"c","pid":42,"pid":43,"bundle":"/b"}"#, "duplicate field `pid`"),
+            (br#"{"id":"c","pid":42,"bundle":"/b"} {}"#, "trailing characters"),
             (br#"{"id":"c","pid":1,"bundle":"/b"}"#, "state's pid 1"),
-            (br#"{"id":"c","pid":99999999999,"bundle":"/b"}"#, "state's pid 99999999999"),
+            (br#"{"id":"c","pid":99999999999,"bundle":"/b"}"#, "integer `99999999999`, expected i32"),
             (br#"{"id":"c","pid":42,"bundle":"b"}"#, "bundle \"b\""),
             (br#"["c",42,"/b"]"#, "expected a JSON object"),
             (br#"{"id":"","pid":42,"bundle":"/b"}"#, "id: it is empty"),

@@ -65,7 +65,7 @@ impl New<'_> {
             return Err(AdjustError::Address(error.to_string()));
         }
         let destination =
-            |&index: &usize| pod.config.mounts().get(index).map(|mount| mount.destination.clone());
+            |&index: &usize| Some(bundle::destination(pod.config.mounts().get(index)?).to_owned());
         let removed = seal.removed_mounts(node.on_error).iter().filter_map(destination).collect();
         let (annotations, ips) = (self.annotations(), self.pod.ips.clone());
         Ok(Ok(Sealing { removed, kubelet_file: seal.kubelet_file, annotations, ips }))
@@ -96,15 +96,12 @@ impl New<'_> {
         annotations
     }
 
+    /// NRI's mounts as config.json has them. Type and options are left out: no decision about the engines that speak NRI
+    /// depends on them.
     fn mounts(&self) -> Vec<bundle::Mount> {
-        let mount = |mount: &Mount| bundle::Mount {
-            destination: mount.destination.clone(),
-            source: Some(mount.source.clone()).filter(|source| !source.is_empty()),
-            // Nothing that depends on these is decided for the engines that speak NRI.
-            kind: None,
-            options: None,
-        };
-        self.container.mounts.iter().map(mount).collect()
+        let source = |mount: &Mount| Some(mount.source.clone()).filter(|source| !source.is_empty());
+        let mounts = self.container.mounts.iter();
+        mounts.map(|mount| bundle::mount(&mount.destination, source(mount).as_deref())).collect()
     }
 
     /// Whether the hook at `path` is in the container already, from a hooks directory or a base specification.
