@@ -4,10 +4,14 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use tracing::Level;
 
 use crate::node_config::NodeConfig;
 use sys::fs::log::Log;
 use sys::report::{bounded, now};
+
+/// The target of the events about containers.
+pub const TARGET: &str = "podhosts::container";
 
 /// What became of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +19,7 @@ use sys::report::{bounded, now};
 pub enum Outcome {
     /// Its hosts file is sealed.
     Sealed,
-    /// It is left alone, for a reason that is none of an error.
+    /// It is left alone, and that is no error.
     Skipped,
     /// It does not start.
     Failed,
@@ -23,10 +27,28 @@ pub enum Outcome {
     Open,
 }
 
+impl Outcome {
+    const ALL: [Self; 4] = [Self::Sealed, Self::Skipped, Self::Failed, Self::Open];
+
+    /// Its name in the log.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sealed => "sealed",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Open => "open",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+}
+
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry<'a> {
-    /// When, RFC 3339 in UTC.
+    /// The time, RFC 3339 in UTC.
     pub time: Cow<'a, str>,
     /// Container id.
     pub container: Cow<'a, str>,
@@ -45,8 +67,8 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// Of a container that starts without the hook, `Skipped` or `Open`: the hook's log tells of every container, so
-    /// also of one that the hook never sees.
+    /// An entry about a container that starts without the hook, `Skipped` or `Open`: the hook's log tells of every
+    /// container.
     pub fn without_hook(outcome: Outcome, container: &'a str, pod: &'a str, reason: &'a str) -> Self {
         Self {
             time: now().into(),
@@ -62,6 +84,32 @@ impl<'a> Entry<'a> {
 }
 
 impl Entry<'_> {
+    /// Emits the entry as an event, with a `message` for people.
+    pub fn emit(&self, message: &str) {
+        // The level of an event is a constant.
+        macro_rules! emit {
+            ($level:expr) => {
+                tracing::event!(
+                    target: TARGET,
+                    $level,
+                    container = &*self.container,
+                    pid = self.pid,
+                    pod = &*self.pod,
+                    outcome = self.outcome.name(),
+                    reason = &*self.reason,
+                    bytes = self.bytes,
+                    duration_us = self.duration_us,
+                    "{message}"
+                )
+            };
+        }
+        match self.outcome {
+            Outcome::Sealed | Outcome::Skipped => emit!(Level::INFO),
+            Outcome::Open => emit!(Level::WARN),
+            Outcome::Failed => emit!(Level::ERROR),
+        }
+    }
+
     /// The line, without its newline.
     pub fn to_json(&self) -> String {
         let bounded = Entry {
@@ -82,11 +130,16 @@ pub fn open(node: &NodeConfig) -> Option<Log> {
     Log::open(Path::new(file), node.log.max_bytes).ok()
 }
 
-/// Writes one entry. A log that cannot be written is no reason to keep a container from starting.
+/// Writes one entry.
 pub fn write(log: Option<Log>, entry: &Entry<'_>) {
     if let Some(log) = log {
-        let _ = log.append(&entry.to_json());
+        append(&log, entry);
     }
+}
+
+pub(crate) fn append(log: &Log, entry: &Entry<'_>) {
+    // A log that cannot be written never keeps a container from starting.
+    let _ = log.append(&entry.to_json());
 }
 
 #[cfg(test)]

@@ -20,3 +20,4 @@ mod mounts;
 pub mod downward_api;
 pub mod hook_log;
 pub mod programs;
+pub mod reporter;

@@ -20,6 +20,7 @@ use container::hook_log::{self, Entry, Outcome};
 use container::identity::Engine;
 use container::node_config::NodeConfig;
 use container::programs::MOUNT_SOURCE;
+use container::reporter::Reporter;
 use container::state::{STATE_MAX, State};
 use pod::Network;
 use pod::addresses::Source;
@@ -65,34 +66,31 @@ pub fn run(options: &Options, stdin: impl Read) -> ExitCode {
     let log = hook_log::open(&node);
     let mut progress = Progress::default();
     let result = seal_container(&node, options, stdin, &mut progress);
-    let (outcome, reason, code) = match result {
-        Ok(Done::Sealed(source)) => (Outcome::Sealed, source.name().to_owned(), ExitCode::Success),
-        Ok(Done::Skipped(skip)) => (Outcome::Skipped, skip.to_string(), ExitCode::Success),
-        Err(error) if node.on_error.lets_start() => {
-            report::complain(PROGRAM, &format!("started without a seal (on-error = \"open\"): {error}"));
-            (Outcome::Open, error.to_string(), ExitCode::Success)
-        }
-        Err(error) => {
-            report::complain(PROGRAM, &error.to_string());
-            (Outcome::Failed, error.to_string(), ExitCode::Failure)
-        }
+    let (outcome, reason) = match result {
+        Ok(Done::Sealed(source)) => (Outcome::Sealed, source.name().to_owned()),
+        Ok(Done::Skipped(skip)) => (Outcome::Skipped, skip.to_string()),
+        Err(error) if node.on_error.lets_start() => (Outcome::Open, error.to_string()),
+        Err(error) => (Outcome::Failed, error.to_string()),
     };
-    hook_log::write(log, &progress.entry(outcome, reason, start.elapsed()));
-    code
+    let entry = progress.entry(outcome, &reason, start.elapsed());
+    Reporter::new(PROGRAM, log).report(|| match outcome {
+        Outcome::Open => entry.emit(&format!("started without a seal (on-error = \"open\"): {reason}")),
+        _ => entry.emit(&reason),
+    });
+    if outcome == Outcome::Failed { ExitCode::Failure } else { ExitCode::Success }
 }
 
 /// Ends the hook for an error in its own command line or configuration. crun keeps stderr to itself, so it goes to
 /// the log as well: the default one, since no other is known.
 pub fn refuse(error: &str) -> ExitCode {
-    report::complain(PROGRAM, error);
     let nothing_known = Progress::default();
-    let entry = nothing_known.entry(Outcome::Failed, error.to_owned(), Duration::ZERO);
-    hook_log::write(hook_log::open(&NodeConfig::default()), &entry);
+    let entry = nothing_known.entry(Outcome::Failed, error, Duration::ZERO);
+    Reporter::new(PROGRAM, hook_log::open(&NodeConfig::default())).report(|| entry.emit(error));
     ExitCode::Usage
 }
 
 impl Progress {
-    fn entry(&self, outcome: Outcome, reason: String, elapsed: Duration) -> Entry<'_> {
+    fn entry<'a>(&'a self, outcome: Outcome, reason: &'a str, elapsed: Duration) -> Entry<'a> {
         Entry {
             time: report::now().into(),
             container: self.container.as_str().into(),

@@ -10,16 +10,18 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::Hook;
 use serde_json::json;
 use thiserror::Error;
+use tracing::Level;
 
 use container::bundle::{CONFIG_JSON, CONFIG_MAX};
 use container::container_pod::{ContainerPod, InputError};
 use container::decision::{Decision, Seal};
-use container::hook_log::{self, Entry, Outcome};
+use container::hook_log::{self, Entry, Outcome, TARGET};
 use container::node_config::{CONFIG_PATH, NodeConfig};
 use container::programs::{self, CONFIG_JSON_FLAG, HOOK, KUBELET_HOSTS_FLAG};
+use container::reporter::Reporter;
 use pod::validation::{go_quote, printable};
 use sys::fs::files::{FileError, Original};
-use sys::fs::log;
+use sys::fs::log::{self, Log};
 use sys::process::exec;
 use sys::report::{self, ExitCode};
 
@@ -124,13 +126,10 @@ fn as_configured(
 ) -> Result<(), WrapperError> {
     match prepared {
         Err(error) if node.on_error.lets_start() => {
-            let message = format!("started without a seal (on-error = \"open\"): {error}");
-            say(&message, "warning", invocation);
             let reason = error.to_string();
-            hook_log::write(
-                hook_log::open(node),
-                &Entry::without_hook(Outcome::Open, container, "", &reason),
-            );
+            let entry = Entry::without_hook(Outcome::Open, container, "", &reason);
+            let message = format!("started without a seal (on-error = \"open\"): {reason}");
+            reporter(hook_log::open(node), invocation).report(|| entry.emit(&message));
             Ok(())
         }
         result => result,
@@ -165,7 +164,7 @@ fn prepare(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
     if let Decision::Skip(skip) = decision {
         let (name, reason) = (pod.display_name(), skip.to_string());
         let entry = Entry::without_hook(Outcome::Skipped, &create.container, &name, &reason);
-        hook_log::write(hook_log::open(node), &entry);
+        Reporter::new(PROGRAM, hook_log::open(node)).report(|| entry.emit(&reason));
     }
     Ok(())
 }
@@ -183,22 +182,26 @@ fn hook(node: &NodeConfig, seal: &Seal, own_config: Option<&Path>) -> Result<Hoo
     Ok(inject::hook(programs::utf8(&path)?, args, node.runtime.hook_timeout))
 }
 
-/// Reports on stderr and, as runc does, in the file of `--log`: engines show its last error.
 fn fail(error: &WrapperError, invocation: &Invocation) -> ExitCode {
-    say(&error.to_string(), "error", invocation);
+    reporter(None, invocation).report(|| tracing::error!(target: TARGET, "{error}"));
     ExitCode::Failure
 }
 
-fn say(message: &str, level: &str, invocation: &Invocation) {
-    if let Some(path) = &invocation.log {
-        let line = log_line(&format!("{PROGRAM}: {message}"), level, invocation.log_is_json);
+/// Reports on stderr and, as runc does, in the file of `--log`: engines show its last error.
+fn reporter(log: Option<Log>, invocation: &Invocation) -> Reporter {
+    let reporter = Reporter::new(PROGRAM, log);
+    let Some(path) = invocation.log.clone() else { return reporter };
+    let is_json = invocation.log_is_json;
+    reporter.also(move |level, message| {
+        let line = log_line(&format!("{PROGRAM}: {message}"), level, is_json);
         // stderr has it too.
-        let _ = log::append_to_file(path, &line);
-    }
-    report::complain(PROGRAM, message);
+        let _ = log::append_to_file(&path, &line);
+    })
 }
 
-fn log_line(message: &str, level: &str, is_json: bool) -> String {
+/// A line in the runtime's own log, in runc's forms.
+fn log_line(message: &str, level: Level, is_json: bool) -> String {
+    let level = if level == Level::WARN { "warning" } else { "error" };
     let time = report::now();
     if is_json {
         json!({"level": level, "msg": printable(message), "time": time}).to_string()
@@ -209,13 +212,16 @@ fn log_line(message: &str, level: &str, is_json: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+
     use super::log_line;
 
     #[test]
     fn log_lines_have_runcs_forms() {
-        let json: serde_json::Value = serde_json::from_str(&log_line("a \"b\"\n", "error", true)).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&log_line("a \"b\"\n", Level::ERROR, true)).unwrap();
         assert_eq!((json["level"].as_str(), json["msg"].as_str()), (Some("error"), Some("a \"b\"\\n")));
         assert!(json["time"].as_str().unwrap().ends_with('Z'));
-        assert!(log_line("a \"b\"\n", "error", false).ends_with(" level=error msg=\"a \\\"b\\\"\\n\""));
+        assert!(log_line("a \"b\"\n", Level::ERROR, false).ends_with(" level=error msg=\"a \\\"b\\\"\\n\""));
     }
 }
