@@ -8,4 +8,4 @@ pub mod process;
 pub mod rootfs;
 pub mod seal;
 
-mod mount_attr;
+mod mount;

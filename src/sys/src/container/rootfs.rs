@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use crate::container::capabilities;
 use crate::container::engine_mounts::{Detached, EngineMounts, Found};
-use crate::container::mount_attr::stop_propagation;
+use crate::container::mount::stop_propagation;
 use crate::container::seal::mount_id;
 use crate::fs::files;
 

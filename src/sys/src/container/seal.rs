@@ -22,7 +22,7 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use thiserror::Error;
 
 use crate::container::engine_mounts::unmount_fd;
-use crate::container::mount_attr::mount_setattr;
+use crate::container::mount::mount_setattr;
 
 /// Name of the one file in the tmpfs.
 const NAME: &str = "hosts";
