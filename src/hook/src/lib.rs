@@ -27,10 +27,11 @@ use pod::addresses::Source;
 use pod::validation::ip::IpRules;
 use sys::container::capabilities;
 use sys::container::engine_mounts::EngineMounts;
+use sys::container::hosts_target::Target;
 use sys::container::memory_cgroup;
 use sys::container::netns;
 use sys::container::process::Container;
-use sys::container::rootfs::{RootFs, Target};
+use sys::container::rootfs::RootFs;
 use sys::container::seal::{Content, Sealed};
 use sys::fs::files::{self, FileError, LastLink};
 use sys::report::{self, ExitCode};
@@ -252,8 +253,8 @@ fn attach_seal(
         root.expect_proc()?;
     }
     root.stop_propagation()?;
-    let target = root.target(engine)?;
-    attach(&sealed, &root, &target).inspect_err(|_| root.undo(&target))
+    let target = Target::prepare(&root, engine)?;
+    attach(&sealed, &root, &target).inspect_err(|_| target.undo(&root))
 }
 
 fn attach(sealed: &Sealed, root: &RootFs, target: &Target) -> Result<(), HookError> {

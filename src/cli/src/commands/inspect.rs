@@ -12,7 +12,7 @@ use container::node_config::NodeConfig;
 use container::programs::MOUNT_SOURCE;
 use pod::addresses::Source;
 use pod::validation::{printable, printable_json, printable_lines};
-use sys::container::rootfs::HostsView;
+use sys::container::hosts_view::HostsView;
 
 use super::args::InspectArgs;
 use super::mountinfo::MountInfo;

@@ -19,7 +19,7 @@ use pod::host_aliases::HostAlias;
 use pod::host_name::NameFields;
 use pod::validation::ip::IpRules;
 use pod::{Network, Pod};
-use sys::container::rootfs::HostsView;
+use sys::container::hosts_view::HostsView;
 use sys::fs::files;
 use sys::fs::state_dir;
 use sys::process::exec;

@@ -4,13 +4,14 @@
 //! A runtime follows a symbolic link at /etc/hosts, the seal does not. So they may be in two places: at /etc/hosts
 //! itself, where everything goes, and at the end of the link, where only what the engine mounted goes.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxAttributes, StatxFlags, openat, statx};
 use rustix::io::Errno;
-use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 
+use crate::container::mount::unmount_fd;
 use crate::container::rootfs::{RootFs, RootFsError};
 
 /// Most mounts that are taken away from one place.
@@ -87,7 +88,7 @@ impl Detached {
         self.all_of(engine, Some(found))
     }
 
-    /// Attaches everything again where it was. That it cannot be is not told: the error that led here is.
+    /// Attaches everything again where it was. If that fails, the error that led here is the one to report.
     pub(super) fn put_back(&self, root: &RootFs, etc: &OwnedFd) {
         for (place, copy) in self.copies.iter().rev() {
             let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
@@ -135,7 +136,7 @@ impl Detached {
         Ok(())
     }
 
-    /// A mount of the engine's that was not found could be reached by the container at another place.
+    /// Refuses to go on where one of the engine's mounts was not found: the container could reach it at another place.
     fn all_of(&self, engine: &EngineMounts<'_>, found: Option<Found>) -> Result<Option<Found>, RootFsError> {
         let expected = engine.sources.len();
         if self.count < expected {
@@ -143,12 +144,6 @@ impl Detached {
         }
         Ok(found)
     }
-}
-
-/// Detaches the mount whose root `fd` is, whatever is on top of it included.
-pub(super) fn unmount_fd(fd: &OwnedFd) -> rustix::io::Result<()> {
-    // umount2 takes no descriptor; this path leads to the mount that `fd` is on and to no other.
-    unmount(format!("/proc/self/fd/{}", fd.as_raw_fd()), UnmountFlags::DETACH)
 }
 
 fn open(root: &RootFs, etc: &OwnedFd, place: Place) -> rustix::io::Result<OwnedFd> {

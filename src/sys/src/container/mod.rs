@@ -2,6 +2,8 @@
 
 pub mod capabilities;
 pub mod engine_mounts;
+pub mod hosts_target;
+pub mod hosts_view;
 pub mod memory_cgroup;
 pub mod netns;
 pub mod process;

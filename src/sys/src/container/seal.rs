@@ -1,8 +1,8 @@
-//! A hosts file that nobody can rewrite: a read-only tmpfs of its own with one file, attached to nothing yet.
+//! A hosts file that cannot be rewritten: a read-only tmpfs of its own with one file, attached to nothing yet.
 //!
 //! 1. `fsopen`/`fsmount` make a detached tmpfs, just large enough; the file is written into it.
 //! 2. The superblock is made read-only: a container's own user namespace cannot undo that.
-//! 3. The file alone is cloned out of it as a mount (`open_tree`), which gets its flags before anybody sees it.
+//! 3. The file alone is cloned out of it as a mount (`open_tree`), which gets its flags before it is attached.
 //!
 //! Nothing of it has a path on the node. Step 3 wants a mount that is attached somewhere before Linux 6.15; there
 //! the tmpfs is attached in a mount namespace of the hook's own first. Everything else is in Linux 5.12.
@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, fchmod, openat, statx};
+use rustix::fs::{Mode, OFlags, fchmod, openat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
@@ -21,8 +21,7 @@ use rustix::mount::{
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use thiserror::Error;
 
-use crate::container::engine_mounts::unmount_fd;
-use crate::container::mount::mount_setattr;
+use crate::container::mount::{mount_id, mount_setattr, unmount_fd};
 
 /// Name of the one file in the tmpfs.
 const NAME: &str = "hosts";
@@ -38,7 +37,7 @@ pub struct SealError {
     cause: io::Error,
 }
 
-/// The kernel's answer, and what it means where the call is not there at all.
+/// The kernel's answer, with an explanation where the kernel lacks the call.
 fn shown(cause: &io::Error) -> String {
     if cause.raw_os_error() != Some(libc::ENOSYS) {
         return cause.to_string();
@@ -48,7 +47,7 @@ fn shown(cause: &io::Error) -> String {
     format!("Linux {release} does not know this call, expected Linux 5.12 or later ({cause})")
 }
 
-/// What goes into the seal.
+/// The content of a seal, and how it is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Content<'a> {
     /// The hosts file.
@@ -57,7 +56,7 @@ pub struct Content<'a> {
     pub source: &'a str,
     /// SELinux label for the tmpfs (`linux.mountLabel`).
     pub mount_label: Option<&'a str>,
-    /// The container's user namespace: the file shall read as root's there.
+    /// The container's user namespace, in which the file reads as root's.
     pub user_ns: Option<BorrowedFd<'a>>,
 }
 
@@ -78,7 +77,7 @@ impl Sealed {
         make_superblock_read_only(&tmpfs)?;
         let mount = clone_file(&tmpfs)?;
         let flagged = mount_setattr(mount.as_fd(), MOUNT_FLAGS, content.user_ns).or_else(|cause| {
-            // tmpfs cannot be mapped before Linux 6.3; unmapped, the file reads as nobody's, and reads all the same.
+            // tmpfs cannot be mapped before Linux 6.3; unmapped, the file reads as the user nobody's, and can be read all the same.
             let unmappable = cause.raw_os_error() == Some(libc::EINVAL) && content.user_ns.is_some();
             if unmappable { mount_setattr(mount.as_fd(), MOUNT_FLAGS, None) } else { Err(cause) }
         });
@@ -114,12 +113,6 @@ impl Sealed {
 fn take_away(mount: &OwnedFd) {
     // It has no name but its descriptor's. If this fails it still goes with its namespace.
     let _ = unmount_fd(mount);
-}
-
-/// The id of the mount that `fd` is on, and the file's inode number.
-pub(super) fn mount_id(fd: BorrowedFd<'_>) -> rustix::io::Result<(u64, u64)> {
-    let found = statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID | StatxFlags::INO)?;
-    Ok((found.stx_mnt_id, found.stx_ino))
 }
 
 fn step(step: &'static str) -> impl Fn(Errno) -> SealError {
@@ -171,7 +164,7 @@ fn clone_file(tmpfs: &OwnedFd) -> Result<OwnedFd, SealError> {
         Err(Errno::INVAL) => {
             attach_privately(tmpfs)?;
             let cloned = clone();
-            // Whoever is started in this namespace later would enter it by the mount on top of its root.
+            // A process that is started in this namespace later would enter it by the mount on top of its root.
             take_away(tmpfs);
             cloned
         }

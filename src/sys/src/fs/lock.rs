@@ -10,8 +10,8 @@ use nix::fcntl::{FcntlArg, fcntl};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, Stat, flock, fstat, major, minor, openat, stat};
 use rustix::io::Errno;
 
+use crate::fs::directory;
 use crate::fs::files::{self, FileError, LastLink};
-use crate::fs::state_dir;
 
 /// How long a lock is waited for: runtimes give a plugin a few minutes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -164,7 +164,7 @@ fn open(path: &Path) -> Result<rustix::io::Result<OwnedFd>, FileError> {
     let open = || openat(CWD, path, flags, Mode::RUSR | Mode::WUSR);
     match (open(), path.parent()) {
         (Err(Errno::NOENT), Some(dir)) => {
-            state_dir::create(dir)?;
+            directory::create(dir)?;
             Ok(open())
         }
         (other, _) => Ok(other),

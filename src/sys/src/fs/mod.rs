@@ -5,3 +5,5 @@ pub mod lock;
 pub mod log;
 pub mod node_files;
 pub mod state_dir;
+
+mod directory;

@@ -7,35 +7,18 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::{
-    AtFlags, CWD, FallocateFlags, Mode, OFlags, fallocate, fchmod, fsync, linkat, mkdirat, openat, renameat,
+    AtFlags, CWD, FallocateFlags, Mode, OFlags, fallocate, fchmod, fsync, linkat, openat, renameat,
     symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
 use crate::fs::files::FileError;
 
+pub use crate::fs::directory::create;
 pub use crate::fs::lock::{Lock, LockKind, against_leases, lock, lock_in_turn, try_lock};
 
 fn refused(verb: &'static str, path: &Path) -> impl Fn(Errno) -> FileError {
     move |cause| FileError::Io { verb, path: path.to_owned(), cause: cause.into() }
-}
-
-/// Makes a directory and those above it, for root only.
-///
-/// # Errors
-/// [`FileError`] naming the directory.
-pub fn create(dir: &Path) -> Result<(), FileError> {
-    match mkdirat(CWD, dir, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(Errno::NOENT) if dir.parent().is_some() => {
-            create(dir.parent().unwrap_or(dir))?;
-            match mkdirat(CWD, dir, Mode::RWXU) {
-                Ok(()) | Err(Errno::EXIST) => Ok(()),
-                Err(cause) => Err(refused("create", dir)(cause)),
-            }
-        }
-        Err(cause) => Err(refused("create", dir)(cause)),
-    }
 }
 
 /// The directory that a file is in.
