@@ -9,7 +9,7 @@ use pod::kubelet_file::KubeletFile;
 /// The sources that one pod has, in the order in which they are asked. The network namespace is asked before
 /// `annotations`, by a closure.
 #[derive(Debug, Clone, Copy)]
-pub struct AddressSources<'a> {
+pub(crate) struct AddressSources<'a> {
     /// The kubelet's file for the pod, once it is checked.
     pub kubelet: Option<&'a KubeletFile>,
     /// Whether the pod is on the node's network.
@@ -53,7 +53,7 @@ impl<'a> AddressSources<'a> {
     ///
     /// # Errors
     /// The error of `interfaces`, or an address in the annotation that cannot be read; each only where it is asked.
-    pub fn resolve<E: From<AnnotationError>>(
+    pub(crate) fn resolve<E: From<AnnotationError>>(
         self,
         interfaces: impl FnOnce() -> Result<Vec<InterfaceAddress>, E>,
     ) -> Result<PodAddresses<'a>, E> {

@@ -81,7 +81,7 @@ struct Namespace {
 /// The network that `linux.namespaces` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkNamespace<'a> {
-    /// That of whoever runs the runtime.
+    /// The network of the process that runs the runtime.
     Runtimes,
     /// A new one, without any address.
     New,

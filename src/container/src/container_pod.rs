@@ -65,7 +65,7 @@ pub struct ContainerPod {
     bundle: Option<PathBuf>,
 }
 
-/// What a program knows of a pod's network beside its bundle and its record.
+/// Facts about a pod's network that are in neither its bundle nor its record.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct KnownNetwork<'a> {
     /// The kubelet's file for the pod, once it is checked.
@@ -155,7 +155,7 @@ impl ContainerPod {
         format!("{}/{name}", self.identity.namespace)
     }
 
-    /// The pod's addresses, from the first source that has any ([`AddressSources::resolve`]).
+    /// The pod's addresses, from the first source that has any.
     ///
     /// # Errors
     /// An annotation whose value cannot be read, or the error of `interfaces`.

@@ -57,7 +57,7 @@ impl fmt::Display for Skip {
     }
 }
 
-/// What podhosts does with a container.
+/// The decision about a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// It gives the container its pod's file.
@@ -66,7 +66,7 @@ pub enum Decision {
     Skip(Skip),
 }
 
-/// What the bundle of a container that is sealed has at /etc/hosts.
+/// The mounts at /etc/hosts in the bundle of a container that is sealed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seal {
     /// Mounts at /etc/hosts that the engine or the kubelet put there, as indices into `mounts`.
@@ -83,7 +83,7 @@ impl Seal {
     }
 }
 
-/// Decides about a container. What the engine says goes before what the pod says.
+/// Decides about a container. The engine's word goes before the pod's.
 ///
 /// # Errors
 /// An annotation whose value cannot be read.

@@ -46,16 +46,16 @@ pub enum FieldPath {
     Annotation(String),
 }
 
-/// What the fields of one pod are.
+/// The sources of one pod's fields.
 #[derive(Debug, Clone, Copy)]
 pub struct PodFields<'a> {
-    /// Whose container it is.
+    /// The pod.
     pub identity: &'a PodIdentity,
     /// The pod's annotations.
     pub annotations: PodAnnotations<'a>,
     /// Whether these annotations are all that the pod has.
     pub annotations_are_complete: bool,
-    /// The pod's labels, where anybody tells them.
+    /// The pod's labels, where they are known.
     pub labels: Option<&'a Annotations>,
     /// The node's name.
     pub node_name: &'a str,
@@ -68,7 +68,7 @@ pub struct PodFields<'a> {
 /// A variable that cannot be given its value.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum DownwardApiError {
-    /// Nobody on this node knows the field.
+    /// No source on this node has the field.
     #[error("cannot set {name}: nothing tells {field} of the pod ({engine})")]
     Unknown {
         /// The variable.
@@ -181,10 +181,10 @@ impl FieldPath {
         matches!(self, Self::HostIp | Self::HostIps)
     }
 
-    /// Its value for a pod; `None` where nobody knows.
+    /// Its value for a pod; `None` where it is not known.
     fn value(&self, pod: &PodFields<'_>) -> Option<String> {
         let known = |value: &str| Some(value).filter(|value| !value.is_empty()).map(str::to_owned);
-        // What a CRI's caller calls a pod is its name, the empty string too; elsewhere an empty one is none.
+        // The CRI lets its caller name a pod with the empty string; elsewhere an empty name is no name.
         let is_told = matches!(pod.identity.engine, Engine::Containerd | Engine::CriO);
         let called = |name: &str| if is_told { Some(name.to_owned()) } else { known(name) };
         match self {
@@ -196,7 +196,7 @@ impl FieldPath {
             Self::Name => called(&pod.identity.name),
             Self::Namespace => called(&pod.identity.namespace),
             Self::Uid => called(pod.identity.uid.as_deref()?),
-            // What a pod does not have is empty, in Kubernetes too.
+            // A label that a pod lacks is empty, as in Kubernetes.
             Self::Label(key) => Some(pod.labels?.get(key).cloned().unwrap_or_default()),
             Self::Annotation(key) => match pod.annotations.value_of(key) {
                 Some(value) => Some(value.to_owned()),
@@ -210,7 +210,7 @@ impl EnvVar {
     /// The variable as it stands in an environment, `NAME=value`.
     ///
     /// # Errors
-    /// [`DownwardApiError`] where nobody knows the value, or no environment can hold it.
+    /// [`DownwardApiError`] where the value is not known, or no environment can hold it.
     pub fn entry(&self, pod: &PodFields<'_>) -> Result<String, DownwardApiError> {
         let Self { name, field } = self;
         let unknown = || DownwardApiError::Unknown {

@@ -13,7 +13,7 @@ use sys::report::{bounded, now};
 /// The target of the events about containers.
 pub const TARGET: &str = "podhosts::container";
 
-/// What became of a container.
+/// The end of a container's way through podhosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -56,7 +56,7 @@ pub struct Entry<'a> {
     pub pid: i32,
     /// `<namespace>/<name>`, or empty while that is not known.
     pub pod: Cow<'a, str>,
-    /// What became of it.
+    /// How it ended.
     pub outcome: Outcome,
     /// Why it was skipped or failed; for a sealed one the source of its addresses.
     pub reason: Cow<'a, str>,

@@ -19,7 +19,7 @@ pub enum Engine {
     CriO,
     /// podman, alone or in a pod of its own.
     Podman,
-    /// Nobody: a bundle made by hand for runc or crun.
+    /// No engine: a bundle made by hand for runc or crun.
     Plain,
 }
 
@@ -38,13 +38,13 @@ impl Engine {
 /// The pod of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodIdentity {
-    /// Who made the bundle.
+    /// The engine that made the bundle.
     pub engine: Engine,
     /// The pod sandbox's id.
     pub sandbox_id: Option<String>,
     /// Whether this container is the sandbox (pause, infra) itself.
     pub is_sandbox: bool,
-    /// `metadata.name`; empty when nobody tells.
+    /// `metadata.name`; empty where it is not known.
     pub name: String,
     /// `metadata.namespace`.
     pub namespace: String,
@@ -55,7 +55,7 @@ pub struct PodIdentity {
     pub hostname: Option<String>,
     /// CRI-O's list of addresses, to be checked against the network namespace.
     pub crio_ips: Vec<String>,
-    /// Whether name, namespace and uid are a guess: where CRI-O joins them by underscores, and one of them has some.
+    /// Whether name, namespace and uid are a guess: CRI-O joins them by underscores, and one of them contains some.
     pub is_guess: bool,
 }
 
@@ -65,7 +65,7 @@ pub enum IdentityError {
     /// An annotation that the engine always writes is absent.
     #[error("cannot tell the pod: {engine} annotation {key} is missing")]
     Missing {
-        /// Whose dialect it is.
+        /// The engine that writes it.
         engine: &'static str,
         /// The annotation.
         key: &'static str,
@@ -75,9 +75,9 @@ pub enum IdentityError {
     Value {
         /// The annotation.
         key: &'static str,
-        /// What it holds.
+        /// Its value.
         value: String,
-        /// What it may hold.
+        /// The values that it may have.
         expected: &'static str,
     },
     /// Two engines' annotations: one of them is forged.
@@ -134,9 +134,9 @@ impl PodIdentity {
 }
 
 impl PodIdentity {
-    /// Takes name, namespace and uid from the configuration of CRI-O's sandbox, where they are one by one and agree with
-    /// what stands joined in `config`.
-    pub fn take_names_of(&mut self, sandbox: &Config, config: &Config) {
+    /// Takes name, namespace and uid from the configuration of CRI-O's sandbox, which has each of them alone, if they agree
+    /// with the joined name in `config`.
+    pub(crate) fn take_names_of(&mut self, sandbox: &Config, config: &Config) {
         let told = |key| sandbox.annotation(key);
         let (Some(name), Some(namespace)) = (told(CRIO_KUBE_NAME), told(CRIO_NAMESPACE)) else { return };
         let uid = config.annotation(CRIO_SANDBOX_NAME).and_then(crio_joined).and_then(|joined| {
@@ -150,7 +150,7 @@ impl PodIdentity {
 
     /// The bundle of the pod's sandbox, beside the container's `bundle`: only the engine writes to its config.json.
     /// The files that containerd and podman mount at /etc/hostname are writable in every container of the pod.
-    pub fn sandbox_bundle(&self, bundle: &Path) -> Option<PathBuf> {
+    pub(crate) fn sandbox_bundle(&self, bundle: &Path) -> Option<PathBuf> {
         let id = self.sandbox_id.as_deref()?;
         match self.engine {
             // `<state>/<namespace>/<id>`
@@ -165,7 +165,7 @@ impl PodIdentity {
     }
 
     /// Whether `sandbox` is the configuration of this pod's sandbox.
-    pub fn is_sandbox_config(&self, sandbox: &Config) -> bool {
+    pub(crate) fn is_sandbox_config(&self, sandbox: &Config) -> bool {
         match self.engine {
             Engine::Containerd => {
                 sandbox.annotation(CRI_TYPE) == Some("sandbox")

@@ -166,7 +166,7 @@ pub enum NodeConfigError {
         key: &'static str,
         /// Its value.
         value: String,
-        /// What it has to be.
+        /// The values that it may have.
         expected: &'static str,
     },
 }

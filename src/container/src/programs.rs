@@ -1,4 +1,4 @@
-//! What the programs know of each other: their names, the hook's flags, and where the hook is.
+//! The programs' names, the hook's flags and the hook's path.
 
 use std::path::{Path, PathBuf};
 

@@ -29,29 +29,29 @@ pub enum HookError {
     /// A line in the kubelet's file.
     #[error("cannot use the kubelet's hosts file {0}: {1}")]
     Kubelet(PathBuf, #[source] KubeletFileError),
-    /// The kubelet's file is empty, missing, or somebody else's text.
+    /// The kubelet's file is empty, missing, or no file of the kubelet's.
     #[error(
         "cannot use the kubelet's hosts file {0}: it is missing, or does not begin with the kubelet's header"
     )]
     KubeletHeader(PathBuf),
-    /// The kubelet's file does not come to rest.
+    /// The kubelet's file changes at every reading.
     #[error("cannot use the kubelet's hosts file {0}: it changes at every look")]
     KubeletBusy(PathBuf),
-    /// The kubelet's file and the container's network do not fit.
+    /// The kubelet's file is of a pod on another network.
     #[error("cannot use the kubelet's hosts file {0}: it is of a pod on {1}, expected one on {2}")]
     KubeletNetwork(PathBuf, &'static str, &'static str),
-    /// The kubelet's file and the engine or the network do not fit.
+    /// The kubelet's file contradicts the engine or the network.
     #[error("cannot use the kubelet's hosts file {0}: {1}")]
     KubeletPod(PathBuf, #[source] Contradiction),
     /// The Pod, in Kubernetes' words.
     #[error("cannot render the hosts file: {}", report::first_of(.0))]
     Pod(Vec<String>),
-    /// Nobody tells the pod's name.
+    /// No source has the pod's name.
     #[error(
         "cannot tell the pod's name: expected annotation podhosts.io/hostname or io.kubernetes.pod.name, or hostname in config.json"
     )]
     NoName,
-    /// A hosts file that is too large, without what is copied of the node's.
+    /// A hosts file that is too large, without the copy of the node's.
     #[error("cannot seal a hosts file of {0} bytes, expected at most {HOSTS_FILE_MAX}")]
     TooLarge(usize),
     /// The node's hosts file is larger than the node's configuration allows.

@@ -24,7 +24,7 @@ The OCI createRuntime hook of podhosts: reads the container's state on stdin and
 exit codes: 0 sealed, skipped, or let through by on-error = \"open\"; 1 not sealed; 2 wrong command line or
 configuration; 70 internal error";
 
-/// What the command line says.
+/// The options on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// The node's configuration.
@@ -37,7 +37,7 @@ pub struct Options {
     pub nri_pod_ips: Vec<String>,
 }
 
-/// What is said instead of running.
+/// The answer to a command line that does not run the hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// Asked for.
@@ -85,7 +85,7 @@ impl Options {
 }
 
 impl Answer {
-    /// Says it, and tells how the program ends.
+    /// Prints it; returns the exit code.
     pub fn give(self) -> process::ExitCode {
         match self {
             Self::Text(text) => {

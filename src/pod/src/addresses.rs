@@ -1,4 +1,4 @@
-//! A pod's addresses: which source is believed, and in which order they stand.
+//! A pod's addresses, and the names of their sources.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -55,7 +55,7 @@ pub enum Source {
     Netns,
     /// The annotation `podhosts.io/pod-ips`.
     Annotation,
-    /// Nobody: the pod has no address.
+    /// No source: the pod has no address.
     None,
 }
 
@@ -114,7 +114,7 @@ pub struct InterfaceAddress {
 /// CRI engines take a pod's addresses from this interface; others belong to secondary networks.
 const POD_INTERFACE: &str = "eth0";
 
-/// Picks a pod's addresses from what is configured in its network namespace.
+/// Picks a pod's addresses among those in its network namespace.
 ///
 /// Only addresses of global scope count. Where `eth0` has any, they are the pod's; else those of all interfaces.
 /// The `primary` family comes first, otherwise the kernel's order stands.
@@ -145,7 +145,7 @@ pub fn confirmed(listed: &[String], found: &[InterfaceAddress]) -> Vec<String> {
 }
 
 /// Global scope as the kernel assigns it, apart from unique local addresses, which pods do use.
-pub fn is_global(address: IpAddr) -> bool {
+pub(crate) fn is_global(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             !(v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || v4.is_multicast())

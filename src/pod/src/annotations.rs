@@ -14,22 +14,22 @@ use crate::validation::go_quote;
 /// Annotations of a container or a pod.
 pub type Annotations = BTreeMap<String, String>;
 
-/// What every key of ours starts with.
+/// The prefix of all our keys.
 pub const PREFIX: &str = "podhosts.io/";
 /// JSON, the same list as `spec.hostAliases`.
 pub const HOST_ALIASES: &str = "podhosts.io/host-aliases";
 /// As `spec.hostname`.
 pub const HOSTNAME: &str = "podhosts.io/hostname";
 /// As `spec.hostnameOverride`.
-pub const HOSTNAME_OVERRIDE: &str = "podhosts.io/hostname-override";
+pub(crate) const HOSTNAME_OVERRIDE: &str = "podhosts.io/hostname-override";
 /// As `spec.subdomain`.
-pub const SUBDOMAIN: &str = "podhosts.io/subdomain";
+pub(crate) const SUBDOMAIN: &str = "podhosts.io/subdomain";
 /// The pod's addresses, separated by commas, primary first; the last source that is asked.
 pub const POD_IPS: &str = "podhosts.io/pod-ips";
 /// Begins the key of an environment variable, whose name follows; the value is a `fieldPath` of the downward API.
 pub const ENV_PREFIX: &str = "podhosts.io/env.";
 /// `false` opts the pod out, where the node's configuration allows it.
-pub const SEAL: &str = "podhosts.io/seal";
+pub(crate) const SEAL: &str = "podhosts.io/seal";
 
 /// An annotation with a value that cannot be used.
 #[derive(Debug, Error)]
@@ -40,22 +40,23 @@ pub struct AnnotationError {
 }
 
 impl AnnotationError {
-    /// What is wrong with the value of `key`.
+    /// An error in the value of `key`.
     pub fn new(key: impl Into<Cow<'static, str>>, cause: String) -> Self {
         Self { key: key.into(), cause }
     }
 }
 
-/// A pod's annotations: those in config.json, and behind them those that the CNI record holds.
+/// A pod's annotations: those in config.json, and behind them those that the CNI record or NRI tells.
 #[derive(Debug, Clone, Copy)]
 pub struct PodAnnotations<'a> {
     sources: [Option<&'a Annotations>; 2],
 }
 
 impl<'a> PodAnnotations<'a> {
-    /// `config` is asked first. `record` holds what an engine was not configured to pass through.
-    pub fn new(config: Option<&'a Annotations>, record: Option<&'a Annotations>) -> Self {
-        Self { sources: [config, record] }
+    /// The annotations of `config`, and behind them those of `pod`: an engine may pass only some of the pod's on to the
+    /// container.
+    pub fn new(config: Option<&'a Annotations>, pod: Option<&'a Annotations>) -> Self {
+        Self { sources: [config, pod] }
     }
 
     /// The value of any annotation, ours or not.
@@ -63,7 +64,7 @@ impl<'a> PodAnnotations<'a> {
         self.sources.iter().flatten().find_map(|annotations| annotations.get(key)).map(String::as_str)
     }
 
-    /// What stands behind [`ENV_PREFIX`] in each key that begins with it, and the value.
+    /// The name and the `fieldPath` of each variable that the pod asks for by [`ENV_PREFIX`].
     pub fn env(&self) -> BTreeMap<&'a str, &'a str> {
         // The first source goes before the second, so it is taken last.
         let all = self.sources.iter().rev().flatten().flat_map(|annotations| annotations.iter());
@@ -93,7 +94,7 @@ impl<'a> PodAnnotations<'a> {
     /// The HostAliases, not validated yet.
     ///
     /// # Errors
-    /// What is wrong with the JSON.
+    /// The error in the JSON.
     pub fn host_aliases(&self) -> Result<Vec<HostAlias>, AnnotationError> {
         let json = self.value_of(HOST_ALIASES).unwrap_or("null");
         host_aliases::from_json(json).map_err(|cause| AnnotationError::new(HOST_ALIASES, cause))

@@ -27,7 +27,7 @@ const USUAL: [&str; 16] = [
     "INSTANCE_NAME",
 ];
 
-/// What the dynamic linker, the C library and the runtime itself obey in every program, as the beginnings of names. No
+/// Beginnings of the names that the dynamic linker, the C library and the runtime obey in every program. No
 /// configuration allows these, for a pattern that is too wide must not give the node away.
 const NEVER: [&str; 17] = [
     "LD_",
@@ -52,7 +52,7 @@ const NEVER: [&str; 17] = [
 /// Checks the name of a variable; `also_allowed` are the patterns of the node's configuration.
 ///
 /// # Errors
-/// What is wrong with it, and what would allow it.
+/// The fault, and the setting that would allow the name.
 pub fn check(name: &str, also_allowed: &[String]) -> Result<(), String> {
     let quoted = go_quote(name);
     if !is_env_var_name(name) {

@@ -43,8 +43,8 @@ pub fn validate(aliases: &[HostAlias], rules: IpRules) -> Vec<FieldError> {
 /// Reads the JSON of the `podhosts.io/host-aliases` annotation; `null` and `[]` are no aliases.
 ///
 /// # Errors
-/// What is wrong with the JSON, and where. The entries themselves are checked by [`validate`].
-pub fn from_json(json: &str) -> Result<Vec<HostAlias>, String> {
+/// The error in the JSON and its place. The entries themselves are checked by [`validate`].
+pub(crate) fn from_json(json: &str) -> Result<Vec<HostAlias>, String> {
     let list: Result<Option<Vec<Object<HostAlias>>>, _> = serde_json::from_str(json);
     let aliases = |list: Option<Vec<_>>| list.into_iter().flatten().map(|Object(alias)| alias).collect();
     list.map(aliases).map_err(|error| {

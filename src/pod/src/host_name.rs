@@ -8,8 +8,8 @@ use crate::validation::dns::{LABEL_MAX, is_label, label_errors, subdomain_errors
 use crate::validation::go_quote;
 use crate::validation::word::{dashed, is_word};
 
-/// What stands in a hosts file where a pod's name leaves nothing: an engine named it with the empty string.
-pub const SUBSTITUTE: &str = "pod";
+/// The name in a hosts file of a pod that an engine named with the empty string.
+pub(crate) const SUBSTITUTE: &str = "pod";
 
 /// By which rules a pod was named.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub enum Naming {
     /// Kubernetes': a name that its API server would refuse is an error.
     #[default]
     Kubernetes,
-    /// The CRI's and the other engines', which is none: any text names a pod. What cannot stand in a hosts file is
-    /// replaced, for no container may fail because of a name that its engine took.
+    /// The CRI's and the other engines': any text names a pod. Characters that cannot stand in a hosts file are replaced:
+    /// no container may fail because of a name that its engine took.
     Engine,
 }
 

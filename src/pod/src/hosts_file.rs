@@ -9,16 +9,16 @@ use crate::host_name::HostName;
 /// First line of the file of a pod with a network of its own.
 pub const HEADER: &str = "# Kubernetes-managed hosts file.\n";
 /// First line of the file of a pod on the node's network.
-pub const HEADER_HOST_NETWORK: &str = "# Kubernetes-managed hosts file (host network).\n";
+pub(crate) const HEADER_HOST_NETWORK: &str = "# Kubernetes-managed hosts file (host network).\n";
 /// The lines between the header and the pod's own.
-pub const LOCAL_LINES: &str = "127.0.0.1\tlocalhost\n\
+pub(crate) const LOCAL_LINES: &str = "127.0.0.1\tlocalhost\n\
     ::1\tlocalhost ip6-localhost ip6-loopback\n\
     fe00::0\tip6-localnet\n\
     fe00::0\tip6-mcastprefix\n\
     fe00::1\tip6-allnodes\n\
     fe00::2\tip6-allrouters\n";
-/// What stands before the HostAliases; absent when there are none.
-pub const ALIASES_HEADER: &str = "\n# Entries added by HostAliases.\n";
+/// The header of the HostAliases; absent when there are none.
+pub(crate) const ALIASES_HEADER: &str = "\n# Entries added by HostAliases.\n";
 
 /// The file of a pod with a network of its own: a line for each address in `ips`, in that order.
 pub fn pod_network<S: AsRef<str>>(ips: &[S], name: &HostName, aliases: &[HostAlias]) -> Vec<u8> {

@@ -16,7 +16,7 @@ use crate::validation::dns::is_subdomain;
 use crate::validation::go_quote;
 use crate::validation::ip::{IpRules, parse_sloppy};
 
-/// What the kubelet's file says of a pod.
+/// The content of the kubelet's file for a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KubeletFile {
     /// The pod's lines; `None` in the file of a host-network pod.
@@ -154,7 +154,7 @@ impl PodLines {
     }
 }
 
-/// What the kubelet has appended to the node's file. That file may hold anything, another such block too; only
+/// The block that the kubelet appended to the node's file. That file may hold anything, another such block too; only
 /// where it is another one than the kubelet saw, the last block is taken for the pod's.
 fn block_behind<'a>(rest: &'a [u8], node_hosts: &[u8]) -> &'a [u8] {
     let header = ALIASES_HEADER.as_bytes();

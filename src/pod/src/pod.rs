@@ -58,7 +58,7 @@ impl Pod {
         Err(errors)
     }
 
-    /// What an engine said is no error of the pod's author.
+    /// Errors in the author's metadata. An engine's names are not the author's, so they are none.
     fn metadata_errors(&self) -> Vec<FieldError> {
         if self.names.naming == Naming::Engine {
             return Vec::new();
@@ -71,7 +71,7 @@ impl Pod {
     }
 }
 
-/// What is wrong with a pod's addresses; they are written as they are given, so they have to be clean.
+/// Checks a pod's addresses. They are written as they are given, so they have to be clean.
 pub fn pod_ip_errors(ips: &[String]) -> Vec<FieldError> {
     let errors = ips.iter().enumerate().filter_map(|(i, ip)| {
         let detail = ip_error(ip, IpRules::Strict)?;

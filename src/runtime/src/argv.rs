@@ -1,8 +1,8 @@
 //! The low-level runtime's command line: is it `create` or `run`, and of which bundle?
 //!
 //! runc reads it with Go's flag package (`-bundle X` and `--bundle X` are the same), crun with getopt (`-bX`, `-db X`,
-//! and `--bund X`: the beginning of a long option is enough where it is no other's). What both would read alike is read
-//! alike here.
+//! and `--bund X`: the beginning of a long option is enough where no other has it). Here a word is read as both read it,
+//! or as the one that knows it does.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -110,7 +110,7 @@ impl Options {
     }
 }
 
-/// What a command line asks of the low-level runtime.
+/// A command line of the low-level runtime.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Invocation {
     /// The runtime's log file.
@@ -121,7 +121,7 @@ pub struct Invocation {
     pub root: Option<PathBuf>,
     /// The container that is made, if the command is `create` or `run`.
     pub create: Option<Create>,
-    /// What stands behind any other command.
+    /// The words behind any other command.
     pub rest: Vec<OsString>,
 }
 
@@ -150,10 +150,10 @@ pub struct Create {
     pub container: String,
 }
 
-/// A command line whose command cannot be told.
+/// A command line whose command cannot be recognized.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ArgvError {
-    /// It may take a value or not, so the next word may be the command or not.
+    /// An unknown option may take a value, so the next word may be the command or not.
     #[error("cannot tell the runtime's command: unknown global option {0:?}")]
     UnknownGlobal(OsString),
     /// It is the beginning of several options.

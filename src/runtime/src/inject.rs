@@ -170,7 +170,7 @@ fn addition(text: &str, top: &Top<'_>, hook: &Hook) -> Result<Option<Edit>, Inje
             return Ok(Some(Edit { range: range(text, raw), with }));
         }
     }
-    // Last: other hooks may still change what is mounted.
+    // Last: other hooks may still change the mounts.
     let comma = if present.is_empty() { "" } else { "," };
     Ok(Some(insert_last(text, place, &format!("{comma}{new}"))))
 }

@@ -1,7 +1,7 @@
 //! The wrapper: adds the hook to a pod container's bundle on `create` and `run`, then becomes the low-level runtime.
 
 pub mod argv;
-pub mod env;
+mod env;
 pub mod inject;
 
 use std::ffi::{OsStr, OsString};
@@ -47,14 +47,14 @@ pub enum WrapperError {
     Inject {
         /// The bundle.
         bundle: PathBuf,
-        /// What is wrong.
+        /// The error in it.
         #[source]
         cause: InjectError,
     },
     /// The hook cannot be named.
     #[error(transparent)]
     Hook(#[from] programs::HookError),
-    /// Nothing to become.
+    /// No runtime is installed.
     #[error("cannot find a low-level runtime: none of {0} is an executable file other than this one")]
     NoRuntime(String),
     /// The kernel refused.
@@ -100,7 +100,7 @@ fn prepare_and_become(
             as_configured(prepare(&node, create), &node, &create.container, invocation)?;
             node
         }
-        // What runs has to be stopped and deleted, whatever has become of the configuration since.
+        // A running container has to be stopped and deleted even if the configuration is broken by now.
         (Ok(()), None) => config.unwrap_or_default(),
     };
     let runtime = low_level_runtime(&node.runtime.runtimes, invocation)?;
@@ -117,7 +117,7 @@ fn low_level_runtime(runtimes: &[String], invocation: &Invocation) -> Result<Pat
     found.ok_or_else(|| WrapperError::NoRuntime(runtimes.join(", ")))
 }
 
-/// Lets a container pass that was not prepared, where the node's configuration says so.
+/// Lets a container start that could not be prepared, if `on-error` says so.
 fn as_configured(
     prepared: Result<(), WrapperError>,
     node: &NodeConfig,
@@ -136,8 +136,7 @@ fn as_configured(
     }
 }
 
-/// Puts the hook into the bundle of a container that is to be sealed, and the variables that its pod asks for; any
-/// other bundle is left as it is.
+/// Puts the hook into the bundle of a container that is sealed, and the variables that its pod asks for into any bundle.
 fn prepare(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
     let here =
         std::env::current_dir().map_err(|cause| WrapperError::Where("the current directory", cause))?;

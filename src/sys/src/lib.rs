@@ -1,4 +1,4 @@
-//! The only door to the kernel. Everything above it is values in, values out.
+//! The only door to the kernel: system calls, and all unsafe code.
 
 pub mod container;
 pub mod fnv;
@@ -14,7 +14,7 @@ pub fn node_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// What tells this boot from all others.
+/// The id of this boot.
 ///
 /// # Errors
 /// `/proc` cannot be read.

@@ -12,7 +12,7 @@ const LEADING_ZEROS: &str = "must not have leading 0s in IP or prefix length";
 const MAPPED: &str = "must not have an IPv4-mapped IPv6 address";
 const HOST_BITS: &str = "must not have bits set beyond the prefix length";
 
-/// What keeps `value` from being a network in canonical form (`IsValidCIDR` of Kubernetes 1.36).
+/// Why `value` is no network in canonical form (`IsValidCIDR` of Kubernetes 1.36).
 pub fn strict_error(value: &str) -> Option<String> {
     let legacy = legacy_error(value);
     if legacy.is_some() {
@@ -22,7 +22,7 @@ pub fn strict_error(value: &str) -> Option<String> {
     (network != value).then(|| format!("must be in canonical form ({network:?})"))
 }
 
-/// What keeps `value` from being a network in a field of old (`IsValidCIDRForLegacyField`): all but upper case letters and
+/// Why `value` is no network in a field of old (`IsValidCIDRForLegacyField`): all but upper case letters and
 /// zeros that could be left out.
 pub fn legacy_error(value: &str) -> Option<String> {
     let Some(network) = parse_sloppy_cidr(value) else { return Some(NOT_A_CIDR.to_owned()) };

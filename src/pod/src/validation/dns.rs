@@ -1,9 +1,9 @@
 //! RFC 1123 names as Kubernetes checks them.
 
 /// Longest DNS label, in bytes.
-pub const LABEL_MAX: usize = 63;
+pub(crate) const LABEL_MAX: usize = 63;
 /// Longest DNS subdomain, in bytes.
-pub const SUBDOMAIN_MAX: usize = 253;
+pub(crate) const SUBDOMAIN_MAX: usize = 253;
 
 const LABEL_TOO_LONG: &str = "must be no more than 63 characters";
 const LABEL_FORM: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must \
@@ -15,7 +15,7 @@ const SUBDOMAIN_FORM: &str = "a lowercase RFC 1123 subdomain must consist of low
 and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
 '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 
-/// What keeps `value` from being an RFC 1123 label; empty when it is one (`IsDNS1123Label`).
+/// Why `value` is no RFC 1123 label; empty when it is one (`IsDNS1123Label`).
 pub fn label_errors(value: &str) -> Vec<&'static str> {
     let mut errors = Vec::new();
     if value.len() > LABEL_MAX {
@@ -28,7 +28,7 @@ pub fn label_errors(value: &str) -> Vec<&'static str> {
     errors
 }
 
-/// What keeps `value` from being an RFC 1123 subdomain; empty when it is one (`IsDNS1123Subdomain`).
+/// Why `value` is no RFC 1123 subdomain; empty when it is one (`IsDNS1123Subdomain`).
 pub fn subdomain_errors(value: &str) -> Vec<&'static str> {
     let mut errors = Vec::new();
     if value.len() > SUBDOMAIN_MAX {

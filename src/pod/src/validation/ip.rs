@@ -11,13 +11,13 @@ const MAPPED: &str = "must not be an IPv4-mapped IPv6 address";
 /// How strictly an address is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IpRules {
-    /// What a Kubernetes 1.36 API server accepts of a new object.
+    /// The forms that a Kubernetes 1.36 API server accepts in a new object.
     Strict,
-    /// What it keeps of objects stored by older ones: leading zeros and IPv4-mapped IPv6 too.
+    /// The forms that it also keeps in objects stored by older ones: leading zeros and IPv4-mapped IPv6 too.
     Legacy,
 }
 
-/// What keeps `value` from being an IP address under `rules` (`IsValidIPForLegacyField`).
+/// Why `value` is no IP address under `rules` (`IsValidIPForLegacyField`).
 pub fn ip_error(value: &str, rules: IpRules) -> Option<&'static str> {
     if parse_sloppy(value).is_none() {
         return Some(NOT_AN_IP);

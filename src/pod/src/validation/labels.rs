@@ -11,7 +11,7 @@ const VALUE_FORM: &str = "a valid label must be an empty string or consist of al
 and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
 validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
-/// What keeps `value` from being a qualified name, `example.com/name` or `name`; empty when it is one
+/// Why `value` is no qualified name, `example.com/name` or `name`; empty when it is one
 /// (`IsQualifiedName`).
 pub fn qualified_name_errors(value: &str) -> Vec<String> {
     let mut errors = Vec::new();
@@ -44,7 +44,7 @@ pub fn qualified_name_errors(value: &str) -> Vec<String> {
     errors
 }
 
-/// What keeps `value` from being the value of a label; empty when it is one (`IsValidLabelValue`).
+/// Why `value` is no value of a label; empty when it is one (`IsValidLabelValue`).
 pub fn label_value_errors(value: &str) -> Vec<String> {
     let mut errors = Vec::new();
     if value.len() > MAX {
@@ -56,7 +56,7 @@ pub fn label_value_errors(value: &str) -> Vec<String> {
     errors
 }
 
-/// What keeps `value` from being the name of a port; empty when it is one (`IsValidPortName`).
+/// Why `value` is no name of a port; empty when it is one (`IsValidPortName`).
 pub fn port_name_errors(value: &str) -> Vec<&'static str> {
     let mut errors = Vec::new();
     if value.len() > 15 {

@@ -21,7 +21,7 @@ pub struct FieldError {
     pub path: String,
     /// The rejected value, as it was given.
     pub value: String,
-    /// What a valid value has to be.
+    /// The description of a valid value.
     pub detail: &'static str,
 }
 

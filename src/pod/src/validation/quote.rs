@@ -28,7 +28,7 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
 
 /// The same for JSON, where the escapes are JSON's own: a reader gets the value as it was.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
-    // What is not ASCII stands in strings only, and the serializer has escaped the rest of ASCII.
+    // Characters beyond ASCII stand in strings only, and the serializer has escaped the rest of ASCII.
     let is_shown = |c: char| c == '\n' || is_print(c);
     if json.chars().all(is_shown) {
         return Cow::Borrowed(json);

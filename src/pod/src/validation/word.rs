@@ -10,12 +10,12 @@ use super::dns::SUBDOMAIN_MAX;
 use super::quote::is_print;
 
 /// Whether `name` can stand in a hosts file as it is: one word of at most 253 bytes.
-pub fn is_word(name: &str) -> bool {
+pub(crate) fn is_word(name: &str) -> bool {
     !name.is_empty() && name.len() <= SUBDOMAIN_MAX && name.chars().all(is_word_char)
 }
 
 /// `name` with a dash in the place of each character that cannot stand in a hosts file.
-pub fn dashed(name: &str) -> Cow<'_, str> {
+pub(crate) fn dashed(name: &str) -> Cow<'_, str> {
     if name.chars().all(is_word_char) {
         return name.into();
     }

@@ -3,12 +3,12 @@
 use caps::{CapSet, Capability, CapsHashSet};
 use thiserror::Error;
 
-/// What the hook needs, and why.
+/// The capabilities that the hook needs, and why.
 const NEEDED: [Capability; 7] = [
     Capability::CAP_SYS_ADMIN,       // mount, and join the container's namespaces
     Capability::CAP_SYS_CHROOT,      // joining a mount namespace changes the root
     Capability::CAP_SYS_PTRACE,      // open /proc/PID/ns of a process with other ids or capabilities
-    Capability::CAP_DAC_OVERRIDE,    // write to a root file system that belongs to somebody else
+    Capability::CAP_DAC_OVERRIDE,    // write to a root file system that belongs to another user
     Capability::CAP_DAC_READ_SEARCH, // walk to it
     Capability::CAP_SETUID,          // create a missing mount point as the owner of its directory
     Capability::CAP_SETGID,
@@ -17,7 +17,7 @@ const NEEDED: [Capability; 7] = [
 /// Capabilities that could not be given up, or one that is missing.
 #[derive(Debug, Error)]
 pub enum CapabilityError {
-    /// The hook does not run as the runtime's root.
+    /// The hook does not run as root.
     #[error("cannot seal: {0} is missing, expected to be called by the runtime as root")]
     Missing(Capability),
     /// The kernel refused.

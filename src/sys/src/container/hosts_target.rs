@@ -89,8 +89,8 @@ fn etc_of(root: &RootFs) -> Result<(Found, bool), RootFsError> {
     Ok((etc, true))
 }
 
-/// `/etc`, which has to be in the container's own root file system. In a volume whoever has it mounted elsewhere
-/// could unlink `hosts`, and Linux takes away what is mounted on a file that is unlinked elsewhere; a shared
+/// `/etc`, which has to be in the container's own root file system. In a volume a program that has it mounted elsewhere
+/// could unlink `hosts`, and Linux takes away a mount whose file is unlinked elsewhere; a shared
 /// volume would carry the seal to the node.
 fn own(root: &RootFs, etc: OwnedFd) -> Result<Found, RootFsError> {
     let failed = |cause| kernel("stat", Path::new("/etc"), cause);

@@ -1,4 +1,4 @@
-//! Whose memory the seal is: a tmpfs page is charged to the cgroup of the process that writes it.
+//! The cgroup that pays for the seal: a tmpfs page is charged to the cgroup of the process that writes it.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ const CGROUP_MAGICS: [u64; 2] = [0x0027_e0eb, 0x6367_7270];
 /// Largest /proc/PID/cgroup that is read, in bytes.
 const CGROUP_MAX: usize = 64 << 10;
 
-/// Moves this process into the container's memory cgroup, and tells whether it could: what is written from then on
-/// is the container's memory. A node without memory cgroups is none to fail on.
+/// Moves this process into the container's memory cgroup, and tells whether it could: pages written from then on
+/// are the container's memory. A node without memory cgroups is no reason to fail.
 pub fn enter(container: &Container) -> bool {
     let name = Path::new("cgroup");
     let text = files::read_at(container.proc(), name, name, CGROUP_MAX, LastLink::Refuse);

@@ -21,7 +21,7 @@ pub enum ContainerError {
     /// The kernel refused.
     #[error("cannot {verb} pid {pid}: {cause}")]
     Kernel {
-        /// What was tried.
+        /// The action that failed.
         verb: &'static str,
         /// The process.
         pid: i32,
@@ -84,7 +84,7 @@ impl Container {
     ///
     /// # Errors
     /// The kernel's answer.
-    pub fn join_network(&self) -> Result<(), ContainerError> {
+    pub(super) fn join_network(&self) -> Result<(), ContainerError> {
         move_into_link_name_space(self.net_ns.as_fd(), Some(LinkNameSpaceType::Network))
             .map_err(|cause| kernel_error("join the network namespace of", self.pid, cause))
     }

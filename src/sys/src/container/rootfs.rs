@@ -28,9 +28,9 @@ pub enum RootFsError {
     /// The kernel refused.
     #[error("cannot {verb} {path}: {cause}")]
     Kernel {
-        /// What was tried.
+        /// The action that failed.
         verb: &'static str,
-        /// On what; a path below /etc is one in the container.
+        /// Its object; a path below /etc is one in the container.
         path: PathBuf,
         /// The kernel's answer.
         #[source]
@@ -148,7 +148,7 @@ impl RootFs {
         stopped.map_err(failed)
     }
 
-    /// What a process in the container finds at /etc/hosts.
+    /// Opens /etc/hosts as a process in the container would.
     ///
     /// # Errors
     /// The kernel's answer.

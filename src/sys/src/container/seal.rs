@@ -77,7 +77,8 @@ impl Sealed {
         make_superblock_read_only(&tmpfs)?;
         let mount = clone_file(&tmpfs)?;
         let flagged = mount_setattr(mount.as_fd(), MOUNT_FLAGS, content.user_ns).or_else(|cause| {
-            // tmpfs cannot be mapped before Linux 6.3; unmapped, the file reads as the user nobody's, and can be read all the same.
+            // tmpfs cannot be mapped before Linux 6.3; unmapped, the file belongs to `nobody`, and can be read all
+            // the same.
             let unmappable = cause.raw_os_error() == Some(libc::EINVAL) && content.user_ns.is_some();
             if unmappable { mount_setattr(mount.as_fd(), MOUNT_FLAGS, None) } else { Err(cause) }
         });

@@ -15,7 +15,7 @@ pub enum FileError {
     /// The kernel refused.
     #[error("cannot {verb} {path}: {cause}")]
     Io {
-        /// What was tried.
+        /// The action that failed.
         verb: &'static str,
         /// The file.
         path: PathBuf,
@@ -26,7 +26,7 @@ pub enum FileError {
     /// Somebody has a lock or a lease on it, and keeps it.
     #[error("cannot {verb} {path} within {seconds} s: held by {by}")]
     Held {
-        /// What was tried.
+        /// The action that failed.
         verb: &'static str,
         /// The file.
         path: PathBuf,
@@ -83,7 +83,7 @@ pub fn read(path: &Path, limit: usize, last_link: LastLink) -> Result<Vec<u8>, F
 ///
 /// # Errors
 /// [`FileError`] naming the file.
-pub fn read_at(
+pub(crate) fn read_at(
     dir: impl AsFd,
     name: &Path,
     shown: &Path,
@@ -103,7 +103,7 @@ pub fn read_at(
 ///
 /// # Errors
 /// [`FileError`] naming the file as `shown`.
-pub fn read_fd(fd: OwnedFd, shown: &Path, limit: usize) -> Result<Vec<u8>, FileError> {
+pub(crate) fn read_fd(fd: OwnedFd, shown: &Path, limit: usize) -> Result<Vec<u8>, FileError> {
     let file = File::from(fd);
     let metadata = file.metadata().map_err(|cause| FileError::io("stat", shown, cause))?;
     if !metadata.is_file() {

@@ -35,7 +35,7 @@ pub enum LockKind {
     Exclusive,
 }
 
-/// Locks the file `path`, which is made where it is missing, and waits up to 20 s for whoever has it.
+/// Locks the file `path`, which is made where it is missing, and waits up to 20 s for its holder.
 ///
 /// # Errors
 /// [`FileError`] naming the file; [`FileError::Held`] names who has the lock, too.
@@ -54,13 +54,13 @@ pub fn lock_in_turn(path: &Path, kind: LockKind) -> Result<Lock, FileError> {
     wait.until(&file, path, || gate(&file, kind.into()))?;
     wait.until(&file, path, || flock(&file, kind.into()))?;
     if kind == LockKind::Shared {
-        // It has its share: whoever waits for all of them may close the gate.
+        // It has its share: a process that waits for all of them may close the gate.
         wait.until(&file, path, || gate(&file, Gate::Leave))?;
     }
     Ok(Lock { _file: file })
 }
 
-/// Locks the file `path` for this process alone, without waiting; `None` where somebody else has it.
+/// Locks the file `path` for this process alone, without waiting; `None` where another process has it.
 ///
 /// # Errors
 /// [`FileError`] naming the file.
@@ -71,11 +71,11 @@ pub fn try_lock(path: &Path) -> Result<Option<Lock>, FileError> {
     }
 }
 
-/// Keeps a file open for writing, so that nobody can take a lease on it (`F_SETLEASE`), which would have whoever opens it
+/// Keeps a file open for writing, so that no process can take a lease on it (`F_SETLEASE`), which would make whoever opens it
 /// wait for as long as `/proc/sys/fs/lease-break-time` says; `None` where it cannot be opened for another reason.
 ///
 /// # Errors
-/// [`FileError::Held`] where somebody has a lease already, and keeps it.
+/// [`FileError::Held`] where a process has a lease already, and keeps it.
 pub fn against_leases(path: &Path) -> Result<Option<OwnedFd>, FileError> {
     let mut wait = Wait::new(PATIENCE);
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -139,7 +139,7 @@ fn gate(file: &OwnedFd, to: Gate) -> rustix::io::Result<()> {
         libc::flock { l_type: kind as _, l_whence: libc::SEEK_SET as _, l_start: 0, l_len: 1, l_pid: 0 };
     match fcntl(file, FcntlArg::F_OFD_SETLK(&first_byte)) {
         Ok(_) => Ok(()),
-        // POSIX has two numbers for "somebody has it"; the other one is meant here, too.
+        // POSIX has two numbers for "another process has it".
         Err(nix::Error::EACCES) => Err(Errno::WOULDBLOCK),
         Err(cause) => Err(Errno::from_raw_os_error(cause as i32)),
     }

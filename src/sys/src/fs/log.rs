@@ -55,7 +55,7 @@ impl Log {
     }
 }
 
-/// Appends one line to somebody else's log, such as the runtime's.
+/// Appends one line to a log of another program, such as the runtime's.
 ///
 /// # Errors
 /// The kernel's answer.

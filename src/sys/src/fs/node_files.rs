@@ -86,7 +86,7 @@ fn like(file: &NamedTempFile, before: Option<&Metadata>) -> io::Result<()> {
 pub fn remove_leftovers(dir: &Path) {
     for name in crate::fs::state_dir::names(dir).unwrap_or_default() {
         if name.starts_with(TEMPORARY) {
-            // What cannot be removed stands in nobody's way.
+            // A leftover that cannot be removed does no harm.
             let _ = crate::fs::state_dir::remove(&dir.join(name));
         }
     }

@@ -152,7 +152,7 @@ pub fn reserve(path: &Path, size: u64) -> Result<(), FileError> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = openat(CWD, path, flags, Mode::empty()).map_err(refused("open", path))?;
     match fallocate(&file, FallocateFlags::empty(), 0, size) {
-        // What the file system cannot promise.
+        // The file system cannot promise it.
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         Err(cause) => Err(refused("write", path)(cause)),
     }

@@ -1,4 +1,4 @@
-//! What the kernel says about this process, and what it may have.
+//! Limits of this process, and its memory as the kernel counts it.
 
 use std::os::fd::AsFd;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! The allocator: for a server that runs for long, what was needed once is given back; a process that lives for a few
 //! milliseconds gets memory once and gives back nothing.
 
-/// What a short process gets at once, in bytes: more than a call needs. Pages that nobody touches cost nothing.
+/// The memory that a short process gets at once, in bytes: more than a call needs. Untouched pages cost nothing.
 #[cfg(target_env = "gnu")]
 const AT_ONCE: libc::c_int = 1 << 20;
 
@@ -20,7 +20,7 @@ pub fn keep_little() {
     {
         // One arena for each thread would keep what the largest request needed, each of them.
         set(libc::M_ARENA_MAX, 1);
-        // Fixed, so that it does not grow with what is freed: large pieces go back to the kernel at once.
+        // Fixed, so that it does not grow as memory is freed: large pieces go back to the kernel at once.
         set(libc::M_MMAP_THRESHOLD, 128 << 10);
         set(libc::M_TRIM_THRESHOLD, 512 << 10);
     }

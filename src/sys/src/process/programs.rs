@@ -49,9 +49,9 @@ pub enum ProgramError {
 pub struct Finished {
     /// Its exit status.
     pub status: ExitStatus,
-    /// What it wrote to stdout.
+    /// Its stdout.
     pub stdout: Vec<u8>,
-    /// What it wrote to stderr.
+    /// Its stderr.
     pub stderr: Vec<u8>,
 }
 
@@ -65,7 +65,7 @@ impl Finished {
 
 /// Runs `program` to its end with `input` on its stdin and `env` added to its environment.
 ///
-/// Its output goes through files: whoever it leaves running may keep them open for ever.
+/// Its output goes through files: a process that it leaves running may keep a pipe open for ever.
 ///
 /// # Errors
 /// It cannot be started, or did not end within `patience`; then it is killed.
@@ -98,7 +98,7 @@ pub fn run(
     Ok(Finished { status, stdout: written(stdout)?, stderr: written(stderr)? })
 }
 
-/// What a program, looked for on PATH, writes to stdout.
+/// The stdout of a program, looked for on PATH.
 ///
 /// # Errors
 /// [`ProgramError`] where it cannot be run, or fails.

@@ -1,4 +1,4 @@
-//! What a service gets from whoever starts it: descriptors and names in the environment.
+//! Descriptors and names that a service inherits through its environment.
 
 use std::ffi::OsString;
 use std::io;

@@ -1,4 +1,4 @@
-//! What a service and whoever starts it tell each other.
+//! The conversation between a service and its manager.
 
 pub mod inherited;
 pub mod notify;

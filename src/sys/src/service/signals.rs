@@ -13,7 +13,7 @@ use rustix::io::Errno;
 #[derive(Debug)]
 pub struct Stop(SignalFd);
 
-/// What was waited for.
+/// The end of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Woken {
     /// There is something to read. It may be the end of the connection.
