@@ -3,10 +3,10 @@
 use rusqlite::{Connection, Row};
 use serde_json::{Map, Value};
 
+use super::api::body;
 use super::api::media::Content;
 use super::api::parameters::Validation;
-use super::api::{body, schemas};
-use super::kinds::{self, Config};
+use super::kinds::{self, Config, schemas};
 use super::object::Object;
 use super::resource::ResourceInfo;
 

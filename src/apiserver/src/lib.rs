@@ -19,6 +19,7 @@ pub mod pki;
 pub mod registry;
 pub mod resource;
 pub mod run;
+pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod store;

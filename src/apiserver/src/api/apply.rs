@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::schema::{Field, Form, Merge, Type};
+use crate::schema::{Field, Form, Merge, Type};
 
 /// How many faults are told.
 const MOST_FAULTS: usize = 100;
@@ -244,8 +244,8 @@ fn identity(entry: &Value, keys: &[&str]) -> Vec<Value> {
 mod tests {
     use serde_json::json;
 
-    use super::super::schemas;
     use super::*;
+    use crate::kinds::schemas;
 
     fn applied(object: Value, applied: &Value) -> Result<Value, String> {
         let Value::Object(mut object) = object else { panic!() };

@@ -4,10 +4,10 @@ use serde_json::{Map, Value};
 
 use super::media::Content;
 use super::parameters::Validation;
-use super::schema::Type;
 use super::{decode, json_text, protobuf};
 use crate::object::Object;
 use crate::resource::ResourceInfo;
+use crate::schema::Type;
 use crate::status::ApiError;
 
 /// Below this every whole number is one of its own as a float, too.
@@ -167,8 +167,8 @@ fn whole_numbers(value: &mut Value) {
 mod tests {
     use serde_json::json;
 
-    use super::super::schemas;
     use super::*;
+    use crate::kinds::schemas;
     use crate::kinds::service;
 
     fn service(text: &str, content: Content, validation: Validation) -> Result<(Value, Vec<String>), String> {

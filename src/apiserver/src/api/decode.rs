@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::schema::{Form, Type};
+use crate::schema::{Form, Type};
 
 /// How many faults are told.
 const MOST_FAULTS: usize = 100;
@@ -189,8 +189,8 @@ fn has_offset(text: &str) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::super::schemas;
     use super::*;
+    use crate::kinds::schemas;
 
     fn service(mut value: Value) -> (Result<Vec<String>, String>, Value) {
         let faults = fit(value.as_object_mut().unwrap(), schemas::of("", "Service").unwrap());

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::absent;
+use crate::kinds::absent;
 use crate::resource::{Resource, ResourceInfo};
 
 /// All kinds.

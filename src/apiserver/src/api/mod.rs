@@ -1,6 +1,5 @@
 //! What is the same for every kind: paths, media types, bodies, patches, tables, discovery. Values in, values out.
 
-pub mod absent;
 pub mod apply;
 pub mod body;
 pub mod decode;
@@ -17,8 +16,6 @@ pub mod parameters;
 pub mod patch;
 pub mod path;
 pub mod protobuf;
-pub mod schema;
-pub mod schemas;
 pub mod strategic;
 pub mod table;
 pub mod yaml;

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::discovery::of_version;
-use super::schema::{Field, Form, Merge, Type};
-use super::schemas;
+use crate::kinds::schemas;
 use crate::resource::{Resource, ResourceInfo};
+use crate::schema::{Field, Form, Merge, Type};
 
 /// `/openapi/v3`: where the documents are.
 pub fn index(kinds: &[Box<dyn Resource>]) -> Value {

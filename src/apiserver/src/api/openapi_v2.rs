@@ -1,9 +1,9 @@
 //! OpenAPI 2 in protobuf (gnostic's `openapi.v2.Document`), which is how kubectls before 1.27 check fields, explain
 //! them, and learn that a dry run is possible.
 
-use super::schema::{Field, Form, Merge, Type};
-use super::schemas;
+use crate::kinds::schemas;
 use crate::resource::{Resource, ResourceInfo};
+use crate::schema::{Field, Form, Merge, Type};
 
 /// The media type, with a dot where `Accept` has an `@`: Go's parser of media types takes no other.
 pub const MEDIA_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";

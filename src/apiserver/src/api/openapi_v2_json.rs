@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::openapi::{PARAMETERS, base, define};
-use super::schemas;
+use crate::kinds::schemas;
 use crate::resource::{Resource, ResourceInfo};
 
 /// The document of all kinds.

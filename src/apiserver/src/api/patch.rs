@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 use super::decode;
 use super::media::Content;
 use super::parameters::Validation;
-use super::schema::Type;
 use super::{apply, operations, strategic};
 use crate::object::Object;
 use crate::resource::ResourceInfo;
+use crate::schema::Type;
 use crate::status::{ApiError, Cause};
 
 /// Most operations of a JSON patch, as upstream.
@@ -149,8 +149,8 @@ fn unprocessable(cause: &str) -> ApiError {
 mod tests {
     use serde_json::json;
 
-    use super::super::schemas;
     use super::*;
+    use crate::kinds::schemas;
     use crate::kinds::service;
 
     fn applied(

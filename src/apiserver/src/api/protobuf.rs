@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::json_text::VALUES_MAX;
-use super::schema::{Form, Type};
+use crate::schema::{Form, Type};
 
 /// What a body begins with.
 const MAGIC: &[u8] = b"k8s\0";

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::super::schemas;
 use super::*;
+use crate::kinds::schemas;
 
 /// `kubectl create service clusterip test-1 --tcp=80:80`.
 const SERVICE: &[u8] = b"k8s\x00\n\r\n\x02v1\x12\x07Service\x12l\n%\n\x06test-1\x12\x00\x1a\x00\"\x00*\x002\x008\x00B\x00Z\r\n\x03app\x12\x06test-1\x12?\n\x15\n\x0280\x12\x03TCP\x18P\"\x06\x08\x00\x10P\x1a\x00(\x00\x12\r\n\x03app\x12\x06test-1\x1a\x00\"\tClusterIP:\x00B\x00R\x00Z\x00`\x00h\x00\x1a\x02\n\x00\x1a\x00\"\x00";

@@ -1,7 +1,7 @@
 use serde_json::json;
 
-use super::super::schemas;
 use super::*;
+use crate::kinds::schemas;
 
 fn patched(object: Value, patch: &Value) -> Result<Value, String> {
     let Value::Object(mut object) = object else { panic!() };

@@ -6,10 +6,11 @@ use super::answer::{self, Answer};
 use super::body::Received;
 use super::handle::Call;
 use super::read::in_form;
+use crate::api::body as contents;
 use crate::api::media::{Content, OBJECTS};
 use crate::api::parameters::{self, Parameters};
-use crate::api::{body as contents, schemas};
 use crate::registry::{DeleteOptions, Deleted, Policy, Registry};
+use crate::schema::meta::DELETE_OPTIONS;
 use crate::status::{ApiError, Cause};
 use pod::validation::go_quote;
 
@@ -67,7 +68,7 @@ fn options(call: &Call<'_>, received: &Received) -> Result<(DeleteOptions, bool)
         let content = received.content.filter(is_whole);
         let content =
             content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
-        Asked::of_body(&contents::options(&received.bytes, content, &schemas::DELETE_OPTIONS)?)
+        Asked::of_body(&contents::options(&received.bytes, content, &DELETE_OPTIONS)?)
     };
     let mut faults = policy_faults(asked.policy.as_deref(), asked.orphan);
     faults.extend(parameters::dry_run_fault(&asked.dry_runs));

@@ -16,14 +16,15 @@ use super::limits::Limits;
 use super::metrics::{Metrics, Request as Counted};
 use super::places::Places;
 use super::{change, pages, read, watch};
+use crate::api::discovery;
 use crate::api::media::{self, Encoding, Form};
 use crate::api::parameters::Parameters;
 use crate::api::path::{self, PATH_MAX, Route, Target};
-use crate::api::schema::Type;
-use crate::api::{absent, discovery, schemas};
+use crate::kinds::{absent, schemas};
 use crate::log;
 use crate::registry::Registry;
 use crate::resource::{Resource, ResourceInfo, Subresource};
+use crate::schema::Type;
 use crate::status::ApiError;
 
 /// What all connections share.

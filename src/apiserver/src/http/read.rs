@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::answer::{self, Answer};
 use super::handle::{Call, Shared, form};
-use crate::api::absent;
 use crate::api::media::Form;
 use crate::api::parameters::{Parameters, go_uint};
 use crate::api::table;
+use crate::kinds::absent;
 use crate::object::Object;
 use crate::registry::{List, ListQuery};
 use crate::resource::{ResourceInfo, View};

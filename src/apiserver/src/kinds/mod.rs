@@ -1,14 +1,12 @@
 //! The kinds that are served, each with Kubernetes 1.36's rules: what is filled in, what is refused and how that is
 //! said, and what changes along with an object.
 
+pub mod absent;
 mod age;
-mod allocator;
 mod columns;
 mod config;
 pub mod endpoint_slice;
 pub mod event;
-mod event_rules;
-pub mod events_v1;
 mod family;
 mod faults;
 pub mod ip_address;
@@ -19,6 +17,7 @@ mod owners;
 pub mod pod;
 mod read_only;
 pub mod review;
+pub mod schemas;
 pub mod service;
 pub mod service_cidr;
 #[cfg(test)]
@@ -45,7 +44,7 @@ pub fn all(config: Config) -> Vec<Box<dyn Resource>> {
         Box::new(endpoint_slice::EndpointSlices),
         Box::new(event::Events),
         // Behind the kind that stores them.
-        Box::new(events_v1::EventsV1),
+        Box::new(event::v1::EventsV1),
         Box::new(node::Nodes::new(config.clone())),
         Box::new(pod::Pods::new(config)),
         Box::new(review::Access),

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use serde_json::json;
 
 use super::INFO;
+use super::allocator::{AllocationError, Ranges};
 use super::spec::Spec;
-use crate::kinds::allocator::{AllocationError, Ranges};
 use crate::kinds::family::Family;
 use crate::kinds::faults::invalid;
 use crate::kinds::ip_address;

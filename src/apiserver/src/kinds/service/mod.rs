@@ -4,6 +4,7 @@
 //! Service before), `families`, `addresses`, `node_ports`, `validation`, `load_balancer`.
 
 mod addresses;
+mod allocator;
 mod carry;
 mod cells;
 mod cluster_ips;
@@ -14,6 +15,7 @@ mod info;
 mod load_balancer;
 mod node_ports;
 mod ports;
+pub(super) mod schema;
 mod spec;
 mod status;
 #[cfg(test)]

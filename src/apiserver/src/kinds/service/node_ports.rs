@@ -9,9 +9,9 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::INFO;
+use super::allocator::random_free;
 use super::spec::{NODE_PORT, Spec};
 use crate::kinds::PortRange;
-use crate::kinds::allocator::random_free;
 use crate::kinds::faults::invalid;
 use crate::resource::{Account, Transaction};
 use crate::status::ApiError;

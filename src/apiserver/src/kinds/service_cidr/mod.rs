@@ -5,6 +5,7 @@ mod deletion;
 mod info;
 mod mismatch;
 mod networks;
+pub(super) mod schema;
 #[cfg(test)]
 mod tests;
 mod validation;

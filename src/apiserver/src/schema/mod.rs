@@ -3,6 +3,9 @@
 //!
 //! Names, numbers and keys are Kubernetes' own (`k8s.io/api/*/generated.proto`), the descriptions are not.
 
+pub(crate) mod core;
+pub mod meta;
+
 /// A structure.
 #[derive(Debug)]
 pub struct Type {

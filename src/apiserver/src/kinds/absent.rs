@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::path::Target;
+use crate::api::path::Target;
 use crate::resource::ResourceInfo;
 
 const fn absent(

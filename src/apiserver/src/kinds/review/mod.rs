@@ -1,5 +1,7 @@
 //! Reviews: what clients ask about themselves. There is one user, who may do everything that is served.
 
+pub(super) mod schema;
+
 use serde_json::{Value, json};
 
 use super::faults::invalid;

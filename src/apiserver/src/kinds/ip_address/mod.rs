@@ -1,5 +1,7 @@
 //! IPAddresses: which address is in use, and by whom.
 
+pub(super) mod schema;
+
 use std::net::IpAddr;
 
 use serde_json::{Value, json};

@@ -1,28 +1,26 @@
 //! The tables of the kinds, by API group.
 
-mod core;
-mod discovery;
-mod events;
-mod meta;
-mod networking;
-mod nodes;
-mod reviews;
-
-pub use meta::{CONDITION, DELETE_OPTIONS, OBJECT_META};
-
-use super::schema::Type;
+use super::event::schema_v1;
+use super::{endpoint_slice, event, ip_address, namespace, node, pod, review, service, service_cidr};
+use crate::schema::Type;
 
 /// The table of a kind.
 pub fn of(group: &str, kind: &str) -> Option<&'static Type> {
     let kinds: &[&'static Type] = match group {
-        "" => &[&core::SERVICE, &core::NAMESPACE, &core::EVENT, &nodes::NODE, &nodes::POD],
-        "networking.k8s.io" => &[&networking::SERVICE_CIDR, &networking::IP_ADDRESS],
-        "discovery.k8s.io" => &[&discovery::ENDPOINT_SLICE],
-        "events.k8s.io" => &[&events::EVENT],
+        "" => &[
+            &service::schema::SERVICE,
+            &namespace::schema::NAMESPACE,
+            &event::schema::EVENT,
+            &node::schema::NODE,
+            &pod::schema::POD,
+        ],
+        "networking.k8s.io" => &[&service_cidr::schema::SERVICE_CIDR, &ip_address::schema::IP_ADDRESS],
+        "discovery.k8s.io" => &[&endpoint_slice::schema::ENDPOINT_SLICE],
+        "events.k8s.io" => &[&schema_v1::EVENT],
         "authorization.k8s.io" => {
-            &[&reviews::SELF_SUBJECT_ACCESS_REVIEW, &reviews::SELF_SUBJECT_RULES_REVIEW]
+            &[&review::schema::SELF_SUBJECT_ACCESS_REVIEW, &review::schema::SELF_SUBJECT_RULES_REVIEW]
         }
-        "authentication.k8s.io" => &[&reviews::SELF_SUBJECT_REVIEW],
+        "authentication.k8s.io" => &[&review::schema::SELF_SUBJECT_REVIEW],
         _ => &[],
     };
     kinds.iter().copied().find(|found| found.go_name() == kind)
@@ -30,8 +28,9 @@ pub fn of(group: &str, kind: &str) -> Option<&'static Type> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::schema::{Form, Merge, Type};
     use super::*;
+    use crate::schema::meta::DELETE_OPTIONS;
+    use crate::schema::{Form, Merge, Type};
 
     fn check(schema: &Type) {
         for (index, field) in schema.fields.iter().enumerate() {

@@ -1,19 +1,19 @@
 //! `k8s.io/apimachinery/pkg/apis/meta/v1`.
 
-use super::super::schema::{Field, Form, Type};
+use super::{Field, Form, Type};
 
 /// `apiVersion` and `kind`, which protobuf has in the envelope and so have no number here that is ever sent.
-pub(super) const API_VERSION: Field = Field::new(
+pub(crate) const API_VERSION: Field = Field::new(
     1001,
     "apiVersion",
     Form::Text,
     "The API group and version that this object is written in, such as networking.k8s.io/v1.",
 );
 /// See [`API_VERSION`].
-pub(super) const KIND: Field =
+pub(crate) const KIND: Field =
     Field::new(1002, "kind", Form::Text, "What kind of object this is, in CamelCase.");
 /// `metadata`, the same in every kind.
-pub(super) const METADATA: Field = Field::new(
+pub(crate) const METADATA: Field = Field::new(
     1,
     "metadata",
     Form::Object(&OBJECT_META),

@@ -4,6 +4,8 @@
 //! allow: it makes paths, label values, DNS names and shell commands of them. So a pod that no API server could have is
 //! none of this API; the log tells of it once, and `podhosts list` shows it.
 
+pub(super) mod schema;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,6 +1,7 @@
 //! Namespaces.
 
 mod content;
+pub(super) mod schema;
 
 use std::sync::Arc;
 

@@ -1,10 +1,10 @@
 //! `k8s.io/api/discovery/v1`.
 
-use super::super::schema::{Field, Form, Type};
-use super::core::OBJECT_REFERENCE;
-use super::meta::{API_VERSION, KIND, METADATA};
+use crate::schema::core::OBJECT_REFERENCE;
+use crate::schema::meta::{API_VERSION, KIND, METADATA};
+use crate::schema::{Field, Form, Type};
 
-pub(super) static ENDPOINT_SLICE: Type = Type::new(
+pub(in crate::kinds) static ENDPOINT_SLICE: Type = Type::new(
     "io.k8s.api.discovery.v1.EndpointSlice",
     "Where connections to a Service go.",
     &[

@@ -1,5 +1,7 @@
 //! The Node: this machine.
 
+pub(super) mod schema;
+
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::event::field;
-use super::faults::{invalid, required};
+use super::field;
+use crate::kinds::faults::{invalid, required};
 use crate::object::Object;
 use crate::status::Cause;
 use pod::validation::labels::qualified_name_errors;

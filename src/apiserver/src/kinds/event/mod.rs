@@ -1,9 +1,14 @@
 //! Events: as they are given.
 
+mod rules;
+pub(super) mod schema;
+pub(super) mod schema_v1;
+pub mod v1;
+
 use serde_json::Value;
 
 use super::columns::{column, wide};
-use super::{age, event_rules, meta, namespace, verbs};
+use super::{age, meta, namespace, verbs};
 use crate::object::Object;
 use crate::resource::{Column, Resource, ResourceInfo, Transaction};
 use crate::status::ApiError;
@@ -56,9 +61,9 @@ impl Resource for Events {
 
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
         namespace::must_exist(transaction, &INFO, object)?;
-        let mut faults = event_rules::faults(object);
+        let mut faults = rules::faults(object);
         if is_strict(transaction) {
-            faults.extend(event_rules::strict_faults(object));
+            faults.extend(rules::strict_faults(object));
         }
         faults.extend(meta::faults(object, meta::subdomain));
         meta::checked(&INFO, object, &faults)
@@ -70,9 +75,9 @@ impl Resource for Events {
         object: &mut Object,
         old: &Object,
     ) -> Result<(), ApiError> {
-        let mut faults = event_rules::faults(object);
+        let mut faults = rules::faults(object);
         if is_strict(transaction) {
-            faults.extend(event_rules::strict_change_faults(object, old));
+            faults.extend(rules::strict_change_faults(object, old));
         }
         faults.extend(meta::change_faults(object, old));
         faults.extend(meta::faults(object, meta::subdomain));
@@ -115,7 +120,7 @@ impl Resource for Events {
 
 /// Whether a change was asked for by the newer group.
 fn is_strict(transaction: &dyn Transaction) -> bool {
-    transaction.group() == super::events_v1::INFO.group
+    transaction.group() == v1::INFO.group
 }
 
 pub(super) fn field<'a>(object: &'a Object, key: &str) -> &'a Value {

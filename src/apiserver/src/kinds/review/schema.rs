@@ -1,9 +1,9 @@
 //! `k8s.io/api/authorization/v1` and `k8s.io/api/authentication/v1`: what clients ask about themselves.
 
-use super::super::schema::{Field, Form, Type};
-use super::meta::{API_VERSION, KIND, METADATA};
+use crate::schema::meta::{API_VERSION, KIND, METADATA};
+use crate::schema::{Field, Form, Type};
 
-pub(super) static SELF_SUBJECT_ACCESS_REVIEW: Type = Type::new(
+pub(in crate::kinds) static SELF_SUBJECT_ACCESS_REVIEW: Type = Type::new(
     "io.k8s.api.authorization.v1.SelfSubjectAccessReview",
     "Asks whether whoever asks may do something.",
     &[
@@ -65,7 +65,7 @@ static ACCESS_STATUS: Type = Type::new(
     ],
 );
 
-pub(super) static SELF_SUBJECT_RULES_REVIEW: Type = Type::new(
+pub(in crate::kinds) static SELF_SUBJECT_RULES_REVIEW: Type = Type::new(
     "io.k8s.api.authorization.v1.SelfSubjectRulesReview",
     "Asks for everything that whoever asks may do in a namespace.",
     &[
@@ -94,7 +94,7 @@ static RULES_STATUS: Type = Type::new(
     ],
 );
 
-pub(super) static SELF_SUBJECT_REVIEW: Type = Type::new(
+pub(in crate::kinds) static SELF_SUBJECT_REVIEW: Type = Type::new(
     "io.k8s.api.authentication.v1.SelfSubjectReview",
     "Asks as whom the server knows whoever asks.",
     &[API_VERSION, KIND, METADATA, Field::new(2, "status", Form::Object(&SUBJECT_STATUS), "The answer.")],

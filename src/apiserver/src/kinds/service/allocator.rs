@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use thiserror::Error;
 
-use super::family::{Family, number};
-use super::service_cidr::{self, DEFAULT_NAME};
+use crate::kinds::family::{Family, number};
+use crate::kinds::service_cidr::{self, DEFAULT_NAME};
 use crate::resource::{Allocation, Scope, Transaction};
 use crate::status::ApiError;
 

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::event::{self, Events};
+use super::{Events, INFO as STORED};
 use crate::object::Object;
 use crate::resource::{Resource, ResourceInfo, View};
 
@@ -22,7 +22,7 @@ pub static INFO: ResourceInfo = ResourceInfo {
         "reportingController",
         "type",
     ],
-    ..event::INFO
+    ..STORED
 };
 
 /// The kind.
@@ -35,7 +35,7 @@ impl Resource for EventsV1 {
 
     fn view(&self) -> Option<View> {
         Some(View {
-            info: &event::INFO,
+            info: &STORED,
             fields: &[
                 ("note", "message"),
                 ("regarding", "involvedObject"),

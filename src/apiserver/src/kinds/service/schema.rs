@@ -1,9 +1,9 @@
-//! `k8s.io/api/core/v1`: Service, Namespace, Event.
+//! The fields of a Service (`k8s.io/api/core/v1`).
 
-use super::super::schema::{Field, Form, Type};
-use super::meta::{API_VERSION, CONDITION, KIND, METADATA};
+use crate::schema::meta::{API_VERSION, CONDITION, KIND, METADATA};
+use crate::schema::{Field, Form, Type};
 
-pub(super) static SERVICE: Type = Type::new(
+pub(in crate::kinds) static SERVICE: Type = Type::new(
     "io.k8s.api.core.v1.Service",
     "A name and addresses for what a set of pods offers.",
     &[
@@ -201,89 +201,5 @@ static PORT_STATUS: Type = Type::new(
         Field::new(1, "port", Form::Int32, "Its number.").required(),
         Field::new(2, "protocol", Form::Text, "TCP, UDP or SCTP.").required(),
         Field::new(3, "error", Form::Text, "What is wrong with it."),
-    ],
-);
-
-pub(super) static NAMESPACE: Type = Type::new(
-    "io.k8s.api.core.v1.Namespace",
-    "A scope for names.",
-    &[
-        API_VERSION,
-        KIND,
-        METADATA,
-        Field::new(2, "spec", Form::Object(&NAMESPACE_SPEC), "What keeps it."),
-        Field::new(3, "status", Form::Object(&NAMESPACE_STATUS), "Whether it is in use."),
-    ],
-);
-
-static NAMESPACE_SPEC: Type = Type::new(
-    "io.k8s.api.core.v1.NamespaceSpec",
-    "What keeps a Namespace.",
-    &[Field::new(1, "finalizers", Form::List(&Form::Text), "Who has work to do before it may go.")],
-);
-
-static NAMESPACE_STATUS: Type = Type::new(
-    "io.k8s.api.core.v1.NamespaceStatus",
-    "Whether a Namespace is in use.",
-    &[
-        Field::new(1, "phase", Form::Text, "Active or Terminating."),
-        Field::new(2, "conditions", Form::List(&Form::Object(&CONDITION)), "What keeps it.")
-            .keyed("type", &["type"]),
-    ],
-);
-
-pub(super) static OBJECT_REFERENCE: Type = Type::new(
-    "io.k8s.api.core.v1.ObjectReference",
-    "Another object.",
-    &[
-        Field::new(1, "kind", Form::Text, "Its kind."),
-        Field::new(2, "namespace", Form::Text, "Its namespace."),
-        Field::new(3, "name", Form::Text, "Its name."),
-        Field::new(4, "uid", Form::Text, "Its uid."),
-        Field::new(5, "apiVersion", Form::Text, "Its API group and version."),
-        Field::new(6, "resourceVersion", Form::Text, "Its resource version."),
-        Field::new(7, "fieldPath", Form::Text, "The part of it that is meant."),
-    ],
-);
-
-pub(super) static EVENT: Type = Type::new(
-    "io.k8s.api.core.v1.Event",
-    "Something that happened to an object.",
-    &[
-        API_VERSION,
-        KIND,
-        METADATA,
-        Field::new(2, "involvedObject", Form::Object(&OBJECT_REFERENCE), "The object.").required(),
-        Field::new(3, "reason", Form::Text, "What happened, in one word."),
-        Field::new(4, "message", Form::Text, "What happened, for people."),
-        Field::new(5, "source", Form::Object(&EVENT_SOURCE), "Who saw it."),
-        Field::new(6, "firstTimestamp", Form::Time, "When it was first seen."),
-        Field::new(7, "lastTimestamp", Form::Time, "When it was last seen."),
-        Field::new(8, "count", Form::Int32, "How often it was seen."),
-        Field::new(9, "type", Form::Text, "Normal or Warning."),
-        Field::new(10, "eventTime", Form::MicroTime, "When it was first seen, to the microsecond."),
-        Field::new(11, "series", Form::Object(&EVENT_SERIES), "The series that it belongs to."),
-        Field::new(12, "action", Form::Text, "What was done."),
-        Field::new(13, "related", Form::Object(&OBJECT_REFERENCE), "Another object that it is about."),
-        Field::new(14, "reportingComponent", Form::Text, "Which controller tells it."),
-        Field::new(15, "reportingInstance", Form::Text, "Which instance of it."),
-    ],
-);
-
-static EVENT_SERIES: Type = Type::new(
-    "io.k8s.api.core.v1.EventSeries",
-    "Something that happened again and again.",
-    &[
-        Field::new(1, "count", Form::Int32, "How often it was seen so far."),
-        Field::new(2, "lastObservedTime", Form::MicroTime, "When it was last seen."),
-    ],
-);
-
-pub(super) static EVENT_SOURCE: Type = Type::new(
-    "io.k8s.api.core.v1.EventSource",
-    "Who saw an event.",
-    &[
-        Field::new(1, "component", Form::Text, "The component."),
-        Field::new(2, "host", Form::Text, "The node that it is on."),
     ],
 );

@@ -1,10 +1,11 @@
 //! `k8s.io/api/events/v1`.
 
-use super::super::schema::{Field, Form, Type};
-use super::core::{EVENT_SOURCE, OBJECT_REFERENCE};
-use super::meta::{API_VERSION, KIND, METADATA};
+use super::schema::EVENT_SOURCE;
+use crate::schema::core::OBJECT_REFERENCE;
+use crate::schema::meta::{API_VERSION, KIND, METADATA};
+use crate::schema::{Field, Form, Type};
 
-pub(super) static EVENT: Type = Type::new(
+pub(in crate::kinds) static EVENT: Type = Type::new(
     "io.k8s.api.events.v1.Event",
     "Something that happened to an object.",
     &[

@@ -1,5 +1,7 @@
 //! EndpointSlices: as they are given.
 
+pub(super) mod schema;
+
 use serde_json::{Map, Value};
 
 use super::columns::{AGE, NAME, column};
