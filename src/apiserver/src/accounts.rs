@@ -4,10 +4,26 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-use serde_json::Value;
-
-use super::object::Object;
-use super::resource::Account;
+/// What the registry keeps account of, so that nothing has to be searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Account {
+    /// IPv4 addresses that IPAddresses name.
+    V4,
+    /// IPv6 addresses that IPAddresses name.
+    V6,
+    /// `spec.ports[].nodePort` of Services, and `spec.healthCheckNodePort`.
+    NodePort,
+    /// IPv4 addresses in `status.loadBalancer.ingress` of Services.
+    LoadBalancerV4,
+    /// IPv6 addresses there.
+    LoadBalancerV6,
+    /// The families, 4 or 6, of which Services wait for an address there.
+    Waiting,
+    /// 0, where a Namespace is being deleted.
+    Terminating,
+    /// The uids of owners, in `metadata.ownerReferences` of objects of all kinds.
+    Owner,
+}
 
 /// A set of numbers, as runs without a gap. A number may be in it more than once.
 #[derive(Debug, Default)]
@@ -81,28 +97,14 @@ pub struct Accounts {
 pub type Entry = (Account, u128);
 
 impl Accounts {
-    /// Enters what `object` has.
-    pub fn add(&mut self, plural: &str, object: &Object) -> Vec<Entry> {
-        let entries = numbers(plural, object);
-        self.enter(&entries);
-        entries
-    }
-
-    /// Enters what [`Self::remove`] took out.
+    /// Enters the numbers of an object.
     pub fn enter(&mut self, entries: &[Entry]) {
         for (account, number) in entries {
             self.accounts.entry(*account).or_default().add(*number);
         }
     }
 
-    /// Strikes out what `object` had.
-    pub fn remove(&mut self, plural: &str, object: &Object) -> Vec<Entry> {
-        let entries = numbers(plural, object);
-        self.strike_out(&entries);
-        entries
-    }
-
-    /// Takes out what [`Self::add`] entered.
+    /// Strikes the numbers of an object out.
     pub fn strike_out(&mut self, entries: &[Entry]) {
         for (account, number) in entries {
             self.accounts.entry(*account).or_default().remove(*number);
@@ -133,14 +135,6 @@ pub fn number_of(ip: IpAddr) -> u128 {
     }
 }
 
-/// The numbers that an object has.
-fn numbers(plural: &str, object: &Object) -> Vec<Entry> {
-    let mut entries = own_numbers(plural, object);
-    let owners = object.owners().filter_map(|owner| number_of_uid(owner["uid"].as_str()?));
-    entries.extend(owners.map(|uid| (Account::Owner, uid)));
-    entries
-}
-
 /// A uid as a number; `None` where it is none that is given out here.
 pub fn number_of_uid(uid: &str) -> Option<u128> {
     let is_digit = |c: char| c.is_ascii_hexdigit();
@@ -152,67 +146,9 @@ pub fn number_of_uid(uid: &str) -> Option<u128> {
     }
 }
 
-fn own_numbers(plural: &str, object: &Object) -> Vec<Entry> {
-    match plural {
-        "ipaddresses" => {
-            let ip: Option<IpAddr> = object.name().parse().ok();
-            ip.map(|ip| (if ip.is_ipv4() { Account::V4 } else { Account::V6 }, number_of(ip)))
-                .into_iter()
-                .collect()
-        }
-        "services" => of_service(object),
-        "namespaces" if object.is_being_deleted() => vec![(Account::Terminating, 0)],
-        _ => Vec::new(),
-    }
-}
-
-fn of_service(service: &Object) -> Vec<Entry> {
-    let spec = service.spec();
-    let ports = spec["ports"].as_array().into_iter().flatten().map(|port| &port["nodePort"]);
-    let ports =
-        ports.chain([&spec["healthCheckNodePort"]]).filter_map(Value::as_u64).filter(|port| *port > 0);
-    let mut ports: Vec<u128> = ports.map(u128::from).collect();
-    // A port of two protocols is one port.
-    ports.sort_unstable();
-    ports.dedup();
-    let status = service.0.get("status").unwrap_or(&Value::Null);
-    let ingress = status["loadBalancer"]["ingress"].as_array().into_iter().flatten();
-    let ips = ingress.filter_map(|ingress| ingress["ip"].as_str()?.parse::<IpAddr>().ok());
-    let of_ip = |ip: IpAddr| {
-        let account = if ip.is_ipv4() { Account::LoadBalancerV4 } else { Account::LoadBalancerV6 };
-        (account, number_of(ip))
-    };
-    let waiting = waiting(service).into_iter().map(|family| (Account::Waiting, family));
-    ports.into_iter().map(|port| (Account::NodePort, port)).chain(ips.map(of_ip)).chain(waiting).collect()
-}
-
-/// The families, 4 or 6, of which a Service of type LoadBalancer has no address yet.
-pub fn waiting(service: &Object) -> Vec<u128> {
-    let spec = service.spec();
-    if spec["type"] != "LoadBalancer" || !spec["loadBalancerClass"].is_null() {
-        return Vec::new();
-    }
-    let status = service.0.get("status").unwrap_or(&Value::Null);
-    let has = |is_ipv4: bool| {
-        let ingress = status["loadBalancer"]["ingress"].as_array().into_iter().flatten();
-        let mut ips = ingress.filter_map(|ingress| ingress["ip"].as_str()?.parse::<IpAddr>().ok());
-        ips.any(|ip| ip.is_ipv4() == is_ipv4)
-    };
-    let families = spec["ipFamilies"].as_array().into_iter().flatten();
-    families
-        .filter_map(|family| match family.as_str() {
-            Some("IPv4") if !has(true) => Some(4),
-            Some("IPv6") if !has(false) => Some(6),
-            _ => None,
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use serde_json::json;
 
     use super::*;
 
@@ -254,30 +190,5 @@ mod tests {
         runs.remove(1);
         assert_eq!(runs.free(0, 5), Some(1));
         runs.remove(77);
-    }
-
-    #[test]
-    fn what_objects_have() {
-        let object = |value: Value| Object::from_value(value).unwrap();
-        let service = object(json!({
-            "spec": {"healthCheckNodePort": 32000, "ports": [
-                {"nodePort": 30001, "protocol": "TCP"}, {"nodePort": 30001, "protocol": "UDP"}, {"port": 80}]},
-            "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"ip": "2001:db8::1"}, {"hostname": "a"}]}},
-        }));
-        let mut accounts = Accounts::default();
-        accounts.add("services", &service);
-        accounts.add("ipaddresses", &object(json!({"metadata": {"name": "10.96.0.1"}})));
-        accounts.add("ipaddresses", &object(json!({"metadata": {"name": "fd00::1"}})));
-        accounts.add("endpoints", &service);
-        assert_eq!(accounts.used(Account::NodePort, 30_000, 32_767), 2);
-        assert_eq!(accounts.free(Account::NodePort, 30_001, 30_001), None);
-        assert_eq!(accounts.used(Account::V4, 0, u128::MAX), 1);
-        assert_eq!(accounts.used(Account::V6, 0, u128::MAX), 1);
-        let v4 = number_of("192.0.2.0".parse().unwrap());
-        assert_eq!(accounts.free(Account::LoadBalancerV4, v4 + 1, v4 + 9), Some(v4 + 2));
-        assert_eq!(accounts.used(Account::LoadBalancerV6, 0, u128::MAX), 1);
-        accounts.remove("services", &service);
-        assert_eq!(accounts.used(Account::NodePort, 0, 65_535), 0);
-        assert_eq!(accounts.free(Account::NodePort, 5, 4), None);
     }
 }

@@ -133,6 +133,7 @@ fn check(copy: &Path) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::kinds::service::KIND;
     use super::super::tables::{APPLIED, COUNTER, OBJECTS_1};
     use super::*;
 
@@ -146,12 +147,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         let store = Store::open(&at("db")).unwrap();
-        store.put("services", "default", "web", 7, &service("default", 7)).unwrap();
+        store.put(&KIND, "default", "web", 7, &service("default", 7)).unwrap();
         store.set_version(7).unwrap();
         backup(&at("db"), &at("copy")).unwrap();
         let error = backup(&at("db"), &at("copy")).unwrap_err().to_string();
         assert!(error.ends_with("/copy: there is such a file"), "{error}");
-        store.remove("services", "default", "web").unwrap();
+        store.remove(&KIND, "default", "web").unwrap();
         let error = restore(&at("db"), &at("copy")).unwrap_err().to_string();
         assert!(error.ends_with("another podhosts-cni serve has it"), "{error}");
         drop(store);
@@ -170,7 +171,7 @@ mod tests {
         // A data directory that is not there yet is made.
         restore(&at("a/b/db"), &at("copy")).unwrap();
         assert_eq!(state_dir::names(&at("a/b")).unwrap(), ["db", "db.lock", "db.version"]);
-        assert_eq!(&*store.get("services", "default", "web").unwrap().unwrap().text, service("default", 7));
+        assert_eq!(&*store.get(&KIND, "default", "web").unwrap().unwrap().text, service("default", 7));
     }
 
     /// A store as the first schema had it, with two objects.
@@ -197,14 +198,14 @@ mod tests {
         for name in ["db", "restored"] {
             drop(Store::open(&at(name)).unwrap());
             let store = Store::open(&at(name)).unwrap();
-            let all = store.list("services", None, ("", ""), i64::MAX).unwrap();
+            let all = store.list(&KIND, None, ("", ""), i64::MAX).unwrap();
             assert_eq!(
                 all.iter().map(|row| &*row.stored.text).collect::<Vec<_>>(),
                 [service("a", 7), service("b", 5)],
                 "{name}"
             );
             assert_eq!(store.version().unwrap(), 7);
-            assert_eq!(store.applied("services", "b", "web").unwrap(), [("kubectl".into(), "{}".into())]);
+            assert_eq!(store.applied(&KIND, "b", "web").unwrap(), [("kubectl".into(), "{}".into())]);
             let schema = |sql| store.db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
             assert_eq!(schema("PRAGMA user_version"), SCHEMA);
             assert_eq!(schema("SELECT count(*) FROM sqlite_schema WHERE name = 'objects1'"), 0);
@@ -216,7 +217,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         let store = Store::open(&at("db")).unwrap();
-        store.put("services", "default", "web", 7, "{}").unwrap();
+        store.put(&KIND, "default", "web", 7, "{}").unwrap();
         // What a crash leaves: the last change is in the log only.
         for suffix in ["", "-wal"] {
             std::fs::copy(at(&format!("db{suffix}")), at(&format!("left{suffix}"))).unwrap();
@@ -224,7 +225,7 @@ mod tests {
         remove_log(&at("left")).unwrap();
         assert!(!at("left-wal").exists());
         let store = Store::open(&at("left")).unwrap();
-        assert!(store.get("services", "default", "web").unwrap().is_some());
+        assert!(store.get(&KIND, "default", "web").unwrap().is_some());
     }
 
     #[test]

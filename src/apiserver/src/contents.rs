@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 use super::api::body;
 use super::api::media::Content;
 use super::api::parameters::Validation;
-use super::kinds::{self, Config, schemas};
+use super::kind::{Kind, Source};
+use super::kinds;
 use super::object::Object;
-use super::resource::ResourceInfo;
 
 /// Longest part of a key that a message shows.
 const SHOWN: usize = 60;
@@ -25,17 +25,15 @@ pub(super) fn fault(db: &Connection) -> rusqlite::Result<Option<Fault>> {
         Ok(last) => last,
         Err(fault) => return Ok(Some(fault)),
     };
-    let resources = kinds::all(Config::default());
-    let infos: Vec<_> = resources.iter().map(|resource| resource.info()).collect();
-    // What can be changed is stored; the others are found on the machine, or answered at once.
-    let stored = |kind: &str| {
-        let found = infos.iter().find(|info| info.plural == kind && info.verbs.contains(&"update"));
-        found.copied().ok_or_else(|| format!("there is no kind {:?}", shown(kind)))
+    let kinds = kinds::every();
+    let stored = |plural: &str| {
+        let found = kinds.iter().find(|kind| kind.plural == plural && kind.source == Source::Stored);
+        found.copied().ok_or_else(|| format!("there is no kind {:?}", shown(plural)))
     };
     let objects = first(db, "SELECT kind, namespace, name, version, json FROM objects", |row| {
         let key = Key::of(row)?;
         let (version, json) = (row.get_ref(3)?.as_i64()?, row.get_ref(4)?.as_str()?);
-        let checked = stored(key.kind).and_then(|info| object(info, &key, version, last, json));
+        let checked = stored(key.kind).and_then(|kind| object(kind, &key, version, last, json));
         Ok(checked.err().map(|fault| key.fault("objects", &fault)))
     })?;
     if objects.is_some() {
@@ -100,17 +98,16 @@ fn shown(text: &str) -> String {
     text.chars().take(SHOWN).collect()
 }
 
-fn object(info: &ResourceInfo, key: &Key<'_>, version: i64, last: i64, json: &str) -> Result<(), Fault> {
+fn object(kind: &Kind, key: &Key<'_>, version: i64, last: i64, json: &str) -> Result<(), Fault> {
     if !(1..=last).contains(&version) {
         return Err(format!("it has version {version}, expected 1 to {last}"));
     }
-    let schema = schemas::of(info.group, info.kind).ok_or_else(|| format!("{} has no fields", info.kind))?;
-    let (object, _) = body::object(json.as_bytes(), Content::Json, info, schema, Validation::Ignore)
+    let (object, _) = body::object(json.as_bytes(), Content::Json, kind, Validation::Ignore)
         .map_err(|error| error.message)?;
     let is_its = |object: &Object| {
         object.name() == key.name && object.namespace() == key.namespace && !object.uid().is_empty()
     };
-    if !is_its(&object) || key.name.is_empty() || key.namespace.is_empty() == info.namespaced {
+    if !is_its(&object) || key.name.is_empty() || key.namespace.is_empty() == kind.namespaced {
         return Err("the object is another one".to_owned());
     }
     let given = object.metadata().get("resourceVersion").and_then(Value::as_str);

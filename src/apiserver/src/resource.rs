@@ -1,142 +1,18 @@
-//! What tells one kind from another: names, versions, columns, and what happens when an object changes.
+//! What a kind does when an object changes, and the transaction in which it does it.
 
 use ipnet::IpNet;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::accounts::Account;
+use super::kind::{Kind, Subresource};
 use super::object::Object;
 use super::status::ApiError;
-
-/// The names of a kind, as discovery tells them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ResourceInfo {
-    /// The API group, empty for the core.
-    pub group: &'static str,
-    /// Its version.
-    pub version: &'static str,
-    /// `Service`.
-    pub kind: &'static str,
-    /// `services`.
-    pub plural: &'static str,
-    /// `service`.
-    pub singular: &'static str,
-    /// `svc`.
-    pub short_names: &'static [&'static str],
-    /// `all`, for kinds that `kubectl get all` lists.
-    pub categories: &'static [&'static str],
-    /// Whether objects are in namespaces.
-    pub namespaced: bool,
-    /// What may be done.
-    pub verbs: &'static [&'static str],
-    /// The columns of its table.
-    pub columns: &'static [Column],
-    /// The fields that can be selected by, besides name and namespace.
-    pub fields: &'static [&'static str],
-}
-
-/// A column of a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Column {
-    /// Its heading, in mixed case as the API server writes it.
-    pub name: &'static str,
-    /// `string`, `integer`.
-    pub kind: &'static str,
-    /// `name` for the name's, else empty.
-    pub format: &'static str,
-    /// What it is, as `kubectl explain` has it.
-    pub description: &'static str,
-    /// 0 for columns that are always shown, 1 for those of `-o wide`.
-    pub priority: u8,
-}
-
-impl ResourceInfo {
-    /// `services`, `servicecidrs.networking.k8s.io`.
-    pub fn qualified_plural(&self) -> String {
-        with_group(self.plural, self.group)
-    }
-
-    /// `Service`, `ServiceCIDR.networking.k8s.io`.
-    pub fn qualified_kind(&self) -> String {
-        with_group(self.kind, self.group)
-    }
-
-    /// `v1`, `networking.k8s.io/v1`.
-    pub fn api_version(&self) -> String {
-        if self.group.is_empty() {
-            self.version.to_owned()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
-    }
-}
-
-fn with_group(name: &str, group: &str) -> String {
-    if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") }
-}
-
-/// A part of an object that is written on its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subresource {
-    /// `status`.
-    Status,
-    /// `finalize`: `spec.finalizers` of a Namespace.
-    Finalize,
-}
-
-/// A kind whose objects are those of another kind, which stores them, with other names for some of their fields.
-#[derive(Debug, Clone, Copy)]
-pub struct View {
-    /// The kind that stores them; it has the same `plural`.
-    pub info: &'static ResourceInfo,
-    /// The fields that have another name here, each with its name there.
-    pub fields: &'static [(&'static str, &'static str)],
-}
-
-impl View {
-    /// Makes an object of this kind, or a part of one, what is stored.
-    pub fn to_stored(self, object: &mut Object) {
-        let there = self.fields.iter().map(|(here, there)| (*here, *there));
-        rename(object, there, self.info);
-    }
-
-    /// What is stored for a part of an object of this kind.
-    pub fn stored(self, part: &Map<String, Value>) -> Map<String, Value> {
-        let mut object = Object(part.clone());
-        self.to_stored(&mut object);
-        object.0
-    }
-
-    /// What is stored as an object of the kind `info`.
-    pub fn shown(self, stored: &Object, info: &ResourceInfo) -> Object {
-        let mut object = stored.clone();
-        self.to_shown(&mut object, info);
-        object
-    }
-
-    /// Makes what is stored an object of the kind `info`.
-    pub fn to_shown(self, object: &mut Object, info: &ResourceInfo) {
-        let here = self.fields.iter().map(|(here, there)| (*there, *here));
-        rename(object, here, info);
-    }
-}
-
-fn rename(
-    object: &mut Object,
-    names: impl Iterator<Item = (&'static str, &'static str)>,
-    info: &ResourceInfo,
-) {
-    for (from, to) in names {
-        if let Some(value) = object.0.remove(from) {
-            object.0.insert(to.to_owned(), value);
-        }
-    }
-    object.0.insert("apiVersion".to_owned(), info.api_version().into());
-}
 
 /// What a kind does when one of its objects changes. Everything happens inside one transaction: an error leaves
 /// nothing, and so does a dry run.
 pub trait Resource: Send + Sync {
-    /// Its names and columns.
-    fn info(&self) -> &'static ResourceInfo;
+    /// The kind whose objects these are.
+    fn kind(&self) -> &'static Kind;
 
     /// Fills in what is left open, checks what is given, and allocates, before `object` is stored for the first time.
     /// Metadata (name, uid, creationTimestamp) is there already. Kinds that are only read have no such thing.
@@ -184,15 +60,13 @@ pub trait Resource: Send + Sync {
         Vec::new()
     }
 
-    /// What stores the objects, where that is another kind.
-    fn view(&self) -> Option<View> {
-        None
-    }
-
-    /// The answer to `object`, for kinds of which nothing is stored: reviews, which ask something of the server.
-    fn review(&self, object: &Object) -> Option<Result<Object, ApiError>> {
+    /// The answer to `object`, for kinds whose objects are questions ([`crate::kind::Source::Question`]).
+    ///
+    /// # Errors
+    /// What the API server would answer.
+    fn answer(&self, object: &Object) -> Result<Object, ApiError> {
         let _ = object;
-        None
+        Err(ApiError::method_not_allowed())
     }
 
     /// What goes with `object`, which is about to be removed for good: its finalizers are done.
@@ -207,13 +81,13 @@ pub trait Resource: Send + Sync {
     /// The cells of its row in a table, one for each column; `now` is in seconds since 1970.
     fn cells(&self, object: &Object, now: i64) -> Vec<Value>;
 
-    /// What follows from the removal of `object`, which is gone from the store: called right after [`Self::delete`] and
-    /// the removal, in the same transaction.
+    /// What follows from the removal of `gone`: called right after [`Self::delete`] and the removal of each, in the same
+    /// transaction.
     ///
     /// # Errors
     /// What the API server would answer.
-    fn deleted(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
-        let _ = (transaction, object);
+    fn deleted(&self, transaction: &mut dyn Transaction, gone: &[Object]) -> Result<(), ApiError> {
+        let _ = (transaction, gone);
         Ok(())
     }
 
@@ -251,11 +125,6 @@ pub trait Resource: Send + Sync {
         let _ = object;
     }
 
-    /// Whether objects go with their owners, and may be owners (`rest.GarbageCollectionPolicy`).
-    fn has_owners(&self) -> bool {
-        true
-    }
-
     /// Whether an update of an object that is not there creates it (`AllowCreateOnUpdate`).
     fn may_be_created_by_update(&self) -> bool {
         false
@@ -266,15 +135,10 @@ pub trait Resource: Send + Sync {
         false
     }
 
-    /// All objects of a kind that is not in the store but found on the machine (Nodes, Pods), by namespace and name,
-    /// with all of their metadata; `None` for kinds that are stored. Such kinds are only read.
-    fn list_virtual(&self) -> Option<Vec<Object>> {
-        None
-    }
-
-    /// Whether objects are found on the machine, and not stored.
-    fn is_virtual(&self) -> bool {
-        false
+    /// All objects by namespace and name, with all of their metadata, for kinds whose objects are found on the machine
+    /// ([`crate::kind::Source::Machine`]).
+    fn found(&self) -> Vec<Object> {
+        Vec::new()
     }
 
     /// Brings what follows from all objects up to date: called in the same transaction after every change, and at the
@@ -286,27 +150,6 @@ pub trait Resource: Send + Sync {
         let _ = transaction;
         Ok(None)
     }
-}
-
-/// What the registry keeps account of, so that nothing has to be searched for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Account {
-    /// IPv4 addresses that IPAddresses name.
-    V4,
-    /// IPv6 addresses that IPAddresses name.
-    V6,
-    /// `spec.ports[].nodePort` of Services, and `spec.healthCheckNodePort`.
-    NodePort,
-    /// IPv4 addresses in `status.loadBalancer.ingress` of Services.
-    LoadBalancerV4,
-    /// IPv6 addresses there.
-    LoadBalancerV6,
-    /// The families, 4 or 6, of which Services wait for an address there.
-    Waiting,
-    /// 0, where a Namespace is being deleted.
-    Terminating,
-    /// The uids of owners, in `metadata.ownerReferences` of objects of all kinds.
-    Owner,
 }
 
 /// How an address came to be asked for, in the words of Kubernetes' metrics.
@@ -361,30 +204,30 @@ pub trait Transaction {
     ///
     /// # Errors
     /// The store cannot be read.
-    fn get(&mut self, plural: &str, namespace: &str, name: &str) -> Result<Option<Object>, ApiError>;
+    fn get(&mut self, kind: &'static Kind, namespace: &str, name: &str) -> Result<Option<Object>, ApiError>;
 
     /// All objects of a kind, by namespace and name.
     ///
     /// # Errors
     /// The store cannot be read.
-    fn list(&mut self, plural: &str) -> Result<Vec<Object>, ApiError>;
+    fn list(&mut self, kind: &'static Kind) -> Result<Vec<Object>, ApiError>;
 
     /// The objects of a kind in one namespace, by name. Costs nothing for those elsewhere.
     ///
     /// # Errors
     /// The store cannot be read.
-    fn list_in(&mut self, plural: &str, namespace: &str) -> Result<Vec<Object>, ApiError>;
+    fn list_in(&mut self, kind: &'static Kind, namespace: &str) -> Result<Vec<Object>, ApiError>;
 
     /// Stores an object of a kind whose own rules are not asked: `create` and `update` call this for *other* objects
     /// (a Service for its IPAddresses). It gets a resource version and, where it is new, a uid and a time.
     ///
     /// # Errors
     /// The store cannot be written.
-    fn put(&mut self, plural: &str, object: &mut Object) -> Result<(), ApiError>;
+    fn put(&mut self, kind: &'static Kind, object: &mut Object) -> Result<(), ApiError>;
 
     /// Removes an object, if it is there, without asking its kind.
     ///
     /// # Errors
     /// The store cannot be written.
-    fn remove(&mut self, plural: &str, namespace: &str, name: &str) -> Result<(), ApiError>;
+    fn remove(&mut self, kind: &'static Kind, namespace: &str, name: &str) -> Result<(), ApiError>;
 }

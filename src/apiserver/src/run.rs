@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::backup::{self, BackupError};
 use super::http::{HttpError, Server};
-use super::kinds::{self, Config};
+use super::kinds::{self, Config, service};
 use super::kubeconfig;
 use super::log;
 use super::options::{Cli, Command, OptionError, STORE, ServeArgs};
@@ -154,7 +154,7 @@ async fn watchdog(notifier: &Notifier, registry: &Registry) {
         tokio::time::sleep(interval / 2).await;
         // Takes the way of every change, and changes nothing: there is no such object.
         let options = DeleteOptions { dry_run: true, ..DeleteOptions::default() };
-        let probe = registry.delete("services", "", "", options);
+        let probe = registry.delete(&service::KIND, "", "", options);
         if tokio::time::timeout(interval, probe).await.is_ok() {
             notifier.tell("WATCHDOG=1");
         } else {

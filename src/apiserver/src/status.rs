@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::resource::ResourceInfo;
+use super::kind::Kind;
 
 /// An error with everything that `Status` has. Its message is what kubectl shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,56 +34,56 @@ impl ApiError {
         Self { code, reason, message, details }
     }
 
-    fn named(info: &ResourceInfo, name: &str, kind: &str) -> Value {
-        let mut details = json!({"name": name, "kind": kind});
-        if !info.group.is_empty() {
-            details["group"] = info.group.into();
+    fn named(kind: &Kind, name: &str, called: &str) -> Value {
+        let mut details = json!({"name": name, "kind": called});
+        if !kind.group.is_empty() {
+            details["group"] = kind.group.into();
         }
         details
     }
 
     /// There is no such object.
-    pub fn not_found(info: &ResourceInfo, name: &str) -> Self {
-        let message = format!("{} {name:?} not found", info.qualified_plural());
-        Self::new(404, "NotFound", message, Self::named(info, name, info.plural))
+    pub fn not_found(kind: &Kind, name: &str) -> Self {
+        let message = format!("{} {name:?} not found", kind.qualified_plural());
+        Self::new(404, "NotFound", message, Self::named(kind, name, kind.plural))
     }
 
     /// There is such an object.
-    pub fn already_exists(info: &ResourceInfo, name: &str) -> Self {
-        let message = format!("{} {name:?} already exists", info.qualified_plural());
-        Self::new(409, "AlreadyExists", message, Self::named(info, name, info.plural))
+    pub fn already_exists(kind: &Kind, name: &str) -> Self {
+        let message = format!("{} {name:?} already exists", kind.qualified_plural());
+        Self::new(409, "AlreadyExists", message, Self::named(kind, name, kind.plural))
     }
 
     /// It may not be done.
-    pub fn forbidden(info: &ResourceInfo, name: &str, why: &str) -> Self {
-        let message = format!("{} {name:?} is forbidden: {why}", info.qualified_plural());
-        Self::new(403, "Forbidden", message, Self::named(info, name, info.plural))
+    pub fn forbidden(kind: &Kind, name: &str, why: &str) -> Self {
+        let message = format!("{} {name:?} is forbidden: {why}", kind.qualified_plural());
+        Self::new(403, "Forbidden", message, Self::named(kind, name, kind.plural))
     }
 
     /// The object is another one than the request thinks.
-    pub fn conflict(info: &ResourceInfo, name: &str, why: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", info.qualified_plural());
-        Self::new(409, "Conflict", message, Self::named(info, name, info.plural))
+    pub fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.qualified_plural());
+        Self::new(409, "Conflict", message, Self::named(kind, name, kind.plural))
     }
 
     /// The object that is to be deleted is another one than the request thinks.
-    pub fn another(info: &ResourceInfo, name: &str, why: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", info.qualified_kind());
-        Self::new(409, "Conflict", message, Self::named(info, name, info.kind))
+    pub fn another(kind: &Kind, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.qualified_name());
+        Self::new(409, "Conflict", message, Self::named(kind, name, kind.name))
     }
 
     /// Somebody changed the object meanwhile.
-    pub fn modified(info: &ResourceInfo, name: &str) -> Self {
+    pub fn modified(kind: &Kind, name: &str) -> Self {
         let why =
             "the object has been modified; please apply your changes to the latest version and try again";
-        Self::conflict(info, name, why)
+        Self::conflict(kind, name, why)
     }
 
     /// A new object has neither a name nor the beginning of one.
-    pub fn invalid_name_missing(info: &ResourceInfo) -> Self {
+    pub fn invalid_name_missing(kind: &Kind) -> Self {
         let message = "Required value: name or generateName is required".to_owned();
         let cause = Cause { reason: "FieldValueRequired", message, field: "metadata.name".to_owned() };
-        Self::invalid(info, "", &[cause])
+        Self::invalid(kind, "", &[cause])
     }
 
     /// A watch that would begin in the future.
@@ -95,12 +95,12 @@ impl ApiError {
     }
 
     /// The object is not valid; several faults stand in brackets.
-    pub fn invalid(info: &ResourceInfo, name: &str, faults: &[Cause]) -> Self {
+    pub fn invalid(kind: &Kind, name: &str, faults: &[Cause]) -> Self {
         let texts: Vec<String> =
             faults.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
         let text = if let [one] = &texts[..] { one.clone() } else { format!("[{}]", texts.join(", ")) };
-        let message = format!("{} {name:?} is invalid: {text}", info.qualified_kind());
-        let mut details = Self::named(info, name, info.kind);
+        let message = format!("{} {name:?} is invalid: {text}", kind.qualified_name());
+        let mut details = Self::named(kind, name, kind.name);
         details["causes"] = serde_json::to_value(faults).unwrap_or_default();
         Self::new(422, "Invalid", message, details)
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use thiserror::Error;
 
+use super::kind::Kind;
 use super::tables::{self, APPLIED, COUNTER, OBJECTS, SCHEMA};
 use sqlite;
 use sys::fs::files::FileError;
@@ -226,9 +227,9 @@ impl Store {
     ///
     /// # Errors
     /// SQLite's.
-    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> rusqlite::Result<Option<Stored>> {
+    pub fn get(&self, kind: &Kind, namespace: &str, name: &str) -> rusqlite::Result<Option<Stored>> {
         let sql = "SELECT json FROM objects WHERE kind = ?1 AND namespace = ?2 AND name = ?3";
-        self.db.prepare_cached(sql)?.query_row([kind, namespace, name], stored).optional()
+        self.db.prepare_cached(sql)?.query_row([kind.plural, namespace, name], stored).optional()
     }
 
     /// The objects of a kind behind `after` (namespace and name), in order, those of one namespace or of all; at most
@@ -238,7 +239,7 @@ impl Store {
     /// SQLite's.
     pub fn list(
         &self,
-        kind: &str,
+        kind: &Kind,
         namespace: Option<&str>,
         after: (&str, &str),
         limit: i64,
@@ -248,18 +249,18 @@ impl Store {
                 let sql = "SELECT json, namespace, name FROM objects WHERE kind = ?1 AND namespace = ?2 AND name > ?3 \
                            ORDER BY name LIMIT ?4";
                 let mut statement = self.db.prepare_cached(sql)?;
-                statement.query_map(params![kind, namespace, after.1, limit], listed)?.collect()
+                statement.query_map(params![kind.plural, namespace, after.1, limit], listed)?.collect()
             }
             None => {
                 let sql = "SELECT json, namespace, name FROM objects WHERE kind = ?1 AND (namespace, name) > (?2, ?3) \
                            ORDER BY namespace, name LIMIT ?4";
                 let mut statement = self.db.prepare_cached(sql)?;
-                statement.query_map(params![kind, after.0, after.1, limit], listed)?.collect()
+                statement.query_map(params![kind.plural, after.0, after.1, limit], listed)?.collect()
             }
         }
     }
 
-    /// The objects in which `text` stands somewhere, with their kinds. All objects are searched.
+    /// The objects in which `text` stands somewhere, with the plurals of their kinds. All objects are searched.
     ///
     /// # Errors
     /// SQLite's.
@@ -274,17 +275,17 @@ impl Store {
     ///
     /// # Errors
     /// SQLite's.
-    pub fn count(&self, kind: &str, namespace: Option<&str>) -> rusqlite::Result<u64> {
+    pub fn count(&self, kind: &Kind, namespace: Option<&str>) -> rusqlite::Result<u64> {
         let sql = "SELECT count(*) FROM objects WHERE kind = ?1 AND (?2 IS NULL OR namespace = ?2)";
         let count: i64 =
-            self.db.prepare_cached(sql)?.query_row(params![kind, namespace], |row| row.get(0))?;
+            self.db.prepare_cached(sql)?.query_row(params![kind.plural, namespace], |row| row.get(0))?;
         Ok(count.cast_unsigned())
     }
 
     /// Puts an object in its place.
     pub(super) fn put(
         &self,
-        kind: &str,
+        kind: &Kind,
         namespace: &str,
         name: &str,
         version: u64,
@@ -292,17 +293,23 @@ impl Store {
     ) -> rusqlite::Result<()> {
         let sql = "INSERT INTO objects VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (kind, namespace, name) \
                    DO UPDATE SET version = excluded.version, json = excluded.json";
-        self.db.prepare_cached(sql)?.execute(params![kind, namespace, name, version.cast_signed(), json])?;
+        self.db.prepare_cached(sql)?.execute(params![
+            kind.plural,
+            namespace,
+            name,
+            version.cast_signed(),
+            json
+        ])?;
         Ok(())
     }
 
     /// Removes an object, and what was applied to it.
-    pub(super) fn remove(&self, kind: &str, namespace: &str, name: &str) -> rusqlite::Result<()> {
+    pub(super) fn remove(&self, kind: &Kind, namespace: &str, name: &str) -> rusqlite::Result<()> {
         for sql in [
             "DELETE FROM objects WHERE kind = ?1 AND namespace = ?2 AND name = ?3",
             "DELETE FROM applied WHERE kind = ?1 AND namespace = ?2 AND name = ?3",
         ] {
-            self.db.prepare_cached(sql)?.execute([kind, namespace, name])?;
+            self.db.prepare_cached(sql)?.execute([kind.plural, namespace, name])?;
         }
         Ok(())
     }
@@ -310,26 +317,26 @@ impl Store {
     /// What each manager applied to an object last, as JSON, by the manager's name.
     pub(super) fn applied(
         &self,
-        kind: &str,
+        kind: &Kind,
         namespace: &str,
         name: &str,
     ) -> rusqlite::Result<Vec<(String, String)>> {
         let sql = "SELECT manager, json FROM applied WHERE kind = ?1 AND namespace = ?2 AND name = ?3 ORDER BY manager";
         let mut statement = self.db.prepare_cached(sql)?;
-        statement.query_map([kind, namespace, name], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        statement.query_map([kind.plural, namespace, name], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     }
 
     /// Remembers what a manager applied.
     pub(super) fn set_applied(
         &self,
-        kind: &str,
+        kind: &Kind,
         namespace: &str,
         name: &str,
         (manager, json): (&str, &str),
     ) -> rusqlite::Result<()> {
         let sql = "INSERT INTO applied VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (kind, namespace, name, manager) \
                    DO UPDATE SET json = excluded.json";
-        self.db.prepare_cached(sql)?.execute([kind, namespace, name, manager, json])?;
+        self.db.prepare_cached(sql)?.execute([kind.plural, namespace, name, manager, json])?;
         Ok(())
     }
 }

@@ -245,11 +245,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds::schemas;
+    use crate::kinds::service;
 
     fn applied(object: Value, applied: &Value) -> Result<Value, String> {
         let Value::Object(mut object) = object else { panic!() };
-        merge(&mut object, applied.as_object().unwrap(), schemas::of("", "Service").unwrap())?;
+        merge(&mut object, applied.as_object().unwrap(), service::KIND.schema)?;
         Ok(Value::Object(object))
     }
 
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_is_no_longer_applied_goes_unless_another_applies_it() {
-        let schema = schemas::of("", "Service").unwrap();
+        let schema = service::KIND.schema;
         let map = |value: Value| value.as_object().unwrap().clone();
         let live = json!({"kind": "Service", "metadata": {"name": "a", "uid": "u", "labels": {"a": "1", "b": "2", "c": "3"}},
             "spec": {"clusterIP": "10.0.0.1", "type": "NodePort", "selector": {"app": "a"},
@@ -302,9 +302,7 @@ mod tests {
     #[test]
     fn what_is_applied_is_a_part_of_the_kind() {
         let told = |applied: Value| {
-            declared(applied.as_object().unwrap(), schemas::of("", "Service").unwrap())
-                .err()
-                .unwrap_or_default()
+            declared(applied.as_object().unwrap(), service::KIND.schema).err().unwrap_or_default()
         };
         let good = json!({"kind": "Service", "metadata": {"name": "a", "labels": {"x": "y"}, "finalizers": ["a/b"]},
             "spec": {"clusterIP": null, "ports": [{"port": 80}, {"port": 80, "protocol": "UDP"}], "externalIPs": ["a", "a"]}});

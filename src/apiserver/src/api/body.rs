@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::media::Content;
 use super::parameters::Validation;
 use super::{decode, json_text, protobuf};
+use crate::kind::Kind;
 use crate::object::Object;
-use crate::resource::ResourceInfo;
 use crate::schema::Type;
 use crate::status::ApiError;
 
@@ -22,36 +22,35 @@ const SHOWN: usize = 30;
 pub fn object(
     bytes: &[u8],
     content: Content,
-    info: &ResourceInfo,
-    schema: &'static Type,
+    kind: &Kind,
     validation: Validation,
 ) -> Result<(Object, Vec<String>), ApiError> {
-    let (mut map, mut faults) = fields(bytes, content, info.kind, schema)?;
+    let (mut map, mut faults) = fields(bytes, content, kind.name, kind.schema)?;
     let given = |key: &str| map.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let (kind, version) = (
-        given("kind").unwrap_or(info.kind),
-        given("apiVersion").map_or_else(|| info.api_version(), str::to_owned),
+    let (name, version) = (
+        given("kind").unwrap_or(kind.name),
+        given("apiVersion").map_or_else(|| kind.api_version(), str::to_owned),
     );
     let short = version.rsplit('/').next().unwrap_or_default().to_owned();
     let refused = |why: &str| {
         ApiError::bad_request(format!(
-            "{kind} in version {short:?} cannot be handled as a {}: {why}",
-            info.kind
+            "{name} in version {short:?} cannot be handled as a {}: {why}",
+            kind.name
         ))
     };
-    if kind != info.kind || version != info.api_version() {
-        return Err(refused(&format!("no kind {kind:?} is registered for version {version:?} in this path")));
+    if name != kind.name || version != kind.api_version() {
+        return Err(refused(&format!("no kind {name:?} is registered for version {version:?} in this path")));
     }
     let refused = |why: &str| {
-        let (kind, version) = (info.kind, info.version);
-        ApiError::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
+        let (name, version) = (kind.name, kind.version);
+        ApiError::bad_request(format!("{name} in version {version:?} cannot be handled as a {name}: {why}"))
     };
-    faults.extend(decode::fit(&mut map, schema).map_err(|fault| refused(&fault))?);
+    faults.extend(decode::fit(&mut map, kind.schema).map_err(|fault| refused(&fault))?);
     if validation == Validation::Strict && !faults.is_empty() {
         return Err(refused(&format!("strict decoding error: {}", faults.join(", "))));
     }
-    map.insert("kind".to_owned(), info.kind.into());
-    map.insert("apiVersion".to_owned(), info.api_version().into());
+    map.insert("kind".to_owned(), kind.name.into());
+    map.insert("apiVersion".to_owned(), kind.api_version().into());
     if validation == Validation::Ignore {
         faults.clear();
     }
@@ -168,12 +167,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds::schemas;
     use crate::kinds::service;
 
     fn service(text: &str, content: Content, validation: Validation) -> Result<(Value, Vec<String>), String> {
-        let schema = schemas::of("", "Service").unwrap();
-        let read = object(text.as_bytes(), content, &service::INFO, schema, validation);
+        let read = object(text.as_bytes(), content, &service::KIND, validation);
         read.map(|(object, faults)| (object.into_value(), faults)).map_err(|error| {
             assert_eq!(error.code, 400);
             error.message
@@ -249,14 +246,13 @@ mod tests {
     fn bodies_of_too_many_values_are_refused() {
         let json = |count: usize| format!(r#"{{"spec": {{"ports": [{}{{}}]}}}}"#, "{},".repeat(count));
         let yaml = |count: usize| format!("spec:\n  ports:\n{}", "  - {}\n".repeat(count));
-        let schema = schemas::of("", "Service").unwrap();
         for (count, fits) in [(1000, true), (150_000, false)] {
             for (bytes, content) in [
                 (json(count).into_bytes(), Content::Json),
                 (yaml(count).into_bytes(), Content::Yaml),
                 (empty_ports(count), Content::Protobuf),
             ] {
-                let error = object(&bytes, content, &service::INFO, schema, Validation::Warn).err();
+                let error = object(&bytes, content, &service::KIND, Validation::Warn).err();
                 assert_eq!(error.is_none(), fits, "{content:?} {count}: {error:?}");
                 assert!(error.is_none_or(|error| error.message.contains("more than 100000 values")));
             }

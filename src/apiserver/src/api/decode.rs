@@ -190,10 +190,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds::schemas;
+    use crate::kinds::{endpoint_slice, service};
 
     fn service(mut value: Value) -> (Result<Vec<String>, String>, Value) {
-        let faults = fit(value.as_object_mut().unwrap(), schemas::of("", "Service").unwrap());
+        let faults = fit(value.as_object_mut().unwrap(), service::KIND.schema);
         (faults, value)
     }
 
@@ -226,7 +226,7 @@ mod tests {
             json!({"metadata": {}, "spec": {"sessionAffinityConfig": {}}, "status": {"loadBalancer": {}}});
         assert_eq!(value, left);
         let mut slice = json!({"addressType": "IPv4", "endpoints": []});
-        let schema = schemas::of("discovery.k8s.io", "EndpointSlice").unwrap();
+        let schema = endpoint_slice::KIND.schema;
         fit(slice.as_object_mut().unwrap(), schema).unwrap();
         assert_eq!(slice, json!({"addressType": "IPv4", "endpoints": []}));
     }

@@ -15,7 +15,7 @@ use crate::api::media::{Content, OBJECTS, PATCHES};
 use crate::api::parameters::Validation;
 use crate::api::patch::Patch;
 use crate::api::{apply, body as contents, owners};
-use crate::kinds::schemas;
+use crate::kind::{Source, Verb};
 use crate::object::Object;
 use crate::registry::{Change, Registry, Warnings, WriteOptions};
 use crate::status::ApiError;
@@ -24,16 +24,16 @@ use sys::process::memory;
 /// Does what a verb says.
 pub(super) async fn change(
     call: &Call<'_>,
-    verb: &str,
+    verb: Verb,
     request: Request<Incoming>,
     room: Room,
 ) -> Result<Answer, ApiError> {
     let (parts, body) = request.into_parts();
     let mut received = body::read(&parts.headers, body, &call.shared.limits).await?;
     let options = match verb {
-        "create" => Some(("CreateOptions", None)),
-        "update" => Some(("UpdateOptions", None)),
-        "patch" => Some(("PatchOptions", Some(received.content == Some(Content::Apply)))),
+        Verb::Create => Some(("CreateOptions", None)),
+        Verb::Update => Some(("UpdateOptions", None)),
+        Verb::Patch => Some(("PatchOptions", Some(received.content == Some(Content::Apply)))),
         // Those of a deletion may be in the body.
         _ => None,
     };
@@ -43,10 +43,10 @@ pub(super) async fn change(
     // What waits to be written takes its room, wherever the client is by then.
     let registry = &call.shared.registry.holding((room, received.room.take()));
     let answer = match verb {
-        "create" => create(call, registry, &received).await,
-        "update" => update(call, registry, &received).await,
-        "patch" => patch(call, registry, &received).await,
-        "delete" => delete(call, registry, &received).await,
+        Verb::Create => create(call, registry, &received).await,
+        Verb::Update => update(call, registry, &received).await,
+        Verb::Patch => patch(call, registry, &received).await,
+        Verb::Delete => delete(call, registry, &received).await,
         _ => delete_collection(call, registry, &received).await,
     };
     if received.bytes.len() > LARGE {
@@ -67,7 +67,7 @@ impl Call<'_> {
         WriteOptions {
             dry_run: self.parameters.dry_run,
             field_manager: self.parameters.field_manager.clone(),
-            group: self.info.group,
+            group: self.kind.group,
             part: self.part,
             warnings: warnings.clone(),
         }
@@ -81,9 +81,8 @@ impl Call<'_> {
         let content =
             content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
         let validation = self.parameters.validation;
-        let (mut object, faults) =
-            contents::object(&received.bytes, content, self.info, self.schema, validation)?;
-        if let Some(view) = self.resource.view() {
+        let (mut object, faults) = contents::object(&received.bytes, content, self.kind, validation)?;
+        if let Some(view) = self.kind.view() {
             view.to_stored(&mut object);
         }
         Ok((object, faults))
@@ -91,17 +90,18 @@ impl Call<'_> {
 }
 
 async fn create(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
-    if call.info.namespaced && call.namespace.is_empty() {
+    if call.kind.namespaced && call.namespace.is_empty() {
         return Err(ApiError::method_not_allowed());
     }
     let (mut object, mut told) = call.received(received)?;
-    if let Some(reviewed) = call.resource.review(&object) {
-        return Ok(with_warnings(answer::json(201, &reviewed?.into_value()), &told));
+    if call.kind.source == Source::Question {
+        let answered = call.resource.answer(&object)?;
+        return Ok(with_warnings(answer::json(201, &answered.into_value()), &told));
     }
     told.extend(owners::once(&mut object, ""));
     let warnings = Warnings::default();
     let options = call.options(&warnings);
-    let stored = registry.create(call.info.plural, &call.namespace, object, options).await?;
+    let stored = registry.create(call.kind, &call.namespace, object, options).await?;
     told.extend(warnings.take());
     Ok(with_warnings(call.object(201, &stored)?, &told))
 }
@@ -111,7 +111,7 @@ async fn update(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
     told.extend(owners::once(&mut object, ""));
     let warnings = Warnings::default();
     let change = if call.part.is_some() {
-        let (info, name) = (call.info, call.name().to_owned());
+        let (kind, name) = (call.kind, call.name().to_owned());
         if object.name() != name {
             let given = object.name();
             let message =
@@ -120,13 +120,13 @@ async fn update(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
         }
         // A part of what is not there creates nothing.
         Change::Patch(Box::new(move |old| {
-            old.map_or_else(|| Err(ApiError::not_found(info, &name)), |_| Ok(object))
+            old.map_or_else(|| Err(ApiError::not_found(kind, &name)), |_| Ok(object))
         }))
     } else {
         Change::Replace(object)
     };
     let options = call.options(&warnings);
-    let updated = registry.update(call.info.plural, &call.namespace, call.name(), change, options).await?;
+    let updated = registry.update(call.kind, &call.namespace, call.name(), change, options).await?;
     let code = if updated.created { 201 } else { 200 };
     told.extend(warnings.take());
     Ok(with_warnings(call.object(code, &updated.stored)?, &told))
@@ -143,14 +143,13 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
         return Err(ApiError::bad_request(message));
     }
     let mut patch = Patch::parse(content, value)?;
-    let (mut info, mut schema, mut view) = (call.info, call.schema, call.resource.view());
+    let (mut kind, mut view) = (call.kind, call.kind.view());
     if let Patch::Apply(applied) = &mut patch {
         check_applied(call, applied)?;
         // What is applied is remembered as it is stored.
         if let Some(view) = view.take() {
             *applied = view.stored(applied);
-            info = view.info;
-            schema = schemas::of(info.group, info.kind).ok_or_else(ApiError::no_such_path)?;
+            kind = view.kind;
         }
     }
     let validation = parameters.validation;
@@ -160,9 +159,8 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
     let warnings_of_kind = Warnings::default();
     let told_by_kind = warnings_of_kind.clone();
     let made = move |patch: Patch, old: Option<&Object>, pruned: Option<&Object>| {
-        let shown = pruned.zip(view).map(|(old, view)| view.shown(old, info));
-        let (mut object, faults) =
-            patch.applied(shown.as_ref().or(pruned), info, schema, validation, &name)?;
+        let shown = pruned.zip(view).map(|(old, view)| view.shown(old, kind));
+        let (mut object, faults) = patch.applied(shown.as_ref().or(pruned), kind, validation, &name)?;
         if let Some(view) = view {
             view.to_stored(&mut object);
         }
@@ -170,7 +168,7 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
         told_by_kind
             .add(owners::once(&mut object, " after mutating admission happens").into_iter().collect());
         if old.is_none() && !is_whole {
-            return Err(ApiError::not_found(info, &name));
+            return Err(ApiError::not_found(kind, &name));
         }
         Ok(object)
     };
@@ -182,7 +180,7 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
                 Box::new(move |old, before| {
                     let pruned = old.map(|old| {
                         let mut object = old.clone();
-                        apply::prune(&mut object.0, &before.own, &applied, &before.others, schema);
+                        apply::prune(&mut object.0, &before.own, &applied, &before.others, kind.schema);
                         object
                     });
                     made(Patch::Apply(applied), old, pruned.as_ref())
@@ -192,7 +190,7 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
         patch => Change::Patch(Box::new(move |old| made(patch, old, old))),
     };
     let options = call.options(&warnings_of_kind);
-    let updated = registry.update(info.plural, &call.namespace, call.name(), change, options).await?;
+    let updated = registry.update(kind, &call.namespace, call.name(), change, options).await?;
     let code = if updated.created { 201 } else { 200 };
     warnings.append(&mut faults.lock().unwrap_or_else(PoisonError::into_inner));
     if validation == Validation::Ignore {
@@ -204,11 +202,11 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
 
 /// What upstream wants of server-side apply, beyond that it can be merged.
 fn check_applied(call: &Call<'_>, applied: &Map<String, Value>) -> Result<(), ApiError> {
-    let info = call.info;
+    let kind = call.kind;
     let given = |key: &str| applied.get(key).and_then(Value::as_str).unwrap_or_default();
-    if given("kind") != info.kind || given("apiVersion") != info.api_version() {
+    if given("kind") != kind.name || given("apiVersion") != kind.api_version() {
         let (kind, version) = (given("kind"), given("apiVersion"));
-        let wanted = (info.kind, info.api_version());
+        let wanted = (call.kind.name, call.kind.api_version());
         return Err(ApiError::bad_request(format!(
             "cannot apply: expected kind {:?} of {:?}, got {kind:?} of {version:?}",
             wanted.0, wanted.1
@@ -227,16 +225,16 @@ fn check_applied(call: &Call<'_>, applied: &Map<String, Value>) -> Result<(), Ap
             )));
         }
     }
-    apply::declared(applied, call.schema).map_err(|faults| untyped(call, applied, &faults))
+    apply::declared(applied, call.kind.schema).map_err(|faults| untyped(call, applied, &faults))
 }
 
 /// What is applied has fields that the kind does not have, or an entry of a list twice. Upstream does not say what sort of
 /// error that is.
 fn untyped(call: &Call<'_>, applied: &Map<String, Value>, faults: &str) -> ApiError {
     let text = |key: &str| applied.get("metadata").and_then(|all| all.get(key)?.as_str()).unwrap_or_default();
-    let info = call.info;
-    let kind = format!("{}/{}, Kind={}", info.group, info.version, info.kind);
+    let kind = call.kind;
+    let gvk = format!("{}/{}, Kind={}", kind.group, kind.version, kind.name);
     let (namespace, name) = (text("namespace"), text("name"));
-    let message = format!("failed to create typed patch object ({namespace}/{name}; {kind}): {faults}");
+    let message = format!("failed to create typed patch object ({namespace}/{name}; {gvk}): {faults}");
     ApiError::unclassified(message)
 }

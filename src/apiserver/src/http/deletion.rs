@@ -20,16 +20,16 @@ pub(super) async fn delete(
     received: &Received,
 ) -> Result<Answer, ApiError> {
     let (options, cascades) = options(call, received)?;
-    match registry.delete(call.info.plural, &call.namespace, call.name(), options).await? {
+    match registry.delete(call.kind, &call.namespace, call.name(), options).await? {
         // Who asks with the older `orphanDependents` is told that not all is gone yet.
         Deleted::Pending(stored) if cascades => call.object(202, &stored),
         Deleted::Pending(stored) => call.object(200, &stored),
         Deleted::Gone(stored) if call.resource.is_returned_when_deleted() => call.object(200, &stored),
         Deleted::Gone(stored) => {
             let object = stored.object()?;
-            let mut details = json!({"name": object.name(), "kind": call.info.plural, "uid": object.uid()});
-            if !call.info.group.is_empty() {
-                details["group"] = call.info.group.into();
+            let mut details = json!({"name": object.name(), "kind": call.kind.plural, "uid": object.uid()});
+            if !call.kind.group.is_empty() {
+                details["group"] = call.kind.group.into();
             }
             Ok(answer::json(
                 200,
@@ -46,7 +46,7 @@ pub(super) async fn delete_collection(
     registry: &Registry,
     received: &Received,
 ) -> Result<Answer, ApiError> {
-    if call.info.namespaced && call.namespace.is_empty() {
+    if call.kind.namespaced && call.namespace.is_empty() {
         return Err(ApiError::method_not_allowed());
     }
     call.parameters.check_list()?;
@@ -54,7 +54,7 @@ pub(super) async fn delete_collection(
     let (options, _) = options(call, received)?;
     call.check_version()?;
     let _room = call.shared.limits.list().await;
-    let deleted = registry.delete_collection(call.info.plural, &query, options).await?;
+    let deleted = registry.delete_collection(call.kind, &query, options).await?;
     in_form(call, deleted)
 }
 

@@ -16,21 +16,21 @@ use super::limits::Limits;
 use super::metrics::{Metrics, Request as Counted};
 use super::places::Places;
 use super::{change, pages, read, watch};
-use crate::api::discovery;
 use crate::api::media::{self, Encoding, Form};
 use crate::api::parameters::Parameters;
-use crate::api::path::{self, PATH_MAX, Route, Target};
-use crate::kinds::{absent, schemas};
+use crate::api::path::{self, PATH_MAX, Place, Route, Target};
+use crate::kind::{Kind, Source, Subresource, Verb};
 use crate::log;
 use crate::registry::Registry;
-use crate::resource::{Resource, ResourceInfo, Subresource};
-use crate::schema::Type;
+use crate::resource::Resource;
 use crate::status::ApiError;
 
 /// What all connections share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) registry: Registry,
+    /// What paths may name.
+    pub(super) kinds: Vec<&'static Kind>,
     pub(super) access: Access,
     pub(super) limits: Limits,
     pub(super) places: Places,
@@ -137,7 +137,7 @@ async fn respond(
             details: serde_json::Value::Null,
         });
     }
-    match path::parse(request.uri().path()).ok_or_else(ApiError::no_such_path)? {
+    match path::parse(request.uri().path(), &shared.kinds).ok_or_else(ApiError::no_such_path)? {
         Route::Objects(target) => objects(shared, target, request, counted).await,
         page if request.method() == Method::GET || request.method() == Method::HEAD => {
             pages::page(shared, &page, request.headers())
@@ -150,8 +150,7 @@ async fn respond(
 pub(super) struct Call<'a> {
     pub(super) shared: &'a Arc<Shared>,
     pub(super) resource: &'a dyn Resource,
-    pub(super) info: &'static ResourceInfo,
-    pub(super) schema: &'static Type,
+    pub(super) kind: &'static Kind,
     /// Empty for kinds without one, and for all of them.
     pub(super) namespace: String,
     pub(super) name: Option<String>,
@@ -168,54 +167,32 @@ async fn objects(
     request: Request<Incoming>,
     counted: &mut Counted,
 ) -> Result<Answer, ApiError> {
-    let resource = shared.registry.resource(&target.group, &target.version, &target.plural);
-    let Some(resource) = resource else {
-        let info = absent::find(&target).filter(|_| !target.is_watch);
-        let info = info.ok_or_else(ApiError::no_such_path)?;
-        counted.resource = info.plural.to_owned();
-        return read::absent(shared, info, target.name.as_deref(), &request);
-    };
-    let info = resource.info();
-    let (part, verbs) = match target.subresource.as_deref() {
-        None => (None, info.verbs),
-        Some(name) => part(info, name).ok_or_else(ApiError::no_such_path)?,
-    };
-    if target.namespace.is_some() && !info.namespaced {
-        return Err(ApiError::no_such_path());
+    let Target { kind, place, is_watch } = target;
+    counted.resource = kind.plural.to_owned();
+    if kind.source == Source::Nowhere {
+        return read::absent(shared, kind, &place, &request);
     }
-    if target.name.is_some() && info.namespaced && target.namespace.is_none() {
-        return Err(ApiError::no_such_path());
-    }
-    counted.resource = info.plural.to_owned();
     let parameters = Parameters::parse(request.uri().query().unwrap_or_default());
-    let verb = if target.is_watch {
-        if !verbs.contains(&"watch") {
-            return Err(ApiError::no_such_path());
-        }
-        Some("watch").filter(|_| request.method() == Method::GET)
+    let verb = if is_watch {
+        Some(Verb::Watch).filter(|_| request.method() == Method::GET)
     } else {
-        verb(request.method(), target.name.is_some(), parameters.watch)
+        verb(request.method(), matches!(place, Place::One { .. }), parameters.watch)
     };
     let verb = verb.ok_or_else(ApiError::method_not_allowed)?;
-    counted.verb = verb.to_owned();
-    if !verbs.contains(&verb) {
+    counted.verb = verb.name().to_owned();
+    let (namespace, name, part) = match place {
+        Place::All(namespace) => (namespace.unwrap_or_default(), None, None),
+        Place::One { namespace, name, part } => (namespace, Some(name), part),
+    };
+    if !kind.allows(part, verb) {
         return Err(ApiError::method_not_allowed());
     }
-    let call = Call {
-        shared,
-        resource,
-        info,
-        schema: schemas::of(info.group, info.kind).ok_or_else(ApiError::no_such_path)?,
-        namespace: target.namespace.unwrap_or_default(),
-        name: target.name,
-        part,
-        parameters,
-        form: form(request.headers())?,
-    };
+    let (resource, form) = (shared.registry.resource(kind)?, form(request.headers())?);
+    let call = Call { shared, resource, kind, namespace, name, part, parameters, form };
     if matches!(call.form, Form::Table(_)) {
         call.parameters.check_table()?;
     }
-    if verb == "watch" {
+    if verb == Verb::Watch {
         // There is no YAML that goes on.
         if is_in_yaml(&request) {
             return Err(not_acceptable());
@@ -224,8 +201,8 @@ async fn objects(
     }
     let room = shared.limits.request()?;
     match verb {
-        "get" => read::get(&call),
-        "list" => read::list(&call).await,
+        Verb::Get => read::get(&call),
+        Verb::List => read::list(&call).await,
         _ => {
             // None is made while answers are left unread.
             let _room = shared.limits.answer(1)?;
@@ -234,25 +211,18 @@ async fn objects(
     }
 }
 
-/// A part of a kind's objects by its name, with what may be done with it.
-fn part(info: &ResourceInfo, wanted: &str) -> Option<(Option<Subresource>, &'static [&'static str])> {
-    let (name, verbs) = discovery::subresources(info).iter().find(|(name, _)| *name == wanted)?;
-    let part = if *name == "status" { Subresource::Status } else { Subresource::Finalize };
-    Some((Some(part), verbs))
-}
-
 /// What is to be done (`NewRequestInfo` in `k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`). Of one object `watch`
 /// asks for nothing, and no object has a HEAD (`registerResourceHandlers` in `pkg/endpoints/installer.go`).
-fn verb(method: &Method, is_named: bool, is_watch: bool) -> Option<&'static str> {
+fn verb(method: &Method, is_named: bool, is_watch: bool) -> Option<Verb> {
     match (method, is_named) {
-        (&Method::GET, true) => Some("get"),
-        (&Method::GET, false) if is_watch => Some("watch"),
-        (&Method::GET, false) => Some("list"),
-        (&Method::POST, false) => Some("create"),
-        (&Method::PUT, true) => Some("update"),
-        (&Method::PATCH, true) => Some("patch"),
-        (&Method::DELETE, true) => Some("delete"),
-        (&Method::DELETE, false) => Some("deletecollection"),
+        (&Method::GET, true) => Some(Verb::Get),
+        (&Method::GET, false) if is_watch => Some(Verb::Watch),
+        (&Method::GET, false) => Some(Verb::List),
+        (&Method::POST, false) => Some(Verb::Create),
+        (&Method::PUT, true) => Some(Verb::Update),
+        (&Method::PATCH, true) => Some(Verb::Patch),
+        (&Method::DELETE, true) => Some(Verb::Delete),
+        (&Method::DELETE, false) => Some(Verb::DeleteCollection),
         _ => None,
     }
 }

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hyper::Method;
 use hyper::header::HeaderValue;
-use ipnet::IpNet;
 
 use super::answer::{self, Answer};
 use super::handle::Shared;
+use crate::kinds::service_cidr;
 use crate::registry::ListQuery;
 use crate::resource::{Allocation, Scope};
 use crate::status::ApiError;
@@ -148,40 +147,24 @@ pub(super) fn page(shared: &Shared) -> Result<Answer, ApiError> {
 
 /// How full each block of each ServiceCIDR is.
 fn allocators(shared: &Shared, page: &mut Page) -> Result<(), ApiError> {
-    let list = |plural: &'static str| -> Result<Vec<Stored>, ApiError> {
-        let is_served = shared.registry.resources().iter().any(|kind| kind.info().plural == plural);
-        if is_served {
-            Ok(shared.registry.list(plural, &ListQuery::default())?.items)
-        } else {
-            Ok(Vec::new())
-        }
-    };
-    let mut blocks: Vec<(IpNet, u128)> = Vec::new();
-    for stored in list("servicecidrs")? {
-        let object = stored.object()?;
-        let cidrs = object.spec()["cidrs"].as_array().into_iter().flatten();
-        let cidrs = cidrs.filter_map(|cidr| cidr.as_str()?.parse().ok());
-        blocks.extend(cidrs.map(|cidr| (cidr, 0)));
-    }
-    blocks.sort_unstable();
-    blocks.dedup();
-    for stored in list("ipaddresses")? {
-        let Ok(address) = stored.object()?.name().parse::<IpAddr>() else { continue };
-        for (block, used) in &mut blocks {
-            *used += u128::from(block.contains(&address));
-        }
+    let (registry, kind) = (&shared.registry, &service_cidr::KIND);
+    let mut blocks = Vec::new();
+    if registry.resource(kind).is_ok() {
+        let stored = registry.list(kind, &ListQuery::default())?.items;
+        let objects = stored.iter().map(Stored::object).collect::<Result<Vec<_>, _>>()?;
+        blocks = service_cidr::usage(&objects, |account, first, last| registry.used(account, first, last));
     }
     let (used, free) = (
         "kube_apiserver_clusterip_allocator_allocated_ips",
         "kube_apiserver_clusterip_allocator_available_ips",
     );
     page.head(used, "gauge", "Addresses of a block that are in use.");
-    for (block, count) in &blocks {
-        page.line(used, &format!("cidr=\"{block}\""), count);
+    for block in &blocks {
+        page.line(used, &format!("cidr=\"{}\"", block.network), block.used);
     }
     page.head(free, "gauge", "Addresses of a block that are free.");
-    for (block, count) in &blocks {
-        page.line(free, &format!("cidr=\"{block}\""), usable(*block).saturating_sub(*count));
+    for block in &blocks {
+        page.line(free, &format!("cidr=\"{}\"", block.network), block.free);
     }
     attempts(&shared.registry.allocations(), page);
     Ok(())
@@ -206,13 +189,6 @@ fn attempts(counts: &BTreeMap<Allocation, u64>, page: &mut Page) {
             page.line(name, &format!("cidr=\"{}\",scope=\"{scope}\"", allocation.network), count);
         }
     }
-}
-
-/// How many addresses of a block Services can have: not the first, and of IPv4 not the last.
-fn usable(block: IpNet) -> u128 {
-    let bits = u32::from(block.max_prefix_len() - block.prefix_len());
-    let all = 1_u128.checked_shl(bits).unwrap_or(u128::MAX);
-    all.saturating_sub(if block.addr().is_ipv4() { 2 } else { 1 })
 }
 
 #[cfg(test)]
@@ -242,18 +218,5 @@ mod tests {
     fn methods_that_nobody_knows_are_one() {
         assert_eq!(Request::of(&Method::from_bytes(b"XYZZY").unwrap()).verb, "other");
         assert_eq!(Request::of(&Method::GET).verb, "get");
-    }
-
-    #[test]
-    fn usable_addresses_are_as_upstream_counts_them() {
-        for (block, expected) in [
-            ("10.96.0.0/28", 14),
-            ("2001:db8::/112", 65535),
-            ("10.0.0.0/32", 0),
-            ("2001:db8::/128", 0),
-            ("10.0.0.0/31", 0),
-        ] {
-            assert_eq!(usable(block.parse().unwrap()), expected, "{block}");
-        }
     }
 }

@@ -30,6 +30,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
+use super::kinds;
 use super::pki::Pki;
 use super::registry::Registry;
 use sys::process::memory;
@@ -90,8 +91,10 @@ impl Server {
 
     /// Serves until `stopping` becomes true; then ends watches and lets other requests finish.
     pub async fn run(self, registry: Registry, token: String, stopping: tokio::sync::watch::Receiver<bool>) {
+        let kinds = kinds::known(registry.resources());
         let shared = Arc::new(handle::Shared {
             registry,
+            kinds,
             access: access::Access::new(token),
             limits: limits::Limits::new(),
             places: places::Places::default(),

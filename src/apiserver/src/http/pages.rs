@@ -12,7 +12,7 @@ use crate::status::ApiError;
 
 /// Answers with a page.
 pub(super) fn page(shared: &Shared, route: &Route, headers: &HeaderMap) -> Result<Answer, ApiError> {
-    let kinds = shared.registry.resources();
+    let kinds = &shared.kinds[..];
     let found = |value: Option<serde_json::Value>| value.ok_or_else(ApiError::no_such_path);
     let value = match route {
         Route::Root => discovery::paths(kinds),
@@ -35,7 +35,7 @@ pub(super) fn page(shared: &Shared, route: &Route, headers: &HeaderMap) -> Resul
 /// `/openapi/v2`: JSON, or protobuf where that is what `Accept` has first of the two (`pkg/handler/handler.go` of
 /// kube-openapi).
 fn openapi_2(shared: &Shared, headers: &HeaderMap) -> Result<Answer, ApiError> {
-    let kinds = shared.registry.resources();
+    let kinds = &shared.kinds[..];
     let is_protobuf = openapi_v2::is_protobuf(header(headers, &ACCEPT)).ok_or_else(not_acceptable)?;
     let mut answer = if is_protobuf {
         let media_type = HeaderValue::from_static(openapi_v2::MEDIA_TYPE);
@@ -49,7 +49,7 @@ fn openapi_2(shared: &Shared, headers: &HeaderMap) -> Result<Answer, ApiError> {
 
 /// `/api` and `/apis`, in the older form or with everything in them.
 fn groups(shared: &Shared, route: &Route, headers: &HeaderMap) -> Result<Answer, ApiError> {
-    let (kinds, is_core) = (shared.registry.resources(), *route == Route::CoreVersions);
+    let (kinds, is_core) = (&shared.kinds[..], *route == Route::CoreVersions);
     let is_possible = |form| matches!(form, Form::Plain | Form::Discovery(_));
     let (form, _) = media::accept(header(headers, &ACCEPT), is_possible).ok_or_else(not_acceptable)?;
     let mut answer = if let Form::Discovery(version) = form {

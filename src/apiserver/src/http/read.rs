@@ -10,11 +10,13 @@ use super::answer::{self, Answer};
 use super::handle::{Call, Shared, form};
 use crate::api::media::Form;
 use crate::api::parameters::{Parameters, go_uint};
+use crate::api::path::Place;
 use crate::api::table;
+use crate::kind::{Kind, View};
 use crate::kinds::absent;
 use crate::object::Object;
 use crate::registry::{List, ListQuery};
-use crate::resource::{ResourceInfo, View};
+
 use crate::selector::{Selector, escaped};
 use crate::status::ApiError;
 use crate::store::Stored;
@@ -37,9 +39,9 @@ impl Call<'_> {
 
     /// The text of an object as the kind that is asked for has it.
     fn shown(&self, stored: &Stored) -> Result<Arc<str>, ApiError> {
-        match self.resource.view() {
+        match self.kind.view() {
             None => Ok(Arc::clone(&stored.text)),
-            Some(view) => view_of(view, self.info, &stored.text),
+            Some(view) => view_of(view, self.kind, &stored.text),
         }
     }
 
@@ -50,13 +52,13 @@ impl Call<'_> {
             fields = format!("metadata.name={}", escaped(name));
         }
         let selector = Selector::parse(&self.parameters.label_selector, &fields)?;
-        selector.check(self.info)?;
+        selector.check(self.kind)?;
         // `listOpts` in `k8s.io/apiserver/pkg/endpoints/handlers/get.go`.
         if self.name.is_some() && self.name.as_deref() != selector.name() {
             let message = "fieldSelector metadata.name doesn't match requested name";
             return Err(ApiError::bad_request(message));
         }
-        let selector = match self.resource.view() {
+        let selector = match self.kind.view() {
             Some(view) => selector.renamed(view),
             None => selector,
         };
@@ -109,9 +111,9 @@ impl Call<'_> {
 }
 
 /// What is stored as a view of it.
-pub(super) fn view_of(view: View, info: &ResourceInfo, text: &str) -> Result<Arc<str>, ApiError> {
+pub(super) fn view_of(view: View, kind: &Kind, text: &str) -> Result<Arc<str>, ApiError> {
     let mut object = Object(serde_json::from_str(text).map_err(ApiError::internal)?);
-    view.to_shown(&mut object, info);
+    view.to_shown(&mut object, kind);
     Ok(serde_json::to_string(&object.0).map_err(ApiError::internal)?.into())
 }
 
@@ -124,22 +126,22 @@ pub(super) fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
             return Err(ApiError::too_large_version(version, current));
         }
     }
-    let stored = call.shared.registry.get(call.info.plural, &call.namespace, name)?;
+    let stored = call.shared.registry.get(call.kind, &call.namespace, name)?;
     call.object(200, &stored)
 }
 
 /// The answer about a kind of which there are no objects: a list of none.
 pub(super) fn absent(
     shared: &Shared,
-    info: &'static ResourceInfo,
-    name: Option<&str>,
+    kind: &Kind,
+    place: &Place,
     request: &Request<Incoming>,
 ) -> Result<Answer, ApiError> {
     if request.method() != Method::GET {
         return Err(ApiError::method_not_allowed());
     }
-    if let Some(name) = name {
-        return Err(ApiError::not_found(info, name));
+    if let Place::One { name, .. } = place {
+        return Err(ApiError::not_found(kind, name));
     }
     let parameters = Parameters::parse(request.uri().query().unwrap_or_default());
     if parameters.watch {
@@ -149,7 +151,7 @@ pub(super) fn absent(
     let version = shared.registry.resource_version();
     Ok(match form(request.headers())? {
         Form::Table(of) => answer::json(200, &absent::table(of, version)),
-        _ => answer::json(200, &absent::list(info, version)),
+        _ => answer::json(200, &absent::list(kind, version)),
     })
 }
 
@@ -160,14 +162,14 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
     call.check_version()?;
     let _room = call.shared.limits.list().await;
     // The store is a file.
-    tokio::task::block_in_place(|| in_form(call, call.shared.registry.list(call.info.plural, &query)?))
+    tokio::task::block_in_place(|| in_form(call, call.shared.registry.list(call.kind, &query)?))
 }
 
 /// A list in the form that is asked for. Objects are read and shown one by one, for there may be many.
 pub(super) fn in_form(call: &Call<'_>, list: List) -> Result<Answer, ApiError> {
     let metadata =
         table::list_metadata(list.resource_version, list.continue_token.as_deref(), list.remaining);
-    let (kind, api_version, items) = (call.info.kind, call.info.api_version(), list.items.into_iter());
+    let (kind, api_version, items) = (call.kind.name, call.kind.api_version(), list.items.into_iter());
     let text = match call.form {
         Form::Table(version) => {
             let head = table::head(call.resource, version, metadata, true);

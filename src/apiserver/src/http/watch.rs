@@ -16,9 +16,9 @@ use super::stream::{self, Closed, Lines, Stream};
 use crate::api::media::Form;
 use crate::api::parameters::Include;
 use crate::api::table;
+use crate::kind::{Kind, Source, View};
 use crate::object::Object;
 use crate::registry::{Event, EventKind, Key, ListQuery, Watch};
-use crate::resource::{ResourceInfo, View};
 use crate::status::ApiError;
 use crate::time::now;
 
@@ -45,10 +45,10 @@ pub(super) fn watch(call: &Call<'_>) -> Result<Answer, ApiError> {
     };
     let registry = &call.shared.registry;
     let marks_end = call.parameters.sends_initial_events();
-    if call.resource.is_virtual() {
+    if call.kind.source == Source::Machine {
         let (stream, body) = Streaming::new(call);
         let tells_all = matches!(start, Start::Everything);
-        tokio::spawn(stream.run_found(Following::new(call.info.plural, query), tells_all, marks_end, room));
+        tokio::spawn(stream.run_found(Following::new(call.kind, query), tells_all, marks_end, room));
         return Ok(answer::stream(body));
     }
     // Before anything is listed, so that nothing falls between the two.
@@ -56,7 +56,7 @@ pub(super) fn watch(call: &Call<'_>) -> Result<Answer, ApiError> {
         Start::Behind(version) => version,
         Start::Everything | Start::Now => registry.resource_version(),
     };
-    let events = match registry.watch(call.info.plural, &query, since) {
+    let events = match registry.watch(call.kind, &query, since) {
         Ok(events) => events,
         Err(error) if error.code == 410 => return Ok(failed(&error)),
         Err(error) => return Err(error),
@@ -102,7 +102,7 @@ fn start(call: &Call<'_>) -> Result<Start, ApiError> {
 
 struct Streaming {
     shared: Arc<Shared>,
-    info: &'static ResourceInfo,
+    kind: &'static Kind,
     view: Option<View>,
     form: Form,
     include: Include,
@@ -122,8 +122,8 @@ impl Streaming {
         };
         let stream = Self {
             shared: Arc::clone(call.shared),
-            info: call.info,
-            view: call.resource.view(),
+            kind: call.kind,
+            view: call.kind.view(),
             form: call.form,
             include: call.parameters.include_object,
             bookmarks: call.parameters.allow_bookmarks,
@@ -154,7 +154,7 @@ impl Streaming {
         let mut after = Key::default();
         loop {
             let registry = &self.shared.registry;
-            let piece = tokio::task::block_in_place(|| registry.piece(self.info.plural, &query, after));
+            let piece = tokio::task::block_in_place(|| registry.piece(self.kind, &query, after));
             let piece = match piece {
                 Ok(piece) => piece,
                 Err(error) => {
@@ -277,7 +277,7 @@ impl Streaming {
                 None => text.to_owned(),
                 // What is stored can be read.
                 Some(view) => {
-                    view_of(view, self.info, text).map_or_else(|_| text.to_owned(), |text| text.to_string())
+                    view_of(view, self.kind, text).map_or_else(|_| text.to_owned(), |text| text.to_string())
                 }
             },
             Form::Metadata(version) => table::metadata(version, &read(text)).to_string(),
@@ -288,10 +288,7 @@ impl Streaming {
 
     /// A table with one row; only the first one says what the columns are.
     fn table(&mut self, version: &str, object: &Object) -> Value {
-        let info = self.info;
-        let Some(resource) = self.shared.registry.resource(info.group, info.version, info.plural) else {
-            return Value::Null;
-        };
+        let Ok(resource) = self.shared.registry.resource(self.kind) else { return Value::Null };
         let with_columns = std::mem::replace(&mut self.with_columns, false);
         table::of_one(resource, version, object, self.include, now(), with_columns)
     }
@@ -299,7 +296,7 @@ impl Streaming {
     /// Says up to which version everything has been told.
     async fn bookmark(&mut self, version: u64, marks_end: bool) -> Result<(), Closed> {
         let mut object = json!({
-            "kind": self.info.kind, "apiVersion": self.info.api_version(),
+            "kind": self.kind.name, "apiVersion": self.kind.api_version(),
             "metadata": {"resourceVersion": version.to_string(), "creationTimestamp": null},
         });
         if marks_end {

@@ -4,38 +4,26 @@
 
 use serde_json::{Value, json};
 
-use crate::api::path::Target;
-use crate::resource::ResourceInfo;
+use crate::kind::{Kind, Source};
+use crate::schema::Type;
+
+/// Nothing is known of the fields of these.
+static NO_FIELDS: Type = Type::open("", "", &[]);
 
 const fn absent(
     group: &'static str,
-    kind: &'static str,
+    name: &'static str,
     plural: &'static str,
     singular: &'static str,
-) -> ResourceInfo {
-    ResourceInfo {
-        group,
-        version: "v1",
-        kind,
-        plural,
-        singular,
-        short_names: &[],
-        categories: &[],
-        namespaced: true,
-        verbs: &[],
-        columns: &[],
-        fields: &[],
-    }
+) -> Kind {
+    Kind { source: Source::Nowhere, ..Kind::new(group, name, plural, singular, &NO_FIELDS) }
 }
 
-/// The kinds.
-pub static ALL: &[ResourceInfo] = &[
+/// All of them.
+pub static ALL: &[Kind] = &[
     absent("", "ConfigMap", "configmaps", "configmap"),
     absent("", "Endpoints", "endpoints", "endpoints"),
-    ResourceInfo {
-        namespaced: false,
-        ..absent("", "PersistentVolume", "persistentvolumes", "persistentvolume")
-    },
+    Kind { namespaced: false, ..absent("", "PersistentVolume", "persistentvolumes", "persistentvolume") },
     absent("", "PersistentVolumeClaim", "persistentvolumeclaims", "persistentvolumeclaim"),
     absent("", "ReplicationController", "replicationcontrollers", "replicationcontroller"),
     absent("", "Secret", "secrets", "secret"),
@@ -48,23 +36,10 @@ pub static ALL: &[ResourceInfo] = &[
     absent("networking.k8s.io", "Ingress", "ingresses", "ingress"),
 ];
 
-/// The kind that a path means.
-pub fn find(target: &Target) -> Option<&'static ResourceInfo> {
-    let is_it = |info: &&ResourceInfo| {
-        info.group == target.group && info.version == target.version && info.plural == target.plural
-    };
-    let found = ALL.iter().find(is_it)?;
-    let is_possible = match (found.namespaced, &target.namespace, &target.name) {
-        (true, None, Some(_)) | (false, Some(_), _) => false,
-        _ => target.subresource.is_none(),
-    };
-    is_possible.then_some(found)
-}
-
 /// The empty list of a kind.
-pub fn list(info: &ResourceInfo, resource_version: u64) -> Value {
+pub fn list(kind: &Kind, resource_version: u64) -> Value {
     json!({
-        "kind": format!("{}List", info.kind), "apiVersion": info.api_version(),
+        "kind": format!("{}List", kind.name), "apiVersion": kind.api_version(),
         "metadata": {"resourceVersion": resource_version.to_string()}, "items": [],
     })
 }

@@ -139,10 +139,6 @@ fn entries(map: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
 ///
 /// # Errors
 /// `Invalid` with the faults.
-pub(super) fn checked(
-    info: &crate::resource::ResourceInfo,
-    object: &Object,
-    faults: &[Cause],
-) -> Result<(), ApiError> {
-    if faults.is_empty() { Ok(()) } else { Err(ApiError::invalid(info, object.name(), faults)) }
+pub(super) fn checked(kind: &crate::kind::Kind, object: &Object, faults: &[Cause]) -> Result<(), ApiError> {
+    if faults.is_empty() { Ok(()) } else { Err(ApiError::invalid(kind, object.name(), faults)) }
 }

@@ -17,7 +17,6 @@ mod owners;
 pub mod pod;
 mod read_only;
 pub mod review;
-pub mod schemas;
 pub mod service;
 pub mod service_cidr;
 #[cfg(test)]
@@ -27,17 +26,27 @@ mod testing;
 mod verbs;
 
 pub use config::{Config, PoolRange, PortRange};
-pub use family::Family;
 
 use std::sync::Arc;
 
+use super::kind::Kind;
 use super::resource::Resource;
+
+/// The names of all kinds: of those that are served, and of those of which there are no objects.
+pub fn every() -> Vec<&'static Kind> {
+    known(&all(Config::default()))
+}
+
+/// The names of `served` and of the kinds of which there are no objects. A path means one of these.
+pub fn known(served: &[Box<dyn Resource>]) -> Vec<&'static Kind> {
+    served.iter().map(|resource| resource.kind()).chain(absent::ALL).collect()
+}
 
 /// All kinds, in the order in which they reconcile: a Service needs its namespace and a ServiceCIDR.
 pub fn all(config: Config) -> Vec<Box<dyn Resource>> {
     let config = Arc::new(config);
     vec![
-        Box::new(namespace::Namespaces::new(config.clone())),
+        Box::new(namespace::Namespaces::new(namespace_contents(&config))),
         Box::new(service_cidr::ServiceCidrs::new(config.clone())),
         Box::new(ip_address::IpAddresses),
         Box::new(service::Services::new(config.clone())),
@@ -50,5 +59,14 @@ pub fn all(config: Config) -> Vec<Box<dyn Resource>> {
         Box::new(review::Access),
         Box::new(review::Rules),
         Box::new(review::Subject),
+    ]
+}
+
+/// The kinds that are in namespaces and stored.
+fn namespace_contents(config: &Arc<Config>) -> Vec<Box<dyn Resource>> {
+    vec![
+        Box::new(service::Services::new(config.clone())),
+        Box::new(endpoint_slice::EndpointSlices),
+        Box::new(event::Events),
     ]
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::kind::Kind;
 use crate::object::Object;
-use crate::resource::ResourceInfo;
 use crate::time;
 
 /// Something that was found.
@@ -22,7 +22,7 @@ impl Found<'_> {
     /// As an object. It has no version of its own: it is never changed by anybody who would have to know one.
     pub(super) fn object(
         &self,
-        info: &ResourceInfo,
+        kind: &Kind,
         labels: &Value,
         annotations: &Value,
         spec: Value,
@@ -37,11 +37,11 @@ impl Found<'_> {
                 metadata[key] = value.clone();
             }
         }
-        if info.namespaced {
+        if kind.namespaced {
             metadata["namespace"] = self.namespace.into();
         }
         Object::from_value(json!({
-            "apiVersion": info.api_version(), "kind": info.kind, "metadata": metadata, "spec": spec,
+            "apiVersion": kind.api_version(), "kind": kind.name, "metadata": metadata, "spec": spec,
             "status": status,
         }))
         .unwrap_or_default()

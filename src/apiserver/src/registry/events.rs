@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 use super::read::{Key, Piece};
+use crate::kind::Kind;
 use crate::selector::Selector;
 use crate::status::ApiError;
 use crate::store::Stored;
@@ -37,8 +38,8 @@ pub struct Event {
 
 /// One change, as the log has it.
 #[derive(Debug, Clone)]
-pub(super) struct Change {
-    pub(super) plural: &'static str,
+pub(super) struct LogEntry {
+    pub(super) kind: &'static Kind,
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) version: u64,
@@ -46,7 +47,7 @@ pub(super) struct Change {
     pub(super) new: Option<Stored>,
 }
 
-impl Change {
+impl LogEntry {
     fn size(&self) -> usize {
         let size = |stored: &Option<Stored>| stored.as_ref().map_or(0, |stored| stored.text.len());
         size(&self.old) + size(&self.new)
@@ -55,7 +56,7 @@ impl Change {
 
 #[derive(Debug)]
 struct Log {
-    changes: VecDeque<Arc<Change>>,
+    changes: VecDeque<Arc<LogEntry>>,
     size: usize,
     /// Changes up to this version are not in the log any more.
     forgotten: u64,
@@ -81,7 +82,7 @@ impl Events {
     }
 
     /// Makes committed changes known.
-    pub(super) fn publish(&self, changes: Vec<Change>, version: u64) {
+    pub(super) fn publish(&self, changes: Vec<LogEntry>, version: u64) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
             log.size += change.size();
@@ -97,7 +98,7 @@ impl Events {
     }
 
     /// The changes behind `version`, at most `limit`; `None` where some of them are forgotten.
-    fn behind(&self, version: u64, limit: usize) -> Option<Vec<Arc<Change>>> {
+    fn behind(&self, version: u64, limit: usize) -> Option<Vec<Arc<LogEntry>>> {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         if version < log.forgotten {
             return None;
@@ -112,7 +113,7 @@ impl Events {
 pub struct Watch {
     events: Arc<Events>,
     latest: watch::Receiver<u64>,
-    plural: &'static str,
+    kind: &'static Kind,
     namespace: Option<String>,
     selector: Selector,
     /// Everything up to here has been read from the log.
@@ -137,7 +138,7 @@ const CHUNK: usize = 256;
 impl Watch {
     pub(super) fn new(
         events: Arc<Events>,
-        plural: &'static str,
+        kind: &'static Kind,
         namespace: Option<String>,
         selector: Selector,
         since: u64,
@@ -149,7 +150,7 @@ impl Watch {
             return Err(too_old(since));
         }
         let (ready, covered) = (VecDeque::new(), Vec::new());
-        Ok(Self { events, latest, plural, namespace, selector, read: since, told: since, ready, covered })
+        Ok(Self { events, latest, kind, namespace, selector, read: since, told: since, ready, covered })
     }
 
     /// The version up to which everything has been told, for bookmarks.
@@ -219,7 +220,7 @@ impl Watch {
     }
 
     /// Whether a list that was told of had this change in it.
-    fn is_covered(&self, change: &Change) -> bool {
+    fn is_covered(&self, change: &LogEntry) -> bool {
         let key = (change.namespace.as_str(), change.name.as_str());
         let is_behind = |piece: &Covered| {
             piece.end.as_ref().is_some_and(|(namespace, name)| (&**namespace, &**name) < key)
@@ -228,8 +229,8 @@ impl Watch {
         self.covered.get(index).is_some_and(|piece| change.version <= piece.version)
     }
 
-    fn event(&self, change: &Change) -> Result<Option<Event>, ApiError> {
-        let is_watched = change.plural == self.plural
+    fn event(&self, change: &LogEntry) -> Result<Option<Event>, ApiError> {
+        let is_watched = change.kind == self.kind
             && self.namespace.as_ref().is_none_or(|namespace| *namespace == change.namespace);
         if !is_watched || self.is_covered(change) {
             return Ok(None);

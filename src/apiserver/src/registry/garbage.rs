@@ -11,28 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::changes::{self, take_away};
-use super::transaction::Pending;
-use super::{DeleteOptions, Policy};
-use crate::accounts::number_of_uid;
+use super::options::{DeleteOptions, Policy};
+use super::owners::{self, Key, has, text};
+use super::transaction::{Pending, stored_as};
 use crate::object::{FOREGROUND, ORPHAN, Object};
-use crate::resource::Account;
 use crate::status::ApiError;
-
-/// Where an object is: the index of its kind, namespace and name.
-type Key = (usize, String, String);
-
-/// What is still to be looked at in a change.
-#[derive(Debug, Default)]
-pub(super) struct Garbage {
-    /// The uids of owners that are gone.
-    gone: Vec<String>,
-    /// Objects whose owners may be gone.
-    dependents: Vec<Key>,
-    /// Objects that are being deleted in a way that concerns their dependents.
-    owners: Vec<Key>,
-    /// Those of them whose dependents were told.
-    told: BTreeSet<Key>,
-}
 
 /// What there is of an owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,109 +160,35 @@ fn go_on_with(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn has(object: &Object, finalizer: &str) -> bool {
-    object.finalizers().contains(&finalizer)
-}
-
-fn text<'a>(owner: &'a Value, key: &str) -> &'a str {
-    owner[key].as_str().unwrap_or_default()
-}
-
 impl Pending<'_> {
-    /// Remembers what has to be looked at because `object` was written in the place of `before`.
-    pub(super) fn note_written(&mut self, plural: &str, object: &Object, before: Option<&Object>) {
-        let is_owned = |object: &Object| object.owners().next().is_some();
-        // Most objects belong to nobody.
-        if !is_owned(object) && !before.is_some_and(is_owned) && !object.is_being_deleted() {
-            return;
-        }
-        let Some(key) = self.collectable(plural, object) else { return };
-        if object.is_being_deleted() && [ORPHAN, FOREGROUND].iter().any(|finalizer| has(object, finalizer)) {
-            self.garbage.owners.push(key.clone());
-        }
-        let is_same = before.is_some_and(|before| before.owners().eq(object.owners()));
-        if !is_same && is_owned(object) {
-            self.garbage.dependents.push(key);
-        }
-        if let Some(before) = before.filter(|_| !is_same) {
-            self.note_owners(before);
-        }
-    }
-
-    /// Remembers what has to be looked at because `object` is gone.
-    pub(super) fn note_removed(&mut self, plural: &str, object: &Object) {
-        if self.collectable(plural, object).is_none() {
-            return;
-        }
-        if self.has_dependents(object.uid()) {
-            self.garbage.gone.push(object.uid().to_owned());
-        }
-        self.note_owners(object);
-    }
-
-    /// The owners of an object may have waited for it.
-    fn note_owners(&mut self, object: &Object) {
-        // Each of them once, however often it is named.
-        let owners: BTreeSet<Key> =
-            object.owners().filter_map(|owner| self.resolved(object, owner)).collect();
-        self.garbage.owners.extend(owners);
-    }
-
-    /// The key of an object, if owners matter to its kind.
-    fn collectable(&self, plural: &str, object: &Object) -> Option<Key> {
-        let index = self.resources.iter().position(|resource| resource.info().plural == plural)?;
-        let is_it = self.resources[index].has_owners();
-        is_it.then(|| (index, object.namespace().to_owned(), object.name().to_owned()))
-    }
-
-    fn has_dependents(&self, uid: &str) -> bool {
-        number_of_uid(uid).is_some_and(|number| self.accounts.used(Account::Owner, number, number) > 0)
-    }
-
     /// The objects that have the owner of this uid.
     fn dependents_of(&self, uid: &str) -> Result<Vec<(Key, Object)>, ApiError> {
         let mut dependents = Vec::new();
-        if !self.has_dependents(uid) {
+        if !owners::has_dependents(self.accounts, uid) {
             return Ok(dependents);
         }
         for (plural, row) in self.store.mentioning(uid).map_err(ApiError::internal)? {
             let object = row.stored.object()?;
             let is_owned = object.owners().any(|owner| text(owner, "uid") == uid);
-            dependents
-                .extend(self.collectable(&plural, &object).filter(|_| is_owned).map(|key| (key, object)));
+            let key = stored_as(self.resources, &plural).and_then(|kind| owners::collectable(kind, &object));
+            dependents.extend(key.filter(|_| is_owned).map(|key| (key, object)));
         }
         Ok(dependents)
     }
 
-    /// Where the owner is that a reference of `object` names; `None` where that cannot be told.
-    fn resolved(&self, object: &Object, owner: &Value) -> Option<Key> {
-        let (version, kind) = (text(owner, "apiVersion"), text(owner, "kind"));
-        let index = self.resources.iter().position(|resource| {
-            let info = resource.info();
-            info.kind == kind && info.api_version() == version && !resource.is_virtual()
-        })?;
-        let namespace = match self.resources[index].info().namespaced {
-            false => "",
-            true if object.namespace().is_empty() => return None,
-            true => object.namespace(),
-        };
-        Some((index, namespace.to_owned(), text(owner, "name").to_owned()))
-    }
-
     fn state_of(&self, object: &Object, owner: &Value, seen: &mut Seen) -> Result<Owner, ApiError> {
-        let Some(key) = self.resolved(object, owner) else { return Ok(Owner::Solid) };
+        let Some(key) = owners::resolved(self.resources, object, owner) else { return Ok(Owner::Solid) };
         seen.state(key, text(owner, "uid"), |key| self.object_at(key))
     }
 
-    fn object_at(&self, (index, namespace, name): &Key) -> Result<Option<Object>, ApiError> {
-        let stored = self.stored(self.resources[*index].info().plural, namespace, name)?;
+    fn object_at(&self, (kind, namespace, name): &Key) -> Result<Option<Object>, ApiError> {
+        let stored = self.stored(kind, namespace, name)?;
         stored.map(|stored| stored.object()).transpose()
     }
 
-    fn rewrite(&mut self, (index, namespace, name): &Key, mut object: Object) -> Result<(), ApiError> {
-        let plural = self.resources[*index].info().plural;
-        let old = self.stored(plural, namespace, name)?;
-        self.write(plural, &mut object, old).map(|_| ())
+    fn rewrite(&mut self, (kind, namespace, name): &Key, mut object: Object) -> Result<(), ApiError> {
+        let old = self.stored(kind, namespace, name)?;
+        self.write(kind, &mut object, old).map(|_| ())
     }
 
     /// Takes owners out of the references of an object.
@@ -299,7 +208,7 @@ impl Pending<'_> {
         let left: Vec<String> =
             object.finalizers().into_iter().filter(|name| *name != done).map(str::to_owned).collect();
         object.set_finalizers(&left);
-        if !left.is_empty() || self.resources[key.0].is_held(&object) {
+        if !left.is_empty() || self.resource(key.0)?.is_held(&object) {
             return self.rewrite(key, object);
         }
         take_away(self, key.0, &object)
@@ -309,10 +218,11 @@ impl Pending<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds::service;
 
     #[test]
     fn an_owner_is_read_once_however_often_it_is_named() {
-        let key = || (0, "default".to_owned(), "web".to_owned());
+        let key = || (&service::KIND, "default".to_owned(), "web".to_owned());
         let owner = Object::from_value(json!({"metadata": {"name": "web", "uid": "7"}})).unwrap();
         let (mut seen, mut reads) = (Seen::default(), 0);
         for uid in 0..1000 {
@@ -324,7 +234,7 @@ mod tests {
             assert_eq!(seen.state(key(), &uid.to_string(), find).unwrap(), expected, "{uid}");
         }
         assert_eq!(reads, 1);
-        let gone = (0, "default".to_owned(), "gone".to_owned());
+        let gone = (&service::KIND, "default".to_owned(), "gone".to_owned());
         assert_eq!(seen.state(gone.clone(), "1", |_| Ok(None)).unwrap(), Owner::Dangling);
         assert_eq!(seen.state(gone, "1", |_| panic!("it was looked for")).unwrap(), Owner::Dangling);
     }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use crate::kind::Kind;
 use crate::object::Object;
-use crate::resource::ResourceInfo;
 use crate::status::ApiError;
 use crate::time;
 
@@ -31,18 +31,13 @@ fn uid() -> String {
 }
 
 /// Prepares the metadata of an object that is to be created in `namespace`.
-pub(super) fn of_new(
-    info: &ResourceInfo,
-    object: &mut Object,
-    namespace: &str,
-    now: i64,
-) -> Result<(), ApiError> {
-    own_type(info, object)?;
-    in_namespace(info, object, namespace)?;
+pub(super) fn of_new(kind: &Kind, object: &mut Object, namespace: &str, now: i64) -> Result<(), ApiError> {
+    own_type(kind, object)?;
+    in_namespace(kind, object, namespace)?;
     if object.name().is_empty() {
         let prefix = object.metadata().get("generateName").and_then(Value::as_str).unwrap_or_default();
         if prefix.is_empty() {
-            return Err(ApiError::invalid_name_missing(info));
+            return Err(ApiError::invalid_name_missing(kind));
         }
         let kept: String = prefix.chars().take(NAME_MAX - GENERATED).collect();
         let suffix: String =
@@ -69,19 +64,19 @@ pub(super) fn of_new(
 ///
 /// # Errors
 /// `Conflict` where the client saw another version, `BadRequest` where it means another object.
-pub(super) fn of_changed(info: &ResourceInfo, object: &mut Object, old: &Object) -> Result<(), ApiError> {
-    own_type(info, object)?;
-    in_namespace(info, object, old.namespace())?;
+pub(super) fn of_changed(kind: &Kind, object: &mut Object, old: &Object) -> Result<(), ApiError> {
+    own_type(kind, object)?;
+    in_namespace(kind, object, old.namespace())?;
     is_named(object, old.name())?;
     let given = |key: &str| object.metadata().get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (version, uid) = (given("resourceVersion"), given("uid"));
     if !version.is_empty() && version != old.resource_version().to_string() {
-        return Err(ApiError::modified(info, old.name()));
+        return Err(ApiError::modified(kind, old.name()));
     }
     if !uid.is_empty() && uid != old.uid() {
         let (found, name) = (old.uid(), old.name());
         let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
-        return Err(ApiError::conflict(info, name, &why));
+        return Err(ApiError::conflict(kind, name, &why));
     }
     let metadata = object.metadata_mut();
     metadata.remove("managedFields");
@@ -108,12 +103,12 @@ pub(super) fn of_changed(info: &ResourceInfo, object: &mut Object, old: &Object)
 ///
 /// # Errors
 /// `BadRequest` where it has another name than `name`, `Conflict` where it has a uid.
-pub(super) fn of_missing(info: &ResourceInfo, object: &mut Object, name: &str) -> Result<(), ApiError> {
+pub(super) fn of_missing(kind: &Kind, object: &mut Object, name: &str) -> Result<(), ApiError> {
     is_named(object, name)?;
     if !object.uid().is_empty() {
         let uid = object.uid();
         let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: ");
-        return Err(ApiError::conflict(info, name, &why));
+        return Err(ApiError::conflict(kind, name, &why));
     }
     object.metadata_mut().remove("resourceVersion");
     Ok(())
@@ -132,8 +127,8 @@ fn is_named(object: &Object, url: &str) -> Result<(), ApiError> {
     }
 }
 
-fn own_type(info: &ResourceInfo, object: &mut Object) -> Result<(), ApiError> {
-    for (key, own) in [("kind", info.kind.to_owned()), ("apiVersion", info.api_version())] {
+fn own_type(kind: &Kind, object: &mut Object) -> Result<(), ApiError> {
+    for (key, own) in [("kind", kind.name.to_owned()), ("apiVersion", kind.api_version())] {
         match object.0.get(key).and_then(Value::as_str).unwrap_or_default() {
             "" => {
                 object.0.insert(key.to_owned(), own.into());
@@ -149,8 +144,8 @@ fn own_type(info: &ResourceInfo, object: &mut Object) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn in_namespace(info: &ResourceInfo, object: &mut Object, namespace: &str) -> Result<(), ApiError> {
-    if !info.namespaced {
+fn in_namespace(kind: &Kind, object: &mut Object, namespace: &str) -> Result<(), ApiError> {
+    if !kind.namespaced {
         object.metadata_mut().remove("namespace");
         return Ok(());
     }

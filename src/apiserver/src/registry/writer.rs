@@ -9,16 +9,17 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::events::{Change, Events};
+use super::events::{Events, LogEntry};
 use super::garbage;
 use super::read::List;
-use super::transaction::Pending;
+use super::transaction::{Outcome, Pending, Work, stored_as};
 use crate::accounts::Accounts;
+use crate::kind::Kind;
 use crate::log;
 use crate::object::Object;
 use crate::resource::{Allocation, Resource};
 use crate::status::ApiError;
-use crate::store::{Row, Store, StoreError, Stored};
+use crate::store::{Row, Store, StoreError};
 use crate::time;
 use crate::version_mark::VersionMark;
 
@@ -27,22 +28,6 @@ const RETRY: i64 = 10;
 
 /// Most changes that are committed together.
 const BATCH: usize = 128;
-
-/// What a change came to.
-#[derive(Debug, Clone)]
-pub(super) enum Outcome {
-    /// The object as it is stored now, or would be.
-    Stored(Stored),
-    /// The same, and it is new.
-    Created(Stored),
-    /// The object as it was last.
-    Gone(Stored),
-    /// The objects that were removed, as the list that meant them.
-    Many(List),
-}
-
-/// How a change is made.
-pub(super) type Work = Box<dyn FnOnce(&mut Pending<'_>) -> Result<Outcome, ApiError> + Send>;
 
 /// A change that somebody waits for.
 pub(super) struct Job {
@@ -79,7 +64,8 @@ impl Allocations {
 pub(super) struct Writer {
     pub(super) store: Store,
     pub(super) resources: Arc<Vec<Box<dyn Resource>>>,
-    pub(super) accounts: Accounts,
+    /// Only the writer changes them.
+    pub(super) accounts: Arc<Mutex<Accounts>>,
     /// Whether the accounts are those of what is stored.
     pub(super) is_counted: bool,
     /// A savepoint of the batch could not be ended, so nothing of the batch may be kept.
@@ -167,7 +153,7 @@ impl Writer {
     }
 
     /// Does what is to be done though nobody asks.
-    fn reconcile_alone(&mut self, changes: &mut Vec<Change>) {
+    fn reconcile_alone(&mut self, changes: &mut Vec<LogEntry>) {
         let nothing: Work = Box::new(|_| Ok(Outcome::Many(List::default())));
         if let Err(error) = self.one(nothing, false, changes) {
             // Nobody waits for this one: it is tried again in a while.
@@ -177,7 +163,7 @@ impl Writer {
     }
 
     /// Nothing more after what cannot be taken back: it would be kept, or be on its own.
-    fn job(&mut self, work: Work, dry_run: bool, changes: &mut Vec<Change>) -> Result<Outcome, ApiError> {
+    fn job(&mut self, work: Work, dry_run: bool, changes: &mut Vec<LogEntry>) -> Result<Outcome, ApiError> {
         if self.is_broken() {
             return Err(ApiError::internal("an earlier change could not be taken back"));
         }
@@ -199,7 +185,7 @@ impl Writer {
         self.has_lost_savepoint || self.store.db.is_autocommit()
     }
 
-    fn commit(&mut self, before: u64, changes: &[Change]) -> Result<(), ApiError> {
+    fn commit(&mut self, before: u64, changes: &[LogEntry]) -> Result<(), ApiError> {
         if self.is_broken() {
             let why = "a change could not be taken back, and those with it were not made";
             return Err(ApiError::internal(why));
@@ -213,14 +199,15 @@ impl Writer {
     }
 
     /// Makes one change; with what follows from it, or not at all.
-    fn one(&mut self, work: Work, dry_run: bool, changes: &mut Vec<Change>) -> Result<Outcome, ApiError> {
+    fn one(&mut self, work: Work, dry_run: bool, changes: &mut Vec<LogEntry>) -> Result<Outcome, ApiError> {
         if let Err(cause) = self.store.db.execute_batch("SAVEPOINT one") {
             return Err(ApiError::internal(cause));
         }
         let mut version = self.version;
         let resources = Arc::clone(&self.resources);
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut pending =
-            Pending::new(&self.store, &resources, &mut self.accounts, &mut version, time::now(), dry_run);
+            Pending::new(&self.store, &resources, &mut accounts, &mut version, time::now(), dry_run);
         let mut wake = None;
         let result = work(&mut pending).and_then(|outcome| {
             if !dry_run {
@@ -252,7 +239,8 @@ impl Writer {
     /// cannot be done: an address might be given twice.
     fn counted(&mut self) -> Result<(), ApiError> {
         if !self.is_counted {
-            self.accounts = count(&self.store).map_err(ApiError::internal)?;
+            let accounts = count(&self.store, &self.resources).map_err(ApiError::internal)?;
+            *self.accounts.lock().unwrap_or_else(PoisonError::into_inner) = accounts;
             self.is_counted = true;
         }
         Ok(())
@@ -263,24 +251,24 @@ impl Writer {
 ///
 /// # Errors
 /// What is stored cannot be read.
-pub(super) fn count(store: &Store) -> Result<Accounts, StoreError> {
+pub(super) fn count(store: &Store, resources: &[Box<dyn Resource>]) -> Result<Accounts, StoreError> {
     let mut accounts = Accounts::default();
     let failed = |cause| store.failed(cause);
-    let mut add = |plural: &str, row: &Row| {
+    let mut add = |kind: &Kind, row: &Row| {
         let object = serde_json::from_str(&row.stored.text).map_err(|cause| store.damaged(cause))?;
-        accounts.add(plural, &Object(object));
+        accounts.enter(&kind.entries(&Object(object)));
         Ok::<_, StoreError>(())
     };
-    const COUNTED: [&str; 3] = ["ipaddresses", "namespaces", "services"];
-    for plural in COUNTED {
-        for row in store.list(plural, None, ("", ""), i64::MAX).map_err(failed)? {
-            add(plural, &row)?;
+    let counted = resources.iter().map(|resource| resource.kind()).filter(|kind| kind.numbers.is_some());
+    for kind in counted {
+        for row in store.list(kind, None, ("", ""), i64::MAX).map_err(failed)? {
+            add(kind, &row)?;
         }
     }
     // Of the others only what they belong to is counted.
     for (plural, row) in store.mentioning("\"ownerReferences\"").map_err(failed)? {
-        if !COUNTED.contains(&plural.as_str()) {
-            add(&plural, &row)?;
+        if let Some(kind) = stored_as(resources, &plural).filter(|kind| kind.numbers.is_none()) {
+            add(kind, &row)?;
         }
     }
     Ok(accounts)
@@ -305,28 +293,4 @@ fn reconcile(pending: &mut Pending<'_>) -> Result<Option<i64>, ApiError> {
         wake = [wake, next].into_iter().flatten().min();
     }
     Ok(wake)
-}
-
-impl Stored {
-    /// The object.
-    ///
-    /// # Errors
-    /// It is none.
-    pub fn object(&self) -> Result<Object, ApiError> {
-        let read = serde_json::from_str(&self.text).map(Object);
-        read.map_err(|cause| ApiError::internal(format_args!("cannot read a stored object: {cause}")))
-    }
-
-    /// An object as it would be stored.
-    pub(super) fn of(object: &Object) -> Result<Self, ApiError> {
-        let text = serde_json::to_string(&object.0).map_err(ApiError::internal)?;
-        Ok(Self { text: Arc::from(text) })
-    }
-
-    /// The same object with another resource version.
-    pub(super) fn at_version(&self, version: u64) -> Result<Self, ApiError> {
-        let mut object = self.object()?;
-        object.metadata_mut().insert("resourceVersion".to_owned(), version.to_string().into());
-        Self::of(&object)
-    }
 }

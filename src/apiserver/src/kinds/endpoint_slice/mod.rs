@@ -7,21 +7,14 @@ use serde_json::{Map, Value};
 use super::columns::{AGE, NAME, column};
 use super::faults::{MOST, required, unsupported};
 use super::{age, meta, namespace, verbs};
+use crate::kind::Kind;
 use crate::object::Object;
-use crate::resource::{Resource, ResourceInfo, Transaction};
+use crate::resource::{Resource, Transaction};
 use crate::status::{ApiError, Cause};
 use pod::validation::ip::ip_warning;
 
 /// `endpointslices`.
-pub const INFO: ResourceInfo = ResourceInfo {
-    group: "discovery.k8s.io",
-    version: "v1",
-    kind: "EndpointSlice",
-    plural: "endpointslices",
-    singular: "endpointslice",
-    short_names: &[],
-    categories: &[],
-    namespaced: true,
+pub static KIND: Kind = Kind {
     verbs: verbs::ALL,
     columns: &[
         NAME,
@@ -30,7 +23,13 @@ pub const INFO: ResourceInfo = ResourceInfo {
         column("Endpoints", "The addresses."),
         AGE,
     ],
-    fields: &[],
+    ..Kind::new(
+        "discovery.k8s.io",
+        "EndpointSlice",
+        "endpointslices",
+        "endpointslice",
+        &schema::ENDPOINT_SLICE,
+    )
 };
 
 const ADDRESS_TYPES: [&str; 3] = ["FQDN", "IPv4", "IPv6"];
@@ -45,13 +44,13 @@ const SHOWN: usize = 3;
 pub struct EndpointSlices;
 
 impl Resource for EndpointSlices {
-    fn info(&self) -> &'static ResourceInfo {
-        &INFO
+    fn kind(&self) -> &'static Kind {
+        &KIND
     }
 
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
-        namespace::must_exist(transaction, &INFO, object)?;
-        meta::checked(&INFO, object, &faults(object))?;
+        namespace::must_exist(transaction, &KIND, object)?;
+        meta::checked(&KIND, object, &faults(object))?;
         object.metadata_mut().insert("generation".to_owned(), 1.into());
         Ok(())
     }
@@ -60,7 +59,7 @@ impl Resource for EndpointSlices {
     fn update(&self, _: &mut dyn Transaction, object: &mut Object, old: &Object) -> Result<(), ApiError> {
         let mut all = meta::change_faults(object, old);
         all.extend(faults(object));
-        meta::checked(&INFO, object, &all)?;
+        meta::checked(&KIND, object, &all)?;
         let labels = |object: &Object| {
             object.metadata().get("labels").cloned().unwrap_or_else(|| Value::Object(Map::default()))
         };

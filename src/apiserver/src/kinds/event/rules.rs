@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::field;
+use super::cells::field;
 use crate::kinds::faults::{invalid, required};
 use crate::object::Object;
 use crate::status::Cause;

@@ -3,52 +3,20 @@
 
 use serde_json::Value;
 
-use super::{Events, INFO as STORED};
+use super::{cells, kind};
+use crate::kind::Kind;
 use crate::object::Object;
-use crate::resource::{Resource, ResourceInfo, View};
+use crate::resource::Resource;
 
-/// `events.events.k8s.io`.
-pub static INFO: ResourceInfo = ResourceInfo {
-    group: "events.k8s.io",
-    fields: &[
-        "regarding.kind",
-        "regarding.namespace",
-        "regarding.name",
-        "regarding.uid",
-        "regarding.apiVersion",
-        "regarding.resourceVersion",
-        "regarding.fieldPath",
-        "reason",
-        "reportingController",
-        "type",
-    ],
-    ..STORED
-};
-
-/// The kind.
+/// Events of the newer group.
 pub struct EventsV1;
 
 impl Resource for EventsV1 {
-    fn info(&self) -> &'static ResourceInfo {
-        &INFO
-    }
-
-    fn view(&self) -> Option<View> {
-        Some(View {
-            info: &STORED,
-            fields: &[
-                ("note", "message"),
-                ("regarding", "involvedObject"),
-                ("reportingController", "reportingComponent"),
-                ("deprecatedSource", "source"),
-                ("deprecatedFirstTimestamp", "firstTimestamp"),
-                ("deprecatedLastTimestamp", "lastTimestamp"),
-                ("deprecatedCount", "count"),
-            ],
-        })
+    fn kind(&self) -> &'static Kind {
+        &kind::V1
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
-        Events.cells(object, now)
+        cells::row(object, now)
     }
 }

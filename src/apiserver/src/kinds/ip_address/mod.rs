@@ -7,34 +7,39 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use super::columns::{NAME, column};
-use super::family::Family;
+use super::family::{FamilyExt, IpFamily, number};
 use super::faults::{invalid, required};
-use super::{meta, service, verbs};
+use super::service::kind::KIND as SERVICE;
+use super::service::spec::Spec;
+use super::{meta, verbs};
+use crate::accounts::Entry;
+use crate::kind::Kind;
 use crate::object::Object;
-use crate::resource::{Resource, ResourceInfo, Transaction};
+use crate::resource::{Resource, Transaction};
 use crate::status::{ApiError, Cause};
 use pod::validation::dns;
 use pod::validation::ip::{IpRules, ip_error, parse_sloppy};
 
 /// `ipaddresses`.
-pub const INFO: ResourceInfo = ResourceInfo {
-    group: "networking.k8s.io",
-    version: "v1",
-    kind: "IPAddress",
-    plural: "ipaddresses",
-    singular: "ipaddress",
+pub static KIND: Kind = Kind {
     short_names: &["ip"],
-    categories: &[],
     namespaced: false,
     verbs: verbs::ALL,
     columns: &[NAME, column("ParentRef", "The object that the address belongs to.")],
-    fields: &[],
+    numbers: Some(numbers),
+    ..Kind::new("networking.k8s.io", "IPAddress", "ipaddresses", "ipaddress", &schema::IP_ADDRESS)
 };
 
 const FAMILY_LABEL: &str = "ipaddress.kubernetes.io/ip-family";
 const MANAGED_LABEL: &str = "ipaddress.kubernetes.io/managed-by";
 const MANAGER: &str = "ipallocator.k8s.io";
 const PARENT: &str = "spec.parentRef";
+
+/// The number of the address.
+fn numbers(object: &Object) -> Vec<Entry> {
+    let address: Option<IpAddr> = object.name().parse().ok();
+    address.map(|address| (IpFamily::of(address).account(), number(address))).into_iter().collect()
+}
 
 /// Whether it was made for a Service, not by hand.
 pub(super) fn is_managed(object: &Object) -> bool {
@@ -52,13 +57,13 @@ pub(super) fn give(
     name: &str,
 ) -> Result<(), ApiError> {
     let mut object = Object::from_value(json!({
-        "apiVersion": INFO.api_version(), "kind": INFO.kind,
+        "apiVersion": KIND.api_version(), "kind": KIND.name,
         "metadata": {"name": address.to_string()},
-        "spec": {"parentRef": {"resource": service::INFO.plural, "namespace": namespace, "name": name}},
+        "spec": {"parentRef": {"resource": SERVICE.plural, "namespace": namespace, "name": name}},
     }))
     .unwrap_or_default();
     label(&mut object, address);
-    transaction.put(INFO.plural, &mut object)
+    transaction.put(&KIND, &mut object)
 }
 
 /// Takes `address` from a Service; nothing happens where it is somebody else's.
@@ -72,10 +77,8 @@ pub(super) fn take(
     name: &str,
 ) -> Result<(), ApiError> {
     let address = address.to_string();
-    match transaction.get(INFO.plural, "", &address)? {
-        Some(object) if owner(&object) == Some((namespace, name)) => {
-            transaction.remove(INFO.plural, "", &address)
-        }
+    match transaction.get(&KIND, "", &address)? {
+        Some(object) if owner(&object) == Some((namespace, name)) => transaction.remove(&KIND, "", &address),
         _ => Ok(()),
     }
 }
@@ -83,7 +86,7 @@ pub(super) fn take(
 fn label(object: &mut Object, address: IpAddr) {
     let labels = object.metadata_mut().entry("labels").or_insert_with(|| json!({}));
     if labels.is_object() {
-        labels[FAMILY_LABEL] = Family::of(address).name().into();
+        labels[FAMILY_LABEL] = IpFamily::of(address).name().into();
         labels[MANAGED_LABEL] = MANAGER.into();
     }
 }
@@ -91,7 +94,7 @@ fn label(object: &mut Object, address: IpAddr) {
 /// The namespace and name of the Service that an address belongs to.
 fn owner(object: &Object) -> Option<(&str, &str)> {
     let field = |key: &str| parent(object).get(key).and_then(Value::as_str).unwrap_or_default();
-    let is_service = field("resource") == service::INFO.plural && field("group").is_empty();
+    let is_service = field("resource") == SERVICE.plural && field("group").is_empty();
     is_service.then(|| (field("namespace"), field("name")))
 }
 
@@ -102,24 +105,25 @@ fn parent(object: &Object) -> &Value {
 /// Whether the Service that it names has the address.
 fn is_in_use(transaction: &mut dyn Transaction, object: &Object) -> Result<bool, ApiError> {
     let Some((namespace, name)) = owner(object) else { return Ok(false) };
-    let service = transaction.get(service::INFO.plural, namespace, name)?;
+    let service = transaction.get(&SERVICE, namespace, name)?;
     let address = object.name().parse().ok();
-    Ok(service.is_some_and(|service| service::addresses(&service).any(|own| Some(own) == address)))
+    let spec = service.and_then(|service| Spec::of(&service).ok()).unwrap_or_default();
+    Ok(spec.addresses().any(|own| Some(own) == address))
 }
 
 /// The kind.
 pub struct IpAddresses;
 
 impl Resource for IpAddresses {
-    fn info(&self) -> &'static ResourceInfo {
-        &INFO
+    fn kind(&self) -> &'static Kind {
+        &KIND
     }
 
     fn create(&self, _: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
         object.0.remove("status");
         let mut faults = meta::faults(object, name_errors);
         faults.extend(parent_faults(parent(object)));
-        meta::checked(&INFO, object, &faults)
+        meta::checked(&KIND, object, &faults)
     }
 
     fn update(
@@ -134,7 +138,7 @@ impl Resource for IpAddresses {
         if new_parent != old_parent {
             faults.push(invalid(PARENT, &new_parent, "field is immutable"));
         }
-        meta::checked(&INFO, object, &faults)?;
+        meta::checked(&KIND, object, &faults)?;
         if is_in_use(transaction, object)?
             && let Ok(address) = object.name().parse()
         {
@@ -144,13 +148,15 @@ impl Resource for IpAddresses {
     }
 
     /// A Service that lives keeps its address.
-    fn deleted(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
-        match (owner(object), object.name().parse()) {
-            (Some((namespace, name)), Ok(address)) if is_in_use(transaction, object)? => {
-                give(transaction, address, namespace, name)
+    fn deleted(&self, transaction: &mut dyn Transaction, gone: &[Object]) -> Result<(), ApiError> {
+        for object in gone {
+            if let (Some((namespace, name)), Ok(address)) = (owner(object), object.name().parse())
+                && is_in_use(transaction, object)?
+            {
+                give(transaction, address, namespace, name)?;
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     fn cells(&self, object: &Object, _: i64) -> Vec<Value> {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::kinds::{Config, endpoint_slice, event, service};
+use crate::kind::Kind;
 use crate::object::Object;
-use crate::resource::Transaction;
+use crate::resource::{Resource, Transaction};
 use crate::status::ApiError;
 use crate::time;
 
@@ -23,45 +23,44 @@ impl Left {
     pub(super) fn is_empty(&self) -> bool {
         self.kinds.is_empty()
     }
+
+    fn add(&mut self, kind: &Kind, content: &Object) {
+        // `services.`, `endpointslices.discovery.k8s.io`: as the namespace controller writes them.
+        *self.kinds.entry(format!("{}.{}", kind.plural, kind.group)).or_default() += 1;
+        for finalizer in content.finalizers() {
+            *self.finalizers.entry(finalizer.to_owned()).or_default() += 1;
+        }
+    }
 }
 
-/// Removes what is in the namespace `name`, or begins to where it has finalizers.
+/// Removes what is in the namespace `name`, of each of the kinds `contents`, or begins to where it has finalizers.
 ///
 /// # Errors
 /// The store cannot be read or written.
 pub(super) fn remove(
     transaction: &mut dyn Transaction,
-    config: &Config,
+    contents: &[Box<dyn Resource>],
     name: &str,
 ) -> Result<Left, ApiError> {
-    let (mut gone, mut left) = (Vec::new(), Left::default());
-    for kind in [&service::INFO, &endpoint_slice::INFO, &event::INFO] {
-        for mut content in transaction.list_in(kind.plural, name)? {
-            if !content.finalizers().is_empty() {
-                *left.kinds.entry(group_resource(kind.plural, kind.group)).or_default() += 1;
-                for finalizer in content.finalizers() {
-                    *left.finalizers.entry(finalizer.to_owned()).or_default() += 1;
-                }
-                if !content.is_being_deleted() {
-                    content.mark_deleted(transaction.now());
-                    transaction.put(kind.plural, &mut content)?;
-                }
+    let mut left = Left::default();
+    for resource in contents {
+        let (kind, mut gone) = (resource.kind(), Vec::new());
+        for mut content in transaction.list_in(kind, name)? {
+            if content.finalizers().is_empty() {
+                resource.delete(transaction, &content)?;
+                transaction.remove(kind, content.namespace(), content.name())?;
+                gone.push(content);
                 continue;
             }
-            if kind.plural == service::INFO.plural {
-                service::release(transaction, &content)?;
+            left.add(kind, &content);
+            if !content.is_being_deleted() {
+                content.mark_deleted(transaction.now());
+                transaction.put(kind, &mut content)?;
             }
-            transaction.remove(kind.plural, content.namespace(), content.name())?;
-            gone.push(content);
         }
+        resource.deleted(transaction, &gone)?;
     }
-    service::pass_on(transaction, config, &gone)?;
     Ok(left)
-}
-
-/// `services.`, `endpointslices.discovery.k8s.io`: as the namespace controller writes them.
-fn group_resource(plural: &str, group: &str) -> String {
-    format!("{plural}.{group}")
 }
 
 /// Says in the status of a namespace what is left in it; whether that is news. The types, reasons and texts are those of

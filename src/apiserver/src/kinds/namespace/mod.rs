@@ -3,31 +3,28 @@
 mod content;
 pub(super) mod schema;
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::columns::{AGE, NAME, column};
 use super::faults::{MOST, invalid};
-use super::{Config, age, meta, verbs};
+use super::{age, meta, verbs};
+use crate::accounts::{Account, Entry};
+use crate::kind::{Kind, Subresource, Verb};
 use crate::object::Object;
-use crate::resource::{Account, Resource, ResourceInfo, Subresource, Transaction};
+use crate::resource::{Resource, Transaction};
 use crate::status::{ApiError, Cause};
 use crate::time;
 
 /// `namespaces`.
-pub const INFO: ResourceInfo = ResourceInfo {
-    group: "",
-    version: "v1",
-    kind: "Namespace",
-    plural: "namespaces",
-    singular: "namespace",
+pub static KIND: Kind = Kind {
     short_names: &["ns"],
-    categories: &[],
     namespaced: false,
     verbs: verbs::ONE_BY_ONE,
     columns: &[NAME, column("Status", "Active, or Terminating."), AGE],
     fields: &["status.phase"],
+    subresources: &[(Subresource::Finalize, &[Verb::Update]), verbs::STATUS],
+    numbers: Some(numbers),
+    ..Kind::new("", "Namespace", "namespaces", "namespace", &schema::NAMESPACE)
 };
 
 /// The namespaces that are always there; the first is looked at to tell whether they are.
@@ -41,51 +38,56 @@ const GRACE: i64 = 5;
 /// The finalizer in `spec` of those that have content.
 const FINALIZER: &str = "kubernetes";
 
+/// 0 while it is being deleted.
+fn numbers(object: &Object) -> Vec<Entry> {
+    if object.is_being_deleted() { vec![(Account::Terminating, 0)] } else { Vec::new() }
+}
+
 /// Refuses an object that is to be created in a namespace that is not there, or that is about to go.
 ///
 /// # Errors
 /// `NotFound`, `Forbidden`.
 pub(super) fn must_exist(
     transaction: &mut dyn Transaction,
-    info: &ResourceInfo,
+    kind: &Kind,
     object: &Object,
 ) -> Result<(), ApiError> {
     let name = object.namespace();
-    match transaction.get(INFO.plural, "", name)? {
+    match transaction.get(&KIND, "", name)? {
         Some(namespace) if namespace.is_being_deleted() => {
             let why =
                 format!("unable to create new content in namespace {name} because it is being terminated");
-            let mut error = ApiError::forbidden(info, object.name(), &why);
+            let mut error = ApiError::forbidden(kind, object.name(), &why);
             error.details["causes"] = json!([{"reason": "NamespaceTerminating",
                 "message": format!("namespace {name} is being terminated"), "field": "metadata.namespace"}]);
             Err(error)
         }
         Some(_) => Ok(()),
-        None => Err(ApiError::not_found(&INFO, name)),
+        None => Err(ApiError::not_found(&KIND, name)),
     }
 }
 
-/// The kind.
+/// Namespaces, which know what may be in them.
 pub struct Namespaces {
-    config: Arc<Config>,
+    contents: Vec<Box<dyn Resource>>,
 }
 
 impl Namespaces {
-    /// The kind, with what Services in a namespace go by.
-    pub fn new(config: Arc<Config>) -> Self {
-        Self { config }
+    /// Namespaces whose content is of these kinds.
+    pub fn new(contents: Vec<Box<dyn Resource>>) -> Self {
+        Self { contents }
     }
 }
 
 impl Resource for Namespaces {
-    fn info(&self) -> &'static ResourceInfo {
-        &INFO
+    fn kind(&self) -> &'static Kind {
+        &KIND
     }
 
     fn create(&self, _: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
         let mut faults = meta::faults(object, meta::label);
         faults.extend(finalizer_faults(object));
-        meta::checked(&INFO, object, &faults)?;
+        meta::checked(&KIND, object, &faults)?;
         fill(object);
         Ok(())
     }
@@ -93,7 +95,7 @@ impl Resource for Namespaces {
     fn update(&self, _: &mut dyn Transaction, object: &mut Object, old: &Object) -> Result<(), ApiError> {
         let mut faults = meta::change_faults(object, old);
         faults.extend(meta::faults(object, meta::label));
-        meta::checked(&INFO, object, &faults)?;
+        meta::checked(&KIND, object, &faults)?;
         label(object);
         for key in ["spec", "status"] {
             match old.0.get(key) {
@@ -119,20 +121,20 @@ impl Resource for Namespaces {
             Subresource::Status => phase_fault(object).into_iter().collect(),
             Subresource::Finalize => finalizer_faults(object),
         });
-        meta::checked(&INFO, object, &faults)?;
+        meta::checked(&KIND, object, &faults)?;
         label(object);
         Ok(())
     }
 
     /// What is in a namespace goes with it, also where somebody else has taken the server's finalizer away.
     fn delete(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
-        content::remove(transaction, &self.config, object.name()).map(drop)
+        content::remove(transaction, &self.contents, object.name()).map(drop)
     }
 
     fn may_delete(&self, object: &Object) -> Result<(), ApiError> {
         let name = object.name();
         if IMMORTAL.contains(&name) {
-            return Err(ApiError::forbidden(&INFO, name, "this namespace may not be deleted"));
+            return Err(ApiError::forbidden(&KIND, name, "this namespace may not be deleted"));
         }
         Ok(())
     }
@@ -159,19 +161,19 @@ impl Resource for Namespaces {
     fn reconcile(&self, transaction: &mut dyn Transaction) -> Result<Option<i64>, ApiError> {
         let mut wake: Option<i64> = None;
         if transaction.used(Account::Terminating, 0, 0) > 0 {
-            for object in transaction.list(INFO.plural)?.iter().filter(|object| object.is_being_deleted()) {
+            for object in transaction.list(&KIND)?.iter().filter(|object| object.is_being_deleted()) {
                 wake = [wake, self.empty(transaction, object)?].into_iter().flatten().min();
             }
         }
-        if transaction.get(INFO.plural, "", ALWAYS[0])?.is_some() {
+        if transaction.get(&KIND, "", ALWAYS[0])?.is_some() {
             return Ok(wake);
         }
         for name in ALWAYS {
-            if transaction.get(INFO.plural, "", name)?.is_none() {
-                let json = json!({"apiVersion": "v1", "kind": INFO.kind, "metadata": {"name": name}});
+            if transaction.get(&KIND, "", name)?.is_none() {
+                let json = json!({"apiVersion": "v1", "kind": KIND.name, "metadata": {"name": name}});
                 let mut object = Object::from_value(json).unwrap_or_default();
                 fill(&mut object);
-                transaction.put(INFO.plural, &mut object)?;
+                transaction.put(&KIND, &mut object)?;
             }
         }
         Ok(wake)
@@ -189,24 +191,24 @@ impl Namespaces {
         if transaction.now() < end {
             return Ok(Some(end));
         }
-        let left = content::remove(transaction, &self.config, object.name())?;
+        let left = content::remove(transaction, &self.contents, object.name())?;
         let mut object = object.clone();
         if !left.is_empty() {
             // It is looked at again with every change.
             if content::tell(&mut object, &left, transaction.now()) {
-                transaction.put(INFO.plural, &mut object)?;
+                transaction.put(&KIND, &mut object)?;
             }
             return Ok(None);
         }
         let finalizers = spec_finalizers(&object);
         let finalizers: Vec<&str> = finalizers.into_iter().filter(|name| *name != FINALIZER).collect();
         if finalizers.is_empty() && object.finalizers().is_empty() {
-            transaction.remove(INFO.plural, "", object.name())?;
+            transaction.remove(&KIND, "", object.name())?;
             return Ok(None);
         }
         let finalizers = if finalizers.is_empty() { json!({}) } else { json!({"finalizers": finalizers}) };
         object.0.insert("spec".to_owned(), finalizers);
-        transaction.put(INFO.plural, &mut object)?;
+        transaction.put(&KIND, &mut object)?;
         Ok(None)
     }
 }

@@ -12,20 +12,15 @@ use super::columns::{AGE, NAME, column, wide};
 use super::config::Config;
 use super::read_only::Found;
 use super::{age, verbs};
+use crate::kind::{Kind, Source};
 use crate::object::Object;
-use crate::resource::{Resource, ResourceInfo};
+use crate::resource::Resource;
 use crate::time;
 use sys::fs::files::{LastLink, read_text_if_present};
 
 /// `nodes`.
-pub const INFO: ResourceInfo = ResourceInfo {
-    group: "",
-    version: "v1",
-    kind: "Node",
-    plural: "nodes",
-    singular: "node",
+pub static KIND: Kind = Kind {
     short_names: &["no"],
-    categories: &[],
     namespaced: false,
     verbs: verbs::READ_ONLY,
     columns: &[
@@ -41,6 +36,8 @@ pub const INFO: ResourceInfo = ResourceInfo {
         wide("Container-Runtime", "The engine, and its version."),
     ],
     fields: &["spec.unschedulable"],
+    source: Source::Machine,
+    ..Kind::new("", "Node", "nodes", "node", &schema::NODE)
 };
 
 const OS_RELEASE: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
@@ -64,16 +61,12 @@ impl Nodes {
 }
 
 impl Resource for Nodes {
-    fn info(&self) -> &'static ResourceInfo {
-        &INFO
+    fn kind(&self) -> &'static Kind {
+        &KIND
     }
 
-    fn is_virtual(&self) -> bool {
-        true
-    }
-
-    fn list_virtual(&self) -> Option<Vec<Object>> {
-        Some(vec![self.node()])
+    fn found(&self) -> Vec<Object> {
+        vec![self.node()]
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
@@ -123,7 +116,7 @@ impl Nodes {
         }
         let booted = time::format(self.booted);
         found.object(
-            &INFO,
+            &KIND,
             &json!({"kubernetes.io/hostname": config.node_name, "kubernetes.io/os": "linux",
                 "kubernetes.io/arch": architecture()}),
             &json!({}),
@@ -207,7 +200,7 @@ mod tests {
             ..Config::default()
         };
         let nodes = Nodes::new(Arc::new(config));
-        let node = nodes.list_virtual().unwrap().remove(0);
+        let node = nodes.found().remove(0);
         assert_eq!(node.spec()["podCIDRs"], json!(["10.244.1.0/24", "2001:db8::/64"]));
         let addresses: Vec<&str> = node.0["status"]["addresses"]
             .as_array()
@@ -217,7 +210,7 @@ mod tests {
             .collect();
         assert_eq!(addresses, ["n1", "10.0.0.5", "fd00::5"]);
         let cells = nodes.cells(&node, time::now());
-        assert_eq!(cells.len(), INFO.columns.len());
+        assert_eq!(cells.len(), KIND.columns.len());
         assert_eq!((&cells[0], &cells[1], &cells[5]), (&json!("n1"), &json!("Ready"), &json!("10.0.0.5")));
         assert!(cells[8].as_str().unwrap().ends_with(&format!("({})", architecture())), "{cells:?}");
         assert_ne!(cells[3], json!("<unknown>"));

@@ -16,9 +16,10 @@ use super::columns::{AGE, NAME, column, wide};
 use super::config::Config;
 use super::read_only::Found;
 use super::{age, verbs};
+use crate::kind::{Kind, Source};
 use crate::log;
 use crate::object::Object;
-use crate::resource::{Resource, ResourceInfo};
+use crate::resource::Resource;
 use crate::time;
 use pod::validation::dns::{is_label, is_subdomain};
 use records::record::{self, PodRecord, RECORD_MAX};
@@ -26,15 +27,9 @@ use sys::fs::files::{self, LastLink};
 use sys::fs::state_dir;
 
 /// `pods`.
-pub const INFO: ResourceInfo = ResourceInfo {
-    group: "",
-    version: "v1",
-    kind: "Pod",
-    plural: "pods",
-    singular: "pod",
+pub static KIND: Kind = Kind {
     short_names: &["po"],
     categories: &["all"],
-    namespaced: true,
     verbs: verbs::READ_ONLY,
     columns: &[
         NAME,
@@ -57,6 +52,8 @@ pub const INFO: ResourceInfo = ResourceInfo {
         "status.podIP",
         "status.nominatedNodeName",
     ],
+    source: Source::Machine,
+    ..Kind::new("", "Pod", "pods", "pod", &schema::POD)
 };
 
 /// The kind.
@@ -95,7 +92,7 @@ impl Pods {
         if !record.hostname.is_empty() {
             spec["hostname"] = record.hostname.as_str().into();
         }
-        found.object(&INFO, &json!(record.labels), &json!(record.annotations), spec, status)
+        found.object(&KIND, &json!(record.labels), &json!(record.annotations), spec, status)
     }
 }
 
@@ -118,18 +115,14 @@ impl Pods {
 }
 
 impl Resource for Pods {
-    fn info(&self) -> &'static ResourceInfo {
-        &INFO
+    fn kind(&self) -> &'static Kind {
+        &KIND
     }
 
-    fn is_virtual(&self) -> bool {
-        true
-    }
-
-    fn list_virtual(&self) -> Option<Vec<Object>> {
+    fn found(&self) -> Vec<Object> {
         let (pods, others) = records(&self.config.pod_records);
         self.tell_of(others);
-        Some(pods.values().map(|record| self.pod(record)).collect())
+        pods.values().map(|record| self.pod(record)).collect()
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
@@ -203,7 +196,7 @@ mod tests {
             ..Config::default()
         };
         let pods = Pods::new(Arc::new(config));
-        let found = pods.list_virtual().unwrap();
+        let found = pods.found();
         let names: Vec<&str> = found.iter().map(Object::name).collect();
         assert_eq!(names, ["db", "web"]);
         let web = &found[1];
@@ -217,7 +210,7 @@ mod tests {
         let shown = ["web", "0/0", "Running", "0", "60s", "10.244.1.4", "n1", "<none>", "<none>"];
         assert_eq!(cells, shown.map(Value::from));
         assert_eq!(pods.cells(&found[0], now)[5], "<none>");
-        assert_eq!(cells.len(), INFO.columns.len());
+        assert_eq!(cells.len(), KIND.columns.len());
     }
 
     #[test]
@@ -234,19 +227,19 @@ mod tests {
         state_dir::replace(&dir.path().join("n.json"), namespaced.to_string().as_bytes()).unwrap();
         let told = || pods.left_out.lock().unwrap().len();
         for _ in 0..2 {
-            let found = pods.list_virtual().unwrap();
+            let found = pods.found();
             assert_eq!(found.iter().map(Object::name).collect::<Vec<_>>(), ["web"]);
             assert_eq!(told(), odd.len() + 1);
         }
         // What is gone is not remembered.
         state_dir::remove(&dir.path().join("s0.json")).unwrap();
-        pods.list_virtual();
+        pods.found();
         assert_eq!(told(), odd.len());
     }
 
     #[test]
     fn no_records_are_no_pods() {
         let config = Config { pod_records: "/nonexistent".into(), ..Config::default() };
-        assert_eq!(Pods::new(Arc::new(config)).list_virtual(), Some(Vec::new()));
+        assert_eq!(Pods::new(Arc::new(config)).found(), Vec::new());
     }
 }

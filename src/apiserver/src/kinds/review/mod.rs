@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 
 use super::faults::invalid;
 use super::verbs;
+use crate::kind::{Kind, Source};
 use crate::object::Object;
-use crate::resource::{Resource, ResourceInfo};
+use crate::resource::Resource;
+use crate::schema::Type;
 use crate::status::ApiError;
 use crate::time;
 
@@ -15,34 +17,44 @@ use crate::time;
 pub const USER: &str = "kubernetes-admin";
 const GROUPS: [&str; 2] = ["system:masters", "system:authenticated"];
 
-const fn info(
+/// A kind of question.
+const fn question(
     group: &'static str,
-    kind: &'static str,
+    name: &'static str,
     plural: &'static str,
     singular: &'static str,
-) -> ResourceInfo {
-    ResourceInfo {
-        group,
-        version: "v1",
-        kind,
-        plural,
-        singular,
-        short_names: &[],
-        categories: &[],
+    schema: &'static Type,
+) -> Kind {
+    Kind {
         namespaced: false,
         verbs: verbs::ASK,
-        columns: &[],
-        fields: &[],
+        source: Source::Question,
+        ..Kind::new(group, name, plural, singular, schema)
     }
 }
 
 const AUTHORIZATION: &str = "authorization.k8s.io";
-static ACCESS: ResourceInfo =
-    info(AUTHORIZATION, "SelfSubjectAccessReview", "selfsubjectaccessreviews", "selfsubjectaccessreview");
-static RULES: ResourceInfo =
-    info(AUTHORIZATION, "SelfSubjectRulesReview", "selfsubjectrulesreviews", "selfsubjectrulesreview");
-static SUBJECT: ResourceInfo =
-    info("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview");
+static ACCESS: Kind = question(
+    AUTHORIZATION,
+    "SelfSubjectAccessReview",
+    "selfsubjectaccessreviews",
+    "selfsubjectaccessreview",
+    &schema::SELF_SUBJECT_ACCESS_REVIEW,
+);
+static RULES: Kind = question(
+    AUTHORIZATION,
+    "SelfSubjectRulesReview",
+    "selfsubjectrulesreviews",
+    "selfsubjectrulesreview",
+    &schema::SELF_SUBJECT_RULES_REVIEW,
+);
+static SUBJECT: Kind = question(
+    "authentication.k8s.io",
+    "SelfSubjectReview",
+    "selfsubjectreviews",
+    "selfsubjectreview",
+    &schema::SELF_SUBJECT_REVIEW,
+);
 
 /// What is asked, with the answer.
 fn answered(object: &Object, status: Value) -> Object {
@@ -56,12 +68,12 @@ fn answered(object: &Object, status: Value) -> Object {
 pub struct Access;
 
 impl Resource for Access {
-    fn info(&self) -> &'static ResourceInfo {
+    fn kind(&self) -> &'static Kind {
         &ACCESS
     }
 
     /// `pkg/registry/authorization/selfsubjectaccessreview/rest.go` and `pkg/apis/authorization/validation`.
-    fn review(&self, object: &Object) -> Option<Result<Object, ApiError>> {
+    fn answer(&self, object: &Object) -> Result<Object, ApiError> {
         let (of_resource, of_path) =
             (&object.spec()["resourceAttributes"], &object.spec()["nonResourceAttributes"]);
         let fault = match (of_resource.is_null(), of_path.is_null()) {
@@ -76,14 +88,14 @@ impl Resource for Access {
             // Nobody can be somebody else, as nobody else is known.
             _ if of_resource["verb"] == "impersonate" => {
                 let status = json!({"allowed": false, "reason": "impersonation is not served"});
-                return Some(Ok(answered(object, status)));
+                return Ok(answered(object, status));
             }
             _ => {
                 let reason = "whoever has the token or a client certificate may do everything that is served";
-                return Some(Ok(answered(object, json!({"allowed": true, "reason": reason}))));
+                return Ok(answered(object, json!({"allowed": true, "reason": reason})));
             }
         };
-        Some(Err(ApiError::invalid(&ACCESS, "", &[fault])))
+        Err(ApiError::invalid(&ACCESS, "", &[fault]))
     }
 
     fn cells(&self, _: &Object, _: i64) -> Vec<Value> {
@@ -95,21 +107,21 @@ impl Resource for Access {
 pub struct Rules;
 
 impl Resource for Rules {
-    fn info(&self) -> &'static ResourceInfo {
+    fn kind(&self) -> &'static Kind {
         &RULES
     }
 
     /// `pkg/registry/authorization/selfsubjectrulesreview/rest.go`.
-    fn review(&self, object: &Object) -> Option<Result<Object, ApiError>> {
+    fn answer(&self, object: &Object) -> Result<Object, ApiError> {
         if object.spec()["namespace"].as_str().is_none_or(str::is_empty) {
-            return Some(Err(ApiError::bad_request("no namespace on request")));
+            return Err(ApiError::bad_request("no namespace on request"));
         }
         let status = json!({
             "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
             "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
             "incomplete": false,
         });
-        Some(Ok(answered(object, status)))
+        Ok(answered(object, status))
     }
 
     fn cells(&self, _: &Object, _: i64) -> Vec<Value> {
@@ -121,15 +133,15 @@ impl Resource for Rules {
 pub struct Subject;
 
 impl Resource for Subject {
-    fn info(&self) -> &'static ResourceInfo {
+    fn kind(&self) -> &'static Kind {
         &SUBJECT
     }
 
     /// `pkg/registry/authentication/selfsubjectreview/rest.go`.
-    fn review(&self, object: &Object) -> Option<Result<Object, ApiError>> {
+    fn answer(&self, object: &Object) -> Result<Object, ApiError> {
         let mut object = object.clone();
         object.metadata_mut().insert("creationTimestamp".to_owned(), time::format(time::now()).into());
-        Some(Ok(answered(&object, json!({"userInfo": {"username": USER, "groups": GROUPS}}))))
+        Ok(answered(&object, json!({"userInfo": {"username": USER, "groups": GROUPS}})))
     }
 
     fn cells(&self, _: &Object, _: i64) -> Vec<Value> {

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use serde_json::json;
 
-use super::INFO;
 use super::allocator::{AllocationError, Ranges};
+use super::kind::KIND;
 use super::spec::Spec;
-use crate::kinds::family::Family;
+use crate::kinds::family::IpFamily;
 use crate::kinds::faults::invalid;
 use crate::kinds::ip_address;
 use crate::resource::Transaction;
@@ -32,7 +32,7 @@ pub(super) fn allocate(
     if !spec.needs_cluster_ip() || spec.is_headless() {
         return Ok(());
     }
-    let families: Vec<Family> = spec.families().collect();
+    let families: Vec<IpFamily> = spec.families().collect();
     let missing = families.len().saturating_sub(spec.cluster_ips.len());
     spec.cluster_ips.extend(std::iter::repeat_n(String::new(), missing));
     let slots = families.into_iter().enumerate().collect();
@@ -55,7 +55,7 @@ pub(super) fn change(
     if old.is_headless() {
         return Ok(());
     }
-    let families: Vec<Family> = spec.families().collect();
+    let families: Vec<IpFamily> = spec.families().collect();
     match (old.ip_families.len(), &families[..]) {
         _ if !spec.needs_cluster_ip() => release(transaction, old, 0, owner),
         (1, [_, second]) => {
@@ -89,7 +89,7 @@ pub(super) fn release(
 fn fill(
     transaction: &mut dyn Transaction,
     spec: &mut Spec,
-    mut places: Vec<(usize, Family)>,
+    mut places: Vec<(usize, IpFamily)>,
     owner: &Owner<'_>,
 ) -> Result<(), ApiError> {
     let ranges = Ranges::of(transaction)?;
@@ -127,7 +127,7 @@ fn give(transaction: &mut dyn Transaction, address: IpAddr, owner: &Owner<'_>) -
 fn refusal(spec: &Spec, owner: &Owner<'_>, asked: &str, error: &AllocationError) -> ApiError {
     let why = format!("failed to allocate IP {asked}: {error}");
     let fault = invalid("spec.clusterIPs", &json!(spec.cluster_ips), why);
-    ApiError::invalid(&INFO, owner.name, &[fault])
+    ApiError::invalid(&KIND, owner.name, &[fault])
 }
 
 fn exhaustion(owner: &Owner<'_>, error: &AllocationError) -> ApiError {

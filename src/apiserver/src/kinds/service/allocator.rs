@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use thiserror::Error;
 
-use crate::kinds::family::{Family, number};
+use crate::kinds::family::{FamilyExt, IpFamily, number};
 use crate::kinds::service_cidr::{self, DEFAULT_NAME};
 use crate::resource::{Allocation, Scope, Transaction};
 use crate::status::ApiError;
@@ -49,15 +49,15 @@ impl Ranges {
     /// # Errors
     /// The store cannot be read.
     pub(super) fn of(transaction: &mut dyn Transaction) -> Result<Self, ApiError> {
-        let mut objects = transaction.list(service_cidr::INFO.plural)?;
+        let mut objects = transaction.list(&service_cidr::KIND)?;
         objects.sort_by_key(|object| object.name() != DEFAULT_NAME);
         let ready = objects.iter().filter(|object| service_cidr::is_ready(object));
         let networks = ready.flat_map(service_cidr::networks);
         Ok(Self(networks.filter_map(Range::of).collect()))
     }
 
-    fn of_family(&self, family: Family) -> impl Iterator<Item = &Range> {
-        self.0.iter().filter(move |range| Family::of_network(&range.network) == family)
+    fn of_family(&self, family: IpFamily) -> impl Iterator<Item = &Range> {
+        self.0.iter().filter(move |range| IpFamily::of_network(&range.network) == family)
     }
 
     /// An address that nobody has. A dry run is told the address of a network, which nobody ever has.
@@ -67,7 +67,7 @@ impl Ranges {
     pub(super) fn next(
         &self,
         transaction: &mut dyn Transaction,
-        family: Family,
+        family: IpFamily,
     ) -> Result<IpAddr, AllocationError> {
         if transaction.is_dry_run() {
             let range = self.of_family(family).next().ok_or(AllocationError::Full)?;
@@ -93,7 +93,7 @@ impl Ranges {
         transaction: &mut dyn Transaction,
         address: IpAddr,
     ) -> Result<(), AllocationError> {
-        let family = Family::of(address);
+        let family = IpFamily::of(address);
         let asked = number(address);
         let is_valid = |range: &&Range| (range.first..=range.last).contains(&asked);
         let Some(range) = self.of_family(family).find(is_valid) else {
@@ -120,7 +120,7 @@ impl Range {
     }
 
     /// A free number, from the upper band while there is one.
-    fn next(&self, transaction: &mut dyn Transaction, family: Family) -> Option<u128> {
+    fn next(&self, transaction: &mut dyn Transaction, family: IpFamily) -> Option<u128> {
         let account = family.account();
         let split = self.first + offset(&self.network);
         let upper = random_free(transaction, account, split, self.last);
@@ -143,7 +143,7 @@ fn offset(network: &IpNet) -> u128 {
 /// The first number that is free from a random start on, then from the first.
 pub(super) fn random_free(
     transaction: &mut dyn Transaction,
-    account: crate::resource::Account,
+    account: crate::accounts::Account,
     first: u128,
     last: u128,
 ) -> Option<u128> {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::json;
 
 use super::spec::{NONE, PREFER_DUAL, REQUIRE_DUAL, SINGLE, Spec};
-use crate::kinds::family::Family;
+use crate::kinds::family::{FamilyExt, IpFamily};
 use crate::kinds::faults::{MOST, duplicate, invalid, required, unsupported};
 use crate::status::Cause;
 use pod::validation::ip::{IpRules, ip_error, parse_sloppy};
@@ -63,7 +63,7 @@ fn family_faults(spec: &Spec) -> Vec<Cause> {
     let mut seen = HashSet::new();
     for (index, family) in spec.ip_families.iter().enumerate().take(MOST) {
         let field = format!("{FAMILIES}[{index}]");
-        if Family::from_name(family).is_none() {
+        if IpFamily::from_name(family).is_none() {
             faults.push(unsupported(&field, family, &["IPv4", "IPv6"]));
         }
         if !seen.insert(family) {
@@ -80,9 +80,9 @@ fn family_faults(spec: &Spec) -> Vec<Cause> {
 /// Addresses of one family twice, or of another family than is said.
 fn together_faults(spec: &Spec) -> Vec<Cause> {
     let mut faults = Vec::new();
-    let of_ips: Vec<Option<Family>> =
-        spec.cluster_ips.iter().map(|ip| parse_sloppy(ip).map(Family::of)).collect();
-    let has_both = of_ips.contains(&Some(Family::V4)) && of_ips.contains(&Some(Family::V6));
+    let of_ips: Vec<Option<IpFamily>> =
+        spec.cluster_ips.iter().map(|ip| parse_sloppy(ip).map(IpFamily::of)).collect();
+    let has_both = of_ips.contains(&Some(IpFamily::V4)) && of_ips.contains(&Some(IpFamily::V6));
     if of_ips.len() > 1 && !has_both {
         let why = "may specify no more than one IP for each IP family";
         faults.push(invalid(IPS, &json!(spec.cluster_ips), why));
@@ -91,7 +91,7 @@ fn together_faults(spec: &Spec) -> Vec<Cause> {
         return faults;
     }
     for (index, (ip, name)) in spec.cluster_ips.iter().zip(&spec.ip_families).enumerate() {
-        let Some(family) = Family::from_name(name).filter(|family| of_ips[index] != Some(*family)) else {
+        let Some(family) = IpFamily::from_name(name).filter(|family| of_ips[index] != Some(*family)) else {
             continue;
         };
         let why = format!("expected an {family} value as indicated by `ipFamilies[{index}]`");

@@ -8,13 +8,14 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use super::INFO;
+use super::kind::KIND;
+use super::numbers::waiting;
 use super::spec::{LOAD_BALANCER, Spec};
-use crate::accounts::waiting;
-use crate::kinds::PoolRange;
-use crate::kinds::family::{Family, number};
+use crate::accounts::Account;
+use crate::kinds::config::PoolRange;
+use crate::kinds::family::{FamilyExt, IpFamily, number};
 use crate::object::Object;
-use crate::resource::{Account, Transaction};
+use crate::resource::Transaction;
 use crate::status::ApiError;
 use pod::validation::ip::parse_sloppy;
 
@@ -35,20 +36,20 @@ fn ends(pool: &PoolRange) -> (u128, u128) {
     }
 }
 
-fn family(pool: &PoolRange) -> Family {
+fn family(pool: &PoolRange) -> IpFamily {
     match pool {
-        PoolRange::Network(network) => Family::of_network(network),
-        PoolRange::Range(first, _) => Family::of(*first),
+        PoolRange::Network(network) => IpFamily::of_network(network),
+        PoolRange::Range(first, _) => IpFamily::of(*first),
     }
 }
 
-fn of_family(pools: &[PoolRange], wanted: Family) -> impl Iterator<Item = (u128, u128)> {
+fn of_family(pools: &[PoolRange], wanted: IpFamily) -> impl Iterator<Item = (u128, u128)> {
     pools.iter().filter(move |pool| family(pool) == wanted).map(ends)
 }
 
 fn is_in_pool(pools: &[PoolRange], address: IpAddr) -> bool {
     let asked = number(address);
-    of_family(pools, Family::of(address)).any(|(first, last)| (first..=last).contains(&asked))
+    of_family(pools, IpFamily::of(address)).any(|(first, last)| (first..=last).contains(&asked))
 }
 
 fn ingress(object: &Object) -> impl Iterator<Item = &Value> {
@@ -113,13 +114,13 @@ fn choose(
     transaction: &mut dyn Transaction,
     pools: &[PoolRange],
     spec: &Spec,
-    family: Family,
+    family: IpFamily,
     had: &[IpAddr],
 ) -> Option<IpAddr> {
     let asked = parse_sloppy(&spec.load_balancer_ip)
-        .filter(|address| Family::of(*address) == family && is_in_pool(pools, *address));
+        .filter(|address| IpFamily::of(*address) == family && is_in_pool(pools, *address));
     let own =
-        had.iter().copied().find(|address| Family::of(*address) == family && is_in_pool(pools, *address));
+        had.iter().copied().find(|address| IpFamily::of(*address) == family && is_in_pool(pools, *address));
     let account = family.load_balancer_account();
     match (asked, own) {
         (Some(asked), Some(own)) if asked == own => Some(own),
@@ -152,13 +153,13 @@ pub(super) fn pass_on(
     free: &[IpAddr],
 ) -> Result<(), ApiError> {
     let mut is_waited_for = |address: &IpAddr| {
-        let family = if address.is_ipv4() { 4 } else { 6 };
+        let family = IpFamily::of(*address).waiting_number();
         transaction.used(Account::Waiting, family, family) > 0
     };
     if !free.iter().any(&mut is_waited_for) {
         return Ok(());
     }
-    for mut service in transaction.list(INFO.plural)? {
+    for mut service in transaction.list(&KIND)? {
         if waiting(&service).is_empty() {
             continue;
         }
@@ -166,7 +167,7 @@ pub(super) fn pass_on(
         let before = service.clone();
         set_status(transaction, pools, &mut service, &spec, Some(&before));
         if service != before {
-            transaction.put(INFO.plural, &mut service)?;
+            transaction.put(&KIND, &mut service)?;
         }
     }
     Ok(())

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 use thiserror::Error;
 
-use super::INFO;
 use super::allocator::random_free;
+use super::kind::KIND;
 use super::spec::{NODE_PORT, Spec};
-use crate::kinds::PortRange;
+use crate::accounts::Account;
+use crate::kinds::config::PortRange;
 use crate::kinds::faults::invalid;
-use crate::resource::{Account, Transaction};
+use crate::resource::Transaction;
 use crate::status::ApiError;
 
 /// What a dry run is told that the first port would be, and one more for each further one.
@@ -180,7 +181,7 @@ fn are_given(spec: &Spec) -> bool {
 
 fn refusal(name: &str, index: usize, port: i32, error: &PortError) -> ApiError {
     let field = format!("spec.ports[{index}].nodePort");
-    ApiError::invalid(&INFO, name, &[invalid(field, &json!(port), error.to_string())])
+    ApiError::invalid(&KIND, name, &[invalid(field, &json!(port), error.to_string())])
 }
 
 fn exhaustion(error: &PortError) -> ApiError {

@@ -81,3 +81,9 @@ pub(super) fn keep_ready(object: &mut Object, old: &Object) {
         }
     }
 }
+
+/// Whether addresses are taken from it: it is not being deleted, and nobody says that it is not ready.
+pub(crate) fn is_ready(object: &Object) -> bool {
+    let says_no = ready(object).is_some_and(|ready| ready["status"] != "True");
+    !object.is_being_deleted() && !says_no
+}

@@ -5,7 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Value, json};
 
-use super::{INFO, conditions, validation};
+use super::kind::KIND;
+use super::{conditions, validation};
 use crate::kinds::event;
 use crate::object::Object;
 use crate::resource::Transaction;
@@ -56,13 +57,13 @@ impl Mismatch {
         (object.uid(), &self.message).hash(&mut hasher);
         let name = format!("{}.{:x}", object.name(), hasher.finish());
         let now = time::format(transaction.now());
-        let mut event = match transaction.get(event::INFO.plural, NAMESPACE, &name)? {
+        let mut event = match transaction.get(&event::KIND, NAMESPACE, &name)? {
             Some(event) => event,
             None => Object::from_value(json!({
-                "apiVersion": event::INFO.api_version(), "kind": event::INFO.kind,
+                "apiVersion": event::KIND.api_version(), "kind": event::KIND.name,
                 "metadata": {"name": name, "namespace": NAMESPACE},
                 "involvedObject": {
-                    "apiVersion": INFO.api_version(), "kind": INFO.kind, "name": object.name(), "uid": object.uid(),
+                    "apiVersion": KIND.api_version(), "kind": KIND.name, "name": object.name(), "uid": object.uid(),
                     "resourceVersion": object.resource_version().to_string(),
                 },
                 "reason": self.reason, "message": self.message, "type": "Warning",
@@ -73,6 +74,6 @@ impl Mismatch {
         let count = event.0.get("count").and_then(Value::as_i64).unwrap_or_default();
         event.0.insert("count".to_owned(), count.saturating_add(1).into());
         event.0.insert("lastTimestamp".to_owned(), now.into());
-        transaction.put(event::INFO.plural, &mut event)
+        transaction.put(&event::KIND, &mut event)
     }
 }

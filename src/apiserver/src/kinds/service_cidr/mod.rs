@@ -2,12 +2,13 @@
 
 mod conditions;
 mod deletion;
-mod info;
+mod kind;
 mod mismatch;
 mod networks;
 pub(super) mod schema;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod validation;
 
 use std::sync::Arc;
@@ -16,15 +17,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-pub use info::INFO;
-pub(crate) use networks::{first_address, is_ready, networks, usable};
+pub(crate) use conditions::is_ready;
+pub use kind::KIND;
+pub(crate) use networks::{first_address, networks, usable};
+pub use usage::{Usage, usage};
 
 use super::age;
 use super::config::Config;
 use super::meta;
+use crate::kind::{Kind, Subresource};
 use crate::log;
 use crate::object::Object;
-use crate::resource::{Resource, ResourceInfo, Subresource, Transaction};
+use crate::resource::{Resource, Transaction};
 use crate::status::ApiError;
 use crate::time;
 
@@ -49,13 +53,13 @@ impl ServiceCidrs {
 }
 
 impl Resource for ServiceCidrs {
-    fn info(&self) -> &'static ResourceInfo {
-        &INFO
+    fn kind(&self) -> &'static Kind {
+        &KIND
     }
 
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
         object.0.remove("status");
-        meta::checked(&INFO, object, &validation::faults(object))?;
+        meta::checked(&KIND, object, &validation::faults(object))?;
         settle(object, transaction.now());
         Ok(())
     }
@@ -73,7 +77,7 @@ impl Resource for ServiceCidrs {
         let mut faults = meta::change_faults(object, old);
         faults.extend(meta::faults(object, meta::subdomain));
         faults.extend(validation::change_faults(object, old));
-        meta::checked(&INFO, object, &faults)?;
+        meta::checked(&KIND, object, &faults)?;
         if !object.is_being_deleted() {
             settle(object, transaction.now());
         }
@@ -105,7 +109,7 @@ impl Resource for ServiceCidrs {
     }
 
     fn reconcile(&self, transaction: &mut dyn Transaction) -> Result<Option<i64>, ApiError> {
-        let objects = transaction.list(INFO.plural)?;
+        let objects = transaction.list(&KIND)?;
         let mut wake: Option<i64> = None;
         for object in objects.iter().filter(|object| object.is_being_deleted()) {
             // Upstream counts those that are about to go too, and can lose an address's last one so.
@@ -123,7 +127,7 @@ impl ServiceCidrs {
     /// more than before.
     fn keep_default(&self, transaction: &mut dyn Transaction) -> Result<(), ApiError> {
         let wanted: Vec<String> = self.config.service_cidrs.iter().map(ToString::to_string).collect();
-        let mut object = match transaction.get(INFO.plural, "", DEFAULT_NAME)? {
+        let mut object = match transaction.get(&KIND, "", DEFAULT_NAME)? {
             Some(object) => {
                 let is_first = matches!((&validation::cidrs(&object)[..], &wanted[..]),
                     ([own], [first, _]) if own == first);
@@ -137,13 +141,13 @@ impl ServiceCidrs {
             }
             None if wanted.is_empty() => return Ok(()),
             None => Object::from_value(json!({
-                "apiVersion": INFO.api_version(), "kind": INFO.kind, "metadata": {"name": DEFAULT_NAME},
+                "apiVersion": KIND.api_version(), "kind": KIND.name, "metadata": {"name": DEFAULT_NAME},
             }))
             .unwrap_or_default(),
         };
         object.spec_mut().insert("cidrs".to_owned(), json!(wanted));
         settle(&mut object, transaction.now());
-        transaction.put(INFO.plural, &mut object)
+        transaction.put(&KIND, &mut object)
     }
 }
 
@@ -191,7 +195,7 @@ fn bury(
     if !deletion::may_go(transaction, object, others)? {
         let mut object = object.clone();
         if conditions::set_terminating(&mut object, now) {
-            transaction.put(INFO.plural, &mut object)?;
+            transaction.put(&KIND, &mut object)?;
         }
         return Ok(None);
     }
@@ -201,7 +205,7 @@ fn bury(
         return Ok(Some(end));
     }
     if object.finalizers() == [FINALIZER] {
-        transaction.remove(INFO.plural, "", object.name())?;
+        transaction.remove(&KIND, "", object.name())?;
         return Ok(None);
     }
     // Somebody else's finalizers are still to be done.
@@ -209,6 +213,6 @@ fn bury(
     let rest: Vec<&str> = object.finalizers().into_iter().filter(|name| *name != FINALIZER).collect();
     let rest = json!(rest);
     object.metadata_mut().insert("finalizers".to_owned(), rest);
-    transaction.put(INFO.plural, &mut object)?;
+    transaction.put(&KIND, &mut object)?;
     Ok(None)
 }

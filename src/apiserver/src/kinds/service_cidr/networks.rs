@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::super::family::number;
+use crate::kinds::family::{FamilyExt, IpFamily, number};
 use crate::object::Object;
 
 /// Networks whose addresses no Service can be reached at, and what they are for.
@@ -53,13 +53,7 @@ pub(crate) fn usable(network: &IpNet) -> Result<(u128, u128), String> {
 /// The first address of `network` that a Service may have.
 pub(crate) fn first_address(network: &IpNet) -> Option<IpAddr> {
     let (first, _) = usable(network).ok()?;
-    Some(super::super::family::Family::of_network(network).address(first))
-}
-
-/// Whether addresses are taken from it: it is not being deleted, and nobody says that it is not ready.
-pub(crate) fn is_ready(object: &Object) -> bool {
-    let says_no = super::conditions::ready(object).is_some_and(|ready| ready["status"] != "True");
-    !object.is_being_deleted() && !says_no
+    Some(IpFamily::of_network(network).address(first))
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::family::Family;
 use super::super::faults::{invalid, required};
 use super::super::meta;
+use crate::kinds::family::{FamilyExt, IpFamily};
 use crate::object::Object;
 use crate::status::Cause;
 use pod::validation::cidr::{parse_sloppy_cidr, strict_error};
@@ -39,7 +39,7 @@ pub(super) fn faults(object: &Object) -> Vec<Cause> {
 
 /// Two networks of one family, or none at all.
 fn same_family(one: &str, two: &str) -> bool {
-    let family = |cidr: &str| parse_sloppy_cidr(cidr).map(|network| Family::of_network(&network));
+    let family = |cidr: &str| parse_sloppy_cidr(cidr).map(|network| IpFamily::of_network(&network));
     match (family(one), family(two)) {
         (Some(one), Some(two)) => one == two,
         _ => true,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::selector::{Operator, Requirement};
+use super::requirement::{Operator, Requirement};
 use pod::validation::go_quote;
 use pod::validation::labels::{label_value_errors, qualified_name_errors};
 

@@ -1,10 +1,13 @@
 //! Label and field selectors, as `k8s.io/apimachinery/pkg/labels` reads them.
 
+mod labels;
+mod requirement;
+
 use serde_json::Value;
 
-use super::label_selector;
+use self::requirement::{Operator, Requirement};
+use super::kind::{Kind, View};
 use super::object::Object;
-use super::resource::{ResourceInfo, View};
 use super::status::ApiError;
 use pod::validation::go_quote;
 
@@ -13,22 +16,6 @@ use pod::validation::go_quote;
 pub struct Selector {
     labels: Vec<Requirement>,
     fields: Vec<Requirement>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Requirement {
-    pub(super) key: String,
-    pub(super) operator: Operator,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Operator {
-    In(Vec<String>),
-    NotIn(Vec<String>),
-    Exists,
-    Absent,
-    Greater(i64),
-    Less(i64),
 }
 
 /// The fields that objects of every kind can be selected by.
@@ -40,7 +27,7 @@ impl Selector {
     /// # Errors
     /// `BadRequest` quoting what cannot be read.
     pub fn parse(labels: &str, fields: &str) -> Result<Self, ApiError> {
-        let labels = label_selector::parse(labels).map_err(ApiError::bad_request)?;
+        let labels = labels::parse(labels).map_err(ApiError::bad_request)?;
         let fields = field_requirements(fields).map_err(ApiError::bad_request)?;
         Ok(Self { labels, fields })
     }
@@ -49,12 +36,12 @@ impl Selector {
     ///
     /// # Errors
     /// `BadRequest` in upstream's words.
-    pub fn check(&self, info: &ResourceInfo) -> Result<(), ApiError> {
+    pub fn check(&self, kind: &Kind) -> Result<(), ApiError> {
         let keys = self.fields.iter().map(|field| field.key.as_str());
-        let is_known = |key: &&str| EVERYWHERE.contains(key) || info.fields.contains(key);
+        let is_known = |key: &&str| EVERYWHERE.contains(key) || kind.fields.contains(key);
         match keys.into_iter().find(|key| !is_known(key)) {
             None => Ok(()),
-            Some(key) if info.fields.is_empty() => {
+            Some(key) if kind.fields.is_empty() => {
                 let [name, namespace] = EVERYWHERE.map(go_quote);
                 let key = go_quote(key);
                 let why = format!("{key} is not a known field selector: only {name}, {namespace}");
@@ -95,24 +82,6 @@ impl Selector {
         self.labels.iter().all(|requirement| requirement.holds(label(&requirement.key).as_deref()))
             && self.fields.iter().all(|requirement| requirement.holds(Some(&field(object, &requirement.key))))
     }
-}
-
-impl Requirement {
-    fn holds(&self, value: Option<&str>) -> bool {
-        let is_one = |values: &[String]| value.is_some_and(|value| values.iter().any(|one| one == value));
-        match &self.operator {
-            Operator::In(values) => is_one(values),
-            Operator::NotIn(values) => !is_one(values),
-            Operator::Exists => value.is_some(),
-            Operator::Absent => value.is_none(),
-            Operator::Greater(than) => number(value).is_some_and(|number| number > *than),
-            Operator::Less(than) => number(value).is_some_and(|number| number < *than),
-        }
-    }
-}
-
-fn number(value: Option<&str>) -> Option<i64> {
-    value?.parse().ok()
 }
 
 /// The field at a path such as `spec.parentRef.name`; what is missing is empty.
@@ -284,16 +253,16 @@ mod tests {
 
     #[test]
     fn fields_that_cannot_be_selected_by_are_refused() {
-        let check = |fields: &str, info: &ResourceInfo| {
-            Selector::parse("", fields).unwrap().check(info).map_err(|error| (error.code, error.message))
+        let check = |fields: &str, kind: &Kind| {
+            Selector::parse("", fields).unwrap().check(kind).map_err(|error| (error.code, error.message))
         };
         assert_eq!(
-            check("metadata.name=a,metadata.namespace!=b,spec.type!=NodePort", &service::INFO),
+            check("metadata.name=a,metadata.namespace!=b,spec.type!=NodePort", &service::KIND),
             Ok(())
         );
-        let refused = check("spec.typ!=LoadBalancer", &service::INFO);
+        let refused = check("spec.typ!=LoadBalancer", &service::KIND);
         assert_eq!(refused, Err((400, "field label not supported: spec.typ".to_owned())));
-        let refused = check("spec.cidrs=a", &service_cidr::INFO).unwrap_err().1;
+        let refused = check("spec.cidrs=a", &service_cidr::KIND).unwrap_err().1;
         let only = "only \"metadata.name\", \"metadata.namespace\"";
         assert_eq!(refused, format!("\"spec.cidrs\" is not a known field selector: {only}"));
     }

@@ -1,19 +1,14 @@
 //! The names and columns of Services.
 
-use super::super::columns::{AGE, NAME, column, wide};
-use super::super::verbs;
-use crate::resource::ResourceInfo;
+use super::{numbers, schema};
+use crate::kind::Kind;
+use crate::kinds::columns::{AGE, NAME, column, wide};
+use crate::kinds::verbs;
 
 /// `services`.
-pub const INFO: ResourceInfo = ResourceInfo {
-    group: "",
-    version: "v1",
-    kind: "Service",
-    plural: "services",
-    singular: "service",
+pub static KIND: Kind = Kind {
     short_names: &["svc"],
     categories: &["all"],
-    namespaced: true,
     verbs: verbs::ALL,
     columns: &[
         NAME,
@@ -25,4 +20,7 @@ pub const INFO: ResourceInfo = ResourceInfo {
         wide("Selector", "The labels of the pods that answer."),
     ],
     fields: &["spec.clusterIP", "spec.type"],
+    subresources: &[verbs::STATUS],
+    numbers: Some(numbers::of),
+    ..Kind::new("", "Service", "services", "service", &schema::SERVICE)
 };
