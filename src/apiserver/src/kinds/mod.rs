@@ -15,6 +15,8 @@ pub mod namespace;
 pub mod node;
 mod owners;
 pub mod pod;
+#[cfg(test)]
+mod published_tests;
 mod read_only;
 pub mod review;
 pub mod service;
