@@ -1,8 +1,8 @@
 //! `podhosts-cni serve`: the node's network configuration as Kubernetes API objects, for an unmodified kubectl.
 //!
-//! A request goes through these modules in this order: `http` (TLS, who asks, what is asked for), `api` (bodies,
-//! patches, selectors, tables: what is the same for every kind), `registry` (one transaction for each change), the
-//! `kinds` (what is particular to each), and `store` (SQLite).
+//! A request goes through these modules in this order: `http` (TLS, authentication, routing), `api` (paths, bodies, patches,
+//! tables: the same for every kind), `registry` (one transaction for each change), the rules of its kind in `kinds`, and
+//! `store` (SQLite). Neither `api` nor `registry` knows a kind by name: they take a `kind` and call its `resource`.
 
 pub mod accounts;
 pub mod api;

@@ -8,26 +8,25 @@ use super::kind::{Kind, Subresource};
 use super::object::Object;
 use super::status::ApiError;
 
-/// What a kind does when one of its objects changes. Everything happens inside one transaction: an error leaves
-/// nothing, and so does a dry run.
+/// The rules of a kind. A change happens inside one transaction: an error undoes all of it, and so does a dry run.
 pub trait Resource: Send + Sync {
     /// The kind whose objects these are.
     fn kind(&self) -> &'static Kind;
 
-    /// Fills in what is left open, checks what is given, and allocates, before `object` is stored for the first time.
-    /// Metadata (name, uid, creationTimestamp) is there already. Kinds that are only read have no such thing.
+    /// Sets defaults, validates and allocates, before `object` is stored for the first time. Name, uid and
+    /// creationTimestamp are set already.
     ///
     /// # Errors
-    /// What the API server would answer.
+    /// The answer that the API server gives.
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
         let _ = (transaction, object);
         Err(ApiError::method_not_allowed())
     }
 
-    /// The same before `object` takes the place of `old`. Metadata that nobody may change has been taken from `old`.
+    /// Does the same before `object` replaces `old`. Immutable metadata has been copied from `old`.
     ///
     /// # Errors
-    /// What the API server would answer.
+    /// The answer that the API server gives.
     fn update(
         &self,
         transaction: &mut dyn Transaction,
@@ -38,10 +37,10 @@ pub trait Resource: Send + Sync {
         Err(ApiError::method_not_allowed())
     }
 
-    /// The same before a part of `object` takes the place of that part of `old`. What else was sent is not kept.
+    /// Does the same before a part of `object` replaces that part of `old`. Keeps the rest of `old`.
     ///
     /// # Errors
-    /// What the API server would answer.
+    /// The answer that the API server gives.
     fn update_part(
         &self,
         transaction: &mut dyn Transaction,
@@ -53,8 +52,8 @@ pub trait Resource: Send + Sync {
         Err(ApiError::no_such_path())
     }
 
-    /// What the client is to be told about `object`, which it creates, or makes of `old`: called when `object` has been
-    /// filled in and found valid. In the words of the kind's `WarningsOnCreate` and `WarningsOnUpdate`.
+    /// Warnings about `object`, which the client creates, or changes from `old`. Called after validation; the texts are
+    /// those of the kind's `WarningsOnCreate` and `WarningsOnUpdate`.
     fn warnings(&self, object: &Object, old: Option<&Object>) -> Vec<String> {
         let _ = (object, old);
         Vec::new()
@@ -63,38 +62,40 @@ pub trait Resource: Send + Sync {
     /// The answer to `object`, for kinds whose objects are questions ([`crate::kind::Source::Question`]).
     ///
     /// # Errors
-    /// What the API server would answer.
+    /// The answer that the API server gives.
     fn answer(&self, object: &Object) -> Result<Object, ApiError> {
         let _ = object;
         Err(ApiError::method_not_allowed())
     }
 
-    /// What goes with `object`, which is about to be removed for good: its finalizers are done.
+    /// Removes what belongs to `object`, which is about to be removed and has no finalizers left.
     ///
     /// # Errors
-    /// What the API server would answer.
+    /// The answer that the API server gives.
     fn delete(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
         let _ = (transaction, object);
         Ok(())
     }
 
-    /// The cells of its row in a table, one for each column; `now` is in seconds since 1970.
-    fn cells(&self, object: &Object, now: i64) -> Vec<Value>;
+    /// The cells of the object's row in a table, one for each column; `now` is in seconds since 1970.
+    fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
+        let _ = (object, now);
+        Vec::new()
+    }
 
-    /// What follows from the removal of `gone`: called right after [`Self::delete`] and the removal of each, in the same
-    /// transaction.
+    /// Follows up on the removal of `gone`. Called right after the removal, in the same transaction.
     ///
     /// # Errors
-    /// What the API server would answer.
+    /// The answer that the API server gives.
     fn deleted(&self, transaction: &mut dyn Transaction, gone: &[Object]) -> Result<(), ApiError> {
         let _ = (transaction, gone);
         Ok(())
     }
 
-    /// What follows from a change of `old` to `object`, which is stored: called right after that, in the same transaction.
+    /// Follows up on a change of `old` to `object`. Called right after `object` was stored, in the same transaction.
     ///
     /// # Errors
-    /// What the API server would answer.
+    /// The answer that the API server gives.
     fn updated(
         &self,
         transaction: &mut dyn Transaction,
@@ -105,7 +106,7 @@ pub trait Resource: Send + Sync {
         Ok(())
     }
 
-    /// Whether `object` may be deleted at all.
+    /// Checks whether `object` may be deleted at all.
     ///
     /// # Errors
     /// `Forbidden`.
@@ -114,23 +115,23 @@ pub trait Resource: Send + Sync {
         Ok(())
     }
 
-    /// Whether `object`, which is to be deleted, stays even when it has no finalizer in its metadata any more.
+    /// Whether `object` stays while it is being deleted, though its metadata has no finalizer.
     fn is_held(&self, object: &Object) -> bool {
         let _ = object;
         false
     }
 
-    /// Says in `object` that its deletion has begun, besides in its metadata.
+    /// Notes in `object` that its deletion has begun, besides in its metadata.
     fn mark_deleted(&self, object: &mut Object) {
         let _ = object;
     }
 
-    /// Whether an update of an object that is not there creates it (`AllowCreateOnUpdate`).
+    /// Whether an update of a missing object creates it (`AllowCreateOnUpdate`).
     fn may_be_created_by_update(&self) -> bool {
         false
     }
 
-    /// Whether a deletion is answered with the object that is gone, and not with a `Status` (`ReturnDeletedObject`).
+    /// Whether a deletion is answered with the deleted object instead of a `Status` (`ReturnDeletedObject`).
     fn is_returned_when_deleted(&self) -> bool {
         false
     }
@@ -141,8 +142,8 @@ pub trait Resource: Send + Sync {
         Vec::new()
     }
 
-    /// Brings what follows from all objects up to date: called in the same transaction after every change, and at the
-    /// time that the last call gave, in seconds since 1970. Has to cost nothing where nothing is to be done.
+    /// Brings everything that depends on several objects up to date. Called in the same transaction after every change, and
+    /// at the time that the last call returned, in seconds since 1970. Must be cheap if there is nothing to do.
     ///
     /// # Errors
     /// The store cannot be read or written.
@@ -152,32 +153,32 @@ pub trait Resource: Send + Sync {
     }
 }
 
-/// How an address came to be asked for, in the words of Kubernetes' metrics.
+/// Whether a certain address was asked for, in the words of Kubernetes' metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
-    /// Any address would do.
+    /// No.
     Dynamic,
-    /// This one was wanted.
+    /// Yes.
     Static,
 }
 
-/// One attempt to get an address, for the metrics.
+/// An attempt to allocate an address, for the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Allocation {
-    /// The block that was asked.
+    /// The block that was tried.
     pub network: IpNet,
-    /// How.
+    /// Whether a certain address was asked for.
     pub scope: Scope,
-    /// Whether it gave an address.
+    /// Whether the block had an address.
     pub succeeded: bool,
 }
 
-/// The objects as a change sees them, and changes them.
+/// The objects, as one change sees and changes them.
 pub trait Transaction {
-    /// Whether nothing of this will be kept.
+    /// Whether the change will be undone in any case.
     fn is_dry_run(&self) -> bool;
 
-    /// The API group by which this change was asked for; empty for the core, and where nobody asked.
+    /// The API group in the request's path; empty for the core and for the server's own changes.
     fn group(&self) -> &'static str {
         ""
     }
@@ -188,14 +189,14 @@ pub trait Transaction {
     /// A number below `bound`, at random; `bound` is not 0.
     fn random(&mut self, bound: u128) -> u128;
 
-    /// The lowest number from `first` to `last`, both included, that is not in use by the objects as they are now in this
-    /// transaction. Costs the logarithm of what is in use.
+    /// The lowest number from `first` to `last`, both included, that no object uses in this transaction. Takes logarithmic
+    /// time.
     fn free(&mut self, account: Account, first: u128, last: u128) -> Option<u128>;
 
     /// How many numbers from `first` to `last` are in use.
     fn used(&mut self, account: Account, first: u128, last: u128) -> u128;
 
-    /// Counts an attempt to get an address, whatever becomes of the change; not in a dry run.
+    /// Counts an attempt to allocate an address, even if the change fails; not in a dry run.
     fn count(&mut self, allocation: Allocation) {
         let _ = allocation;
     }
@@ -212,20 +213,20 @@ pub trait Transaction {
     /// The store cannot be read.
     fn list(&mut self, kind: &'static Kind) -> Result<Vec<Object>, ApiError>;
 
-    /// The objects of a kind in one namespace, by name. Costs nothing for those elsewhere.
+    /// The objects of a kind in one namespace, by name. Does not read other namespaces.
     ///
     /// # Errors
     /// The store cannot be read.
     fn list_in(&mut self, kind: &'static Kind, namespace: &str) -> Result<Vec<Object>, ApiError>;
 
-    /// Stores an object of a kind whose own rules are not asked: `create` and `update` call this for *other* objects
-    /// (a Service for its IPAddresses). It gets a resource version and, where it is new, a uid and a time.
+    /// Stores an object without calling the rules of its kind: `create` and `update` use this for *other* objects (a Service
+    /// for its IPAddresses). Sets the resource version and, for a new object, uid and creationTimestamp.
     ///
     /// # Errors
     /// The store cannot be written.
     fn put(&mut self, kind: &'static Kind, object: &mut Object) -> Result<(), ApiError>;
 
-    /// Removes an object, if it is there, without asking its kind.
+    /// Removes an object, if there is one, without calling the rules of its kind.
     ///
     /// # Errors
     /// The store cannot be written.

@@ -1,11 +1,11 @@
-//! Errors as the Kubernetes API tells them: `Status` objects. Facts from `k8s.io/apimachinery/pkg/api/errors`.
+//! Errors as `Status` objects of the Kubernetes API. Facts from `k8s.io/apimachinery/pkg/api/errors`.
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::kind::Kind;
 
-/// An error with everything that `Status` has. Its message is what kubectl shows.
+/// An error with the fields of `Status`. kubectl shows its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
     /// The HTTP status.
@@ -23,7 +23,7 @@ pub struct ApiError {
 pub struct Cause {
     /// `FieldValueInvalid`, `FieldValueRequired`, ...
     pub reason: &'static str,
-    /// What is wrong, without the field.
+    /// The fault, without the field.
     pub message: String,
     /// The path of the field.
     pub field: String,
@@ -42,51 +42,51 @@ impl ApiError {
         details
     }
 
-    /// There is no such object.
+    /// The object does not exist.
     pub fn not_found(kind: &Kind, name: &str) -> Self {
         let message = format!("{} {name:?} not found", kind.qualified_plural());
         Self::new(404, "NotFound", message, Self::named(kind, name, kind.plural))
     }
 
-    /// There is such an object.
+    /// The object exists already.
     pub fn already_exists(kind: &Kind, name: &str) -> Self {
         let message = format!("{} {name:?} already exists", kind.qualified_plural());
         Self::new(409, "AlreadyExists", message, Self::named(kind, name, kind.plural))
     }
 
-    /// It may not be done.
+    /// The request is not allowed.
     pub fn forbidden(kind: &Kind, name: &str, why: &str) -> Self {
         let message = format!("{} {name:?} is forbidden: {why}", kind.qualified_plural());
         Self::new(403, "Forbidden", message, Self::named(kind, name, kind.plural))
     }
 
-    /// The object is another one than the request thinks.
+    /// The object has another uid or version than the request says.
     pub fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.qualified_plural());
         Self::new(409, "Conflict", message, Self::named(kind, name, kind.plural))
     }
 
-    /// The object that is to be deleted is another one than the request thinks.
+    /// The object to be deleted has another uid or version than the request says.
     pub fn another(kind: &Kind, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.qualified_name());
         Self::new(409, "Conflict", message, Self::named(kind, name, kind.name))
     }
 
-    /// Somebody changed the object meanwhile.
+    /// The object was changed meanwhile.
     pub fn modified(kind: &Kind, name: &str) -> Self {
         let why =
             "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(kind, name, why)
     }
 
-    /// A new object has neither a name nor the beginning of one.
+    /// A new object has neither `name` nor `generateName`.
     pub fn invalid_name_missing(kind: &Kind) -> Self {
         let message = "Required value: name or generateName is required".to_owned();
         let cause = Cause { reason: "FieldValueRequired", message, field: "metadata.name".to_owned() };
         Self::invalid(kind, "", &[cause])
     }
 
-    /// A watch that would begin in the future.
+    /// The request names a resource version of the future.
     pub fn too_large_version(wanted: u64, current: u64) -> Self {
         let message = format!("Too large resource version: {wanted}, current: {current}");
         let details = json!({"retryAfterSeconds": 1, "causes": [{"reason": "ResourceVersionTooLarge",
@@ -94,11 +94,9 @@ impl ApiError {
         Self::new(504, "Timeout", message, details)
     }
 
-    /// The object is not valid; several faults stand in brackets.
+    /// The object is not valid. Several faults are put into brackets.
     pub fn invalid(kind: &Kind, name: &str, faults: &[Cause]) -> Self {
-        let texts: Vec<String> =
-            faults.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
-        let text = if let [one] = &texts[..] { one.clone() } else { format!("[{}]", texts.join(", ")) };
+        let text = joined(faults);
         let message = format!("{} {name:?} is invalid: {text}", kind.qualified_name());
         let mut details = Self::named(kind, name, kind.name);
         details["causes"] = serde_json::to_value(faults).unwrap_or_default();
@@ -107,37 +105,35 @@ impl ApiError {
 
     /// The options of a request are not valid; `kind` is `CreateOptions` or the like.
     pub fn invalid_options(kind: &str, faults: &[Cause]) -> Self {
-        let texts: Vec<String> =
-            faults.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
-        let text = if let [one] = &texts[..] { one.clone() } else { format!("[{}]", texts.join(", ")) };
+        let text = joined(faults);
         let message = format!("{kind}.meta.k8s.io \"\" is invalid: {text}");
         let details = json!({"group": "meta.k8s.io", "kind": kind, "causes": faults});
         Self::new(422, "Invalid", message, details)
     }
 
-    /// The request makes no sense.
+    /// The request is malformed.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message.into(), Value::Null)
     }
 
-    /// The server cannot do it.
+    /// The server failed.
     pub fn internal(message: impl std::fmt::Display) -> Self {
         let causes = json!({"causes": [{"message": message.to_string()}]});
         Self::new(500, "InternalError", format!("Internal error occurred: {message}"), causes)
     }
 
-    /// An error of no sort that upstream knows, though the client may be at fault: it has no `reason`
+    /// An error that upstream does not classify, though the client may be at fault: it has no `reason`
     /// (`ErrorToAPIStatus` in `k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/status.go`).
     pub fn unclassified(message: impl Into<String>) -> Self {
         Self::new(500, "", message.into(), Value::Null)
     }
 
-    /// Nobody who may ask.
+    /// The client is not authenticated.
     pub fn unauthorized() -> Self {
         Self::new(401, "Unauthorized", "Unauthorized".to_owned(), Value::Null)
     }
 
-    /// What was asked for is not among what is served.
+    /// The path is not served.
     pub fn no_such_path() -> Self {
         let message = "the server could not find the requested resource".to_owned();
         Self::new(404, "NotFound", message, json!({}))
@@ -149,7 +145,7 @@ impl ApiError {
         Self::new(405, "MethodNotAllowed", message, json!({}))
     }
 
-    /// The body has a media type that is not read.
+    /// The body has an unknown media type.
     pub fn unsupported_media_type(given: &str, expected: &[&str]) -> Self {
         let message = format!(
             "the body of the request was in an unknown format - accepted media types include: {} (got {given:?})",
@@ -164,7 +160,7 @@ impl ApiError {
         Self::new(413, "RequestEntityTooLarge", message, Value::Null)
     }
 
-    /// The resource version is no longer, or not yet, known.
+    /// The resource version is too old.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(410, "Expired", message.into(), Value::Null)
     }
@@ -175,7 +171,7 @@ impl ApiError {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message,
             "reason": self.reason, "code": self.code,
         });
-        // An error of which upstream does not know the sort.
+        // See `unclassified`.
         if self.reason.is_empty() {
             status.as_object_mut().map(|status| status.remove("reason"));
         }
@@ -184,4 +180,11 @@ impl ApiError {
         }
         status
     }
+}
+
+/// The faults as one text; several are put into brackets.
+fn joined(faults: &[Cause]) -> String {
+    let texts: Vec<String> =
+        faults.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
+    if let [one] = &texts[..] { one.clone() } else { format!("[{}]", texts.join(", ")) }
 }

@@ -50,7 +50,7 @@ pub(super) fn version(db: &Connection) -> rusqlite::Result<i64> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-/// How what is in a file differs from the tables of `schema`; `None` where it does not.
+/// The first difference between a file's tables and those of `schema`.
 ///
 /// # Errors
 /// SQLite's.

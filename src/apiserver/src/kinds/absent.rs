@@ -1,6 +1,6 @@
-//! Kinds of which there are no objects here. `kubectl apply --prune` asks for all of these before it looks for what to
-//! remove (`pkg/util/prune/prune.go` of kubectl), and gives up where one is not known. Discovery has them without any verb,
-//! so that nobody takes them for kinds that can be used; their lists are empty.
+//! Kinds without objects. `kubectl apply --prune` lists all of these before it removes anything
+//! (`pkg/util/prune/prune.go` of kubectl), and fails if one is unknown. Discovery has them without verbs, so that clients
+//! do not use them; their lists are empty.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! The kinds that are served, each with Kubernetes 1.36's rules: what is filled in, what is refused and how that is
-//! said, and what changes along with an object.
+//! The kinds that are served, a folder each, with the rules of Kubernetes 1.36: defaults, validation with upstream's error
+//! texts, and changes of other objects.
 
 pub mod absent;
 mod age;
@@ -34,12 +34,12 @@ use std::sync::Arc;
 use super::kind::Kind;
 use super::resource::Resource;
 
-/// The names of all kinds: of those that are served, and of those of which there are no objects.
+/// All kinds: those that are served, and those without objects ([`absent`]).
 pub fn every() -> Vec<&'static Kind> {
     known(&all(Config::default()))
 }
 
-/// The names of `served` and of the kinds of which there are no objects. A path means one of these.
+/// The kinds of `served` and those without objects. A path names one of these.
 pub fn known(served: &[Box<dyn Resource>]) -> Vec<&'static Kind> {
     served.iter().map(|resource| resource.kind()).chain(absent::ALL).collect()
 }

@@ -1,4 +1,4 @@
-//! The three changes: what they have in common for every kind.
+//! Create, update and delete: the steps that all kinds share.
 
 use super::metadata;
 use super::options::{Change, DeleteOptions, Policy};
@@ -35,7 +35,7 @@ pub(super) fn create(
     pending.write(kind, &mut object, None)
 }
 
-/// Changes an object, or makes a new one.
+/// Changes an object, or creates it.
 pub(super) fn update(
     pending: &mut Pending<'_>,
     kind: &'static Kind,
@@ -67,7 +67,7 @@ pub(super) fn update(
         resource.update_part(pending, part, &mut object, &old)?;
     } else {
         resource.update(pending, &mut object, &old)?;
-        // Whoever writes a part cannot mend the rest.
+        // A client that writes a part cannot mend the rest.
         pending.warnings.extend(resource.warnings(&object, Some(&old)));
     }
     if object.is_being_deleted() && object.finalizers().is_empty() && !resource.is_held(&object) {
@@ -83,7 +83,7 @@ pub(super) fn update(
     Ok(Outcome::Stored(written))
 }
 
-/// Removes an object, or begins to.
+/// Removes an object, or marks it as being deleted.
 pub(super) fn delete(
     pending: &mut Pending<'_>,
     kind: &'static Kind,
@@ -133,7 +133,7 @@ pub(super) fn delete(
     pending.write(kind, &mut object, Some(stored)).map(Outcome::Stored)
 }
 
-/// The finalizers of an object that is to be deleted, by what becomes of those that belong to it
+/// The finalizers of an object that is to be deleted, by the policy for its dependents
 /// (`deletionFinalizersForGarbageCollection`).
 fn deletion_finalizers(object: &Object, policy: Policy, has_owners: bool) -> Vec<String> {
     let is_about_dependents = |finalizer: &&str| [ORPHAN, FOREGROUND].contains(finalizer);
@@ -152,7 +152,7 @@ fn deletion_finalizers(object: &Object, policy: Policy, has_owners: bool) -> Vec
     if is_same { given.into_iter().map(str::to_owned).collect() } else { all }
 }
 
-/// Removes an object for good, with what goes with it.
+/// Removes an object for good, with what its kind removes along with it.
 pub(super) fn take_away(
     pending: &mut Pending<'_>,
     kind: &'static Kind,

@@ -1,9 +1,9 @@
-//! What follows from `metadata.ownerReferences`: an object whose owners are all gone goes too, in the change that took the
-//! last of them, or begins to where it has finalizers. The rules are those of `pkg/controller/garbagecollector` in
-//! Kubernetes (`attemptToDeleteItem`, `processDeletingDependentsItem`, `attemptToOrphan`).
+//! The garbage collector for `metadata.ownerReferences`: the change that removes an object's last owner deletes the object
+//! as well. The rules are those of `pkg/controller/garbagecollector` in Kubernetes (`attemptToDeleteItem`,
+//! `processDeletingDependentsItem`, `attemptToOrphan`).
 //!
-//! Owners of kinds that are not stored here (Pods, Nodes, and whatever is not served) are not looked for: what names one of
-//! these stays.
+//! Owners of kinds that are not stored here (Pods, Nodes, and kinds that are not served) are not looked for: objects that
+//! name such an owner stay.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,24 +17,24 @@ use super::transaction::{Pending, stored_as};
 use crate::object::{FOREGROUND, ORPHAN, Object};
 use crate::status::ApiError;
 
-/// What there is of an owner.
+/// The state of an owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
-    /// It is there, or nothing is known of it.
+    /// It exists, or is of a kind that is not looked for.
     Solid,
-    /// It goes as soon as its dependents are gone.
+    /// It waits for its dependents to be deleted.
     Waiting,
     /// It is gone.
     Dangling,
 }
 
-/// The uids of owners that were looked for, and whether they wait for their dependents. Thousands of references may name the
-/// same object, which may be large: it is read once.
+/// The uids of owners that were read, and whether they wait for their dependents. Thousands of references may name the same
+/// large object: it is read once.
 #[derive(Debug, Default)]
 struct Seen(BTreeMap<Key, Option<(String, bool)>>);
 
 impl Seen {
-    /// What there is of the owner with this uid at `key`, where `find` looks.
+    /// The state of the owner with this uid at `key`, which `find` reads.
     fn state(
         &mut self,
         key: Key,
@@ -58,7 +58,7 @@ impl Seen {
     }
 }
 
-/// Does what is to be done; whether anything was.
+/// Collects all garbage that was noted. Returns whether there was any.
 ///
 /// # Errors
 /// What the API server would answer.
@@ -79,11 +79,11 @@ pub(super) fn collect(pending: &mut Pending<'_>) -> Result<bool, ApiError> {
     }
 }
 
-/// Deletes an object whose owners are gone, or takes those that are gone out of its references.
+/// Deletes an object whose owners are gone, or removes its references to those that are.
 fn look_at(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
     let Some(object) = pending.object_at(key)? else { return Ok(()) };
     if object.is_being_deleted() {
-        // Its turn comes as that of an owner.
+        // It is looked at as an owner instead.
         pending.garbage.owners.push(key.clone());
         return Ok(());
     }
@@ -108,7 +108,7 @@ fn look_at(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
         if !dependents.is_empty() {
             policy = Policy::Foreground;
         }
-        // Owners in a circle would wait for each other.
+        // Owners in a circle would wait for each other for ever.
         if dependents.iter().any(|(_, one)| one.is_being_deleted() && has(one, FOREGROUND)) {
             unblock(pending, key, object.clone())?;
         }
@@ -121,7 +121,7 @@ fn look_at(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
     }
 }
 
-/// Lets nobody wait for an object.
+/// Removes `blockOwnerDeletion` from all references of an object, so that no owner waits for it.
 fn unblock(pending: &mut Pending<'_>, key: &Key, mut object: Object) -> Result<(), ApiError> {
     let mut owners: Vec<Value> = object.owners().cloned().collect();
     owners.iter_mut().for_each(|owner| owner["blockOwnerDeletion"] = json!(false));
@@ -129,7 +129,7 @@ fn unblock(pending: &mut Pending<'_>, key: &Key, mut object: Object) -> Result<(
     pending.rewrite(key, object)
 }
 
-/// Goes on with the deletion of an object, as its finalizers ask for it.
+/// Goes on with the deletion of an owner, as its finalizers say.
 fn go_on_with(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
     let Some(object) = pending.object_at(key)?.filter(Object::is_being_deleted) else { return Ok(()) };
     let (is_orphaning, is_waiting) = (has(&object, ORPHAN), has(&object, FOREGROUND));
@@ -153,7 +153,7 @@ fn go_on_with(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
         return pending.finalize(key, object, FOREGROUND);
     }
     if pending.garbage.told.insert(key.clone()) {
-        // Looked at again when they had their turn; later, whenever one of them goes.
+        // It is looked at again after them, and whenever one of them goes.
         pending.garbage.owners.push(key.clone());
         pending.garbage.dependents.extend(blocking);
     }
@@ -161,7 +161,7 @@ fn go_on_with(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
 }
 
 impl Pending<'_> {
-    /// The objects that have the owner of this uid.
+    /// The objects that name this uid as that of an owner.
     fn dependents_of(&self, uid: &str) -> Result<Vec<(Key, Object)>, ApiError> {
         let mut dependents = Vec::new();
         if !owners::has_dependents(self.accounts, uid) {
@@ -191,7 +191,7 @@ impl Pending<'_> {
         self.write(kind, &mut object, old).map(|_| ())
     }
 
-    /// Takes owners out of the references of an object.
+    /// Removes the references to these owners from an object.
     fn disown(&mut self, key: &Key, mut object: Object, uids: &BTreeSet<String>) -> Result<(), ApiError> {
         let left = object.owners().filter(|owner| !uids.contains(text(owner, "uid")));
         let left: Vec<Value> = left.cloned().collect();
@@ -203,7 +203,7 @@ impl Pending<'_> {
         self.rewrite(key, object)
     }
 
-    /// Takes a finalizer off an object that is being deleted, which goes if it was the last.
+    /// Removes a finalizer from an object that is being deleted, and the object if it was the last one.
     fn finalize(&mut self, key: &Key, mut object: Object, done: &str) -> Result<(), ApiError> {
         let left: Vec<String> =
             object.finalizers().into_iter().filter(|name| *name != done).map(str::to_owned).collect();

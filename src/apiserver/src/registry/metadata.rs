@@ -1,4 +1,4 @@
-//! The metadata that the server gives, and that nobody may change.
+//! The metadata that the server sets, and that clients cannot change.
 
 use serde_json::Value;
 
@@ -7,14 +7,14 @@ use crate::object::Object;
 use crate::status::ApiError;
 use crate::time;
 
-/// What generated names end with: no vowels, so that no words come of them, and nothing that looks like another
+/// The letters of generated suffixes: no vowels, so that no words appear, and no letters that look alike
 /// (`k8s.io/apimachinery/pkg/util/rand`).
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 const GENERATED: usize = 5;
-/// Longest name that is generated.
+/// Longest generated name.
 const NAME_MAX: usize = 63;
 
-/// Gives a new object its uid and time, where it has none.
+/// Gives an object a uid and a creation time, if it has none.
 pub(super) fn stamp(object: &mut Object, now: i64) {
     let metadata = object.metadata_mut();
     if metadata.get("uid").and_then(Value::as_str).is_none_or(str::is_empty) {

@@ -1,4 +1,4 @@
-//! All objects: read by anybody, changed by one thread, watched by many.
+//! All objects: any thread reads them, one thread changes them, and clients watch them.
 
 mod changes;
 mod events;
@@ -41,7 +41,7 @@ use events::Events;
 use transaction::{Outcome, Pending, Work};
 use writer::{Allocations, Held, Job, Writer};
 
-/// All objects. A clone is the same registry.
+/// The registry of all objects. A clone refers to the same registry.
 #[derive(Clone)]
 pub struct Registry {
     resources: Arc<Vec<Box<dyn Resource>>>,
@@ -54,7 +54,7 @@ pub struct Registry {
     ahead: Option<u64>,
 }
 
-/// The way to the writer, which ends with the last registry: whatever waits is done before.
+/// The queue of the writer. The writer ends with the last registry, after the changes that wait.
 struct Queue {
     jobs: Option<Sender<Job>>,
     writer: Option<JoinHandle<()>>,
@@ -64,7 +64,7 @@ impl Drop for Queue {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(writer) = self.writer.take() {
-            // A panic there has been told of already.
+            // A panic there is in the log already.
             let _ = writer.join();
         }
     }
@@ -117,13 +117,12 @@ impl Registry {
         Ok(Self { resources, events, accounts, allocations, reader, queue, held: None, ahead })
     }
 
-    /// From where versions go on because the store had gone back, or might have.
+    /// The version that counting went on from, if the store had gone back or might have.
     pub fn ahead(&self) -> Option<u64> {
         self.ahead
     }
 
-    /// The same registry; the changes that are asked of this one keep `held` until they are made, even where nobody waits
-    /// for them any more.
+    /// Returns the same registry, whose changes keep `held` until they are made, even if the caller no longer waits.
     pub fn holding(&self, held: impl Any + Send + Sync) -> Self {
         Self { held: Some(Arc::new(held)), ..self.clone() }
     }
@@ -146,18 +145,17 @@ impl Registry {
         self.events.latest()
     }
 
-    /// How many numbers from `first` to `last`, both included, are in use. While changes are made some of theirs may count
-    /// already.
+    /// Counts the numbers in use from `first` to `last`, both included. Changes that are not committed yet count as well.
     pub fn used(&self, account: Account, first: u128, last: u128) -> u128 {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner).used(account, first, last)
     }
 
-    /// How often addresses were asked for since the server was started.
+    /// Attempts to allocate an address since the server started.
     pub fn allocations(&self) -> BTreeMap<Allocation, u64> {
         self.allocations.counts()
     }
 
-    /// Creates an object in `namespace`, which is empty for kinds without one.
+    /// Creates an object in `namespace`, which is empty for kinds without namespaces.
     ///
     /// # Errors
     /// What the API server would answer.
@@ -202,7 +200,7 @@ impl Registry {
                 let is_news = before.own != applied;
                 let patch: Patch = Box::new(move |old| apply(old, &before));
                 let outcome = change(pending, Change::Patch(patch))?;
-                // It may have gone with its last finalizer.
+                // Its last finalizer may have gone, and the object with it.
                 let is_there = pending.stored(kind, &namespace, &name)?.is_some();
                 if is_news && is_there {
                     pending.set_applied(kind, &namespace, &name, &manager, &applied)?;
@@ -242,11 +240,11 @@ impl Registry {
         })
     }
 
-    /// Deletes the objects that a query means, no more than its limit; those it deleted, as a list that goes on where that
-    /// limit ended it (`Store.DeleteCollection`).
+    /// Deletes the objects that a query selects, up to its limit. Returns them as a list, with a token to go on behind that
+    /// limit (`Store.DeleteCollection`).
     ///
     /// # Errors
-    /// What the API server would answer; then all of them stay.
+    /// The API server's answer; no object is deleted then.
     pub async fn delete_collection(
         &self,
         kind: &'static Kind,
@@ -258,7 +256,7 @@ impl Registry {
         let work: Work = Box::new(move |pending| {
             let mut list = read::list(pending.store, kind, &query, token)?;
             if query.continue_token.is_empty() {
-                // What the store knows of is what was there before the batch.
+                // The store knows only the version before the batch.
                 list.resource_version = *pending.version;
             }
             for stored in &list.items {
@@ -273,10 +271,10 @@ impl Registry {
         })
     }
 
-    /// Watches the objects that a query means, from the changes behind version `since` on.
+    /// Watches the objects that a query selects, from the first change after version `since`.
     ///
     /// # Errors
-    /// `Expired` where these are forgotten.
+    /// `Expired` if the log no longer has those changes.
     pub fn watch(&self, kind: &'static Kind, query: &ListQuery, since: u64) -> Result<Watch, ApiError> {
         let (namespace, selector) = (query.namespace.clone(), query.selector.clone());
         Watch::new(Arc::clone(&self.events), kind.storage(), namespace, selector, since)
@@ -290,7 +288,7 @@ impl Registry {
         answer.await.map_err(|_| stopped())?
     }
 
-    /// An object.
+    /// Reads an object.
     ///
     /// # Errors
     /// `NotFound`.
@@ -305,15 +303,15 @@ impl Registry {
         found.ok_or_else(|| ApiError::not_found(kind, name))
     }
 
-    /// The objects that a query means.
+    /// Lists the objects that a query selects.
     ///
     /// # Errors
-    /// `BadRequest` for a token that is none.
+    /// `BadRequest` for an invalid token.
     pub fn list(&self, kind: &'static Kind, query: &ListQuery) -> Result<List, ApiError> {
         let token = query.token()?;
         if kind.source == Source::Machine {
             let all = self.found(kind, query)?;
-            // There are as many as pods fit on one machine: they come in one piece.
+            // No more than fit on one machine: one piece is enough.
             let items = all.iter().map(Stored::of).collect::<Result<_, _>>()?;
             let resource_version = self.resource_version();
             return Ok(List { items, resource_version, continue_token: None, remaining: None });
@@ -321,7 +319,7 @@ impl Registry {
         self.read_at_once(|store| read::list(store, kind.storage(), query, token))
     }
 
-    /// The objects behind `after` that a query means, at most as many as its limit.
+    /// Lists the objects after `after` that a query selects, up to its limit.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -329,7 +327,7 @@ impl Registry {
         self.read_at_once(|store| read::piece(store, kind.storage(), query, after))
     }
 
-    /// The objects that a query means, of a kind whose objects are found on the machine.
+    /// Finds the objects that a query selects, of a kind whose objects are found on the machine.
     ///
     /// # Errors
     /// The kind is not served.

@@ -1,4 +1,4 @@
-//! How changes are asked for, and what they come to.
+//! The options of changes, and their results.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,18 +9,18 @@ use crate::object::Object;
 use crate::status::ApiError;
 use crate::store::Stored;
 
-/// How a change is made.
+/// Options of a change.
 #[derive(Debug, Clone, Default)]
 pub struct WriteOptions {
-    /// Everything is done but kept (`dryRun=All`).
+    /// Do everything but keep it (`dryRun=All`).
     pub dry_run: bool,
-    /// Who makes it.
+    /// The manager that asks for it.
     pub field_manager: String,
-    /// The API group by which it is asked for.
+    /// The API group in the request's path.
     pub group: &'static str,
-    /// The part of the object that is written, where it is not the whole.
+    /// The part of the object to write; `None` for the whole object.
     pub part: Option<Subresource>,
-    /// Takes what the client is to be told of the change.
+    /// Receives warnings for the client.
     pub warnings: Warnings,
 }
 
@@ -36,20 +36,20 @@ impl Warnings {
         }
     }
 
-    /// Takes out what was added.
+    /// Takes all warnings out.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// What is to become of an object.
+/// A change of an object.
 pub enum Change {
-    /// It is replaced.
+    /// Replaces it.
     Replace(Object),
-    /// It becomes what the function makes of it. Where there is none, the function gets nothing, and may make one.
+    /// Calls the function, which makes the new object of the old one, or of `None` if there is none.
     Patch(Patch),
-    /// It becomes what the function makes of it and of what the same and other managers applied last. What is applied
-    /// now, the object's own JSON, is remembered for the next time.
+    /// Calls the function with the old object and with what each manager applied last. The JSON that is applied now is
+    /// remembered for the next time.
     Apply(Map<String, Value>, Apply),
 }
 
@@ -59,10 +59,10 @@ pub type Patch = Box<dyn FnOnce(Option<&Object>) -> Result<Object, ApiError> + S
 /// Makes the new object of the old one and of what was applied to it before.
 pub type Apply = Box<dyn FnOnce(Option<&Object>, &Applied) -> Result<Object, ApiError> + Send>;
 
-/// What was applied to an object last.
+/// What managers applied to an object last.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Applied {
-    /// By who applies now.
+    /// By the manager that applies now.
     pub own: Map<String, Value>,
     /// By each of the others.
     pub others: Vec<Map<String, Value>>,
@@ -78,46 +78,46 @@ impl std::fmt::Debug for Change {
     }
 }
 
-/// What an update came to.
+/// The result of an update.
 #[derive(Debug, Clone)]
 pub struct Updated {
-    /// The object as it is now.
+    /// The object after the update.
     pub stored: Stored,
     /// Whether it is new.
     pub created: bool,
 }
 
-/// How an object is deleted.
+/// Options of a deletion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeleteOptions {
-    /// Everything is done but kept.
+    /// Do everything but keep it.
     pub dry_run: bool,
-    /// It has to be this one.
+    /// Precondition: the object has this uid.
     pub uid: Option<String>,
-    /// It has to be at this version.
+    /// Precondition: the object has this resource version.
     pub resource_version: Option<String>,
-    /// What becomes of those that belong to it.
+    /// What to do with its dependents.
     pub policy: Policy,
 }
 
-/// What becomes of the objects that belong to one that is deleted.
+/// What to do with the dependents of an object that is deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// What the finalizers of the object say, and else that they go afterwards.
+    /// Do what the object's finalizers say; without any, as [`Self::Background`].
     #[default]
     Default,
-    /// They go afterwards.
+    /// Delete them after the object.
     Background,
-    /// They go before.
+    /// Delete them before the object.
     Foreground,
-    /// They stay.
+    /// Keep them.
     Orphan,
 }
 
-/// What a deletion came to.
+/// The result of a deletion.
 #[derive(Debug, Clone)]
 pub enum Deleted {
-    /// The object is gone; as it was last.
+    /// The object is gone; its last state.
     Gone(Stored),
     /// It stays until its finalizers are done.
     Pending(Stored),

@@ -1,4 +1,4 @@
-//! What changes mean for owners and for those that belong to them: noted while a change is made, for [`super::garbage`].
+//! Notes which owners and dependents a change concerns, for [`super::garbage`].
 
 use std::collections::BTreeSet;
 
@@ -9,24 +9,24 @@ use crate::kind::{Kind, Source};
 use crate::object::{FOREGROUND, ORPHAN, Object};
 use crate::resource::Resource;
 
-/// Where an object is: its kind, namespace and name.
+/// The place of an object: its kind, namespace and name.
 pub(super) type Key = (&'static Kind, String, String);
 
-/// What is still to be looked at in a change.
+/// What the garbage collector has to look at after a change.
 #[derive(Debug, Default)]
 pub(super) struct Garbage {
     /// The uids of owners that are gone.
     pub(super) gone: Vec<String>,
     /// Objects whose owners may be gone.
     pub(super) dependents: Vec<Key>,
-    /// Objects that are being deleted in a way that concerns their dependents.
+    /// Objects that are being deleted with a finalizer for their dependents.
     pub(super) owners: Vec<Key>,
-    /// Those of them whose dependents were told.
+    /// Those of them whose dependents have been noted.
     pub(super) told: BTreeSet<Key>,
 }
 
 impl Garbage {
-    /// Remembers what has to be looked at because `object` was written in the place of `before`.
+    /// Notes what to look at because `object` replaced `before`.
     pub(super) fn note_written(
         &mut self,
         resources: &[Box<dyn Resource>],
@@ -35,7 +35,7 @@ impl Garbage {
         before: Option<&Object>,
     ) {
         let is_owned = |object: &Object| object.owners().next().is_some();
-        // Most objects belong to nobody.
+        // Most objects have no owner.
         if !is_owned(object) && !before.is_some_and(is_owned) && !object.is_being_deleted() {
             return;
         }
@@ -52,7 +52,7 @@ impl Garbage {
         }
     }
 
-    /// Remembers what has to be looked at because `object` is gone.
+    /// Notes what to look at because `object` is gone.
     pub(super) fn note_removed(
         &mut self,
         resources: &[Box<dyn Resource>],
@@ -69,7 +69,7 @@ impl Garbage {
         self.note_owners(resources, object);
     }
 
-    /// The owners of an object may have waited for it.
+    /// Notes the owners of an object, which may have waited for it.
     fn note_owners(&mut self, resources: &[Box<dyn Resource>], object: &Object) {
         // Each of them once, however often it is named.
         let owners: BTreeSet<Key> =
@@ -78,17 +78,17 @@ impl Garbage {
     }
 }
 
-/// The key of an object, if owners matter to its kind.
+/// The key of an object, if its kind takes part in garbage collection.
 pub(super) fn collectable(kind: &'static Kind, object: &Object) -> Option<Key> {
     kind.has_owners.then(|| (kind, object.namespace().to_owned(), object.name().to_owned()))
 }
 
-/// Whether an object names the uid as that of an owner.
+/// Whether any object names the uid as that of an owner.
 pub(super) fn has_dependents(accounts: &Accounts, uid: &str) -> bool {
     number_of_uid(uid).is_some_and(|number| accounts.used(Account::Owner, number, number) > 0)
 }
 
-/// Where the owner is that a reference of `object` names; `None` where that cannot be told.
+/// The place of the owner that a reference of `object` names; `None` if it is of a kind that is not looked for.
 pub(super) fn resolved(resources: &[Box<dyn Resource>], object: &Object, owner: &Value) -> Option<Key> {
     let (version, name) = (text(owner, "apiVersion"), text(owner, "kind"));
     let mut kinds = resources.iter().map(|resource| resource.kind());

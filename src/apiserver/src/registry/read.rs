@@ -1,4 +1,4 @@
-//! Reading: one object, or a list in pieces.
+//! Lists in pieces.
 
 use crate::kind::Kind;
 use crate::object::Object;
@@ -6,16 +6,16 @@ use crate::selector::Selector;
 use crate::status::ApiError;
 use crate::store::{Store, Stored};
 
-/// Which objects are meant.
+/// Selects objects of a kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListQuery {
-    /// Those of one namespace, or of all.
+    /// One namespace, or all.
     pub namespace: Option<String>,
     /// By labels and fields.
     pub selector: Selector,
-    /// At most so many; 0 for all.
+    /// Most objects of the list; 0 for all.
     pub limit: u64,
-    /// What the list before this one ended with.
+    /// The token of the list before this one.
     pub continue_token: String,
 }
 
@@ -24,42 +24,42 @@ pub struct ListQuery {
 pub struct List {
     /// The objects, by namespace and name.
     pub items: Vec<Stored>,
-    /// The resource version at which they are so.
+    /// The resource version of the list.
     pub resource_version: u64,
-    /// For the next piece, where there is more.
+    /// The token for the next piece, if there is more.
     pub continue_token: Option<String>,
-    /// How many there are behind this piece, where that is known.
+    /// How many objects follow this piece, if that is known.
     pub remaining: Option<u64>,
 }
 
 /// The place of an object in lists: namespace and name.
 pub type Key = (String, String);
 
-/// Objects that follow each other in a list, as they were at one version.
+/// A piece of a list, at one version.
 #[derive(Debug, Clone)]
 pub struct Piece {
-    /// Those that are meant.
+    /// The objects that the query selects.
     pub items: Vec<Stored>,
     /// The version.
     pub version: u64,
-    /// The last key that was looked at; `None` at the end of the list.
+    /// The last key that was read; `None` at the end of the list.
     pub end: Option<Key>,
 }
 
-/// So many objects are read at a time where a selector leaves some out.
+/// Objects that are read from the store at a time.
 const CHUNK: i64 = 500;
 
 impl ListQuery {
-    /// Whether `object` is among those that are meant.
+    /// Whether the query selects `object`.
     pub fn means(&self, object: &Object) -> bool {
         self.namespace.as_ref().is_none_or(|namespace| namespace == object.namespace())
             && self.selector.matches(object)
     }
 
-    /// Where the list is to go on.
+    /// The place where the list goes on.
     ///
     /// # Errors
-    /// `BadRequest` for a token that is none.
+    /// `BadRequest` for an invalid token.
     pub(super) fn token(&self) -> Result<Option<Token>, ApiError> {
         if self.continue_token.is_empty() {
             return Ok(None);
@@ -69,7 +69,7 @@ impl ListQuery {
     }
 }
 
-/// A piece of a list, with what a client needs to ask for the next one.
+/// Reads a piece of a list, with the token for the next one.
 pub(super) fn list(
     store: &Store,
     kind: &Kind,
@@ -96,7 +96,7 @@ pub(super) fn list(
     Ok(List { items: piece.items, resource_version, continue_token: Some(token.to_text()), remaining })
 }
 
-/// The objects behind `after`, at most as many as the query's limit.
+/// Reads the objects after `after`, up to the query's limit.
 pub(super) fn piece(
     store: &Store,
     kind: &Kind,
@@ -126,7 +126,7 @@ pub(super) fn piece(
     }
 }
 
-/// Where a list was interrupted. The pieces are of the objects as they are when each is asked for.
+/// The place where a list was interrupted. Each piece has the objects as they are when it is read.
 pub(super) struct Token {
     version: u64,
     after: Key,

@@ -1,4 +1,4 @@
-//! A change while it is made: what it reads, what it writes, and how all of it is taken back.
+//! A change while it is made: its reads and writes, and how they are undone.
 
 use std::sync::Arc;
 
@@ -19,20 +19,20 @@ use super::read::List;
 /// Largest object, in bytes; etcd has the same limit.
 const OBJECT_MAX: usize = 3 << 19;
 
-/// What a change came to.
+/// The result of a change.
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
-    /// The object as it is stored now, or would be.
+    /// The stored object, or the one that a dry run would have stored.
     Stored(Stored),
     /// The same, and it is new.
     Created(Stored),
-    /// The object as it was last.
+    /// The last state of a deleted object.
     Gone(Stored),
-    /// The objects that were removed, as the list that meant them.
+    /// The list of the objects that were deleted.
     Many(List),
 }
 
-/// How a change is made.
+/// Makes a change.
 pub(super) type Work = Box<dyn FnOnce(&mut Pending<'_>) -> Result<Outcome, ApiError> + Send>;
 
 impl Outcome {
@@ -63,34 +63,34 @@ pub(super) fn stored_as(resources: &[Box<dyn Resource>], plural: &str) -> Option
     stored.find(|kind| kind.plural == plural)
 }
 
-/// One step that the accounts went, to be gone back.
+/// A step in the accounts, to be undone if the change fails.
 #[derive(Debug)]
 enum Step {
     Added(Vec<Entry>),
     Removed(Vec<Entry>),
 }
 
-/// A change in the making, inside a savepoint of the batch's transaction.
+/// A change that is being made, inside a savepoint of the batch's transaction.
 pub(super) struct Pending<'a> {
     pub(super) store: &'a Store,
     pub(super) resources: &'a [Box<dyn Resource>],
     pub(super) accounts: &'a mut Accounts,
-    /// The last resource version that was given out.
+    /// The last resource version that was used.
     pub(super) version: &'a mut u64,
     pub(super) changes: Vec<LogEntry>,
-    /// Something is to be kept that is no change of an object.
+    /// The change wrote apply records.
     pub(super) has_notes: bool,
-    /// The API group by which it was asked for.
+    /// The API group in the request's path.
     pub(super) group: &'static str,
-    /// The part of the object that is written, where it is not the whole.
+    /// The part of the object to write; `None` for the whole object.
     pub(super) part: Option<Subresource>,
-    /// What the client is to be told.
+    /// Warnings for the client.
     pub(super) warnings: Vec<String>,
-    /// Attempts to get an address.
+    /// Attempts to allocate an address.
     pub(super) allocations: Vec<Allocation>,
     pub(super) now: i64,
     pub(super) dry_run: bool,
-    /// What follows from owners that are gone.
+    /// Notes for the garbage collector.
     pub(super) garbage: Garbage,
     steps: Vec<Step>,
 }
@@ -122,7 +122,7 @@ impl<'a> Pending<'a> {
         }
     }
 
-    /// Takes back what was entered in the accounts. The store's own part is a savepoint.
+    /// Undoes the changes of the accounts. The store undoes its own with the savepoint.
     pub(super) fn undo(&mut self) {
         for step in self.steps.drain(..).rev() {
             match step {
@@ -151,7 +151,7 @@ impl<'a> Pending<'a> {
         self.store.get(kind, namespace, name).map_err(ApiError::internal)
     }
 
-    /// What was applied to an object so far, as `manager` sees it.
+    /// What `manager` and the others applied to an object last.
     pub(super) fn applied(
         &self,
         kind: &Kind,
@@ -185,7 +185,7 @@ impl<'a> Pending<'a> {
         self.store.set_applied(kind, namespace, name, (manager, &text)).map_err(ApiError::internal)
     }
 
-    /// Writes `object`, of which `old` was stored before.
+    /// Writes `object` in the place of `old`.
     pub(super) fn write(
         &mut self,
         kind: &'static Kind,
@@ -193,7 +193,7 @@ impl<'a> Pending<'a> {
         old: Option<Stored>,
     ) -> Result<Stored, ApiError> {
         *self.version += 1;
-        // What is not kept has no version of its own: none if it is new, or the old one.
+        // A dry run leaves the version as it is: none for a new object, else the old one.
         if !self.dry_run {
             object.metadata_mut().insert("resourceVersion".to_owned(), self.version.to_string().into());
         }
@@ -215,7 +215,7 @@ impl<'a> Pending<'a> {
         Ok(stored)
     }
 
-    /// Removes an object that is there as `old`.
+    /// Removes an object, whose stored state is `old`.
     pub(super) fn erase(
         &mut self,
         kind: &'static Kind,

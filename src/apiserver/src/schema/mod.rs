@@ -1,5 +1,5 @@
-//! What the fields of a kind are. One table serves all that needs to know it: what a body may have, how protobuf
-//! numbers it, which lists a patch merges by a key, and what `kubectl explain` says.
+//! The fields of a kind, in one table for all uses: which fields a body may have, their numbers in protobuf, which lists a
+//! patch merges by a key, and the texts of `kubectl explain`.
 //!
 //! Names, numbers and keys are Kubernetes' own (`k8s.io/api/*/generated.proto`), the descriptions are not.
 
@@ -11,7 +11,7 @@ pub mod meta;
 pub struct Type {
     /// Its name in OpenAPI, the last part being that of the Go type: `io.k8s.api.core.v1.ServiceSpec`.
     pub name: &'static str,
-    /// What it is.
+    /// The text that `kubectl explain` shows.
     pub description: &'static str,
     /// Its fields.
     pub fields: &'static [Field],
@@ -26,19 +26,19 @@ pub struct Field {
     pub name: &'static str,
     /// Its number in protobuf.
     pub number: u32,
-    /// What it holds.
+    /// Its type.
     pub form: Form,
     /// How a strategic merge patch and apply treat a list.
     pub merge: Merge,
-    /// Whether it has to be there.
+    /// Whether it is required.
     pub is_required: bool,
-    /// Whether it is a pointer in Go: 0, false and the empty text then differ from nothing.
+    /// Whether it is a pointer in Go: then 0, false and empty text differ from a missing field.
     pub is_pointer: bool,
-    /// What it is.
+    /// The text that `kubectl explain` shows.
     pub description: &'static str,
 }
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Debug, Clone, Copy)]
 pub enum Form {
     /// Text.
@@ -57,7 +57,7 @@ pub enum Form {
     IntOrString,
     /// An amount, such as `100m`.
     Quantity,
-    /// Whatever JSON.
+    /// Any JSON.
     Any,
     /// Texts by name.
     Texts,
@@ -69,14 +69,14 @@ pub enum Form {
     List(&'static Form),
 }
 
-/// How two versions of a list become one.
+/// How two versions of a list are merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Merge {
-    /// The new one takes the place of the old.
+    /// The new one replaces the old.
     Replace,
-    /// Both together, nothing twice.
+    /// Their union.
     Set,
-    /// Entries of the same key are merged: the field that a strategic merge patch goes by, and those of apply.
+    /// Entries of the same key are merged: the key of a strategic merge patch, and the keys of apply.
     Key(&'static str, &'static [&'static str]),
 }
 
@@ -86,7 +86,7 @@ impl Type {
         Self { name, description, fields, is_open: false }
     }
 
-    /// One of which only the fields that matter here are in the table.
+    /// A structure with more fields than the table has.
     pub const fn open(name: &'static str, description: &'static str, fields: &'static [Field]) -> Self {
         Self { name, description, fields, is_open: true }
     }
@@ -108,30 +108,30 @@ impl Type {
 }
 
 impl Field {
-    /// A field that may be left out.
+    /// An optional field.
     pub const fn new(number: u32, name: &'static str, form: Form, description: &'static str) -> Self {
         Self { name, number, form, merge: Merge::Replace, is_required: false, is_pointer: false, description }
     }
 
-    /// Says that it has to be there.
+    /// Makes it required.
     pub const fn required(mut self) -> Self {
         self.is_required = true;
         self
     }
 
-    /// Says that it is a pointer in Go.
+    /// Makes it a pointer.
     pub const fn pointer(mut self) -> Self {
         self.is_pointer = true;
         self
     }
 
-    /// Says that its entries are merged by a key.
+    /// Merges its entries by a key.
     pub const fn keyed(mut self, key: &'static str, apply_keys: &'static [&'static str]) -> Self {
         self.merge = Merge::Key(key, apply_keys);
         self
     }
 
-    /// Says that it is a set.
+    /// Merges it as a set.
     pub const fn set(mut self) -> Self {
         self.merge = Merge::Set;
         self
@@ -139,7 +139,7 @@ impl Field {
 }
 
 impl Form {
-    /// The name of the Go type, for messages about what does not fit.
+    /// The name of the Go type, for error messages.
     pub fn go_name(self) -> String {
         match self {
             Self::Text => "string".to_owned(),
@@ -158,7 +158,7 @@ impl Form {
         }
     }
 
-    /// The structure inside, also that of a list's entries.
+    /// The structure, also that of a list's entries.
     pub fn inner(self) -> Option<&'static Type> {
         match self {
             Self::Object(inner) => Some(inner),

@@ -1,4 +1,4 @@
-//! The grammar of label selectors, and what is said of those that do not have it: `labels.Parser` in
+//! Parses label selectors, with the errors of `labels.Parser` in
 //! `k8s.io/apimachinery/pkg/labels/selector.go`.
 
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use super::requirement::{Operator, Requirement};
 use pod::validation::go_quote;
 use pod::validation::labels::{label_value_errors, qualified_name_errors};
 
-/// What is said where an operator has to follow.
+/// The operators that error messages list.
 const OPERATORS: &str = "in, notin, =, ==, !=, gt, lt";
 
 /// A part of a selector.

@@ -11,7 +11,7 @@ use super::object::Object;
 use super::status::ApiError;
 use pod::validation::go_quote;
 
-/// Which objects are meant; all, by default.
+/// Selects objects; all by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selector {
     labels: Vec<Requirement>,
@@ -22,17 +22,17 @@ pub struct Selector {
 const EVERYWHERE: [&str; 2] = ["metadata.name", "metadata.namespace"];
 
 impl Selector {
-    /// A selector out of the query parameters `labelSelector` and `fieldSelector`, which may be empty.
+    /// Parses the query parameters `labelSelector` and `fieldSelector`, which may be empty.
     ///
     /// # Errors
-    /// `BadRequest` quoting what cannot be read.
+    /// `BadRequest` that quotes the part that cannot be parsed.
     pub fn parse(labels: &str, fields: &str) -> Result<Self, ApiError> {
         let labels = labels::parse(labels).map_err(ApiError::bad_request)?;
         let fields = field_requirements(fields).map_err(ApiError::bad_request)?;
         Ok(Self { labels, fields })
     }
 
-    /// Whether objects of this kind can be selected by these fields. One that is passed over would mean too many.
+    /// Checks that objects of this kind can be selected by these fields. Ignoring one would select too many.
     ///
     /// # Errors
     /// `BadRequest` in upstream's words.
@@ -51,7 +51,7 @@ impl Selector {
         }
     }
 
-    /// Has the fields of stored objects in the place of those of a view of them.
+    /// Renames the fields of a view to those of the stored objects.
     pub fn renamed(mut self, view: View) -> Self {
         for requirement in &mut self.fields {
             let first = requirement.key.split('.').next().unwrap_or_default();
@@ -61,7 +61,7 @@ impl Selector {
         self
     }
 
-    /// The one name that is meant, if there is one (`RequiresExactMatch`).
+    /// The name, if the selector requires one (`RequiresExactMatch`).
     pub fn name(&self) -> Option<&str> {
         let named = self.fields.iter().find(|field| field.key == EVERYWHERE[0])?;
         match &named.operator {
@@ -70,12 +70,12 @@ impl Selector {
         }
     }
 
-    /// Whether every object is meant.
+    /// Whether it selects every object.
     pub fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    /// Whether this object is meant.
+    /// Whether it selects this object.
     pub fn matches(&self, object: &Object) -> bool {
         let label =
             |key: &str| object.labels().find(|(label, _)| *label == key).map(|(_, value)| value.to_owned());
@@ -84,7 +84,7 @@ impl Selector {
     }
 }
 
-/// The field at a path such as `spec.parentRef.name`; what is missing is empty.
+/// The field at a path such as `spec.parentRef.name`; empty if it is missing.
 fn field(object: &Object, path: &str) -> String {
     let path = if path == "source" { "source.component" } else { path };
     let mut keys = path.split('.');

@@ -40,7 +40,7 @@ const CONTROLLERS: [&str; 2] =
 /// How many ports or addresses a row shows.
 const SHOWN: usize = 3;
 
-/// The kind.
+/// The rules of EndpointSlices.
 pub struct EndpointSlices;
 
 impl Resource for EndpointSlices {

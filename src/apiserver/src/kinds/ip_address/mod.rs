@@ -111,7 +111,7 @@ fn is_in_use(transaction: &mut dyn Transaction, object: &Object) -> Result<bool,
     Ok(spec.addresses().any(|own| Some(own) == address))
 }
 
-/// The kind.
+/// The rules of IPAddresses.
 pub struct IpAddresses;
 
 impl Resource for IpAddresses {

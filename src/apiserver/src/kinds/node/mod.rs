@@ -46,7 +46,7 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Largest of these files that is read, in bytes.
 const FILE_MAX: usize = 64 << 10;
 
-/// The kind.
+/// The rules of Nodes.
 pub struct Nodes {
     config: Arc<Config>,
     /// When the machine was started, in seconds since 1970. Taken once: it is a difference of two clocks.
@@ -54,7 +54,7 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// With what the command line says.
+    /// Rules under this configuration.
     pub fn new(config: Arc<Config>) -> Self {
         Self { config, booted: time::now() - rustix::system::sysinfo().uptime }
     }

@@ -56,7 +56,7 @@ pub static KIND: Kind = Kind {
     ..Kind::new("", "Pod", "pods", "pod", &schema::POD)
 };
 
-/// The kind.
+/// The rules of Pods.
 pub struct Pods {
     config: Arc<Config>,
     /// Sandboxes of which the log has told that they are left out.
@@ -64,7 +64,7 @@ pub struct Pods {
 }
 
 impl Pods {
-    /// With what the command line says.
+    /// Rules under this configuration.
     pub fn new(config: Arc<Config>) -> Self {
         Self { config, left_out: Mutex::default() }
     }

@@ -97,10 +97,6 @@ impl Resource for Access {
         };
         Err(ApiError::invalid(&ACCESS, "", &[fault]))
     }
-
-    fn cells(&self, _: &Object, _: i64) -> Vec<Value> {
-        Vec::new()
-    }
 }
 
 /// SelfSubjectRulesReviews (`kubectl auth can-i --list`).
@@ -123,10 +119,6 @@ impl Resource for Rules {
         });
         Ok(answered(object, status))
     }
-
-    fn cells(&self, _: &Object, _: i64) -> Vec<Value> {
-        Vec::new()
-    }
 }
 
 /// SelfSubjectReviews (`kubectl auth whoami`).
@@ -142,9 +134,5 @@ impl Resource for Subject {
         let mut object = object.clone();
         object.metadata_mut().insert("creationTimestamp".to_owned(), time::format(time::now()).into());
         Ok(answered(&object, json!({"userInfo": {"username": USER, "groups": GROUPS}})))
-    }
-
-    fn cells(&self, _: &Object, _: i64) -> Vec<Value> {
-        Vec::new()
     }
 }

@@ -41,7 +41,7 @@ use crate::object::Object;
 use crate::resource::{Resource, Transaction};
 use crate::status::ApiError;
 
-/// The kind.
+/// The rules of Services.
 pub struct Services {
     config: Arc<Config>,
     /// The families of the cluster, the primary one first.
@@ -49,7 +49,7 @@ pub struct Services {
 }
 
 impl Services {
-    /// With what the command line says.
+    /// Rules under this configuration.
     pub fn new(config: Arc<Config>) -> Self {
         let families = config.service_cidrs.iter().map(IpFamily::of_network).collect();
         Self { config, families }

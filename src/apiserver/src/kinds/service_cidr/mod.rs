@@ -38,7 +38,7 @@ const FINALIZER: &str = "networking.k8s.io/service-cidr-finalizer";
 /// How long a ServiceCIDR stays after its deletion was asked for, in seconds.
 const GRACE: i64 = 10;
 
-/// The kind.
+/// The rules of ServiceCIDRs.
 pub struct ServiceCidrs {
     config: Arc<Config>,
     /// Whether it has been told that the default one is not as the command line describes it.
@@ -46,7 +46,7 @@ pub struct ServiceCidrs {
 }
 
 impl ServiceCidrs {
-    /// With what the command line says.
+    /// Rules under this configuration.
     pub fn new(config: Arc<Config>) -> Self {
         Self { config, has_told: AtomicBool::new(false) }
     }
