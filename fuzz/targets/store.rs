@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
-use podhosts_apiserver::backup;
 use podhosts_apiserver::kinds::{self, Config};
 use podhosts_apiserver::registry::Registry;
 use podhosts_apiserver::store::Store;
+use podhosts_apiserver::store::backup;
 use serde_json::{Map, Value};
 
 use super::chosen;

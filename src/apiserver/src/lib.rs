@@ -6,8 +6,6 @@
 
 pub mod accounts;
 pub mod api;
-pub mod backup;
-mod contents;
 pub mod http;
 pub mod kind;
 pub mod kinds;
@@ -25,7 +23,6 @@ pub mod status;
 pub mod store;
 pub mod tables;
 pub mod time;
-mod version_mark;
 
 /// The program whose command line it is.
 pub const PROGRAM: &str = "podhosts-cni";

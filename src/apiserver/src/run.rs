@@ -7,7 +7,6 @@ use clap::Parser;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::backup::{self, BackupError};
 use super::http::{HttpError, Server};
 use super::kinds::{self, Config, service};
 use super::kubeconfig;
@@ -16,6 +15,7 @@ use super::options::{Cli, Command, OptionError, STORE, ServeArgs};
 use super::pki::{self, Name, Pki, PkiError};
 use super::registry::{DeleteOptions, Registry};
 use super::store::StoreError;
+use super::store::backup::{self, BackupError};
 use sys::fs::files::FileError;
 use sys::process::limits;
 use sys::process::memory;

@@ -33,8 +33,8 @@ use super::kind::{Kind, Source};
 use super::object::Object;
 use super::resource::{Allocation, Resource};
 use super::status::ApiError;
+use super::store::version_mark::{self, VersionMark};
 use super::store::{Store, StoreError, Stored};
-use super::version_mark::{self, VersionMark};
 
 use changes::{create, delete, update};
 use events::Events;

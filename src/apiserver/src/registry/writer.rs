@@ -19,9 +19,9 @@ use crate::log;
 use crate::object::Object;
 use crate::resource::{Allocation, Resource};
 use crate::status::ApiError;
+use crate::store::version_mark::VersionMark;
 use crate::store::{Row, Store, StoreError};
 use crate::time;
-use crate::version_mark::VersionMark;
 
 /// Seconds before the server's own work is tried again after a failure.
 const RETRY: i64 = 10;

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::log;
+use crate::log;
 use sys::fs::files::{self, LastLink};
 use sys::fs::state_dir;
 
@@ -39,7 +39,7 @@ struct Said {
 
 /// The file, kept up to date.
 #[derive(Debug)]
-pub(super) struct VersionMark {
+pub(crate) struct VersionMark {
     path: PathBuf,
     /// `None` where it cannot be kept: then it is not there either.
     file: Option<File>,
@@ -65,7 +65,7 @@ fn boot_id() -> String {
 }
 
 /// The version from which a store of which the last is `version` has to go on; `None` where that is this one.
-pub(super) fn beginning(store: &Path, version: u64) -> Option<u64> {
+pub(crate) fn beginning(store: &Path, version: u64) -> Option<u64> {
     go_on(read(store), version, &boot_id())
 }
 
@@ -93,7 +93,7 @@ fn ahead_of(version: u64) -> u64 {
 ///
 /// # Errors
 /// Naming the file.
-pub(super) fn note_restored(store: &Path, version: u64) -> Result<(), files::FileError> {
+pub(crate) fn note_restored(store: &Path, version: u64) -> Result<(), files::FileError> {
     let known = read(store).map_or(version, |said| said.version.max(version));
     state_dir::replace_synced(&path_of(store), text(known, RESTORED).as_bytes())
 }
@@ -104,7 +104,7 @@ fn text(version: u64, state: &str) -> String {
 
 impl VersionMark {
     /// Begins to keep the file of a store whose last version is `version`.
-    pub(super) fn begin(store: &Path, version: u64) -> Self {
+    pub(crate) fn begin(store: &Path, version: u64) -> Self {
         let path = path_of(store);
         let written = state_dir::replace_synced(&path, text(version, &boot_id()).as_bytes());
         let opened = written.and_then(|()| files::open_for_writing(&path));
@@ -117,7 +117,7 @@ impl VersionMark {
     }
 
     /// Remembers the last version, which nobody has been told yet.
-    pub(super) fn set(&mut self, version: u64) {
+    pub(crate) fn set(&mut self, version: u64) {
         let Some(file) = &self.file else { return };
         if let Err(cause) = file.write_all_at(format!("{version:0DIGITS$}").as_bytes(), 0) {
             self.give_up(&cause.to_string());
@@ -125,7 +125,7 @@ impl VersionMark {
     }
 
     /// Remembers that nothing comes after this one.
-    pub(super) fn stop(&mut self, version: u64) {
+    pub(crate) fn stop(&mut self, version: u64) {
         if self.file.take().is_none() {
             return;
         }

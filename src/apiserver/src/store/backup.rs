@@ -9,9 +9,9 @@ use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
 
 use super::contents;
-use super::store::{Store, StoreError};
-use super::tables::{self, SCHEMA};
 use super::version_mark;
+use super::{Store, StoreError};
+use crate::tables::{self, SCHEMA};
 use sqlite;
 use sys::fs::files::{self, FileError, LastLink};
 use sys::fs::state_dir;
@@ -133,9 +133,9 @@ fn check(copy: &Path) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kinds::service::KIND;
-    use super::super::tables::{APPLIED, COUNTER, OBJECTS_1};
     use super::*;
+    use crate::kinds::service::KIND;
+    use crate::tables::{APPLIED, COUNTER, OBJECTS_1};
 
     fn service(namespace: &str, version: u64) -> String {
         let metadata = format!("\"name\":\"web\",\"namespace\":\"{namespace}\",\"uid\":\"1\"");

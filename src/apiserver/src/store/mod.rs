@@ -3,6 +3,10 @@
 //! SQLite and not a store of our own: it survives kill -9 at any point without repair, it is in the address book
 //! already, and its file can be read by an operator without us.
 
+pub mod backup;
+mod contents;
+pub(crate) mod version_mark;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +14,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use thiserror::Error;
 
-use super::kind::Kind;
-use super::tables::{self, APPLIED, COUNTER, OBJECTS, SCHEMA};
+use crate::kind::Kind;
+use crate::tables::{self, APPLIED, COUNTER, OBJECTS, SCHEMA};
 use sqlite;
 use sys::fs::files::FileError;
 use sys::fs::state_dir::{self, Lock};

@@ -3,12 +3,12 @@
 use rusqlite::{Connection, Row};
 use serde_json::{Map, Value};
 
-use super::api::body;
-use super::api::media::Content;
-use super::api::parameters::Validation;
-use super::kind::{Kind, Source};
-use super::kinds;
-use super::object::Object;
+use crate::api::body;
+use crate::api::media::Content;
+use crate::api::parameters::Validation;
+use crate::kind::{Kind, Source};
+use crate::kinds;
+use crate::object::Object;
 
 /// Longest part of a key that a message shows.
 const SHOWN: usize = 60;
