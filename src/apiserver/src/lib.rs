@@ -1,4 +1,4 @@
-//! `podhosts-cni serve`: the node's network configuration as Kubernetes API objects, for an unmodified kubectl.
+//! `podhosts-apiserver`: the node's network configuration as Kubernetes API objects, for an unmodified kubectl.
 //!
 //! A request goes through these modules in this order: `http` (TLS, authentication, routing), `api` (paths, bodies, patches,
 //! tables: the same for every kind), `registry` (one transaction for each change), the rules of its kind in `kinds`, and
@@ -24,5 +24,5 @@ pub mod store;
 pub mod tables;
 pub mod time;
 
-/// The program whose command line it is.
-pub const PROGRAM: &str = "podhosts-cni";
+/// The program's name, in its usage and in front of its errors.
+pub const PROGRAM: &str = "podhosts-apiserver";

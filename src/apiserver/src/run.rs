@@ -1,4 +1,4 @@
-//! `podhosts-cni serve` from start to stop, and `backup` and `restore`.
+//! `serve` from start to stop, and the ways to `backup` and `restore`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::http::{HttpError, Server};
 use super::kinds::{self, Config, service};
 use super::kubeconfig;
-use super::log;
 use super::options::{Cli, Command, OptionError, STORE, ServeArgs};
 use super::pki::{self, Name, Pki, PkiError};
 use super::registry::{DeleteOptions, Registry};
 use super::store::StoreError;
 use super::store::backup::{self, BackupError};
+use crate::log::{self, LogError};
 use sys::fs::files::FileError;
 use sys::process::limits;
 use sys::process::memory;
@@ -46,6 +46,9 @@ pub enum ServeError {
     /// The threads.
     #[error("cannot start: {0}")]
     Start(std::io::Error),
+    /// `RUST_LOG`.
+    #[error(transparent)]
+    Log(#[from] LogError),
 }
 
 /// Does what the command line says, and tells on stderr what went wrong.
@@ -59,7 +62,7 @@ pub fn main(args: &[String]) -> ExitCode {
             return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success };
         }
     };
-    let done = match cli.command {
+    let done = match cli.into_command() {
         Command::Serve(args) => serve(&args),
         Command::Backup(args) => backup::backup(&args.data_dir.join(STORE), &args.file).map_err(Into::into),
         Command::Restore(args) => backup::restore(&args.data_dir.join(STORE), &args.file).map_err(Into::into),
@@ -68,7 +71,11 @@ pub fn main(args: &[String]) -> ExitCode {
         Ok(()) => ExitCode::Success,
         Err(error) => {
             sys::report::complain(crate::PROGRAM, &error.to_string());
-            if matches!(error, ServeError::Option(_)) { ExitCode::Usage } else { ExitCode::Failure }
+            if matches!(error, ServeError::Option(_) | ServeError::Log(_)) {
+                ExitCode::Usage
+            } else {
+                ExitCode::Failure
+            }
         }
     }
 }
@@ -78,6 +85,7 @@ const THREADS: usize = 2;
 
 fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let config = args.config()?;
+    log::begin(args.logging_format, args.log_level)?;
     memory::keep_little();
     limits::allow_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -113,7 +121,7 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     tell_started(args, &server);
     if let Some(version) = registry.ahead() {
         let why = "the store is older than what clients may know: versions go on above, and whoever watches lists again";
-        log::info(why, &[("resourceVersion", &version)]);
+        tracing::info!(resourceVersion = %version, "{why}");
     }
 
     let (stop, stopping) = tokio::sync::watch::channel(false);
@@ -127,11 +135,11 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    log::info("stopping", &[]);
+    tracing::info!("stopping");
     notifier.tell("STOPPING=1");
     stop.send_replace(true);
     serving.await;
-    log::info("stopped", &[("resourceVersion", &registry.resource_version())]);
+    tracing::info!(resourceVersion = %registry.resource_version(), "stopped");
     Ok(())
 }
 
@@ -139,10 +147,9 @@ fn tell_started(args: &ServeArgs, server: &Server) {
     let address = server.address();
     let kubeconfig = args.kubeconfig_out.display();
     match server.insecure_address() {
-        None => log::info("serving", &[("address", &address), ("kubeconfig", &kubeconfig)]),
-        Some(insecure) => log::info(
-            "serving, also without TLS and authentication",
-            &[("address", &address), ("insecureAddress", &insecure), ("kubeconfig", &kubeconfig)],
+        None => tracing::info!(%address, %kubeconfig, "serving"),
+        Some(insecure) => tracing::info!(
+            %address, insecureAddress = %insecure, %kubeconfig, "serving, also without TLS and authentication"
         ),
     }
 }
@@ -158,7 +165,7 @@ async fn watchdog(notifier: &Notifier, registry: &Registry) {
         if tokio::time::timeout(interval, probe).await.is_ok() {
             notifier.tell("WATCHDOG=1");
         } else {
-            log::error("the store does not answer", &[]);
+            tracing::error!("the store does not answer");
         }
     }
 }

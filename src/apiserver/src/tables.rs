@@ -60,9 +60,9 @@ pub(super) fn difference(db: &Connection, schema: i64) -> rusqlite::Result<Optio
     let missing = expected.iter().find(|entry| !found.contains(entry));
     Ok(match (unknown, missing) {
         (Some(unknown), Some(expected)) if unknown.kind == expected.kind && unknown.name == expected.name => {
-            Some(format!("{unknown} is not as podhosts-cni makes it"))
+            Some(format!("{unknown} is not as podhosts-apiserver makes it"))
         }
-        (Some(unknown), _) => Some(format!("it has {unknown}, which podhosts-cni does not make")),
+        (Some(unknown), _) => Some(format!("it has {unknown}, which podhosts-apiserver does not make")),
         (None, Some(expected)) => Some(format!("it has no {expected}")),
         // One that is there twice.
         (None, None) if found.len() != expected.len() => Some("it has a table twice".to_owned()),
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(differs(2, &all(OBJECTS, "")), None);
         assert_eq!(differs(1, &all(OBJECTS_1, "")), None);
         assert_eq!(differs(2, &all(&OBJECTS.replace("    ", "\n\t"), "")), None);
-        let unknown = |entry: &str| format!("it has {entry}, which podhosts-cni does not make");
+        let unknown = |entry: &str| format!("it has {entry}, which podhosts-apiserver does not make");
         for (more, entry) in [
             ("CREATE TRIGGER t AFTER INSERT ON objects BEGIN DELETE FROM objects; END", "trigger \"t\""),
             ("CREATE VIEW v AS SELECT * FROM objects", "view \"v\""),

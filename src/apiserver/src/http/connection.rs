@@ -18,7 +18,6 @@ use super::activity::Activity;
 use super::handle::{Caller, Shared, handle};
 use super::limits::{HANDSHAKE_TIME, HEADER_TIME, UNREAD_TIME};
 use super::places::{Peer, Place};
-use crate::log;
 use sys::net::rtnetlink::SocketOwners;
 use sys::process::limits;
 
@@ -45,7 +44,7 @@ pub(super) async fn accept(
     alive: Alive,
 ) {
     let owners = SocketOwners::open().inspect_err(|cause| {
-        log::error("cannot tell users of this machine apart", &[("cause", cause)]);
+        tracing::error!(%cause, "cannot tell users of this machine apart");
     });
     let owners = owners.ok();
     loop {
@@ -56,7 +55,7 @@ pub(super) async fn accept(
         let (socket, address) = match accepted {
             Ok(accepted) => accepted,
             Err(cause) => {
-                log::error("cannot accept a connection", &[("cause", &cause)]);
+                tracing::error!(%cause, "cannot accept a connection");
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }

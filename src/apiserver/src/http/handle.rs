@@ -7,20 +7,20 @@ use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderMap};
 use hyper::{Method, Request};
+use tracing::Instrument;
 
 use super::access::{self, Access};
 use super::activity::UnderWay;
 use super::answer::{self, Answer};
 use super::found::Looks;
 use super::limits::Limits;
-use super::metrics::{Metrics, Request as Counted};
+use super::metrics::{Labels, Metrics};
 use super::places::Places;
-use super::{change, pages, read, watch};
+use super::{change, pages, read, request_log, watch};
 use crate::api::media::{self, Encoding, Form};
 use crate::api::parameters::Parameters;
 use crate::api::path::{self, PATH_MAX, Place, Route, Target};
 use crate::kind::{Kind, Source, Subresource, Verb};
-use crate::log;
 use crate::registry::Registry;
 use crate::resource::Resource;
 use crate::status::ApiError;
@@ -69,28 +69,34 @@ pub(super) async fn handle(
     under_way: UnderWay,
     request: Request<Incoming>,
 ) -> Answer {
+    let span = request_log::span(request.headers());
+    answer(shared, caller, under_way, request).instrument(span).await
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    caller: Caller,
+    under_way: UnderWay,
+    request: Request<Incoming>,
+) -> Answer {
     let start = Instant::now();
-    let mut counted = Counted::of(request.method());
+    let (uri, mut labels) = (request.uri().clone(), Labels::of(request.method()));
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let in_yaml = is_in_yaml(&request);
     // A list may be long.
     let encoded =
         |answer| if in_yaml { tokio::task::block_in_place(|| answer::in_yaml(answer)) } else { answer };
-    let answered = respond(&shared, caller, &under_way, request, &mut counted).await;
-    let mut answer = match answered.and_then(|answer| kept(&shared, encoded(answer), is_read)) {
-        Ok(answer) => answer,
-        Err(error) => {
-            // What is applied wrongly is the client's fault, whatever the code.
-            if error.code >= 500 && !matches!(error.reason, "Timeout" | "") {
-                log::error(
-                    "a request failed",
-                    &[("verb", &counted.verb), ("resource", &counted.resource), ("cause", &error.message)],
-                );
-            }
-            encoded(answer::error(&error))
-        }
+    let answered = respond(&shared, caller, &under_way, request, &mut labels).await;
+    let (mut answer, error) = match answered.and_then(|answer| kept(&shared, encoded(answer), is_read)) {
+        Ok(answer) => (answer, None),
+        Err(error) => (encoded(answer::error(&error)), Some(error)),
     };
-    shared.metrics.count(counted, answer.status().as_u16(), start.elapsed());
+    let (status, duration) = (answer.status().as_u16(), start.elapsed());
+    // What is applied wrongly is the client's fault, whatever the code.
+    let failure = error.filter(|error| error.code >= 500 && !matches!(error.reason, "Timeout" | ""));
+    let failure = failure.as_ref().map(|error| error.message.as_str());
+    request_log::answered(labels, uri.path(), status, duration, failure);
+    shared.metrics.count(labels, status, duration);
     answer::hold(&mut answer, under_way);
     answer
 }
@@ -120,7 +126,7 @@ async fn respond(
     caller: Caller,
     under_way: &UnderWay,
     request: Request<Incoming>,
-    counted: &mut Counted,
+    labels: &mut Labels,
 ) -> Result<Answer, ApiError> {
     match caller {
         Caller::Refused => return Err(answer::busy()),
@@ -138,7 +144,7 @@ async fn respond(
         });
     }
     match path::parse(request.uri().path(), &shared.kinds).ok_or_else(ApiError::no_such_path)? {
-        Route::Objects(target) => objects(shared, target, request, counted).await,
+        Route::Objects(target) => objects(shared, target, request, labels).await,
         page if request.method() == Method::GET || request.method() == Method::HEAD => {
             pages::page(shared, &page, request.headers())
         }
@@ -165,10 +171,10 @@ async fn objects(
     shared: &Arc<Shared>,
     target: Target,
     request: Request<Incoming>,
-    counted: &mut Counted,
+    labels: &mut Labels,
 ) -> Result<Answer, ApiError> {
     let Target { kind, place, is_watch } = target;
-    counted.resource = kind.plural.to_owned();
+    labels.resource = kind.plural;
     if kind.source == Source::Nowhere {
         return read::absent(shared, kind, &place, &request);
     }
@@ -179,7 +185,7 @@ async fn objects(
         verb(request.method(), matches!(place, Place::One { .. }), parameters.watch)
     };
     let verb = verb.ok_or_else(ApiError::method_not_allowed)?;
-    counted.verb = verb.name().to_owned();
+    labels.verb = verb.name();
     let (namespace, name, part) = match place {
         Place::All(namespace) => (namespace.unwrap_or_default(), None, None),
         Place::One { namespace, name, part } => (namespace, Some(name), part),

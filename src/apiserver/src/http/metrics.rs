@@ -20,19 +20,33 @@ use sys::process::limits;
 /// The borders of the histogram, in seconds.
 const BUCKETS: [f64; 8] = [0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 5.0];
 
-/// What a request is counted as. Only names that the server knows get in here, so that there are not many.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Request {
-    pub(super) verb: String,
-    /// Empty for what is no object.
-    pub(super) resource: String,
+/// The labels of a request's counters. Only names that the server knows get in here, so that there are not many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Labels {
+    pub(super) verb: &'static str,
+    /// Empty where no objects are asked for.
+    pub(super) resource: &'static str,
 }
 
-impl Request {
+impl Labels {
+    /// Those of a request of which only the method is known.
     pub(super) fn of(method: &Method) -> Self {
-        let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-        let verb = if known.contains(method) { method.as_str() } else { "other" };
-        Self { verb: verb.to_lowercase(), resource: String::new() }
+        let verb = match *method {
+            Method::GET => "get",
+            Method::HEAD => "head",
+            Method::POST => "post",
+            Method::PUT => "put",
+            Method::PATCH => "patch",
+            Method::DELETE => "delete",
+            _ => "other",
+        };
+        Self { verb, resource: "" }
+    }
+}
+
+impl std::fmt::Display for Labels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "verb=\"{}\",resource=\"{}\"", self.verb.to_uppercase(), self.resource)
     }
 }
 
@@ -47,8 +61,8 @@ struct Durations {
 #[derive(Debug)]
 pub(super) struct Metrics {
     started: SystemTime,
-    requests: Mutex<BTreeMap<(Request, u16), u64>>,
-    durations: Mutex<BTreeMap<Request, Durations>>,
+    requests: Mutex<BTreeMap<(Labels, u16), u64>>,
+    durations: Mutex<BTreeMap<Labels, Durations>>,
 }
 
 impl Metrics {
@@ -56,13 +70,12 @@ impl Metrics {
         Self { started: SystemTime::now(), requests: Mutex::default(), durations: Mutex::default() }
     }
 
-    /// Counts a request.
-    pub(super) fn count(&self, request: Request, code: u16, time: Duration) {
+    pub(super) fn count(&self, labels: Labels, code: u16, time: Duration) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        *requests.entry((request.clone(), code)).or_default() += 1;
+        *requests.entry((labels, code)).or_default() += 1;
         drop(requests);
         let mut durations = self.durations.lock().unwrap_or_else(PoisonError::into_inner);
-        let durations = durations.entry(request).or_default();
+        let durations = durations.entry(labels).or_default();
         durations.count += 1;
         durations.sum += time;
         for (border, bucket) in BUCKETS.iter().zip(&mut durations.buckets) {
@@ -72,19 +85,13 @@ impl Metrics {
 
     fn write(&self, page: &mut Page) {
         page.head("apiserver_request_total", "counter", "Requests by verb, resource and HTTP status.");
-        for ((request, code), count) in self.requests.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let (verb, resource) = (request.verb.to_uppercase(), &request.resource);
-            page.line(
-                "apiserver_request_total",
-                &format!("verb=\"{verb}\",resource=\"{resource}\",code=\"{code}\""),
-                count,
-            );
+        for ((labels, code), count) in self.requests.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            page.line("apiserver_request_total", &format!("{labels},code=\"{code}\""), count);
         }
         let name = "apiserver_request_duration_seconds";
         page.head(name, "histogram", "How long requests took until their answer began.");
-        for (request, durations) in self.durations.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let labels =
-                format!("verb=\"{}\",resource=\"{}\"", request.verb.to_uppercase(), request.resource);
+        for (labels, durations) in self.durations.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let labels = labels.to_string();
             for (border, count) in BUCKETS.iter().zip(durations.buckets) {
                 page.line(&format!("{name}_bucket"), &format!("{labels},le=\"{border}\""), count);
             }
@@ -198,9 +205,9 @@ mod tests {
     #[test]
     fn requests_are_counted() {
         let metrics = Metrics::new();
-        let request = Request { verb: "create".to_owned(), resource: "services".to_owned() };
-        metrics.count(request.clone(), 201, Duration::from_millis(3));
-        metrics.count(request, 201, Duration::from_millis(30));
+        let labels = Labels { verb: "create", resource: "services" };
+        metrics.count(labels, 201, Duration::from_millis(3));
+        metrics.count(labels, 201, Duration::from_millis(30));
         let mut page = Page::default();
         metrics.write(&mut page);
         let labels = "verb=\"CREATE\",resource=\"services\"";
@@ -216,7 +223,7 @@ mod tests {
 
     #[test]
     fn methods_that_nobody_knows_are_one() {
-        assert_eq!(Request::of(&Method::from_bytes(b"XYZZY").unwrap()).verb, "other");
-        assert_eq!(Request::of(&Method::GET).verb, "get");
+        assert_eq!(Labels::of(&Method::from_bytes(b"XYZZY").unwrap()).verb, "other");
+        assert_eq!(Labels::of(&Method::GET).verb, "get");
     }
 }

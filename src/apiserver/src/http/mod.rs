@@ -14,6 +14,7 @@ mod metrics;
 mod pages;
 mod places;
 mod read;
+mod request_log;
 #[cfg(test)]
 mod slow_tests;
 mod stream;

@@ -15,7 +15,6 @@ use super::read::List;
 use super::transaction::{Outcome, Pending, Work, stored_as};
 use crate::accounts::Accounts;
 use crate::kind::Kind;
-use crate::log;
 use crate::object::Object;
 use crate::resource::{Allocation, Resource};
 use crate::status::ApiError;
@@ -158,7 +157,7 @@ impl Writer {
         if let Err(error) = self.one(nothing, false, changes) {
             // No client waits for this: it is tried again later.
             self.wake = Some(time::now() + RETRY);
-            log::error("what follows from the objects cannot be done", &[("cause", &error.message)]);
+            tracing::error!(cause = %error.message, "what follows from the objects cannot be done");
         }
     }
 
@@ -172,7 +171,7 @@ impl Writer {
 
     /// Undoes a batch.
     fn take_back(&mut self, before: u64, error: &ApiError) {
-        log::error("changes cannot be kept", &[("cause", &error.message)]);
+        tracing::error!(cause = %error.message, "changes cannot be kept");
         let _ = self.store.db.execute_batch("ROLLBACK");
         self.version = before;
         self.is_counted = false;

@@ -1,4 +1,4 @@
-//! `podhosts-cni backup` and `restore`: the store as one file that stands alone.
+//! `podhosts-apiserver backup` and `restore`: the store as one file that stands alone.
 
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -154,7 +154,7 @@ mod tests {
         assert!(error.ends_with("/copy: there is such a file"), "{error}");
         store.remove(&KIND, "default", "web").unwrap();
         let error = restore(&at("db"), &at("copy")).unwrap_err().to_string();
-        assert!(error.ends_with("another podhosts-cni serve has it"), "{error}");
+        assert!(error.ends_with("another podhosts-apiserver has it"), "{error}");
         drop(store);
         for (name, text) in
             [("empty", ""), ("text", "no database at all, but long enough for a header of SQLite.....")]
@@ -237,7 +237,7 @@ mod tests {
         drop(store);
         let error = Store::open(&path).unwrap_err().to_string();
         assert!(
-            error.ends_with("it has schema 3, expected 2: it was written by a later podhosts-cni"),
+            error.ends_with("it has schema 3, expected 2: it was written by a later podhosts-apiserver"),
             "{error}"
         );
     }

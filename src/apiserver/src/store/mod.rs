@@ -40,7 +40,7 @@ pub enum StoreError {
     },
     /// It is not what was written.
     #[error(
-        "cannot use {path}: it is damaged: {cause}; podhosts-cni restore puts a backup in the place of what is there"
+        "cannot use {path}: it is damaged: {cause}; podhosts-apiserver restore puts a backup in the place of what is there"
     )]
     Damaged {
         /// The database.
@@ -50,7 +50,7 @@ pub enum StoreError {
     },
     /// Written by a later podhosts.
     #[error(
-        "cannot use {path}: it has schema {found}, expected {SCHEMA}: it was written by a later podhosts-cni"
+        "cannot use {path}: it has schema {found}, expected {SCHEMA}: it was written by a later podhosts-apiserver"
     )]
     Schema {
         /// The database.
@@ -62,7 +62,7 @@ pub enum StoreError {
     #[error("cannot serve {0}: {1}")]
     Thread(PathBuf, #[source] std::io::Error),
     /// Another process serves it.
-    #[error("cannot use {0}: another podhosts-cni serve has it")]
+    #[error("cannot use {0}: another podhosts-apiserver has it")]
     InUse(PathBuf),
 }
 

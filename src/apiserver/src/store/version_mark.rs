@@ -9,7 +9,6 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::log;
 use sys::fs::files::{self, LastLink};
 use sys::fs::state_dir;
 
@@ -136,7 +135,7 @@ impl VersionMark {
 
     /// A file that is not up to date must not be there: without one, versions go far ahead.
     fn give_up(&mut self, cause: &str) {
-        log::error("the last version cannot be kept: the next start goes far ahead", &[("cause", &cause)]);
+        tracing::error!(%cause, "the last version cannot be kept: the next start goes far ahead");
         self.file = None;
         // Where this fails too the store cannot be written either, and nothing new is given out.
         let _ = state_dir::remove(&self.path);

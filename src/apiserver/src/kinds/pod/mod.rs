@@ -17,7 +17,6 @@ use super::config::Config;
 use super::read_only::Found;
 use super::{age, verbs};
 use crate::kind::{Kind, Source};
-use crate::log;
 use crate::object::Object;
 use crate::resource::Resource;
 use crate::time;
@@ -101,13 +100,11 @@ impl Pods {
     fn tell_of(&self, left_out: Vec<PodRecord>) {
         let mut told = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
         for record in left_out.iter().filter(|record| !told.contains(&record.sandbox_id)) {
-            log::error(
-                "a pod is left out, whose name or namespace Kubernetes does not allow",
-                &[
-                    ("namespace", &record.namespace),
-                    ("name", &record.name),
-                    ("sandboxID", &record.sandbox_id),
-                ],
+            tracing::error!(
+                namespace = %record.namespace,
+                name = %record.name,
+                sandboxID = %record.sandbox_id,
+                "a pod is left out, whose name or namespace Kubernetes does not allow"
             );
         }
         *told = left_out.into_iter().map(|record| record.sandbox_id).collect();

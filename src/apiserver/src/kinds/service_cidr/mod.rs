@@ -26,7 +26,6 @@ use super::age;
 use super::config::Config;
 use super::meta;
 use crate::kind::{Kind, Subresource};
-use crate::log;
 use crate::object::Object;
 use crate::resource::{Resource, Transaction};
 use crate::status::ApiError;
@@ -165,7 +164,7 @@ impl ServiceCidrs {
         }
         let Some(mismatch) = mismatch::of(object, wanted) else { return Ok(()) };
         mismatch.record(transaction, object)?;
-        log::error(mismatch.summary, &[("cause", &mismatch.message)]);
+        tracing::error!(cause = %mismatch.message, "{}", mismatch.summary);
         self.has_told.store(true, Ordering::Relaxed);
         Ok(())
     }
