@@ -91,6 +91,7 @@ mod serve_events;
 mod serve_hostile;
 mod serve_http;
 mod serve_kubectl;
+mod serve_log;
 mod serve_namespaces;
 mod serve_options;
 mod serve_owners;

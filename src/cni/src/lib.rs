@@ -4,6 +4,7 @@
 //! a whole, and then does one thing. [`config::Role`] lists the three roles.
 
 mod add;
+pub mod api_server;
 mod bridge;
 mod call;
 mod check;
@@ -35,13 +36,10 @@ use config::{Document, Role};
 use environment::{Command, Parameters};
 use error::{CniError, Code};
 use sys::fs::files;
-use sys::process::exec;
 use sys::report::ExitCode;
 use version::Version;
 
 pub use records::PLUGIN as PROGRAM;
-/// The API server's program, beside this one: the plugin is started for every pod, and has to stay small.
-pub const API_SERVER: &str = "podhosts-apiserver";
 /// Largest network configuration that is read, in bytes: it holds a pod's annotations, of 256 KiB, twice at most.
 const CONFIG_MAX: usize = 4 << 20;
 
@@ -54,23 +52,6 @@ pub struct Answer {
     pub stderr: Vec<String>,
     /// How the program ends.
     pub code: ExitCode,
-}
-
-/// Whether a command line is one for the API server.
-pub fn is_for_api_server(args: &[String]) -> bool {
-    args.first().is_some_and(|first| matches!(first.as_str(), "serve" | "backup" | "restore"))
-}
-
-/// Becomes the API server with this process' own arguments; returns only where that fails, with the reason.
-pub fn become_api_server() -> String {
-    let own = match exec::own_path() {
-        Ok(own) => own,
-        Err(cause) => return format!("cannot find {API_SERVER}: {cause}"),
-    };
-    let program = own.with_file_name(API_SERVER);
-    let args: Vec<_> = std::env::args_os().skip(1).collect();
-    let cause = exec::become_program(&program, &args);
-    format!("cannot run {}: {cause}", program.display())
 }
 
 /// Answers a call with this command line, these variables and this standard input.
