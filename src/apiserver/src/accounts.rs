@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+use uuid::Uuid;
+
 /// What the registry keeps account of, so that nothing has to be searched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Account {
@@ -135,15 +137,9 @@ pub fn number_of(ip: IpAddr) -> u128 {
     }
 }
 
-/// A uid as a number; `None` where it is none that is given out here.
+/// A uid as a number; `None` where it is not a UUID, as those that are given out here are.
 pub fn number_of_uid(uid: &str) -> Option<u128> {
-    let is_digit = |c: char| c.is_ascii_hexdigit();
-    let digits: String = uid.chars().filter(|c| *c != '-').collect();
-    if digits.len() == 32 && digits.chars().all(is_digit) {
-        u128::from_str_radix(&digits, 16).ok()
-    } else {
-        None
-    }
+    Uuid::try_parse(uid).ok().map(|uid| uid.as_u128())
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use pem::{EncodeConfig, LineEnding, Pem};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, SanType,
@@ -27,8 +26,9 @@ const RENEWAL: Duration = Duration::from_secs(365 * 24 * 3600);
 const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 /// For whom the CA is.
 const CA: &str = "the CA";
-/// The first line of a certificate's file; PEM begins behind it.
-const HEADER: &str = "# podhosts-cni serve: ";
+/// The first line of a certificate's file begins with it; PEM begins behind that line. 0.1.0 wrote the second one.
+const HEADER: &str = "# podhosts-apiserver: ";
+const OLD_HEADER: &str = "# podhosts-cni serve: ";
 
 /// Certificates that cannot be used or made.
 #[derive(Debug, Error)]
@@ -208,7 +208,9 @@ fn with_header(names: &str, end: SystemTime, der: &[u8]) -> String {
 
 /// For whom the certificate of a file is, and until when; `None` where somebody else wrote it.
 fn header(text: &str) -> Option<(&str, SystemTime)> {
-    let (names, end) = text.lines().next()?.strip_prefix(HEADER)?.split_once(" until ")?;
+    let line = text.lines().next()?;
+    let about = [HEADER, OLD_HEADER].iter().find_map(|header| line.strip_prefix(header))?;
+    let (names, end) = about.split_once(" until ")?;
     Some((names, humantime::parse_rfc3339(end).ok()?))
 }
 
@@ -280,19 +282,9 @@ fn empty(path: &Path, expected: &'static str) -> PkiError {
     unreadable(path, expected, &"there is none")
 }
 
-/// RFC 7468.
 fn pem(label: &str, der: &[u8]) -> String {
-    let base64 = STANDARD.encode(der);
-    let mut text = format!("-----BEGIN {label}-----\n");
-    let mut rest = base64.as_str();
-    while !rest.is_empty() {
-        let (line, behind) = rest.split_at(rest.len().min(64));
-        text.push_str(line);
-        text.push('\n');
-        rest = behind;
-    }
-    text.push_str(&format!("-----END {label}-----\n"));
-    text
+    let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    pem::encode_config(&Pem::new(label, der), config)
 }
 
 #[cfg(test)]
@@ -321,6 +313,19 @@ mod tests {
             let mode = entry.unwrap().metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0);
         }
+    }
+
+    #[test]
+    fn certificates_of_an_earlier_version_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let wanted = names(&["localhost"]);
+        let first = own(dir.path(), &wanted).unwrap();
+        for name in ["ca.crt", "server.crt"] {
+            let path = dir.path().join(name);
+            let old = text(&path).unwrap().unwrap().replacen(HEADER, OLD_HEADER, 1);
+            state_dir::replace(&path, old.as_bytes()).unwrap();
+        }
+        assert_eq!(own(dir.path(), &wanted).unwrap().server.chain, first.server.chain);
     }
 
     #[test]

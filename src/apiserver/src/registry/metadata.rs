@@ -1,6 +1,7 @@
 //! The metadata that the server sets, and that clients cannot change.
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::kind::Kind;
 use crate::object::Object;
@@ -18,16 +19,9 @@ const NAME_MAX: usize = 63;
 pub(super) fn stamp(object: &mut Object, now: i64) {
     let metadata = object.metadata_mut();
     if metadata.get("uid").and_then(Value::as_str).is_none_or(str::is_empty) {
-        metadata.insert("uid".to_owned(), uid().into());
+        metadata.insert("uid".to_owned(), Uuid::new_v4().to_string().into());
         metadata.insert("creationTimestamp".to_owned(), time::format(now).into());
     }
-}
-
-/// A version 4 UUID.
-fn uid() -> String {
-    let random = fastrand::u128(..) & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62;
-    let hex = format!("{random:032x}");
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 /// Prepares the metadata of an object that is to be created in `namespace`.
@@ -164,11 +158,16 @@ mod tests {
 
     #[test]
     fn uids_are_version_4() {
-        let uid = uid();
+        let stamped = || {
+            let mut object = Object::default();
+            stamp(&mut object, 0);
+            object.uid().to_owned()
+        };
+        let uid = stamped();
         let parts: Vec<usize> = uid.split('-').map(str::len).collect();
         assert_eq!(parts, [8, 4, 4, 4, 12]);
         assert_eq!(&uid[14..15], "4");
         assert!("89ab".contains(&uid[19..20]), "{uid}");
-        assert_ne!(uid, super::uid());
+        assert_ne!(uid, stamped());
     }
 }
