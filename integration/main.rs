@@ -99,6 +99,7 @@ mod serve_pages;
 mod serve_parts;
 mod serve_reads;
 mod serve_requests;
+mod serve_service;
 mod serve_store;
 mod serve_versions;
 mod serve_warnings;

@@ -91,7 +91,7 @@ impl Runs {
 
 /// All accounts.
 #[derive(Debug, Default)]
-pub struct Accounts {
+pub(crate) struct Accounts {
     accounts: HashMap<Account, Runs>,
 }
 
@@ -100,21 +100,21 @@ pub type Entry = (Account, u128);
 
 impl Accounts {
     /// Enters the numbers of an object.
-    pub fn enter(&mut self, entries: &[Entry]) {
+    pub(crate) fn enter(&mut self, entries: &[Entry]) {
         for (account, number) in entries {
             self.accounts.entry(*account).or_default().add(*number);
         }
     }
 
     /// Strikes the numbers of an object out.
-    pub fn strike_out(&mut self, entries: &[Entry]) {
+    pub(crate) fn strike_out(&mut self, entries: &[Entry]) {
         for (account, number) in entries {
             self.accounts.entry(*account).or_default().remove(*number);
         }
     }
 
     /// The lowest number from `first` to `last`, both included, that nobody has.
-    pub fn free(&self, account: Account, first: u128, last: u128) -> Option<u128> {
+    pub(crate) fn free(&self, account: Account, first: u128, last: u128) -> Option<u128> {
         match self.accounts.get(&account) {
             _ if first > last => None,
             None => Some(first),
@@ -123,14 +123,14 @@ impl Accounts {
     }
 
     /// How many numbers from `first` to `last` somebody has.
-    pub fn used(&self, account: Account, first: u128, last: u128) -> u128 {
+    pub(crate) fn used(&self, account: Account, first: u128, last: u128) -> u128 {
         let runs = self.accounts.get(&account).filter(|_| first <= last);
         runs.map_or(0, |runs| runs.used(first, last))
     }
 }
 
 /// An address as a number.
-pub fn number_of(ip: IpAddr) -> u128 {
+pub(crate) fn number_of(ip: IpAddr) -> u128 {
     match ip {
         IpAddr::V4(v4) => u32::from(v4).into(),
         IpAddr::V6(v6) => v6.into(),
@@ -138,7 +138,7 @@ pub fn number_of(ip: IpAddr) -> u128 {
 }
 
 /// A uid as a number; `None` where it is not a UUID, as those that are given out here are.
-pub fn number_of_uid(uid: &str) -> Option<u128> {
+pub(crate) fn number_of_uid(uid: &str) -> Option<u128> {
     Uuid::try_parse(uid).ok().map(|uid| uid.as_u128())
 }
 

@@ -19,7 +19,7 @@ const TOKEN_BYTES: usize = 32;
 ///
 /// # Errors
 /// [`FileError`] naming the file.
-pub fn token(path: &Path) -> Result<String, FileError> {
+pub(crate) fn token(path: &Path) -> Result<String, FileError> {
     let old = files::read_text_if_present(path, TOKEN_MAX, LastLink::Follow)?;
     if let Some(token) = old.map(|text| text.trim().to_owned()).filter(|token| token.len() >= TOKEN_BYTES) {
         return Ok(token);
@@ -35,7 +35,7 @@ pub fn token(path: &Path) -> Result<String, FileError> {
 ///
 /// # Errors
 /// [`FileError`] naming the file.
-pub fn write(path: &Path, url: &str, trusted_pem: &str, token: &str) -> Result<(), FileError> {
+pub(crate) fn write(path: &Path, url: &str, trusted_pem: &str, token: &str) -> Result<(), FileError> {
     let name = "podhosts";
     let config = json!({
         "apiVersion": "v1",

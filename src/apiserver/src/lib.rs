@@ -4,15 +4,15 @@
 //! tables: the same for every kind), `registry` (one transaction for each change), the rules of its kind in `kinds`, and
 //! `store` (SQLite). Neither `api` nor `registry` knows a kind by name: they take a `kind` and call its `resource`.
 
-pub mod accounts;
+mod accounts;
 pub mod api;
-pub mod http;
+mod http;
 pub mod kind;
 pub mod kinds;
-pub mod kubeconfig;
-pub mod log;
+mod kubeconfig;
+mod log;
 pub mod object;
-pub mod options;
+mod options;
 pub mod pki;
 pub mod registry;
 pub mod resource;
@@ -21,8 +21,8 @@ pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod store;
-pub mod tables;
-pub mod time;
+mod tables;
+mod time;
 
 /// The program's name, in its usage and in front of its errors.
 pub const PROGRAM: &str = "podhosts-apiserver";

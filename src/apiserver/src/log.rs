@@ -41,7 +41,7 @@ pub(crate) enum Level {
 /// `RUST_LOG` is no filter.
 #[derive(Debug, Error)]
 #[error("cannot use {VARIABLE} {given:?}: expected levels such as info or podhosts_apiserver=debug: {cause}")]
-pub struct LogError {
+pub(crate) struct LogError {
     given: String,
     cause: ParseError,
 }

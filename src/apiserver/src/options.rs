@@ -107,7 +107,7 @@ pub(crate) struct ServeArgs {
 /// A flag that makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("cannot use --{flag} {given:?}: expected {expected}")]
-pub struct OptionError {
+pub(crate) struct OptionError {
     /// The flag.
     pub(crate) flag: &'static str,
     /// What it was given.

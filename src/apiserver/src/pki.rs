@@ -32,7 +32,7 @@ const OLD_HEADER: &str = "# podhosts-cni serve: ";
 
 /// Certificates that cannot be used or made.
 #[derive(Debug, Error)]
-pub enum PkiError {
+pub(crate) enum PkiError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
@@ -58,27 +58,27 @@ pub enum PkiError {
 
 /// A certificate with what signed it, and its key.
 #[derive(Debug)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The certificate first, then those that signed it.
-    pub chain: Vec<CertificateDer<'static>>,
+    pub(crate) chain: Vec<CertificateDer<'static>>,
     /// Its key.
-    pub key: PrivateKeyDer<'static>,
+    pub(crate) key: PrivateKeyDer<'static>,
 }
 
 /// What a server needs for TLS.
 #[derive(Debug)]
-pub struct Pki {
+pub(crate) struct Pki {
     /// The server's certificate.
-    pub server: Identity,
+    pub(crate) server: Identity,
     /// Who signs client certificates.
-    pub client_ca: CertificateDer<'static>,
+    pub(crate) client_ca: CertificateDer<'static>,
     /// What clients have to trust, as PEM.
-    pub trusted_pem: String,
+    pub(crate) trusted_pem: String,
 }
 
 /// A name or an address that the server is reached by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Name {
+pub(crate) enum Name {
     /// A host name.
     Host(String),
     /// An address.
@@ -99,7 +99,7 @@ impl std::fmt::Display for Name {
 ///
 /// # Errors
 /// [`PkiError`] naming the file.
-pub fn own(dir: &Path, names: &[Name]) -> Result<Pki, PkiError> {
+pub(crate) fn own(dir: &Path, names: &[Name]) -> Result<Pki, PkiError> {
     let _lock = state_dir::lock(&dir.join("lock"), state_dir::LockKind::Exclusive)?;
     let ca_path = dir.join("ca.crt");
     let (issuer, end) = authority(dir)?;
@@ -137,7 +137,7 @@ fn authority(dir: &Path) -> Result<(Issuer<'static, KeyPair>, SystemTime), PkiEr
 ///
 /// # Errors
 /// [`PkiError`] naming the file.
-pub fn load(certificate: &Path, key: &Path) -> Result<Identity, PkiError> {
+pub(crate) fn load(certificate: &Path, key: &Path) -> Result<Identity, PkiError> {
     let chain = load_chain(certificate)?;
     let text = files::read(key, FILE_MAX, LastLink::Follow)?;
     let key = PrivateKeyDer::from_pem_slice(&text)

@@ -24,7 +24,7 @@ use sys::service::notify::Notifier;
 
 /// Why the server does not run.
 #[derive(Debug, Error)]
-pub enum ServeError {
+pub(crate) enum ServeError {
     /// A flag.
     #[error(transparent)]
     Option(#[from] OptionError),
@@ -157,8 +157,10 @@ fn tell_started(args: &ServeArgs, server: &Server) {
 /// Tells systemd that the server works, for as long as it does: the writer answers, and so do these threads.
 async fn watchdog(notifier: &Notifier, registry: &Registry) {
     let Some(interval) = notifier.watchdog() else { return std::future::pending().await };
+    // However long an answer takes, the next question is asked in time.
+    let mut questions = tokio::time::interval(interval);
     loop {
-        tokio::time::sleep(interval / 2).await;
+        questions.tick().await;
         // Takes the way of every change, and changes nothing: there is no such object.
         let options = DeleteOptions { dry_run: true, ..DeleteOptions::default() };
         let probe = registry.delete(&service::KIND, "", "", options);

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 /// The version of the tables that this program makes; it reads earlier ones, and makes them these.
-pub const SCHEMA: i64 = 2;
+pub(crate) const SCHEMA: i64 = 2;
 /// The table of all objects. Rows are large, so the key has an index of its own: a tree of whole rows is much deeper.
 pub(super) const OBJECTS: &str = "CREATE TABLE objects (
     kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, json TEXT NOT NULL,

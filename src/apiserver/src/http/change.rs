@@ -15,7 +15,7 @@ use crate::api::media::{Content, OBJECTS, PATCHES};
 use crate::api::parameters::Validation;
 use crate::api::patch::Patch;
 use crate::api::{apply, body as contents, owners};
-use crate::kind::{Source, Verb};
+use crate::kind::{Kind, Source, Verb, View};
 use crate::object::Object;
 use crate::registry::{Change, Registry, Warnings, WriteOptions};
 use crate::status::ApiError;
@@ -152,52 +152,89 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
             kind = view.kind;
         }
     }
-    let validation = parameters.validation;
-    let (name, is_whole) = (call.name().to_owned(), call.part.is_none());
-    let faults = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&faults);
     let warnings_of_kind = Warnings::default();
-    let told_by_kind = warnings_of_kind.clone();
-    let made = move |patch: Patch, old: Option<&Object>, pruned: Option<&Object>| {
-        let shown = pruned.zip(view).map(|(old, view)| view.shown(old, kind));
-        let (mut object, faults) = patch.applied(shown.as_ref().or(pruned), kind, validation, &name)?;
-        if let Some(view) = view {
-            view.to_stored(&mut object);
-        }
-        *told.lock().unwrap_or_else(PoisonError::into_inner) = faults;
-        told_by_kind
-            .add(owners::once(&mut object, " after mutating admission happens").into_iter().collect());
-        if old.is_none() && !is_whole {
-            return Err(ApiError::not_found(kind, &name));
-        }
-        Ok(object)
+    let patching = Patching {
+        kind,
+        view,
+        validation: parameters.validation,
+        name: call.name().to_owned(),
+        is_whole: call.part.is_none(),
+        faults: Arc::default(),
+        warnings: warnings_of_kind.clone(),
     };
-    let change = match patch {
-        Patch::Apply(applied) if is_whole => {
-            let remembered = applied.clone();
-            Change::Apply(
-                remembered,
-                Box::new(move |old, before| {
-                    let pruned = old.map(|old| {
-                        let mut object = old.clone();
-                        apply::prune(&mut object.0, &before.own, &applied, &before.others, kind.schema);
-                        object
-                    });
-                    made(Patch::Apply(applied), old, pruned.as_ref())
-                }),
-            )
-        }
-        patch => Change::Patch(Box::new(move |old| made(patch, old, old))),
-    };
+    let faults = Arc::clone(&patching.faults);
+    let change = patching.into_change(patch);
     let options = call.options(&warnings_of_kind);
     let updated = registry.update(kind, &call.namespace, call.name(), change, options).await?;
     let code = if updated.created { 201 } else { 200 };
     warnings.append(&mut faults.lock().unwrap_or_else(PoisonError::into_inner));
-    if validation == Validation::Ignore {
+    if parameters.validation == Validation::Ignore {
         warnings.clear();
     }
     warnings.extend(warnings_of_kind.take());
     Ok(with_warnings(call.object(code, &updated.stored)?, &warnings))
+}
+
+/// What the writer needs to make the new object of a patch and the old one.
+struct Patching {
+    kind: &'static Kind,
+    view: Option<View>,
+    validation: Validation,
+    name: String,
+    is_whole: bool,
+    /// Filled with the fields that the new object's kind does not have.
+    faults: Arc<Mutex<Vec<String>>>,
+    warnings: Warnings,
+}
+
+impl Patching {
+    fn into_change(self, patch: Patch) -> Change {
+        match patch {
+            Patch::Apply(applied) if self.is_whole => {
+                let remembered = applied.clone();
+                Change::Apply(
+                    remembered,
+                    Box::new(move |old, before| {
+                        let pruned = old.map(|old| {
+                            let mut object = old.clone();
+                            apply::prune(
+                                &mut object.0,
+                                &before.own,
+                                &applied,
+                                &before.others,
+                                self.kind.schema,
+                            );
+                            object
+                        });
+                        self.patched(Patch::Apply(applied), old, pruned.as_ref())
+                    }),
+                )
+            }
+            patch => Change::Patch(Box::new(move |old| self.patched(patch, old, old))),
+        }
+    }
+
+    /// The new object: `patch` applied to `pruned`, which is `old` without the fields that are no longer applied.
+    fn patched(
+        &self,
+        patch: Patch,
+        old: Option<&Object>,
+        pruned: Option<&Object>,
+    ) -> Result<Object, ApiError> {
+        let shown = pruned.zip(self.view).map(|(old, view)| view.shown(old, self.kind));
+        let of = shown.as_ref().or(pruned);
+        let (mut object, faults) = patch.applied(of, self.kind, self.validation, &self.name)?;
+        if let Some(view) = self.view {
+            view.to_stored(&mut object);
+        }
+        *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+        let owners = owners::once(&mut object, " after mutating admission happens");
+        self.warnings.add(owners.into_iter().collect());
+        if old.is_none() && !self.is_whole {
+            return Err(ApiError::not_found(self.kind, &self.name));
+        }
+        Ok(object)
+    }
 }
 
 /// What upstream wants of server-side apply, beyond that it can be merged.

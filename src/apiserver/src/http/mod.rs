@@ -41,7 +41,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 /// A server that cannot serve.
 #[derive(Debug, Error)]
-pub enum HttpError {
+pub(crate) enum HttpError {
     /// Something else has the address, or it is not this machine's.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
@@ -57,7 +57,7 @@ pub enum HttpError {
 
 /// A server with its sockets.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     secure: TcpListener,
     insecure: Option<TcpListener>,
     tls: Arc<ServerConfig>,
@@ -70,7 +70,11 @@ impl Server {
     ///
     /// # Errors
     /// [`HttpError`].
-    pub async fn bind(secure: SocketAddr, insecure: Option<SocketAddr>, pki: Pki) -> Result<Self, HttpError> {
+    pub(crate) async fn bind(
+        secure: SocketAddr,
+        insecure: Option<SocketAddr>,
+        pki: Pki,
+    ) -> Result<Self, HttpError> {
         let tls = Arc::new(tls::configuration(pki.server, pki.client_ca)?);
         let (secure, secure_address) = listen(secure)?;
         let (insecure, insecure_address) = match insecure {
@@ -81,17 +85,22 @@ impl Server {
     }
 
     /// Where the server listens: port 0 has become a port.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.secure_address
     }
 
     /// Where it listens without TLS.
-    pub fn insecure_address(&self) -> Option<SocketAddr> {
+    pub(crate) fn insecure_address(&self) -> Option<SocketAddr> {
         self.insecure_address
     }
 
     /// Serves until `stopping` becomes true; then ends watches and lets other requests finish.
-    pub async fn run(self, registry: Registry, token: String, stopping: tokio::sync::watch::Receiver<bool>) {
+    pub(crate) async fn run(
+        self,
+        registry: Registry,
+        token: String,
+        stopping: tokio::sync::watch::Receiver<bool>,
+    ) {
         let kinds = kinds::known(registry.resources());
         let shared = Arc::new(handle::Shared {
             registry,

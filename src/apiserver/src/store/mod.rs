@@ -77,9 +77,9 @@ pub struct Stored {
 #[derive(Debug, Clone)]
 pub struct Row {
     /// Its namespace, empty for kinds without one.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// The object.
     pub stored: Stored,
 }
@@ -121,7 +121,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] naming the file.
-    pub fn open_for_reading(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open_for_reading(path: &Path) -> Result<Self, StoreError> {
         let store = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         store.known_tables()?;
         Ok(store)
@@ -131,7 +131,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::InUse`].
-    pub(super) fn lock(path: &Path) -> Result<Lock, StoreError> {
+    pub(crate) fn lock(path: &Path) -> Result<Lock, StoreError> {
         let mut name = path.as_os_str().to_owned();
         name.push(".lock");
         state_dir::try_lock(Path::new(&name))?.ok_or_else(|| StoreError::InUse(path.to_owned()))
@@ -198,7 +198,7 @@ impl Store {
     }
 
     /// The error that SQLite refused something.
-    pub fn failed(&self, cause: rusqlite::Error) -> StoreError {
+    pub(crate) fn failed(&self, cause: rusqlite::Error) -> StoreError {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         match cause.sqlite_error_code() {
             Some(DatabaseCorrupt | NotADatabase) => self.damaged(cause),
@@ -207,7 +207,7 @@ impl Store {
     }
 
     /// The error that it is not what was written.
-    pub fn damaged(&self, cause: impl ToString) -> StoreError {
+    pub(crate) fn damaged(&self, cause: impl ToString) -> StoreError {
         StoreError::Damaged { path: self.path.clone(), cause: sqlite::shown(&cause.to_string()) }
     }
 
@@ -215,14 +215,14 @@ impl Store {
     ///
     /// # Errors
     /// SQLite's.
-    pub fn version(&self) -> rusqlite::Result<u64> {
+    pub(crate) fn version(&self) -> rusqlite::Result<u64> {
         let version: i64 =
             self.db.prepare_cached("SELECT version FROM counter")?.query_row([], |row| row.get(0))?;
         Ok(version.cast_unsigned())
     }
 
     /// Remembers the last resource version.
-    pub(super) fn set_version(&self, version: u64) -> rusqlite::Result<()> {
+    pub(crate) fn set_version(&self, version: u64) -> rusqlite::Result<()> {
         self.db.prepare_cached("UPDATE counter SET version = ?1")?.execute([version.cast_signed()])?;
         Ok(())
     }
@@ -231,7 +231,7 @@ impl Store {
     ///
     /// # Errors
     /// SQLite's.
-    pub fn get(&self, kind: &Kind, namespace: &str, name: &str) -> rusqlite::Result<Option<Stored>> {
+    pub(crate) fn get(&self, kind: &Kind, namespace: &str, name: &str) -> rusqlite::Result<Option<Stored>> {
         let sql = "SELECT json FROM objects WHERE kind = ?1 AND namespace = ?2 AND name = ?3";
         self.db.prepare_cached(sql)?.query_row([kind.plural, namespace, name], stored).optional()
     }
@@ -268,7 +268,7 @@ impl Store {
     ///
     /// # Errors
     /// SQLite's.
-    pub(super) fn mentioning(&self, text: &str) -> rusqlite::Result<Vec<(String, Row)>> {
+    pub(crate) fn mentioning(&self, text: &str) -> rusqlite::Result<Vec<(String, Row)>> {
         let sql = "SELECT json, namespace, name, kind FROM objects WHERE instr(json, ?1) > 0 \
                    ORDER BY kind, namespace, name";
         let mut statement = self.db.prepare_cached(sql)?;
@@ -279,7 +279,7 @@ impl Store {
     ///
     /// # Errors
     /// SQLite's.
-    pub fn count(&self, kind: &Kind, namespace: Option<&str>) -> rusqlite::Result<u64> {
+    pub(crate) fn count(&self, kind: &Kind, namespace: Option<&str>) -> rusqlite::Result<u64> {
         let sql = "SELECT count(*) FROM objects WHERE kind = ?1 AND (?2 IS NULL OR namespace = ?2)";
         let count: i64 =
             self.db.prepare_cached(sql)?.query_row(params![kind.plural, namespace], |row| row.get(0))?;
@@ -287,7 +287,7 @@ impl Store {
     }
 
     /// Puts an object in its place.
-    pub(super) fn put(
+    pub(crate) fn put(
         &self,
         kind: &Kind,
         namespace: &str,
@@ -308,7 +308,7 @@ impl Store {
     }
 
     /// Removes an object, and what was applied to it.
-    pub(super) fn remove(&self, kind: &Kind, namespace: &str, name: &str) -> rusqlite::Result<()> {
+    pub(crate) fn remove(&self, kind: &Kind, namespace: &str, name: &str) -> rusqlite::Result<()> {
         for sql in [
             "DELETE FROM objects WHERE kind = ?1 AND namespace = ?2 AND name = ?3",
             "DELETE FROM applied WHERE kind = ?1 AND namespace = ?2 AND name = ?3",
@@ -319,7 +319,7 @@ impl Store {
     }
 
     /// What each manager applied to an object last, as JSON, by the manager's name.
-    pub(super) fn applied(
+    pub(crate) fn applied(
         &self,
         kind: &Kind,
         namespace: &str,
@@ -331,7 +331,7 @@ impl Store {
     }
 
     /// Remembers what a manager applied.
-    pub(super) fn set_applied(
+    pub(crate) fn set_applied(
         &self,
         kind: &Kind,
         namespace: &str,
