@@ -1,5 +1,5 @@
-//! Which numbers are in use: addresses and node ports. A free one is found in the logarithm of what is in use, however
-//! full a range is.
+//! Which addresses and node ports are in use. Finding a free one takes time logarithmic in the number of those in use,
+//! however full a range is.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -27,12 +27,12 @@ pub enum Account {
     Owner,
 }
 
-/// A set of numbers, as runs without a gap. A number may be in it more than once.
+/// A multiset of numbers, stored as runs of consecutive numbers.
 #[derive(Debug, Default)]
 struct Runs {
     /// The last number of each run, by its first.
     runs: BTreeMap<u128, u128>,
-    /// How often a number is in the set beyond once.
+    /// How many more times than once a number is in the set.
     more: BTreeMap<u128, u32>,
 }
 
@@ -89,14 +89,13 @@ impl Runs {
     }
 }
 
-/// All accounts.
 #[derive(Debug, Default)]
 pub(crate) struct Accounts {
     accounts: HashMap<Account, Runs>,
 }
 
-/// A number that is in use.
-pub type Entry = (Account, u128);
+/// A number that is in use, and the account it is in.
+pub(crate) type Entry = (Account, u128);
 
 impl Accounts {
     /// Enters the numbers of an object.
@@ -113,7 +112,7 @@ impl Accounts {
         }
     }
 
-    /// The lowest number from `first` to `last`, both included, that nobody has.
+    /// The lowest free number from `first` to `last`, both included.
     pub(crate) fn free(&self, account: Account, first: u128, last: u128) -> Option<u128> {
         match self.accounts.get(&account) {
             _ if first > last => None,
@@ -122,7 +121,7 @@ impl Accounts {
         }
     }
 
-    /// How many numbers from `first` to `last` somebody has.
+    /// How many numbers from `first` to `last` are in use.
     pub(crate) fn used(&self, account: Account, first: u128, last: u128) -> u128 {
         let runs = self.accounts.get(&account).filter(|_| first <= last);
         runs.map_or(0, |runs| runs.used(first, last))
@@ -137,7 +136,7 @@ pub(crate) fn number_of(ip: IpAddr) -> u128 {
     }
 }
 
-/// A uid as a number; `None` where it is not a UUID, as those that are given out here are.
+/// A uid as a number; `None` if it is not a UUID, as every uid of this server is.
 pub(crate) fn number_of_uid(uid: &str) -> Option<u128> {
     Uuid::try_parse(uid).ok().map(|uid| uid.as_u128())
 }

@@ -1,4 +1,4 @@
-//! The token, and the file that tells kubectl everything it needs.
+//! The token, and the kubeconfig with it.
 
 use std::path::Path;
 
@@ -10,12 +10,12 @@ use sys::fs::files::{self, FileError, LastLink};
 use sys::fs::state_dir;
 use sys::random;
 
-/// Longest token.
+/// Longest token file, in bytes.
 const TOKEN_MAX: usize = 4096;
 /// Random bytes in a token.
 const TOKEN_BYTES: usize = 32;
 
-/// The token in the file `path`, made at the first start.
+/// The token in the file `path`; makes one if the file has none.
 ///
 /// # Errors
 /// [`FileError`] naming the file.
@@ -31,7 +31,7 @@ pub(crate) fn token(path: &Path) -> Result<String, FileError> {
     Ok(token)
 }
 
-/// Writes the file for kubectl, which is YAML in the form of JSON.
+/// Writes the kubeconfig, as JSON, which is YAML too.
 ///
 /// # Errors
 /// [`FileError`] naming the file.

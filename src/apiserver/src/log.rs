@@ -116,6 +116,14 @@ impl Fields<'_> {
 }
 
 impl Visit for Fields<'_> {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.insert(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.insert(field, value.into());
+    }
+
     fn record_str(&mut self, field: &Field, value: &str) {
         self.insert(field, value.into());
     }
@@ -147,7 +155,7 @@ where
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
 
@@ -166,7 +174,12 @@ mod tests {
         }
     }
 
-    fn written(format: Format, filter: EnvFilter, log: impl FnOnce()) -> String {
+    /// The lines of JSON that `log` writes with this level.
+    pub(crate) fn written(level: Option<Level>, log: impl FnOnce()) -> String {
+        written_as(Format::Json, filter(level, None).unwrap(), log)
+    }
+
+    fn written_as(format: Format, filter: EnvFilter, log: impl FnOnce()) -> String {
         let written = Written::default();
         let writer = written.clone();
         let subscriber = subscriber(format, filter, move || writer.clone());
@@ -175,13 +188,9 @@ mod tests {
         String::from_utf8(bytes).unwrap()
     }
 
-    fn info() -> EnvFilter {
-        filter(None, None).unwrap()
-    }
-
     #[test]
     fn a_line_is_one_json_object_with_the_fields_of_its_request() {
-        let line = written(Format::Json, info(), || {
+        let line = written(None, || {
             let span =
                 tracing::error_span!("request", userAgent = "kub\u{202e}ectl", verb = tracing::field::Empty);
             let _entered = span.enter();
@@ -201,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_line_of_text_cannot_be_forged() {
-        let line = written(Format::Text, info(), || {
+        let line = written_as(Format::Text, filter(None, None).unwrap(), || {
             let agent = "a\nb\u{1b}[2J\u{202e}";
             let _entered = tracing::error_span!("request", userAgent = agent).entered();
             tracing::error!(cause = %agent, "failed");
@@ -222,7 +231,7 @@ mod tests {
                 tracing::debug!("d");
                 tracing::info!(target: "h2", "other");
             };
-            written(Format::Json, filter, log).lines().count()
+            written_as(Format::Json, filter, log).lines().count()
         };
         assert_eq!((lines(None, None), lines(None, Some(""))), (2, 2));
         assert_eq!((lines(Some(Level::Error), Some("trace")), lines(Some(Level::Debug), None)), (1, 3));

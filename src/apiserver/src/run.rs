@@ -25,39 +25,31 @@ use sys::service::notify::Notifier;
 /// Why the server does not run.
 #[derive(Debug, Error)]
 pub(crate) enum ServeError {
-    /// A flag.
     #[error(transparent)]
     Option(#[from] OptionError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A backup.
     #[error(transparent)]
     Backup(#[from] BackupError),
-    /// A file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The certificates.
     #[error(transparent)]
     Pki(#[from] PkiError),
-    /// The sockets.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// The threads.
     #[error("cannot start: {0}")]
     Start(std::io::Error),
-    /// `RUST_LOG`.
     #[error(transparent)]
     Log(#[from] LogError),
 }
 
-/// Does what the command line says, and tells on stderr what went wrong.
+/// Runs the command line `args` and reports an error on stderr.
 pub fn main(args: &[String]) -> ExitCode {
     let line = [crate::PROGRAM.to_owned()];
     let cli = match Cli::try_parse_from(line.iter().chain(args)) {
         Ok(cli) => cli,
         Err(error) => {
-            // A stream that is closed is the caller's affair.
+            // The caller may have closed the stream.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success };
         }
@@ -95,13 +87,13 @@ fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         .build()
         .map_err(ServeError::Start)?;
     let done = runtime.block_on(run(args, config));
-    // What still runs has had its time.
+    // Tasks that still run had their time to end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
 }
 
 async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
-    // Before anybody may want to stop it.
+    // First, so that a signal during the start stops it cleanly.
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Start)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Start)?;
     let notifier = Notifier::from_environment();
@@ -154,14 +146,14 @@ fn tell_started(args: &ServeArgs, server: &Server) {
     }
 }
 
-/// Tells systemd that the server works, for as long as it does: the writer answers, and so do these threads.
+/// Tells systemd that the server works as long as the writer and these threads answer.
 async fn watchdog(notifier: &Notifier, registry: &Registry) {
     let Some(interval) = notifier.watchdog() else { return std::future::pending().await };
-    // However long an answer takes, the next question is asked in time.
+    // Asks at fixed times, however long an answer takes.
     let mut questions = tokio::time::interval(interval);
     loop {
         questions.tick().await;
-        // Takes the way of every change, and changes nothing: there is no such object.
+        // Goes the way of every change and changes nothing, for no object has an empty name.
         let options = DeleteOptions { dry_run: true, ..DeleteOptions::default() };
         let probe = registry.delete(&service::KIND, "", "", options);
         if tokio::time::timeout(interval, probe).await.is_ok() {
@@ -181,7 +173,7 @@ fn certificates(args: &ServeArgs, config: &Config) -> Result<Pki, ServeError> {
     Ok(pki)
 }
 
-/// Everything that the server may be called.
+/// All names and addresses that clients may reach the server by.
 fn names(bind_address: IpAddr, config: &Config) -> Vec<Name> {
     let hosts = [
         "localhost",
@@ -210,7 +202,7 @@ fn names(bind_address: IpAddr, config: &Config) -> Vec<Name> {
     names
 }
 
-/// Where kubectl finds the server.
+/// The URL for kubectl.
 fn url(mut address: SocketAddr) -> String {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),

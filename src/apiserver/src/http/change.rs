@@ -1,4 +1,4 @@
-//! Everything that changes objects.
+//! The verbs that change objects.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,7 +21,6 @@ use crate::registry::{Change, Registry, Warnings, WriteOptions};
 use crate::status::ApiError;
 use sys::process::memory;
 
-/// Does what a verb says.
 pub(super) async fn change(
     call: &Call<'_>,
     verb: Verb,
@@ -34,13 +33,13 @@ pub(super) async fn change(
         Verb::Create => Some(("CreateOptions", None)),
         Verb::Update => Some(("UpdateOptions", None)),
         Verb::Patch => Some(("PatchOptions", Some(received.content == Some(Content::Apply)))),
-        // Those of a deletion may be in the body.
+        // The options of a deletion may be in the body.
         _ => None,
     };
     if let Some((kind, is_apply)) = options {
         call.parameters.check(kind, is_apply)?;
     }
-    // What waits to be written takes its room, wherever the client is by then.
+    // A change keeps its room until it is written, even if the client has gone.
     let registry = &call.shared.registry.holding((room, received.room.take()));
     let answer = match verb {
         Verb::Create => create(call, registry, &received).await,
@@ -55,7 +54,7 @@ pub(super) async fn change(
     answer
 }
 
-/// A body of that many bytes leaves memory behind that it is worth to give back.
+/// Bodies above this size free enough memory to return it to the kernel.
 const LARGE: usize = 128 << 10;
 
 impl Call<'_> {
@@ -73,7 +72,7 @@ impl Call<'_> {
         }
     }
 
-    /// The object in a body, and what was left out of it.
+    /// The object in a body, and the faults in it that are only warned of.
     fn received(&self, received: &Received) -> Result<(Object, Vec<String>), ApiError> {
         let is_whole =
             |content: &Content| matches!(content, Content::Json | Content::Yaml | Content::Protobuf);
@@ -118,7 +117,7 @@ async fn update(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
                 format!("the name of the object ({given}) does not match the name on the URL ({name})");
             return Err(ApiError::bad_request(message));
         }
-        // A part of what is not there creates nothing.
+        // An update of a part never creates the object.
         Change::Patch(Box::new(move |old| {
             old.map_or_else(|| Err(ApiError::not_found(kind, &name)), |_| Ok(object))
         }))
@@ -146,7 +145,7 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
     let (mut kind, mut view) = (call.kind, call.kind.view());
     if let Patch::Apply(applied) = &mut patch {
         check_applied(call, applied)?;
-        // What is applied is remembered as it is stored.
+        // The applied configuration is stored in the stored kind's form.
         if let Some(view) = view.take() {
             *applied = view.stored(applied);
             kind = view.kind;
@@ -237,7 +236,7 @@ impl Patching {
     }
 }
 
-/// What upstream wants of server-side apply, beyond that it can be merged.
+/// The rules of upstream for server-side apply that do not come from merging.
 fn check_applied(call: &Call<'_>, applied: &Map<String, Value>) -> Result<(), ApiError> {
     let kind = call.kind;
     let given = |key: &str| applied.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -265,8 +264,7 @@ fn check_applied(call: &Call<'_>, applied: &Map<String, Value>) -> Result<(), Ap
     apply::declared(applied, call.kind.schema).map_err(|faults| untyped(call, applied, &faults))
 }
 
-/// What is applied has fields that the kind does not have, or an entry of a list twice. Upstream does not say what sort of
-/// error that is.
+/// The error for an applied configuration with unknown fields or a list entry twice. Upstream gives it no reason.
 fn untyped(call: &Call<'_>, applied: &Map<String, Value>, faults: &str) -> ApiError {
     let text = |key: &str| applied.get("metadata").and_then(|all| all.get(key)?.as_str()).unwrap_or_default();
     let kind = call.kind;

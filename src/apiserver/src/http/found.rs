@@ -1,4 +1,4 @@
-//! Watching what is not stored but found on the machine: it is looked at again and again, once for all who watch.
+//! Watches of kinds that are not stored but found on the machine: one look each second serves all watches.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,18 +15,18 @@ use crate::store::Stored;
 /// How often the machine is looked at.
 pub(super) const LOOK_TIME: Duration = Duration::from_secs(1);
 
-/// What was found last of each kind, and when.
+/// The last look at each kind.
 #[derive(Debug, Default)]
 pub(super) struct Looks(Mutex<BTreeMap<&'static Kind, Look>>);
 
-/// When it was, and what there was.
+/// The time of a look, and the objects found.
 type Look = (Instant, Arc<Vec<Object>>);
 
 impl Looks {
-    /// All objects of a kind, as they are now or were a moment ago.
+    /// All objects of a kind, from now or a moment ago.
     fn look(&self, registry: &Registry, kind: &'static Kind) -> Result<Arc<Vec<Object>>, ApiError> {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A watch that comes back after its time must not find its own last look.
+        // Half a period, so that a watch never gets its own last look again.
         let is_fresh = |(when, _): &&(Instant, Arc<Vec<Object>>)| when.elapsed() < LOOK_TIME / 2;
         if let Some((_, objects)) = looks.get(kind).filter(is_fresh) {
             return Ok(Arc::clone(objects));
@@ -37,7 +37,7 @@ impl Looks {
     }
 }
 
-/// Tells what changed between two looks at the machine.
+/// Finds the changes between two looks at the machine.
 #[derive(Debug)]
 pub(super) struct Following {
     kind: &'static Kind,
@@ -46,12 +46,12 @@ pub(super) struct Following {
 }
 
 impl Following {
-    /// Begins with nothing known: the first look finds everything new.
+    /// Begins with nothing known, so that the first look finds every object as new.
     pub(super) fn new(kind: &'static Kind, query: ListQuery) -> Self {
         Self { kind, query, known: BTreeMap::new() }
     }
 
-    /// What is new, other or gone since the last look.
+    /// The objects that were added, modified or deleted since the last look.
     pub(super) fn look(&mut self, registry: &Registry, looks: &Looks) -> Result<Vec<Event>, ApiError> {
         let all = looks.look(registry, self.kind)?;
         let version = registry.resource_version();
@@ -88,7 +88,7 @@ impl Following {
     }
 }
 
-/// Whether nothing changed but the time at which it was looked at.
+/// Whether the objects are equal apart from heartbeat times.
 fn is_same(old: &Object, new: &Object) -> bool {
     let timeless = |object: &Object| {
         let mut object = object.clone();

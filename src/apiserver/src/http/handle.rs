@@ -1,4 +1,4 @@
-//! From a request to its answer.
+//! Answers requests.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +16,8 @@ use super::found::Looks;
 use super::limits::Limits;
 use super::metrics::{Labels, Metrics};
 use super::places::Places;
-use super::{change, pages, read, request_log, watch};
+use super::request_log::{self, Logged};
+use super::{change, pages, read, watch};
 use crate::api::media::{self, Encoding, Form};
 use crate::api::parameters::Parameters;
 use crate::api::path::{self, PATH_MAX, Place, Route, Target};
@@ -35,9 +36,9 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) places: Places,
     pub(super) metrics: Metrics,
-    /// What is found on the machine.
+    /// The last look at what is found on the machine.
     pub(super) looks: Looks,
-    /// Where clients are told that the server is.
+    /// The server's address, for clients.
     pub(super) address: String,
     /// Becomes true when the server is to stop.
     pub(super) stopping: tokio::sync::watch::Receiver<bool>,
@@ -46,23 +47,23 @@ pub(super) struct Shared {
 impl Shared {
     /// Waits until the server is to stop.
     pub(super) async fn stopped(&self) {
-        // Whoever would say so is gone: it is stopping, too.
+        // An error means that the sender is gone, so the server stops, too.
         let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
     }
 }
 
-/// Who asks, as far as the connection tells.
+/// The client, as far as the connection tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Caller {
-    /// Nobody in particular: a token is needed.
+    /// Not authenticated: a token is needed.
     Anybody,
-    /// Somebody with a certificate that the CA signed, or on the insecure port.
+    /// Authenticated by a certificate of the CA, or on the insecure port.
     Trusted,
-    /// Somebody for whom there is no room.
+    /// There is no room for the connection.
     Refused,
 }
 
-/// Answers a request.
+/// Answers a request, in a span of its own.
 pub(super) async fn handle(
     shared: Arc<Shared>,
     caller: Caller,
@@ -80,10 +81,10 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Answer {
     let start = Instant::now();
-    let (uri, mut labels) = (request.uri().clone(), Labels::of(request.method()));
+    let (logged, mut labels) = (Logged::of(&request), Labels::of(request.method()));
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let in_yaml = is_in_yaml(&request);
-    // A list may be long.
+    // A long list would keep the other requests of this thread waiting.
     let encoded =
         |answer| if in_yaml { tokio::task::block_in_place(|| answer::in_yaml(answer)) } else { answer };
     let answered = respond(&shared, caller, &under_way, request, &mut labels).await;
@@ -92,16 +93,16 @@ async fn answer(
         Err(error) => (encoded(answer::error(&error)), Some(error)),
     };
     let (status, duration) = (answer.status().as_u16(), start.elapsed());
-    // What is applied wrongly is the client's fault, whatever the code.
+    // A wrong applied configuration is the client's fault, though its error has code 500.
     let failure = error.filter(|error| error.code >= 500 && !matches!(error.reason, "Timeout" | ""));
     let failure = failure.as_ref().map(|error| error.message.as_str());
-    request_log::answered(labels, uri.path(), status, duration, failure);
+    logged.answered(labels, status, duration, failure);
     shared.metrics.count(labels, status, duration);
     answer::hold(&mut answer, under_way);
     answer
 }
 
-/// Whether the answer is to be YAML, as far as what is asked for can be (`NegotiateOutputMediaType` in
+/// Whether the client wants YAML, of a path that has it (`NegotiateOutputMediaType` in
 /// `k8s.io/apiserver/pkg/endpoints/handlers/negotiation/negotiate.go`).
 fn is_in_yaml<T>(request: &Request<T>) -> bool {
     let is_api = matches!(request.uri().path().split('/').nth(1), Some("api" | "apis"));
@@ -109,7 +110,8 @@ fn is_in_yaml<T>(request: &Request<T>) -> bool {
     is_api && accepted().is_some_and(|(_, encoding)| encoding == Encoding::Yaml)
 }
 
-/// An answer that takes its room until the client has read it. Without any, only a change is answered: it was made.
+/// Takes room for an answer until the client has read it. Without room, a read fails; a change is answered, for it was
+/// made.
 fn kept(shared: &Shared, mut answer: Answer, is_read: bool) -> Result<Answer, ApiError> {
     if let Either::Left(whole) = answer.body_mut() {
         match shared.limits.answer(whole.len()) {
@@ -152,18 +154,18 @@ async fn respond(
     }
 }
 
-/// A request for objects, with everything that is known about it.
+/// A checked request for objects.
 pub(super) struct Call<'a> {
     pub(super) shared: &'a Arc<Shared>,
     pub(super) resource: &'a dyn Resource,
     pub(super) kind: &'static Kind,
-    /// Empty for kinds without one, and for all of them.
+    /// Empty for cluster-scoped kinds and for all namespaces.
     pub(super) namespace: String,
     pub(super) name: Option<String>,
-    /// The part of the object that is meant, where it is not the whole.
+    /// The subresource, if one is asked for.
     pub(super) part: Option<Subresource>,
     pub(super) parameters: Parameters,
-    /// In what form the answer is to be.
+    /// The form of the answer.
     pub(super) form: Form,
 }
 
@@ -199,7 +201,7 @@ async fn objects(
         call.parameters.check_table()?;
     }
     if verb == Verb::Watch {
-        // There is no YAML that goes on.
+        // YAML has no streams.
         if is_in_yaml(&request) {
             return Err(not_acceptable());
         }
@@ -210,15 +212,15 @@ async fn objects(
         Verb::Get => read::get(&call),
         Verb::List => read::list(&call).await,
         _ => {
-            // None is made while answers are left unread.
+            // No change is made while clients leave too many answers unread.
             let _room = shared.limits.answer(1)?;
             change::change(&call, verb, request, room).await
         }
     }
 }
 
-/// What is to be done (`NewRequestInfo` in `k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`). Of one object `watch`
-/// asks for nothing, and no object has a HEAD (`registerResourceHandlers` in `pkg/endpoints/installer.go`).
+/// The verb of a request (`NewRequestInfo` in `k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`). The
+/// parameter `watch` has no effect for one object, and HEAD is not served for objects (`registerResourceHandlers` in `pkg/endpoints/installer.go`).
 fn verb(method: &Method, is_named: bool, is_watch: bool) -> Option<Verb> {
     match (method, is_named) {
         (&Method::GET, true) => Some(Verb::Get),
@@ -233,7 +235,7 @@ fn verb(method: &Method, is_named: bool, is_watch: bool) -> Option<Verb> {
     }
 }
 
-/// The form in which objects are asked for.
+/// The form of objects that the client wants.
 pub(super) fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
     let accept = header(headers, &ACCEPT);
     let accepted = media::accept(accept, |form| !matches!(form, Form::Discovery(_)));

@@ -17,19 +17,19 @@ use crate::status::ApiError;
 use crate::store::Stored;
 use sys::process::limits;
 
-/// The borders of the histogram, in seconds.
+/// The upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: [f64; 8] = [0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 5.0];
 
-/// The labels of a request's counters. Only names that the server knows get in here, so that there are not many.
+/// The labels of a request's counters. Only names that the server knows are labels, so there are few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Labels {
     pub(super) verb: &'static str,
-    /// Empty where no objects are asked for.
+    /// Empty if the path is not one of objects.
     pub(super) resource: &'static str,
 }
 
 impl Labels {
-    /// Those of a request of which only the method is known.
+    /// The labels of a request whose path is not read yet.
     pub(super) fn of(method: &Method) -> Self {
         let verb = match *method {
             Method::GET => "get",
@@ -57,7 +57,7 @@ struct Durations {
     sum: Duration,
 }
 
-/// What is counted.
+/// The counters.
 #[derive(Debug)]
 pub(super) struct Metrics {
     started: SystemTime,
@@ -126,7 +126,7 @@ impl Page {
     }
 }
 
-/// The page.
+/// Builds the page.
 pub(super) fn page(shared: &Shared) -> Result<Answer, ApiError> {
     let mut page = Page::default();
     shared.metrics.write(&mut page);
@@ -177,7 +177,7 @@ fn allocators(shared: &Shared, page: &mut Page) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// How often each block was asked for an address.
+/// How often an address was asked for in each block.
 fn attempts(counts: &BTreeMap<Allocation, u64>, page: &mut Page) {
     for (succeeded, name, help) in [
         (true, "kube_apiserver_clusterip_allocator_allocation_total", "Addresses that a block gave."),

@@ -24,7 +24,7 @@ use crate::time::now;
 use pod::validation::go_quote;
 
 impl Call<'_> {
-    /// One object in the form that is asked for.
+    /// The answer with one object, in the form that the client wants.
     pub(super) fn object(&self, code: u16, stored: &Stored) -> Result<Answer, ApiError> {
         Ok(match self.form {
             Form::Plain | Form::Discovery(_) => answer::text(code, self.shown(stored)?.to_string()),
@@ -37,7 +37,7 @@ impl Call<'_> {
         })
     }
 
-    /// The text of an object as the kind that is asked for has it.
+    /// The text of an object in the kind that the client asked for.
     fn shown(&self, stored: &Stored) -> Result<Arc<str>, ApiError> {
         match self.kind.view() {
             None => Ok(Arc::clone(&stored.text)),
@@ -45,7 +45,7 @@ impl Call<'_> {
         }
     }
 
-    /// The objects that the request means.
+    /// The query for the objects of the request.
     pub(super) fn query(&self) -> Result<ListQuery, ApiError> {
         let mut fields = self.parameters.field_selector.clone();
         if let Some(name) = self.name.as_ref().filter(|_| fields.is_empty()) {
@@ -70,10 +70,7 @@ impl Call<'_> {
         })
     }
 
-    /// `resourceVersion` as a number; `None` where it is not given.
-    ///
-    /// # Errors
-    /// An error of no sort that upstream knows (`ParseResourceVersion` in
+    /// `resourceVersion` as a number; `None` if it is not given. Upstream gives the error no reason (`ParseResourceVersion` in
     /// `k8s.io/apiserver/pkg/storage/api_object_versioner.go`).
     pub(super) fn version(&self) -> Result<Option<u64>, ApiError> {
         let given = self.parameters.resource_version.as_str();
@@ -85,7 +82,7 @@ impl Call<'_> {
         })
     }
 
-    /// Whether a list of the objects as they are now is what `resourceVersion` and `resourceVersionMatch` ask for
+    /// Checks that `resourceVersion` and `resourceVersionMatch` allow a list of the present objects
     /// (`ValidateListOptions` in `k8s.io/apiserver/pkg/storage/interfaces.go`).
     pub(super) fn check_version(&self) -> Result<(), ApiError> {
         let invalid =
@@ -102,7 +99,7 @@ impl Call<'_> {
         if version > current {
             return Err(ApiError::too_large_version(version, current));
         }
-        // Only the present is kept.
+        // Earlier versions are not kept.
         if self.parameters.resource_version_match == "Exact" && version < current {
             return Err(ApiError::expired("The resourceVersion for the provided list is too old."));
         }
@@ -110,7 +107,7 @@ impl Call<'_> {
     }
 }
 
-/// What is stored as a view of it.
+/// The text of a stored object in the kind `info` of its view.
 pub(super) fn view_of(view: View, kind: &Kind, text: &str) -> Result<Arc<str>, ApiError> {
     let mut object = Object(serde_json::from_str(text).map_err(ApiError::internal)?);
     view.to_shown(&mut object, kind);
@@ -130,7 +127,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
     call.object(200, &stored)
 }
 
-/// The answer about a kind of which there are no objects: a list of none.
+/// The answer for a kind that never has objects: an empty list.
 pub(super) fn absent(
     shared: &Shared,
     kind: &Kind,

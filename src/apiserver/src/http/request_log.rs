@@ -2,41 +2,112 @@
 
 use std::time::Duration;
 
-use hyper::header::{HeaderMap, USER_AGENT};
+use hyper::header::{HeaderMap, HeaderValue, USER_AGENT};
+use hyper::{Request, Uri};
 use tracing::field::Empty;
-use tracing::{Level, Span, enabled, error_span, record_all};
+use tracing::{Span, debug_span, record_all};
 
-use super::handle::header;
 use super::metrics::Labels;
 
 /// Longest user agent that is logged, in bytes, as upstream (`k8s.io/apiserver/pkg/audit/request.go`).
 const USER_AGENT_MAX: usize = 1024;
 
-/// The span of a request. It is there at every level, so that an error says who asked; what is known at the end alone
-/// is recorded where there is something to log.
+/// The parts of a request that its line has, kept while the request is answered.
+#[derive(Debug)]
+pub(super) struct Logged {
+    uri: Uri,
+    user_agent: Option<HeaderValue>,
+}
+
+/// The span of a request. It is for debugging, as that of tower-http is, and costs nothing at the default level.
 pub(super) fn span(headers: &HeaderMap) -> Span {
-    // `header` gives nothing but ASCII.
-    let user_agent = header(headers, &USER_AGENT).map(|text| text.get(..USER_AGENT_MAX).unwrap_or(text));
-    error_span!(
+    debug_span!(
         "request",
         verb = Empty,
         resource = Empty,
         path = Empty,
-        userAgent = user_agent,
+        userAgent = headers.get(USER_AGENT).map(shown),
         status = Empty,
         durationSeconds = Empty
     )
 }
 
-/// Logs how the request of the current span was answered: as an error with the `failure`, else for debugging.
-pub(super) fn answered(labels: Labels, path: &str, status: u16, duration: Duration, failure: Option<&str>) {
-    if failure.is_none() && !enabled!(Level::DEBUG) {
-        return;
+fn shown(user_agent: &HeaderValue) -> &str {
+    // Only ASCII is text for `to_str`, so it can be cut anywhere.
+    let text = user_agent.to_str().unwrap_or("?");
+    text.get(..USER_AGENT_MAX).unwrap_or(text)
+}
+
+impl Logged {
+    pub(super) fn of<T>(request: &Request<T>) -> Self {
+        Self { uri: request.uri().clone(), user_agent: request.headers().get(USER_AGENT).cloned() }
     }
-    let (verb, resource, seconds) = (labels.verb, labels.resource, duration.as_secs_f64());
-    record_all!(Span::current(), verb, resource, path, status, durationSeconds = seconds);
-    match failure {
-        Some(cause) => tracing::error!(cause, "a request failed"),
-        None => tracing::debug!("a request was answered"),
+
+    /// Logs how the request of the current span was answered: as an error with the `failure`, else for debugging.
+    pub(super) fn answered(&self, labels: Labels, status: u16, duration: Duration, failure: Option<&str>) {
+        let span = Span::current();
+        if failure.is_none() && span.is_disabled() {
+            return;
+        }
+        let Labels { verb, resource } = labels;
+        let (path, seconds) = (self.uri.path(), duration.as_secs_f64());
+        record_all!(span, verb, resource, path, status, durationSeconds = seconds);
+        match failure {
+            None => tracing::debug!("a request was answered"),
+            Some(cause) if !span.is_disabled() => tracing::error!(cause, "a request failed"),
+            Some(cause) => {
+                let agent = self.user_agent.as_ref().map(shown);
+                tracing::error!(
+                    verb,
+                    resource,
+                    path,
+                    userAgent = agent,
+                    status,
+                    durationSeconds = seconds,
+                    cause,
+                    "a request failed"
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::log::{Level, tests::written};
+
+    #[test]
+    fn a_failure_says_who_asked_at_every_level() {
+        let request =
+            Request::get("/api/v1/services?watch=1").header(USER_AGENT, "kubectl").body(()).unwrap();
+        let labels = Labels { verb: "list", resource: "services" };
+        for (level, is_logged) in [(None, false), (Some(Level::Debug), true)] {
+            let lines = written(level, || {
+                let _entered = span(request.headers()).entered();
+                let logged = Logged::of(&request);
+                logged.answered(labels, 200, Duration::from_millis(250), None);
+                logged.answered(labels, 500, Duration::from_millis(500), Some("the disk is full"));
+            });
+            let mut lines: Vec<Value> =
+                lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let mut last = lines.pop().unwrap();
+            last["ts"].take();
+            let expected = json!({
+                "ts": null, "level": "error", "msg": "a request failed", "cause": "the disk is full", "verb": "list",
+                "resource": "services", "path": "/api/v1/services", "userAgent": "kubectl", "status": 500,
+                "durationSeconds": 0.5,
+            });
+            assert_eq!((last, !lines.is_empty()), (expected, is_logged), "{level:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_user_agent_is_cut() {
+        let long = HeaderValue::from_str(&"a".repeat(60_000)).unwrap();
+        assert_eq!((shown(&long).len(), shown(&HeaderValue::from_static("curl"))), (1024, "curl"));
+        assert_eq!(shown(&HeaderValue::from_bytes("é".as_bytes()).unwrap()), "?");
     }
 }

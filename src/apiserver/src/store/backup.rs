@@ -19,10 +19,10 @@ use sys::fs::state_dir;
 /// Largest backup that is restored, in bytes: a million Services.
 const BACKUP_MAX: usize = 4 << 30;
 
-/// Where SQLite says by what versions of its file format a file is written and read.
+/// Offset of the two bytes with the versions of SQLite's file format: for writing and for reading.
 const FORMATS: std::ops::Range<usize> = 18..20;
 
-/// A backup that cannot be made or used.
+/// Why a backup cannot be made or restored.
 #[derive(Debug, Error)]
 pub enum BackupError {
     /// The store.
@@ -31,20 +31,20 @@ pub enum BackupError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// There is something at the place of the backup.
+    /// The backup's file exists already.
     #[error("cannot write {0}: there is such a file")]
     Exists(PathBuf),
-    /// What should be restored is no backup.
+    /// The file is no backup.
     #[error("cannot restore {path}: {cause}")]
     NoBackup {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why not.
         cause: String,
     },
 }
 
-/// Writes what is in the store at `path` to the new file `to`; the server may be running.
+/// Copies the store at `path` to the new file `to`; the server may run.
 ///
 /// # Errors
 /// [`BackupError`] naming the file; then there is no backup.
@@ -64,7 +64,7 @@ pub fn backup(path: &Path, to: &Path) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// Puts the backup `from` in the place of the store at `path`, which nobody may be serving.
+/// Replaces the store at `path` by the backup `from`; the server must not run.
 ///
 /// # Errors
 /// [`BackupError`] naming the file; then the store is as it was.
@@ -72,7 +72,7 @@ pub fn restore(path: &Path, from: &Path) -> Result<(), BackupError> {
     let bytes = files::read(from, BACKUP_MAX, LastLink::Follow)?;
     let no_backup =
         |cause: String| BackupError::NoBackup { path: from.to_owned(), cause: sqlite::shown(&cause) };
-    // What these say that they are, 1 and 2 apart, SQLite only reads.
+    // SQLite opens a file with other versions than 1 and 2 for reading only.
     if let Some(formats) = bytes.get(FORMATS)
         && !formats.iter().all(|format| matches!(format, 1 | 2))
     {
@@ -84,9 +84,9 @@ pub fn restore(path: &Path, from: &Path) -> Result<(), BackupError> {
     let io = |cause| FileError::Io { verb: "write", path: path.to_owned(), cause };
     let mut new = tempfile::Builder::new().prefix(state_dir::TEMPORARY).tempfile_in(dir).map_err(io)?;
     new.write_all(&bytes).and_then(|()| new.as_file().sync_all()).map_err(io)?;
-    // The copy, which nobody else can change any more, and beside which there is no log of anybody's.
+    // Checks the copy: no other process can change it, and no log is beside it.
     check(new.path()).map_err(no_backup)?;
-    // Clients know of what is there now, with what is in its log.
+    // Clients may have seen every version of the present store, including those in its log.
     let last = Store::open_for_reading(path).ok().and_then(|store| store.version().ok());
     version_mark::note_restored(path, last.unwrap_or_default())?;
     remove_log(path)?;
@@ -94,8 +94,8 @@ pub fn restore(path: &Path, from: &Path) -> Result<(), BackupError> {
     Ok(state_dir::sync(dir)?)
 }
 
-/// Removes the log of a store, which must not be taken for that of another one. What is in it goes into the store before,
-/// unless that is damaged: until another one is in its place, it stays as it was.
+/// Removes the log of a store, so that SQLite does not take it for the log of the next one. Its content goes into the
+/// store first, unless that is damaged, so that the old store stays whole until it is replaced.
 fn remove_log(path: &Path) -> Result<(), FileError> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
     let _ = db.and_then(|db| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
@@ -107,12 +107,12 @@ fn remove_log(path: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Whether the file is a whole store of ours: its tables, nothing else that SQLite would run, and objects in them. Nothing
-/// of it is believed before the tables are known.
+/// Checks that the file is an undamaged store: with its tables, without anything else that SQLite would run, and with
+/// objects in all rows. The tables are checked before anything is read from them.
 fn check(copy: &Path) -> Result<(), String> {
     let failed = |cause: rusqlite::Error| cause.to_string();
     let path = percent_encode(copy.as_os_str().as_bytes(), NON_ALPHANUMERIC);
-    // Nothing is written beside it, whatever it says of a log.
+    // SQLite then writes nothing beside it, even if the file asks for a log.
     let uri = format!("file:{path}?immutable=1");
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;

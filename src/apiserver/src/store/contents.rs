@@ -1,4 +1,4 @@
-//! Whether the rows of a store are objects: what a server would have written, with its keys.
+//! Checks that each row of a store is an object that a server could have written, under its own key.
 
 use rusqlite::{Connection, Row};
 use serde_json::{Map, Value};
@@ -13,10 +13,10 @@ use crate::object::Object;
 /// Longest part of a key that a message shows.
 const SHOWN: usize = 60;
 
-/// What is wrong with a row.
+/// A description of what is wrong with a row.
 type Fault = String;
 
-/// What is wrong with what a store holds, if anything.
+/// The first fault in a store's rows, if any.
 ///
 /// # Errors
 /// SQLite's.
@@ -48,13 +48,13 @@ pub(super) fn fault(db: &Connection) -> rusqlite::Result<Option<Fault>> {
     })
 }
 
-/// The last resource version.
+/// The store's last resource version.
 fn counter(db: &Connection) -> rusqlite::Result<Result<i64, Fault>> {
     let mut select = db.prepare("SELECT version FROM counter LIMIT 2")?;
     let rows: Vec<Option<i64>> =
         select.query_map([], |row| Ok(row.get_ref(0)?.as_i64().ok()))?.collect::<rusqlite::Result<_>>()?;
     Ok(match rows[..] {
-        // Each change counts one up: nobody gets there.
+        // Each change adds one: no store gets there.
         [Some(last @ 1..=0x3fff_ffff_ffff_ffff)] => Ok(last),
         _ => Err("table counter has no last version".to_owned()),
     })
@@ -75,7 +75,7 @@ fn first(
     Ok(None)
 }
 
-/// Under what an object is stored.
+/// The key of a row.
 struct Key<'a> {
     kind: &'a str,
     namespace: &'a str,

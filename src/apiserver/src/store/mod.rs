@@ -1,7 +1,7 @@
 //! The objects on the disk: SQLite, one transaction for each batch of changes, synced before anybody is told.
 //!
-//! SQLite and not a store of our own: it survives kill -9 at any point without repair, it is in the address book
-//! already, and its file can be read by an operator without us.
+//! SQLite survives kill -9 at any point without repair, podhosts has it already for the address book, and operators can
+//! read its files with their own tools.
 
 pub mod backup;
 mod contents;
@@ -20,10 +20,10 @@ use sqlite;
 use sys::fs::files::FileError;
 use sys::fs::state_dir::{self, Lock};
 
-/// How long a writer in another process (`backup`) is waited for.
+/// How long to wait for another process (`backup`) that has the database.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A store that cannot be used.
+/// Why a store cannot be used.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// Its directory.
@@ -38,7 +38,7 @@ pub enum StoreError {
         #[source]
         cause: rusqlite::Error,
     },
-    /// It is not what was written.
+    /// Its content is damaged.
     #[error(
         "cannot use {path}: it is damaged: {cause}; podhosts-apiserver restore puts a backup in the place of what is there"
     )]
@@ -58,7 +58,7 @@ pub enum StoreError {
         /// Its schema.
         found: i64,
     },
-    /// No thread for changes.
+    /// The thread that makes changes cannot be started.
     #[error("cannot serve {0}: {1}")]
     Thread(PathBuf, #[source] std::io::Error),
     /// Another process serves it.
@@ -89,7 +89,7 @@ pub struct Row {
 pub struct Store {
     pub(super) db: Connection,
     path: PathBuf,
-    /// Held by whoever changes it.
+    /// Held by a server, and by none that only reads.
     _lock: Option<Lock>,
 }
 
@@ -101,7 +101,7 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         state_dir::create(state_dir::dir_of(path))?;
         let lock = Self::lock(path)?;
-        // SQLite's logs are as it is. Not while SQLite has it: a file that is closed takes the process' locks on it along.
+        // SQLite gives its logs the same mode. Before SQLite opens it: closing a file drops the process' locks on it.
         state_dir::make_private(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let store = Self { _lock: Some(lock), ..Self::connect(path, flags)? };
@@ -153,13 +153,13 @@ impl Store {
         self.db.pragma_update(None, "synchronous", "FULL")
     }
 
-    /// Whether every page can be read: one that cannot would be found only by whoever asks for it.
+    /// Checks that every page can be read, which would otherwise fail only when a client asks for an object in it.
     fn check(&self) -> Result<(), StoreError> {
         let found = sqlite::damage(&self.db, "quick_check").map_err(|cause| self.failed(cause))?;
         found.map_or(Ok(()), |found| Err(self.damaged(found)))
     }
 
-    /// The version of the tables, which are ours, and the only ones.
+    /// The version of the tables, after a check that the file has these tables alone.
     fn known_tables(&self) -> Result<i64, StoreError> {
         let found = tables::version(&self.db).map_err(|cause| self.failed(cause))?;
         if !(0..=SCHEMA).contains(&found) {
@@ -183,7 +183,7 @@ impl Store {
         ))
     }
 
-    /// Makes a store of schema 1, of which the objects were a tree of whole rows, one of [`SCHEMA`].
+    /// Converts a store of schema 1, which kept the objects in a tree of whole rows, to [`SCHEMA`].
     fn convert(&self) -> rusqlite::Result<()> {
         self.db.execute_batch(&format!(
             "BEGIN IMMEDIATE;
@@ -197,7 +197,7 @@ impl Store {
         ))
     }
 
-    /// The error that SQLite refused something.
+    /// The error for an answer of SQLite.
     pub(crate) fn failed(&self, cause: rusqlite::Error) -> StoreError {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         match cause.sqlite_error_code() {
@@ -206,12 +206,12 @@ impl Store {
         }
     }
 
-    /// The error that it is not what was written.
+    /// The error for a damaged store.
     pub(crate) fn damaged(&self, cause: impl ToString) -> StoreError {
         StoreError::Damaged { path: self.path.clone(), cause: sqlite::shown(&cause.to_string()) }
     }
 
-    /// The last resource version that was given out.
+    /// The last resource version.
     ///
     /// # Errors
     /// SQLite's.
@@ -221,7 +221,7 @@ impl Store {
         Ok(version.cast_unsigned())
     }
 
-    /// Remembers the last resource version.
+    /// Stores the last resource version.
     pub(crate) fn set_version(&self, version: u64) -> rusqlite::Result<()> {
         self.db.prepare_cached("UPDATE counter SET version = ?1")?.execute([version.cast_signed()])?;
         Ok(())
@@ -318,7 +318,7 @@ impl Store {
         Ok(())
     }
 
-    /// What each manager applied to an object last, as JSON, by the manager's name.
+    /// The last applied configuration of each field manager of an object, as JSON.
     pub(crate) fn applied(
         &self,
         kind: &Kind,
@@ -330,7 +330,7 @@ impl Store {
         statement.query_map([kind.plural, namespace, name], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     }
 
-    /// Remembers what a manager applied.
+    /// Stores what a field manager applied.
     pub(crate) fn set_applied(
         &self,
         kind: &Kind,

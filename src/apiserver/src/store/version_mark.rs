@@ -1,9 +1,9 @@
-//! The last resource version that was given out, in a file beside the store. Whoever puts an older store in the place of
-//! the newer one takes the store's own count back with it; clients know of more by then, and would take new objects for
-//! those that they have seen.
+//! The last resource version that clients were given, in a file beside the store. An older store that replaces a newer
+//! one brings its older counter along; clients have seen later versions by then, and would take new objects for old ones.
 //!
-//! It is written after each commit, before anybody is told, and not synced: that would cost as much as the commit. After
-//! a crash of the machine it may be behind, so it is believed only if the machine has run since, or the server was stopped.
+//! The file is written after each commit, before clients are told, and not synced, which would cost as much as the
+//! commit. After a crash of the machine it may be behind, so it counts only if the machine has run since, or the server
+//! was stopped.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,39 +12,38 @@ use std::path::{Path, PathBuf};
 use sys::fs::files::{self, LastLink};
 use sys::fs::state_dir;
 
-/// How far versions go ahead where it is not known which were given out: etcd's documentation takes as many for
-/// `--bump-revision`. That many changes take months.
+/// How far versions jump when the last one is unknown: as far as etcd's documentation proposes for `--bump-revision`.
+/// That many changes take months.
 const AHEAD: u64 = 1_000_000_000;
 /// The last version that a store may have (see `contents`).
 const LAST: u64 = 0x3fff_ffff_ffff_ffff;
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-/// Stands for the boot in the file of a server that was stopped.
+/// In place of the boot's id: the server was stopped.
 const STOPPED: &str = "stopped";
-/// The same for a store that was restored.
+/// In place of the boot's id: the store was restored.
 const RESTORED: &str = "restored";
-/// How many digits a version has in the file, so that a later one takes the place of an earlier one.
+/// Digits of a version in the file, so that a later version overwrites an earlier one exactly.
 const DIGITS: usize = 20;
-/// Longest file.
+/// Longest file, in bytes.
 const FILE_MAX: usize = 100;
 
-/// What the file said.
+/// The content of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Said {
     version: u64,
-    /// In which boot of the machine, or [`STOPPED`], or [`RESTORED`].
+    /// The id of the boot in which it was written, [`STOPPED`] or [`RESTORED`].
     state: String,
 }
 
-/// The file, kept up to date.
+/// The file, open for writing.
 #[derive(Debug)]
 pub(crate) struct VersionMark {
     path: PathBuf,
-    /// `None` where it cannot be kept: then it is not there either.
+    /// `None` if it cannot be written: then it was removed, too.
     file: Option<File>,
 }
 
-/// Where the file of a store is.
 fn path_of(store: &Path) -> PathBuf {
     let mut path = store.as_os_str().to_owned();
     path.push(".version");
@@ -63,7 +62,7 @@ fn boot_id() -> String {
     String::from_utf8_lossy(&bytes).trim().to_owned()
 }
 
-/// The version from which a store of which the last is `version` has to go on; `None` where that is this one.
+/// The version at which a store whose last one is `version` has to go on, if not at that one.
 pub(crate) fn beginning(store: &Path, version: u64) -> Option<u64> {
     go_on(read(store), version, &boot_id())
 }
@@ -88,7 +87,7 @@ fn ahead_of(version: u64) -> u64 {
     version.checked_add(AHEAD).filter(|ahead| *ahead <= LAST).unwrap_or_else(|| version.saturating_add(1))
 }
 
-/// Remembers for the next start that the store was replaced, when its last version was `version` or less.
+/// Notes for the next start that the store was replaced, and that versions up to `version` were given to clients.
 ///
 /// # Errors
 /// Naming the file.
@@ -102,7 +101,7 @@ fn text(version: u64, state: &str) -> String {
 }
 
 impl VersionMark {
-    /// Begins to keep the file of a store whose last version is `version`.
+    /// Writes the file of a store whose last version is `version`, and keeps it open.
     pub(crate) fn begin(store: &Path, version: u64) -> Self {
         let path = path_of(store);
         let written = state_dir::replace_synced(&path, text(version, &boot_id()).as_bytes());
@@ -115,7 +114,7 @@ impl VersionMark {
         mark
     }
 
-    /// Remembers the last version, which nobody has been told yet.
+    /// Writes the last version, before clients are told of it.
     pub(crate) fn set(&mut self, version: u64) {
         let Some(file) = &self.file else { return };
         if let Err(cause) = file.write_all_at(format!("{version:0DIGITS$}").as_bytes(), 0) {
@@ -123,7 +122,7 @@ impl VersionMark {
         }
     }
 
-    /// Remembers that nothing comes after this one.
+    /// Notes that the server was stopped at this version.
     pub(crate) fn stop(&mut self, version: u64) {
         if self.file.take().is_none() {
             return;
@@ -133,11 +132,11 @@ impl VersionMark {
         }
     }
 
-    /// A file that is not up to date must not be there: without one, versions go far ahead.
+    /// Removes the file, for an outdated one is wrong: without one, the next start goes far ahead.
     fn give_up(&mut self, cause: &str) {
         tracing::error!(%cause, "the last version cannot be kept: the next start goes far ahead");
         self.file = None;
-        // Where this fails too the store cannot be written either, and nothing new is given out.
+        // If this fails too, the store cannot be written either, and clients get no new versions.
         let _ = state_dir::remove(&self.path);
     }
 }
