@@ -114,7 +114,7 @@ fn events_of_one_group_are_events_of_the_other() {
         (&table(EVENTS)["object"]["note"], &table(CORE)["object"]["message"]),
         (&json!("hello"), &json!("hello"))
     );
-    assert_eq!(server.get(&format!("{EVENTS}/x")).json()["message"], "events \"x\" not found");
+    assert_eq!(server.get(&format!("{EVENTS}/x")).json()["message"], "events.events.k8s.io \"x\" not found");
     assert_eq!(server.ask("DELETE", &format!("{EVENTS}/a"), JSON, b"").code, 200);
     assert_eq!(server.get(&format!("{CORE}/a")).code, 404);
 }

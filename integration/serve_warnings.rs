@@ -132,15 +132,17 @@ fn endpoint_slices_are_warned_of() {
     let label = json!({"metadata": {"labels": {"a": "b"}}});
     let merge = "application/merge-patch+json";
     assert_eq!(told(&server, "PATCH", &format!("{SLICES}/a"), merge, &label), [""; 0]);
-    let mut bad = json!({"metadata": {"name": "b"}, "addressType": "IPv6",
-        "endpoints": [{"addresses": ["2001:db8::1"]}, {"addresses": ["2001:DB8::2"]}]});
-    let expected = "endpoints[1].addresses[0]: IPv6 address \"2001:DB8::2\" should be in RFC 5952 canonical format \
-                    (\"2001:db8::2\")";
-    assert_eq!(told(&server, "POST", SLICES, JSON, &bad), [expected]);
+    // Of IP addresses, only those are taken that nobody is warned of. These are names as well.
+    let mut bad = json!({"metadata": {"name": "b"}, "addressType": "FQDN",
+        "endpoints": [{"addresses": ["a.example"]}, {"addresses": ["01.2.3.4"]}]});
+    let expected =
+        "endpoints[1].addresses[0]: non-standard IP address \"01.2.3.4\" is invalid: use \"1.2.3.4\"";
+    let deprecated = "spec.addressType: FQDN endpoints are deprecated";
+    assert_eq!(told(&server, "POST", SLICES, JSON, &bad), [deprecated, expected]);
     assert_eq!(told(&server, "PATCH", &format!("{SLICES}/b"), merge, &label), [expected]);
     bad["metadata"] = json!({"name": "c",
         "labels": {"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}});
-    assert_eq!(told(&server, "POST", SLICES, JSON, &bad), [""; 0]);
+    assert_eq!(told(&server, "POST", SLICES, JSON, &bad), [deprecated]);
     for (path, body) in [
         ("/api/v1/namespaces", json!({"metadata": {"name": "n"}})),
         (

@@ -59,6 +59,12 @@ pub trait Resource: Send + Sync {
         Vec::new()
     }
 
+    /// Warnings about a part of `object` that was written.
+    fn part_warnings(&self, object: &Object) -> Vec<String> {
+        let _ = object;
+        Vec::new()
+    }
+
     /// The answer to `object`, for kinds whose objects are questions ([`crate::kind::Source::Question`]).
     ///
     /// # Errors

@@ -35,7 +35,10 @@ impl ApiError {
     }
 
     fn named(kind: &Kind, name: &str, called: &str) -> Value {
-        let mut details = json!({"name": name, "kind": called});
+        let mut details = json!({"kind": called});
+        if !name.is_empty() {
+            details["name"] = name.into();
+        }
         if !kind.group.is_empty() {
             details["group"] = kind.group.into();
         }
@@ -72,6 +75,18 @@ impl ApiError {
         Self::new(409, "Conflict", message, Self::named(kind, name, kind.name))
     }
 
+    /// The error in the words of a group that shows the objects of another one, whose kind is `stored`.
+    #[must_use]
+    pub fn in_group(mut self, kind: &Kind, stored: &Kind) -> Self {
+        if self.details["kind"] == stored.plural && self.details["group"].is_null() {
+            self.details["group"] = kind.group.into();
+            let (from, to) =
+                (format!("{} ", stored.qualified_plural()), format!("{} ", kind.qualified_plural()));
+            self.message = self.message.replacen(&from, &to, 1);
+        }
+        self
+    }
+
     /// The object was changed meanwhile.
     pub fn modified(kind: &Kind, name: &str) -> Self {
         let why =
@@ -88,7 +103,7 @@ impl ApiError {
 
     /// The request names a resource version of the future.
     pub fn too_large_version(wanted: u64, current: u64) -> Self {
-        let message = format!("Too large resource version: {wanted}, current: {current}");
+        let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
         let details = json!({"retryAfterSeconds": 1, "causes": [{"reason": "ResourceVersionTooLarge",
             "message": "Too large resource version"}]});
         Self::new(504, "Timeout", message, details)

@@ -1,6 +1,8 @@
 //! Bodies become objects: what a kind does not have is left out and told, what does not fit is refused.
 //! Texts as `k8s.io/apimachinery` and Go's `encoding/json` have them.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use serde_json::{Map, Value};
 
 use crate::schema::{Form, Type};
@@ -58,6 +60,12 @@ struct Fitting {
     faults: Vec<String>,
 }
 
+/// How Go writes a time of whole seconds, and one to the microsecond.
+const LAYOUT: &str = "2006-01-02T15:04:05Z07:00";
+const MICRO_LAYOUT: &str = "2006-01-02T15:04:05.000000Z07:00";
+const SECONDS_LENGTH: usize = 19;
+const MICRO_DIGITS: usize = 6;
+
 impl Fitting {
     fn structure(&mut self, map: &mut Map<String, Value>, schema: &'static Type) -> Result<(), String> {
         let names: Vec<String> = map.keys().cloned().collect();
@@ -93,7 +101,8 @@ impl Fitting {
             | (Form::Text | Form::IntOrString | Form::Quantity, Value::String(_))
             | (Form::Boolean, Value::Bool(_))
             | (Form::Quantity, Value::Number(_)) => true,
-            (Form::Time | Form::MicroTime, Value::String(text)) => return self.time(text),
+            (Form::Time, Value::String(text)) => return self.time(text, LAYOUT),
+            (Form::MicroTime, Value::String(text)) => return self.time(text, MICRO_LAYOUT),
             (Form::Int64, Value::Number(number)) => number.is_i64(),
             (Form::Int32 | Form::IntOrString, Value::Number(number)) => {
                 number.as_i64().is_some_and(|number| i32::try_from(number).is_ok())
@@ -137,16 +146,28 @@ impl Fitting {
         Ok(())
     }
 
-    fn time(&self, text: &str) -> Result<(), String> {
-        let looks_right =
-            humantime::parse_rfc3339_weak(&text.replace("+00:00", "Z")).is_ok() || has_offset(text);
-        if looks_right {
+    /// Reads a time, and writes it as Go does: in UTC, and with as many digits as its `layout` has.
+    fn time(&self, text: &mut String, layout: &str) -> Result<(), String> {
+        let refused = |rest: &str, part: &str| {
+            let path = &self.path.full;
+            Err(format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {part:?} ({path})"))
+        };
+        let Some(time) = in_utc(text) else { return refused(text, "2006") };
+        if layout == LAYOUT {
+            *text = humantime::format_rfc3339_seconds(time).to_string();
             return Ok(());
         }
-        Err(format!(
-            "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\" ({})",
-            self.path.full
-        ))
+        let rest = text.get(SECONDS_LENGTH..).unwrap_or_default();
+        let digits =
+            rest.strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+        if digits < MICRO_DIGITS {
+            return refused(rest, ".000000");
+        }
+        if digits > MICRO_DIGITS {
+            return refused(&rest[1 + MICRO_DIGITS..], "Z07:00");
+        }
+        *text = humantime::format_rfc3339_micros(time).to_string();
+        Ok(())
     }
 
     fn misfit(&self, value: &Value, form: Form, parent: &'static Type) -> String {
@@ -176,13 +197,31 @@ fn is_empty(value: &Value, form: Form) -> bool {
     }
 }
 
-/// A time such as `2026-01-02T03:04:05+02:00`.
-fn has_offset(text: &str) -> bool {
-    let Some(at) = text.len().checked_sub(6).filter(|at| text.is_char_boundary(*at)) else { return false };
+/// Reads a time such as `2026-01-02T03:04:05+02:00`.
+fn in_utc(text: &str) -> Option<SystemTime> {
+    if text.ends_with('Z') {
+        return humantime::parse_rfc3339(text).ok();
+    }
+    let at = text.len().checked_sub(6).filter(|at| text.is_char_boundary(*at))?;
     let (time, offset) = text.split_at(at);
-    let is_offset = matches!(offset.as_bytes(), [b'+' | b'-', a, b, b':', c, d]
-        if [a, b, c, d].iter().all(|digit| digit.is_ascii_digit()));
-    is_offset && humantime::parse_rfc3339(&format!("{time}Z")).is_ok()
+    let (&sign, [a, b, b':', c, d]) = offset.as_bytes().split_first()? else { return None };
+    let digits: Option<Vec<u64>> =
+        [a, b, c, d].into_iter().map(|digit| char::from(*digit).to_digit(10).map(u64::from)).collect();
+    let seconds = match digits?[..] {
+        [a, b, c, d] => (a * 10 + b) * 3600 + (c * 10 + d) * 60,
+        _ => return None,
+    };
+    let time = humantime::parse_rfc3339(&format!("{time}Z")).ok()?;
+    match sign {
+        b'+' => time.checked_sub(Duration::from_secs(seconds)).filter(|time| *time >= UNIX_EPOCH),
+        b'-' => time.checked_add(Duration::from_secs(seconds)).filter(|time| *time <= last_time()),
+        _ => None,
+    }
+}
+
+/// The last time that can be written.
+fn last_time() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(253_402_300_799)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod body;
 pub mod decode;
 pub mod discovery;
+mod duration;
 pub mod json_text;
 pub mod list_options;
 pub mod media;

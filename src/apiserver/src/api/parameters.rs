@@ -5,6 +5,7 @@ use std::num::{IntErrorKind, ParseIntError};
 
 use serde_json::json;
 
+use super::duration;
 use crate::status::{ApiError, Cause};
 use pod::validation::go_quote;
 
@@ -57,6 +58,8 @@ pub struct Parameters {
     pub orphan_dependents: Option<bool>,
     /// `uid` that an object has to have to be deleted.
     pub uid: String,
+    /// `timeout`, for which nothing is waited here.
+    pub timeout: String,
 }
 
 /// What happens to fields that a kind does not have.
@@ -128,7 +131,8 @@ impl Parameters {
             "orphanDependents" => self.orphan_dependents = Some(flag(value)),
             "propagationPolicy" => self.propagation_policy = Some(value.to_owned()),
             "uid" => self.uid = value.to_owned(),
-            // `pretty`, `timeout`, ...: nothing is waited for here.
+            "timeout" => self.timeout = value.to_owned(),
+            // `pretty`, ...
             _ => {}
         }
     }
@@ -141,6 +145,21 @@ impl Parameters {
                 None
             }
         }
+    }
+
+    /// Checks `timeout` (`parseTimeout` in `k8s.io/apiserver/pkg/endpoints/filters/request_deadline.go`), which a watch may
+    /// have as it likes.
+    ///
+    /// # Errors
+    /// `BadRequest` in upstream's words.
+    pub fn check_timeout(&self) -> Result<(), ApiError> {
+        if self.timeout.is_empty() || duration::is_go_duration(&self.timeout) {
+            return Ok(());
+        }
+        Err(ApiError::bad_request(format!(
+            "invalid timeout specified in the request URL - time: invalid duration {}",
+            go_quote(&self.timeout)
+        )))
     }
 
     /// Checks `includeObject`, for tables (`ValidateTableOptions` in

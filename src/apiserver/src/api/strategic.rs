@@ -55,8 +55,9 @@ fn merge_fields(
         if value.is_null() {
             object.remove(key);
         } else {
-            let merged = merged(object.remove(key), value, field, key)?;
-            object.insert(key.clone(), merged);
+            if let Some(merged) = merged(object.remove(key), value, field, key)? {
+                object.insert(key.clone(), merged);
+            }
         }
     }
     for (key, value) in patch {
@@ -84,30 +85,43 @@ fn orders<'a>(
     given.map(|(name, order)| (name, order.as_slice(), before(name))).collect()
 }
 
-/// The new value of a field.
+/// The new value of a field, if it has one.
 fn merged(
     old: Option<Value>,
     patch: &Value,
     field: Option<&'static Field>,
     name: &str,
-) -> Result<Value, String> {
+) -> Result<Option<Value>, String> {
     match (old, patch, field) {
-        (Some(Value::Array(old)), Value::Array(patch), Some(field)) => merge_list(old, patch, field),
-        (None, Value::Array(patch), Some(field)) => merge_list(Vec::new(), patch, field),
-        (old, Value::Object(patch), field) => {
+        (Some(Value::Array(old)), Value::Array(patch), Some(field)) => {
+            merge_list(old, patch, field).map(Some)
+        }
+        (Some(Value::Object(mut object)), Value::Object(patch), field) => {
             let inner = match field.map(|field| field.form) {
                 Some(Form::Object(inner)) => Some(inner),
                 Some(Form::List(_)) => return Err(format!("expected a list in {name}, got an object")),
                 _ => None,
             };
-            let mut object = match old {
-                Some(Value::Object(old)) => old,
-                _ => Map::new(),
-            };
             merge_fields(&mut object, patch, inner)?;
-            Ok(Value::Object(object))
+            Ok(Some(Value::Object(object)))
         }
-        (_, patch, _) => Ok(patch.clone()),
+        // There is nothing to merge it with.
+        (_, patch, _) => Ok(without_directives(patch)),
+    }
+}
+
+/// What a patch makes of nothing (`removeDirectives`): what says how it is meant to be merged is left out, whatever else
+/// it has.
+fn without_directives(patch: &Value) -> Option<Value> {
+    match patch {
+        Value::Object(map) if map.contains_key(PATCH) => None,
+        Value::Object(map) => {
+            let kept = map.iter().filter(|(key, value)| !key.starts_with('$') && !value.is_null());
+            let kept = kept.filter_map(|(key, value)| Some((key.clone(), without_directives(value)?)));
+            Some(Value::Object(kept.collect()))
+        }
+        Value::Array(list) => Some(list.iter().filter_map(without_directives).collect()),
+        other => Some(other.clone()),
     }
 }
 

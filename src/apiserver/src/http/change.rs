@@ -17,7 +17,7 @@ use crate::api::patch::Patch;
 use crate::api::{apply, body as contents, owners};
 use crate::kind::{Kind, Source, Verb, View};
 use crate::object::Object;
-use crate::registry::{Change, Registry, Warnings, WriteOptions};
+use crate::registry::{Change, Registry, Warnings, WriteOptions, is_same};
 use crate::status::ApiError;
 use sys::process::memory;
 
@@ -119,7 +119,9 @@ async fn update(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
         }
         // An update of a part never creates the object.
         Change::Patch(Box::new(move |old| {
-            old.map_or_else(|| Err(ApiError::not_found(kind, &name)), |_| Ok(object))
+            let old = old.ok_or_else(|| ApiError::not_found(kind, &name))?;
+            is_same(kind, &object, old)?;
+            Ok(object)
         }))
     } else {
         Change::Replace(object)

@@ -175,11 +175,42 @@ async fn objects(
     request: Request<Incoming>,
     labels: &mut Labels,
 ) -> Result<Answer, ApiError> {
-    let Target { kind, place, is_watch } = target;
-    labels.resource = kind.plural;
-    if kind.source == Source::Nowhere {
-        return read::absent(shared, kind, &place, &request);
+    labels.resource = target.kind.plural;
+    if target.kind.source == Source::Nowhere {
+        return read::absent(shared, target.kind, &target.place, &request);
     }
+    let (call, verb) = call(shared, target, &request, labels)?;
+    if verb == Verb::Watch {
+        // YAML has no streams.
+        if is_in_yaml(&request) {
+            return Err(not_acceptable());
+        }
+        return watch::watch(&call);
+    }
+    call.parameters.check_timeout()?;
+    let room = shared.limits.request()?;
+    let answer = match verb {
+        Verb::Get => read::get(&call),
+        Verb::List => read::list(&call).await,
+        _ => {
+            // No change is made while clients leave too many answers unread.
+            let _room = shared.limits.answer(1)?;
+            change::change(&call, verb, request, room).await
+        }
+    };
+    answer.map_err(|error| match call.kind.view() {
+        Some(view) => error.in_group(call.kind, view.kind),
+        None => error,
+    })
+}
+
+/// Checks a request for objects.
+fn call<'a>(
+    shared: &'a Arc<Shared>,
+    Target { kind, place, is_watch }: Target,
+    request: &Request<Incoming>,
+    labels: &mut Labels,
+) -> Result<(Call<'a>, Verb), ApiError> {
     let parameters = Parameters::parse(request.uri().query().unwrap_or_default());
     let verb = if is_watch {
         Some(Verb::Watch).filter(|_| request.method() == Method::GET)
@@ -200,27 +231,12 @@ async fn objects(
     if matches!(call.form, Form::Table(_)) {
         call.parameters.check_table()?;
     }
-    if verb == Verb::Watch {
-        // YAML has no streams.
-        if is_in_yaml(&request) {
-            return Err(not_acceptable());
-        }
-        return watch::watch(&call);
-    }
-    let room = shared.limits.request()?;
-    match verb {
-        Verb::Get => read::get(&call),
-        Verb::List => read::list(&call).await,
-        _ => {
-            // No change is made while clients leave too many answers unread.
-            let _room = shared.limits.answer(1)?;
-            change::change(&call, verb, request, room).await
-        }
-    }
+    Ok((call, verb))
 }
 
 /// The verb of a request (`NewRequestInfo` in `k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`). The
-/// parameter `watch` has no effect for one object, and HEAD is not served for objects (`registerResourceHandlers` in `pkg/endpoints/installer.go`).
+/// parameter `watch` has no effect for one object, and HEAD is not served for objects (`registerResourceHandlers` in
+/// `pkg/endpoints/installer.go`).
 fn verb(method: &Method, is_named: bool, is_watch: bool) -> Option<Verb> {
     match (method, is_named) {
         (&Method::GET, true) => Some(Verb::Get),

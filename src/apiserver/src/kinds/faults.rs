@@ -41,6 +41,12 @@ pub(super) fn too_long(field: impl Into<String>, bytes: usize) -> Cause {
     fault("FieldValueTooLong", field, "Too long".to_owned(), &detail)
 }
 
+/// There are too many of it.
+pub(super) fn too_many(field: impl Into<String>, count: usize, most: usize) -> Cause {
+    let detail = format!("must have at most {most} items");
+    fault("FieldValueTooMany", field, format!("Too many: {count}"), &detail)
+}
+
 fn fault(reason: &'static str, field: impl Into<String>, what: String, detail: &str) -> Cause {
     let message = if detail.is_empty() { what } else { format!("{what}: {detail}") };
     Cause { reason, message, field: field.into() }

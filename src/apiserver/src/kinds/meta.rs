@@ -27,8 +27,32 @@ pub(super) fn subdomain(name: &str) -> Vec<String> {
     dns::subdomain_errors(name).into_iter().map(str::to_owned).collect()
 }
 
+/// Names that can be a part of a path, as every name has to be (`IsPathSegmentName`).
+pub(super) fn path_segment(name: &str) -> Vec<String> {
+    if matches!(name, "." | "..") {
+        return vec![format!("may not be '{name}'")];
+    }
+    let bad = ["/", "%"].into_iter().filter(|part| name.contains(part));
+    bad.map(|part| format!("may not contain '{part}'")).collect()
+}
+
 /// The faults of the metadata of `object`.
 pub(super) fn faults(object: &Object, rule: NameRule) -> Vec<Cause> {
+    let mut faults = common_faults(object, rule);
+    faults.extend(finalizer_kind_faults(object));
+    faults
+}
+
+/// The same of an object that is changed, of a kind that does not look at its name, which stays, and at the beginning of
+/// its name again.
+pub(super) fn kept_faults(object: &Object) -> Vec<Cause> {
+    let mut faults = common_faults(object, path_segment);
+    faults.extend(finalizer_kind_faults(object));
+    faults
+}
+
+/// Those that the objects of every kind can have (`ValidateObjectMetaAccessor`); some kinds take finalizers of any name.
+pub(super) fn common_faults(object: &Object, rule: NameRule) -> Vec<Cause> {
     let metadata = object.metadata();
     let mut faults = Vec::new();
     if let Some(prefix) = metadata.get("generateName").and_then(Value::as_str).filter(|name| !name.is_empty())
@@ -54,9 +78,18 @@ pub(super) fn faults(object: &Object, rule: NameRule) -> Vec<Cause> {
 /// The faults of a change of the metadata of `old`, besides those of what comes of it
 /// (`ValidateObjectMetaAccessorUpdate`).
 pub(super) fn change_faults(object: &Object, old: &Object) -> Vec<Cause> {
-    if !old.is_being_deleted() {
-        return Vec::new();
+    let mut faults = if old.is_being_deleted() { new_finalizer_faults(object, old) } else { Vec::new() };
+    // What of these a client cannot mean otherwise was put right before.
+    for key in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        let value = |object: &Object| object.metadata().get(key).cloned().unwrap_or_default();
+        if value(object) != value(old) {
+            faults.push(invalid(format!("metadata.{key}"), &value(object), "field is immutable"));
+        }
     }
+    faults
+}
+
+fn new_finalizer_faults(object: &Object, old: &Object) -> Vec<Cause> {
     let known = old.finalizers();
     let mut new = object.finalizers();
     new.retain(|finalizer| !known.contains(finalizer));
@@ -105,11 +138,11 @@ fn annotation_faults(annotations: Option<&Value>) -> Vec<Cause> {
 fn finalizer_faults(finalizers: &[&str]) -> Vec<Cause> {
     let path = "metadata.finalizers";
     let mut faults = Vec::new();
-    for (index, finalizer) in finalizers.iter().enumerate() {
+    for finalizer in finalizers {
         if faults.len() >= MOST {
             break;
         }
-        faults.extend(finalizer_name_faults(finalizer, path, &format!("{path}[{index}]")));
+        faults.extend(finalizer_form_faults(finalizer, path));
     }
     if [ORPHAN, FOREGROUND].iter().all(|name| finalizers.contains(name)) {
         let why = format!("finalizer {ORPHAN} and {FOREGROUND} cannot be both set");
@@ -118,15 +151,30 @@ fn finalizer_faults(finalizers: &[&str]) -> Vec<Cause> {
     faults
 }
 
-/// The faults of a finalizer's name; `path` is that of the list in some, and of the finalizer in other messages.
-pub(super) fn finalizer_name_faults(finalizer: &str, path: &str, own_path: &str) -> Vec<Cause> {
-    let value = json!(finalizer);
+/// Finalizers that no domain stands for (`validateKubeFinalizerName`).
+pub(super) fn finalizer_kind_faults(object: &Object) -> Vec<Cause> {
+    let finalizers = object.finalizers().into_iter().enumerate();
+    let faults = finalizers.filter_map(|(index, finalizer)| {
+        finalizer_kind_fault(finalizer, &format!("metadata.finalizers[{index}]"))
+    });
+    faults.take(MOST).collect()
+}
+
+fn finalizer_kind_fault(finalizer: &str, path: &str) -> Option<Cause> {
+    let is_known = finalizer.contains('/') || STANDARD_FINALIZERS.contains(&finalizer);
+    let why = "name is neither a standard finalizer name nor is it fully qualified";
+    (!is_known).then(|| invalid(path, &finalizer.into(), why))
+}
+
+fn finalizer_form_faults(finalizer: &str, path: &str) -> Vec<Cause> {
     let errors = qualified_name_errors(finalizer);
-    let mut faults: Vec<Cause> = errors.iter().map(|why| invalid(path, &value, why)).collect();
-    if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
-        let why = "name is neither a standard finalizer name nor is it fully qualified";
-        faults.push(invalid(own_path, &value, why));
-    }
+    errors.iter().map(|why| invalid(path, &finalizer.into(), why)).collect()
+}
+
+/// The faults of a finalizer's name.
+pub(super) fn finalizer_name_faults(finalizer: &str, path: &str) -> Vec<Cause> {
+    let mut faults = finalizer_form_faults(finalizer, path);
+    faults.extend(finalizer_kind_fault(finalizer, path));
     faults
 }
 

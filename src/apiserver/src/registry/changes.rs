@@ -47,7 +47,13 @@ pub(super) fn update(
     let stored = pending.stored(kind, namespace, name)?;
     let old = stored.as_ref().map(Stored::object).transpose()?;
     let (mut object, old, stored) = match (change, old, stored) {
-        (Change::Replace(object), Some(old), Some(stored)) => (object, old, stored),
+        (Change::Replace(object), Some(old), Some(stored)) => {
+            // The name goes first, as it does upstream.
+            if object.name() == name {
+                metadata::is_same(kind, &object, &old)?;
+            }
+            (object, old, stored)
+        }
         (Change::Patch(patch), Some(old), Some(stored)) => (patch(Some(&old))?, old, stored),
         (Change::Patch(patch), ..) => {
             let mut object = patch(None)?;
@@ -65,6 +71,7 @@ pub(super) fn update(
     metadata::of_changed(kind, &mut object, &old)?;
     if let Some(part) = pending.part {
         resource.update_part(pending, part, &mut object, &old)?;
+        pending.warnings.extend(resource.part_warnings(&object));
     } else {
         resource.update(pending, &mut object, &old)?;
         // A client that writes a part cannot mend the rest.

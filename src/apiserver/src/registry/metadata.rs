@@ -3,6 +3,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::api::parameters::go_uint;
 use crate::kind::Kind;
 use crate::object::Object;
 use crate::status::ApiError;
@@ -63,24 +64,32 @@ pub(super) fn of_changed(kind: &Kind, object: &mut Object, old: &Object) -> Resu
     in_namespace(kind, object, old.namespace())?;
     is_named(object, old.name())?;
     let given = |key: &str| object.metadata().get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (version, uid) = (given("resourceVersion"), given("uid"));
-    if !version.is_empty() && version != old.resource_version().to_string() {
+    // Version 0 is any version.
+    if version_of(&given("resourceVersion"))?.is_some_and(|version| version != old.resource_version()) {
         return Err(ApiError::modified(kind, old.name()));
     }
-    if !uid.is_empty() && uid != old.uid() {
-        let (found, name) = (old.uid(), old.name());
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
-        return Err(ApiError::conflict(kind, name, &why));
-    }
     let metadata = object.metadata_mut();
-    metadata.remove("managedFields");
+    for key in ["managedFields", "selfLink"] {
+        metadata.remove(key);
+    }
+    // What a client says of these may be wrong; what it does not say is meant to stay, and what there is of a deletion
+    // stays anyway.
+    for (key, is_kept) in [("uid", false), ("deletionTimestamp", true), ("deletionGracePeriodSeconds", false)]
+    {
+        let is_given = metadata.get(key).is_some_and(|value| !value.is_null() && value != "");
+        match old.metadata().get(key) {
+            Some(value) if is_kept || !is_given => {
+                metadata.insert(key.to_owned(), value.clone());
+            }
+            None if !is_given => {
+                metadata.remove(key);
+            }
+            _ => {}
+        }
+    }
     for key in [
-        "uid",
         "creationTimestamp",
         "resourceVersion",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generateName",
         // As `BeforeUpdate` has it (`k8s.io/apiserver/pkg/registry/rest/update.go`): it is the server's to count.
         "generation",
     ] {
@@ -90,6 +99,31 @@ pub(super) fn of_changed(kind: &Kind, object: &mut Object, old: &Object) -> Resu
         };
     }
     Ok(())
+}
+
+/// The version that a client says it saw; nothing where it says none, or 0.
+///
+/// # Errors
+/// It is no number (`ObjectResourceVersion`).
+fn version_of(text: &str) -> Result<Option<u64>, ApiError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let version = go_uint(text).map_err(ApiError::unclassified)?;
+    Ok(Some(version).filter(|version| *version > 0))
+}
+
+/// Refuses an object in the place of `old` that has another uid, by which the client says which object it means.
+///
+/// # Errors
+/// `Conflict`.
+pub fn is_same(kind: &Kind, object: &Object, old: &Object) -> Result<(), ApiError> {
+    let (uid, found) = (object.uid(), old.uid());
+    if uid.is_empty() || uid == found {
+        return Ok(());
+    }
+    let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
+    Err(ApiError::conflict(kind, old.name(), &why))
 }
 
 /// Prepares the metadata of an object that was to take the place of one that is not there, and is created instead. The

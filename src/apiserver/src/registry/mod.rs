@@ -14,6 +14,7 @@ mod transaction;
 mod writer;
 
 pub use events::{Event, EventKind, Watch};
+pub use metadata::is_same;
 pub use options::{
     Applied, Apply, Change, DeleteOptions, Deleted, Patch, Policy, Updated, Warnings, WriteOptions,
 };

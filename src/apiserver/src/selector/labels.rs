@@ -331,7 +331,7 @@ mod tests {
             assert_eq!(parse(text), Err(expected.to_owned()), "{text:?}");
         }
         for (text, start) in [
-            ("a/b/c", "unable to parse requirement: <nil>: Invalid value: \"a/b/c\": a qualified name"),
+            ("a/b/c", "unable to parse requirement: <nil>: Invalid value: \"a/b/c\": a valid label key"),
             ("a_=b", "unable to parse requirement: <nil>: Invalid value: \"a_\": name part must consist"),
             ("a\0=b", "unable to parse requirement: <nil>: Invalid value: \"a\\x00\": name part must"),
             ("\0", "unable to parse requirement: <nil>: Invalid value: \"\\x00\": name part must"),

@@ -32,6 +32,36 @@ pub fn ip_error(value: &str, rules: IpRules) -> Option<&'static str> {
     }
 }
 
+/// What keeps `value` from being in canonical form as well as under the strict rules (`IsValidIP`).
+pub fn canonical_error(value: &str) -> Option<String> {
+    if let Some(error) = ip_error(value, IpRules::Strict) {
+        return Some(error.to_owned());
+    }
+    let canonical = parse_sloppy(value)?.to_string();
+    (canonical != value).then(|| format!("must be in canonical form ({canonical:?})"))
+}
+
+/// What keeps `value`, an address, from being one that others can reach (`ValidateEndpointIP`).
+pub fn endpoint_error(value: &str) -> Option<String> {
+    let address = parse_sloppy(value)?.to_canonical();
+    let (link_local, link_local_multicast) = match address {
+        IpAddr::V4(v4) => (v4.is_link_local(), v4.octets()[..3] == [224, 0, 0]),
+        IpAddr::V6(v6) => (v6.is_unicast_link_local(), v6.segments()[0] & 0xff0f == 0xff02),
+    };
+    let why = if address.is_unspecified() {
+        return Some(format!("may not be unspecified ({value})"));
+    } else if address.is_loopback() {
+        "may not be in the loopback range (127.0.0.0/8, ::1/128)"
+    } else if link_local {
+        "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
+    } else if link_local_multicast {
+        "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
+    } else {
+        return None;
+    };
+    Some(why.to_owned())
+}
+
 /// Parses an address as `ParseIPSloppy` does: leading zeros are read as decimal (IPv4) or dropped (IPv6).
 pub fn parse_sloppy(value: &str) -> Option<IpAddr> {
     if !value.contains(':') {
@@ -56,9 +86,7 @@ pub fn ip_warning(path: &str, value: &str) -> Option<String> {
     // Leading zeros, and IPv4-mapped IPv6.
     if value.parse::<IpAddr>().is_err() || canonical != address {
         let value = go_quote(value);
-        return Some(format!(
-            "{path}: non-standard IP address {value} will be considered invalid in a future Kubernetes release: use \"{canonical}\""
-        ));
+        return Some(format!("{path}: non-standard IP address {value} is invalid: use \"{canonical}\""));
     }
     let is_other = address.is_ipv6() && address.to_string() != value;
     is_other.then(|| {
@@ -137,7 +165,7 @@ mod tests {
         for good in ["10.0.0.1", "2001:db8::1", "::", "not an address"] {
             assert_eq!(ip_warning("a", good), None, "{good}");
         }
-        let old = "will be considered invalid in a future Kubernetes release: use";
+        let old = "is invalid: use";
         for (value, canonical) in
             [("010.0.0.1", "10.0.0.1"), ("::ffff:1.2.3.4", "1.2.3.4"), ("1::00003", "1::3")]
         {

@@ -21,20 +21,22 @@ pub fn qualified_name_errors(value: &str) -> Vec<String> {
             if prefix.is_empty() {
                 errors.push("prefix part must be non-empty".to_owned());
             } else {
-                errors
-                    .extend(dns::subdomain_errors(prefix).iter().map(|error| format!("prefix part {error}")));
+                let of_prefix = dns::subdomain_errors(prefix);
+                // Names that are no part of another are counted in characters, in Kubernetes' words.
+                let of_prefix = of_prefix.iter().map(|error| error.replace("253 characters", "253 bytes"));
+                errors.extend(of_prefix.map(|error| format!("prefix part {error}")));
             }
             name
         }
         _ => {
             let form = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
-            return vec![format!("a qualified name {NAME_FORM} {form}")];
+            return vec![format!("a valid label key {NAME_FORM} {form}")];
         }
     };
     if name.is_empty() {
         errors.push("name part must be non-empty".to_owned());
     } else if name.len() > MAX {
-        errors.push(format!("name part must be no more than {MAX} characters"));
+        errors.push(format!("name part must be no more than {MAX} bytes"));
     }
     if !has_name_form(name) {
         errors.push(format!("name part {NAME_FORM}"));
@@ -46,7 +48,7 @@ pub fn qualified_name_errors(value: &str) -> Vec<String> {
 pub fn label_value_errors(value: &str) -> Vec<String> {
     let mut errors = Vec::new();
     if value.len() > MAX {
-        errors.push(format!("must be no more than {MAX} characters"));
+        errors.push(format!("must be no more than {MAX} bytes"));
     }
     if !value.is_empty() && !has_name_form(value) {
         errors.push(VALUE_FORM.to_owned());
@@ -95,11 +97,11 @@ mod tests {
         }
         assert_eq!(qualified_name_errors("/a"), ["prefix part must be non-empty"]);
         assert!(qualified_name_errors("a b")[0].starts_with("name part must consist of alphanumeric"));
-        assert!(qualified_name_errors("a/b/c")[0].starts_with("a qualified name must consist"));
+        assert!(qualified_name_errors("a/b/c")[0].starts_with("a valid label key must consist"));
         assert!(qualified_name_errors("A/b")[0].starts_with("prefix part a lowercase RFC 1123 subdomain"));
         let empty = qualified_name_errors("a/");
         assert_eq!((empty.len(), empty[0].as_str()), (2, "name part must be non-empty"));
-        assert_eq!(qualified_name_errors(&"a".repeat(64)), ["name part must be no more than 63 characters"]);
+        assert_eq!(qualified_name_errors(&"a".repeat(64)), ["name part must be no more than 63 bytes"]);
     }
 
     #[test]
@@ -108,7 +110,7 @@ mod tests {
             assert!(label_value_errors(good).is_empty(), "{good}");
         }
         assert_eq!(label_value_errors("a b"), [VALUE_FORM]);
-        assert_eq!(label_value_errors(&"a".repeat(64)), ["must be no more than 63 characters"]);
+        assert_eq!(label_value_errors(&"a".repeat(64)), ["must be no more than 63 bytes"]);
         assert_eq!(label_value_errors("-a"), [VALUE_FORM]);
     }
 

@@ -1,16 +1,17 @@
-//! EndpointSlices: as they are given.
+//! EndpointSlices: where connections to Services go.
 
+mod rules;
 pub(super) mod schema;
 
 use serde_json::{Map, Value};
 
 use super::columns::{AGE, NAME, column};
-use super::faults::{MOST, required, unsupported};
+use super::faults::MOST;
 use super::{age, meta, namespace, verbs};
 use crate::kind::Kind;
 use crate::object::Object;
 use crate::resource::{Resource, Transaction};
-use crate::status::{ApiError, Cause};
+use crate::status::ApiError;
 use pod::validation::ip::ip_warning;
 
 /// `endpointslices`.
@@ -50,16 +51,18 @@ impl Resource for EndpointSlices {
 
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
         namespace::must_exist(transaction, &KIND, object)?;
-        meta::checked(&KIND, object, &faults(object))?;
+        rules::fill(object, None);
+        meta::checked(&KIND, object, &rules::faults(object, None))?;
         object.metadata_mut().insert("generation".to_owned(), 1.into());
         Ok(())
     }
 
     /// Counts the changes as `PrepareForUpdate` does in `pkg/registry/discovery/endpointslice/strategy.go`.
     fn update(&self, _: &mut dyn Transaction, object: &mut Object, old: &Object) -> Result<(), ApiError> {
-        let mut all = meta::change_faults(object, old);
-        all.extend(faults(object));
-        meta::checked(&KIND, object, &all)?;
+        rules::fill(object, Some(old));
+        let mut faults = meta::change_faults(object, old);
+        faults.extend(rules::faults(object, Some(old)));
+        meta::checked(&KIND, object, &faults)?;
         let labels = |object: &Object| {
             object.metadata().get("labels").cloned().unwrap_or_else(|| Value::Object(Map::default()))
         };
@@ -121,16 +124,6 @@ fn address_warnings(object: &Object) -> Vec<String> {
 
 fn text<'a>(object: &'a Object, key: &str) -> &'a str {
     object.0.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn faults(object: &Object) -> Vec<Cause> {
-    let mut faults = meta::faults(object, meta::subdomain);
-    match text(object, "addressType") {
-        "" => faults.push(required("addressType", "")),
-        known if ADDRESS_TYPES.contains(&known) => {}
-        other => faults.push(unsupported("addressType", other, &ADDRESS_TYPES)),
-    }
-    faults
 }
 
 fn shown(all: Vec<String>) -> String {

@@ -27,12 +27,14 @@ impl Resource for Events {
 
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
         namespace::must_exist(transaction, &KIND, object)?;
-        let mut faults = rules::faults(object);
-        if is_strict(transaction) {
+        let is_strict = is_strict(transaction);
+        let mut faults = rules::faults(object, controller(is_strict));
+        if is_strict {
+            faults.extend(meta::faults(object, meta::subdomain));
             faults.extend(rules::strict_faults(object));
         }
-        faults.extend(meta::faults(object, meta::subdomain));
-        meta::checked(&KIND, object, &faults)
+        meta::checked(&KIND, object, &faults)?;
+        meta::checked(&KIND, object, &meta::common_faults(object, meta::path_segment))
     }
 
     fn update(
@@ -41,12 +43,14 @@ impl Resource for Events {
         object: &mut Object,
         old: &Object,
     ) -> Result<(), ApiError> {
-        let mut faults = rules::faults(object);
-        if is_strict(transaction) {
+        let is_strict = is_strict(transaction);
+        let mut faults = meta::common_faults(object, meta::path_segment);
+        faults.extend(meta::change_faults(object, old));
+        faults.extend(rules::faults(object, controller(is_strict)));
+        if is_strict {
+            faults.extend(meta::finalizer_kind_faults(object));
             faults.extend(rules::strict_change_faults(object, old));
         }
-        faults.extend(meta::change_faults(object, old));
-        faults.extend(meta::faults(object, meta::subdomain));
         meta::checked(&KIND, object, &faults)
     }
 
@@ -62,4 +66,9 @@ impl Resource for Events {
 /// Whether a change was asked for by the newer group.
 fn is_strict(transaction: &dyn Transaction) -> bool {
     transaction.group() == kind::V1.group
+}
+
+/// The field that names the controller of an event, as a group calls it.
+fn controller(is_strict: bool) -> &'static str {
+    if is_strict { "reportingController" } else { "reportingComponent" }
 }

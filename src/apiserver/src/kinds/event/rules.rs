@@ -18,8 +18,9 @@ fn text<'a>(object: &'a Object, key: &str) -> &'a str {
     field(object, key).as_str().unwrap_or_default()
 }
 
-/// The faults of an Event whoever writes it (`legacyValidateEvent`).
-pub(super) fn faults(event: &Object) -> Vec<Cause> {
+/// The faults of an Event whoever writes it (`legacyValidateEvent`); `controller` is the name that the group which it is
+/// written by has for `reportingComponent`.
+pub(super) fn faults(event: &Object, controller: &'static str) -> Vec<Cause> {
     let (about, own) = (&field(event, "involvedObject")["namespace"], event.namespace());
     let about = about.as_str().unwrap_or_default();
     let has_time = field(event, "eventTime").is_string();
@@ -35,20 +36,20 @@ pub(super) fn faults(event: &Object) -> Vec<Cause> {
         faults.push(invalid("involvedObject.namespace", &about.into(), "does not match event.namespace"));
     }
     if has_time {
-        faults.extend(timed_faults(event));
+        faults.extend(timed_faults(event, controller));
     }
     faults
 }
 
 /// The faults of one with `eventTime`.
-fn timed_faults(event: &Object) -> Vec<Cause> {
+fn timed_faults(event: &Object, field: &'static str) -> Vec<Cause> {
     let mut faults = Vec::new();
     let controller = text(event, "reportingComponent");
     if controller.is_empty() {
-        faults.push(required("reportingController", ""));
+        faults.push(required(field, ""));
     }
     let errors = qualified_name_errors(controller);
-    faults.extend(errors.iter().map(|why| invalid("reportingController", &controller.into(), why)));
+    faults.extend(errors.iter().map(|why| invalid(field, &controller.into(), why)));
     let short = [("reportingInstance", SHORT_MAX), ("action", SHORT_MAX), ("reason", SHORT_MAX)];
     for (key, most) in short.into_iter().chain([("message", NOTE_MAX)]) {
         let value = text(event, key);

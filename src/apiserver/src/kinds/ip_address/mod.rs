@@ -18,7 +18,7 @@ use crate::object::Object;
 use crate::resource::{Resource, Transaction};
 use crate::status::{ApiError, Cause};
 use pod::validation::dns;
-use pod::validation::ip::{IpRules, ip_error, parse_sloppy};
+use pod::validation::ip::canonical_error;
 
 /// `ipaddresses`.
 pub static KIND: Kind = Kind {
@@ -134,6 +134,7 @@ impl Resource for IpAddresses {
     ) -> Result<(), ApiError> {
         let mut faults = meta::change_faults(object, old);
         faults.extend(meta::faults(object, name_errors));
+        faults.extend(parent_faults(parent(object)));
         let (new_parent, old_parent) = (go_parent(parent(object)), go_parent(parent(old)));
         if new_parent != old_parent {
             faults.push(invalid(PARENT, &new_parent, "field is immutable"));
@@ -169,11 +170,7 @@ impl Resource for IpAddresses {
 }
 
 fn name_errors(name: &str) -> Vec<String> {
-    if let Some(error) = ip_error(name, IpRules::Strict) {
-        return vec![error.to_owned()];
-    }
-    let canonical = parse_sloppy(name).map(|address| address.to_string()).unwrap_or_default();
-    if canonical == name { Vec::new() } else { vec![format!("must be in canonical form ({canonical:?})")] }
+    canonical_error(name).into_iter().collect()
 }
 
 fn parent_faults(parent: &Value) -> Vec<Cause> {
@@ -191,19 +188,10 @@ fn parent_faults(parent: &Value) -> Vec<Cause> {
         if field(key).is_empty() && needed {
             faults.push(required(format!("{PARENT}.{key}"), ""));
         }
-        let errors = path_segment_errors(field(key));
+        let errors = meta::path_segment(field(key));
         faults.extend(errors.iter().map(|why| invalid(format!("{PARENT}.{key}"), &field(key).into(), why)));
     }
     faults
-}
-
-/// What cannot be a part of a path (`IsValidPathSegmentName`).
-fn path_segment_errors(name: &str) -> Vec<String> {
-    if matches!(name, "." | "..") {
-        return vec![format!("may not be '{name}'")];
-    }
-    let bad = ["/", "%"].into_iter().filter(|part| name.contains(part));
-    bad.map(|part| format!("may not contain '{part}'")).collect()
 }
 
 /// A reference as Go shows it in faults.

@@ -85,18 +85,19 @@ impl Resource for Namespaces {
     }
 
     fn create(&self, _: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
+        label(object);
         let mut faults = meta::faults(object, meta::label);
-        faults.extend(finalizer_faults(object));
+        faults.extend(finalizer_faults(object, |_| "spec.finalizers".to_owned()));
         meta::checked(&KIND, object, &faults)?;
         fill(object);
         Ok(())
     }
 
     fn update(&self, _: &mut dyn Transaction, object: &mut Object, old: &Object) -> Result<(), ApiError> {
+        label(object);
         let mut faults = meta::change_faults(object, old);
         faults.extend(meta::faults(object, meta::label));
         meta::checked(&KIND, object, &faults)?;
-        label(object);
         for key in ["spec", "status"] {
             match old.0.get(key) {
                 Some(value) => object.0.insert(key.to_owned(), value.clone()),
@@ -116,10 +117,10 @@ impl Resource for Namespaces {
     ) -> Result<(), ApiError> {
         object.keep_only(if part == Subresource::Status { "status" } else { "spec" }, old);
         let mut faults = meta::change_faults(object, old);
-        faults.extend(meta::faults(object, meta::label));
+        faults.extend(meta::kept_faults(object));
         faults.extend(match part {
             Subresource::Status => phase_fault(object).into_iter().collect(),
-            Subresource::Finalize => finalizer_faults(object),
+            Subresource::Finalize => finalizer_faults(object, |index| format!("spec.finalizers[{index}]")),
         });
         meta::checked(&KIND, object, &faults)?;
         label(object);
@@ -230,17 +231,11 @@ fn phase_fault(object: &Object) -> Option<Cause> {
     (phase != wanted).then(|| invalid("status.Phase", &phase, why))
 }
 
-/// What is wrong with `spec.finalizers` (`validateFinalizerName`).
-fn finalizer_faults(object: &Object) -> Vec<Cause> {
-    let mut faults = Vec::new();
-    for (index, name) in spec_finalizers(object).into_iter().enumerate() {
-        if faults.len() >= MOST {
-            break;
-        }
-        let path = format!("spec.finalizers[{index}]");
-        faults.extend(meta::finalizer_name_faults(name, &path, &path));
-    }
-    faults
+/// What is wrong with `spec.finalizers` (`validateFinalizerName`); `path` is where, which is told of one by its index in
+/// some requests and not in others.
+fn finalizer_faults(object: &Object, path: fn(usize) -> String) -> Vec<Cause> {
+    let names = spec_finalizers(object).into_iter().enumerate();
+    names.flat_map(|(index, name)| meta::finalizer_name_faults(name, &path(index))).take(MOST).collect()
 }
 
 /// What every new namespace has.

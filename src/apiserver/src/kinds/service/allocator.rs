@@ -23,7 +23,7 @@ pub(super) enum AllocationError {
     /// Somebody has the address.
     #[error("provided IP is already allocated")]
     Allocated,
-    /// The network's own address or its broadcast address.
+    /// What a dry run is told of an address that no network has for Services.
     #[error("the provided IP ({0}) is not in the valid range. The range of valid IPs is {1}")]
     NotInRange(IpAddr, IpNet),
     /// No network has the address.
@@ -98,8 +98,8 @@ impl Ranges {
         let is_valid = |range: &&Range| (range.first..=range.last).contains(&asked);
         let Some(range) = self.of_family(family).find(is_valid) else {
             let around = self.of_family(family).find(|range| range.network.contains(&address));
-            let first = self.of_family(family).next().filter(|_| transaction.is_dry_run());
-            return Err(match around.or(first) {
+            let range = around.or_else(|| self.of_family(family).next());
+            return Err(match range.filter(|_| transaction.is_dry_run()) {
                 Some(range) => AllocationError::NotInRange(address, range.network),
                 None => AllocationError::Mismatch,
             });

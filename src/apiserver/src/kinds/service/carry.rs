@@ -18,7 +18,7 @@ pub(super) fn fill_allocated(spec: &mut Spec, old: &Spec) {
         if spec.cluster_ip.is_empty() {
             spec.cluster_ip.clone_from(&old.cluster_ip);
         }
-        if spec.cluster_ips.is_empty() && spec.cluster_ip == old.cluster_ip {
+        if spec.cluster_ips.is_empty() {
             spec.cluster_ips.clone_from(&old.cluster_ips);
         }
     }
@@ -89,6 +89,14 @@ pub(super) fn drop_useless(spec: &mut Spec, old: &Spec) {
     // Not by the type: `externalIPs` make a ClusterIP Service accessible from outside, too.
     if old.is_externally_accessible() && !spec.is_externally_accessible() && same_policy {
         spec.external_traffic_policy.clear();
+    }
+}
+
+/// Clears what is filled in and checked of every Service, and what ExternalNames are never shown with
+/// (`defaultOnReadInternalTrafficPolicy` in `pkg/registry/core/service/storage/storage.go`).
+pub(super) fn drop_unused(spec: &mut Spec) {
+    if !spec.needs_cluster_ip() {
+        spec.internal_traffic_policy = None;
     }
 }
 

@@ -74,6 +74,8 @@ impl Resource for Services {
         Ports::new(transaction, &self.config.node_port_range).allocate(&mut spec, &name)?;
         spec.put_into(object)?;
         meta::checked(&KIND, object, &validation::faults(object, &spec, None))?;
+        carry::drop_unused(&mut spec);
+        spec.put_into(object)?;
         load_balancer::set_status(transaction, &self.config.load_balancer_pools, object, &spec, None);
         Ok(())
     }
@@ -100,6 +102,8 @@ impl Resource for Services {
         faults.extend(validation::change_faults(&spec, &before));
         faults.extend(validation::faults(object, &spec, Some(&before)));
         meta::checked(&KIND, object, &faults)?;
+        carry::drop_unused(&mut spec);
+        spec.put_into(object)?;
         load_balancer::set_status(transaction, &self.config.load_balancer_pools, object, &spec, Some(old));
         Ok(())
     }
@@ -116,7 +120,7 @@ impl Resource for Services {
         let spec = Spec::of(old)?;
         status::fill(object, &spec);
         let mut faults = meta::change_faults(object, old);
-        faults.extend(meta::faults(object, meta::label));
+        faults.extend(meta::kept_faults(object));
         faults.extend(status::faults(object, &spec, old));
         meta::checked(&KIND, object, &faults)?;
         load_balancer::keep_own(&self.config.load_balancer_pools, object, &spec, old);
@@ -145,6 +149,10 @@ impl Resource for Services {
 
     fn warnings(&self, object: &Object, _: Option<&Object>) -> Vec<String> {
         warnings::warnings(object)
+    }
+
+    fn part_warnings(&self, object: &Object) -> Vec<String> {
+        status::warnings(object)
     }
 
     fn may_be_created_by_update(&self) -> bool {

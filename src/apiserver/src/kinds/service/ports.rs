@@ -10,7 +10,7 @@ use crate::status::Cause;
 use pod::validation::dns;
 use pod::validation::labels::{port_name_errors, qualified_name_errors};
 
-const PORT_RANGE: &str = "must be between 1 and 65535, inclusive";
+pub(super) const PORT_RANGE: &str = "must be between 1 and 65535, inclusive";
 
 /// The faults of each port.
 pub(super) fn faults(spec: &Spec) -> Vec<Cause> {

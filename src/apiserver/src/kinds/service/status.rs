@@ -8,7 +8,7 @@ use crate::kinds::faults::{MOST, forbidden, invalid, required, unsupported};
 use crate::object::Object;
 use crate::status::Cause;
 use pod::validation::dns;
-use pod::validation::ip::{IpRules, ip_error, parse_sloppy};
+use pod::validation::ip::{IpRules, ip_error, ip_warning, parse_sloppy};
 
 const INGRESS: &str = "status.loadBalancer.ingress";
 
@@ -30,6 +30,13 @@ pub(super) fn fill(object: &mut Object, spec: &Spec) {
             one.entry("ipMode").or_insert_with(|| "VIP".into());
         }
     }
+}
+
+/// The warnings about addresses in another form than Kubernetes has them.
+pub(super) fn warnings(object: &Object) -> Vec<String> {
+    let of_each = ingress(object).iter().enumerate();
+    let addresses = of_each.filter_map(|(index, one)| Some((index, one["ip"].as_str()?)));
+    addresses.filter_map(|(index, ip)| ip_warning(&format!("{INGRESS}[{index}]"), ip)).take(MOST).collect()
 }
 
 /// The faults of `status.loadBalancer`.

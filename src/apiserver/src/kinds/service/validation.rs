@@ -1,7 +1,5 @@
 //! What is refused of a Service, in the order in which the API server says it (`ValidateService`).
 
-use std::net::IpAddr;
-
 use serde_json::{Value, json};
 
 use super::spec::{CLUSTER_IP, EXTERNAL_NAME, LOAD_BALANCER, NODE_PORT, Spec};
@@ -13,11 +11,9 @@ use crate::object::Object;
 use crate::status::Cause;
 use pod::validation::cidr::legacy_error;
 use pod::validation::dns;
-use pod::validation::ip::{IpRules, ip_error, parse_sloppy};
+use pod::validation::ip::{IpRules, endpoint_error, ip_error};
 use pod::validation::labels::qualified_name_errors;
 
-/// The port of every node's kubelet.
-const KUBELET_PORT: i32 = 10250;
 /// Longest time that a client may stay with a pod, in seconds.
 const AFFINITY_MAX: i32 = 86400;
 const SOURCE_RANGES_ANNOTATION: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
@@ -26,7 +22,8 @@ const NOT_EXTERNAL_NAME: &str = "may not be set for ExternalName services";
 
 /// The faults of a Service.
 pub(super) fn faults(object: &Object, spec: &Spec, old: Option<&Spec>) -> Vec<Cause> {
-    let mut faults = meta::faults(object, meta::label);
+    let mut faults =
+        if old.is_some() { meta::kept_faults(object) } else { meta::faults(object, meta::label) };
     faults.extend(topology_fault(object));
     if spec.ports.is_empty() && !spec.is_headless() && spec.needs_cluster_ip() {
         faults.push(required("spec.ports", ""));
@@ -78,15 +75,6 @@ fn topology_fault(object: &Object) -> Option<Cause> {
 
 fn type_faults(spec: &Spec) -> Vec<Cause> {
     let mut faults = Vec::new();
-    if spec.is(LOAD_BALANCER) {
-        let kubelet = spec.ports.iter().enumerate().filter(|(_, port)| port.port == KUBELET_PORT);
-        let why = format!("may not expose port {KUBELET_PORT} externally since it is used by kubelet");
-        faults.extend(
-            kubelet
-                .map(|(index, port)| invalid(format!("spec.ports[{index}]"), &port.port.into(), &why))
-                .take(MOST),
-        );
-    }
     if spec.needs_node_ports() && spec.is_headless() {
         let why = format!("may not be set to 'None' for {} services", spec.kind);
         faults.push(invalid("spec.clusterIPs[0]", &"None".into(), why));
@@ -137,30 +125,10 @@ fn external_ip_faults(spec: &Spec, old: Option<&Spec>) -> Vec<Cause> {
     let faults = of_each.filter_map(|(index, ip)| {
         let is_kept = old.is_some_and(|old| old.external_ips.contains(ip));
         let rules = if is_kept { IpRules::Legacy } else { IpRules::Strict };
-        let why = ip_error(ip, rules).map(str::to_owned).or_else(|| special_error(parse_sloppy(ip)?))?;
+        let why = ip_error(ip, rules).map(str::to_owned).or_else(|| endpoint_error(ip))?;
         Some(invalid(format!("spec.externalIPs[{index}]"), &ip.as_str().into(), why))
     });
     faults.take(MOST).collect()
-}
-
-/// What an address outside cannot be.
-fn special_error(address: IpAddr) -> Option<String> {
-    let (link_local, link_local_multicast) = match address {
-        IpAddr::V4(v4) => (v4.is_link_local(), v4.octets()[..3] == [224, 0, 0]),
-        IpAddr::V6(v6) => (v6.is_unicast_link_local(), v6.segments()[0] & 0xff0f == 0xff02),
-    };
-    let why = if address.is_unspecified() {
-        return Some(format!("may not be unspecified ({address})"));
-    } else if address.is_loopback() {
-        "may not be in the loopback range (127.0.0.0/8, ::1/128)"
-    } else if link_local {
-        "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
-    } else if link_local_multicast {
-        "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
-    } else {
-        return None;
-    };
-    Some(why.to_owned())
 }
 
 fn source_range_faults(object: &Object, spec: &Spec, old: Option<&Spec>) -> Vec<Cause> {
@@ -174,9 +142,10 @@ fn source_range_faults(object: &Object, spec: &Spec, old: Option<&Spec>) -> Vec<
     };
     let field = if !ranges.is_empty() {
         let field = "spec.LoadBalancerSourceRanges".to_owned();
-        let is_new =
-            |range: &&String| !old.is_some_and(|old| old.load_balancer_source_ranges.contains(*range));
-        for (index, range) in ranges.iter().enumerate().filter(|(_, range)| is_new(range)) {
+        let is_kept = |range: &str| {
+            old.is_some_and(|old| old.load_balancer_source_ranges.iter().any(|kept| kept.trim() == range))
+        };
+        for (index, range) in ranges.iter().enumerate().filter(|(_, range)| !is_kept(range.trim())) {
             check(format!("{field}[{index}]"), range.trim());
         }
         field
@@ -219,9 +188,14 @@ fn external_policy_faults(spec: &Spec) -> Vec<Cause> {
         (true, "") => faults.push(required(field, "")),
         (true, _) => faults.push(unsupported(field, policy, &["Cluster", "Local"])),
     }
-    if spec.health_check_node_port != 0 && !spec.needs_health_check() {
+    let port = spec.health_check_node_port;
+    if spec.needs_health_check() && !(1..=65535).contains(&port) {
+        // A dry run takes no port, and so does not find that it is in no range.
+        faults.push(invalid("spec.healthCheckNodePort", &port.into(), ports::PORT_RANGE));
+    }
+    if port != 0 && !spec.needs_health_check() {
         let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
-        faults.push(invalid("spec.healthCheckNodePort", &spec.health_check_node_port.into(), why));
+        faults.push(invalid("spec.healthCheckNodePort", &port.into(), why));
     }
     faults
 }
@@ -232,7 +206,8 @@ fn internal_policy_faults(spec: &Spec) -> Vec<Cause> {
         (
             "spec.trafficDistribution",
             &spec.traffic_distribution,
-            &["PreferClose", "PreferSameNode", "PreferSameZone"],
+            // In Kubernetes' own order.
+            &["PreferClose", "PreferSameZone", "PreferSameNode"],
         ),
     ];
     let given =

@@ -74,7 +74,7 @@ impl Resource for ServiceCidrs {
             None => object.0.remove("status"),
         };
         let mut faults = meta::change_faults(object, old);
-        faults.extend(meta::faults(object, meta::subdomain));
+        faults.extend(meta::kept_faults(object));
         faults.extend(validation::change_faults(object, old));
         meta::checked(&KIND, object, &faults)?;
         if !object.is_being_deleted() {

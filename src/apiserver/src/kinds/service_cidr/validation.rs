@@ -21,29 +21,33 @@ pub(super) fn cidrs(object: &Object) -> Vec<String> {
 /// The faults of a ServiceCIDR.
 pub(super) fn faults(object: &Object) -> Vec<Cause> {
     let mut faults = meta::faults(object, meta::subdomain);
-    let cidrs = cidrs(object);
-    match &cidrs[..] {
+    faults.extend(cidr_faults(&cidrs(object)));
+    faults
+}
+
+fn cidr_faults(cidrs: &[String]) -> Vec<Cause> {
+    let mut faults = Vec::new();
+    match cidrs {
         [] => faults.push(required(PATH, "at least one CIDR required")),
         [_, _, _, ..] => faults.push(invalid(PATH, &json!({"CIDRs": cidrs}), "may only hold up to 2 values")),
-        [one, two] if same_family(one, two) => faults.push(invalid(
-            PATH,
-            &json!(cidrs),
-            "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64",
-        )),
-        given => faults.extend(given.iter().enumerate().filter_map(|(index, cidr)| {
-            Some(invalid(format!("{PATH}[{index}]"), &cidr.as_str().into(), strict_error(cidr)?))
-        })),
+        given => {
+            faults.extend(given.iter().enumerate().filter_map(|(index, cidr)| {
+                Some(invalid(format!("{PATH}[{index}]"), &cidr.as_str().into(), strict_error(cidr)?))
+            }));
+            if let [one, two] = given
+                && are_of_one_family(one, two)
+            {
+                let why = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
+                faults.push(invalid(PATH, &json!(cidrs), why));
+            }
+        }
     }
     faults
 }
 
-/// Two networks of one family, or none at all.
-fn same_family(one: &str, two: &str) -> bool {
+fn are_of_one_family(one: &str, two: &str) -> bool {
     let family = |cidr: &str| parse_sloppy_cidr(cidr).map(|network| IpFamily::of_network(&network));
-    match (family(one), family(two)) {
-        (Some(one), Some(two)) => one == two,
-        _ => true,
-    }
+    family(one).is_some_and(|family_of_one| family(two) == Some(family_of_one))
 }
 
 /// The faults of a change: a network of the other family may be added, and that is all.
@@ -58,8 +62,9 @@ pub(super) fn change_faults(object: &Object, old: &Object) -> Vec<Cause> {
     match (old.len(), new.len()) {
         (before, after) if before == after => changed(),
         (1, 2) => {
-            let faults: Vec<Cause> = changed();
-            if faults.is_empty() { self::faults(object) } else { faults }
+            let mut faults: Vec<Cause> = changed();
+            faults.extend(cidr_faults(&new));
+            faults
         }
         _ => vec![invalid(PATH, &json!(new), IMMUTABLE)],
     }

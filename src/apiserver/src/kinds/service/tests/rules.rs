@@ -97,12 +97,6 @@ fn faults_are_said_in_the_words_of_kubernetes() {
             vec!["spec.ports[1].nodePort: Duplicate value: 30001", "spec.ports[1]: Duplicate value: {"],
         ),
         (
-            json!({"type": "LoadBalancer", "ports": [{"port": 10250}]}),
-            vec![
-                "spec.ports[0]: Invalid value: 10250: may not expose port 10250 externally since it is used by kubelet",
-            ],
-        ),
-        (
             json!({"type": "Magic"}),
             vec![
                 "spec.type: Unsupported value: \"Magic\": supported values: \"ClusterIP\", \"ExternalName\", \"LoadBalancer\", \
@@ -197,8 +191,8 @@ fn faults_are_said_in_the_words_of_kubernetes() {
         (
             json!({"trafficDistribution": "Far"}),
             vec![
-                "spec.trafficDistribution: Unsupported value: \"Far\": supported values: \"PreferClose\", \"PreferSameNode\", \
-             \"PreferSameZone\"",
+                "spec.trafficDistribution: Unsupported value: \"Far\": supported values: \"PreferClose\", \"PreferSameZone\", \
+             \"PreferSameNode\"",
             ],
         ),
         (
