@@ -1,4 +1,4 @@
-//! Bodies become values, and values objects of a kind.
+//! Parses bodies into values, and values into objects of a kind.
 
 use serde_json::{Map, Value};
 
@@ -10,12 +10,12 @@ use crate::object::Object;
 use crate::schema::Type;
 use crate::status::ApiError;
 
-/// Below this every whole number is one of its own as a float, too.
+/// Below this, a float represents every whole number exactly.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 /// Most bytes of a body that a message shows.
 const SHOWN: usize = 30;
 
-/// Reads a body that holds an object of a kind. Tells what was left out of it.
+/// Reads a body that holds an object of a kind. Returns the faults of fields that were dropped.
 ///
 /// # Errors
 /// `BadRequest` in upstream's words.
@@ -80,7 +80,7 @@ pub fn options(
     Ok(map)
 }
 
-/// The fields of an object, and which of them are there twice.
+/// The fields of an object, and the duplicate ones.
 fn fields(
     bytes: &[u8],
     content: Content,
@@ -116,10 +116,10 @@ fn fields(
     }
 }
 
-/// Reads JSON or YAML, and which fields are there twice.
+/// Reads JSON or YAML. Returns the duplicate fields as well.
 ///
 /// # Errors
-/// Why it is neither.
+/// The text is neither.
 pub fn value(bytes: &[u8], content: Content) -> Result<(Value, Vec<String>), String> {
     let mut duplicates = Vec::new();
     let is_yaml = matches!(content, Content::Yaml | Content::Apply);
@@ -145,7 +145,7 @@ pub fn value(bytes: &[u8], content: Content) -> Result<(Value, Vec<String>), Str
     Ok((value, duplicates.iter().map(|path| format!("duplicate field {path:?}")).collect()))
 }
 
-/// Makes whole numbers of `80.0` and `8e1`, which are the same in YAML: Kubernetes reads it as JSON that Go wrote
+/// Makes whole numbers of `80.0` and `8e1`, as YAML has them: Kubernetes converts it to JSON with Go
 /// (`sigs.k8s.io/yaml`).
 fn whole_numbers(value: &mut Value) {
     match value {

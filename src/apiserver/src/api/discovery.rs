@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use crate::kind::{Kind, Source};
 
-/// All kinds, with those of which there are no objects.
+/// All kinds, with those that never have objects.
 type Kinds<'a> = &'a [&'static Kind];
 
-/// `/version`. The version is that of the Kubernetes whose rules are followed.
+/// `/version`, with the version of Kubernetes whose rules the server follows.
 pub fn version() -> Value {
     json!({
         "major": "1", "minor": "36", "gitVersion": format!("v1.36.0+podhosts-{}", env!("CARGO_PKG_VERSION")),

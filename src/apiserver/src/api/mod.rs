@@ -1,4 +1,5 @@
-//! What is the same for every kind: paths, media types, bodies, patches, tables, discovery. Values in, values out.
+//! The parts of the API that are the same for every kind: paths, media types, bodies, patches, tables, discovery. Pure
+//! functions from values to values.
 
 pub mod apply;
 pub mod body;

@@ -6,7 +6,7 @@ use super::discovery::in_use;
 use crate::kind::{Kind, Source, Verb};
 use crate::schema::{Field, Form, Merge, Type};
 
-/// `/openapi/v3`: where the documents are.
+/// `/openapi/v3`: the paths of the documents.
 pub fn index(kinds: &[&'static Kind]) -> Value {
     let mut paths = Map::new();
     for kind in kinds.iter().filter(|kind| kind.source != Source::Nowhere) {
@@ -59,7 +59,7 @@ pub fn document(kinds: &[&'static Kind], group: &str, version: &str) -> Option<V
     }))
 }
 
-/// What may be done with a kind, in the words of OpenAPI.
+/// An operation of OpenAPI on a kind.
 pub(super) struct Operation {
     pub(super) verb: Verb,
     /// Whether it is done with one object.
@@ -92,7 +92,7 @@ pub(super) fn operations(kind: &Kind) -> impl Iterator<Item = Operation> {
     })
 }
 
-/// The query parameters of changes: that `fieldValidation` is among them is what kubectl looks for.
+/// The query parameters of changes. kubectl looks for `fieldValidation` among them.
 pub(super) const PARAMETERS: [(&str, &str); 3] = [
     ("dryRun", "All: everything is done but kept."),
     ("fieldManager", "Who makes the change."),
@@ -115,7 +115,7 @@ fn reference(schema: &Type) -> Value {
     json!({"$ref": format!("#/components/schemas/{}", schema.name)})
 }
 
-/// Puts a structure and everything in it among the definitions.
+/// Adds a structure and everything in it to the definitions.
 pub(super) fn define(schema: &'static Type, definitions: &mut Map<String, Value>) {
     if definitions.contains_key(schema.name) {
         return;

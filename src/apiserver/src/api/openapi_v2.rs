@@ -1,5 +1,5 @@
-//! OpenAPI 2 in protobuf (gnostic's `openapi.v2.Document`), which is how kubectls before 1.27 check fields, explain
-//! them, and learn that a dry run is possible.
+//! OpenAPI 2 in protobuf (gnostic's `openapi.v2.Document`), by which kubectl before 1.27 checks fields, explains them, and
+//! learns that a dry run is possible.
 
 use crate::kind::{Kind, Source, Verb};
 use crate::schema::{Field, Form, Merge, Type};
@@ -7,12 +7,12 @@ use crate::schema::{Field, Form, Merge, Type};
 /// The media type, with a dot where `Accept` has an `@`: Go's parser of media types takes no other.
 pub const MEDIA_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
-/// The same as clients ask for it.
+/// The same, as clients write it in `Accept`.
 const ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-/// How many parts of an `Accept` are looked at.
+/// Most parts of an `Accept` that are read.
 const PARTS_MAX: usize = 64;
 
-/// Whether `Accept` asks for this document rather than for JSON; `None` where it takes neither.
+/// Whether `Accept` prefers this document to JSON; `None` if it accepts neither.
 pub fn is_protobuf(accept: Option<&str>) -> Option<bool> {
     let accept = accept.map(str::trim).filter(|accept| !accept.is_empty()).unwrap_or("*/*");
     accept.split(',').take(PARTS_MAX).find_map(|part| {
@@ -37,7 +37,7 @@ pub fn document(kinds: &[&'static Kind]) -> Vec<u8> {
     document.0
 }
 
-/// A message as it is written.
+/// An encoded message.
 #[derive(Debug, Default, Clone)]
 struct Message(Vec<u8>);
 
@@ -92,7 +92,7 @@ fn path(kind: &Kind) -> String {
     format!("{root}{}{namespace}/{}/{{name}}", kind.version, kind.plural)
 }
 
-/// What may be done with an object: kubectl looks for the parameters of PATCH.
+/// The operations on an object: kubectl looks for the parameters of PATCH.
 fn path_item(kind: &Kind) -> Message {
     let own = extension("x-kubernetes-group-version-kind", &gvk(kind));
     let mut item = Message::default();
@@ -112,7 +112,7 @@ fn path_item(kind: &Kind) -> Message {
     item
 }
 
-/// Puts a structure and everything in it among the definitions.
+/// Adds a structure and everything in it to the definitions.
 fn define(
     schema: &'static Type,
     kind: Option<&Kind>,

@@ -1,4 +1,4 @@
-//! OpenAPI 2 in JSON, which `/openapi/v2` is unless protobuf is asked for. What it says is what OpenAPI 3 says.
+//! OpenAPI 2 in JSON, the answer of `/openapi/v2` unless the client wants protobuf. It is made of OpenAPI 3.
 
 use serde_json::{Map, Value, json};
 
@@ -34,7 +34,7 @@ fn gvk(kind: &Kind) -> Value {
     json!({"group": kind.group, "version": kind.version, "kind": kind.name})
 }
 
-/// What may be done with all objects of a kind, and with one.
+/// The operations on all objects of a kind, and on one.
 fn operations(kind: &Kind, reference: &Value) -> (Map<String, Value>, Map<String, Value>) {
     let (mut all, mut one) = (Map::new(), Map::new());
     for operation in openapi::operations(kind) {
@@ -57,7 +57,7 @@ fn operations(kind: &Kind, reference: &Value) -> (Map<String, Value>, Map<String
     (all, one)
 }
 
-/// Makes a definition of OpenAPI 3 one of OpenAPI 2.
+/// Converts a definition of OpenAPI 3 to OpenAPI 2.
 fn older(value: &mut Value) {
     match value {
         Value::Object(map) => {

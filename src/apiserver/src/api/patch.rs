@@ -1,4 +1,4 @@
-//! Patches of all sorts, as functions from the old object to the new one.
+//! The four types of patches, as functions from the old object to the new one.
 
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ use crate::status::{ApiError, Cause};
 /// Most operations of a JSON patch, as upstream.
 const OPERATIONS_MAX: usize = 10_000;
 
-/// A patch that has been read.
+/// A parsed patch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Patch {
     /// RFC 6902.
@@ -30,7 +30,7 @@ impl Patch {
     /// Reads a patch.
     ///
     /// # Errors
-    /// `BadRequest` where it is none.
+    /// `BadRequest` if it is invalid.
     pub fn parse(content: Content, value: Value) -> Result<Self, ApiError> {
         let object = |value: Value| match value {
             Value::Object(map) => Ok(map),
@@ -63,10 +63,11 @@ impl Patch {
         }
     }
 
-    /// The object that comes of it, and what was left out of it; `old` is missing only where apply makes a new one.
+    /// Applies the patch. Returns the new object and the faults of fields that were dropped. `old` may be `None` only for
+    /// apply, which creates the object.
     ///
     /// # Errors
-    /// What upstream answers to a patch that cannot be applied.
+    /// Upstream's answer to a patch that cannot be applied.
     pub fn applied(
         self,
         old: Option<&Object>,

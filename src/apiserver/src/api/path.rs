@@ -1,16 +1,16 @@
-//! What a path means.
+//! Parses paths.
 
 use percent_encoding::percent_decode_str;
 
 use crate::kind::{Kind, Subresource, Verb};
 
-/// Longest path that is looked at.
+/// Longest path that is parsed.
 pub const PATH_MAX: usize = 4096;
 
-/// What is asked for.
+/// The resource that a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// `/`: what paths there are.
+    /// `/`: the list of paths.
     Root,
     /// `/version`.
     Version,
@@ -33,7 +33,7 @@ pub enum Route {
     },
     /// `/openapi/v2`.
     OpenApiV2,
-    /// `/openapi/v3`: what documents there are.
+    /// `/openapi/v3`: the list of documents.
     OpenApiV3,
     /// `/openapi/v3/<...>`: the document of a version.
     OpenApiV3Of {
@@ -46,8 +46,8 @@ pub enum Route {
     Objects(Target),
 }
 
-/// The object, or the objects, that a path names. There is none that the kind could not have: of a namespaced kind no
-/// object without a namespace, no part that it lacks, and no watch where nothing can be watched.
+/// The object or objects that a path names. Only targets that their kind can have are made: an object of a namespaced kind
+/// has a namespace, a part is one of the kind's, and only kinds with the verb are watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The kind.
@@ -58,24 +58,24 @@ pub struct Target {
     pub is_watch: bool,
 }
 
-/// Which objects of a kind are meant.
+/// The objects of a kind that are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// Those of a namespace, or all.
+    /// All objects, or those of a namespace.
     All(Option<String>),
     /// One object.
     One {
-        /// Its namespace, empty for kinds without one.
+        /// Its namespace; empty for kinds without namespaces.
         namespace: String,
         /// Its name.
         name: String,
-        /// The part that is meant, where it is not the whole.
+        /// The subresource, if one is asked for.
         part: Option<Subresource>,
     },
 }
 
-/// Reads the path of a URL, in which one of `kinds` may stand. `None` for what means nothing: nothing is cleaned up, so
-/// that `..`, `//` and `%2f` lead nowhere.
+/// Parses the path of a URL, which may name one of `kinds`. Returns `None` for all other paths. Paths are not normalized, so
+/// `..`, `//` and `%2f` are invalid.
 pub fn parse(path: &str, kinds: &[&'static Kind]) -> Option<Route> {
     if path == "/" {
         return Some(Route::Root);

@@ -10,7 +10,7 @@ use pod::validation::labels::{label_value_errors, qualified_name_errors};
 /// The operators that error messages list.
 const OPERATORS: &str = "in, notin, =, ==, !=, gt, lt";
 
-/// A part of a selector.
+/// A token of a selector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token<'a> {
     End,
@@ -28,7 +28,7 @@ enum Token<'a> {
 }
 
 impl Token<'_> {
-    /// As it stands in messages.
+    /// The token in error messages.
     fn text(&self) -> &str {
         match self {
             Self::End => "",
@@ -46,10 +46,10 @@ impl Token<'_> {
     }
 }
 
-/// Reads a selector.
+/// Parses a selector.
 ///
 /// # Errors
-/// What is wrong with it, in upstream's words.
+/// The fault, in upstream's words.
 pub(super) fn parse(text: &str) -> Result<Vec<Requirement>, String> {
     let mut parser = Parser { tokens: tokens(text), position: 0 };
     let mut requirements = Vec::new();
@@ -157,7 +157,7 @@ impl<'a> Parser<'a> {
         made(key, operator, values)
     }
 
-    /// `(a,b,)`, in which empty values may be.
+    /// `(a,b,)`, which may have empty values.
     fn values(&mut self) -> Result<BTreeSet<String>, String> {
         let open = self.take();
         if open != Token::Open {
@@ -205,7 +205,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// What stands behind `=`, which may be nothing.
+    /// The value after `=`, which may be empty.
     fn value(&mut self) -> Result<String, String> {
         if matches!(self.next(), Token::End | Token::Comma) {
             return Ok(String::new());

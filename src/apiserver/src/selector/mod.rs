@@ -97,14 +97,14 @@ fn field(object: &Object, path: &str) -> String {
     }
 }
 
-/// Reads a field selector (`k8s.io/apimachinery/pkg/fields/selector.go`), in which, other than among labels, an empty part
-/// means nothing.
+/// Parses a field selector (`k8s.io/apimachinery/pkg/fields/selector.go`). Empty parts are ignored, unlike in label
+/// selectors.
 fn field_requirements(text: &str) -> Result<Vec<Requirement>, String> {
     let parts = unescaped_parts(text).into_iter().filter(|part| !part.is_empty());
     parts.map(|part| field_requirement(text, part)).collect()
 }
 
-/// The parts between commas that have no backslash before them.
+/// The parts between unescaped commas.
 fn unescaped_parts(text: &str) -> Vec<&str> {
     let mut is_escaped = false;
     let parts = text.split(|c: char| {
@@ -152,7 +152,7 @@ fn unescaped(value: &str) -> Result<String, String> {
     Ok(plain)
 }
 
-/// A value as it has to stand in a field selector.
+/// Escapes a value for a field selector.
 pub fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace(',', "\\,").replace('=', "\\=")
 }

@@ -1,6 +1,6 @@
 //! One requirement of a selector.
 
-/// What is required of one label or field.
+/// A requirement on one label or field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Requirement {
     pub(super) key: String,
@@ -18,7 +18,7 @@ pub(super) enum Operator {
 }
 
 impl Requirement {
-    /// Whether a label or field with this value meets it.
+    /// Whether this value of the label or field meets the requirement.
     pub(super) fn holds(&self, value: Option<&str>) -> bool {
         let is_one = |values: &[String]| value.is_some_and(|value| values.iter().any(|one| one == value));
         match &self.operator {

@@ -38,7 +38,7 @@ pub static KIND: Kind = Kind {
     ..Kind::new("", "Event", "events", "event", &schema::EVENT)
 };
 
-/// How the Events of the newer group are stored.
+/// The fields of `events.k8s.io`, with their names in the core group.
 const V1_VIEW: View = View {
     kind: &KIND,
     fields: &[

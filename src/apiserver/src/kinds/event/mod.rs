@@ -1,4 +1,4 @@
-//! Events: as they are given.
+//! Events, which are stored as clients send them.
 
 mod cells;
 mod kind;
@@ -17,7 +17,7 @@ use crate::status::ApiError;
 
 pub use kind::KIND;
 
-/// Events of the core group.
+/// The rules of Events, written by the core group or by `events.k8s.io`.
 pub struct Events;
 
 impl Resource for Events {
@@ -63,7 +63,7 @@ impl Resource for Events {
     }
 }
 
-/// Whether a change was asked for by the newer group.
+/// Whether the client writes by `events.k8s.io`, whose rules are stricter.
 fn is_strict(transaction: &dyn Transaction) -> bool {
     transaction.group() == kind::V1.group
 }

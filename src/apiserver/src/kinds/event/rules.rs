@@ -1,5 +1,5 @@
-//! What is refused of an Event (`pkg/apis/core/validation/events.go` of Kubernetes 1.36). Less is asked of those that are
-//! written by the core group than by `events.k8s.io`.
+//! Validation of Events (`pkg/apis/core/validation/events.go` of Kubernetes 1.36). The rules of the core group are weaker than
+//! those of `events.k8s.io`.
 
 use serde_json::{Value, json};
 
@@ -18,8 +18,8 @@ fn text<'a>(object: &'a Object, key: &str) -> &'a str {
     field(object, key).as_str().unwrap_or_default()
 }
 
-/// The faults of an Event whoever writes it (`legacyValidateEvent`); `controller` is the name that the group which it is
-/// written by has for `reportingComponent`.
+/// The faults of an Event in both groups (`legacyValidateEvent`); `controller` is the name of `reportingComponent` in the
+/// group.
 pub(super) fn faults(event: &Object, controller: &'static str) -> Vec<Cause> {
     let (about, own) = (&field(event, "involvedObject")["namespace"], event.namespace());
     let about = about.as_str().unwrap_or_default();
@@ -63,7 +63,7 @@ fn timed_faults(event: &Object, field: &'static str) -> Vec<Cause> {
     faults
 }
 
-/// What is refused besides of one that is created by `events.k8s.io` (`ValidateEventCreate`).
+/// More faults of an Event that is created by `events.k8s.io` (`ValidateEventCreate`).
 pub(super) fn strict_faults(event: &Object) -> Vec<Cause> {
     let mut faults = series_faults(event);
     if !field(event, "eventTime").is_string() {
@@ -88,7 +88,7 @@ pub(super) fn strict_faults(event: &Object) -> Vec<Cause> {
     faults
 }
 
-/// What is refused besides of a change by `events.k8s.io` (`ValidateEventUpdate`): all but the series stays.
+/// More faults of a change by `events.k8s.io` (`ValidateEventUpdate`): only the series may change.
 pub(super) fn strict_change_faults(event: &Object, old: &Object) -> Vec<Cause> {
     let mut faults = Vec::new();
     if field(event, "series") != field(old, "series") {
@@ -117,7 +117,7 @@ pub(super) fn strict_change_faults(event: &Object, old: &Object) -> Vec<Cause> {
     faults
 }
 
-/// Whether two values are the same to Go, where nothing is the same as an empty text, structure or number.
+/// Whether two values are equal in Go, where a missing field equals empty text, an empty structure and 0.
 fn is_same(one: &Value, other: &Value) -> bool {
     let is_empty = |value: &Value| match value {
         Value::Null => true,

@@ -1,5 +1,5 @@
-//! Events of the group `events.k8s.io`: the same Events with other names for their fields
-//! (`pkg/apis/events/v1/conversion.go`), and more that is refused.
+//! Events of the group `events.k8s.io`: the same objects with other names for their fields
+//! (`pkg/apis/events/v1/conversion.go`).
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::kind::Kind;
 use crate::object::Object;
 use crate::resource::Resource;
 
-/// Events of the newer group.
+/// The view of Events in `events.k8s.io`.
 pub struct EventsV1;
 
 impl Resource for EventsV1 {

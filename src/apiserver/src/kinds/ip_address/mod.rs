@@ -1,4 +1,4 @@
-//! IPAddresses: which address is in use, and by whom.
+//! IPAddresses: the addresses in use, and the object that uses each.
 
 pub(super) mod schema;
 
@@ -41,7 +41,7 @@ fn numbers(object: &Object) -> Vec<Entry> {
     address.map(|address| (IpFamily::of(address).account(), number(address))).into_iter().collect()
 }
 
-/// Whether it was made for a Service, not by hand.
+/// Whether the server created it for a Service.
 pub(super) fn is_managed(object: &Object) -> bool {
     object.labels().any(|label| label == (MANAGED_LABEL, MANAGER))
 }
@@ -66,7 +66,7 @@ pub(super) fn give(
     transaction.put(&KIND, &mut object)
 }
 
-/// Takes `address` from a Service; nothing happens where it is somebody else's.
+/// Takes `address` from a Service. Does nothing if it belongs to another object.
 ///
 /// # Errors
 /// The store cannot be written.
@@ -102,7 +102,7 @@ fn parent(object: &Object) -> &Value {
     object.spec().get("parentRef").unwrap_or(&Value::Null)
 }
 
-/// Whether the Service that it names has the address.
+/// Whether the Service that the IPAddress names has the address.
 fn is_in_use(transaction: &mut dyn Transaction, object: &Object) -> Result<bool, ApiError> {
     let Some((namespace, name)) = owner(object) else { return Ok(false) };
     let service = transaction.get(&SERVICE, namespace, name)?;
@@ -148,7 +148,7 @@ impl Resource for IpAddresses {
         Ok(())
     }
 
-    /// A Service that lives keeps its address.
+    /// Creates the IPAddress again if its Service still has the address.
     fn deleted(&self, transaction: &mut dyn Transaction, gone: &[Object]) -> Result<(), ApiError> {
         for object in gone {
             if let (Some((namespace, name)), Ok(address)) = (owner(object), object.name().parse())

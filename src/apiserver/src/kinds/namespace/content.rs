@@ -1,4 +1,4 @@
-//! What is in a namespace that is being deleted, and what keeps it.
+//! Removes the content of a namespace that is being deleted.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use crate::resource::{Resource, Transaction};
 use crate::status::ApiError;
 use crate::time;
 
-/// What stays in a namespace until its finalizers are done.
+/// The content that stays because of its finalizers.
 #[derive(Debug, Default)]
 pub(super) struct Left {
-    /// How many of a kind, by its qualified name.
+    /// Objects of each kind, by its qualified name.
     kinds: BTreeMap<String, usize>,
-    /// How many have a finalizer, by its name.
+    /// Objects with each finalizer.
     finalizers: BTreeMap<String, usize>,
 }
 
@@ -33,7 +33,7 @@ impl Left {
     }
 }
 
-/// Removes what is in the namespace `name`, of each of the kinds `contents`, or begins to where it has finalizers.
+/// Removes all objects of the kinds `contents` in the namespace `name`. Marks those with finalizers as being deleted.
 ///
 /// # Errors
 /// The store cannot be read or written.
@@ -63,7 +63,7 @@ pub(super) fn remove(
     Ok(left)
 }
 
-/// Says in the status of a namespace what is left in it; whether that is news. The types, reasons and texts are those of
+/// Sets the conditions of a namespace about its remaining content. Returns whether they changed. The texts are those of
 /// `pkg/controller/namespace/deletion/status_condition_utils.go`.
 pub(super) fn tell(object: &mut Object, left: &Left, now: i64) -> bool {
     let listed = |counts: &BTreeMap<String, usize>, what: &str| {

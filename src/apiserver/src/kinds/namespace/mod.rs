@@ -1,4 +1,4 @@
-//! Namespaces.
+//! Namespaces, and the removal of their content.
 
 mod content;
 pub(super) mod schema;
@@ -27,15 +27,15 @@ pub static KIND: Kind = Kind {
     ..Kind::new("", "Namespace", "namespaces", "namespace", &schema::NAMESPACE)
 };
 
-/// The namespaces that are always there; the first is looked at to tell whether they are.
+/// Namespaces that the server creates. It looks for the first one to tell whether they exist.
 const ALWAYS: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
-/// Those of them that nobody may delete.
+/// Namespaces that cannot be deleted.
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
-/// What is in a namespace that is being deleted stays that long, in seconds (`namespaceDeletionGracePeriod` in
-/// `pkg/controller/namespace/namespace_controller.go`): clients that delete it along with its content find that.
+/// Seconds for which the content of a deleted namespace stays (`namespaceDeletionGracePeriod` in
+/// `pkg/controller/namespace/namespace_controller.go`), so that clients that delete it as well still find it.
 const GRACE: i64 = 5;
-/// The finalizer in `spec` of those that have content.
+/// The server's finalizer in `spec.finalizers`.
 const FINALIZER: &str = "kubernetes";
 
 /// 0 while it is being deleted.
@@ -43,7 +43,7 @@ fn numbers(object: &Object) -> Vec<Entry> {
     if object.is_being_deleted() { vec![(Account::Terminating, 0)] } else { Vec::new() }
 }
 
-/// Refuses an object that is to be created in a namespace that is not there, or that is about to go.
+/// Refuses a new object if its namespace does not exist or is being deleted.
 ///
 /// # Errors
 /// `NotFound`, `Forbidden`.
@@ -67,13 +67,13 @@ pub(super) fn must_exist(
     }
 }
 
-/// Namespaces, which know what may be in them.
+/// The rules of Namespaces.
 pub struct Namespaces {
     contents: Vec<Box<dyn Resource>>,
 }
 
 impl Namespaces {
-    /// Namespaces whose content is of these kinds.
+    /// Rules for namespaces with content of these kinds.
     pub fn new(contents: Vec<Box<dyn Resource>>) -> Self {
         Self { contents }
     }
@@ -127,7 +127,7 @@ impl Resource for Namespaces {
         Ok(())
     }
 
-    /// What is in a namespace goes with it, also where somebody else has taken the server's finalizer away.
+    /// Removes the content, in case a client removed the server's finalizer.
     fn delete(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
         content::remove(transaction, &self.contents, object.name()).map(drop)
     }
@@ -182,7 +182,7 @@ impl Resource for Namespaces {
 }
 
 impl Namespaces {
-    /// Removes what is in a namespace that is being deleted, and then lets go of it; when to look again.
+    /// Removes the content of a namespace that is being deleted, and then its finalizer. Returns when to look again.
     fn empty(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<Option<i64>, ApiError> {
         if !spec_finalizers(object).contains(&FINALIZER) {
             return Ok(None);
@@ -219,7 +219,7 @@ fn spec_finalizers(object: &Object) -> Vec<&str> {
     list.filter_map(Value::as_str).collect()
 }
 
-/// What is wrong with `status.phase`, which is the server's (`ValidateNamespaceStatusUpdate`).
+/// The fault of `status.phase`, which only the server sets (`ValidateNamespaceStatusUpdate`).
 fn phase_fault(object: &Object) -> Option<Cause> {
     let phase = object.0.get("status").map_or(&Value::Null, |status| &status["phase"]);
     let phase = Value::from(phase.as_str().unwrap_or_default());
@@ -231,14 +231,14 @@ fn phase_fault(object: &Object) -> Option<Cause> {
     (phase != wanted).then(|| invalid("status.Phase", &phase, why))
 }
 
-/// What is wrong with `spec.finalizers` (`validateFinalizerName`); `path` is where, which is told of one by its index in
-/// some requests and not in others.
+/// The faults of `spec.finalizers` (`validateFinalizerName`). `path` makes the path in messages of an index, which only
+/// some requests show.
 fn finalizer_faults(object: &Object, path: fn(usize) -> String) -> Vec<Cause> {
     let names = spec_finalizers(object).into_iter().enumerate();
     names.flat_map(|(index, name)| meta::finalizer_name_faults(name, &path(index))).take(MOST).collect()
 }
 
-/// What every new namespace has.
+/// Sets the label, finalizer and phase of a new namespace.
 fn fill(object: &mut Object) {
     label(object);
     let mut finalizers: Vec<&str> = spec_finalizers(object);

@@ -49,7 +49,7 @@ const FILE_MAX: usize = 64 << 10;
 /// The rules of Nodes.
 pub struct Nodes {
     config: Arc<Config>,
-    /// When the machine was started, in seconds since 1970. Taken once: it is a difference of two clocks.
+    /// When the machine was booted, in seconds since 1970. Computed once, because the difference of two clocks varies.
     booted: i64,
 }
 
@@ -102,7 +102,7 @@ impl Resource for Nodes {
 }
 
 impl Nodes {
-    /// This machine, which is as old as its boot.
+    /// The Node object of this machine, created when it was booted.
     fn node(&self) -> Object {
         let config = &self.config;
         let machine_id = line(MACHINE_ID);
@@ -166,7 +166,7 @@ fn text(path: &str) -> Option<String> {
     read_text_if_present(Path::new(path), FILE_MAX, LastLink::Follow).ok().flatten()
 }
 
-/// The only line of a file, empty where it cannot be read.
+/// The only line of a file; empty if it cannot be read.
 fn line(path: &str) -> String {
     text(path).map(|text| text.trim().to_owned()).unwrap_or_default()
 }
@@ -181,7 +181,7 @@ fn pretty_name(os_release: &str) -> Option<String> {
     Some(value.trim().trim_matches(['"', '\'']).to_owned())
 }
 
-/// 32 hexadecimal digits with the hyphens of a UUID.
+/// Adds the hyphens of a UUID to 32 hexadecimal digits.
 fn as_uuid(digits: &str) -> String {
     let part = |from, to| digits.get(from..to).unwrap_or_default();
     [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")

@@ -1,8 +1,8 @@
-//! Pods: those that podhosts gave a network. What runs inside them is the engine's affair and not known here.
+//! Pods that podhosts connected to a network. The server does not know their containers.
 //!
-//! The CRI lets its caller call a pod anything. A client of the Kubernetes API may rely on names that the API's rules
-//! allow: it makes paths, label values, DNS names and shell commands of them. So a pod that no API server could have is
-//! none of this API; the log tells of it once, and `podhosts list` shows it.
+//! The CRI accepts any name for a pod. Clients of the Kubernetes API rely on its rules for names: they make paths, label
+//! values, DNS names and shell commands of them. So pods whose names break the rules are left out. The log mentions each
+//! once, and `podhosts list` shows it.
 
 pub(super) mod schema;
 
@@ -58,7 +58,7 @@ pub static KIND: Kind = Kind {
 /// The rules of Pods.
 pub struct Pods {
     config: Arc<Config>,
-    /// Sandboxes of which the log has told that they are left out.
+    /// Sandboxes that were logged as left out.
     left_out: Mutex<BTreeSet<String>>,
 }
 
@@ -96,7 +96,7 @@ impl Pods {
 }
 
 impl Pods {
-    /// Logs each record that is no pod of the API, the first time that it is there.
+    /// Logs each record that is left out, once.
     fn tell_of(&self, left_out: Vec<PodRecord>) {
         let mut told = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
         for record in left_out.iter().filter(|record| !told.contains(&record.sandbox_id)) {
@@ -143,7 +143,7 @@ impl Resource for Pods {
 }
 
 /// The records in `dir` by namespace and name, and those whose names Kubernetes does not allow. Of two sandboxes of one
-/// pod the newer one counts; what cannot be read is nobody's record.
+/// pod the newer one counts; files that cannot be read are ignored.
 fn records(dir: &Path) -> (BTreeMap<(String, String), PodRecord>, Vec<PodRecord>) {
     let mut records: BTreeMap<(String, String), PodRecord> = BTreeMap::new();
     let mut others = Vec::new();

@@ -1,4 +1,4 @@
-//! Reviews: what clients ask about themselves. There is one user, who may do everything that is served.
+//! Reviews: questions of clients about themselves. There is one user, who may do everything that is served.
 
 pub(super) mod schema;
 
@@ -13,11 +13,11 @@ use crate::schema::Type;
 use crate::status::ApiError;
 use crate::time;
 
-/// The user's name, which the certificate of `admin` has as well.
+/// The name of the user, also in the certificate of `admin`.
 pub const USER: &str = "kubernetes-admin";
 const GROUPS: [&str; 2] = ["system:masters", "system:authenticated"];
 
-/// A kind of question.
+/// A kind whose objects are questions.
 const fn question(
     group: &'static str,
     name: &'static str,
@@ -56,7 +56,7 @@ static SUBJECT: Kind = question(
     &schema::SELF_SUBJECT_REVIEW,
 );
 
-/// What is asked, with the answer.
+/// The question with its answer.
 fn answered(object: &Object, status: Value) -> Object {
     let mut object = object.clone();
     object.metadata_mut().entry("creationTimestamp").or_insert(Value::Null);

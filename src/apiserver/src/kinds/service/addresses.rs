@@ -1,4 +1,4 @@
-//! The cluster IPs of a Service, and the IPAddresses that go with them.
+//! Allocates the cluster IPs of a Service, with an IPAddress for each.
 
 use std::net::IpAddr;
 
@@ -14,16 +14,16 @@ use crate::resource::Transaction;
 use crate::status::ApiError;
 use pod::validation::ip::parse_sloppy;
 
-/// The Service whose addresses they are.
+/// The Service that owns the addresses.
 pub(super) struct Owner<'a> {
     pub(super) namespace: &'a str,
     pub(super) name: &'a str,
 }
 
-/// Takes the addresses of a new Service, or of one that was an ExternalName.
+/// Allocates the addresses of a new Service, or of a former ExternalName.
 ///
 /// # Errors
-/// `Invalid` where one that is asked for cannot be had, `InternalError` where none is left.
+/// `Invalid` if an address that is asked for is not free, `InternalError` if none is left.
 pub(super) fn allocate(
     transaction: &mut dyn Transaction,
     spec: &mut Spec,
@@ -39,7 +39,7 @@ pub(super) fn allocate(
     fill(transaction, spec, slots, owner)
 }
 
-/// Takes and gives back what a changed Service needs and needs no more.
+/// Allocates and releases addresses for a changed Service.
 ///
 /// # Errors
 /// As [`allocate`].
@@ -69,7 +69,7 @@ pub(super) fn change(
     }
 }
 
-/// Gives the addresses from `first` on back.
+/// Releases the addresses from index `first` on.
 ///
 /// # Errors
 /// The store cannot be written.
@@ -85,7 +85,7 @@ pub(super) fn release(
     Ok(())
 }
 
-/// Fills the given places of `clusterIPs`: those that ask for an address first.
+/// Fills these places of `clusterIPs`, those that ask for a certain address first.
 fn fill(
     transaction: &mut dyn Transaction,
     spec: &mut Spec,

@@ -1,8 +1,7 @@
-//! Which cluster IP a Service gets: from all ServiceCIDRs that are ready, the one of the command line first and the
-//! others by name.
+//! Chooses cluster IPs from all ServiceCIDRs that are ready: the default one first, then the others by name.
 //!
-//! As in Kubernetes, addresses that nobody asked for come from the upper part of a range, from a random start, so that
-//! the lower part stays free for those that are asked for; when the upper part is full they come from the lower one.
+//! As in Kubernetes, the upper part of a range serves Services that do not ask for a certain address, from a random start,
+//! so that the lower part stays free for those that do. Once the upper part is full, the lower part serves all.
 
 use std::net::IpAddr;
 
@@ -14,13 +13,13 @@ use crate::kinds::service_cidr::{self, DEFAULT_NAME};
 use crate::resource::{Allocation, Scope, Transaction};
 use crate::status::ApiError;
 
-/// Why there is no address. The texts are Kubernetes' own.
+/// Why an address cannot be had. The texts are Kubernetes' own.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(super) enum AllocationError {
     /// No address is left.
     #[error("range is full")]
     Full,
-    /// Somebody has the address.
+    /// The address is in use.
     #[error("provided IP is already allocated")]
     Allocated,
     /// What a dry run is told of an address that no network has for Services.
@@ -31,7 +30,7 @@ pub(super) enum AllocationError {
     Mismatch,
 }
 
-/// A network with the numbers of the addresses that Services may get.
+/// A network with the numbers of the addresses that Services may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Range {
     network: IpNet,
@@ -39,12 +38,12 @@ struct Range {
     last: u128,
 }
 
-/// The networks that addresses are taken from at present.
+/// The ranges that addresses are taken from at present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ranges(Vec<Range>);
 
 impl Ranges {
-    /// Those of the ServiceCIDRs that are ready.
+    /// Reads the ranges from the ServiceCIDRs.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -60,7 +59,7 @@ impl Ranges {
         self.0.iter().filter(move |range| IpFamily::of_network(&range.network) == family)
     }
 
-    /// An address that nobody has. A dry run is told the address of a network, which nobody ever has.
+    /// A free address. A dry run gets the address of a network, which no Service ever has.
     ///
     /// # Errors
     /// [`AllocationError::Full`].
@@ -84,7 +83,7 @@ impl Ranges {
         Err(AllocationError::Full)
     }
 
-    /// Whether a Service may have `address`. A dry run only looks at the ranges.
+    /// Checks that `address` is free for a Service. A dry run only looks at the ranges.
     ///
     /// # Errors
     /// [`AllocationError`] with the reason.
@@ -119,7 +118,7 @@ impl Range {
         Some(Self { network, first, last })
     }
 
-    /// A free number, from the upper band while there is one.
+    /// A free number, from the upper part if it has one.
     fn next(&self, transaction: &mut dyn Transaction, family: IpFamily) -> Option<u128> {
         let account = family.account();
         let split = self.first + offset(&self.network);
@@ -128,8 +127,7 @@ impl Range {
     }
 }
 
-/// How many addresses at the lower end are left for those who ask for one: a sixteenth, but 16 to 256, and none of
-/// networks that are small.
+/// Size of the lower part: a sixteenth of the range, but 16 to 256, and 0 for small networks.
 fn offset(network: &IpNet) -> u128 {
     const SMALLEST: u128 = 16;
     let bits = u32::from(network.max_prefix_len() - network.prefix_len());
@@ -140,7 +138,7 @@ fn offset(network: &IpNet) -> u128 {
     }
 }
 
-/// The first number that is free from a random start on, then from the first.
+/// The first free number from a random start on, then from the first number on.
 pub(super) fn random_free(
     transaction: &mut dyn Transaction,
     account: crate::accounts::Account,

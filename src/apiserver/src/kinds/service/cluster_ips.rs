@@ -1,4 +1,4 @@
-//! What is refused of `clusterIP`, `clusterIPs`, `ipFamilies` and `ipFamilyPolicy`, and of changes to them.
+//! Validation of `clusterIP`, `clusterIPs`, `ipFamilies` and `ipFamilyPolicy`, and of changes to them.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use pod::validation::ip::{IpRules, ip_error, parse_sloppy};
 const IPS: &str = "spec.clusterIPs";
 const FAMILIES: &str = "spec.ipFamilies";
 
-/// The faults of these fields as they stand together (`ValidateServiceClusterIPsRelatedFields`).
+/// The faults of these fields in combination (`ValidateServiceClusterIPsRelatedFields`).
 pub(super) fn faults(spec: &Spec, old: Option<&Spec>) -> Vec<Cause> {
     if !spec.needs_cluster_ip() {
         return Vec::new();
@@ -77,7 +77,7 @@ fn family_faults(spec: &Spec) -> Vec<Cause> {
     faults
 }
 
-/// Addresses of one family twice, or of another family than is said.
+/// Two addresses of one family, or an address that is not of its entry in `ipFamilies`.
 fn together_faults(spec: &Spec) -> Vec<Cause> {
     let mut faults = Vec::new();
     let of_ips: Vec<Option<IpFamily>> =
@@ -100,8 +100,8 @@ fn together_faults(spec: &Spec) -> Vec<Cause> {
     faults
 }
 
-/// The faults of a change of addresses: a second one may come and go, the others stay. That families and policy agree with
-/// them was looked at before.
+/// The faults of a change of addresses: only the second one may be added or removed. Families and policy have been checked
+/// before.
 pub(super) fn change_faults(spec: &Spec, old: &Spec) -> Vec<Cause> {
     let has_none = |spec: &Spec| !spec.needs_cluster_ip();
     if has_none(spec) || has_none(old) || spec.is_headless() && old.is_headless() {

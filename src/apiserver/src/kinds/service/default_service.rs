@@ -13,7 +13,7 @@ use crate::status::ApiError;
 const NAMESPACE: &str = "default";
 const NAME: &str = "kubernetes";
 
-/// Makes it where it is missing and its address, the first of the first network, is nobody's.
+/// Creates it if it is missing and its address, the first one of the first network, is free.
 ///
 /// # Errors
 /// The store cannot be read or written.

@@ -1,4 +1,4 @@
-//! `ipFamilyPolicy`, `ipFamilies` and `clusterIPs`: which families a Service gets.
+//! Chooses the IP families of a Service by `ipFamilyPolicy`, `ipFamilies` and `clusterIPs`.
 
 use serde_json::json;
 
@@ -11,10 +11,10 @@ use pod::validation::ip::parse_sloppy;
 
 const POLICY: &str = "spec.ipFamilyPolicy";
 
-/// Fills in the policy and the families of a Service; `configured` are the cluster's families, the primary one first.
+/// Sets the policy and the families of a Service; `configured` are the cluster's families, the primary one first.
 ///
 /// # Errors
-/// What does not go together.
+/// The fields that contradict each other.
 pub(super) fn fill(spec: &mut Spec, old: Option<&Spec>, configured: &[IpFamily]) -> Result<(), Vec<Cause>> {
     if !spec.needs_cluster_ip() || old.is_some_and(|old| is_settled(spec, old)) {
         return Ok(());
@@ -46,8 +46,8 @@ fn none(faults: Vec<Cause>) -> Result<(), Vec<Cause>> {
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// A Service that prefers two families and is not changed in this stays as it is, also where the cluster has become
-/// another one.
+/// Whether a Service prefers two families and is not changed in this: it stays as it is, even if the cluster's families
+/// changed.
 fn is_settled(spec: &Spec, old: &Spec) -> bool {
     spec.kind == old.kind
         && spec.has_policy(PREFER_DUAL)
@@ -121,7 +121,7 @@ fn cluster_faults(spec: &Spec, configured: &[IpFamily]) -> Vec<Cause> {
     faults
 }
 
-/// The primary family where none is given, and the other one too where it needs both.
+/// Adds the primary family if there is none, and the other one if the Service needs both.
 fn complete(spec: &mut Spec, configured: &[IpFamily], needs_both: bool) {
     if spec.ip_families.is_empty() {
         spec.ip_families.extend(configured.first().map(|family| family.name().to_owned()));

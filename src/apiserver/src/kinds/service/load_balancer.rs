@@ -1,7 +1,7 @@
-//! The addresses that LoadBalancer Services get from outside the cluster.
+//! The external addresses of LoadBalancer Services.
 //!
-//! A Service that asks for a class of load balancers is somebody else's, and so is every Service where there are no pools. One that cannot have an address stays pending,
-//! as it does with any load balancer, until it is changed or one that it can have is given back.
+//! Services with a load balancer class are left to other controllers, and without pools all Services are. A Service that
+//! cannot have an address stays pending until it is changed, or until an address that it can have is released.
 
 use std::net::IpAddr;
 
@@ -94,12 +94,12 @@ pub(super) fn set_status(
     object.0.insert("status".to_owned(), status);
 }
 
-/// Whether the server gives a Service its external addresses.
+/// Whether this server allocates the Service's external addresses.
 fn is_own(pools: &[PoolRange], spec: &Spec) -> bool {
     spec.is(LOAD_BALANCER) && spec.load_balancer_class.is_none() && !pools.is_empty()
 }
 
-/// Leaves the external addresses as they were in `old` where they are the server's.
+/// Keeps the external addresses of `old` if this server allocates them.
 pub(super) fn keep_own(pools: &[PoolRange], object: &mut Object, spec: &Spec, old: &Object) {
     let own = old.0.get("status").map_or(Value::Null, |status| status["loadBalancer"].clone());
     let status = object.status_mut();
@@ -109,7 +109,7 @@ pub(super) fn keep_own(pools: &[PoolRange], object: &mut Object, spec: &Spec, ol
     }
 }
 
-/// The address of one family: the one that is asked for, if a pool has it, the one it had, or the first that is free.
+/// Chooses an address of one family: the one that is asked for, if a pool has it; else the old one; else the first free one.
 fn choose(
     transaction: &mut dyn Transaction,
     pools: &[PoolRange],
@@ -137,13 +137,13 @@ fn choose(
     }
 }
 
-/// What a Service had before a change, and has no more.
+/// The addresses that a Service loses by a change.
 pub(super) fn given_back(object: &Object, old: &Object) -> Vec<IpAddr> {
     let kept = addresses(object);
     addresses(old).into_iter().filter(|address| !kept.contains(address)).collect()
 }
 
-/// Gives `free` addresses to those that wait for one. They are only looked for where there are some.
+/// Gives `free` addresses to Services that wait for one. Looks for such Services only if there are any.
 ///
 /// # Errors
 /// The store cannot be read or written.

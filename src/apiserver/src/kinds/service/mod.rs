@@ -1,7 +1,7 @@
-//! Services: their addresses, ports, and what is said where something is wrong with one.
+//! Services: defaults, allocation of addresses and ports, and validation.
 //!
-//! A change goes through these modules in this order, which is the API server's: `defaults`, `carry` (what is kept of the
-//! Service before), `families`, `addresses`, `node_ports`, `validation`, `load_balancer`.
+//! A change goes through these modules in the order of the Kubernetes API server: `defaults`, `carry` (fields of the old
+//! Service), `families`, `addresses`, `node_ports`, `validation`, `load_balancer`.
 
 mod addresses;
 mod allocator;
@@ -108,7 +108,7 @@ impl Resource for Services {
         Ok(())
     }
 
-    /// Others write the status of the load balancers that are theirs, and conditions.
+    /// Clients set conditions, and the load balancer's status if this server does not.
     fn update_part(
         &self,
         _: &mut dyn Transaction,

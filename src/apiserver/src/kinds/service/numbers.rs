@@ -1,4 +1,5 @@
-//! The numbers that a Service takes: its node ports and external addresses, and the families that it waits for.
+//! The numbers that a Service takes in the accounts: its node ports, its external addresses, and the families in which it
+//! waits for one.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! `spec` of a Service with its types.
+//! `spec` of a Service, as a typed structure.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -139,10 +139,10 @@ impl Spec {
         })
     }
 
-    /// Puts it into an object.
+    /// Writes it into an object.
     ///
     /// # Errors
-    /// It cannot be JSON, which does not happen.
+    /// It cannot be written as JSON, which does not happen.
     pub(super) fn put_into(&self, object: &mut Object) -> Result<(), ApiError> {
         let spec = serde_json::to_value(self).map_err(ApiError::internal)?;
         object.0.insert("spec".to_owned(), spec);
@@ -178,18 +178,18 @@ impl Spec {
         self.ip_family_policy.as_deref() == Some(policy)
     }
 
-    /// `spec.ipFamilies`, those that are known.
+    /// The known families of `spec.ipFamilies`.
     pub(super) fn families(&self) -> impl Iterator<Item = IpFamily> {
         self.ip_families.iter().filter_map(|name| IpFamily::from_name(name))
     }
 
-    /// `spec.clusterIPs`, those that are addresses.
+    /// The valid addresses of `spec.clusterIPs`.
     pub(in crate::kinds) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.cluster_ips.iter().filter_map(|ip| parse_sloppy(ip))
     }
 }
 
-/// A `null` is the same as nothing.
+/// Reads `null` like a missing field.
 fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(map) => {

@@ -1,4 +1,4 @@
-//! When a ServiceCIDR may go: when no IPAddress needs it.
+//! Whether a ServiceCIDR may be removed: no IPAddress may need it.
 
 use ipnet::IpNet;
 
@@ -10,7 +10,7 @@ use crate::object::Object;
 use crate::resource::Transaction;
 use crate::status::ApiError;
 
-/// Whether no address would be left without a ServiceCIDR when `object` goes and `others` stay.
+/// Whether the networks `others` have all addresses of Services that `object` has.
 ///
 /// # Errors
 /// The store cannot be read.
@@ -40,7 +40,7 @@ fn only_in(network: &IpNet, others: &[IpNet]) -> Vec<(u128, u128)> {
     runs
 }
 
-/// What is left of a run without the numbers from `first` to `last`.
+/// A run without the numbers from `first` to `last`.
 fn without((start, end): (u128, u128), first: u128, last: u128) -> Vec<(u128, u128)> {
     if last < start || end < first {
         return vec![(start, end)];
@@ -50,7 +50,7 @@ fn without((start, end): (u128, u128), first: u128, last: u128) -> Vec<(u128, u1
     before.into_iter().chain(after).collect()
 }
 
-/// Whether one of the addresses is a Service's. Addresses that were made by hand keep no ServiceCIDR.
+/// Whether one of the addresses belongs to a Service. IPAddresses that clients created do not count.
 fn has_managed(
     transaction: &mut dyn Transaction,
     family: IpFamily,

@@ -1,4 +1,4 @@
-//! What is told where the default ServiceCIDR is not what the command line makes one expect
+//! The log entry and the Event about a default ServiceCIDR that differs from the command line
 //! (`pkg/controlplane/controller/defaultservicecidr/default_servicecidr_controller.go`).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,21 +13,21 @@ use crate::resource::Transaction;
 use crate::status::ApiError;
 use crate::time;
 
-/// Who tells it, by the name of Kubernetes' own controller.
+/// The name of Kubernetes' own controller, as the source of the Event.
 const COMPONENT: &str = "kubernetes-service-cidr-controller";
-/// Events about objects that are in no namespace are in this one.
+/// The namespace of Events about objects without a namespace.
 const NAMESPACE: &str = "default";
 
-/// Something to tell.
+/// A difference to tell.
 pub(super) struct Mismatch {
-    /// For the log.
+    /// The message of the log entry.
     pub(super) summary: &'static str,
-    /// What it is.
+    /// The message of the Event.
     pub(super) message: String,
     reason: String,
 }
 
-/// What is to be told of the default ServiceCIDR, where the command line has the networks `wanted`.
+/// The difference between the default ServiceCIDR and the networks `wanted` of the command line.
 pub(super) fn of(object: &Object, wanted: &[String]) -> Option<Mismatch> {
     let own = validation::cidrs(object);
     if own != wanted {
@@ -51,7 +51,7 @@ pub(super) fn of(object: &Object, wanted: &[String]) -> Option<Mismatch> {
 }
 
 impl Mismatch {
-    /// Makes an Event of it, or counts it where there is one from an earlier start: Events do not expire here.
+    /// Creates an Event, or counts up the one of an earlier start: Events do not expire here.
     pub(super) fn record(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
         let mut hasher = DefaultHasher::new();
         (object.uid(), &self.message).hash(&mut hasher);

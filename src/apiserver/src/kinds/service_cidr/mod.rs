@@ -31,16 +31,16 @@ use crate::resource::{Resource, Transaction};
 use crate::status::ApiError;
 use crate::time;
 
-/// The one that the command line describes.
+/// The name of the ServiceCIDR that the command line describes.
 pub(crate) const DEFAULT_NAME: &str = "kubernetes";
 const FINALIZER: &str = "networking.k8s.io/service-cidr-finalizer";
-/// How long a ServiceCIDR stays after its deletion was asked for, in seconds.
+/// Seconds for which a deleted ServiceCIDR stays.
 const GRACE: i64 = 10;
 
 /// The rules of ServiceCIDRs.
 pub struct ServiceCidrs {
     config: Arc<Config>,
-    /// Whether it has been told that the default one is not as the command line describes it.
+    /// Whether a mismatch of the default ServiceCIDR was told.
     has_told: AtomicBool,
 }
 
@@ -83,7 +83,7 @@ impl Resource for ServiceCidrs {
         Ok(())
     }
 
-    /// Others have conditions of their own; whether it is ready, the server knows (`serviceCIDRStatusStrategy` in
+    /// Clients may set other conditions; only the server sets `Ready` (`serviceCIDRStatusStrategy` in
     /// `pkg/registry/networking/servicecidr/strategy.go`).
     fn update_part(
         &self,
@@ -122,8 +122,7 @@ impl Resource for ServiceCidrs {
 }
 
 impl ServiceCidrs {
-    /// Makes the one of the command line where it is missing, and adds its second network where the command line has one
-    /// more than before.
+    /// Creates the default ServiceCIDR if it is missing, and adds its second network if the command line has a new one.
     fn keep_default(&self, transaction: &mut dyn Transaction) -> Result<(), ApiError> {
         let wanted: Vec<String> = self.config.service_cidrs.iter().map(ToString::to_string).collect();
         let mut object = match transaction.get(&KIND, "", DEFAULT_NAME)? {
@@ -151,8 +150,8 @@ impl ServiceCidrs {
 }
 
 impl ServiceCidrs {
-    /// Tells once that the default one is kept though it is not as the command line describes it, or that it is and cannot
-    /// be used (`syncStatus` in `pkg/controlplane/controller/defaultservicecidr`).
+    /// Tells once that the default ServiceCIDR differs from the command line or cannot be used (`syncStatus` in
+    /// `pkg/controlplane/controller/defaultservicecidr`).
     fn tell(
         &self,
         transaction: &mut dyn Transaction,
@@ -170,7 +169,7 @@ impl ServiceCidrs {
     }
 }
 
-/// Adds the finalizer, and says whether it can be used.
+/// Adds the finalizer, and sets the condition `Ready`.
 fn settle(object: &mut Object, now: i64) {
     if !object.finalizers().contains(&FINALIZER) {
         let mut finalizers: Vec<&str> = object.finalizers();
@@ -181,7 +180,7 @@ fn settle(object: &mut Object, now: i64) {
     conditions::set_ready(object, now);
 }
 
-/// Lets go of one that is being deleted, says why it cannot go, or when to look again.
+/// Removes the finalizer of a ServiceCIDR that is being deleted, or notes why it has to stay. Returns when to look again.
 fn bury(
     transaction: &mut dyn Transaction,
     object: &Object,

@@ -1,4 +1,4 @@
-//! What ServiceCIDRs can be used for.
+//! The networks of ServiceCIDRs, and their addresses for Services.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::kinds::family::{FamilyExt, IpFamily, number};
 use crate::object::Object;
 
-/// Networks whose addresses no Service can be reached at, and what they are for.
+/// Networks with a special use, whose addresses do not work for Services.
 const SPECIAL: [(&str, &str); 6] = [
     ("127.0.0.0/8", "loopback"),
     ("169.254.0.0/16", "link-local"),
@@ -17,10 +17,10 @@ const SPECIAL: [(&str, &str); 6] = [
     ("fe80::/10", "link-local"),
     ("ff00::/8", "multicast"),
 ];
-/// Shortest prefix of IPv6 that addresses are taken from.
+/// Shortest usable prefix of IPv6.
 const V6_SHORTEST: u8 = 64;
 
-/// `spec.cidrs`, those that are networks.
+/// The valid networks of `spec.cidrs`.
 pub(crate) fn networks(object: &Object) -> Vec<IpNet> {
     let list = object.spec().get("cidrs").and_then(Value::as_array).into_iter().flatten();
     list.filter_map(|cidr| cidr.as_str()?.parse().ok()).collect()
@@ -29,7 +29,7 @@ pub(crate) fn networks(object: &Object) -> Vec<IpNet> {
 /// The first and last number of the addresses of `network` that a Service may have.
 ///
 /// # Errors
-/// Why there are none.
+/// The reason why the network is unusable.
 pub(crate) fn usable(network: &IpNet) -> Result<(u128, u128), String> {
     let holds = |special: &str| {
         special.parse().is_ok_and(|special: IpNet| special.contains(network) || network.contains(&special))

@@ -1,4 +1,4 @@
-//! What is refused of a ServiceCIDR.
+//! Validation of ServiceCIDRs.
 
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ fn are_of_one_family(one: &str, two: &str) -> bool {
     family(one).is_some_and(|family_of_one| family(two) == Some(family_of_one))
 }
 
-/// The faults of a change: a network of the other family may be added, and that is all.
+/// The faults of a change: it may only add a network of the other family.
 pub(super) fn change_faults(object: &Object, old: &Object) -> Vec<Cause> {
     let (new, old) = (cidrs(object), cidrs(old));
     let changed = || {
