@@ -33,7 +33,6 @@ pub static KIND: Kind = Kind {
     )
 };
 
-const ADDRESS_TYPES: [&str; 3] = ["FQDN", "IPv4", "IPv6"];
 const MANAGED_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 /// Kubernetes' own controllers, which write canonical addresses only.
 const CONTROLLERS: [&str; 2] =
@@ -81,7 +80,7 @@ impl Resource for EndpointSlices {
     /// `WarningsOnCreate` and `WarningsOnUpdate` of `pkg/registry/discovery/endpointslice/strategy.go`.
     fn warnings(&self, object: &Object, old: Option<&Object>) -> Vec<String> {
         let mut warnings = Vec::new();
-        if old.is_none() && text(object, "addressType") == "FQDN" {
+        if old.is_none() && rules::text(object, "addressType") == "FQDN" {
             // As Kubernetes writes it.
             warnings.push("spec.addressType: FQDN endpoints are deprecated".to_owned());
         }
@@ -99,7 +98,7 @@ impl Resource for EndpointSlices {
         let addresses = addresses.filter_map(Value::as_str).map(str::to_owned);
         vec![
             object.name().into(),
-            text(object, "addressType").into(),
+            rules::text(object, "addressType").into(),
             shown(ports.collect()).into(),
             shown(addresses.collect()).into(),
             age::cell(object, now),
@@ -120,10 +119,6 @@ fn address_warnings(object: &Object) -> Vec<String> {
         addresses.map(move |(index, address)| (format!("endpoints[{endpoint}].addresses[{index}]"), address))
     });
     addresses.filter_map(|(path, address)| ip_warning(&path, address)).take(MOST).collect()
-}
-
-fn text<'a>(object: &'a Object, key: &str) -> &'a str {
-    object.0.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn shown(all: Vec<String>) -> String {
