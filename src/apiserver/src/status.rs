@@ -175,6 +175,17 @@ impl ApiError {
         Self::new(413, "RequestEntityTooLarge", message, Value::Null)
     }
 
+    /// The server has too much to do.
+    pub fn busy() -> Self {
+        let message = "Too many requests, please try again later.".to_owned();
+        Self::new(429, "TooManyRequests", message, json!({"retryAfterSeconds": 1}))
+    }
+
+    /// The client took too long.
+    pub fn timeout(why: &str) -> Self {
+        Self::new(408, "Timeout", format!("Timeout: {why}"), Value::Null)
+    }
+
     /// The resource version is too old.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(410, "Expired", message.into(), Value::Null)

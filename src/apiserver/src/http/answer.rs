@@ -229,15 +229,3 @@ pub(super) fn with_warnings(mut answer: Answer, warnings: &[String]) -> Answer {
 pub(super) fn set(answer: &mut Answer, name: HeaderName, value: HeaderValue) {
     answer.headers_mut().insert(name, value);
 }
-
-/// The error for too much work at a time.
-pub(super) fn busy() -> ApiError {
-    let message = "Too many requests, please try again later.".to_owned();
-    let details = serde_json::json!({"retryAfterSeconds": 1});
-    ApiError { code: 429, reason: "TooManyRequests", message, details }
-}
-
-/// The error for a client that took too long.
-pub(super) fn timeout(what: &str) -> ApiError {
-    ApiError { code: 408, reason: "Timeout", message: format!("Timeout: {what}"), details: Value::Null }
-}

@@ -4,7 +4,6 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 
-use super::answer::timeout;
 use super::limits::{BODY_MAX, BODY_TIME, Limits, Room};
 use crate::api::media::{self, Content};
 use crate::status::ApiError;
@@ -46,7 +45,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Incoming, limits: &Limits) -
         Ok(Ok(collected)) => Ok(received(collected.to_bytes(), room)),
         Ok(Err(cause)) if cause.is::<LengthLimitError>() => Err(ApiError::too_large(BODY_MAX)),
         Ok(Err(cause)) => Err(ApiError::bad_request(format!("cannot read the body: {cause}"))),
-        Err(_) => Err(timeout("the body did not arrive in time")),
+        Err(_) => Err(ApiError::timeout("the body did not arrive in time")),
     }
 }
 

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::answer::{self, Answer, with_warnings};
 use super::body::{self, Received};
+use super::call::Call;
 use super::deletion::{delete, delete_collection};
-use super::handle::Call;
 use super::limits::Room;
 use crate::api::media::{Content, OBJECTS, PATCHES};
 use crate::api::parameters::Validation;

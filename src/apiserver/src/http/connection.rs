@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
 use super::activity::Activity;
-use super::handle::{Caller, Shared, handle};
+use super::call::{Caller, Shared};
+use super::handle::handle;
 use super::limits::{HANDSHAKE_TIME, HEADER_TIME, UNREAD_TIME};
 use super::places::{Peer, Place};
 use sys::net::rtnetlink::SocketOwners;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{self, Answer};
 use super::body::Received;
-use super::handle::Call;
+use super::call::Call;
 use super::read::in_form;
 use crate::api::body as contents;
 use crate::api::media::{Content, OBJECTS};

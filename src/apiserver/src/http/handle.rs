@@ -5,63 +5,22 @@ use std::time::Instant;
 
 use http_body_util::Either;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, HeaderMap};
+use hyper::header::ACCEPT;
 use hyper::{Method, Request};
 use tracing::Instrument;
 
-use super::access::{self, Access};
+use super::access;
 use super::activity::UnderWay;
 use super::answer::{self, Answer};
-use super::found::Looks;
-use super::limits::Limits;
-use super::metrics::{Labels, Metrics};
-use super::places::Places;
+use super::call::{Call, Caller, Shared, form, header, not_acceptable};
+use super::metrics::Labels;
 use super::request_log::{self, Logged};
 use super::{change, pages, read, watch};
 use crate::api::media::{self, Encoding, Form};
 use crate::api::parameters::Parameters;
 use crate::api::path::{self, PATH_MAX, Place, Route, Target};
-use crate::kind::{Kind, Source, Subresource, Verb};
-use crate::registry::Registry;
-use crate::resource::Resource;
+use crate::kind::{Source, Verb};
 use crate::status::ApiError;
-
-/// What all connections share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) registry: Registry,
-    /// What paths may name.
-    pub(super) kinds: Vec<&'static Kind>,
-    pub(super) access: Access,
-    pub(super) limits: Limits,
-    pub(super) places: Places,
-    pub(super) metrics: Metrics,
-    /// The last look at what is found on the machine.
-    pub(super) looks: Looks,
-    /// The server's address, for clients.
-    pub(super) address: String,
-    /// Becomes true when the server is to stop.
-    pub(super) stopping: tokio::sync::watch::Receiver<bool>,
-}
-
-impl Shared {
-    /// Waits until the server is to stop.
-    pub(super) async fn stopped(&self) {
-        // An error means that the sender is gone, so the server stops, too.
-        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
-    }
-}
-
-/// The client, as far as the connection tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caller {
-    /// Not authenticated: a token is needed.
-    Anybody,
-    /// Authenticated by a certificate of the CA, or on the insecure port.
-    Trusted,
-    /// There is no room for the connection.
-    Refused,
-}
 
 /// Answers a request, in a span of its own.
 pub(super) async fn handle(
@@ -131,7 +90,7 @@ async fn respond(
     labels: &mut Labels,
 ) -> Result<Answer, ApiError> {
     match caller {
-        Caller::Refused => return Err(answer::busy()),
+        Caller::Refused => return Err(ApiError::busy()),
         Caller::Anybody if !shared.access.admits(request.headers()) => return Err(ApiError::unauthorized()),
         Caller::Anybody | Caller::Trusted => under_way.admit(),
     }
@@ -152,21 +111,6 @@ async fn respond(
         }
         _ => Err(ApiError::method_not_allowed()),
     }
-}
-
-/// A checked request for objects.
-pub(super) struct Call<'a> {
-    pub(super) shared: &'a Arc<Shared>,
-    pub(super) resource: &'a dyn Resource,
-    pub(super) kind: &'static Kind,
-    /// Empty for cluster-scoped kinds and for all namespaces.
-    pub(super) namespace: String,
-    pub(super) name: Option<String>,
-    /// The subresource, if one is asked for.
-    pub(super) part: Option<Subresource>,
-    pub(super) parameters: Parameters,
-    /// The form of the answer.
-    pub(super) form: Form,
 }
 
 async fn objects(
@@ -249,21 +193,4 @@ fn verb(method: &Method, is_named: bool, is_watch: bool) -> Option<Verb> {
         (&Method::DELETE, false) => Some(Verb::DeleteCollection),
         _ => None,
     }
-}
-
-/// The form of objects that the client wants.
-pub(super) fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
-    let accept = header(headers, &ACCEPT);
-    let accepted = media::accept(accept, |form| !matches!(form, Form::Discovery(_)));
-    accepted.map(|(form, _)| form).ok_or_else(not_acceptable)
-}
-
-pub(super) fn header<'a>(headers: &'a HeaderMap, name: &hyper::header::HeaderName) -> Option<&'a str> {
-    headers.get(name).map(|value| value.to_str().unwrap_or("?"))
-}
-
-pub(super) fn not_acceptable() -> ApiError {
-    let message =
-        "only the following media types are accepted: application/json, application/yaml".to_owned();
-    ApiError { code: 406, reason: "NotAcceptable", message, details: serde_json::Value::Null }
 }

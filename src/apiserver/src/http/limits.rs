@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::answer::busy;
 use crate::status::ApiError;
 
 /// Largest body, in bytes, as upstream.
@@ -61,24 +60,24 @@ impl Limits {
 
     /// Room for a request.
     pub(super) fn request(&self) -> Result<Room, ApiError> {
-        Arc::clone(&self.requests).try_acquire_owned().map_err(|_| busy())
+        Arc::clone(&self.requests).try_acquire_owned().map_err(|_| ApiError::busy())
     }
 
     /// Room for a watch.
     pub(super) fn watch(&self) -> Result<Room, ApiError> {
-        Arc::clone(&self.watches).try_acquire_owned().map_err(|_| busy())
+        Arc::clone(&self.watches).try_acquire_owned().map_err(|_| ApiError::busy())
     }
 
     /// Room for a body of `size` bytes.
     pub(super) fn body(&self, size: usize) -> Result<Room, ApiError> {
         let size = u32::try_from(size.min(BODY_MAX)).unwrap_or(u32::MAX);
-        Arc::clone(&self.bodies).try_acquire_many_owned(size).map_err(|_| busy())
+        Arc::clone(&self.bodies).try_acquire_many_owned(size).map_err(|_| ApiError::busy())
     }
 
     /// Room for an answer of `size` bytes.
     pub(super) fn answer(&self, size: usize) -> Result<Room, ApiError> {
         let size = u32::try_from(size.min(ANSWERS_MAX)).unwrap_or(u32::MAX);
-        Arc::clone(&self.answers).try_acquire_many_owned(size).map_err(|_| busy())
+        Arc::clone(&self.answers).try_acquire_many_owned(size).map_err(|_| ApiError::busy())
     }
 
     /// Waits for room for an answer of `size` bytes; `None` when the server ends.

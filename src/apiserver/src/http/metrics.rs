@@ -1,21 +1,11 @@
-//! `/metrics`, in Prometheus' text format, under upstream's names where there are such.
+//! Counts requests, and writes Prometheus' text format.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use hyper::Method;
-use hyper::header::HeaderValue;
-
-use super::answer::{self, Answer};
-use super::handle::Shared;
-use crate::kinds::service_cidr;
-use crate::registry::ListQuery;
-use crate::resource::{Allocation, Scope};
-use crate::status::ApiError;
-use crate::store::Stored;
-use sys::process::limits;
 
 /// The upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: [f64; 8] = [0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 5.0];
@@ -60,7 +50,7 @@ struct Durations {
 /// The counters.
 #[derive(Debug)]
 pub(super) struct Metrics {
-    started: SystemTime,
+    pub(super) started: SystemTime,
     requests: Mutex<BTreeMap<(Labels, u16), u64>>,
     durations: Mutex<BTreeMap<Labels, Durations>>,
 }
@@ -83,7 +73,7 @@ impl Metrics {
         }
     }
 
-    fn write(&self, page: &mut Page) {
+    pub(super) fn write(&self, page: &mut Page) {
         page.head("apiserver_request_total", "counter", "Requests by verb, resource and HTTP status.");
         for ((labels, code), count) in self.requests.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             page.line("apiserver_request_total", &format!("{labels},code=\"{code}\""), count);
@@ -104,15 +94,15 @@ impl Metrics {
 
 /// The text of the page.
 #[derive(Default)]
-struct Page(String);
+pub(super) struct Page(pub(super) String);
 
 impl Page {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
+    pub(super) fn head(&mut self, name: &str, kind: &str, help: &str) {
         // A String takes everything.
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    fn line(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
+    pub(super) fn line(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
         let _ = if labels.is_empty() {
             writeln!(self.0, "{name} {value}")
         } else {
@@ -120,81 +110,9 @@ impl Page {
         };
     }
 
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+    pub(super) fn single(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
         self.head(name, kind, help);
         self.line(name, "", value);
-    }
-}
-
-/// Builds the page.
-pub(super) fn page(shared: &Shared) -> Result<Answer, ApiError> {
-    let mut page = Page::default();
-    shared.metrics.write(&mut page);
-    let (requests, watches) = shared.limits.under_way();
-    page.single("apiserver_current_inflight_requests", "gauge", "Requests that are worked on.", requests);
-    page.single("apiserver_longrunning_requests", "gauge", "Watches.", watches);
-    tokio::task::block_in_place(|| allocators(shared, &mut page))?;
-    let started = shared.metrics.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    page.single(
-        "process_start_time_seconds",
-        "gauge",
-        "When the server was started, in seconds since 1970.",
-        started,
-    );
-    if let Some(memory) = limits::resident_memory() {
-        page.single(
-            "process_resident_memory_bytes",
-            "gauge",
-            "Memory that the server has, in bytes.",
-            memory,
-        );
-    }
-    Ok(answer::whole(200, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"), page.0))
-}
-
-/// How full each block of each ServiceCIDR is.
-fn allocators(shared: &Shared, page: &mut Page) -> Result<(), ApiError> {
-    let (registry, kind) = (&shared.registry, &service_cidr::KIND);
-    let mut blocks = Vec::new();
-    if registry.resource(kind).is_ok() {
-        let stored = registry.list(kind, &ListQuery::default())?.items;
-        let objects = stored.iter().map(Stored::object).collect::<Result<Vec<_>, _>>()?;
-        blocks = service_cidr::usage(&objects, |account, first, last| registry.used(account, first, last));
-    }
-    let (used, free) = (
-        "kube_apiserver_clusterip_allocator_allocated_ips",
-        "kube_apiserver_clusterip_allocator_available_ips",
-    );
-    page.head(used, "gauge", "Addresses of a block that are in use.");
-    for block in &blocks {
-        page.line(used, &format!("cidr=\"{}\"", block.network), block.used);
-    }
-    page.head(free, "gauge", "Addresses of a block that are free.");
-    for block in &blocks {
-        page.line(free, &format!("cidr=\"{}\"", block.network), block.free);
-    }
-    attempts(&shared.registry.allocations(), page);
-    Ok(())
-}
-
-/// How often an address was asked for in each block.
-fn attempts(counts: &BTreeMap<Allocation, u64>, page: &mut Page) {
-    for (succeeded, name, help) in [
-        (true, "kube_apiserver_clusterip_allocator_allocation_total", "Addresses that a block gave."),
-        (
-            false,
-            "kube_apiserver_clusterip_allocator_allocation_errors_total",
-            "Times that a block gave none.",
-        ),
-    ] {
-        page.head(name, "counter", help);
-        for (allocation, count) in counts.iter().filter(|(allocation, _)| allocation.succeeded == succeeded) {
-            let scope = match allocation.scope {
-                Scope::Dynamic => "dynamic",
-                Scope::Static => "static",
-            };
-            page.line(name, &format!("cidr=\"{}\",scope=\"{scope}\"", allocation.network), count);
-        }
     }
 }
 

@@ -4,6 +4,7 @@ mod access;
 mod activity;
 mod answer;
 mod body;
+mod call;
 mod change;
 mod connection;
 mod deletion;
@@ -11,6 +12,7 @@ mod found;
 mod handle;
 mod limits;
 mod metrics;
+mod metrics_page;
 mod pages;
 mod places;
 mod read;
@@ -92,7 +94,7 @@ impl Server {
         stopping: tokio::sync::watch::Receiver<bool>,
     ) {
         let kinds = kinds::known(registry.resources());
-        let shared = Arc::new(handle::Shared {
+        let shared = Arc::new(call::Shared {
             registry,
             kinds,
             access: access::Access::new(token),

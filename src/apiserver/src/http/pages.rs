@@ -3,8 +3,8 @@
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 
 use super::answer::{self, Answer, set};
-use super::handle::{Shared, header, not_acceptable};
-use super::metrics;
+use super::call::{Shared, header, not_acceptable};
+use super::metrics_page;
 use crate::api::media::{self, Form};
 use crate::api::path::Route;
 use crate::api::{discovery, openapi, openapi_v2, openapi_v2_json};
@@ -19,7 +19,7 @@ pub(super) fn page(shared: &Shared, route: &Route, headers: &HeaderMap) -> Resul
         // So that load balancers notice that the server stops.
         Route::Health if *shared.stopping.borrow() => return Ok(answer::plain(503, "stopping")),
         Route::Health => return Ok(answer::plain(200, "ok")),
-        Route::Metrics => return metrics::page(shared),
+        Route::Metrics => return metrics_page::page(shared),
         Route::CoreVersions | Route::Groups => return groups(shared, route, headers),
         Route::Group(group) => found(discovery::group(kinds, group))?,
         Route::Kinds { group, version } => found(discovery::kinds_of(kinds, group, version))?,

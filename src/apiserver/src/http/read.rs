@@ -7,7 +7,7 @@ use hyper::{Method, Request};
 use serde_json::{Value, json};
 
 use super::answer::{self, Answer};
-use super::handle::{Call, Shared, form};
+use super::call::{Call, Shared, form};
 use crate::api::media::Form;
 use crate::api::parameters::{Parameters, go_uint};
 use crate::api::path::Place;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{Instant, timeout};
 
-use super::handle::{Caller, Shared};
+use super::call::{Caller, Shared};
 use super::limits::{ADMISSION_TIME, ANSWERS_MAX, BODY_TIME, IDLE_TIME, Limits, UNREAD_TIME};
 use super::places::{Peer, Places};
 use super::{access, connection, found, metrics};

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
 use super::answer::{self, Answer};
+use super::call::{Call, Shared};
 use super::found::{Following, LOOK_TIME};
-use super::handle::{Call, Shared};
 use super::limits::Room;
 use super::read::view_of;
 use super::stream::{self, Closed, Lines, Stream};
