@@ -267,10 +267,18 @@ mod tests {
         let yaml = of_json(&value.to_string()).unwrap();
         let found = json_text::parse_yaml(&yaml, &mut Vec::new());
         assert_eq!(found.unwrap_or_else(|error| panic!("{error}\n{yaml}")), value, "{yaml}");
+    }
+
+    #[test]
+    fn scalars_are_yaml_too() {
         for scalar in [json!("a"), json!(5), json!(null), json!([]), json!({}), json!(["a"])] {
             let yaml = of_json(&scalar.to_string()).unwrap();
             assert_eq!(json_text::parse_yaml(&yaml, &mut Vec::new()).unwrap(), scalar, "{yaml}");
         }
+    }
+
+    #[test]
+    fn yaml_that_would_be_too_long_is_refused() {
         let (deep, flat) = ("[".repeat(100), "]".repeat(100));
         let error = of_json(&format!("{deep}{}{flat}", vec!["1"; 10_000].join(","))).unwrap_err();
         assert!(error.to_string().contains("too long"), "{error}");
