@@ -114,10 +114,11 @@ bench: need-bench build
 # Takes what `make build` left: with sudo, root need not have a toolchain.
 install:
 	@test -x $(RELEASE)/podhosts-apiserver || { echo "$(RELEASE)/podhosts-apiserver is missing: run make build first"; exit 1; }
+	install -D -m 755 -t $(DESTDIR)$(CNI_BIN_DIR) $(RELEASE)/podhosts-cni
+	@# 0.1.0 had it beside the plugin, which would start that one first.
+	rm -f $(DESTDIR)$(CNI_BIN_DIR)/podhosts-apiserver
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin \
-	  $(RELEASE)/podhosts $(RELEASE)/podhosts-hook $(RELEASE)/podhosts-runtime
-	install -D -m 755 -t $(DESTDIR)$(CNI_BIN_DIR) $(RELEASE)/podhosts-cni \
-	  $(RELEASE)/podhosts-apiserver
+	  $(RELEASE)/podhosts $(RELEASE)/podhosts-hook $(RELEASE)/podhosts-runtime $(RELEASE)/podhosts-apiserver
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(RELEASE)/man/*.1
 	install -D -m 644 $(RELEASE)/completions/podhosts.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/podhosts
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(RELEASE)/completions/_podhosts
@@ -135,7 +136,7 @@ uninstall:
 	    "delete them"; exit 1; }
 	@! ls $(DESTDIR)/var/lib/podhosts/configure/*.json 2>/dev/null || \
 	  { echo "these engines are configured still: run podhosts unconfigure first"; exit 1; }
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,podhosts podhosts-hook podhosts-runtime)
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,podhosts podhosts-hook podhosts-runtime podhosts-apiserver)
 	rm -f $(addprefix $(DESTDIR)$(CNI_BIN_DIR)/,podhosts-cni podhosts-apiserver)
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/podhosts.1 $(DESTDIR)$(PREFIX)/share/man/man1/podhosts-*.1
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/podhosts

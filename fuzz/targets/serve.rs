@@ -8,12 +8,12 @@ use std::thread::Thread;
 use podhosts_apiserver::api::media::{self, Content, Form};
 use podhosts_apiserver::api::parameters::{Parameters, Validation};
 use podhosts_apiserver::api::patch::Patch;
-use podhosts_apiserver::api::path::{self as paths, Route};
-use podhosts_apiserver::api::{body, protobuf as wire, schemas, yaml as as_yaml};
+use podhosts_apiserver::api::path::{self as paths, Place, Route};
+use podhosts_apiserver::api::{body, protobuf as wire, yaml as as_yaml};
+use podhosts_apiserver::kind::Kind;
 use podhosts_apiserver::kinds::{self, service};
 use podhosts_apiserver::object::Object;
 use podhosts_apiserver::registry::{Change, Registry, WriteOptions};
-use podhosts_apiserver::resource::ResourceInfo;
 use podhosts_apiserver::selector::Selector;
 use serde_json::{Map, Value, json};
 
@@ -21,8 +21,14 @@ use super::{chosen, text};
 
 /// No name leads out of its place.
 pub(super) fn path(data: &[u8]) {
-    let Some(Route::Objects(target)) = text(data).and_then(paths::parse) else { return };
-    let names = [Some(target.plural), target.namespace, target.name, target.subresource];
+    static KNOWN: LazyLock<Vec<&Kind>> = LazyLock::new(kinds::every);
+    let Some(Route::Objects(target)) = text(data).and_then(|path| paths::parse(path, &KNOWN)) else { return };
+    let names = match target.place {
+        Place::All(namespace) => [namespace, None],
+        Place::One { namespace, name, .. } => {
+            [Some(namespace).filter(|_| target.kind.namespaced), Some(name)]
+        }
+    };
     for name in names.iter().flatten() {
         assert!(!name.is_empty() && name != ".." && !name.contains(['/', '\0']), "{name:?}");
     }
@@ -52,13 +58,13 @@ pub(super) fn query(data: &[u8]) {
 }
 
 /// The kinds that are written, and where.
-const KINDS: [(&ResourceInfo, &str); 6] = [
-    (&service::INFO, "default"),
-    (&kinds::service_cidr::INFO, ""),
-    (&kinds::ip_address::INFO, ""),
-    (&kinds::namespace::INFO, ""),
-    (&kinds::endpoint_slice::INFO, "default"),
-    (&kinds::event::INFO, "default"),
+const KINDS: [(&Kind, &str); 6] = [
+    (&service::KIND, "default"),
+    (&kinds::service_cidr::KIND, ""),
+    (&kinds::ip_address::KIND, ""),
+    (&kinds::namespace::KIND, ""),
+    (&kinds::endpoint_slice::KIND, "default"),
+    (&kinds::event::KIND, "default"),
 ];
 
 /// A body, behind the number of its kind.
@@ -77,8 +83,7 @@ pub(super) fn yaml(data: &[u8]) {
 pub(super) fn protobuf(data: &[u8]) {
     let Some((kind, bytes)) = chosen(data, KINDS.len()) else { return };
     created(kind, bytes, Content::Protobuf);
-    let (info, _) = KINDS[kind];
-    let Some(schema) = schemas::of(info.group, info.kind) else { return };
+    let schema = KINDS[kind].0.schema;
     if let Ok(map) = wire::decode(bytes, schema) {
         let text = serde_json::to_vec(&map).expect("is JSON");
         let _ = serde_json::from_slice::<Value>(&text).expect("is read again");
@@ -90,33 +95,32 @@ pub(super) fn protobuf(data: &[u8]) {
 
 /// A body that is read is the same when it is written and read again, and is then created, in a dry run.
 fn created(kind: usize, bytes: &[u8], content: Content) {
-    let (info, namespace) = KINDS[kind];
-    let schema = schemas::of(info.group, info.kind).expect("has a schema");
-    let Ok((object, _)) = body::object(bytes, content, info, schema, Validation::Ignore) else { return };
+    let (kind, namespace) = KINDS[kind];
+    let Ok((object, _)) = body::object(bytes, content, kind, Validation::Ignore) else { return };
     let written = serde_json::to_vec(&object.0).expect("is JSON");
-    let (again, faults) = body::object(&written, Content::Json, info, schema, Validation::Strict)
+    let (again, faults) = body::object(&written, Content::Json, kind, Validation::Strict)
         .unwrap_or_else(|error| panic!("{}: {}", error.message, String::from_utf8_lossy(&written)));
     assert_eq!((&again, faults.len()), (&object, 0));
     let registry = &*REGISTRY;
     let before = registry.resource_version();
-    let created = wait(registry.create(info.plural, namespace, object, dry_run()));
+    let created = wait(registry.create(kind, namespace, object, dry_run()));
     assert_eq!(registry.resource_version(), before);
     if let Ok(stored) = created {
         let object = stored.object().expect("an object is stored");
         assert!(!object.name().is_empty() && !object.uid().is_empty());
-        shown(info, &object);
+        shown(kind, &object);
         // What is answered as YAML is the same object.
         let yaml = as_yaml::of_json(&stored.text).expect("is no deeper than JSON may be");
-        let (again, faults) = body::object(yaml.as_bytes(), Content::Yaml, info, schema, Validation::Strict)
+        let (again, faults) = body::object(yaml.as_bytes(), Content::Yaml, kind, Validation::Strict)
             .unwrap_or_else(|error| panic!("{}: {yaml}", error.message));
         assert_eq!((&again, faults.len()), (&object, 0), "{yaml}");
     }
 }
 
 /// An object can be shown in a table.
-fn shown(info: &ResourceInfo, object: &Object) {
-    let resource = REGISTRY.resource(info.group, info.version, info.plural).expect("is served");
-    assert_eq!(resource.cells(object, 0).len(), info.columns.len());
+fn shown(kind: &Kind, object: &Object) {
+    let resource = REGISTRY.resource(kind).expect("is served");
+    assert_eq!(resource.cells(object, 0).len(), kind.columns.len());
 }
 
 /// A patch, behind the number of its sort, of a Service that is there, in a dry run.
@@ -126,14 +130,13 @@ pub(super) fn patch(data: &[u8]) {
     let Some((sort, bytes)) = chosen(data, SORTS.len()) else { return };
     let Ok((value, _)) = body::value(bytes, SORTS[sort]) else { return };
     let Ok(patch) = Patch::parse(SORTS[sort], value) else { return };
-    let schema = schemas::of("", "Service").expect("has a schema");
     let change = Change::Patch(Box::new(move |old| {
-        Ok(patch.applied(old, &service::INFO, schema, Validation::Warn, "web")?.0)
+        Ok(patch.applied(old, &service::KIND, Validation::Warn, "web")?.0)
     }));
-    if let Ok(updated) = wait(REGISTRY.update("services", "default", "web", change, dry_run())) {
+    if let Ok(updated) = wait(REGISTRY.update(&service::KIND, "default", "web", change, dry_run())) {
         let object = updated.stored.object().expect("an object is stored");
         assert_eq!((object.name(), object.namespace()), ("web", "default"));
-        shown(&service::INFO, &object);
+        shown(&service::KIND, &object);
     }
 }
 
@@ -157,7 +160,8 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         "spec": {"type": "NodePort", "ipFamilyPolicy": "PreferDualStack", "selector": {"app": "web"},
             "ports": [{"name": "http", "port": 80, "nodePort": 30080}, {"name": "dns", "port": 53, "protocol": "UDP"}]}});
     let web = web.as_object().cloned().unwrap_or_else(Map::new);
-    wait(registry.create("services", "default", Object(web), WriteOptions::default())).expect("is created");
+    wait(registry.create(&service::KIND, "default", Object(web), WriteOptions::default()))
+        .expect("is created");
     registry
 });
 

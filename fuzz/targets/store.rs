@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
-use podhosts_apiserver::backup;
 use podhosts_apiserver::kinds::{self, Config};
 use podhosts_apiserver::registry::Registry;
 use podhosts_apiserver::store::Store;
+use podhosts_apiserver::store::backup;
 use serde_json::{Map, Value};
 
 use super::chosen;
@@ -33,7 +33,7 @@ pub(super) fn restore(data: &[u8]) {
     };
     let store = Store::open(&copy("read")).expect("is restored");
     for resource in kinds::all(Config::default()) {
-        for row in store.list(resource.info().plural, None, ("", ""), i64::MAX).expect("can be read") {
+        for row in store.list(resource.kind(), None, ("", ""), i64::MAX).expect("can be read") {
             serde_json::from_str::<Map<String, Value>>(&row.stored.text).expect("is an object");
         }
     }

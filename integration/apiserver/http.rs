@@ -205,6 +205,29 @@ fn metrics_tell_what_was_done() {
     }
 }
 
+/// The kind says which addresses Services may have, and the accounts which they have.
+#[test]
+fn addresses_that_no_service_can_have_are_not_counted_as_free() {
+    needs!();
+    let server = Server::start(&["--service-cluster-ip-range=10.96.0.0/28"]);
+    let path = "/apis/networking.k8s.io/v1/servicecidrs";
+    for (name, cidr) in
+        [("good", "2001:db8:1::/112"), ("wide", "2001:db8:2::/63"), ("special", "169.254.7.0/24")]
+    {
+        let body = format!(r#"{{"metadata": {{"name": "{name}"}}, "spec": {{"cidrs": ["{cidr}"]}}}}"#);
+        assert_eq!(server.ask("POST", path, JSON, body.as_bytes()).code, 201, "{cidr}");
+    }
+    let free = || {
+        let metrics = String::from_utf8(server.get("/metrics").body).unwrap();
+        let name = "kube_apiserver_clusterip_allocator_available_ips{cidr=";
+        metrics.lines().filter_map(|line| line.strip_prefix(name).map(str::to_owned)).collect::<Vec<_>>()
+    };
+    // The last two are of no use to Services.
+    let expected =
+        ["10.96.0.0/28\"} 13", "169.254.7.0/24\"} 0", "2001:db8:1::/112\"} 65535", "2001:db8:2::/63\"} 0"];
+    assert_eq!(free(), expected.map(|line| format!("\"{line}")));
+}
+
 #[test]
 fn a_server_that_stops_ends_its_watches() {
     needs!();

@@ -66,7 +66,7 @@ fn a_store_has_one_server() {
     let data = server.dir.join("data");
     let database = data.join("apiserver.db");
     let expected =
-        format!("podhosts-cni: cannot use {}: another podhosts-cni serve has it", database.display());
+        format!("podhosts-apiserver: cannot use {}: another podhosts-apiserver has it", database.display());
     assert_eq!(refused(&data), expected);
     create(&server, "a");
 }
@@ -84,10 +84,13 @@ fn a_backup_of_a_running_server_is_restored() {
     assert_eq!(mode & 0o777, 0o600);
     // A backup is never written over.
     let again = run("backup", &data, &[&backup]).failure();
-    assert_eq!(again, format!("podhosts-cni: cannot write {}: there is such a file\n", backup.display()));
+    assert_eq!(
+        again,
+        format!("podhosts-apiserver: cannot write {}: there is such a file\n", backup.display())
+    );
     create(&server, "b");
     let told = run("restore", &data, &[&backup]).failure();
-    assert!(told.ends_with("/data/apiserver.db: another podhosts-cni serve has it\n"), "{told}");
+    assert!(told.ends_with("/data/apiserver.db: another podhosts-apiserver has it\n"), "{told}");
     assert_eq!(services(&server).len(), 3);
     for name in ["apiserver.db", "apiserver.db-wal"] {
         let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(data.join(name)).unwrap());
@@ -116,7 +119,10 @@ fn what_is_no_backup_is_not_restored() {
     for text in [&b""[..], b"text", &whole[..whole.len() / 2], &[0; 8192]] {
         fs::write(&wrong, text).unwrap();
         let told = run("restore", &data, &[&wrong]).failure();
-        assert!(told.starts_with(&format!("podhosts-cni: cannot restore {}: ", wrong.display())), "{told}");
+        assert!(
+            told.starts_with(&format!("podhosts-apiserver: cannot restore {}: ", wrong.display())),
+            "{told}"
+        );
         assert_eq!(fs::read(&database).unwrap(), before);
     }
 }
@@ -131,7 +137,7 @@ fn a_later_schema_is_refused() {
     fs::File::options().write(true).open(&database).unwrap().write_all_at(&3_u32.to_be_bytes(), 60).unwrap();
     let before = fs::read(&database).unwrap();
     let expected = format!(
-        "podhosts-cni: cannot use {}: it has schema 3, expected 2: it was written by a later podhosts-cni",
+        "podhosts-apiserver: cannot use {}: it has schema 3, expected 2: it was written by a later podhosts-apiserver",
         database.display()
     );
     assert_eq!(refused(&data), expected);
@@ -167,11 +173,11 @@ fn a_damaged_database_is_one_clear_error() {
     // Pages that are whole, with objects that are not.
     let json = whole.windows(kind.len()).rposition(|bytes| bytes == kind).unwrap();
     damaged.push(with(json, b"?"));
-    let start = format!("podhosts-cni: cannot use {}: it is damaged: ", database.display());
+    let start = format!("podhosts-apiserver: cannot use {}: it is damaged: ", database.display());
     for (number, text) in damaged.iter().enumerate() {
         fs::write(&database, text).unwrap();
         let told = refused(&data);
-        assert!(told.starts_with(&start) && told.contains("podhosts-cni restore"), "{number}: {told}");
+        assert!(told.starts_with(&start) && told.contains("podhosts-apiserver restore"), "{number}: {told}");
     }
     assert_eq!(run("restore", &data, &[&backup]).success(), "");
     let server = Server::start_in(dir.path(), &[]);

@@ -187,7 +187,7 @@ fn is_not_restored(data: &Path, backup: &Path, why: &str) {
     let database = data.join("apiserver.db");
     let (before, files) = (fs::read(&database).unwrap(), names(data));
     let told = run("restore", data, &[backup]).failure();
-    let start = format!("podhosts-cni: cannot restore {}: ", backup.display());
+    let start = format!("podhosts-apiserver: cannot restore {}: ", backup.display());
     assert!(told.starts_with(&start) && told.contains(why) && told.lines().count() == 1, "{why}: {told}");
     assert_eq!((fs::read(&database).unwrap(), names(data)), (before, files), "{why}");
 }
@@ -209,7 +209,7 @@ fn a_backup_brings_along_what_sqlite_runs() {
     for (sql, why) in [
         (
             "CREATE TRIGGER t AFTER UPDATE ON counter BEGIN DELETE FROM objects; END",
-            "it has trigger \"t\", which podhosts-cni does not make",
+            "it has trigger \"t\", which podhosts-apiserver does not make",
         ),
         ("CREATE VIEW more AS SELECT * FROM objects", "view \"more\""),
         ("CREATE TABLE more (a)", "table \"more\""),
@@ -218,12 +218,12 @@ fn a_backup_brings_along_what_sqlite_runs() {
         (
             "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = replace(sql, 'json TEXT NOT NULL', \
              'json TEXT NOT NULL CHECK (json != randomblob(9))') WHERE name = 'objects'",
-            "table \"objects\" is not as podhosts-cni makes it",
+            "table \"objects\" is not as podhosts-apiserver makes it",
         ),
         (
             "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = replace(sql, 'version INTEGER NOT NULL', \
              'version INTEGER AS (length(name))') WHERE name = 'objects'",
-            "table \"objects\" is not as podhosts-cni makes it",
+            "table \"objects\" is not as podhosts-apiserver makes it",
         ),
         (
             "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET rootpage = \
@@ -231,7 +231,7 @@ fn a_backup_brings_along_what_sqlite_runs() {
             "",
         ),
         ("PRAGMA user_version=0", "it has schema 0, expected 2"),
-        ("PRAGMA user_version=1", "is not as podhosts-cni makes it"),
+        ("PRAGMA user_version=1", "is not as podhosts-apiserver makes it"),
         ("PRAGMA user_version=-1", "it has schema -1, expected 2"),
     ] {
         is_not_restored(&data, with(&backup, sql).path(), why);
@@ -298,7 +298,7 @@ fn a_store_is_put_in_place_with_a_trigger_in_it() {
     let kubeconfig = dir.path().join("refused");
     let told = run("serve", &data, &["--secure-port=0".as_ref(), "--kubeconfig-out".as_ref(), &kubeconfig])
         .failure();
-    let why = "it is damaged: it has trigger \"t\", which podhosts-cni does not make";
+    let why = "it is damaged: it has trigger \"t\", which podhosts-apiserver does not make";
     assert!(told.contains(why) && !kubeconfig.exists(), "{told}");
     let told = run("backup", &data, &[&dir.path().join("another")]).failure();
     assert!(told.contains(why), "{told}");

@@ -26,6 +26,42 @@ fn versions_and_help() {
 }
 
 #[test]
+fn the_api_server_is_a_program_of_its_own() {
+    let version = format!("podhosts-apiserver {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(run("podhosts-apiserver", &["--version"], &[]).success(), version);
+    let help = run("podhosts-apiserver", &["--help"], &[]).success();
+    assert!(
+        help.contains("Usage: podhosts-apiserver [OPTIONS]\n       podhosts-apiserver <COMMAND>\n"),
+        "{help}"
+    );
+    let serve = run("podhosts-apiserver", &["serve", "--help"], &[]).success();
+    let mut flags = options(&help);
+    assert!(flags.remove("--version"));
+    assert_eq!(flags, options(&serve));
+    for command in ["serve", "backup", "restore"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{help}");
+        let through_the_plugin = run("podhosts-cni", &[command, "--help"], &[]).success();
+        assert!(
+            through_the_plugin.contains(&format!("Usage: podhosts-apiserver {command} ")),
+            "{through_the_plugin}"
+        );
+    }
+    for (args, env, expected) in [
+        (&["--secure-port=x"][..], &[][..], "error: invalid value 'x' for '--secure-port <PORT>'"),
+        (&["backup"], &[], "error: the following required arguments were not provided:"),
+        (&["--node-name=-"], &[], "podhosts-apiserver: cannot use --node-name \"-\": expected a DNS name"),
+        (
+            &[],
+            &[("RUST_LOG", "podhosts=loud")],
+            "podhosts-apiserver: cannot use RUST_LOG \"podhosts=loud\": ",
+        ),
+    ] {
+        let run = run("podhosts-apiserver", args, env);
+        assert!(run.code == Some(2) && run.stderr.starts_with(expected), "{args:?}: {run:?}");
+    }
+}
+
+#[test]
 fn a_wrong_command_line_of_the_hook_is_logged() {
     needs!("busybox");
     let node = Node::new();

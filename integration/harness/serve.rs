@@ -1,4 +1,4 @@
-//! `podhosts-cni serve` with a directory of its own, and clients for it.
+//! An API server with a directory of its own, and clients for it.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -58,6 +58,13 @@ impl Server {
     /// A server with this directory.
     pub(crate) fn start_in(dir: &Path, flags: &[&str]) -> Self {
         Self::start_by(Command::new(bin("podhosts-cni")), dir, flags)
+    }
+
+    /// A server with this directory and these variables in its environment.
+    pub(crate) fn start_with(dir: &Path, env: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(bin("podhosts-cni"));
+        command.envs(env.iter().copied());
+        Self::start_by(command, dir, &[])
     }
 
     /// A server on `node`, with this directory; its clients have to be there too.

@@ -114,7 +114,7 @@ fn systemd_takes_the_units_and_finds_little_exposed() {
     needs!("systemd-analyze");
     let dir = tempfile::tempdir().unwrap();
     for (name, installed, program) in [
-        ("podhosts-apiserver.service", "/opt/cni/bin/podhosts-cni", bin("podhosts-cni")),
+        ("podhosts-apiserver.service", "/usr/local/bin/podhosts-apiserver", bin("podhosts-apiserver")),
         ("podhosts-nri.service", "/usr/local/bin/podhosts", bin("podhosts")),
     ] {
         let text = fs::read_to_string(file("vendor-configs/systemd").join(name)).unwrap();

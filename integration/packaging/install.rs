@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use crate::harness::cni::CniNode;
 use crate::harness::containerd::{CONFIG, Containerd, Release, WITH_CNI, packaged, sleeping};
 use crate::harness::outside::FIRST;
 use crate::harness::page::page;
@@ -25,14 +26,18 @@ fn install_and_uninstall() {
         Run::from(command.env_remove("MAKEFLAGS").env_remove("MAKELEVEL").output().unwrap())
     };
     let make = |target: &str| make_run(target).success();
-    make("install");
     let at = |name: &str| dir.path().join(name);
+    // Where 0.1.0 had it: podhosts-cni would start that one first.
+    fs::create_dir_all(at("opt/cni/bin")).unwrap();
+    fs::write(at("opt/cni/bin/podhosts-apiserver"), "old").unwrap();
+    make("install");
+    assert!(!at("opt/cni/bin/podhosts-apiserver").exists());
     for name in [
         "opt/p/bin/podhosts",
         "opt/p/bin/podhosts-hook",
         "opt/p/bin/podhosts-runtime",
         "opt/cni/bin/podhosts-cni",
-        "opt/cni/bin/podhosts-apiserver",
+        "opt/p/bin/podhosts-apiserver",
         "opt/p/share/man/man1/podhosts.1",
         "opt/p/share/man/man1/podhosts-render.1",
         "opt/p/share/man/man1/podhosts-inspect.1",
@@ -62,6 +67,26 @@ fn install_and_uninstall() {
     make("uninstall");
     let left = Command::new("find").arg(dir.path()).args(["-type", "f"]).output().unwrap().stdout;
     assert_eq!(String::from_utf8(left).unwrap(), "");
+}
+
+#[test]
+fn the_plugin_finds_the_api_server_where_it_is_installed() {
+    let node = CniNode::new();
+    let plugin = node.path("plugins/podhosts-cni");
+    node.sh("mount -t tmpfs tmpfs /usr/local; mkdir /usr/local/bin");
+    fs::create_dir_all(plugin.parent().unwrap()).unwrap();
+    fs::copy(bin("podhosts-cni"), &plugin).unwrap();
+    // Not by PATH, which anybody may have set.
+    let path = format!("PATH={}:/usr/bin:/bin", bin("podhosts-apiserver").parent().unwrap().display());
+    let help = || node.run("env", &[&path, plugin.to_str().unwrap(), "serve", "--help"]);
+    let error = help().failure();
+    let dirs = format!("{}, /usr/local/bin, /usr/bin", plugin.parent().unwrap().display());
+    assert_eq!(error, format!("podhosts-cni: cannot find podhosts-apiserver in {dirs}: install it there\n"));
+    node.sh(&format!("cp {} /usr/local/bin", bin("podhosts-apiserver").display()));
+    assert!(help().success().contains("Usage: podhosts-apiserver serve "));
+    // One beside the plugin is of the same build.
+    fs::write(plugin.with_file_name("podhosts-apiserver"), "").unwrap();
+    assert!(help().failure().ends_with("/plugins/podhosts-apiserver is not executable\n"));
 }
 
 /// Where Debian's containerd looks for CNI plugins.

@@ -144,6 +144,31 @@ fn the_package_says_what_keeps_it_from_being_removed() {
     assert!(!node.at("/var/lib/podhosts").exists() && !node.at(drop_in).exists());
 }
 
+/// The services that run are started again with the new programs, and stopped before the programs go.
+#[test]
+fn the_package_restarts_and_stops_its_services() {
+    let node = CniNode::new();
+    let (dir, log) = (node.path("fake"), node.path("log"));
+    node.sh("mkdir -p /run/systemd/system");
+    std::fs::create_dir_all(&dir).unwrap();
+    let systemctl = format!("#!/bin/sh\n[ \"$2\" = is-active ] || echo \"$@\" >>{}\n", log.display());
+    let programs = bin("podhosts").parent().unwrap().display().to_string();
+    let path = format!("PATH={}:{programs}:/usr/sbin:/usr/bin:/sbin:/bin", dir.display());
+    std::fs::write(dir.join("systemctl"), systemctl).unwrap();
+    node.sh(&format!("chmod 755 {}/systemctl", dir.display()));
+    let told = |name: &str, args: &[&str]| {
+        node.run("env", &[&[&path, "sh", &script(name)], args].concat()).success();
+        let told = std::fs::read_to_string(&log).unwrap_or_default();
+        let _ = std::fs::remove_file(&log);
+        told
+    };
+    let both = |verb: &str| format!("{verb} podhosts-nri.service\n{verb} podhosts-apiserver.service\n");
+    assert_eq!(told("postinst", &["configure", "0.1.0"]), both("restart"));
+    assert_eq!(told("postinst", &["configure", ""]), "");
+    assert_eq!(told("prerm", &["remove"]), both("stop"));
+    assert_eq!(told("prerm", &["upgrade", "0.2.0"]), "");
+}
+
 #[test]
 fn the_plugin_stops_when_its_unit_goes() {
     let node = Etc::new();

@@ -1,4 +1,4 @@
-//! The token, and the file that tells kubectl everything it needs.
+//! The token, and the kubeconfig with it.
 
 use std::path::Path;
 
@@ -10,16 +10,16 @@ use sys::fs::files::{self, FileError, LastLink};
 use sys::fs::state_dir;
 use sys::random;
 
-/// Longest token.
+/// Longest token file, in bytes.
 const TOKEN_MAX: usize = 4096;
 /// Random bytes in a token.
 const TOKEN_BYTES: usize = 32;
 
-/// The token in the file `path`, made at the first start.
+/// The token in the file `path`; makes one if the file has none.
 ///
 /// # Errors
 /// [`FileError`] naming the file.
-pub fn token(path: &Path) -> Result<String, FileError> {
+pub(crate) fn token(path: &Path) -> Result<String, FileError> {
     let old = files::read_text_if_present(path, TOKEN_MAX, LastLink::Follow)?;
     if let Some(token) = old.map(|text| text.trim().to_owned()).filter(|token| token.len() >= TOKEN_BYTES) {
         return Ok(token);
@@ -31,11 +31,11 @@ pub fn token(path: &Path) -> Result<String, FileError> {
     Ok(token)
 }
 
-/// Writes the file for kubectl, which is YAML in the form of JSON.
+/// Writes the kubeconfig, as JSON, which is YAML too.
 ///
 /// # Errors
 /// [`FileError`] naming the file.
-pub fn write(path: &Path, url: &str, trusted_pem: &str, token: &str) -> Result<(), FileError> {
+pub(crate) fn write(path: &Path, url: &str, trusted_pem: &str, token: &str) -> Result<(), FileError> {
     let name = "podhosts";
     let config = json!({
         "apiVersion": "v1",

@@ -1,30 +1,28 @@
-//! `podhosts-cni serve`: the node's network configuration as Kubernetes API objects, for an unmodified kubectl.
+//! `podhosts-apiserver`: the node's network configuration as Kubernetes API objects, for an unmodified kubectl.
 //!
-//! A request goes through these modules in this order: `http` (TLS, who asks, what is asked for), `api` (bodies,
-//! patches, selectors, tables: what is the same for every kind), `registry` (one transaction for each change), the
-//! `kinds` (what is particular to each), and `store` (SQLite).
+//! A request goes through these modules in this order: `http` (TLS, authentication, routing), `api` (paths, bodies, patches,
+//! tables: the same for every kind), `registry` (one transaction for each change), the rules of its kind in `kinds`, and
+//! `store` (SQLite). Neither `api` nor `registry` knows a kind by name: they take a `kind` and call its `resource`.
 
-pub mod accounts;
+mod accounts;
 pub mod api;
-pub mod backup;
-mod contents;
-pub mod http;
+mod http;
+pub mod kind;
 pub mod kinds;
-pub mod kubeconfig;
-mod label_selector;
-pub mod log;
+mod kubeconfig;
+mod log;
 pub mod object;
-pub mod options;
+mod options;
 pub mod pki;
 pub mod registry;
 pub mod resource;
 pub mod run;
+pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod store;
-pub mod tables;
-pub mod time;
-mod version_mark;
+mod tables;
+mod time;
 
-/// The program whose command line it is.
-pub const PROGRAM: &str = "podhosts-cni";
+/// The program's name, in its usage and in front of its errors.
+pub const PROGRAM: &str = "podhosts-apiserver";

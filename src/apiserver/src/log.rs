@@ -1,52 +1,242 @@
-//! What the server tells: one JSON object a line, on stderr, where the journal takes it.
+//! The log: one event a line, on stderr, where the journal takes it.
 
-use std::fmt::Display;
-use std::io::Write;
-use std::time::SystemTime;
+use std::fmt;
 
+use clap::ValueEnum;
 use serde_json::{Map, Value};
+use thiserror::Error;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::format::{Full, JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt as lines};
 
 use pod::validation::printable_json;
 
-/// Tells what happened.
-pub fn info(message: &str, fields: &[(&str, &dyn Display)]) {
-    write("info", message, fields);
+/// The variable with a filter in the syntax of [`EnvFilter`].
+const VARIABLE: &str = "RUST_LOG";
+
+/// How a line is written (`--logging-format`, with Kubernetes' names).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One JSON object
+    Json,
+    /// Time, level, message and fields, for people
+    Text,
 }
 
-/// Tells what went wrong.
-pub fn error(message: &str, fields: &[(&str, &dyn Display)]) {
-    write("error", message, fields);
+/// The least important lines that are logged (`--log-level`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
 }
 
-fn write(level: &str, message: &str, fields: &[(&str, &dyn Display)]) {
-    let line = line(level, message, fields, SystemTime::now());
-    // Nobody is left to tell.
-    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+/// `RUST_LOG` is no filter.
+#[derive(Debug, Error)]
+#[error("cannot use {VARIABLE} {given:?}: expected levels such as info or podhosts_apiserver=debug: {cause}")]
+pub(crate) struct LogError {
+    given: String,
+    cause: ParseError,
 }
 
-fn line(level: &str, message: &str, fields: &[(&str, &dyn Display)], time: SystemTime) -> String {
-    let mut map: Map<String, Value> =
-        fields.iter().map(|(key, value)| ((*key).to_owned(), value.to_string().into())).collect();
-    map.insert("ts".to_owned(), humantime::format_rfc3339_millis(time).to_string().into());
-    map.insert("level".to_owned(), level.into());
-    map.insert("msg".to_owned(), message.into());
-    format!("{}\n", printable_json(&Value::Object(map).to_string()))
+/// Begins to log. `level` is for podhosts' own events; without it `RUST_LOG` decides about all crates' events.
+pub(crate) fn begin(format: Format, level: Option<Level>) -> Result<(), LogError> {
+    #[allow(clippy::disallowed_methods, reason = "the variable that users of tracing know")]
+    let variable = std::env::var(VARIABLE).ok();
+    let subscriber = subscriber(format, filter(level, variable)?, std::io::stderr);
+    // Fails only where there is a subscriber already, as in tests.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    Ok(())
+}
+
+fn filter(level: Option<Level>, variable: Option<String>) -> Result<EnvFilter, LogError> {
+    let given = match (level, variable.filter(|text| !text.is_empty())) {
+        (None, Some(given)) => given,
+        (level, _) => format!("podhosts={:?}", level.unwrap_or(Level::Info)),
+    };
+    EnvFilter::builder().parse(&given).map_err(|cause| LogError { given, cause })
+}
+
+fn subscriber<W>(format: Format, filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    // What cannot be written to stderr cannot be reported there either.
+    let layer = lines::layer().with_writer(writer).with_ansi(false).log_internal_errors(false);
+    let layer = match format {
+        Format::Json => layer.fmt_fields(JsonFields::new()).event_format(Json).boxed(),
+        Format::Text => layer.event_format(Text(lines::format().with_target(false).with_ansi(false))).boxed(),
+    };
+    Registry::default().with(filter).with(layer)
+}
+
+/// Lines as the server has always written them, with `ts`, `level` and `msg`, and the fields beside them.
+struct Json;
+
+impl<S> FormatEvent<S, JsonFields> for Json
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut map = Map::new();
+        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+            let extensions = span.extensions();
+            let fields = extensions.get::<FormattedFields<JsonFields>>();
+            let fields = fields.and_then(|fields| serde_json::from_str::<Map<String, Value>>(fields).ok());
+            map.extend(fields.into_iter().flatten());
+        }
+        event.record(&mut Fields(&mut map));
+        let time = humantime::format_rfc3339_millis(std::time::SystemTime::now());
+        map.insert("ts".to_owned(), time.to_string().into());
+        map.insert("level".to_owned(), event.metadata().level().as_str().to_lowercase().into());
+        writeln!(writer, "{}", printable_json(&Value::Object(map).to_string()))
+    }
+}
+
+/// Collects the fields of an event, the message as `msg`.
+struct Fields<'a>(&'a mut Map<String, Value>);
+
+impl Fields<'_> {
+    fn insert(&mut self, field: &Field, value: Value) {
+        let name = if field.name() == "message" { "msg" } else { field.name() };
+        self.0.insert(name.to_owned(), value);
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.insert(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.insert(field, value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.insert(field, value.into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.insert(field, format!("{value:?}").into());
+    }
+}
+
+/// The text of tracing-subscriber, which leaves line breaks and directions of text in values as they are: here each event
+/// is one line that a terminal shows as it is.
+struct Text(lines::format::Format<Full>);
+
+impl<S, N> FormatEvent<S, N> for Text
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        writeln!(writer, "{}", printable_json(&line.trim_end().replace('\n', "\\n")))
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines of JSON that `log` writes with this level.
+    pub(crate) fn written(level: Option<Level>, log: impl FnOnce()) -> String {
+        written_as(Format::Json, filter(level, None).unwrap(), log)
+    }
+
+    fn written_as(format: Format, filter: EnvFilter, log: impl FnOnce()) -> String {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = subscriber(format, filter, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, log);
+        let bytes = written.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
     #[test]
-    fn a_line_is_one_json_object() {
-        let line =
-            line("info", "it \"started\"\n", &[("address", &"127.0.0.1:6443")], SystemTime::UNIX_EPOCH);
-        assert_eq!(line.matches('\n').count(), 1);
-        let value: Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(value["msg"], "it \"started\"\n");
-        assert_eq!(
-            (value["ts"].as_str(), value["address"].as_str()),
-            (Some("1970-01-01T00:00:00.000Z"), Some("127.0.0.1:6443"))
-        );
+    fn a_line_is_one_json_object_with_the_fields_of_its_request() {
+        let line = written(None, || {
+            let span =
+                tracing::error_span!("request", userAgent = "kub\u{202e}ectl", verb = tracing::field::Empty);
+            let _entered = span.enter();
+            span.record("verb", "get");
+            tracing::info!(address = %"127.0.0.1:6443", "it \"started\"\n");
+        });
+        assert_eq!((line.matches('\n').count(), line.contains('\u{202e}')), (1, false), "{line}");
+        let mut value: Value = serde_json::from_str(&line).unwrap();
+        let time = value["ts"].take();
+        assert!(humantime::parse_rfc3339(time.as_str().unwrap()).is_ok(), "{line}");
+        let expected = serde_json::json!({
+            "ts": null, "level": "info", "msg": "it \"started\"\n", "address": "127.0.0.1:6443",
+            "userAgent": "kub\u{202e}ectl", "verb": "get",
+        });
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn a_line_of_text_cannot_be_forged() {
+        let line = written_as(Format::Text, filter(None, None).unwrap(), || {
+            let agent = "a\nb\u{1b}[2J\u{202e}";
+            let _entered = tracing::error_span!("request", userAgent = agent).entered();
+            tracing::error!(cause = %agent, "failed");
+        });
+        assert!(line.contains("ERROR request{userAgent=\"a\\nb\\u{1b}[2J"), "{line}");
+        assert!(line.contains(": failed cause=a\\nb"), "{line}");
+        let is_forged = |c: char| c.is_control() || c == '\u{202e}';
+        assert!(line.ends_with('\n') && !line.trim_end().contains(is_forged), "{line:?}");
+    }
+
+    #[test]
+    fn the_flag_goes_before_the_variable_which_is_checked() {
+        let lines = |level, variable: Option<&str>| {
+            let filter = filter(level, variable.map(str::to_owned)).unwrap();
+            let log = || {
+                tracing::error!("e");
+                tracing::info!("i");
+                tracing::debug!("d");
+                tracing::info!(target: "h2", "other");
+            };
+            written_as(Format::Json, filter, log).lines().count()
+        };
+        assert_eq!((lines(None, None), lines(None, Some(""))), (2, 2));
+        assert_eq!((lines(Some(Level::Error), Some("trace")), lines(Some(Level::Debug), None)), (1, 3));
+        assert_eq!((lines(None, Some("debug")), lines(None, Some("podhosts_apiserver=error"))), (4, 1));
+        let error = filter(None, Some("podhosts=loud".to_owned())).unwrap_err().to_string();
+        assert!(error.starts_with("cannot use RUST_LOG \"podhosts=loud\": expected levels"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! The API server, which `podhosts-cni serve`, `backup` and `restore` become.
+//! The API server's program. `podhosts-cni serve`, `backup` and `restore` start it, too.
 
 use std::process::ExitCode;
 

@@ -1,12 +1,12 @@
-//! API objects: JSON, with the metadata that all of them have.
+//! API objects: JSON, and accessors for the metadata that all objects have.
 
 use serde_json::{Map, Value, json};
 
 use super::time;
 
-/// The finalizer of an object that is being deleted without those that belong to it.
+/// The finalizer of an object that is being deleted while its dependents stay.
 pub const ORPHAN: &str = "orphan";
-/// The finalizer of an object that goes after those that belong to it.
+/// The finalizer of an object that is being deleted after its dependents.
 pub const FOREGROUND: &str = "foregroundDeletion";
 
 /// An API object.
@@ -14,7 +14,7 @@ pub const FOREGROUND: &str = "foregroundDeletion";
 pub struct Object(pub Map<String, Value>);
 
 impl Object {
-    /// An object out of JSON; `None` where it is something else.
+    /// Converts a JSON value; `None` if it is not an object.
     pub fn from_value(value: Value) -> Option<Self> {
         match value {
             Value::Object(map) => Some(Self(map)),
@@ -22,38 +22,38 @@ impl Object {
         }
     }
 
-    /// As JSON.
+    /// Converts to a JSON value.
     pub fn into_value(self) -> Value {
         Value::Object(self.0)
     }
 
-    /// `metadata`, empty where it is missing.
+    /// `metadata`; empty if it is missing.
     pub fn metadata(&self) -> &Map<String, Value> {
         static NONE: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
         self.0.get("metadata").and_then(Value::as_object).unwrap_or(&NONE)
     }
 
-    /// `metadata`, made where it is missing.
+    /// `metadata`; added if it is missing.
     pub fn metadata_mut(&mut self) -> &mut Map<String, Value> {
         object_in(&mut self.0, "metadata")
     }
 
-    /// `spec`, `null` where it is missing.
+    /// `spec`; `null` if it is missing.
     pub fn spec(&self) -> &Value {
         self.0.get("spec").unwrap_or(&Value::Null)
     }
 
-    /// `spec`, made where it is missing.
+    /// `spec`; added if it is missing.
     pub fn spec_mut(&mut self) -> &mut Map<String, Value> {
         object_in(&mut self.0, "spec")
     }
 
-    /// `status`, made where it is missing.
+    /// `status`; added if it is missing.
     pub fn status_mut(&mut self) -> &mut Map<String, Value> {
         object_in(&mut self.0, "status")
     }
 
-    /// Leaves of it the metadata and the member `part`; the rest becomes as it is in `old`.
+    /// Keeps the metadata and the member `part`; takes everything else from `old`.
     pub fn keep_only(&mut self, part: &str, old: &Self) {
         let kept = ["metadata", part].map(|key| (key, self.0.remove(key)));
         self.0.clone_from(&old.0);
@@ -80,7 +80,7 @@ impl Object {
         self.text("uid")
     }
 
-    /// `metadata.resourceVersion`; 0 where there is none.
+    /// `metadata.resourceVersion`; 0 if there is none.
     pub fn resource_version(&self) -> u64 {
         self.text("resourceVersion").parse().unwrap_or(0)
     }
@@ -97,7 +97,7 @@ impl Object {
         list.filter_map(Value::as_str).collect()
     }
 
-    /// Puts others in the place of `metadata.finalizers`; without any, there is no such field.
+    /// Sets `metadata.finalizers`; removes the field if the list is empty.
     pub fn set_finalizers(&mut self, finalizers: &[String]) {
         if finalizers.is_empty() {
             self.metadata_mut().remove("finalizers");
@@ -106,7 +106,7 @@ impl Object {
         }
     }
 
-    /// `metadata.ownerReferences`: the objects that it belongs to.
+    /// `metadata.ownerReferences`.
     pub fn owners(&self) -> impl Iterator<Item = &Value> {
         self.metadata().get("ownerReferences").and_then(Value::as_array).into_iter().flatten()
     }
@@ -116,13 +116,13 @@ impl Object {
         self.metadata().get("deletionTimestamp").is_some_and(|value| !value.is_null())
     }
 
-    /// Says that it is being deleted, from `now` on, which is in seconds since 1970 (`markAsDeleting` in
+    /// Marks the object as being deleted since `now`, in seconds since 1970 (`markAsDeleting` in
     /// `k8s.io/apiserver/pkg/registry/generic/registry/store.go`).
     pub fn mark_deleted(&mut self, now: i64) {
         let metadata = self.metadata_mut();
         metadata.insert("deletionTimestamp".to_owned(), time::format(now).into());
         metadata.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
-        // What is done with it is another thing from now on.
+        // The desired state changes: from now on it is to go.
         if let Some(count) = metadata.get("generation").and_then(Value::as_i64).filter(|count| *count > 0) {
             metadata.insert("generation".to_owned(), count.saturating_add(1).into());
         }
@@ -133,7 +133,7 @@ impl Object {
     }
 }
 
-/// The object at `key`, put there where something else is.
+/// The object at `key`, which replaces any other value there.
 fn object_in<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
     let value = map.entry(key).or_insert_with(|| json!({}));
     if !value.is_object() {

@@ -1,4 +1,4 @@
-//! The command lines of `podhosts-cni serve`, `backup` and `restore`. Flags have Kubernetes' names where it has such flags.
+//! The command line of `podhosts-apiserver`. Flags have Kubernetes' names where Kubernetes has such flags.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -7,24 +7,34 @@ use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use thiserror::Error;
 
-use super::kinds::service_cidr::usable;
-use super::kinds::{Config, PoolRange, PortRange};
+use crate::kinds::service_cidr::usable;
+use crate::kinds::{Config, PoolRange, PortRange};
+use crate::log::{Format, Level};
 
-/// The name of the store in the data directory.
-pub const STORE: &str = "apiserver.db";
+/// File name of the store in the data directory.
+pub(crate) const STORE: &str = "apiserver.db";
 
 /// Serve the node's network configuration as Kubernetes API objects
+///
+/// Without a command it serves: `podhosts-apiserver FLAGS` is `podhosts-apiserver serve FLAGS`.
 #[derive(Debug, Parser)]
-#[command(name = "podhosts-cni", version, disable_help_subcommand = true)]
-pub struct Cli {
-    /// What to do.
+#[command(name = crate::PROGRAM, version, disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
     #[command(subcommand)]
-    pub command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
 }
 
-/// What to do.
+impl Cli {
+    /// The command given, or `serve` with the flags that were given without one.
+    pub(crate) fn into_command(self) -> Command {
+        self.command.unwrap_or_else(|| Command::Serve(Box::new(self.serve)))
+    }
+}
+
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Serve Services, ServiceCIDRs, IPAddresses and what goes with them to kubectl
     Serve(Box<ServeArgs>),
     /// Write all objects to one file, while the server runs or not
@@ -33,90 +43,96 @@ pub enum Command {
     Restore(StoreArgs),
 }
 
-/// `backup` and `restore`.
+/// Arguments of `backup` and `restore`.
 #[derive(Debug, Args)]
-pub struct StoreArgs {
+pub(crate) struct StoreArgs {
     /// The backup
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Where the server keeps its objects
     #[arg(long, value_name = "DIR", default_value = "/var/lib/podhosts")]
-    pub data_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
 }
 
-/// `serve`.
+/// Arguments of `serve`.
 #[derive(Debug, Args)]
-pub struct ServeArgs {
+pub(crate) struct ServeArgs {
     /// Where Services get their addresses from: one network, or one of each IP family, the primary one first
     #[arg(long, value_name = "CIDR[,CIDR]", default_value = "10.96.0.0/12")]
-    pub service_cluster_ip_range: String,
+    pub(crate) service_cluster_ip_range: String,
     /// The ports that node ports are taken from
     #[arg(long, value_name = "FIRST-LAST", default_value = "30000-32767")]
-    pub service_node_port_range: String,
+    pub(crate) service_node_port_range: String,
     /// The address to listen on
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
-    pub bind_address: IpAddr,
+    pub(crate) bind_address: IpAddr,
     /// The port to listen on, with TLS and authentication
     #[arg(long, value_name = "PORT", default_value_t = 6443)]
-    pub secure_port: u16,
+    pub(crate) secure_port: u16,
     /// A port on 127.0.0.1 without TLS and for everybody on this machine; 0 is none
     #[arg(long, value_name = "PORT", default_value_t = 0)]
-    pub insecure_port: u16,
+    pub(crate) insecure_port: u16,
     /// Where objects, certificates and the token are kept
     #[arg(long, value_name = "DIR", default_value = "/var/lib/podhosts")]
-    pub data_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
     /// Where to write the file for kubectl
     #[arg(long, value_name = "FILE", default_value = "/etc/podhosts/kubeconfig")]
-    pub kubeconfig_out: PathBuf,
+    pub(crate) kubeconfig_out: PathBuf,
     /// The server's certificate and those that signed it, as PEM [default: one of its own]
     #[arg(long, value_name = "FILE", requires = "tls_private_key_file")]
-    pub tls_cert_file: Option<PathBuf>,
+    pub(crate) tls_cert_file: Option<PathBuf>,
     /// The key of the certificate
     #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
-    pub tls_private_key_file: Option<PathBuf>,
+    pub(crate) tls_private_key_file: Option<PathBuf>,
     /// The name of the Node [default: the host name]
     #[arg(long, value_name = "NAME")]
-    pub node_name: Option<String>,
+    pub(crate) node_name: Option<String>,
     /// The addresses of the Node, the most important one first [default: those that lead to the default routes]
     #[arg(long, value_name = "IP[,IP]", value_delimiter = ',')]
-    pub node_ip: Vec<IpAddr>,
+    pub(crate) node_ip: Vec<IpAddr>,
     /// The networks that the node's pods get their addresses from, one of each IP family
     #[arg(long, value_name = "CIDR[,CIDR]", value_delimiter = ',')]
-    pub pod_cidr: Vec<IpNet>,
+    pub(crate) pod_cidr: Vec<IpNet>,
     /// External addresses for Services of type LoadBalancer: networks, or first and last address
     #[arg(long, value_name = "CIDR|FIRST-LAST", value_delimiter = ',')]
-    pub load_balancer_pool: Vec<String>,
+    pub(crate) load_balancer_pool: Vec<String>,
+    /// How each line of the log is written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Json)]
+    pub(crate) logging_format: Format,
+    /// The least important lines that are logged; debug has one for each request [default: RUST_LOG, else info]
+    #[arg(long, value_name = "LEVEL", value_enum)]
+    pub(crate) log_level: Option<Level>,
 }
 
 /// A flag that makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("cannot use --{flag} {given:?}: expected {expected}")]
-pub struct OptionError {
+pub(crate) struct OptionError {
     /// The flag.
-    pub flag: &'static str,
+    pub(crate) flag: &'static str,
     /// What it was given.
-    pub given: String,
+    pub(crate) given: String,
     /// What it takes.
-    pub expected: &'static str,
+    pub(crate) expected: &'static str,
 }
 
 impl ServeArgs {
     /// Where to listen with TLS.
-    pub fn secure_address(&self) -> SocketAddr {
+    pub(crate) fn secure_address(&self) -> SocketAddr {
         SocketAddr::new(self.bind_address, self.secure_port)
     }
 
-    /// Where to listen without.
-    pub fn insecure_address(&self) -> Option<SocketAddr> {
+    /// Where to listen without TLS, if at all.
+    pub(crate) fn insecure_address(&self) -> Option<SocketAddr> {
         let address = IpAddr::from(Ipv4Addr::LOCALHOST);
         Some(self.insecure_port).filter(|port| *port != 0).map(|port| SocketAddr::new(address, port))
     }
 
-    /// What the kinds need to know; the port and what is found out about the node are missing.
+    /// The configuration of the kinds, without the port and the facts about the node, which are found at the start.
     ///
     /// # Errors
     /// The first flag that makes no sense.
-    pub fn config(&self) -> Result<Config, OptionError> {
+    pub(crate) fn config(&self) -> Result<Config, OptionError> {
         if self.insecure_port != 0 && self.insecure_port == self.secure_port {
             return Err(fault("insecure-port", self.insecure_port, "another port than --secure-port"));
         }
@@ -222,10 +238,25 @@ mod tests {
     use super::*;
 
     fn parse(flags: &[&str]) -> Result<Config, String> {
-        let line = ["podhosts-cni", "serve"].iter().chain(flags);
-        match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
-            Command::Serve(args) => args.config().map_err(|error| error.to_string()),
-            other => panic!("{other:?}"),
+        let of = |command: &[&str]| {
+            let line = [&[crate::PROGRAM], command, flags].concat();
+            match Cli::try_parse_from(line).map_err(|error| error.to_string())?.into_command() {
+                Command::Serve(args) => args.config().map_err(|error| error.to_string()),
+                other => panic!("{other:?}"),
+            }
+        };
+        let (named, unnamed) = (of(&["serve"]), of(&[]));
+        assert_eq!(named.is_ok(), unnamed.is_ok(), "{named:?} {unnamed:?}");
+        assert_eq!(named.as_ref().ok(), unnamed.as_ref().ok());
+        named
+    }
+
+    #[test]
+    fn flags_before_a_command_are_refused() {
+        for command in ["serve", "backup", "restore"] {
+            let line = [crate::PROGRAM, "--data-dir=/x", command, "/y"];
+            let error = Cli::try_parse_from(line).unwrap_err().to_string();
+            assert!(error.contains("cannot be used with"), "{command}: {error}");
         }
     }
 
@@ -280,6 +311,8 @@ mod tests {
             ("--secure-port", "65536"),
             ("--bind-address", "localhost"),
             ("--tls-cert-file", "/x"),
+            ("--logging-format", "xml"),
+            ("--log-level", "4"),
         ] {
             let error = parse(&[flag, value]).unwrap_err();
             assert!(error.contains(flag), "{flag} {value}: {error}");

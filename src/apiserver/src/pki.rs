@@ -4,8 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use pem::{EncodeConfig, LineEnding, Pem};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, SanType,
@@ -19,69 +18,54 @@ use sys::fs::state_dir;
 
 /// Largest file with certificates.
 const FILE_MAX: usize = 1 << 20;
-/// How long certificates are good for. Nobody renews them while the server runs.
+/// How long certificates are valid. They are not renewed while the server runs.
 const VALIDITY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// Certificates with less time left are made anew at the start.
+/// The start replaces certificates that are valid for less time than this.
 const RENEWAL: Duration = Duration::from_secs(365 * 24 * 3600);
-/// A clock that is a little behind sees a new certificate as good.
+/// A new certificate is valid for clients whose clock is this much behind.
 const CLOCK_SKEW: Duration = Duration::from_secs(3600);
-/// For whom the CA is.
+/// The CA's name in the first line of its file, and in errors.
 const CA: &str = "the CA";
-/// The first line of a certificate's file; PEM begins behind it.
-const HEADER: &str = "# podhosts-cni serve: ";
+/// Beginning of the first line of a certificate's file; PEM follows on the next line.
+const HEADER: &str = "# podhosts-apiserver: ";
+/// The same as 0.1.0 wrote it.
+/// The same as 0.1.0 wrote it.
+const OLD_HEADER: &str = "# podhosts-cni serve: ";
 
 /// Certificates that cannot be used or made.
 #[derive(Debug, Error)]
-pub enum PkiError {
-    /// A file.
+pub(crate) enum PkiError {
     #[error(transparent)]
     File(#[from] FileError),
-    /// A file does not hold what it should.
+    /// A file has the wrong content.
     #[error("cannot use {path}: expected {expected}: {cause}")]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What it should hold.
-        expected: &'static str,
-        /// What is wrong.
-        cause: String,
-    },
-    /// A certificate cannot be made.
+    Content { path: PathBuf, expected: &'static str, cause: String },
     #[error("cannot make a certificate for {subject}: {cause}")]
-    Make {
-        /// For whom.
-        subject: String,
-        /// Why.
-        cause: rcgen::Error,
-    },
+    Make { subject: String, cause: rcgen::Error },
 }
 
-/// A certificate with what signed it, and its key.
+/// A certificate with its chain and key.
 #[derive(Debug)]
-pub struct Identity {
-    /// The certificate first, then those that signed it.
-    pub chain: Vec<CertificateDer<'static>>,
-    /// Its key.
-    pub key: PrivateKeyDer<'static>,
+pub(crate) struct Identity {
+    /// The certificate, then its signers.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
 }
 
-/// What a server needs for TLS.
+/// The server's TLS files.
 #[derive(Debug)]
-pub struct Pki {
-    /// The server's certificate.
-    pub server: Identity,
-    /// Who signs client certificates.
-    pub client_ca: CertificateDer<'static>,
-    /// What clients have to trust, as PEM.
-    pub trusted_pem: String,
+pub(crate) struct Pki {
+    pub(crate) server: Identity,
+    /// The CA of client certificates.
+    pub(crate) client_ca: CertificateDer<'static>,
+    /// The certificates that clients have to trust, as PEM.
+    pub(crate) trusted_pem: String,
 }
 
-/// A name or an address that the server is reached by.
+/// A name or an address of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Name {
-    /// A host name.
+pub(crate) enum Name {
     Host(String),
-    /// An address.
     Address(IpAddr),
 }
 
@@ -94,12 +78,12 @@ impl std::fmt::Display for Name {
     }
 }
 
-/// The CA and the server's certificate in `dir`; what is missing there is made, and a server's certificate that has
-/// other names than these or not much time left is made anew.
+/// The CA and the server's certificate in `dir`. Makes those that are missing, and a server's certificate anew if its
+/// names are not these or it ends soon.
 ///
 /// # Errors
 /// [`PkiError`] naming the file.
-pub fn own(dir: &Path, names: &[Name]) -> Result<Pki, PkiError> {
+pub(crate) fn own(dir: &Path, names: &[Name]) -> Result<Pki, PkiError> {
     let _lock = state_dir::lock(&dir.join("lock"), state_dir::LockKind::Exclusive)?;
     let ca_path = dir.join("ca.crt");
     let (issuer, end) = authority(dir)?;
@@ -113,18 +97,18 @@ pub fn own(dir: &Path, names: &[Name]) -> Result<Pki, PkiError> {
     Ok(Pki { server, client_ca, trusted_pem })
 }
 
-/// The CA, made where it is missing or has not much time left, and until when it is good.
+/// The CA and its end; makes a new CA if there is none or it ends soon.
 fn authority(dir: &Path) -> Result<(Issuer<'static, KeyPair>, SystemTime), PkiError> {
     let (path, key_path) = (dir.join("ca.crt"), dir.join("ca.key"));
     let (now, params) = (SystemTime::now(), ca_params());
-    // One that somebody put there does not say.
+    // A CA that an administrator put there has no such line.
     let end = text(&path)?.and_then(|text| Some(header(&text)?.1)).unwrap_or(now + VALIDITY);
     if text(&key_path)?.is_some() && end > now + RENEWAL {
         return Ok((Issuer::new(params, load_key(&key_path)?), end));
     }
     let (key, end) = (new_key(CA)?, now + VALIDITY);
     let certificate = params.self_signed(&key).map_err(failed(CA))?;
-    // What another CA has signed is of no use with this one. Without its key, it is made again.
+    // Certificates of the old CA are useless with the new one. The CA is made again while its key is missing.
     for path in [dir.join("server.crt"), dir.join("admin.crt"), key_path.clone()] {
         state_dir::remove(&path)?;
     }
@@ -133,11 +117,11 @@ fn authority(dir: &Path) -> Result<(Issuer<'static, KeyPair>, SystemTime), PkiEr
     Ok((Issuer::new(params, key), end))
 }
 
-/// A certificate and a key that somebody else made.
+/// The certificate and key that the command line names.
 ///
 /// # Errors
 /// [`PkiError`] naming the file.
-pub fn load(certificate: &Path, key: &Path) -> Result<Identity, PkiError> {
+pub(crate) fn load(certificate: &Path, key: &Path) -> Result<Identity, PkiError> {
     let chain = load_chain(certificate)?;
     let text = files::read(key, FILE_MAX, LastLink::Follow)?;
     let key = PrivateKeyDer::from_pem_slice(&text)
@@ -167,14 +151,14 @@ fn server_certificate(
     leaf(dir, "server", &names_text.join(","), params, issuer, end)
 }
 
-/// A certificate for clients that would rather show one than a token.
+/// A certificate for clients that authenticate with one instead of a token.
 fn client_certificate(dir: &Path, issuer: &Issuer<'_, KeyPair>, end: SystemTime) -> Result<(), PkiError> {
     let params = leaf_params("kubernetes-admin", ExtendedKeyUsagePurpose::ClientAuth);
     leaf(dir, "admin", "kubernetes-admin", params, issuer, end)
 }
 
-/// Makes a certificate and its key, unless there is one for the same names with time left. Like the CA, it is good until
-/// `end`, and no longer: nothing would tell why nobody trusts it.
+/// Makes a certificate and its key, unless there is one for the same names that does not end soon. It ends with the CA,
+/// at `end`: a client that refuses it after the CA's end would not say why.
 fn leaf(
     dir: &Path,
     name: &str,
@@ -196,29 +180,31 @@ fn leaf(
     let text = with_header(names, end, certificate.der());
     state_dir::remove(&path)?;
     state_dir::replace(&key_path, pem("PRIVATE KEY", key.serialized_der()).as_bytes())?;
-    // Last, as it says that both are there.
+    // Last, because a certificate means that its key is there.
     Ok(state_dir::replace(&path, text.as_bytes())?)
 }
 
-/// A certificate in PEM behind a line that says for whom it is, and until when.
+/// A certificate in PEM after a line with its names and its end.
 fn with_header(names: &str, end: SystemTime, der: &[u8]) -> String {
     let end = humantime::format_rfc3339_seconds(end);
     format!("{HEADER}{names} until {end}\n{}", pem("CERTIFICATE", der))
 }
 
-/// For whom the certificate of a file is, and until when; `None` where somebody else wrote it.
+/// The names and the end of a file's certificate; `None` if this server did not write the file.
 fn header(text: &str) -> Option<(&str, SystemTime)> {
-    let (names, end) = text.lines().next()?.strip_prefix(HEADER)?.split_once(" until ")?;
+    let line = text.lines().next()?;
+    let about = [HEADER, OLD_HEADER].iter().find_map(|header| line.strip_prefix(header))?;
+    let (names, end) = about.split_once(" until ")?;
     Some((names, humantime::parse_rfc3339(end).ok()?))
 }
 
-/// What is in a file; a file without anything in it is what a crash can leave, and as good as none.
+/// The text of a file; `None` if it is missing, or empty, as a crash can leave it.
 fn text(path: &Path) -> Result<Option<String>, PkiError> {
     let text = files::read_text_if_present(path, FILE_MAX, LastLink::Follow)?;
     Ok(text.filter(|text| !text.trim().is_empty()))
 }
 
-/// Whether a file's first line is about a certificate for these names with time left.
+/// Whether a file has a certificate for these names that does not end soon.
 fn is_current(text: &str, names: &str, now: SystemTime) -> bool {
     header(text).is_some_and(|(found, end)| found == names && end > now + RENEWAL)
 }
@@ -280,19 +266,9 @@ fn empty(path: &Path, expected: &'static str) -> PkiError {
     unreadable(path, expected, &"there is none")
 }
 
-/// RFC 7468.
 fn pem(label: &str, der: &[u8]) -> String {
-    let base64 = STANDARD.encode(der);
-    let mut text = format!("-----BEGIN {label}-----\n");
-    let mut rest = base64.as_str();
-    while !rest.is_empty() {
-        let (line, behind) = rest.split_at(rest.len().min(64));
-        text.push_str(line);
-        text.push('\n');
-        rest = behind;
-    }
-    text.push_str(&format!("-----END {label}-----\n"));
-    text
+    let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    pem::encode_config(&Pem::new(label, der), config)
 }
 
 #[cfg(test)]
@@ -321,6 +297,19 @@ mod tests {
             let mode = entry.unwrap().metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0);
         }
+    }
+
+    #[test]
+    fn certificates_of_an_earlier_version_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let wanted = names(&["localhost"]);
+        let first = own(dir.path(), &wanted).unwrap();
+        for name in ["ca.crt", "server.crt"] {
+            let path = dir.path().join(name);
+            let old = text(&path).unwrap().unwrap().replacen(HEADER, OLD_HEADER, 1);
+            state_dir::replace(&path, old.as_bytes()).unwrap();
+        }
+        assert_eq!(own(dir.path(), &wanted).unwrap().server.chain, first.server.chain);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `podhosts-cni serve` from start to stop, and `backup` and `restore`.
+//! `serve` from start to stop, and the ways to `backup` and `restore`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -7,15 +7,15 @@ use clap::Parser;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::backup::{self, BackupError};
 use super::http::{HttpError, Server};
-use super::kinds::{self, Config};
+use super::kinds::{self, Config, service};
 use super::kubeconfig;
-use super::log;
 use super::options::{Cli, Command, OptionError, STORE, ServeArgs};
 use super::pki::{self, Name, Pki, PkiError};
 use super::registry::{DeleteOptions, Registry};
 use super::store::StoreError;
+use super::store::backup::{self, BackupError};
+use crate::log::{self, LogError};
 use sys::fs::files::FileError;
 use sys::process::limits;
 use sys::process::memory;
@@ -24,42 +24,37 @@ use sys::service::notify::Notifier;
 
 /// Why the server does not run.
 #[derive(Debug, Error)]
-pub enum ServeError {
-    /// A flag.
+pub(crate) enum ServeError {
     #[error(transparent)]
     Option(#[from] OptionError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A backup.
     #[error(transparent)]
     Backup(#[from] BackupError),
-    /// A file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The certificates.
     #[error(transparent)]
     Pki(#[from] PkiError),
-    /// The sockets.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// The threads.
     #[error("cannot start: {0}")]
     Start(std::io::Error),
+    #[error(transparent)]
+    Log(#[from] LogError),
 }
 
-/// Does what the command line says, and tells on stderr what went wrong.
+/// Runs the command line `args` and reports an error on stderr.
 pub fn main(args: &[String]) -> ExitCode {
     let line = [crate::PROGRAM.to_owned()];
     let cli = match Cli::try_parse_from(line.iter().chain(args)) {
         Ok(cli) => cli,
         Err(error) => {
-            // A stream that is closed is the caller's affair.
+            // The caller may have closed the stream.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success };
         }
     };
-    let done = match cli.command {
+    let done = match cli.into_command() {
         Command::Serve(args) => serve(&args),
         Command::Backup(args) => backup::backup(&args.data_dir.join(STORE), &args.file).map_err(Into::into),
         Command::Restore(args) => backup::restore(&args.data_dir.join(STORE), &args.file).map_err(Into::into),
@@ -68,7 +63,11 @@ pub fn main(args: &[String]) -> ExitCode {
         Ok(()) => ExitCode::Success,
         Err(error) => {
             sys::report::complain(crate::PROGRAM, &error.to_string());
-            if matches!(error, ServeError::Option(_)) { ExitCode::Usage } else { ExitCode::Failure }
+            if matches!(error, ServeError::Option(_) | ServeError::Log(_)) {
+                ExitCode::Usage
+            } else {
+                ExitCode::Failure
+            }
         }
     }
 }
@@ -78,6 +77,7 @@ const THREADS: usize = 2;
 
 fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let config = args.config()?;
+    log::begin(args.logging_format, args.log_level)?;
     memory::keep_little();
     limits::allow_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -87,13 +87,13 @@ fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         .build()
         .map_err(ServeError::Start)?;
     let done = runtime.block_on(run(args, config));
-    // What still runs has had its time.
+    // Tasks that still run had their time to end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
 }
 
 async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
-    // Before anybody may want to stop it.
+    // First, so that a signal during the start stops it cleanly.
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Start)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Start)?;
     let notifier = Notifier::from_environment();
@@ -113,7 +113,7 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     tell_started(args, &server);
     if let Some(version) = registry.ahead() {
         let why = "the store is older than what clients may know: versions go on above, and whoever watches lists again";
-        log::info(why, &[("resourceVersion", &version)]);
+        tracing::info!(resourceVersion = %version, "{why}");
     }
 
     let (stop, stopping) = tokio::sync::watch::channel(false);
@@ -127,11 +127,11 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    log::info("stopping", &[]);
+    tracing::info!("stopping");
     notifier.tell("STOPPING=1");
     stop.send_replace(true);
     serving.await;
-    log::info("stopped", &[("resourceVersion", &registry.resource_version())]);
+    tracing::info!(resourceVersion = %registry.resource_version(), "stopped");
     Ok(())
 }
 
@@ -139,26 +139,27 @@ fn tell_started(args: &ServeArgs, server: &Server) {
     let address = server.address();
     let kubeconfig = args.kubeconfig_out.display();
     match server.insecure_address() {
-        None => log::info("serving", &[("address", &address), ("kubeconfig", &kubeconfig)]),
-        Some(insecure) => log::info(
-            "serving, also without TLS and authentication",
-            &[("address", &address), ("insecureAddress", &insecure), ("kubeconfig", &kubeconfig)],
+        None => tracing::info!(%address, %kubeconfig, "serving"),
+        Some(insecure) => tracing::info!(
+            %address, insecureAddress = %insecure, %kubeconfig, "serving, also without TLS and authentication"
         ),
     }
 }
 
-/// Tells systemd that the server works, for as long as it does: the writer answers, and so do these threads.
+/// Tells systemd that the server works as long as the writer and these threads answer.
 async fn watchdog(notifier: &Notifier, registry: &Registry) {
     let Some(interval) = notifier.watchdog() else { return std::future::pending().await };
+    // Asks at fixed times, however long an answer takes.
+    let mut questions = tokio::time::interval(interval);
     loop {
-        tokio::time::sleep(interval / 2).await;
-        // Takes the way of every change, and changes nothing: there is no such object.
+        questions.tick().await;
+        // Goes the way of every change and changes nothing, for no object has an empty name.
         let options = DeleteOptions { dry_run: true, ..DeleteOptions::default() };
-        let probe = registry.delete("services", "", "", options);
+        let probe = registry.delete(&service::KIND, "", "", options);
         if tokio::time::timeout(interval, probe).await.is_ok() {
             notifier.tell("WATCHDOG=1");
         } else {
-            log::error("the store does not answer", &[]);
+            tracing::error!("the store does not answer");
         }
     }
 }
@@ -172,7 +173,7 @@ fn certificates(args: &ServeArgs, config: &Config) -> Result<Pki, ServeError> {
     Ok(pki)
 }
 
-/// Everything that the server may be called.
+/// All names and addresses that clients may reach the server by.
 fn names(bind_address: IpAddr, config: &Config) -> Vec<Name> {
     let hosts = [
         "localhost",
@@ -201,7 +202,7 @@ fn names(bind_address: IpAddr, config: &Config) -> Vec<Name> {
     names
 }
 
-/// Where kubectl finds the server.
+/// The URL for kubectl.
 fn url(mut address: SocketAddr) -> String {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),

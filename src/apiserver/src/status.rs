@@ -1,11 +1,11 @@
-//! Errors as the Kubernetes API tells them: `Status` objects. Facts from `k8s.io/apimachinery/pkg/api/errors`.
+//! Errors as `Status` objects of the Kubernetes API. Facts from `k8s.io/apimachinery/pkg/api/errors`.
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::resource::ResourceInfo;
+use super::kind::Kind;
 
-/// An error with everything that `Status` has. Its message is what kubectl shows.
+/// An error with the fields of `Status`. kubectl shows its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
     /// The HTTP status.
@@ -23,7 +23,7 @@ pub struct ApiError {
 pub struct Cause {
     /// `FieldValueInvalid`, `FieldValueRequired`, ...
     pub reason: &'static str,
-    /// What is wrong, without the field.
+    /// The fault, without the field.
     pub message: String,
     /// The path of the field.
     pub field: String,
@@ -34,74 +34,74 @@ impl ApiError {
         Self { code, reason, message, details }
     }
 
-    fn named(info: &ResourceInfo, name: &str, kind: &str) -> Value {
-        let mut details = json!({"kind": kind});
+    fn named(kind: &Kind, name: &str, called: &str) -> Value {
+        let mut details = json!({"kind": called});
         if !name.is_empty() {
             details["name"] = name.into();
         }
-        if !info.group.is_empty() {
-            details["group"] = info.group.into();
+        if !kind.group.is_empty() {
+            details["group"] = kind.group.into();
         }
         details
     }
 
-    /// There is no such object.
-    pub fn not_found(info: &ResourceInfo, name: &str) -> Self {
-        let message = format!("{} {name:?} not found", info.qualified_plural());
-        Self::new(404, "NotFound", message, Self::named(info, name, info.plural))
+    /// The object does not exist.
+    pub fn not_found(kind: &Kind, name: &str) -> Self {
+        let message = format!("{} {name:?} not found", kind.qualified_plural());
+        Self::new(404, "NotFound", message, Self::named(kind, name, kind.plural))
     }
 
-    /// There is such an object.
-    pub fn already_exists(info: &ResourceInfo, name: &str) -> Self {
-        let message = format!("{} {name:?} already exists", info.qualified_plural());
-        Self::new(409, "AlreadyExists", message, Self::named(info, name, info.plural))
+    /// The object exists already.
+    pub fn already_exists(kind: &Kind, name: &str) -> Self {
+        let message = format!("{} {name:?} already exists", kind.qualified_plural());
+        Self::new(409, "AlreadyExists", message, Self::named(kind, name, kind.plural))
     }
 
-    /// It may not be done.
-    pub fn forbidden(info: &ResourceInfo, name: &str, why: &str) -> Self {
-        let message = format!("{} {name:?} is forbidden: {why}", info.qualified_plural());
-        Self::new(403, "Forbidden", message, Self::named(info, name, info.plural))
+    /// The request is not allowed.
+    pub fn forbidden(kind: &Kind, name: &str, why: &str) -> Self {
+        let message = format!("{} {name:?} is forbidden: {why}", kind.qualified_plural());
+        Self::new(403, "Forbidden", message, Self::named(kind, name, kind.plural))
     }
 
-    /// The object is another one than the request thinks.
-    pub fn conflict(info: &ResourceInfo, name: &str, why: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", info.qualified_plural());
-        Self::new(409, "Conflict", message, Self::named(info, name, info.plural))
+    /// The object has another uid or version than the request says.
+    pub fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.qualified_plural());
+        Self::new(409, "Conflict", message, Self::named(kind, name, kind.plural))
     }
 
-    /// The object that is to be deleted is another one than the request thinks.
-    pub fn another(info: &ResourceInfo, name: &str, why: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", info.qualified_kind());
-        Self::new(409, "Conflict", message, Self::named(info, name, info.kind))
+    /// The object to be deleted has another uid or version than the request says.
+    pub fn another(kind: &Kind, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.qualified_name());
+        Self::new(409, "Conflict", message, Self::named(kind, name, kind.name))
     }
 
-    /// The error in the words of a group that shows the objects of another one, whose `stored` is.
+    /// The error in the words of a group that shows the objects of another one, whose kind is `stored`.
     #[must_use]
-    pub fn in_group(mut self, info: &ResourceInfo, stored: &ResourceInfo) -> Self {
+    pub fn in_group(mut self, kind: &Kind, stored: &Kind) -> Self {
         if self.details["kind"] == stored.plural && self.details["group"].is_null() {
-            self.details["group"] = info.group.into();
+            self.details["group"] = kind.group.into();
             let (from, to) =
-                (format!("{} ", stored.qualified_plural()), format!("{} ", info.qualified_plural()));
+                (format!("{} ", stored.qualified_plural()), format!("{} ", kind.qualified_plural()));
             self.message = self.message.replacen(&from, &to, 1);
         }
         self
     }
 
-    /// Somebody changed the object meanwhile.
-    pub fn modified(info: &ResourceInfo, name: &str) -> Self {
+    /// The object was changed meanwhile.
+    pub fn modified(kind: &Kind, name: &str) -> Self {
         let why =
             "the object has been modified; please apply your changes to the latest version and try again";
-        Self::conflict(info, name, why)
+        Self::conflict(kind, name, why)
     }
 
-    /// A new object has neither a name nor the beginning of one.
-    pub fn invalid_name_missing(info: &ResourceInfo) -> Self {
+    /// A new object has neither `name` nor `generateName`.
+    pub fn invalid_name_missing(kind: &Kind) -> Self {
         let message = "Required value: name or generateName is required".to_owned();
         let cause = Cause { reason: "FieldValueRequired", message, field: "metadata.name".to_owned() };
-        Self::invalid(info, "", &[cause])
+        Self::invalid(kind, "", &[cause])
     }
 
-    /// A watch that would begin in the future.
+    /// The request names a resource version of the future.
     pub fn too_large_version(wanted: u64, current: u64) -> Self {
         let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
         let details = json!({"retryAfterSeconds": 1, "causes": [{"reason": "ResourceVersionTooLarge",
@@ -109,50 +109,46 @@ impl ApiError {
         Self::new(504, "Timeout", message, details)
     }
 
-    /// The object is not valid; several faults stand in brackets.
-    pub fn invalid(info: &ResourceInfo, name: &str, faults: &[Cause]) -> Self {
-        let texts: Vec<String> =
-            faults.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
-        let text = if let [one] = &texts[..] { one.clone() } else { format!("[{}]", texts.join(", ")) };
-        let message = format!("{} {name:?} is invalid: {text}", info.qualified_kind());
-        let mut details = Self::named(info, name, info.kind);
+    /// The object is not valid. Several faults are put into brackets.
+    pub fn invalid(kind: &Kind, name: &str, faults: &[Cause]) -> Self {
+        let text = joined(faults);
+        let message = format!("{} {name:?} is invalid: {text}", kind.qualified_name());
+        let mut details = Self::named(kind, name, kind.name);
         details["causes"] = serde_json::to_value(faults).unwrap_or_default();
         Self::new(422, "Invalid", message, details)
     }
 
     /// The options of a request are not valid; `kind` is `CreateOptions` or the like.
     pub fn invalid_options(kind: &str, faults: &[Cause]) -> Self {
-        let texts: Vec<String> =
-            faults.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
-        let text = if let [one] = &texts[..] { one.clone() } else { format!("[{}]", texts.join(", ")) };
+        let text = joined(faults);
         let message = format!("{kind}.meta.k8s.io \"\" is invalid: {text}");
         let details = json!({"group": "meta.k8s.io", "kind": kind, "causes": faults});
         Self::new(422, "Invalid", message, details)
     }
 
-    /// The request makes no sense.
+    /// The request is malformed.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message.into(), Value::Null)
     }
 
-    /// The server cannot do it.
+    /// The server failed.
     pub fn internal(message: impl std::fmt::Display) -> Self {
         let causes = json!({"causes": [{"message": message.to_string()}]});
         Self::new(500, "InternalError", format!("Internal error occurred: {message}"), causes)
     }
 
-    /// An error of no sort that upstream knows, though the client may be at fault: it has no `reason`
+    /// An error that upstream does not classify, though the client may be at fault: it has no `reason`
     /// (`ErrorToAPIStatus` in `k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/status.go`).
     pub fn unclassified(message: impl Into<String>) -> Self {
         Self::new(500, "", message.into(), Value::Null)
     }
 
-    /// Nobody who may ask.
+    /// The client is not authenticated.
     pub fn unauthorized() -> Self {
         Self::new(401, "Unauthorized", "Unauthorized".to_owned(), Value::Null)
     }
 
-    /// What was asked for is not among what is served.
+    /// The path is not served.
     pub fn no_such_path() -> Self {
         let message = "the server could not find the requested resource".to_owned();
         Self::new(404, "NotFound", message, json!({}))
@@ -164,7 +160,7 @@ impl ApiError {
         Self::new(405, "MethodNotAllowed", message, json!({}))
     }
 
-    /// The body has a media type that is not read.
+    /// The body has an unknown media type.
     pub fn unsupported_media_type(given: &str, expected: &[&str]) -> Self {
         let message = format!(
             "the body of the request was in an unknown format - accepted media types include: {} (got {given:?})",
@@ -179,7 +175,18 @@ impl ApiError {
         Self::new(413, "RequestEntityTooLarge", message, Value::Null)
     }
 
-    /// The resource version is no longer, or not yet, known.
+    /// The server has too much to do.
+    pub fn busy() -> Self {
+        let message = "Too many requests, please try again later.".to_owned();
+        Self::new(429, "TooManyRequests", message, json!({"retryAfterSeconds": 1}))
+    }
+
+    /// The client took too long.
+    pub fn timeout(why: &str) -> Self {
+        Self::new(408, "Timeout", format!("Timeout: {why}"), Value::Null)
+    }
+
+    /// The resource version is too old.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(410, "Expired", message.into(), Value::Null)
     }
@@ -190,7 +197,7 @@ impl ApiError {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message,
             "reason": self.reason, "code": self.code,
         });
-        // An error of which upstream does not know the sort.
+        // See `unclassified`.
         if self.reason.is_empty() {
             status.as_object_mut().map(|status| status.remove("reason"));
         }
@@ -199,4 +206,11 @@ impl ApiError {
         }
         status
     }
+}
+
+/// The faults as one text; several are put into brackets.
+fn joined(faults: &[Cause]) -> String {
+    let texts: Vec<String> =
+        faults.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
+    if let [one] = &texts[..] { one.clone() } else { format!("[{}]", texts.join(", ")) }
 }

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 /// The version of the tables that this program makes; it reads earlier ones, and makes them these.
-pub const SCHEMA: i64 = 2;
+pub(crate) const SCHEMA: i64 = 2;
 /// The table of all objects. Rows are large, so the key has an index of its own: a tree of whole rows is much deeper.
 pub(super) const OBJECTS: &str = "CREATE TABLE objects (
     kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, json TEXT NOT NULL,
@@ -50,7 +50,7 @@ pub(super) fn version(db: &Connection) -> rusqlite::Result<i64> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-/// How what is in a file differs from the tables of `schema`; `None` where it does not.
+/// The first difference between a file's tables and those of `schema`.
 ///
 /// # Errors
 /// SQLite's.
@@ -60,9 +60,9 @@ pub(super) fn difference(db: &Connection, schema: i64) -> rusqlite::Result<Optio
     let missing = expected.iter().find(|entry| !found.contains(entry));
     Ok(match (unknown, missing) {
         (Some(unknown), Some(expected)) if unknown.kind == expected.kind && unknown.name == expected.name => {
-            Some(format!("{unknown} is not as podhosts-cni makes it"))
+            Some(format!("{unknown} is not as podhosts-apiserver makes it"))
         }
-        (Some(unknown), _) => Some(format!("it has {unknown}, which podhosts-cni does not make")),
+        (Some(unknown), _) => Some(format!("it has {unknown}, which podhosts-apiserver does not make")),
         (None, Some(expected)) => Some(format!("it has no {expected}")),
         // One that is there twice.
         (None, None) if found.len() != expected.len() => Some("it has a table twice".to_owned()),
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(differs(2, &all(OBJECTS, "")), None);
         assert_eq!(differs(1, &all(OBJECTS_1, "")), None);
         assert_eq!(differs(2, &all(&OBJECTS.replace("    ", "\n\t"), "")), None);
-        let unknown = |entry: &str| format!("it has {entry}, which podhosts-cni does not make");
+        let unknown = |entry: &str| format!("it has {entry}, which podhosts-apiserver does not make");
         for (more, entry) in [
             ("CREATE TRIGGER t AFTER INSERT ON objects BEGIN DELETE FROM objects; END", "trigger \"t\""),
             ("CREATE VIEW v AS SELECT * FROM objects", "view \"v\""),

@@ -2,20 +2,20 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// `2026-11-22T06:47:47Z`; times before 1970 are taken for 1970.
-pub fn format(seconds: i64) -> String {
+/// A time such as `2026-11-22T06:47:47Z`; a time before 1970 becomes 1970.
+pub(crate) fn format(seconds: i64) -> String {
     let since_epoch = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since_epoch).to_string()
 }
 
-/// Seconds since 1970; `None` for what is no time, or one before 1970.
-pub fn parse(text: &str) -> Option<i64> {
+/// Seconds since 1970; `None` if `text` is no time or one before 1970.
+pub(crate) fn parse(text: &str) -> Option<i64> {
     let time = humantime::parse_rfc3339(text).ok()?;
     i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
 }
 
 /// Now, in seconds since 1970.
-pub fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX)
 }

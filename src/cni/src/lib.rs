@@ -7,6 +7,8 @@
 //! - `commands`: does what was asked;
 //! - [`ipam`]: which addresses the pod gets;
 //! - `interface`: the pod's interface, made behind an undo guard (`undo`).
+//!
+//! [`api_server`] is for `podhosts-cni serve`, which is no CNI call.
 
 pub mod protocol;
 
@@ -19,6 +21,8 @@ pub mod ipam;
 mod interface;
 mod undo;
 
+pub mod api_server;
+
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -30,31 +34,11 @@ use protocol::environment::{Command, Parameters};
 use protocol::error::{CniError, Code};
 use protocol::version::Version;
 use sys::fs::files;
-use sys::process::exec;
 use sys::report::ExitCode;
 
 pub use records::PLUGIN as PROGRAM;
-/// The API server's program, beside this one: the plugin is started for every pod, and has to stay small.
-pub const API_SERVER: &str = "podhosts-apiserver";
 /// Largest network configuration that is read, in bytes: it holds a pod's annotations, of 256 KiB, twice at most.
 const CONFIG_MAX: usize = 4 << 20;
-
-/// Whether a command line is one for the API server.
-pub fn is_for_api_server(args: &[String]) -> bool {
-    args.first().is_some_and(|first| matches!(first.as_str(), "serve" | "backup" | "restore"))
-}
-
-/// Becomes the API server with this process' own arguments; returns only where that fails, with the reason.
-pub fn become_api_server() -> String {
-    let own = match exec::own_path() {
-        Ok(own) => own,
-        Err(cause) => return format!("cannot find {API_SERVER}: {cause}"),
-    };
-    let program = own.with_file_name(API_SERVER);
-    let args: Vec<_> = std::env::args_os().skip(1).collect();
-    let cause = exec::become_program(&program, &args);
-    format!("cannot run {}: {cause}", program.display())
-}
 
 /// Answers a call with this command line, these variables and this standard input.
 pub fn answer(args: &[String], variable: impl Fn(&str) -> Option<String>, stdin: impl Read) -> Answer {

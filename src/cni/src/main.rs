@@ -13,9 +13,9 @@ fn main() -> ExitCode {
     cni::panics_become_answers();
     let args: Vec<String> =
         std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
-    if cni::is_for_api_server(&args) {
+    if cni::api_server::is_for_api_server(&args) {
         // Returns only where it fails.
-        let error = cni::become_api_server();
+        let error = cni::api_server::become_api_server();
         report::complain(cni::PROGRAM, &error);
         return report::ExitCode::Failure.into();
     }

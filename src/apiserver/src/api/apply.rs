@@ -1,18 +1,18 @@
-//! Server-side apply: what is applied is created, or merged into what is there. What the same manager applied the last
-//! time and does not apply any more goes, unless another manager applies it as well.
+//! Server-side apply: creates an object, or merges the applied fields into it. Fields that the same manager applied the last
+//! time and no longer applies are removed, unless another manager applies them as well.
 //!
-//! There are no conflicts: of two managers that apply the same field, the last one has its way.
+//! There are no conflicts: of two managers that apply the same field, the last one wins.
 
 use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::schema::{Field, Form, Merge, Type};
+use crate::schema::{Field, Form, Merge, Type};
 
-/// How many faults are told.
+/// Most faults of an answer.
 const MOST_FAULTS: usize = 100;
 
-/// Takes out of `object` what was applied last by a manager (`before`) that neither it (`now`) nor one of the others
+/// Removes from `object` the fields that a manager applied last (`before`), and that neither it (`now`) nor another manager
 /// applies.
 pub fn prune(
     object: &mut Map<String, Value>,
@@ -87,7 +87,7 @@ fn prune_list(present: &mut Vec<Value>, before: &[Value], applied: &[&Value], fi
     });
 }
 
-/// Sees that what is applied is a part of `schema`: no field that is not in it, no entry of a list twice or without its key.
+/// Checks applied fields against `schema`: no unknown fields, and no list entries without a key or with the same key.
 ///
 /// # Errors
 /// The faults, in the words of `sigs.k8s.io/structured-merge-diff/typed/validate.go`.
@@ -165,7 +165,7 @@ fn list_declared(list: &[Value], field: &'static Field, path: &mut String, fault
     }
 }
 
-/// Merges what is applied into `object`. Lists are merged by all their keys (`port` and `protocol`), others replaced.
+/// Merges applied fields into `object`. Lists with keys are merged by all of them (`port` and `protocol`), others replaced.
 ///
 /// # Errors
 /// An entry of a list without its key.
@@ -231,7 +231,7 @@ fn merge_list(mut list: Vec<Value>, applied: &[Value], field: &'static Field) ->
     Ok(list)
 }
 
-/// What tells an entry from others. A protocol that is left open is TCP.
+/// The key of an entry. A missing protocol is TCP.
 fn identity(entry: &Value, keys: &[&str]) -> Vec<Value> {
     let key = |key: &&str| match entry.get(key) {
         None if *key == "protocol" && entry.get("port").is_some() => Value::from("TCP"),
@@ -244,12 +244,12 @@ fn identity(entry: &Value, keys: &[&str]) -> Vec<Value> {
 mod tests {
     use serde_json::json;
 
-    use super::super::schemas;
     use super::*;
+    use crate::kinds::service;
 
     fn applied(object: Value, applied: &Value) -> Result<Value, String> {
         let Value::Object(mut object) = object else { panic!() };
-        merge(&mut object, applied.as_object().unwrap(), schemas::of("", "Service").unwrap())?;
+        merge(&mut object, applied.as_object().unwrap(), service::KIND.schema)?;
         Ok(Value::Object(object))
     }
 
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_is_no_longer_applied_goes_unless_another_applies_it() {
-        let schema = schemas::of("", "Service").unwrap();
+        let schema = service::KIND.schema;
         let map = |value: Value| value.as_object().unwrap().clone();
         let live = json!({"kind": "Service", "metadata": {"name": "a", "uid": "u", "labels": {"a": "1", "b": "2", "c": "3"}},
             "spec": {"clusterIP": "10.0.0.1", "type": "NodePort", "selector": {"app": "a"},
@@ -302,9 +302,7 @@ mod tests {
     #[test]
     fn what_is_applied_is_a_part_of_the_kind() {
         let told = |applied: Value| {
-            declared(applied.as_object().unwrap(), schemas::of("", "Service").unwrap())
-                .err()
-                .unwrap_or_default()
+            declared(applied.as_object().unwrap(), service::KIND.schema).err().unwrap_or_default()
         };
         let good = json!({"kind": "Service", "metadata": {"name": "a", "labels": {"x": "y"}, "finalizers": ["a/b"]},
             "spec": {"clusterIP": null, "ports": [{"port": 80}, {"port": 80, "protocol": "UDP"}], "externalIPs": ["a", "a"]}});

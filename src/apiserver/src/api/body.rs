@@ -1,57 +1,56 @@
-//! Bodies become values, and values objects of a kind.
+//! Parses bodies into values, and values into objects of a kind.
 
 use serde_json::{Map, Value};
 
 use super::media::Content;
 use super::parameters::Validation;
-use super::schema::Type;
 use super::{decode, json_text, protobuf};
+use crate::kind::Kind;
 use crate::object::Object;
-use crate::resource::ResourceInfo;
+use crate::schema::Type;
 use crate::status::ApiError;
 
-/// Below this every whole number is one of its own as a float, too.
+/// Below this, a float represents every whole number exactly.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 /// Most bytes of a body that a message shows.
 const SHOWN: usize = 30;
 
-/// Reads a body that holds an object of a kind. Tells what was left out of it.
+/// Reads a body that holds an object of a kind. Returns the faults of fields that were dropped.
 ///
 /// # Errors
 /// `BadRequest` in upstream's words.
 pub fn object(
     bytes: &[u8],
     content: Content,
-    info: &ResourceInfo,
-    schema: &'static Type,
+    kind: &Kind,
     validation: Validation,
 ) -> Result<(Object, Vec<String>), ApiError> {
-    let (mut map, mut faults) = fields(bytes, content, info.kind, schema)?;
+    let (mut map, mut faults) = fields(bytes, content, kind.name, kind.schema)?;
     let given = |key: &str| map.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let (kind, version) = (
-        given("kind").unwrap_or(info.kind),
-        given("apiVersion").map_or_else(|| info.api_version(), str::to_owned),
+    let (name, version) = (
+        given("kind").unwrap_or(kind.name),
+        given("apiVersion").map_or_else(|| kind.api_version(), str::to_owned),
     );
     let short = version.rsplit('/').next().unwrap_or_default().to_owned();
     let refused = |why: &str| {
         ApiError::bad_request(format!(
-            "{kind} in version {short:?} cannot be handled as a {}: {why}",
-            info.kind
+            "{name} in version {short:?} cannot be handled as a {}: {why}",
+            kind.name
         ))
     };
-    if kind != info.kind || version != info.api_version() {
-        return Err(refused(&format!("no kind {kind:?} is registered for version {version:?} in this path")));
+    if name != kind.name || version != kind.api_version() {
+        return Err(refused(&format!("no kind {name:?} is registered for version {version:?} in this path")));
     }
     let refused = |why: &str| {
-        let (kind, version) = (info.kind, info.version);
-        ApiError::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
+        let (name, version) = (kind.name, kind.version);
+        ApiError::bad_request(format!("{name} in version {version:?} cannot be handled as a {name}: {why}"))
     };
-    faults.extend(decode::fit(&mut map, schema).map_err(|fault| refused(&fault))?);
+    faults.extend(decode::fit(&mut map, kind.schema).map_err(|fault| refused(&fault))?);
     if validation == Validation::Strict && !faults.is_empty() {
         return Err(refused(&format!("strict decoding error: {}", faults.join(", "))));
     }
-    map.insert("kind".to_owned(), info.kind.into());
-    map.insert("apiVersion".to_owned(), info.api_version().into());
+    map.insert("kind".to_owned(), kind.name.into());
+    map.insert("apiVersion".to_owned(), kind.api_version().into());
     if validation == Validation::Ignore {
         faults.clear();
     }
@@ -81,7 +80,7 @@ pub fn options(
     Ok(map)
 }
 
-/// The fields of an object, and which of them are there twice.
+/// The fields of an object, and the duplicate ones.
 fn fields(
     bytes: &[u8],
     content: Content,
@@ -117,10 +116,10 @@ fn fields(
     }
 }
 
-/// Reads JSON or YAML, and which fields are there twice.
+/// Reads JSON or YAML. Returns the duplicate fields as well.
 ///
 /// # Errors
-/// Why it is neither.
+/// The text is neither.
 pub fn value(bytes: &[u8], content: Content) -> Result<(Value, Vec<String>), String> {
     let mut duplicates = Vec::new();
     let is_yaml = matches!(content, Content::Yaml | Content::Apply);
@@ -146,7 +145,7 @@ pub fn value(bytes: &[u8], content: Content) -> Result<(Value, Vec<String>), Str
     Ok((value, duplicates.iter().map(|path| format!("duplicate field {path:?}")).collect()))
 }
 
-/// Makes whole numbers of `80.0` and `8e1`, which are the same in YAML: Kubernetes reads it as JSON that Go wrote
+/// Makes whole numbers of `80.0` and `8e1`, as YAML has them: Kubernetes converts it to JSON with Go
 /// (`sigs.k8s.io/yaml`).
 fn whole_numbers(value: &mut Value) {
     match value {
@@ -167,13 +166,11 @@ fn whole_numbers(value: &mut Value) {
 mod tests {
     use serde_json::json;
 
-    use super::super::schemas;
     use super::*;
     use crate::kinds::service;
 
     fn service(text: &str, content: Content, validation: Validation) -> Result<(Value, Vec<String>), String> {
-        let schema = schemas::of("", "Service").unwrap();
-        let read = object(text.as_bytes(), content, &service::INFO, schema, validation);
+        let read = object(text.as_bytes(), content, &service::KIND, validation);
         read.map(|(object, faults)| (object.into_value(), faults)).map_err(|error| {
             assert_eq!(error.code, 400);
             error.message
@@ -249,14 +246,13 @@ mod tests {
     fn bodies_of_too_many_values_are_refused() {
         let json = |count: usize| format!(r#"{{"spec": {{"ports": [{}{{}}]}}}}"#, "{},".repeat(count));
         let yaml = |count: usize| format!("spec:\n  ports:\n{}", "  - {}\n".repeat(count));
-        let schema = schemas::of("", "Service").unwrap();
         for (count, fits) in [(1000, true), (150_000, false)] {
             for (bytes, content) in [
                 (json(count).into_bytes(), Content::Json),
                 (yaml(count).into_bytes(), Content::Yaml),
                 (empty_ports(count), Content::Protobuf),
             ] {
-                let error = object(&bytes, content, &service::INFO, schema, Validation::Warn).err();
+                let error = object(&bytes, content, &service::KIND, Validation::Warn).err();
                 assert_eq!(error.is_none(), fits, "{content:?} {count}: {error:?}");
                 assert!(error.is_none_or(|error| error.message.contains("more than 100000 values")));
             }

@@ -1,26 +1,26 @@
-//! Bodies become objects: what a kind does not have is left out and told, what does not fit is refused.
+//! Fits objects to the fields of their kind: drops and reports unknown fields, and refuses values of a wrong type.
 //! Texts as `k8s.io/apimachinery` and Go's `encoding/json` have them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
-use super::schema::{Form, Type};
+use crate::schema::{Form, Type};
 
-/// How many faults are told.
+/// Most faults of an answer.
 const MOST_FAULTS: usize = 100;
 
-/// Leaves out of `map` what `schema` does not have, and nulls. Tells what was left out: `unknown field "spec.foo"`.
+/// Drops unknown fields and nulls from `map`. Returns the faults: `unknown field "spec.foo"`.
 ///
 /// # Errors
-/// What does not fit, as `json: cannot unmarshal string into Go struct field ServicePort.spec.ports.port of type int32`.
+/// A wrong type: `json: cannot unmarshal string into Go struct field ServicePort.spec.ports.port of type int32`.
 pub fn fit(map: &mut Map<String, Value>, schema: &'static Type) -> Result<Vec<String>, String> {
     let mut fitting = Fitting { path: Path::default(), faults: Vec::new() };
     fitting.structure(map, schema)?;
     Ok(fitting.faults)
 }
 
-/// Where in the object we are: with indices for people, and without for Go's text.
+/// The path of a value: with indices for people, and without for Go's text.
 #[derive(Default)]
 struct Path {
     full: String,
@@ -188,7 +188,7 @@ impl Fitting {
     }
 }
 
-/// Whether a list or a map has nothing in it.
+/// Whether a list or a map is empty.
 fn is_empty(value: &Value, form: Form) -> bool {
     match (form, value) {
         (Form::List(_), Value::Array(list)) => list.is_empty(),
@@ -228,11 +228,11 @@ fn last_time() -> SystemTime {
 mod tests {
     use serde_json::json;
 
-    use super::super::schemas;
     use super::*;
+    use crate::kinds::{endpoint_slice, service};
 
     fn service(mut value: Value) -> (Result<Vec<String>, String>, Value) {
-        let faults = fit(value.as_object_mut().unwrap(), schemas::of("", "Service").unwrap());
+        let faults = fit(value.as_object_mut().unwrap(), service::KIND.schema);
         (faults, value)
     }
 
@@ -265,7 +265,7 @@ mod tests {
             json!({"metadata": {}, "spec": {"sessionAffinityConfig": {}}, "status": {"loadBalancer": {}}});
         assert_eq!(value, left);
         let mut slice = json!({"addressType": "IPv4", "endpoints": []});
-        let schema = schemas::of("discovery.k8s.io", "EndpointSlice").unwrap();
+        let schema = endpoint_slice::KIND.schema;
         fit(slice.as_object_mut().unwrap(), schema).unwrap();
         assert_eq!(slice, json!({"addressType": "IPv4", "endpoints": []}));
     }

@@ -2,13 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::absent;
-use crate::resource::{Resource, ResourceInfo};
+use crate::kind::{Kind, Source};
 
-/// All kinds.
-type Kinds<'a> = &'a [Box<dyn Resource>];
+/// All kinds, with those that never have objects.
+type Kinds<'a> = &'a [&'static Kind];
 
-/// `/version`. The version is that of the Kubernetes whose rules are followed.
+/// `/version`, with the version of Kubernetes whose rules the server follows.
 pub fn version() -> Value {
     json!({
         "major": "1", "minor": "36", "gitVersion": format!("v1.36.0+podhosts-{}", env!("CARGO_PKG_VERSION")),
@@ -70,25 +69,25 @@ fn group_entry(group: &str, versions: &[&str]) -> Value {
 
 /// `/api/v1`, `/apis/<group>/<version>`.
 pub fn kinds_of(kinds: Kinds<'_>, group: &str, version: &str) -> Option<Value> {
-    let infos: Vec<&ResourceInfo> = told_of_version(kinds, group, version).collect();
-    let group_version = infos.first()?.api_version();
+    let kinds: Vec<&Kind> = of_version(kinds, group, version).collect();
+    let group_version = kinds.first()?.api_version();
     let mut resources = Vec::new();
-    for info in infos {
+    for kind in kinds {
         let mut entry = json!({
-            "name": info.plural, "singularName": info.singular, "namespaced": info.namespaced, "kind": info.kind,
-            "verbs": info.verbs,
+            "name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced, "kind": kind.name,
+            "verbs": kind.verbs,
         });
-        if !info.short_names.is_empty() {
-            entry["shortNames"] = info.short_names.into();
+        if !kind.short_names.is_empty() {
+            entry["shortNames"] = kind.short_names.into();
         }
-        if !info.categories.is_empty() {
-            entry["categories"] = info.categories.into();
+        if !kind.categories.is_empty() {
+            entry["categories"] = kind.categories.into();
         }
         resources.push(entry);
-        for (subresource, verbs) in subresources(info) {
+        for (subresource, verbs) in kind.subresources {
             resources.push(json!({
-                "name": format!("{}/{subresource}", info.plural), "singularName": "", "namespaced": info.namespaced,
-                "kind": info.kind, "verbs": verbs,
+                "name": format!("{}/{}", kind.plural, subresource.name()), "singularName": "", "namespaced": kind.namespaced,
+                "kind": kind.name, "verbs": verbs,
             }));
         }
     }
@@ -103,8 +102,7 @@ pub fn aggregated(kinds: Kinds<'_>, is_core: bool, discovery_version: &str) -> V
     let items: Vec<Value> = groups
         .map(|(group, versions)| {
             let version = |version: &&str| {
-                let resources: Vec<Value> =
-                    told_of_version(kinds, group, version).map(aggregated_kind).collect();
+                let resources: Vec<Value> = of_version(kinds, group, version).map(aggregated_kind).collect();
                 json!({"version": version, "resources": resources, "freshness": "Current"})
             };
             let versions: Vec<Value> = versions.iter().map(version).collect();
@@ -118,21 +116,21 @@ pub fn aggregated(kinds: Kinds<'_>, is_core: bool, discovery_version: &str) -> V
     })
 }
 
-fn aggregated_kind(info: &'static ResourceInfo) -> Value {
-    let response = json!({"group": info.group, "version": info.version, "kind": info.kind});
+fn aggregated_kind(kind: &'static Kind) -> Value {
+    let response = json!({"group": kind.group, "version": kind.version, "kind": kind.name});
     let mut entry = json!({
-        "resource": info.plural, "responseKind": response, "singularResource": info.singular,
-        "scope": if info.namespaced { "Namespaced" } else { "Cluster" }, "verbs": info.verbs,
+        "resource": kind.plural, "responseKind": response, "singularResource": kind.singular,
+        "scope": if kind.namespaced { "Namespaced" } else { "Cluster" }, "verbs": kind.verbs,
     });
-    if !info.short_names.is_empty() {
-        entry["shortNames"] = info.short_names.into();
+    if !kind.short_names.is_empty() {
+        entry["shortNames"] = kind.short_names.into();
     }
-    if !info.categories.is_empty() {
-        entry["categories"] = info.categories.into();
+    if !kind.categories.is_empty() {
+        entry["categories"] = kind.categories.into();
     }
-    let parts = subresources(info).iter();
+    let parts = kind.subresources.iter();
     let parts: Vec<Value> = parts
-        .map(|(name, verbs)| json!({"subresource": name, "responseKind": response, "verbs": verbs}))
+        .map(|(part, verbs)| json!({"subresource": part.name(), "responseKind": response, "verbs": verbs}))
         .collect();
     if !parts.is_empty() {
         entry["subresources"] = parts.into();
@@ -140,44 +138,33 @@ fn aggregated_kind(info: &'static ResourceInfo) -> Value {
     entry
 }
 
-/// The parts of a kind's objects that are written on their own, with what may be done with them.
-pub fn subresources(info: &ResourceInfo) -> &'static [(&'static str, &'static [&'static str])] {
-    const STATUS: (&str, &[&str]) = ("status", &["get", "patch", "update"]);
-    match info.kind {
-        "Service" | "ServiceCIDR" => &[STATUS],
-        "Namespace" => &[("finalize", &["update"]), STATUS],
-        _ => &[],
-    }
-}
-
 /// The groups, in the order of their kinds, with their versions.
 fn groups(kinds: Kinds<'_>) -> Vec<(&'static str, Vec<&'static str>)> {
     let mut groups: Vec<(&'static str, Vec<&'static str>)> = Vec::new();
-    for info in kinds.iter().map(|kind| kind.info()).chain(absent::ALL) {
-        match groups.iter_mut().find(|(group, _)| *group == info.group) {
-            Some((_, versions)) if versions.contains(&info.version) => {}
-            Some((_, versions)) => versions.push(info.version),
-            None => groups.push((info.group, vec![info.version])),
+    for kind in kinds {
+        match groups.iter_mut().find(|(group, _)| *group == kind.group) {
+            Some((_, versions)) if versions.contains(&kind.version) => {}
+            Some((_, versions)) => versions.push(kind.version),
+            None => groups.push((kind.group, vec![kind.version])),
         }
     }
     groups
 }
 
-/// The kinds of one version of a group, with those of which there are no objects.
-fn told_of_version<'a>(
+/// The kinds of one version of a group.
+fn of_version<'a>(
     kinds: Kinds<'a>,
     group: &'a str,
     version: &'a str,
-) -> impl Iterator<Item = &'static ResourceInfo> + 'a {
-    let absent = absent::ALL.iter().filter(move |info| info.group == group && info.version == version);
-    of_version(kinds, group, version).chain(absent)
+) -> impl Iterator<Item = &'static Kind> + 'a {
+    kinds.iter().copied().filter(move |kind| kind.group == group && kind.version == version)
 }
 
-/// The kinds of one version of a group.
-pub fn of_version<'a>(
+/// The kinds of one version of a group that have objects.
+pub fn in_use<'a>(
     kinds: Kinds<'a>,
     group: &'a str,
     version: &'a str,
-) -> impl Iterator<Item = &'static ResourceInfo> + 'a {
-    kinds.iter().map(|kind| kind.info()).filter(move |info| info.group == group && info.version == version)
+) -> impl Iterator<Item = &'static Kind> + 'a {
+    of_version(kinds, group, version).filter(|kind| kind.source != Source::Nowhere)
 }

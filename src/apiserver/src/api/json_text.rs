@@ -1,19 +1,19 @@
-//! JSON as it arrives: of bounded depth and number of values, and with a word about fields that are there twice.
+//! Parses JSON of bounded depth and number of values, and reports duplicate fields.
 
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// How many duplicates are told; a body can have many.
+/// Most duplicates that are reported.
 const MOST_FAULTS: usize = 100;
-/// Most values of a body. An empty map of three bytes takes a hundred, and as many again for each thing wrong with it.
+/// Most values of a body. An empty map of three bytes takes a hundred bytes of memory, and each fault as many again.
 pub(super) const VALUES_MAX: usize = 100_000;
 
-/// Reads JSON. Of a field that is there twice the last one counts, and its path is noted in `duplicates`.
+/// Reads JSON. The last one of duplicate fields counts, and its path is added to `duplicates`.
 ///
 /// # Errors
-/// It is no JSON, deeper than serde_json follows (127), or has more than 100,000 values.
+/// The text is not JSON, is deeper than 127 levels, or has more than 100,000 values.
 pub fn parse(bytes: &[u8], duplicates: &mut Vec<String>) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value =
@@ -25,7 +25,7 @@ pub fn parse(bytes: &[u8], duplicates: &mut Vec<String>) -> Result<Value, serde_
 /// Reads YAML in the same way.
 ///
 /// # Errors
-/// It is no YAML, or has more than 100,000 values.
+/// The text is not YAML, or has more than 100,000 values.
 pub(super) fn parse_yaml(text: &str, duplicates: &mut Vec<String>) -> Result<Value, serde_saphyr::Error> {
     let options = serde_saphyr::options! {
         // Fields that are there twice are for the reader below to tell.
@@ -36,7 +36,7 @@ pub(super) fn parse_yaml(text: &str, duplicates: &mut Vec<String>) -> Result<Val
     Ok(read.value)
 }
 
-/// A value, with the fields that are there twice.
+/// A value and its duplicate fields.
 struct Told {
     value: Value,
     duplicates: Vec<String>,
@@ -58,7 +58,7 @@ struct Seed<'a> {
 }
 
 impl Seed<'_> {
-    /// Goes one step down, and comes back.
+    /// Reads a value one level further down.
     fn inside<T>(&mut self, step: fmt::Arguments<'_>, read: impl FnOnce(Seed<'_>) -> T) -> T {
         let length = self.path.len();
         // A String takes everything.

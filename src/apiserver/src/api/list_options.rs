@@ -1,4 +1,4 @@
-//! What is checked of the options of lists and watches: `ValidateListOptions` in
+//! Validation of the options of lists and watches: `ValidateListOptions` in
 //! `k8s.io/apimachinery/pkg/apis/meta/internalversion/validation/validation.go`.
 
 use super::parameters::Parameters;
@@ -9,7 +9,7 @@ const NOT_OLDER_THAN: &str = "NotOlderThan";
 const EXACT: &str = "Exact";
 
 impl Parameters {
-    /// Has a watch that does not say so begin with everything that there is (`SetListOptionsDefaults` in
+    /// Lets a watch begin with all objects if its options do not decide that (`SetListOptionsDefaults` in
     /// `k8s.io/apimachinery/pkg/apis/meta/internalversion/defaults.go`).
     fn with_defaults(&self) -> (Option<bool>, &str) {
         let given = (self.send_initial_events, self.resource_version_match.as_str());
@@ -17,7 +17,7 @@ impl Parameters {
         if self.watch && is_legacy && given == (None, "") { (Some(true), NOT_OLDER_THAN) } else { given }
     }
 
-    /// Whether a watch tells first what there is, and then that it has.
+    /// Whether a watch begins with all objects and then marks their end.
     pub fn sends_initial_events(&self) -> bool {
         self.with_defaults().0 == Some(true)
     }
@@ -25,7 +25,7 @@ impl Parameters {
     /// Checks the options of a list, or of a watch where `watch` is set.
     ///
     /// # Errors
-    /// `BadRequest` for what is no number, `Invalid` with all that is wrong.
+    /// `BadRequest` for an invalid number, `Invalid` with all other faults.
     pub fn check_list(&self) -> Result<(), ApiError> {
         if let Some(why) = &self.wrong_number {
             return Err(ApiError::bad_request(why.as_str()));

@@ -1,19 +1,19 @@
-//! Media types: what a body is in, and what an answer may be in.
+//! Media types of bodies and answers.
 
-/// In what form objects are asked for.
+/// The form in which a client wants objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// As they are.
+    /// The objects themselves.
     Plain,
-    /// As a `Table`, in this version of `meta.k8s.io`.
+    /// A `Table`, in this version of `meta.k8s.io`.
     Table(&'static str),
-    /// Their metadata only, in this version.
+    /// Only their metadata, in this version.
     Metadata(&'static str),
     /// Discovery of all kinds at once, in this version of `apidiscovery.k8s.io`.
     Discovery(&'static str),
 }
 
-/// What an answer is written in.
+/// The encoding of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// `application/json`.
@@ -22,7 +22,7 @@ pub enum Encoding {
     Yaml,
 }
 
-/// What a body is in.
+/// The media type of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     /// `application/json`.
@@ -50,7 +50,7 @@ pub const PATCHES: &[&str] = &[
     "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 ];
-/// How many parts of an `Accept` are looked at.
+/// Most parts of an `Accept` that are read.
 const PARTS_MAX: usize = 64;
 
 /// Reads `Content-Type`; without one, a body is JSON.
@@ -68,7 +68,7 @@ pub fn content(header: Option<&str>) -> Option<Content> {
     known.iter().find(|(name, _)| kind.eq_ignore_ascii_case(name)).map(|(_, content)| *content)
 }
 
-/// Reads `Accept`: the first form of those asked for that can be had; `None` where there is none.
+/// Reads `Accept`: the first form that `is_possible`; `None` if there is none.
 pub fn accept(header: Option<&str>, is_possible: impl Fn(Form) -> bool) -> Option<(Form, Encoding)> {
     let header = header.unwrap_or_default().trim();
     if header.is_empty() {

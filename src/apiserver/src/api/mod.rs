@@ -1,6 +1,6 @@
-//! What is the same for every kind: paths, media types, bodies, patches, tables, discovery. Values in, values out.
+//! The parts of the API that are the same for every kind: paths, media types, bodies, patches, tables, discovery. Pure
+//! functions from values to values.
 
-pub mod absent;
 pub mod apply;
 pub mod body;
 pub mod decode;
@@ -18,8 +18,6 @@ pub mod parameters;
 pub mod patch;
 pub mod path;
 pub mod protobuf;
-pub mod schema;
-pub mod schemas;
 pub mod strategic;
 pub mod table;
 pub mod yaml;

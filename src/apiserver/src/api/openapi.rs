@@ -2,16 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::discovery::of_version;
-use super::schema::{Field, Form, Merge, Type};
-use super::schemas;
-use crate::resource::{Resource, ResourceInfo};
+use super::discovery::in_use;
+use crate::kind::{Kind, Source, Verb};
+use crate::schema::{Field, Form, Merge, Type};
 
-/// `/openapi/v3`: where the documents are.
-pub fn index(kinds: &[Box<dyn Resource>]) -> Value {
+/// `/openapi/v3`: the paths of the documents.
+pub fn index(kinds: &[&'static Kind]) -> Value {
     let mut paths = Map::new();
-    for info in kinds.iter().map(|kind| kind.info()) {
-        let path = base(info);
+    for kind in kinds.iter().filter(|kind| kind.source != Source::Nowhere) {
+        let path = base(kind);
         let url = format!("/openapi/v3/{path}?hash={}", env!("CARGO_PKG_VERSION"));
         paths.insert(path, json!({"serverRelativeURL": url}));
     }
@@ -19,46 +18,34 @@ pub fn index(kinds: &[Box<dyn Resource>]) -> Value {
 }
 
 /// The document of one version of a group.
-pub fn document(kinds: &[Box<dyn Resource>], group: &str, version: &str) -> Option<Value> {
+pub fn document(kinds: &[&'static Kind], group: &str, version: &str) -> Option<Value> {
     let (mut paths, mut definitions) = (Map::new(), Map::new());
-    for info in of_version(kinds, group, version) {
-        let schema = schemas::of(info.group, info.kind)?;
+    for kind in in_use(kinds, group, version) {
+        let schema = kind.schema;
         define(schema, &mut definitions);
-        let gvk = json!({"group": info.group, "version": info.version, "kind": info.kind});
+        let gvk = json!({"group": kind.group, "version": kind.version, "kind": kind.name});
         if let Some(definition) = definitions.get_mut(schema.name) {
             definition["x-kubernetes-group-version-kind"] = json!([gvk]);
         }
-        let root = if info.namespaced {
-            format!("/{}/namespaces/{{namespace}}/{}", base(info), info.plural)
+        let root = if kind.namespaced {
+            format!("/{}/namespaces/{{namespace}}/{}", base(kind), kind.plural)
         } else {
-            format!("/{}/{}", base(info), info.plural)
+            format!("/{}/{}", base(kind), kind.plural)
         };
         let body = json!({"content": {"application/json": {"schema": reference(schema)}}});
-        let operation = |action: &str, verb: &str| {
-            let mut operation = json!({
-                "tags": [group], "operationId": format!("{verb}{}", info.kind),
-                "responses": {"200": {"description": "OK", "content": body["content"]}},
-                "x-kubernetes-action": action, "x-kubernetes-group-version-kind": gvk,
-            });
-            if matches!(action, "post" | "put" | "patch") {
-                operation["parameters"] = PARAMETERS.iter().map(parameter).collect();
-                operation["requestBody"] = body.clone();
-            }
-            operation
-        };
         let (mut all, mut one) = (Map::new(), Map::new());
-        for verb in info.verbs {
-            let (place, method, action) = match *verb {
-                "list" => (&mut all, "get", "list"),
-                "create" => (&mut all, "post", "post"),
-                "deletecollection" => (&mut all, "delete", "deletecollection"),
-                "get" => (&mut one, "get", "get"),
-                "update" => (&mut one, "put", "put"),
-                "patch" => (&mut one, "patch", "patch"),
-                "delete" => (&mut one, "delete", "delete"),
-                _ => continue,
-            };
-            place.insert(method.to_owned(), operation(action, verb));
+        for operation in operations(kind) {
+            let place = if operation.is_of_one { &mut one } else { &mut all };
+            let mut value = json!({
+                "tags": [group], "operationId": format!("{}{}", operation.verb.name(), kind.name),
+                "responses": {"200": {"description": "OK", "content": body["content"]}},
+                "x-kubernetes-action": operation.action, "x-kubernetes-group-version-kind": gvk,
+            });
+            if operation.has_body() {
+                value["parameters"] = PARAMETERS.iter().map(parameter).collect();
+                value["requestBody"] = body.clone();
+            }
+            place.insert(operation.method.to_owned(), value);
         }
         paths.insert(root.clone(), Value::Object(all));
         paths.insert(format!("{root}/{{name}}"), Value::Object(one));
@@ -72,7 +59,40 @@ pub fn document(kinds: &[Box<dyn Resource>], group: &str, version: &str) -> Opti
     }))
 }
 
-/// The query parameters of changes: that `fieldValidation` is among them is what kubectl looks for.
+/// An operation of OpenAPI on a kind.
+pub(super) struct Operation {
+    pub(super) verb: Verb,
+    /// Whether it is done with one object.
+    pub(super) is_of_one: bool,
+    pub(super) method: &'static str,
+    /// `x-kubernetes-action`.
+    pub(super) action: &'static str,
+}
+
+impl Operation {
+    pub(super) fn has_body(&self) -> bool {
+        matches!(self.verb, Verb::Create | Verb::Update | Verb::Patch)
+    }
+}
+
+/// The operations of a kind. A watch is a list with a parameter.
+pub(super) fn operations(kind: &Kind) -> impl Iterator<Item = Operation> {
+    kind.verbs.iter().filter_map(|verb| {
+        let (is_of_one, method, action) = match verb {
+            Verb::List => (false, "get", "list"),
+            Verb::Create => (false, "post", "post"),
+            Verb::DeleteCollection => (false, "delete", "deletecollection"),
+            Verb::Get => (true, "get", "get"),
+            Verb::Update => (true, "put", "put"),
+            Verb::Patch => (true, "patch", "patch"),
+            Verb::Delete => (true, "delete", "delete"),
+            Verb::Watch => return None,
+        };
+        Some(Operation { verb: *verb, is_of_one, method, action })
+    })
+}
+
+/// The query parameters of changes. kubectl looks for `fieldValidation` among them.
 pub(super) const PARAMETERS: [(&str, &str); 3] = [
     ("dryRun", "All: everything is done but kept."),
     ("fieldManager", "Who makes the change."),
@@ -83,11 +103,11 @@ fn parameter((name, description): &(&str, &str)) -> Value {
     json!({"name": name, "in": "query", "description": description, "schema": {"type": "string", "uniqueItems": true}})
 }
 
-pub(super) fn base(info: &ResourceInfo) -> String {
-    if info.group.is_empty() {
-        format!("api/{}", info.version)
+pub(super) fn base(kind: &Kind) -> String {
+    if kind.group.is_empty() {
+        format!("api/{}", kind.version)
     } else {
-        format!("apis/{}/{}", info.group, info.version)
+        format!("apis/{}/{}", kind.group, kind.version)
     }
 }
 
@@ -95,7 +115,7 @@ fn reference(schema: &Type) -> Value {
     json!({"$ref": format!("#/components/schemas/{}", schema.name)})
 }
 
-/// Puts a structure and everything in it among the definitions.
+/// Adds a structure and everything in it to the definitions.
 pub(super) fn define(schema: &'static Type, definitions: &mut Map<String, Value>) {
     if definitions.contains_key(schema.name) {
         return;
@@ -170,7 +190,7 @@ fn shape(form: Form) -> Value {
 mod tests {
     use super::super::discovery;
     use super::*;
-    use crate::kinds::{self, Config};
+    use crate::kinds;
 
     /// Sees that every reference leads somewhere.
     fn check(value: &Value, document: &Value) {
@@ -188,7 +208,7 @@ mod tests {
 
     #[test]
     fn every_kind_is_described() {
-        let kinds = kinds::all(Config::default());
+        let kinds = kinds::every();
         let index = index(&kinds);
         assert!(
             index["paths"]["api/v1"]["serverRelativeURL"]
@@ -196,11 +216,11 @@ mod tests {
                 .unwrap()
                 .starts_with("/openapi/v3/api/v1?hash=")
         );
-        for info in kinds.iter().map(|kind| kind.info()) {
-            let document = document(&kinds, info.group, info.version).unwrap();
+        for kind in kinds.iter().filter(|kind| kind.source != Source::Nowhere) {
+            let document = document(&kinds, kind.group, kind.version).unwrap();
             check(&document, &document);
-            let schema = &document["components"]["schemas"][schemas::of(info.group, info.kind).unwrap().name];
-            assert_eq!(schema["x-kubernetes-group-version-kind"][0]["kind"], info.kind);
+            let schema = &document["components"]["schemas"][kind.schema.name];
+            assert_eq!(schema["x-kubernetes-group-version-kind"][0]["kind"], kind.name);
         }
         assert!(document(&kinds, "apps", "v1").is_none());
         // What makes kubectl leave the check of fields to the server.
@@ -212,7 +232,7 @@ mod tests {
 
     #[test]
     fn both_forms_of_discovery_tell_the_same() {
-        let kinds = kinds::all(Config::default());
+        let kinds = kinds::every();
         let names = |entries: &Value, key: &str| -> Vec<String> {
             let names =
                 entries.as_array().unwrap().iter().map(|entry| entry[key].as_str().unwrap().to_owned());

@@ -1,19 +1,18 @@
-//! OpenAPI 2 in protobuf (gnostic's `openapi.v2.Document`), which is how kubectls before 1.27 check fields, explain
-//! them, and learn that a dry run is possible.
+//! OpenAPI 2 in protobuf (gnostic's `openapi.v2.Document`), by which kubectl before 1.27 checks fields, explains them, and
+//! learns that a dry run is possible.
 
-use super::schema::{Field, Form, Merge, Type};
-use super::schemas;
-use crate::resource::{Resource, ResourceInfo};
+use crate::kind::{Kind, Source, Verb};
+use crate::schema::{Field, Form, Merge, Type};
 
 /// The media type, with a dot where `Accept` has an `@`: Go's parser of media types takes no other.
 pub const MEDIA_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
-/// The same as clients ask for it.
+/// The same, as clients write it in `Accept`.
 const ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-/// How many parts of an `Accept` are looked at.
+/// Most parts of an `Accept` that are read.
 const PARTS_MAX: usize = 64;
 
-/// Whether `Accept` asks for this document rather than for JSON; `None` where it takes neither.
+/// Whether `Accept` prefers this document to JSON; `None` if it accepts neither.
 pub fn is_protobuf(accept: Option<&str>) -> Option<bool> {
     let accept = accept.map(str::trim).filter(|accept| !accept.is_empty()).unwrap_or("*/*");
     accept.split(',').take(PARTS_MAX).find_map(|part| {
@@ -26,12 +25,11 @@ pub fn is_protobuf(accept: Option<&str>) -> Option<bool> {
 }
 
 /// The document of all kinds.
-pub fn document(kinds: &[Box<dyn Resource>]) -> Vec<u8> {
+pub fn document(kinds: &[&'static Kind]) -> Vec<u8> {
     let (mut paths, mut definitions, mut defined) = (Message::default(), Message::default(), Vec::new());
-    for info in kinds.iter().map(|kind| kind.info()) {
-        let Some(schema) = schemas::of(info.group, info.kind) else { continue };
-        define(schema, Some(info), &mut definitions, &mut defined);
-        paths.message(2, named(&path(info), &path_item(info)));
+    for kind in kinds.iter().filter(|kind| kind.source != Source::Nowhere) {
+        define(kind.schema, Some(kind), &mut definitions, &mut defined);
+        paths.message(2, named(&path(kind), &path_item(kind)));
     }
     let info = Message::default().text(1, "Kubernetes").text(2, "v1.36.0").done();
     let mut document = Message::default().text(1, "2.0").done();
@@ -39,7 +37,7 @@ pub fn document(kinds: &[Box<dyn Resource>]) -> Vec<u8> {
     document.0
 }
 
-/// A message as it is written.
+/// An encoded message.
 #[derive(Debug, Default, Clone)]
 struct Message(Vec<u8>);
 
@@ -84,24 +82,24 @@ fn extension(name: &str, yaml: &str) -> Message {
     named(name, Message::default().text(2, yaml))
 }
 
-fn gvk(info: &ResourceInfo) -> String {
-    format!("group: {:?}\nkind: {:?}\nversion: {:?}\n", info.group, info.kind, info.version)
+fn gvk(kind: &Kind) -> String {
+    format!("group: {:?}\nkind: {:?}\nversion: {:?}\n", kind.group, kind.name, kind.version)
 }
 
-fn path(info: &ResourceInfo) -> String {
-    let root = if info.group.is_empty() { "/api/".to_owned() } else { format!("/apis/{}/", info.group) };
-    let namespace = if info.namespaced { "/namespaces/{namespace}" } else { "" };
-    format!("{root}{}{namespace}/{}/{{name}}", info.version, info.plural)
+fn path(kind: &Kind) -> String {
+    let root = if kind.group.is_empty() { "/api/".to_owned() } else { format!("/apis/{}/", kind.group) };
+    let namespace = if kind.namespaced { "/namespaces/{namespace}" } else { "" };
+    format!("{root}{}{namespace}/{}/{{name}}", kind.version, kind.plural)
 }
 
-/// What may be done with an object: kubectl looks for the parameters of PATCH.
-fn path_item(info: &ResourceInfo) -> Message {
-    let kind = extension("x-kubernetes-group-version-kind", &gvk(info));
+/// The operations on an object: kubectl looks for the parameters of PATCH.
+fn path_item(kind: &Kind) -> Message {
+    let own = extension("x-kubernetes-group-version-kind", &gvk(kind));
     let mut item = Message::default();
-    if info.verbs.contains(&"get") {
-        item.message(2, Message::default().message(13, kind.clone()).done());
+    if kind.verbs.contains(&Verb::Get) {
+        item.message(2, Message::default().message(13, own.clone()).done());
     }
-    if info.verbs.contains(&"patch") {
+    if kind.verbs.contains(&Verb::Patch) {
         let mut patch = Message::default();
         for name in ["dryRun", "fieldManager", "fieldValidation"] {
             let query = Message::default().text(2, "query").text(4, name).text(6, "string").done();
@@ -109,15 +107,15 @@ fn path_item(info: &ResourceInfo) -> Message {
             let parameter = Message::default().message(2, other_than_body).done();
             patch.message(8, Message::default().message(1, parameter).done());
         }
-        item.message(8, patch.message(13, kind).done());
+        item.message(8, patch.message(13, own).done());
     }
     item
 }
 
-/// Puts a structure and everything in it among the definitions.
+/// Adds a structure and everything in it to the definitions.
 fn define(
     schema: &'static Type,
-    kind: Option<&ResourceInfo>,
+    kind: Option<&Kind>,
     definitions: &mut Message,
     defined: &mut Vec<&'static str>,
 ) {
@@ -134,8 +132,8 @@ fn define(
         }
     }
     structure.message(22, object_type("object")).message(25, properties);
-    if let Some(info) = kind {
-        let list = format!("- {}", gvk(info).trim_end().replace('\n', "\n  "));
+    if let Some(kind) = kind {
+        let list = format!("- {}", gvk(kind).trim_end().replace('\n', "\n  "));
         structure.message(31, extension("x-kubernetes-group-version-kind", &list));
     }
     definitions.message(1, named(schema.name, &structure));
@@ -187,7 +185,7 @@ fn shape(form: Form) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::{self, Config};
+    use crate::kinds;
 
     fn varint(bytes: &mut &[u8]) -> usize {
         let mut number = 0;
@@ -240,7 +238,7 @@ mod tests {
 
     #[test]
     fn kinds_are_described_once_and_can_be_patched() {
-        let document = document(&kinds::all(Config::default()));
+        let document = document(&kinds::every());
         assert_eq!(fields(&document, 1), [b"2.0"]);
         let paths = fields(fields(&document, 8)[0], 2);
         let service = b"/api/v1/namespaces/{namespace}/services/{name}";

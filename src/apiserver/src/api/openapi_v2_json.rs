@@ -1,24 +1,23 @@
-//! OpenAPI 2 in JSON, which `/openapi/v2` is unless protobuf is asked for. What it says is what OpenAPI 3 says.
+//! OpenAPI 2 in JSON, the answer of `/openapi/v2` unless the client wants protobuf. It is made of OpenAPI 3.
 
 use serde_json::{Map, Value, json};
 
-use super::openapi::{PARAMETERS, base, define};
-use super::schemas;
-use crate::resource::{Resource, ResourceInfo};
+use super::openapi::{self, PARAMETERS, base, define};
+use crate::kind::{Kind, Source};
 
 /// The document of all kinds.
-pub fn document(kinds: &[Box<dyn Resource>]) -> Value {
+pub fn document(kinds: &[&'static Kind]) -> Value {
     let (mut paths, mut definitions) = (Map::new(), Map::new());
-    for info in kinds.iter().map(|kind| kind.info()) {
-        let Some(schema) = schemas::of(info.group, info.kind) else { continue };
+    for kind in kinds.iter().filter(|kind| kind.source != Source::Nowhere) {
+        let schema = kind.schema;
         define(schema, &mut definitions);
         if let Some(definition) = definitions.get_mut(schema.name) {
-            definition["x-kubernetes-group-version-kind"] = json!([gvk(info)]);
+            definition["x-kubernetes-group-version-kind"] = json!([gvk(kind)]);
         }
-        let namespace = if info.namespaced { "/namespaces/{namespace}" } else { "" };
-        let root = format!("/{}{namespace}/{}", base(info), info.plural);
+        let namespace = if kind.namespaced { "/namespaces/{namespace}" } else { "" };
+        let root = format!("/{}{namespace}/{}", base(kind), kind.plural);
         let reference = json!({"$ref": format!("#/definitions/{}", schema.name)});
-        let (all, one) = operations(info, &reference);
+        let (all, one) = operations(kind, &reference);
         paths.insert(root.clone(), Value::Object(all));
         if !one.is_empty() {
             paths.insert(format!("{root}/{{name}}"), Value::Object(one));
@@ -31,42 +30,34 @@ pub fn document(kinds: &[Box<dyn Resource>]) -> Value {
     })
 }
 
-fn gvk(info: &ResourceInfo) -> Value {
-    json!({"group": info.group, "version": info.version, "kind": info.kind})
+fn gvk(kind: &Kind) -> Value {
+    json!({"group": kind.group, "version": kind.version, "kind": kind.name})
 }
 
-/// What may be done with all objects of a kind, and with one.
-fn operations(info: &ResourceInfo, reference: &Value) -> (Map<String, Value>, Map<String, Value>) {
+/// The operations on all objects of a kind, and on one.
+fn operations(kind: &Kind, reference: &Value) -> (Map<String, Value>, Map<String, Value>) {
     let (mut all, mut one) = (Map::new(), Map::new());
-    for verb in info.verbs {
-        let (place, method, action) = match *verb {
-            "list" => (&mut all, "get", "list"),
-            "create" => (&mut all, "post", "post"),
-            "deletecollection" => (&mut all, "delete", "deletecollection"),
-            "get" => (&mut one, "get", "get"),
-            "update" => (&mut one, "put", "put"),
-            "patch" => (&mut one, "patch", "patch"),
-            "delete" => (&mut one, "delete", "delete"),
-            _ => continue,
-        };
-        let mut operation = json!({
-            "operationId": format!("{verb}{}", info.kind), "consumes": ["*/*"], "produces": ["application/json"],
+    for operation in openapi::operations(kind) {
+        let place = if operation.is_of_one { &mut one } else { &mut all };
+        let mut value = json!({
+            "operationId": format!("{}{}", operation.verb.name(), kind.name),
+            "consumes": ["*/*"], "produces": ["application/json"],
             "responses": {"200": {"description": "OK", "schema": reference}},
-            "x-kubernetes-action": action, "x-kubernetes-group-version-kind": gvk(info),
+            "x-kubernetes-action": operation.action, "x-kubernetes-group-version-kind": gvk(kind),
         });
-        if matches!(action, "post" | "put" | "patch") {
+        if operation.has_body() {
             let body = json!({"name": "body", "in": "body", "required": true, "schema": reference});
             let query = PARAMETERS.iter().map(|(name, description)| {
                 json!({"name": name, "in": "query", "type": "string", "uniqueItems": true, "description": description})
             });
-            operation["parameters"] = std::iter::once(body).chain(query).collect();
+            value["parameters"] = std::iter::once(body).chain(query).collect();
         }
-        place.insert(method.to_owned(), operation);
+        place.insert(operation.method.to_owned(), value);
     }
     (all, one)
 }
 
-/// Makes a definition of OpenAPI 3 one of OpenAPI 2.
+/// Converts a definition of OpenAPI 3 to OpenAPI 2.
 fn older(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -87,7 +78,7 @@ fn older(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::{self, Config};
+    use crate::kinds;
 
     fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         match value {
@@ -102,7 +93,7 @@ mod tests {
 
     #[test]
     fn every_kind_is_described_in_terms_of_openapi_2() {
-        let kinds = kinds::all(Config::default());
+        let kinds = kinds::every();
         let document = document(&kinds);
         let mut found = Vec::new();
         references(&document, &mut found);

@@ -1,4 +1,5 @@
-//! JSON patches, one operation at a time: a few of them can make an object that fills the memory, or the stack.
+//! Applies JSON patches one operation at a time, within limits: a few operations can make an object that fills the memory
+//! or overflows the stack.
 
 use json_patch::jsonptr::Pointer;
 use json_patch::{
@@ -8,15 +9,15 @@ use serde_json::Value;
 
 /// Most bytes that the copies of a patch may add, as upstream.
 const COPIES_MAX: usize = 3 << 20;
-/// How deep an object may get: deeper ones cannot be read again.
+/// Deepest object: deeper ones cannot be parsed again.
 const DEPTH_MAX: usize = 127;
-/// Most values that may be looked at, or moved aside in lists. Everybody else's changes wait meanwhile.
+/// Most values that a patch may visit, or move in lists. All other changes wait meanwhile.
 const VISITED_MAX: usize = 1 << 22;
 
-/// Does what the patch says.
+/// Applies a patch.
 ///
 /// # Errors
-/// Which operation cannot be done; `value` is of no use then.
+/// The operation that cannot be applied. `value` is then in an unspecified state.
 pub fn apply(value: &mut Value, patch: &[PatchOperation]) -> Result<(), String> {
     let mut costs = Costs::default();
     for (index, operation) in patch.iter().enumerate() {
@@ -29,7 +30,7 @@ pub fn apply(value: &mut Value, patch: &[PatchOperation]) -> Result<(), String> 
     Ok(())
 }
 
-/// What the operations of a patch cost so far.
+/// The costs of a patch so far.
 #[derive(Default)]
 struct Costs {
     copied: usize,
@@ -37,7 +38,7 @@ struct Costs {
 }
 
 impl Costs {
-    /// Adds those of an operation that is about to be done to `value`.
+    /// Adds the costs of an operation on `value`, which is not applied yet.
     fn add(&mut self, value: &Value, operation: &PatchOperation) -> Result<(), String> {
         let at = |pointer: &Pointer| value.pointer(pointer.as_str()).unwrap_or(&Value::Null);
         let (path, new) = match operation {
@@ -68,7 +69,7 @@ impl Costs {
     }
 }
 
-/// How many entries of a list make room for one at `place`, or move up after it.
+/// How many entries of a list move if one is inserted or removed at `place`.
 fn followers(value: &Value, place: &Pointer) -> usize {
     let Some((list, index)) = place.split_back() else { return 0 };
     let list = value.pointer(list.as_str()).and_then(Value::as_array);

@@ -1,4 +1,4 @@
-//! Owners that an object names more than once.
+//! Duplicate owner references.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::object::Object;
 
-/// Leaves one of equal owner references, and says so; `when` stands behind what the warning begins with
+/// Removes duplicate owner references. Returns a warning, which `when` completes
 /// (`dedupOwnerReferencesAndAddWarning` in `k8s.io/apiserver/pkg/endpoints/handlers/rest.go`).
 pub fn once(object: &mut Object, when: &str) -> Option<String> {
     if object.metadata().get("ownerReferences").and_then(Value::as_array).is_none_or(|all| all.len() < 2) {

@@ -9,7 +9,7 @@ use super::duration;
 use crate::status::{ApiError, Cause};
 use pod::validation::go_quote;
 
-/// The query parameters that mean something.
+/// The query parameters that the server knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Parameters {
     /// `watch`.
@@ -26,7 +26,7 @@ pub struct Parameters {
     pub resource_version: String,
     /// `resourceVersionMatch`.
     pub resource_version_match: String,
-    /// `timeoutSeconds`; what is negative is over at once.
+    /// `timeoutSeconds`; a negative one ends at once.
     pub timeout_seconds: Option<i64>,
     /// Why `limit` or `timeoutSeconds` cannot be read, which matters to lists and watches only.
     pub wrong_number: Option<String>,
@@ -36,13 +36,13 @@ pub struct Parameters {
     pub send_initial_events: Option<bool>,
     /// `dryRun=All`.
     pub dry_run: bool,
-    /// All values of `dryRun`, which may be wrong.
+    /// All values of `dryRun`, possibly invalid.
     pub dry_runs: Vec<String>,
     /// `force`.
     pub force: Option<bool>,
-    /// `gracePeriodSeconds`, which may be no number.
+    /// `gracePeriodSeconds`, possibly invalid.
     pub grace_period: Option<String>,
-    /// `fieldValidation` where it is none that there is.
+    /// An unknown `fieldValidation`.
     pub wrong_validation: Option<String>,
     /// `fieldManager`.
     pub field_manager: String,
@@ -50,31 +50,31 @@ pub struct Parameters {
     pub validation: Validation,
     /// `includeObject`, of tables.
     pub include_object: Include,
-    /// `includeObject` where it is none that there is.
+    /// An unknown `includeObject`.
     pub wrong_include: Option<String>,
     /// `propagationPolicy`.
     pub propagation_policy: Option<String>,
     /// `orphanDependents`.
     pub orphan_dependents: Option<bool>,
-    /// `uid` that an object has to have to be deleted.
+    /// `uid`, a precondition of deletions.
     pub uid: String,
-    /// `timeout`, for which nothing is waited here.
+    /// `timeout`, which is only checked.
     pub timeout: String,
 }
 
-/// What happens to fields that a kind does not have.
+/// What to do with unknown fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Validation {
-    /// They are left out.
+    /// Drop them.
     Ignore,
-    /// They are left out with a warning.
+    /// Drop them with a warning.
     #[default]
     Warn,
-    /// They are refused.
+    /// Refuse the object.
     Strict,
 }
 
-/// What a row of a table has of its object.
+/// The part of its object that a table's row includes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Include {
     /// Nothing.
@@ -87,8 +87,8 @@ pub enum Include {
 }
 
 impl Parameters {
-    /// Reads the query of a URL. Of a parameter that is there more than once the first one counts, as upstream; what is
-    /// wrong with one is told by those who need it.
+    /// Reads the query of a URL. The first one of duplicate parameters counts, as upstream. Faults are reported where a
+    /// parameter is used.
     pub fn parse(query: &str) -> Self {
         let mut parameters = Self::default();
         let mut seen = HashSet::new();
@@ -177,7 +177,7 @@ impl Parameters {
     }
 }
 
-/// As upstream reads a flag: all but `0` and `false` is true, also what is empty (`Convert_Slice_string_To_bool` in
+/// Reads a flag as upstream: everything but `0` and `false` is true, also an empty value (`Convert_Slice_string_To_bool` in
 /// `k8s.io/apimachinery/pkg/runtime/conversion.go`).
 fn flag(value: &str) -> bool {
     value != "0" && !value.eq_ignore_ascii_case("false")
@@ -191,7 +191,7 @@ pub fn go_int(value: &str) -> Result<i64, String> {
     value.parse().map_err(|cause| go_fault("ParseInt", value, &cause))
 }
 
-/// The same without a sign.
+/// An unsigned number of 64 bits, as Go reads it.
 ///
 /// # Errors
 /// Go's text.
@@ -209,12 +209,12 @@ fn go_fault(function: &str, value: &str, cause: &ParseIntError) -> String {
     format!("strconv.{function}: parsing {}: {why}", go_quote(value))
 }
 
-/// The one value that `dryRun` may have.
+/// The only valid value of `dryRun`.
 const DRY_RUN: &str = "All";
 /// Most bytes of a field manager's name.
 const MANAGER_MAX: usize = 128;
 
-/// What is wrong with the values of `dryRun`, which may also be in a body.
+/// The fault of the values of `dryRun`, which may also come from a body.
 pub fn dry_run_fault(values: &[String]) -> Option<Cause> {
     let message = || format!("Unsupported value: {}: supported values: {DRY_RUN:?}", json!(values));
     let is_wrong = values.iter().any(|value| value != DRY_RUN);
@@ -226,7 +226,7 @@ fn cause(reason: &'static str, field: &str, message: String) -> Cause {
 }
 
 impl Parameters {
-    /// Checks the options of a change, which are of the kind `options`; `is_apply` tells one sort of patch from the others
+    /// Checks the options of a change, of the kind `options`; `is_apply` is set for patches
     /// (`k8s.io/apimachinery/pkg/apis/meta/v1/validation/validation.go`).
     ///
     /// # Errors
@@ -268,7 +268,7 @@ impl Parameters {
     }
 }
 
-/// `None` where there is no such validation.
+/// `None` if the value is unknown.
 fn validation(value: &str) -> Option<Validation> {
     match value {
         "" | "Warn" => Some(Validation::Warn),
@@ -278,7 +278,7 @@ fn validation(value: &str) -> Option<Validation> {
     }
 }
 
-/// `None` where there is nothing of that name to include.
+/// `None` if the value is unknown.
 fn include(value: &str) -> Option<Include> {
     match value {
         "" | "Metadata" => Some(Include::Metadata),

@@ -1,20 +1,19 @@
-//! Patches of all sorts, as functions from the old object to the new one.
+//! The four types of patches, as functions from the old object to the new one.
 
 use serde_json::{Map, Value};
 
 use super::decode;
 use super::media::Content;
 use super::parameters::Validation;
-use super::schema::Type;
 use super::{apply, operations, strategic};
+use crate::kind::Kind;
 use crate::object::Object;
-use crate::resource::ResourceInfo;
 use crate::status::{ApiError, Cause};
 
 /// Most operations of a JSON patch, as upstream.
 const OPERATIONS_MAX: usize = 10_000;
 
-/// A patch that has been read.
+/// A parsed patch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Patch {
     /// RFC 6902.
@@ -31,7 +30,7 @@ impl Patch {
     /// Reads a patch.
     ///
     /// # Errors
-    /// `BadRequest` where it is none.
+    /// `BadRequest` if it is invalid.
     pub fn parse(content: Content, value: Value) -> Result<Self, ApiError> {
         let object = |value: Value| match value {
             Value::Object(map) => Ok(map),
@@ -64,21 +63,21 @@ impl Patch {
         }
     }
 
-    /// The object that comes of it, and what was left out of it; `old` is missing only where apply makes a new one.
+    /// Applies the patch. Returns the new object and the faults of fields that were dropped. `old` may be `None` only for
+    /// apply, which creates the object.
     ///
     /// # Errors
-    /// What upstream answers to a patch that cannot be applied.
+    /// Upstream's answer to a patch that cannot be applied.
     pub fn applied(
         self,
         old: Option<&Object>,
-        info: &'static ResourceInfo,
-        schema: &'static Type,
+        kind: &Kind,
         validation: Validation,
         name: &str,
     ) -> Result<(Object, Vec<String>), ApiError> {
         let is_apply = matches!(self, Self::Apply(_));
         if old.is_none() && !is_apply {
-            return Err(ApiError::not_found(info, name));
+            return Err(ApiError::not_found(kind, name));
         }
         let shown = self.shown();
         let mut value = Value::Object(old.map(|old| old.0.clone()).unwrap_or_default());
@@ -88,17 +87,17 @@ impl Patch {
             }
             (Self::Merge(patch), value) => json_patch::merge(value, &Value::Object(patch)),
             (Self::Strategic(patch), Value::Object(map)) => {
-                strategic::merge(map, &patch, schema).map_err(ApiError::bad_request)?;
+                strategic::merge(map, &patch, kind.schema).map_err(ApiError::bad_request)?;
             }
             (Self::Apply(applied), Value::Object(map)) => {
-                apply::merge(map, &applied, schema).map_err(ApiError::bad_request)?;
+                apply::merge(map, &applied, kind.schema).map_err(ApiError::bad_request)?;
             }
             (Self::Strategic(_) | Self::Apply(_), _) => {}
         }
         let Value::Object(mut map) = value else {
             return Err(unprocessable("the object is no longer an object"));
         };
-        let faults = decode::fit(&mut map, schema).map_err(|fault| invalid(&shown, &fault))?;
+        let faults = decode::fit(&mut map, kind.schema).map_err(|fault| invalid(&shown, &fault))?;
         if validation == Validation::Strict && !faults.is_empty() {
             return Err(invalid(&shown, &format!("strict decoding error: {}", faults.join(", "))));
         }
@@ -149,7 +148,6 @@ fn unprocessable(cause: &str) -> ApiError {
 mod tests {
     use serde_json::json;
 
-    use super::super::schemas;
     use super::*;
     use crate::kinds::service;
 
@@ -160,9 +158,8 @@ mod tests {
     ) -> Result<(Value, Vec<String>), ApiError> {
         let old = json!({"kind": "Service", "metadata": {"name": "a"}, "spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30000}]}});
         let old = Object::from_value(old).unwrap();
-        let schema = schemas::of("", "Service").unwrap();
         let (object, faults) =
-            Patch::parse(content, patch)?.applied(Some(&old), &service::INFO, schema, validation, "a")?;
+            Patch::parse(content, patch)?.applied(Some(&old), &service::KIND, validation, "a")?;
         Ok((object.into_value(), faults))
     }
 
@@ -230,10 +227,9 @@ mod tests {
 
     #[test]
     fn only_apply_makes_new_objects() {
-        let schema = schemas::of("", "Service").unwrap();
         let new = |content| {
             let patch = Patch::parse(content, json!({"metadata": {"name": "a"}})).unwrap();
-            patch.applied(None, &service::INFO, schema, Validation::Warn, "a")
+            patch.applied(None, &service::KIND, Validation::Warn, "a")
         };
         assert!(new(Content::Apply).is_ok());
         assert_eq!(new(Content::MergePatch).unwrap_err().code, 404);

@@ -1,14 +1,16 @@
-//! What a path means.
+//! Parses paths.
 
 use percent_encoding::percent_decode_str;
 
-/// Longest path that is looked at.
+use crate::kind::{Kind, Subresource, Verb};
+
+/// Longest path that is parsed.
 pub const PATH_MAX: usize = 4096;
 
-/// What is asked for.
+/// The resource that a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// `/`: what paths there are.
+    /// `/`: the list of paths.
     Root,
     /// `/version`.
     Version,
@@ -31,7 +33,7 @@ pub enum Route {
     },
     /// `/openapi/v2`.
     OpenApiV2,
-    /// `/openapi/v3`: what documents there are.
+    /// `/openapi/v3`: the list of documents.
     OpenApiV3,
     /// `/openapi/v3/<...>`: the document of a version.
     OpenApiV3Of {
@@ -44,28 +46,37 @@ pub enum Route {
     Objects(Target),
 }
 
-/// The object, or the objects, that a path names.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// The object or objects that a path names. Only targets that their kind can have are made: an object of a namespaced kind
+/// has a namespace, a part is one of the kind's, and only kinds with the verb are watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The group, empty for the core.
-    pub group: String,
-    /// The version.
-    pub version: String,
-    /// The namespace, if there is one in the path.
-    pub namespace: Option<String>,
-    /// `services`.
-    pub plural: String,
-    /// The name, if one object is meant.
-    pub name: Option<String>,
-    /// `status`.
-    pub subresource: Option<String>,
+    /// The kind.
+    pub kind: &'static Kind,
+    /// Which of its objects.
+    pub place: Place,
     /// Whether the path itself asks for a watch: `/api/v1/watch/services`.
     pub is_watch: bool,
 }
 
-/// Reads the path of a URL. `None` for what means nothing: nothing is cleaned up, so that `..`, `//` and `%2f` lead
-/// nowhere.
-pub fn parse(path: &str) -> Option<Route> {
+/// The objects of a kind that are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// All objects, or those of a namespace.
+    All(Option<String>),
+    /// One object.
+    One {
+        /// Its namespace; empty for kinds without namespaces.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// The subresource, if one is asked for.
+        part: Option<Subresource>,
+    },
+}
+
+/// Parses the path of a URL, which may name one of `kinds`. Returns `None` for all other paths. Paths are not normalized, so
+/// `..`, `//` and `%2f` are invalid.
+pub fn parse(path: &str, kinds: &[&'static Kind]) -> Option<Route> {
     if path == "/" {
         return Some(Route::Root);
     }
@@ -92,8 +103,8 @@ pub fn parse(path: &str) -> Option<Route> {
         ["openapi", "v3", "apis", group, version] => {
             Some(Route::OpenApiV3Of { group: group.to_owned(), version: version.to_owned() })
         }
-        ["api", version, ref rest @ ..] => below("", version, rest),
-        ["apis", group, version, ref rest @ ..] => below(group, version, rest),
+        ["api", version, ref rest @ ..] => below(kinds, "", version, rest),
+        ["apis", group, version, ref rest @ ..] => below(kinds, group, version, rest),
         _ => None,
     }
 }
@@ -105,91 +116,107 @@ fn segment(text: &str) -> Option<String> {
     is_plain.then(|| text.into_owned())
 }
 
-fn below(group: &str, version: &str, rest: &[&str]) -> Option<Route> {
+fn below(kinds: &[&'static Kind], group: &str, version: &str, rest: &[&str]) -> Option<Route> {
     if let ["watch", rest @ ..] = rest {
-        let target = objects(group, version, rest).filter(|target| target.subresource.is_none())?;
-        return Some(Route::Objects(Target { is_watch: true, ..target }));
+        let target = objects(kinds, group, version, rest)?;
+        let is_whole = !matches!(target.place, Place::One { part: Some(_), .. });
+        let can_be_watched = is_whole && target.kind.allows(None, Verb::Watch);
+        return can_be_watched.then_some(Route::Objects(Target { is_watch: true, ..target }));
     }
     if rest.is_empty() {
         return Some(Route::Kinds { group: group.to_owned(), version: version.to_owned() });
     }
-    objects(group, version, rest).map(Route::Objects)
+    objects(kinds, group, version, rest).map(Route::Objects)
 }
 
-fn objects(group: &str, version: &str, rest: &[&str]) -> Option<Target> {
+fn objects(kinds: &[&'static Kind], group: &str, version: &str, rest: &[&str]) -> Option<Target> {
     let (namespace, rest) = match *rest {
         // Below a namespace are its own subresources, and everything that is in it.
         ["namespaces", _, "status" | "finalize"] | ["namespaces"] | ["namespaces", _] => (None, rest),
         ["namespaces", namespace, ref rest @ ..] => (Some(namespace), rest),
         _ => (None, rest),
     };
-    let (plural, name, subresource) = match *rest {
+    let (plural, name, part) = match *rest {
         [plural] => (plural, None, None),
         [plural, name] => (plural, Some(name), None),
-        [plural, name, subresource] => (plural, Some(name), Some(subresource)),
+        [plural, name, part] => (plural, Some(name), Some(part)),
         _ => return None,
     };
-    Some(Target {
-        group: group.to_owned(),
-        version: version.to_owned(),
-        namespace: namespace.map(str::to_owned),
-        plural: plural.to_owned(),
-        name: name.map(str::to_owned),
-        subresource: subresource.map(str::to_owned),
-        is_watch: false,
-    })
+    let kind = *kinds.iter().find(|kind| kind.is(group, version, plural))?;
+    let part = match part {
+        None => None,
+        Some(part) => Some(kind.subresource(part)?),
+    };
+    let place = match (name, namespace) {
+        (_, Some(_)) if !kind.namespaced => return None,
+        (Some(_), None) if kind.namespaced => return None,
+        (None, namespace) => Place::All(namespace.map(str::to_owned)),
+        (Some(name), namespace) => {
+            Place::One { namespace: namespace.unwrap_or_default().to_owned(), name: name.to_owned(), part }
+        }
+    };
+    Some(Target { kind, place, is_watch: false })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds::{self, ip_address, namespace, node, service};
+
+    fn parse(path: &str) -> Option<Route> {
+        super::parse(path, &kinds::every())
+    }
 
     #[test]
     fn objects_are_found() {
-        let networking = "networking.k8s.io";
+        let (services, namespaces, nodes) = (&service::KIND, &namespace::KIND, &node::KIND);
+        let addresses = &ip_address::KIND;
         let table = [
-            ("/api/v1/services", "", "", "services", "", ""),
-            ("/api/v1/namespaces/a/services", "", "a", "services", "", ""),
-            ("/api/v1/namespaces/a/services/b", "", "a", "services", "b", ""),
-            ("/api/v1/namespaces/a/services/b/status", "", "a", "services", "b", "status"),
-            ("/api/v1/namespaces", "", "", "namespaces", "", ""),
-            ("/api/v1/namespaces/a", "", "", "namespaces", "a", ""),
-            ("/api/v1/namespaces/a/status", "", "", "namespaces", "a", "status"),
-            ("/api/v1/nodes/n%31", "", "", "nodes", "n1", ""),
-            (
-                "/apis/networking.k8s.io/v1/ipaddresses/2001:db8::1",
-                networking,
-                "",
-                "ipaddresses",
-                "2001:db8::1",
-                "",
-            ),
-            (
-                "/apis/networking.k8s.io/v1/ipaddresses/10.0%2e0.1",
-                networking,
-                "",
-                "ipaddresses",
-                "10.0.0.1",
-                "",
-            ),
-            ("/apis/networking.k8s.io/v1/ipaddresses/a%3Ab", networking, "", "ipaddresses", "a:b", ""),
+            ("/api/v1/services", services, "", "", ""),
+            ("/api/v1/namespaces/a/services", services, "a", "", ""),
+            ("/api/v1/namespaces/a/services/b", services, "a", "b", ""),
+            ("/api/v1/namespaces/a/services/b/status", services, "a", "b", "status"),
+            ("/api/v1/namespaces", namespaces, "", "", ""),
+            ("/api/v1/namespaces/a", namespaces, "", "a", ""),
+            ("/api/v1/namespaces/a/status", namespaces, "", "a", "status"),
+            ("/api/v1/nodes/n%31", nodes, "", "n1", ""),
+            ("/apis/networking.k8s.io/v1/ipaddresses/2001:db8::1", addresses, "", "2001:db8::1", ""),
+            ("/apis/networking.k8s.io/v1/ipaddresses/10.0%2e0.1", addresses, "", "10.0.0.1", ""),
+            ("/apis/networking.k8s.io/v1/ipaddresses/a%3Ab", addresses, "", "a:b", ""),
         ];
         let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        for (path, group, namespace, plural, name, subresource) in table {
-            let expected = Target {
-                group: group.to_owned(),
-                version: "v1".to_owned(),
-                namespace: some(namespace),
-                plural: plural.to_owned(),
-                name: some(name),
-                subresource: some(subresource),
-                is_watch: false,
+        for (path, kind, namespace, name, part) in table {
+            let place = match some(name) {
+                None => Place::All(some(namespace)),
+                Some(name) => {
+                    Place::One { namespace: namespace.to_owned(), name, part: kind.subresource(part) }
+                }
             };
+            let expected = Target { kind, place, is_watch: false };
             assert_eq!(parse(path), Some(Route::Objects(expected.clone())), "{path}");
             // The same below `watch`, where no part of an object can be watched.
             let path = path.replacen("/v1/", "/v1/watch/", 1);
             let watched = Some(Route::Objects(Target { is_watch: true, ..expected }));
-            assert_eq!(parse(&path), watched.filter(|_| subresource.is_empty()), "{path}");
+            assert_eq!(parse(&path), watched.filter(|_| part.is_empty()), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_a_kind_cannot_have_is_not_found() {
+        for path in [
+            "/api/v1/gadgets",
+            "/api/v2/services",
+            "/apis/apps/v1/services",
+            "/api/v1/services/b",
+            "/api/v1/namespaces/a/nodes",
+            "/api/v1/namespaces/a/nodes/b",
+            "/api/v1/namespaces/a/services/b/scale",
+            "/api/v1/namespaces/a/services/b/finalize",
+            "/api/v1/namespaces/a/pods/b/status",
+            "/apis/apps/v1/watch/deployments",
+            "/apis/authorization.k8s.io/v1/watch/selfsubjectaccessreviews",
+        ] {
+            assert_eq!(parse(path), None, "{path}");
         }
     }
 

@@ -1,32 +1,32 @@
 //! Protobuf bodies, `application/vnd.kubernetes.protobuf`: the four bytes `k8s\0`, then a `runtime.Unknown`.
 //!
-//! The table of the kind says which number is which field, so that a body becomes the JSON that it stands for, and the
-//! rest of the server knows JSON only. Go writes texts and numbers that are empty; in JSON they are left out.
+//! The table of the kind maps numbers to fields, so that a body is converted to JSON and the rest of the server knows only
+//! JSON. Go writes empty texts and numbers in protobuf; in JSON they are left out.
 
 use serde_json::{Map, Value};
 
 use super::json_text::VALUES_MAX;
-use super::schema::{Form, Type};
+use crate::schema::{Form, Type};
 
-/// What a body begins with.
+/// The first bytes of a body.
 const MAGIC: &[u8] = b"k8s\0";
 
 /// Why a body cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProtobufError {
-    /// It does not begin as it should.
+    /// The first bytes are wrong.
     #[error("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")]
     Prefix,
     /// It ends too early.
     #[error("unexpected EOF")]
     Truncated,
-    /// A number has more than 64 bits, or a field a number or a type that there is not.
+    /// A number has more than 64 bits, or a field an invalid number or wire type.
     #[error("proto: illegal tag or varint")]
     Malformed,
     /// A text is not UTF-8.
     #[error("proto: {0}: invalid UTF-8")]
     Text(&'static str),
-    /// A field has another type than the kind gives it.
+    /// A field has another wire type than in the table.
     #[error("proto: wrong wireType = {found} for field {field}")]
     WireType {
         /// The field.
@@ -34,10 +34,10 @@ pub enum ProtobufError {
         /// The type it has.
         found: u8,
     },
-    /// It is too much.
+    /// The body has too many values.
     #[error("more than {VALUES_MAX} values")]
     Values,
-    /// A time that no calendar has.
+    /// A time is out of range.
     #[error("proto: {0}: time out of range")]
     Time(&'static str),
 }
@@ -79,8 +79,7 @@ pub fn unwrap(bytes: &[u8]) -> Result<Unknown<'_>, ProtobufError> {
     Ok(unknown)
 }
 
-/// An object of the kind `schema` as JSON. Fields that the table does not have are passed over. The depth is that of the
-/// table.
+/// Converts an object of the kind `schema` to JSON. Skips unknown fields. The depth is bounded by the table.
 ///
 /// # Errors
 /// [`ProtobufError`].
@@ -88,7 +87,7 @@ pub fn decode(bytes: &[u8], schema: &'static Type) -> Result<Map<String, Value>,
     message(bytes, schema, &mut 0)
 }
 
-/// A message; `values` are those that were read so far.
+/// Reads a message; `values` counts the values read so far.
 fn message(
     bytes: &[u8],
     schema: &'static Type,
@@ -124,7 +123,7 @@ fn message(
     Ok(map)
 }
 
-/// One value; `None` for what is nothing in JSON.
+/// Reads a value; `None` if JSON leaves it out.
 fn value(
     wire: Wire<'_>,
     form: Form,
@@ -147,7 +146,7 @@ fn value(
     Ok(found)
 }
 
-/// Whether Go leaves a value out of JSON where it is no pointer.
+/// Whether Go leaves the value out of JSON, if the field is not a pointer.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Bool(flag) => !flag,
@@ -162,7 +161,7 @@ fn text(bytes: &[u8], name: &'static str) -> Result<String, ProtobufError> {
     String::from_utf8(bytes.to_vec()).map_err(|_| ProtobufError::Text(name))
 }
 
-/// Field 1 of a message that has one only.
+/// Field 1 of a message with a single field.
 fn first(bytes: &[u8]) -> Result<&[u8], ProtobufError> {
     let mut reader = Reader(bytes);
     let mut found: &[u8] = &[];

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use super::super::schemas;
 use super::*;
+use crate::kinds::service;
 
 /// `kubectl create service clusterip test-1 --tcp=80:80`.
 const SERVICE: &[u8] = b"k8s\x00\n\r\n\x02v1\x12\x07Service\x12l\n%\n\x06test-1\x12\x00\x1a\x00\"\x00*\x002\x008\x00B\x00Z\r\n\x03app\x12\x06test-1\x12?\n\x15\n\x0280\x12\x03TCP\x18P\"\x06\x08\x00\x10P\x1a\x00(\x00\x12\r\n\x03app\x12\x06test-1\x1a\x00\"\tClusterIP:\x00B\x00R\x00Z\x00`\x00h\x00\x1a\x02\n\x00\x1a\x00\"\x00";
 
 fn service(bytes: &[u8]) -> Result<Map<String, Value>, ProtobufError> {
-    decode(unwrap(bytes)?.raw, schemas::of("", "Service").unwrap())
+    decode(unwrap(bytes)?.raw, service::KIND.schema)
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_body_cut_off_anywhere_is_refused_or_has_less() {
 fn pointers_to_nothing_much_stay_and_others_do_not() {
     // spec: publishNotReadyAddresses false, allocateLoadBalancerNodePorts false, clientIP.timeoutSeconds 0.
     let bytes = b"\x12\x0b\x68\x00\xa0\x01\x00\x72\x04\x0a\x02\x08\x00";
-    let found = decode(bytes, schemas::of("", "Service").unwrap()).unwrap();
+    let found = decode(bytes, service::KIND.schema).unwrap();
     let expected = json!({"spec": {
         "allocateLoadBalancerNodePorts": false, "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 0}},
     }});
@@ -53,7 +53,7 @@ fn pointers_to_nothing_much_stay_and_others_do_not() {
 
 #[test]
 fn types_and_texts_that_do_not_fit_are_refused() {
-    let schema = schemas::of("", "Service").unwrap();
+    let schema = service::KIND.schema;
     assert_eq!(decode(b"\x0a\x03\x0a\x01\xff", schema), Err(ProtobufError::Text("name")));
     assert_eq!(decode(b"\x08\x01", schema), Err(ProtobufError::WireType { field: "metadata", found: 0 }));
     // metadata.creationTimestamp in a year that no calendar has.

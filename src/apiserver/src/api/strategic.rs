@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::schema::{Field, Form, Merge, Type};
+use crate::schema::{Field, Form, Merge, Type};
 
 const PATCH: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
@@ -15,7 +15,7 @@ const ORDER: &str = "$setElementOrder/";
 /// Merges `patch` into `object`.
 ///
 /// # Errors
-/// A directive that there is not, or an entry of a list without its key.
+/// An unknown directive, or a list entry without its key.
 pub fn merge(
     object: &mut Map<String, Value>,
     patch: &Map<String, Value>,
@@ -110,8 +110,7 @@ fn merged(
     }
 }
 
-/// What a patch makes of nothing (`removeDirectives`): what says how it is meant to be merged is left out, whatever else
-/// it has.
+/// A patch that is applied to a missing value (`removeDirectives`): the patch without its directives.
 fn without_directives(patch: &Value) -> Option<Value> {
     match patch {
         Value::Object(map) if map.contains_key(PATCH) => None,
@@ -180,7 +179,7 @@ fn merge_entries(
     Ok(list)
 }
 
-/// What a patch says about how it is meant.
+/// The directives of a patch.
 fn directive(patch: &Map<String, Value>) -> Result<Option<&str>, String> {
     match patch.get(PATCH) {
         None => Ok(None),
@@ -259,7 +258,7 @@ fn in_order(list: Vec<Value>, order: &[Value], before: &[Value], merge: Merge) -
     whole
 }
 
-/// What tells an entry of a list from the others.
+/// The key of a list entry.
 fn identity(entry: &Value, merge: Merge) -> String {
     match merge {
         Merge::Key(key, _) => entry.get(key).unwrap_or(&Value::Null).to_string(),
@@ -267,7 +266,7 @@ fn identity(entry: &Value, merge: Merge) -> String {
     }
 }
 
-/// A patch that becomes the value: without directives and nulls.
+/// A patch as a new value: without directives and nulls.
 fn cleaned(patch: &Map<String, Value>) -> Map<String, Value> {
     let kept = patch.iter().filter(|(key, value)| !key.starts_with('$') && !value.is_null());
     kept.map(|(key, value)| (key.clone(), clean(value))).collect()

@@ -1,11 +1,11 @@
 use serde_json::json;
 
-use super::super::schemas;
 use super::*;
+use crate::kinds::service;
 
 fn patched(object: Value, patch: &Value) -> Result<Value, String> {
     let Value::Object(mut object) = object else { panic!() };
-    merge(&mut object, patch.as_object().unwrap(), schemas::of("", "Service").unwrap())?;
+    merge(&mut object, patch.as_object().unwrap(), service::KIND.schema)?;
     Ok(Value::Object(object))
 }
 

@@ -32,13 +32,13 @@ pub fn head(resource: &dyn Resource, version: &str, list_metadata: Value, with_c
 }
 
 fn columns(resource: &dyn Resource) -> Value {
-    let column = |column: &crate::resource::Column| {
+    let column = |column: &crate::kind::Column| {
         json!({
             "name": column.name, "type": column.kind, "format": column.format,
             "description": column.description, "priority": column.priority,
         })
     };
-    resource.info().columns.iter().map(column).collect()
+    resource.kind().columns.iter().map(column).collect()
 }
 
 /// An object's row.
@@ -48,8 +48,8 @@ pub fn row(resource: &dyn Resource, version: &str, object: &Object, include: Inc
         Include::Metadata => metadata(version, object),
         Include::Object => {
             let mut object = object.clone();
-            if let Some(view) = resource.view() {
-                view.to_shown(&mut object, resource.info());
+            if let Some(view) = resource.kind().view() {
+                view.to_shown(&mut object, resource.kind());
             }
             object.into_value()
         }

@@ -1,19 +1,19 @@
-//! JSON as YAML, for those who ask for `application/yaml`. Written while it is read, so that a long list takes no more memory
-//! than its text.
+//! Converts JSON to YAML, for clients that accept `application/yaml`. Writes while it parses, so that a long list takes no
+//! more memory than its text.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// So much longer YAML may be than JSON. Indentation alone could make it a hundred times as long.
+/// Most bytes of YAML for each byte of JSON. Indentation alone could make it a hundred times as long.
 const LONGER_MAX: usize = 4;
-/// So many bytes it may always have.
+/// Bytes of YAML that are always allowed.
 const ALWAYS: usize = 64 << 10;
 
-/// The same value in YAML.
+/// Converts a value.
 ///
 /// # Errors
-/// It is no JSON, deeper than 127 levels, or would be more than four times as long.
+/// The text is not JSON, is deeper than 127 levels, or would become more than four times as long.
 pub fn of_json(json: &str) -> Result<String, serde_json::Error> {
     let mut text = String::with_capacity(json.len());
     let mut deserializer = serde_json::Deserializer::from_str(json);
@@ -23,7 +23,7 @@ pub fn of_json(json: &str) -> Result<String, serde_json::Error> {
     Ok(text)
 }
 
-/// What stands before a value.
+/// The text before a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Top,
@@ -33,7 +33,7 @@ enum Place {
     Dash,
 }
 
-/// Where a value is written.
+/// The place where a value is written.
 struct Node<'a> {
     text: &'a mut String,
     place: Place,
@@ -164,10 +164,10 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 }
 
-/// Words that are no text in YAML 1.1, in small letters.
+/// Words that YAML 1.1 does not read as text, in lower case.
 const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
 
-/// A text: as it is where it can be nothing else, and otherwise in quotes, with the escapes of JSON.
+/// Writes a text: plain if YAML reads it as text, else in quotes with the escapes of JSON.
 fn shown(text: &str) -> String {
     let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '-' | '_'))
@@ -267,10 +267,18 @@ mod tests {
         let yaml = of_json(&value.to_string()).unwrap();
         let found = json_text::parse_yaml(&yaml, &mut Vec::new());
         assert_eq!(found.unwrap_or_else(|error| panic!("{error}\n{yaml}")), value, "{yaml}");
+    }
+
+    #[test]
+    fn scalars_are_yaml_too() {
         for scalar in [json!("a"), json!(5), json!(null), json!([]), json!({}), json!(["a"])] {
             let yaml = of_json(&scalar.to_string()).unwrap();
             assert_eq!(json_text::parse_yaml(&yaml, &mut Vec::new()).unwrap(), scalar, "{yaml}");
         }
+    }
+
+    #[test]
+    fn yaml_that_would_be_too_long_is_refused() {
         let (deep, flat) = ("[".repeat(100), "]".repeat(100));
         let error = of_json(&format!("{deep}{}{flat}", vec!["1"; 10_000].join(","))).unwrap_err();
         assert!(error.to_string().contains("too long"), "{error}");

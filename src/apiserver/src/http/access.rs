@@ -1,4 +1,4 @@
-//! Who may ask: whoever has the token. Certificates are checked in the TLS handshake.
+//! Authentication by token. Certificates are checked in the TLS handshake.
 
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use serde_json::json;
@@ -7,10 +7,10 @@ use subtle::ConstantTimeEq;
 use crate::kinds::review::USER;
 use crate::status::ApiError;
 
-/// How the headers begin that say in whose name a request is made.
+/// Beginning of the names of impersonation headers.
 const IMPERSONATE: &str = "impersonate-";
 
-/// What has to be shown.
+/// The token that clients have to send.
 #[derive(Clone)]
 pub(super) struct Access {
     token: String,
@@ -23,12 +23,11 @@ impl std::fmt::Debug for Access {
 }
 
 impl Access {
-    /// Whoever shows `token` may ask.
     pub(super) fn new(token: String) -> Self {
         Self { token }
     }
 
-    /// Whether these headers show it. How long this takes says nothing about the token but its length.
+    /// Whether the headers have the token. The time that this takes tells no more than the token's length.
     pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
         let mut given = headers.get_all(AUTHORIZATION).iter();
         let (Some(given), None) = (given.next(), given.next()) else { return false };
@@ -40,7 +39,7 @@ impl Access {
     }
 }
 
-/// Refuses a request that is made in somebody else's name: there is one user, who may do everything, and nobody else to be
+/// Refuses impersonation: the server has one user, who may do everything
 /// (`k8s.io/apiserver/pkg/endpoints/filters/impersonation`).
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! What goes on on a connection: whether it is used, or only takes the place of others.
+//! Tracks whether a connection is used or only takes up a place.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use super::limits::{ADMISSION_TIME, IDLE_TIME};
 use super::places::Place;
 
-/// What goes on on one connection.
+/// The requests of one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
     state: Mutex<State>,
@@ -18,15 +18,14 @@ pub(super) struct Activity {
 
 #[derive(Debug)]
 struct State {
-    /// Somebody asked who may.
+    /// A request was authenticated.
     is_admitted: bool,
     under_way: usize,
-    /// Since when nothing is under way.
+    /// When the last request ended.
     since: Instant,
 }
 
 impl Activity {
-    /// Of a connection that begins.
     pub(super) fn new(place: Arc<Place>) -> Arc<Self> {
         let state = State { is_admitted: false, under_way: 0, since: Instant::now() };
         Arc::new(Self { state: Mutex::new(state), ended: Notify::new(), place })
@@ -36,7 +35,7 @@ impl Activity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request begins.
+    /// Begins a request.
     pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
         self.state().under_way += 1;
         UnderWay(Arc::clone(self))
@@ -47,8 +46,8 @@ impl Activity {
         self.ended.notified().await;
     }
 
-    /// Waits until the connection was of no use for too long: nobody who may asked in the time that there is for it, or
-    /// nothing has been asked for since.
+    /// Waits until the connection has been useless for too long: without an authenticated request since it began, or
+    /// without any request since the last.
     pub(super) async fn idle(&self) {
         loop {
             let end = self.end();
@@ -59,7 +58,7 @@ impl Activity {
         }
     }
 
-    /// When it will have been of no use for too long, as it looks now.
+    /// When the connection will have been useless for too long if no request comes.
     fn end(&self) -> Instant {
         let state = self.state();
         match *state {
@@ -75,7 +74,7 @@ impl Activity {
 pub(super) struct UnderWay(Arc<Activity>);
 
 impl UnderWay {
-    /// Who asks may do so.
+    /// Notes that the request was authenticated.
     pub(super) fn admit(&self) {
         self.0.state().is_admitted = true;
         self.0.place.admit();

@@ -1,4 +1,4 @@
-//! Answers.
+//! Builds answers.
 
 use std::collections::HashSet;
 use std::io;
@@ -23,11 +23,11 @@ use crate::status::ApiError;
 /// An answer: whole, or a stream of events.
 pub(super) type Answer = Response<Either<Whole, Stream>>;
 
-/// So many bytes are handed to the connection at a time, which keeps them until the client reads.
+/// Bytes handed to the connection at a time; it keeps them until the client reads.
 const PIECE: usize = 64 << 10;
 
-/// A body that is there from the beginning. What the client has not read yet stays in it, and takes its room, but not
-/// for ever: a client that opens no window in HTTP/2 never asks for it.
+/// A complete body. The part that the client has not read stays in it and takes up room, but not for ever: a client that
+/// opens no window in HTTP/2 never reads it.
 #[derive(Debug)]
 pub(super) struct Whole {
     rest: Arc<Mutex<Rest>>,
@@ -37,7 +37,7 @@ pub(super) struct Whole {
 #[derive(Debug)]
 struct Rest {
     bytes: Bytes,
-    /// When something was taken last.
+    /// When the client last read some of it.
     since: Instant,
     is_late: bool,
     room: Option<Room>,
@@ -54,17 +54,17 @@ impl Whole {
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its length in bytes.
+    /// Length of the unread part, in bytes.
     pub(super) fn len(&self) -> usize {
         self.rest().bytes.len()
     }
 
-    /// Lets it keep `room` as long as there is something left.
+    /// Keeps `room` until the body is read.
     pub(super) fn takes(&mut self, room: Room) {
         self.rest().room = Some(room);
     }
 
-    /// The request is under way as long as there is something left; that is thrown away when nobody reads it.
+    /// Counts the request as under way until the body is read, or dropped because the client does not read it.
     fn expires(&mut self, under_way: UnderWay) {
         self.rest().under_way = Some(under_way);
         let rest = Arc::clone(&self.rest);
@@ -128,7 +128,7 @@ impl Body for Whole {
     }
 }
 
-/// The request is under way until its answer is read.
+/// Counts the request as under way until its answer is read.
 pub(super) fn hold(answer: &mut Answer, under_way: UnderWay) {
     match answer.body_mut() {
         Either::Left(whole) => whole.expires(under_way),
@@ -138,7 +138,7 @@ pub(super) fn hold(answer: &mut Answer, under_way: UnderWay) {
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// An answer with a body of a media type.
+/// An answer with a complete body.
 pub(super) fn whole(code: u16, media_type: HeaderValue, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Either::Left(Whole::new(body.into())));
     *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -147,7 +147,7 @@ pub(super) fn whole(code: u16, media_type: HeaderValue, body: impl Into<Bytes>) 
     answer
 }
 
-/// An answer in JSON, out of text.
+/// An answer with JSON text.
 pub(super) fn text(code: u16, mut json: String) -> Answer {
     json.push('\n');
     whole(code, JSON, json)
@@ -158,7 +158,7 @@ pub(super) fn json(code: u16, value: &Value) -> Answer {
     text(code, value.to_string())
 }
 
-/// An answer in YAML, if it is one in JSON that is there from the beginning. What is too deep for YAML stays JSON.
+/// Converts a complete answer from JSON to YAML. One that is too deep for YAML stays JSON.
 pub(super) fn in_yaml(mut answer: Answer) -> Answer {
     let Either::Left(whole) = answer.body() else { return answer };
     if answer.headers().get(CONTENT_TYPE) != Some(&JSON) {
@@ -173,12 +173,12 @@ pub(super) fn in_yaml(mut answer: Answer) -> Answer {
     answer
 }
 
-/// Plain text.
+/// An answer in plain text.
 pub(super) fn plain(code: u16, body: impl Into<Bytes>) -> Answer {
     whole(code, HeaderValue::from_static("text/plain; charset=utf-8"), body)
 }
 
-/// A stream of JSON.
+/// An answer that streams JSON.
 pub(super) fn stream(lines: Stream) -> Answer {
     let mut answer = Response::new(Either::Right(lines));
     set(&mut answer, CONTENT_TYPE, JSON);
@@ -196,12 +196,12 @@ pub(super) fn error(error: &ApiError) -> Answer {
     answer
 }
 
-/// Most characters of all warnings: clients do not take headers of any size.
+/// Most characters of all warnings, for clients limit the size of headers.
 const WARNINGS_MAX: usize = 4096;
-/// Most characters of one warning where all together have more.
+/// Most characters of one warning if all together are too long.
 const WARNING_MAX: usize = 256;
 
-/// Adds warnings, which kubectl shows: each once, shortened where they are too many
+/// Adds warnings, which kubectl shows: each once, shortened if they are too long together
 /// (`k8s.io/apiserver/pkg/endpoints/filters/warning.go`).
 pub(super) fn with_warnings(mut answer: Answer, warnings: &[String]) -> Answer {
     if warnings.is_empty() {
@@ -218,7 +218,7 @@ pub(super) fn with_warnings(mut answer: Answer, warnings: &[String]) -> Answer {
         let text: String = warning.chars().take(longest).collect();
         written += text.chars().count();
         let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
-        // `299` is a warning that stays true. What a header cannot carry is left out.
+        // 299 is a persistent warning. One with characters that a header cannot have is left out.
         if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
             answer.headers_mut().append(WARNING, value);
         }
@@ -228,16 +228,4 @@ pub(super) fn with_warnings(mut answer: Answer, warnings: &[String]) -> Answer {
 
 pub(super) fn set(answer: &mut Answer, name: HeaderName, value: HeaderValue) {
     answer.headers_mut().insert(name, value);
-}
-
-/// There is too much to do.
-pub(super) fn busy() -> ApiError {
-    let message = "Too many requests, please try again later.".to_owned();
-    let details = serde_json::json!({"retryAfterSeconds": 1});
-    ApiError { code: 429, reason: "TooManyRequests", message, details }
-}
-
-/// The client took too long.
-pub(super) fn timeout(what: &str) -> ApiError {
-    ApiError { code: 408, reason: "Timeout", message: format!("Timeout: {what}"), details: Value::Null }
 }

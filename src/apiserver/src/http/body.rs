@@ -1,27 +1,25 @@
-//! Reading bodies: no more than is allowed, and no longer.
+//! Reads bodies, within a size and a time.
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 
-use super::answer::timeout;
 use super::limits::{BODY_MAX, BODY_TIME, Limits, Room};
 use crate::api::media::{self, Content};
 use crate::status::ApiError;
 
-/// A body that has been read.
+/// A body, complete.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) bytes: Bytes,
-    /// What it is in, if that is known.
+    /// Its format, if known.
     pub(super) content: Option<Content>,
-    /// What it says that it is in.
+    /// Its media type, as sent.
     pub(super) media_type: String,
-    /// Kept until what it asks for is done.
+    /// Kept until the request is done.
     pub(super) room: Option<Room>,
 }
 
-/// Reads a body.
 pub(super) async fn read(headers: &HeaderMap, body: Incoming, limits: &Limits) -> Result<Received, ApiError> {
     let media_type = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
     // An empty one is none.
@@ -37,7 +35,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Incoming, limits: &Limits) -
     }
     let announced = body.size_hint().exact().map(|size| usize::try_from(size).unwrap_or(usize::MAX));
     if announced.is_some_and(|size| size > BODY_MAX) {
-        // Some clients do not look for an answer before they have sent it all.
+        // Some clients read the answer only after they have sent everything.
         let _ = tokio::time::timeout(BODY_TIME, discard(body)).await;
         return Err(ApiError::too_large(BODY_MAX));
     }
@@ -47,11 +45,11 @@ pub(super) async fn read(headers: &HeaderMap, body: Incoming, limits: &Limits) -
         Ok(Ok(collected)) => Ok(received(collected.to_bytes(), room)),
         Ok(Err(cause)) if cause.is::<LengthLimitError>() => Err(ApiError::too_large(BODY_MAX)),
         Ok(Err(cause)) => Err(ApiError::bad_request(format!("cannot read the body: {cause}"))),
-        Err(_) => Err(timeout("the body did not arrive in time")),
+        Err(_) => Err(ApiError::timeout("the body did not arrive in time")),
     }
 }
 
-/// Most bytes of a body that are read only to be thrown away.
+/// Most bytes of a body that are read and thrown away.
 const DISCARDED_MAX: usize = 4 * BODY_MAX;
 
 async fn discard(mut body: Incoming) {

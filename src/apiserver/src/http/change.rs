@@ -1,4 +1,4 @@
-//! Everything that changes objects.
+//! The verbs that change objects.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,44 +8,44 @@ use serde_json::{Map, Value};
 
 use super::answer::{self, Answer, with_warnings};
 use super::body::{self, Received};
+use super::call::Call;
 use super::deletion::{delete, delete_collection};
-use super::handle::Call;
 use super::limits::Room;
 use crate::api::media::{Content, OBJECTS, PATCHES};
 use crate::api::parameters::Validation;
 use crate::api::patch::Patch;
-use crate::api::{apply, body as contents, owners, schemas};
+use crate::api::{apply, body as contents, owners};
+use crate::kind::{Kind, Source, Verb, View};
 use crate::object::Object;
 use crate::registry::{Change, Registry, Warnings, WriteOptions, is_same};
 use crate::status::ApiError;
 use sys::process::memory;
 
-/// Does what a verb says.
 pub(super) async fn change(
     call: &Call<'_>,
-    verb: &str,
+    verb: Verb,
     request: Request<Incoming>,
     room: Room,
 ) -> Result<Answer, ApiError> {
     let (parts, body) = request.into_parts();
     let mut received = body::read(&parts.headers, body, &call.shared.limits).await?;
     let options = match verb {
-        "create" => Some(("CreateOptions", None)),
-        "update" => Some(("UpdateOptions", None)),
-        "patch" => Some(("PatchOptions", Some(received.content == Some(Content::Apply)))),
-        // Those of a deletion may be in the body.
+        Verb::Create => Some(("CreateOptions", None)),
+        Verb::Update => Some(("UpdateOptions", None)),
+        Verb::Patch => Some(("PatchOptions", Some(received.content == Some(Content::Apply)))),
+        // The options of a deletion may be in the body.
         _ => None,
     };
     if let Some((kind, is_apply)) = options {
         call.parameters.check(kind, is_apply)?;
     }
-    // What waits to be written takes its room, wherever the client is by then.
+    // A change keeps its room until it is written, even if the client has gone.
     let registry = &call.shared.registry.holding((room, received.room.take()));
     let answer = match verb {
-        "create" => create(call, registry, &received).await,
-        "update" => update(call, registry, &received).await,
-        "patch" => patch(call, registry, &received).await,
-        "delete" => delete(call, registry, &received).await,
+        Verb::Create => create(call, registry, &received).await,
+        Verb::Update => update(call, registry, &received).await,
+        Verb::Patch => patch(call, registry, &received).await,
+        Verb::Delete => delete(call, registry, &received).await,
         _ => delete_collection(call, registry, &received).await,
     };
     if received.bytes.len() > LARGE {
@@ -54,7 +54,7 @@ pub(super) async fn change(
     answer
 }
 
-/// A body of that many bytes leaves memory behind that it is worth to give back.
+/// Bodies above this size free enough memory to return it to the kernel.
 const LARGE: usize = 128 << 10;
 
 impl Call<'_> {
@@ -66,13 +66,13 @@ impl Call<'_> {
         WriteOptions {
             dry_run: self.parameters.dry_run,
             field_manager: self.parameters.field_manager.clone(),
-            group: self.info.group,
+            group: self.kind.group,
             part: self.part,
             warnings: warnings.clone(),
         }
     }
 
-    /// The object in a body, and what was left out of it.
+    /// The object in a body, and the faults in it that are only warned of.
     fn received(&self, received: &Received) -> Result<(Object, Vec<String>), ApiError> {
         let is_whole =
             |content: &Content| matches!(content, Content::Json | Content::Yaml | Content::Protobuf);
@@ -80,9 +80,8 @@ impl Call<'_> {
         let content =
             content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
         let validation = self.parameters.validation;
-        let (mut object, faults) =
-            contents::object(&received.bytes, content, self.info, self.schema, validation)?;
-        if let Some(view) = self.resource.view() {
+        let (mut object, faults) = contents::object(&received.bytes, content, self.kind, validation)?;
+        if let Some(view) = self.kind.view() {
             view.to_stored(&mut object);
         }
         Ok((object, faults))
@@ -90,17 +89,18 @@ impl Call<'_> {
 }
 
 async fn create(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
-    if call.info.namespaced && call.namespace.is_empty() {
+    if call.kind.namespaced && call.namespace.is_empty() {
         return Err(ApiError::method_not_allowed());
     }
     let (mut object, mut told) = call.received(received)?;
-    if let Some(reviewed) = call.resource.review(&object) {
-        return Ok(with_warnings(answer::json(201, &reviewed?.into_value()), &told));
+    if call.kind.source == Source::Question {
+        let answered = call.resource.answer(&object)?;
+        return Ok(with_warnings(answer::json(201, &answered.into_value()), &told));
     }
     told.extend(owners::once(&mut object, ""));
     let warnings = Warnings::default();
     let options = call.options(&warnings);
-    let stored = registry.create(call.info.plural, &call.namespace, object, options).await?;
+    let stored = registry.create(call.kind, &call.namespace, object, options).await?;
     told.extend(warnings.take());
     Ok(with_warnings(call.object(201, &stored)?, &told))
 }
@@ -110,24 +110,24 @@ async fn update(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
     told.extend(owners::once(&mut object, ""));
     let warnings = Warnings::default();
     let change = if call.part.is_some() {
-        let (info, name) = (call.info, call.name().to_owned());
+        let (kind, name) = (call.kind, call.name().to_owned());
         if object.name() != name {
             let given = object.name();
             let message =
                 format!("the name of the object ({given}) does not match the name on the URL ({name})");
             return Err(ApiError::bad_request(message));
         }
-        // A part of what is not there creates nothing.
+        // An update of a part never creates the object.
         Change::Patch(Box::new(move |old| {
-            let old = old.ok_or_else(|| ApiError::not_found(info, &name))?;
-            is_same(info, &object, old)?;
+            let old = old.ok_or_else(|| ApiError::not_found(kind, &name))?;
+            is_same(kind, &object, old)?;
             Ok(object)
         }))
     } else {
         Change::Replace(object)
     };
     let options = call.options(&warnings);
-    let updated = registry.update(call.info.plural, &call.namespace, call.name(), change, options).await?;
+    let updated = registry.update(call.kind, &call.namespace, call.name(), change, options).await?;
     let code = if updated.created { 201 } else { 200 };
     told.extend(warnings.take());
     Ok(with_warnings(call.object(code, &updated.stored)?, &told))
@@ -144,72 +144,107 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
         return Err(ApiError::bad_request(message));
     }
     let mut patch = Patch::parse(content, value)?;
-    let (mut info, mut schema, mut view) = (call.info, call.schema, call.resource.view());
+    let (mut kind, mut view) = (call.kind, call.kind.view());
     if let Patch::Apply(applied) = &mut patch {
         check_applied(call, applied)?;
-        // What is applied is remembered as it is stored.
+        // The applied configuration is stored in the stored kind's form.
         if let Some(view) = view.take() {
             *applied = view.stored(applied);
-            info = view.info;
-            schema = schemas::of(info.group, info.kind).ok_or_else(ApiError::no_such_path)?;
+            kind = view.kind;
         }
     }
-    let validation = parameters.validation;
-    let (name, is_whole) = (call.name().to_owned(), call.part.is_none());
-    let faults = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&faults);
     let warnings_of_kind = Warnings::default();
-    let told_by_kind = warnings_of_kind.clone();
-    let made = move |patch: Patch, old: Option<&Object>, pruned: Option<&Object>| {
-        let shown = pruned.zip(view).map(|(old, view)| view.shown(old, info));
-        let (mut object, faults) =
-            patch.applied(shown.as_ref().or(pruned), info, schema, validation, &name)?;
-        if let Some(view) = view {
-            view.to_stored(&mut object);
-        }
-        *told.lock().unwrap_or_else(PoisonError::into_inner) = faults;
-        told_by_kind
-            .add(owners::once(&mut object, " after mutating admission happens").into_iter().collect());
-        if old.is_none() && !is_whole {
-            return Err(ApiError::not_found(info, &name));
-        }
-        Ok(object)
+    let patching = Patching {
+        kind,
+        view,
+        validation: parameters.validation,
+        name: call.name().to_owned(),
+        is_whole: call.part.is_none(),
+        faults: Arc::default(),
+        warnings: warnings_of_kind.clone(),
     };
-    let change = match patch {
-        Patch::Apply(applied) if is_whole => {
-            let remembered = applied.clone();
-            Change::Apply(
-                remembered,
-                Box::new(move |old, before| {
-                    let pruned = old.map(|old| {
-                        let mut object = old.clone();
-                        apply::prune(&mut object.0, &before.own, &applied, &before.others, schema);
-                        object
-                    });
-                    made(Patch::Apply(applied), old, pruned.as_ref())
-                }),
-            )
-        }
-        patch => Change::Patch(Box::new(move |old| made(patch, old, old))),
-    };
+    let faults = Arc::clone(&patching.faults);
+    let change = patching.into_change(patch);
     let options = call.options(&warnings_of_kind);
-    let updated = registry.update(info.plural, &call.namespace, call.name(), change, options).await?;
+    let updated = registry.update(kind, &call.namespace, call.name(), change, options).await?;
     let code = if updated.created { 201 } else { 200 };
     warnings.append(&mut faults.lock().unwrap_or_else(PoisonError::into_inner));
-    if validation == Validation::Ignore {
+    if parameters.validation == Validation::Ignore {
         warnings.clear();
     }
     warnings.extend(warnings_of_kind.take());
     Ok(with_warnings(call.object(code, &updated.stored)?, &warnings))
 }
 
-/// What upstream wants of server-side apply, beyond that it can be merged.
+/// What the writer needs to make the new object of a patch and the old one.
+struct Patching {
+    kind: &'static Kind,
+    view: Option<View>,
+    validation: Validation,
+    name: String,
+    is_whole: bool,
+    /// Filled with the fields that the new object's kind does not have.
+    faults: Arc<Mutex<Vec<String>>>,
+    warnings: Warnings,
+}
+
+impl Patching {
+    fn into_change(self, patch: Patch) -> Change {
+        match patch {
+            Patch::Apply(applied) if self.is_whole => {
+                let remembered = applied.clone();
+                Change::Apply(
+                    remembered,
+                    Box::new(move |old, before| {
+                        let pruned = old.map(|old| {
+                            let mut object = old.clone();
+                            apply::prune(
+                                &mut object.0,
+                                &before.own,
+                                &applied,
+                                &before.others,
+                                self.kind.schema,
+                            );
+                            object
+                        });
+                        self.patched(Patch::Apply(applied), old, pruned.as_ref())
+                    }),
+                )
+            }
+            patch => Change::Patch(Box::new(move |old| self.patched(patch, old, old))),
+        }
+    }
+
+    /// The new object: `patch` applied to `pruned`, which is `old` without the fields that are no longer applied.
+    fn patched(
+        &self,
+        patch: Patch,
+        old: Option<&Object>,
+        pruned: Option<&Object>,
+    ) -> Result<Object, ApiError> {
+        let shown = pruned.zip(self.view).map(|(old, view)| view.shown(old, self.kind));
+        let of = shown.as_ref().or(pruned);
+        let (mut object, faults) = patch.applied(of, self.kind, self.validation, &self.name)?;
+        if let Some(view) = self.view {
+            view.to_stored(&mut object);
+        }
+        *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+        let owners = owners::once(&mut object, " after mutating admission happens");
+        self.warnings.add(owners.into_iter().collect());
+        if old.is_none() && !self.is_whole {
+            return Err(ApiError::not_found(self.kind, &self.name));
+        }
+        Ok(object)
+    }
+}
+
+/// The rules of upstream for server-side apply that do not come from merging.
 fn check_applied(call: &Call<'_>, applied: &Map<String, Value>) -> Result<(), ApiError> {
-    let info = call.info;
+    let kind = call.kind;
     let given = |key: &str| applied.get(key).and_then(Value::as_str).unwrap_or_default();
-    if given("kind") != info.kind || given("apiVersion") != info.api_version() {
+    if given("kind") != kind.name || given("apiVersion") != kind.api_version() {
         let (kind, version) = (given("kind"), given("apiVersion"));
-        let wanted = (info.kind, info.api_version());
+        let wanted = (call.kind.name, call.kind.api_version());
         return Err(ApiError::bad_request(format!(
             "cannot apply: expected kind {:?} of {:?}, got {kind:?} of {version:?}",
             wanted.0, wanted.1
@@ -228,16 +263,15 @@ fn check_applied(call: &Call<'_>, applied: &Map<String, Value>) -> Result<(), Ap
             )));
         }
     }
-    apply::declared(applied, call.schema).map_err(|faults| untyped(call, applied, &faults))
+    apply::declared(applied, call.kind.schema).map_err(|faults| untyped(call, applied, &faults))
 }
 
-/// What is applied has fields that the kind does not have, or an entry of a list twice. Upstream does not say what sort of
-/// error that is.
+/// The error for an applied configuration with unknown fields or a list entry twice. Upstream gives it no reason.
 fn untyped(call: &Call<'_>, applied: &Map<String, Value>, faults: &str) -> ApiError {
     let text = |key: &str| applied.get("metadata").and_then(|all| all.get(key)?.as_str()).unwrap_or_default();
-    let info = call.info;
-    let kind = format!("{}/{}, Kind={}", info.group, info.version, info.kind);
+    let kind = call.kind;
+    let gvk = format!("{}/{}, Kind={}", kind.group, kind.version, kind.name);
     let (namespace, name) = (text("namespace"), text("name"));
-    let message = format!("failed to create typed patch object ({namespace}/{name}; {kind}): {faults}");
+    let message = format!("failed to create typed patch object ({namespace}/{name}; {gvk}): {faults}");
     ApiError::unclassified(message)
 }

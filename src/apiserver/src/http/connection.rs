@@ -15,10 +15,10 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
 use super::activity::Activity;
-use super::handle::{Caller, Shared, handle};
+use super::call::{Caller, Shared};
+use super::handle::handle;
 use super::limits::{HANDSHAKE_TIME, HEADER_TIME, UNREAD_TIME};
 use super::places::{Peer, Place};
-use crate::log;
 use sys::net::rtnetlink::SocketOwners;
 use sys::process::limits;
 
@@ -26,15 +26,15 @@ use sys::process::limits;
 const HEADERS_MAX: usize = 64 << 10;
 /// Requests at a time on one connection, with HTTP/2.
 const STREAMS_MAX: u32 = 100;
-/// How often a client that is silent is asked whether it is there, with HTTP/2.
+/// How often a silent client is sent a ping, with HTTP/2.
 const PING_TIME: Duration = Duration::from_secs(30);
-/// How long to wait where the kernel has no connection to give, for want of file numbers mostly.
+/// Pause after the kernel failed to give a connection, mostly because no file descriptors are left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a connection may take that is told to end.
+/// How long a connection may take to end.
 pub(super) const END_TIME: Duration = Duration::from_secs(10);
 
-/// Kept by every connection until it ends.
+/// Held by every connection until it ends.
 pub(super) type Alive = mpsc::Sender<Infallible>;
 
 /// Takes connections until the server stops.
@@ -45,7 +45,7 @@ pub(super) async fn accept(
     alive: Alive,
 ) {
     let owners = SocketOwners::open().inspect_err(|cause| {
-        log::error("cannot tell users of this machine apart", &[("cause", cause)]);
+        tracing::error!(%cause, "cannot tell users of this machine apart");
     });
     let owners = owners.ok();
     loop {
@@ -56,13 +56,13 @@ pub(super) async fn accept(
         let (socket, address) = match accepted {
             Ok(accepted) => accepted,
             Err(cause) => {
-                log::error("cannot accept a connection", &[("cause", &cause)]);
+                tracing::error!(%cause, "cannot accept a connection");
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
         let place = Arc::new(shared.places.enter(peer(&socket, address, owners.as_ref())));
-        // Small answers are whole answers; a connection that is gone already is noticed when it is read.
+        // Answers are written whole. A connection that is already gone is noticed when it is read.
         let _ = socket.set_nodelay(true);
         let _ = limits::give_up_unread_after(&socket, UNREAD_TIME);
         let (tls, shared, alive) = (tls.clone(), Arc::clone(&shared), alive.clone());
@@ -76,7 +76,7 @@ pub(super) async fn accept(
     }
 }
 
-/// Who connects. On one machine all come from one address, so there it is the user.
+/// The client: its user if it is on this machine, where all clients have one address.
 fn peer(socket: &TcpStream, address: SocketAddr, owners: Option<&SocketOwners>) -> Peer {
     let user = || {
         let local = socket.local_addr().ok()?;
@@ -95,7 +95,7 @@ async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Sha
     let Some(tls) = tls else {
         return serve(socket, shared, caller(true), Arc::clone(&place)).await;
     };
-    // Whoever cannot do it goes without an answer, as there is nothing to answer in.
+    // Without a handshake there is no way to send an answer.
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, tls.accept(socket)).await else { return };
     let is_known = stream.get_ref().1.peer_certificates().is_some_and(|chain| !chain.is_empty());
     serve(stream, shared, caller(is_known), Arc::clone(&place)).await;
@@ -115,7 +115,7 @@ pub(super) async fn serve(
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
-        // Clients may go as they like.
+        // The client has gone.
         _ = &mut connection => return,
         () = shared.stopped() => {}
         () = activity.idle() => {}

@@ -4,12 +4,13 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{self, Answer};
 use super::body::Received;
-use super::handle::Call;
+use super::call::Call;
 use super::read::in_form;
+use crate::api::body as contents;
 use crate::api::media::{Content, OBJECTS};
 use crate::api::parameters::{self, Parameters};
-use crate::api::{body as contents, schemas};
 use crate::registry::{DeleteOptions, Deleted, Policy, Registry};
+use crate::schema::meta::DELETE_OPTIONS;
 use crate::status::{ApiError, Cause};
 use pod::validation::go_quote;
 
@@ -19,16 +20,16 @@ pub(super) async fn delete(
     received: &Received,
 ) -> Result<Answer, ApiError> {
     let (options, cascades) = options(call, received)?;
-    match registry.delete(call.info.plural, &call.namespace, call.name(), options).await? {
+    match registry.delete(call.kind, &call.namespace, call.name(), options).await? {
         // Who asks with the older `orphanDependents` is told that not all is gone yet.
         Deleted::Pending(stored) if cascades => call.object(202, &stored),
         Deleted::Pending(stored) => call.object(200, &stored),
         Deleted::Gone(stored) if call.resource.is_returned_when_deleted() => call.object(200, &stored),
         Deleted::Gone(stored) => {
             let object = stored.object()?;
-            let mut details = json!({"name": object.name(), "kind": call.info.plural, "uid": object.uid()});
-            if !call.info.group.is_empty() {
-                details["group"] = call.info.group.into();
+            let mut details = json!({"name": object.name(), "kind": call.kind.plural, "uid": object.uid()});
+            if !call.kind.group.is_empty() {
+                details["group"] = call.kind.group.into();
             }
             Ok(answer::json(
                 200,
@@ -45,7 +46,7 @@ pub(super) async fn delete_collection(
     registry: &Registry,
     received: &Received,
 ) -> Result<Answer, ApiError> {
-    if call.info.namespaced && call.namespace.is_empty() {
+    if call.kind.namespaced && call.namespace.is_empty() {
         return Err(ApiError::method_not_allowed());
     }
     call.parameters.check_list()?;
@@ -53,7 +54,7 @@ pub(super) async fn delete_collection(
     let (options, _) = options(call, received)?;
     call.check_version()?;
     let _room = call.shared.limits.list().await;
-    let deleted = registry.delete_collection(call.info.plural, &query, options).await?;
+    let deleted = registry.delete_collection(call.kind, &query, options).await?;
     in_form(call, deleted)
 }
 
@@ -67,7 +68,7 @@ fn options(call: &Call<'_>, received: &Received) -> Result<(DeleteOptions, bool)
         let content = received.content.filter(is_whole);
         let content =
             content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
-        Asked::of_body(&contents::options(&received.bytes, content, &schemas::DELETE_OPTIONS)?)
+        Asked::of_body(&contents::options(&received.bytes, content, &DELETE_OPTIONS)?)
     };
     let mut faults = policy_faults(asked.policy.as_deref(), asked.orphan);
     faults.extend(parameters::dry_run_fault(&asked.dry_runs));

@@ -1,4 +1,4 @@
-//! Watching what is not stored but found on the machine: it is looked at again and again, once for all who watch.
+//! Watches of kinds that are not stored but found on the machine: one look each second serves all watches.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::kind::Kind;
 use crate::object::Object;
 use crate::registry::{Event, EventKind, ListQuery, Registry};
 use crate::status::ApiError;
@@ -14,45 +15,45 @@ use crate::store::Stored;
 /// How often the machine is looked at.
 pub(super) const LOOK_TIME: Duration = Duration::from_secs(1);
 
-/// What was found last of each kind, and when.
+/// The last look at each kind.
 #[derive(Debug, Default)]
-pub(super) struct Looks(Mutex<BTreeMap<&'static str, Look>>);
+pub(super) struct Looks(Mutex<BTreeMap<&'static Kind, Look>>);
 
-/// When it was, and what there was.
+/// The time of a look, and the objects found.
 type Look = (Instant, Arc<Vec<Object>>);
 
 impl Looks {
-    /// All objects of a kind, as they are now or were a moment ago.
-    fn look(&self, registry: &Registry, plural: &'static str) -> Result<Arc<Vec<Object>>, ApiError> {
+    /// All objects of a kind, from now or a moment ago.
+    fn look(&self, registry: &Registry, kind: &'static Kind) -> Result<Arc<Vec<Object>>, ApiError> {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A watch that comes back after its time must not find its own last look.
+        // Half a period, so that a watch never gets its own last look again.
         let is_fresh = |(when, _): &&(Instant, Arc<Vec<Object>>)| when.elapsed() < LOOK_TIME / 2;
-        if let Some((_, objects)) = looks.get(plural).filter(is_fresh) {
+        if let Some((_, objects)) = looks.get(kind).filter(is_fresh) {
             return Ok(Arc::clone(objects));
         }
-        let objects = Arc::new(registry.found(plural, &ListQuery::default())?.unwrap_or_default());
-        looks.insert(plural, (Instant::now(), Arc::clone(&objects)));
+        let objects = Arc::new(registry.found(kind, &ListQuery::default())?);
+        looks.insert(kind, (Instant::now(), Arc::clone(&objects)));
         Ok(objects)
     }
 }
 
-/// Tells what changed between two looks at the machine.
+/// Finds the changes between two looks at the machine.
 #[derive(Debug)]
 pub(super) struct Following {
-    plural: &'static str,
+    kind: &'static Kind,
     query: ListQuery,
     known: BTreeMap<(String, String), Object>,
 }
 
 impl Following {
-    /// Begins with nothing known: the first look finds everything new.
-    pub(super) fn new(plural: &'static str, query: ListQuery) -> Self {
-        Self { plural, query, known: BTreeMap::new() }
+    /// Begins with nothing known, so that the first look finds every object as new.
+    pub(super) fn new(kind: &'static Kind, query: ListQuery) -> Self {
+        Self { kind, query, known: BTreeMap::new() }
     }
 
-    /// What is new, other or gone since the last look.
+    /// The objects that were added, modified or deleted since the last look.
     pub(super) fn look(&mut self, registry: &Registry, looks: &Looks) -> Result<Vec<Event>, ApiError> {
-        let all = looks.look(registry, self.plural)?;
+        let all = looks.look(registry, self.kind)?;
         let version = registry.resource_version();
         self.compare(&all, version)
     }
@@ -66,7 +67,7 @@ impl Following {
             Ok::<_, ApiError>(())
         };
         let mut before = std::mem::take(&mut self.known);
-        let meant: Vec<&Object> = all.iter().filter(|object| self.is_meant(object)).collect();
+        let meant: Vec<&Object> = all.iter().filter(|object| self.query.means(object)).collect();
         for object in meant {
             let key = (object.namespace().to_owned(), object.name().to_owned());
             match before.remove(&key) {
@@ -85,14 +86,9 @@ impl Following {
         }
         Ok(events)
     }
-
-    fn is_meant(&self, object: &Object) -> bool {
-        self.query.namespace.as_ref().is_none_or(|namespace| namespace == object.namespace())
-            && self.query.selector.matches(object)
-    }
 }
 
-/// Whether nothing changed but the time at which it was looked at.
+/// Whether the objects are equal apart from heartbeat times.
 fn is_same(old: &Object, new: &Object) -> bool {
     let timeless = |object: &Object| {
         let mut object = object.clone();
@@ -110,8 +106,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::kinds::pod;
 
-    fn pod(name: &str, uid: &str, ip: &str, heartbeat: u32) -> Object {
+    fn object(name: &str, uid: &str, ip: &str, heartbeat: u32) -> Object {
         Object::from_value(json!({"metadata": {"name": name, "namespace": "default", "uid": uid},
             "status": {"podIP": ip, "conditions": [{"type": "Ready", "lastHeartbeatTime": heartbeat}]}}))
         .unwrap()
@@ -119,15 +116,15 @@ mod tests {
 
     #[test]
     fn each_change_is_told_once() {
-        let mut following = Following::new("pods", ListQuery::default());
+        let mut following = Following::new(&pod::KIND, ListQuery::default());
         let mut told = |pods: &[Object]| -> Vec<String> {
             let events = following.compare(pods, 7).unwrap();
             let tell = |event: &Event| format!("{:?} {}", event.kind, event.stored.object().unwrap().uid());
             events.iter().map(tell).collect()
         };
-        assert_eq!(told(&[pod("a", "1", "10.0.0.1", 1), pod("b", "2", "", 1)]), ["Added 1", "Added 2"]);
-        assert_eq!(told(&[pod("a", "1", "10.0.0.1", 2), pod("b", "2", "10.0.0.2", 2)]), ["Modified 2"]);
-        assert_eq!(told(&[pod("a", "3", "10.0.0.1", 3)]), ["Deleted 1", "Added 3", "Deleted 2"]);
+        assert_eq!(told(&[object("a", "1", "10.0.0.1", 1), object("b", "2", "", 1)]), ["Added 1", "Added 2"]);
+        assert_eq!(told(&[object("a", "1", "10.0.0.1", 2), object("b", "2", "10.0.0.2", 2)]), ["Modified 2"]);
+        assert_eq!(told(&[object("a", "3", "10.0.0.1", 3)]), ["Deleted 1", "Added 3", "Deleted 2"]);
         assert_eq!(told(&[]), ["Deleted 3"]);
         assert_eq!(told(&[]), [""; 0]);
     }

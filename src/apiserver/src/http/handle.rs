@@ -1,100 +1,67 @@
-//! From a request to its answer.
+//! Answers requests.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use http_body_util::Either;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, HeaderMap};
+use hyper::header::ACCEPT;
 use hyper::{Method, Request};
+use tracing::Instrument;
 
-use super::access::{self, Access};
+use super::access;
 use super::activity::UnderWay;
 use super::answer::{self, Answer};
-use super::found::Looks;
-use super::limits::Limits;
-use super::metrics::{Metrics, Request as Counted};
-use super::places::Places;
+use super::call::{Call, Caller, Shared, form, header, not_acceptable};
+use super::metrics::Labels;
+use super::request_log::{self, Logged};
 use super::{change, pages, read, watch};
 use crate::api::media::{self, Encoding, Form};
 use crate::api::parameters::Parameters;
-use crate::api::path::{self, PATH_MAX, Route, Target};
-use crate::api::schema::Type;
-use crate::api::{absent, discovery, schemas};
-use crate::log;
-use crate::registry::Registry;
-use crate::resource::{Resource, ResourceInfo, Subresource};
+use crate::api::path::{self, PATH_MAX, Place, Route, Target};
+use crate::kind::{Source, Verb};
 use crate::status::ApiError;
 
-/// What all connections share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) registry: Registry,
-    pub(super) access: Access,
-    pub(super) limits: Limits,
-    pub(super) places: Places,
-    pub(super) metrics: Metrics,
-    /// What is found on the machine.
-    pub(super) looks: Looks,
-    /// Where clients are told that the server is.
-    pub(super) address: String,
-    /// Becomes true when the server is to stop.
-    pub(super) stopping: tokio::sync::watch::Receiver<bool>,
-}
-
-impl Shared {
-    /// Waits until the server is to stop.
-    pub(super) async fn stopped(&self) {
-        // Whoever would say so is gone: it is stopping, too.
-        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
-    }
-}
-
-/// Who asks, as far as the connection tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caller {
-    /// Nobody in particular: a token is needed.
-    Anybody,
-    /// Somebody with a certificate that the CA signed, or on the insecure port.
-    Trusted,
-    /// Somebody for whom there is no room.
-    Refused,
-}
-
-/// Answers a request.
+/// Answers a request, in a span of its own.
 pub(super) async fn handle(
     shared: Arc<Shared>,
     caller: Caller,
     under_way: UnderWay,
     request: Request<Incoming>,
 ) -> Answer {
+    let span = request_log::span(request.headers());
+    answer(shared, caller, under_way, request).instrument(span).await
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    caller: Caller,
+    under_way: UnderWay,
+    request: Request<Incoming>,
+) -> Answer {
     let start = Instant::now();
-    let mut counted = Counted::of(request.method());
+    let (logged, mut labels) = (Logged::of(&request), Labels::of(request.method()));
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let in_yaml = is_in_yaml(&request);
-    // A list may be long.
+    // A long list would keep the other requests of this thread waiting.
     let encoded =
         |answer| if in_yaml { tokio::task::block_in_place(|| answer::in_yaml(answer)) } else { answer };
-    let answered = respond(&shared, caller, &under_way, request, &mut counted).await;
-    let mut answer = match answered.and_then(|answer| kept(&shared, encoded(answer), is_read)) {
-        Ok(answer) => answer,
-        Err(error) => {
-            // What is applied wrongly is the client's fault, whatever the code.
-            if error.code >= 500 && !matches!(error.reason, "Timeout" | "") {
-                log::error(
-                    "a request failed",
-                    &[("verb", &counted.verb), ("resource", &counted.resource), ("cause", &error.message)],
-                );
-            }
-            encoded(answer::error(&error))
-        }
+    let answered = respond(&shared, caller, &under_way, request, &mut labels).await;
+    let (mut answer, error) = match answered.and_then(|answer| kept(&shared, encoded(answer), is_read)) {
+        Ok(answer) => (answer, None),
+        Err(error) => (encoded(answer::error(&error)), Some(error)),
     };
-    shared.metrics.count(counted, answer.status().as_u16(), start.elapsed());
+    let (status, duration) = (answer.status().as_u16(), start.elapsed());
+    // A wrong applied configuration is the client's fault, though its error has code 500.
+    let failure = error.filter(|error| error.code >= 500 && !matches!(error.reason, "Timeout" | ""));
+    let failure = failure.as_ref().map(|error| error.message.as_str());
+    logged.answered(labels, status, duration, failure);
+    shared.metrics.count(labels, status, duration);
     answer::hold(&mut answer, under_way);
     answer
 }
 
-/// Whether the answer is to be YAML, as far as what is asked for can be (`NegotiateOutputMediaType` in
+/// Whether the client wants YAML, of a path that has it (`NegotiateOutputMediaType` in
 /// `k8s.io/apiserver/pkg/endpoints/handlers/negotiation/negotiate.go`).
 fn is_in_yaml<T>(request: &Request<T>) -> bool {
     let is_api = matches!(request.uri().path().split('/').nth(1), Some("api" | "apis"));
@@ -102,7 +69,8 @@ fn is_in_yaml<T>(request: &Request<T>) -> bool {
     is_api && accepted().is_some_and(|(_, encoding)| encoding == Encoding::Yaml)
 }
 
-/// An answer that takes its room until the client has read it. Without any, only a change is answered: it was made.
+/// Takes room for an answer until the client has read it. Without room, a read fails; a change is answered, for it was
+/// made.
 fn kept(shared: &Shared, mut answer: Answer, is_read: bool) -> Result<Answer, ApiError> {
     if let Either::Left(whole) = answer.body_mut() {
         match shared.limits.answer(whole.len()) {
@@ -119,10 +87,10 @@ async fn respond(
     caller: Caller,
     under_way: &UnderWay,
     request: Request<Incoming>,
-    counted: &mut Counted,
+    labels: &mut Labels,
 ) -> Result<Answer, ApiError> {
     match caller {
-        Caller::Refused => return Err(answer::busy()),
+        Caller::Refused => return Err(ApiError::busy()),
         Caller::Anybody if !shared.access.admits(request.headers()) => return Err(ApiError::unauthorized()),
         Caller::Anybody | Caller::Trusted => under_way.admit(),
     }
@@ -136,8 +104,8 @@ async fn respond(
             details: serde_json::Value::Null,
         });
     }
-    match path::parse(request.uri().path()).ok_or_else(ApiError::no_such_path)? {
-        Route::Objects(target) => objects(shared, target, request, counted).await,
+    match path::parse(request.uri().path(), &shared.kinds).ok_or_else(ApiError::no_such_path)? {
+        Route::Objects(target) => objects(shared, target, request, labels).await,
         page if request.method() == Method::GET || request.method() == Method::HEAD => {
             pages::page(shared, &page, request.headers())
         }
@@ -145,77 +113,19 @@ async fn respond(
     }
 }
 
-/// A request for objects, with everything that is known about it.
-pub(super) struct Call<'a> {
-    pub(super) shared: &'a Arc<Shared>,
-    pub(super) resource: &'a dyn Resource,
-    pub(super) info: &'static ResourceInfo,
-    pub(super) schema: &'static Type,
-    /// Empty for kinds without one, and for all of them.
-    pub(super) namespace: String,
-    pub(super) name: Option<String>,
-    /// The part of the object that is meant, where it is not the whole.
-    pub(super) part: Option<Subresource>,
-    pub(super) parameters: Parameters,
-    /// In what form the answer is to be.
-    pub(super) form: Form,
-}
-
 async fn objects(
     shared: &Arc<Shared>,
     target: Target,
     request: Request<Incoming>,
-    counted: &mut Counted,
+    labels: &mut Labels,
 ) -> Result<Answer, ApiError> {
-    let resource = shared.registry.resource(&target.group, &target.version, &target.plural);
-    let Some(resource) = resource else {
-        let info = absent::find(&target).filter(|_| !target.is_watch);
-        let info = info.ok_or_else(ApiError::no_such_path)?;
-        counted.resource = info.plural.to_owned();
-        return read::absent(shared, info, target.name.as_deref(), &request);
-    };
-    let info = resource.info();
-    let (part, verbs) = match target.subresource.as_deref() {
-        None => (None, info.verbs),
-        Some(name) => part(info, name).ok_or_else(ApiError::no_such_path)?,
-    };
-    if target.namespace.is_some() && !info.namespaced {
-        return Err(ApiError::no_such_path());
+    labels.resource = target.kind.plural;
+    if target.kind.source == Source::Nowhere {
+        return read::absent(shared, target.kind, &target.place, &request);
     }
-    if target.name.is_some() && info.namespaced && target.namespace.is_none() {
-        return Err(ApiError::no_such_path());
-    }
-    counted.resource = info.plural.to_owned();
-    let parameters = Parameters::parse(request.uri().query().unwrap_or_default());
-    let verb = if target.is_watch {
-        if !verbs.contains(&"watch") {
-            return Err(ApiError::no_such_path());
-        }
-        Some("watch").filter(|_| request.method() == Method::GET)
-    } else {
-        verb(request.method(), target.name.is_some(), parameters.watch)
-    };
-    let verb = verb.ok_or_else(ApiError::method_not_allowed)?;
-    counted.verb = verb.to_owned();
-    if !verbs.contains(&verb) {
-        return Err(ApiError::method_not_allowed());
-    }
-    let call = Call {
-        shared,
-        resource,
-        info,
-        schema: schemas::of(info.group, info.kind).ok_or_else(ApiError::no_such_path)?,
-        namespace: target.namespace.unwrap_or_default(),
-        name: target.name,
-        part,
-        parameters,
-        form: form(request.headers())?,
-    };
-    if matches!(call.form, Form::Table(_)) {
-        call.parameters.check_table()?;
-    }
-    if verb == "watch" {
-        // There is no YAML that goes on.
+    let (call, verb) = call(shared, target, &request, labels)?;
+    if verb == Verb::Watch {
+        // YAML has no streams.
         if is_in_yaml(&request) {
             return Err(not_acceptable());
         }
@@ -224,57 +134,63 @@ async fn objects(
     call.parameters.check_timeout()?;
     let room = shared.limits.request()?;
     let answer = match verb {
-        "get" => read::get(&call),
-        "list" => read::list(&call).await,
+        Verb::Get => read::get(&call),
+        Verb::List => read::list(&call).await,
         _ => {
-            // None is made while answers are left unread.
+            // No change is made while clients leave too many answers unread.
             let _room = shared.limits.answer(1)?;
             change::change(&call, verb, request, room).await
         }
     };
-    let view = call.resource.view();
-    answer.map_err(|error| match view {
-        Some(view) => error.in_group(call.info, view.info),
+    answer.map_err(|error| match call.kind.view() {
+        Some(view) => error.in_group(call.kind, view.kind),
         None => error,
     })
 }
 
-/// A part of a kind's objects by its name, with what may be done with it.
-fn part(info: &ResourceInfo, wanted: &str) -> Option<(Option<Subresource>, &'static [&'static str])> {
-    let (name, verbs) = discovery::subresources(info).iter().find(|(name, _)| *name == wanted)?;
-    let part = if *name == "status" { Subresource::Status } else { Subresource::Finalize };
-    Some((Some(part), verbs))
+/// Checks a request for objects.
+fn call<'a>(
+    shared: &'a Arc<Shared>,
+    Target { kind, place, is_watch }: Target,
+    request: &Request<Incoming>,
+    labels: &mut Labels,
+) -> Result<(Call<'a>, Verb), ApiError> {
+    let parameters = Parameters::parse(request.uri().query().unwrap_or_default());
+    let verb = if is_watch {
+        Some(Verb::Watch).filter(|_| request.method() == Method::GET)
+    } else {
+        verb(request.method(), matches!(place, Place::One { .. }), parameters.watch)
+    };
+    let verb = verb.ok_or_else(ApiError::method_not_allowed)?;
+    labels.verb = verb.name();
+    let (namespace, name, part) = match place {
+        Place::All(namespace) => (namespace.unwrap_or_default(), None, None),
+        Place::One { namespace, name, part } => (namespace, Some(name), part),
+    };
+    if !kind.allows(part, verb) {
+        return Err(ApiError::method_not_allowed());
+    }
+    let (resource, form) = (shared.registry.resource(kind)?, form(request.headers())?);
+    let call = Call { shared, resource, kind, namespace, name, part, parameters, form };
+    if matches!(call.form, Form::Table(_)) {
+        call.parameters.check_table()?;
+    }
+    Ok((call, verb))
 }
 
-/// What is to be done (`NewRequestInfo` in `k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`). Of one object `watch`
-/// asks for nothing, and no object has a HEAD (`registerResourceHandlers` in `pkg/endpoints/installer.go`).
-fn verb(method: &Method, is_named: bool, is_watch: bool) -> Option<&'static str> {
+/// The verb of a request (`NewRequestInfo` in `k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`). The
+/// parameter `watch` has no effect for one object, and HEAD is not served for objects (`registerResourceHandlers` in
+/// `pkg/endpoints/installer.go`).
+fn verb(method: &Method, is_named: bool, is_watch: bool) -> Option<Verb> {
     match (method, is_named) {
-        (&Method::GET, true) => Some("get"),
-        (&Method::GET, false) if is_watch => Some("watch"),
-        (&Method::GET, false) => Some("list"),
-        (&Method::POST, false) => Some("create"),
-        (&Method::PUT, true) => Some("update"),
-        (&Method::PATCH, true) => Some("patch"),
-        (&Method::DELETE, true) => Some("delete"),
-        (&Method::DELETE, false) => Some("deletecollection"),
+        (&Method::GET, true) => Some(Verb::Get),
+        (&Method::GET, false) if is_watch => Some(Verb::Watch),
+        (&Method::GET, false) => Some(Verb::List),
+        (&Method::POST, false) => Some(Verb::Create),
+        (&Method::PUT, true) => Some(Verb::Update),
+        (&Method::PATCH, true) => Some(Verb::Patch),
+        (&Method::DELETE, true) => Some(Verb::Delete),
+        (&Method::DELETE, false) => Some(Verb::DeleteCollection),
         _ => None,
     }
-}
-
-/// The form in which objects are asked for.
-pub(super) fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
-    let accept = header(headers, &ACCEPT);
-    let accepted = media::accept(accept, |form| !matches!(form, Form::Discovery(_)));
-    accepted.map(|(form, _)| form).ok_or_else(not_acceptable)
-}
-
-pub(super) fn header<'a>(headers: &'a HeaderMap, name: &hyper::header::HeaderName) -> Option<&'a str> {
-    headers.get(name).map(|value| value.to_str().unwrap_or("?"))
-}
-
-pub(super) fn not_acceptable() -> ApiError {
-    let message =
-        "only the following media types are accepted: application/json, application/yaml".to_owned();
-    ApiError { code: 406, reason: "NotAcceptable", message, details: serde_json::Value::Null }
 }

@@ -1,39 +1,42 @@
-//! `/metrics`, in Prometheus' text format, under upstream's names where there are such.
+//! Counts requests, and writes Prometheus' text format.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use hyper::Method;
-use hyper::header::HeaderValue;
-use ipnet::IpNet;
 
-use super::answer::{self, Answer};
-use super::handle::Shared;
-use crate::registry::ListQuery;
-use crate::resource::{Allocation, Scope};
-use crate::status::ApiError;
-use crate::store::Stored;
-use sys::process::limits;
-
-/// The borders of the histogram, in seconds.
+/// The upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: [f64; 8] = [0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 5.0];
 
-/// What a request is counted as. Only names that the server knows get in here, so that there are not many.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Request {
-    pub(super) verb: String,
-    /// Empty for what is no object.
-    pub(super) resource: String,
+/// The labels of a request's counters. Only names that the server knows are labels, so there are few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Labels {
+    pub(super) verb: &'static str,
+    /// Empty if the path is not one of objects.
+    pub(super) resource: &'static str,
 }
 
-impl Request {
+impl Labels {
+    /// The labels of a request whose path is not read yet.
     pub(super) fn of(method: &Method) -> Self {
-        let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-        let verb = if known.contains(method) { method.as_str() } else { "other" };
-        Self { verb: verb.to_lowercase(), resource: String::new() }
+        let verb = match *method {
+            Method::GET => "get",
+            Method::HEAD => "head",
+            Method::POST => "post",
+            Method::PUT => "put",
+            Method::PATCH => "patch",
+            Method::DELETE => "delete",
+            _ => "other",
+        };
+        Self { verb, resource: "" }
+    }
+}
+
+impl std::fmt::Display for Labels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "verb=\"{}\",resource=\"{}\"", self.verb.to_uppercase(), self.resource)
     }
 }
 
@@ -44,12 +47,12 @@ struct Durations {
     sum: Duration,
 }
 
-/// What is counted.
+/// The counters.
 #[derive(Debug)]
 pub(super) struct Metrics {
-    started: SystemTime,
-    requests: Mutex<BTreeMap<(Request, u16), u64>>,
-    durations: Mutex<BTreeMap<Request, Durations>>,
+    pub(super) started: SystemTime,
+    requests: Mutex<BTreeMap<(Labels, u16), u64>>,
+    durations: Mutex<BTreeMap<Labels, Durations>>,
 }
 
 impl Metrics {
@@ -57,13 +60,12 @@ impl Metrics {
         Self { started: SystemTime::now(), requests: Mutex::default(), durations: Mutex::default() }
     }
 
-    /// Counts a request.
-    pub(super) fn count(&self, request: Request, code: u16, time: Duration) {
+    pub(super) fn count(&self, labels: Labels, code: u16, time: Duration) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        *requests.entry((request.clone(), code)).or_default() += 1;
+        *requests.entry((labels, code)).or_default() += 1;
         drop(requests);
         let mut durations = self.durations.lock().unwrap_or_else(PoisonError::into_inner);
-        let durations = durations.entry(request).or_default();
+        let durations = durations.entry(labels).or_default();
         durations.count += 1;
         durations.sum += time;
         for (border, bucket) in BUCKETS.iter().zip(&mut durations.buckets) {
@@ -71,21 +73,15 @@ impl Metrics {
         }
     }
 
-    fn write(&self, page: &mut Page) {
+    pub(super) fn write(&self, page: &mut Page) {
         page.head("apiserver_request_total", "counter", "Requests by verb, resource and HTTP status.");
-        for ((request, code), count) in self.requests.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let (verb, resource) = (request.verb.to_uppercase(), &request.resource);
-            page.line(
-                "apiserver_request_total",
-                &format!("verb=\"{verb}\",resource=\"{resource}\",code=\"{code}\""),
-                count,
-            );
+        for ((labels, code), count) in self.requests.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            page.line("apiserver_request_total", &format!("{labels},code=\"{code}\""), count);
         }
         let name = "apiserver_request_duration_seconds";
         page.head(name, "histogram", "How long requests took until their answer began.");
-        for (request, durations) in self.durations.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let labels =
-                format!("verb=\"{}\",resource=\"{}\"", request.verb.to_uppercase(), request.resource);
+        for (labels, durations) in self.durations.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let labels = labels.to_string();
             for (border, count) in BUCKETS.iter().zip(durations.buckets) {
                 page.line(&format!("{name}_bucket"), &format!("{labels},le=\"{border}\""), count);
             }
@@ -98,15 +94,15 @@ impl Metrics {
 
 /// The text of the page.
 #[derive(Default)]
-struct Page(String);
+pub(super) struct Page(pub(super) String);
 
 impl Page {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
+    pub(super) fn head(&mut self, name: &str, kind: &str, help: &str) {
         // A String takes everything.
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    fn line(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
+    pub(super) fn line(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
         let _ = if labels.is_empty() {
             writeln!(self.0, "{name} {value}")
         } else {
@@ -114,105 +110,10 @@ impl Page {
         };
     }
 
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+    pub(super) fn single(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
         self.head(name, kind, help);
         self.line(name, "", value);
     }
-}
-
-/// The page.
-pub(super) fn page(shared: &Shared) -> Result<Answer, ApiError> {
-    let mut page = Page::default();
-    shared.metrics.write(&mut page);
-    let (requests, watches) = shared.limits.under_way();
-    page.single("apiserver_current_inflight_requests", "gauge", "Requests that are worked on.", requests);
-    page.single("apiserver_longrunning_requests", "gauge", "Watches.", watches);
-    tokio::task::block_in_place(|| allocators(shared, &mut page))?;
-    let started = shared.metrics.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    page.single(
-        "process_start_time_seconds",
-        "gauge",
-        "When the server was started, in seconds since 1970.",
-        started,
-    );
-    if let Some(memory) = limits::resident_memory() {
-        page.single(
-            "process_resident_memory_bytes",
-            "gauge",
-            "Memory that the server has, in bytes.",
-            memory,
-        );
-    }
-    Ok(answer::whole(200, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"), page.0))
-}
-
-/// How full each block of each ServiceCIDR is.
-fn allocators(shared: &Shared, page: &mut Page) -> Result<(), ApiError> {
-    let list = |plural: &'static str| -> Result<Vec<Stored>, ApiError> {
-        let is_served = shared.registry.resources().iter().any(|kind| kind.info().plural == plural);
-        if is_served {
-            Ok(shared.registry.list(plural, &ListQuery::default())?.items)
-        } else {
-            Ok(Vec::new())
-        }
-    };
-    let mut blocks: Vec<(IpNet, u128)> = Vec::new();
-    for stored in list("servicecidrs")? {
-        let object = stored.object()?;
-        let cidrs = object.spec()["cidrs"].as_array().into_iter().flatten();
-        let cidrs = cidrs.filter_map(|cidr| cidr.as_str()?.parse().ok());
-        blocks.extend(cidrs.map(|cidr| (cidr, 0)));
-    }
-    blocks.sort_unstable();
-    blocks.dedup();
-    for stored in list("ipaddresses")? {
-        let Ok(address) = stored.object()?.name().parse::<IpAddr>() else { continue };
-        for (block, used) in &mut blocks {
-            *used += u128::from(block.contains(&address));
-        }
-    }
-    let (used, free) = (
-        "kube_apiserver_clusterip_allocator_allocated_ips",
-        "kube_apiserver_clusterip_allocator_available_ips",
-    );
-    page.head(used, "gauge", "Addresses of a block that are in use.");
-    for (block, count) in &blocks {
-        page.line(used, &format!("cidr=\"{block}\""), count);
-    }
-    page.head(free, "gauge", "Addresses of a block that are free.");
-    for (block, count) in &blocks {
-        page.line(free, &format!("cidr=\"{block}\""), usable(*block).saturating_sub(*count));
-    }
-    attempts(&shared.registry.allocations(), page);
-    Ok(())
-}
-
-/// How often each block was asked for an address.
-fn attempts(counts: &BTreeMap<Allocation, u64>, page: &mut Page) {
-    for (succeeded, name, help) in [
-        (true, "kube_apiserver_clusterip_allocator_allocation_total", "Addresses that a block gave."),
-        (
-            false,
-            "kube_apiserver_clusterip_allocator_allocation_errors_total",
-            "Times that a block gave none.",
-        ),
-    ] {
-        page.head(name, "counter", help);
-        for (allocation, count) in counts.iter().filter(|(allocation, _)| allocation.succeeded == succeeded) {
-            let scope = match allocation.scope {
-                Scope::Dynamic => "dynamic",
-                Scope::Static => "static",
-            };
-            page.line(name, &format!("cidr=\"{}\",scope=\"{scope}\"", allocation.network), count);
-        }
-    }
-}
-
-/// How many addresses of a block Services can have: not the first, and of IPv4 not the last.
-fn usable(block: IpNet) -> u128 {
-    let bits = u32::from(block.max_prefix_len() - block.prefix_len());
-    let all = 1_u128.checked_shl(bits).unwrap_or(u128::MAX);
-    all.saturating_sub(if block.addr().is_ipv4() { 2 } else { 1 })
 }
 
 #[cfg(test)]
@@ -222,9 +123,9 @@ mod tests {
     #[test]
     fn requests_are_counted() {
         let metrics = Metrics::new();
-        let request = Request { verb: "create".to_owned(), resource: "services".to_owned() };
-        metrics.count(request.clone(), 201, Duration::from_millis(3));
-        metrics.count(request, 201, Duration::from_millis(30));
+        let labels = Labels { verb: "create", resource: "services" };
+        metrics.count(labels, 201, Duration::from_millis(3));
+        metrics.count(labels, 201, Duration::from_millis(30));
         let mut page = Page::default();
         metrics.write(&mut page);
         let labels = "verb=\"CREATE\",resource=\"services\"";
@@ -240,20 +141,7 @@ mod tests {
 
     #[test]
     fn methods_that_nobody_knows_are_one() {
-        assert_eq!(Request::of(&Method::from_bytes(b"XYZZY").unwrap()).verb, "other");
-        assert_eq!(Request::of(&Method::GET).verb, "get");
-    }
-
-    #[test]
-    fn usable_addresses_are_as_upstream_counts_them() {
-        for (block, expected) in [
-            ("10.96.0.0/28", 14),
-            ("2001:db8::/112", 65535),
-            ("10.0.0.0/32", 0),
-            ("2001:db8::/128", 0),
-            ("10.0.0.0/31", 0),
-        ] {
-            assert_eq!(usable(block.parse().unwrap()), expected, "{block}");
-        }
+        assert_eq!(Labels::of(&Method::from_bytes(b"XYZZY").unwrap()).verb, "other");
+        assert_eq!(Labels::of(&Method::GET).verb, "get");
     }
 }

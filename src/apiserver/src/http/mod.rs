@@ -1,9 +1,10 @@
-//! The HTTP server: who asks, what is asked for, and how much of it at a time.
+//! The HTTP server: authentication, routing, and limits.
 
 mod access;
 mod activity;
 mod answer;
 mod body;
+mod call;
 mod change;
 mod connection;
 mod deletion;
@@ -11,9 +12,11 @@ mod found;
 mod handle;
 mod limits;
 mod metrics;
+mod metrics_page;
 mod pages;
 mod places;
 mod read;
+mod request_log;
 #[cfg(test)]
 mod slow_tests;
 mod stream;
@@ -30,32 +33,26 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
+use super::kinds;
 use super::pki::Pki;
 use super::registry::Registry;
 use sys::process::memory;
 
-/// How long requests that are under way may take when the server stops.
+/// How long requests may still take after the server is told to stop.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
-/// A server that cannot serve.
+/// Why the server cannot listen.
 #[derive(Debug, Error)]
-pub enum HttpError {
-    /// Something else has the address, or it is not this machine's.
+pub(crate) enum HttpError {
     #[error("cannot listen on {address}: {cause}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        cause: std::io::Error,
-    },
-    /// The certificate does not do.
+    Listen { address: SocketAddr, cause: std::io::Error },
     #[error("cannot use the certificate: {0}")]
     Tls(#[from] rustls::Error),
 }
 
 /// A server with its sockets.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     secure: TcpListener,
     insecure: Option<TcpListener>,
     tls: Arc<ServerConfig>,
@@ -64,11 +61,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the sockets; `insecure` is without TLS and without authentication.
-    ///
-    /// # Errors
-    /// [`HttpError`].
-    pub async fn bind(secure: SocketAddr, insecure: Option<SocketAddr>, pki: Pki) -> Result<Self, HttpError> {
+    /// Opens the sockets; `insecure` is without TLS and authentication.
+    pub(crate) async fn bind(
+        secure: SocketAddr,
+        insecure: Option<SocketAddr>,
+        pki: Pki,
+    ) -> Result<Self, HttpError> {
         let tls = Arc::new(tls::configuration(pki.server, pki.client_ca)?);
         let (secure, secure_address) = listen(secure)?;
         let (insecure, insecure_address) = match insecure {
@@ -78,20 +76,27 @@ impl Server {
         Ok(Self { secure, insecure, tls, secure_address, insecure_address })
     }
 
-    /// Where the server listens: port 0 has become a port.
-    pub fn address(&self) -> SocketAddr {
+    /// The address with TLS, with the port that the kernel chose for port 0.
+    pub(crate) fn address(&self) -> SocketAddr {
         self.secure_address
     }
 
-    /// Where it listens without TLS.
-    pub fn insecure_address(&self) -> Option<SocketAddr> {
+    /// The address without TLS.
+    pub(crate) fn insecure_address(&self) -> Option<SocketAddr> {
         self.insecure_address
     }
 
-    /// Serves until `stopping` becomes true; then ends watches and lets other requests finish.
-    pub async fn run(self, registry: Registry, token: String, stopping: tokio::sync::watch::Receiver<bool>) {
-        let shared = Arc::new(handle::Shared {
+    /// Serves until `stopping` becomes true, then ends watches and waits for other requests.
+    pub(crate) async fn run(
+        self,
+        registry: Registry,
+        token: String,
+        stopping: tokio::sync::watch::Receiver<bool>,
+    ) {
+        let kinds = kinds::known(registry.resources());
+        let shared = Arc::new(call::Shared {
             registry,
+            kinds,
             access: access::Access::new(token),
             limits: limits::Limits::new(),
             places: places::Places::default(),
@@ -101,7 +106,7 @@ impl Server {
             stopping,
         });
         let tidying = tokio::spawn(tidy());
-        // Every connection has one, until it ends.
+        // Every connection holds a sender until it ends.
         let (alive, mut ended) = mpsc::channel(1);
         let tls = Some(TlsAcceptor::from(self.tls));
         let secure = connection::accept(self.secure, tls, Arc::clone(&shared), alive.clone());
@@ -113,13 +118,13 @@ impl Server {
             }
         }
         tidying.abort();
-        // Whatever takes longer is cut off.
+        // Connections that take longer are cut off.
         drop(alive);
         let _ = tokio::time::timeout(DRAIN_TIME, ended.recv()).await;
     }
 }
 
-/// How often memory that lists and watches left behind is given back.
+/// How often freed memory of lists and watches is returned to the kernel.
 const TIDY_TIME: Duration = Duration::from_secs(30);
 
 async fn tidy() {
@@ -129,14 +134,14 @@ async fn tidy() {
     }
 }
 
-/// Connections that the kernel keeps until they are accepted. Above that, clients try again only after a second.
+/// Connections that wait to be accepted. A client above that tries again only after a second.
 const BACKLOG: u32 = 4096;
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), HttpError> {
     let failed = |cause| HttpError::Listen { address, cause };
     let open = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // A server that was just stopped leaves connections that would keep the port.
+        // Connections of a server that was just stopped would otherwise keep the port.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;

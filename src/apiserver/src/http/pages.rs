@@ -1,26 +1,25 @@
-//! Everything that is not objects: discovery, health, OpenAPI, metrics.
+//! Pages that are not objects: discovery, health, OpenAPI, metrics.
 
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 
 use super::answer::{self, Answer, set};
-use super::handle::{Shared, header, not_acceptable};
-use super::metrics;
+use super::call::{Shared, header, not_acceptable};
+use super::metrics_page;
 use crate::api::media::{self, Form};
 use crate::api::path::Route;
 use crate::api::{discovery, openapi, openapi_v2, openapi_v2_json};
 use crate::status::ApiError;
 
-/// Answers with a page.
 pub(super) fn page(shared: &Shared, route: &Route, headers: &HeaderMap) -> Result<Answer, ApiError> {
-    let kinds = shared.registry.resources();
+    let kinds = &shared.kinds[..];
     let found = |value: Option<serde_json::Value>| value.ok_or_else(ApiError::no_such_path);
     let value = match route {
         Route::Root => discovery::paths(kinds),
         Route::Version => discovery::version(),
-        // A server that stops tells whoever waits for it that it does.
+        // So that load balancers notice that the server stops.
         Route::Health if *shared.stopping.borrow() => return Ok(answer::plain(503, "stopping")),
         Route::Health => return Ok(answer::plain(200, "ok")),
-        Route::Metrics => return metrics::page(shared),
+        Route::Metrics => return metrics_page::page(shared),
         Route::CoreVersions | Route::Groups => return groups(shared, route, headers),
         Route::Group(group) => found(discovery::group(kinds, group))?,
         Route::Kinds { group, version } => found(discovery::kinds_of(kinds, group, version))?,
@@ -32,10 +31,10 @@ pub(super) fn page(shared: &Shared, route: &Route, headers: &HeaderMap) -> Resul
     Ok(answer::json(200, &value))
 }
 
-/// `/openapi/v2`: JSON, or protobuf where that is what `Accept` has first of the two (`pkg/handler/handler.go` of
+/// `/openapi/v2`: JSON, or protobuf if `Accept` names it first (`pkg/handler/handler.go` of
 /// kube-openapi).
 fn openapi_2(shared: &Shared, headers: &HeaderMap) -> Result<Answer, ApiError> {
-    let kinds = shared.registry.resources();
+    let kinds = &shared.kinds[..];
     let is_protobuf = openapi_v2::is_protobuf(header(headers, &ACCEPT)).ok_or_else(not_acceptable)?;
     let mut answer = if is_protobuf {
         let media_type = HeaderValue::from_static(openapi_v2::MEDIA_TYPE);
@@ -47,9 +46,9 @@ fn openapi_2(shared: &Shared, headers: &HeaderMap) -> Result<Answer, ApiError> {
     Ok(answer)
 }
 
-/// `/api` and `/apis`, in the older form or with everything in them.
+/// `/api` and `/apis`, in the older form or aggregated.
 fn groups(shared: &Shared, route: &Route, headers: &HeaderMap) -> Result<Answer, ApiError> {
-    let (kinds, is_core) = (shared.registry.resources(), *route == Route::CoreVersions);
+    let (kinds, is_core) = (&shared.kinds[..], *route == Route::CoreVersions);
     let is_possible = |form| matches!(form, Form::Plain | Form::Discovery(_));
     let (form, _) = media::accept(header(headers, &ACCEPT), is_possible).ok_or_else(not_acceptable)?;
     let mut answer = if let Form::Discovery(version) = form {

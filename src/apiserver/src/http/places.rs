@@ -1,6 +1,5 @@
-//! Who has a place for a connection. Places are for those who may ask: while nobody was admitted on a connection, it
-//! yields to new ones. So whoever has no token can take places only from others who have shown none yet, and first
-//! from itself.
+//! Places for connections. A connection without an authenticated request yields its place to new ones. So a client
+//! without a token can only take the places of others that have not shown one yet, and takes its own first.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,13 +9,12 @@ use tokio::sync::Notify;
 
 /// Connections that are served.
 const SERVED_MAX: usize = 1024;
-/// Connections above that which are told to come back later.
+/// Connections above that, which are answered that the server is busy.
 const REFUSED_MAX: usize = 64;
-/// Connections of one peer on which nobody was admitted yet. More would only wait for their turn to shake hands, and have
-/// those of others wait.
+/// Unauthenticated connections of one peer. More would only wait for their TLS handshake, and make those of others wait.
 const SHARE_MAX: usize = 128;
 
-/// Who connects, as far as it can be told before a token is shown.
+/// A client, as far as it is known before it shows a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Peer {
     /// A user of this machine.
@@ -41,16 +39,16 @@ pub(super) struct Places(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Connections on which somebody was admitted.
+    /// Connections with an authenticated request.
     admitted: BTreeSet<u64>,
-    /// Those that can still become such.
+    /// Served connections without one.
     served: Waiting,
-    /// Those that are told to come back later.
+    /// Connections that are answered that the server is busy.
     refused: Waiting,
     next: u64,
 }
 
-/// Connections on which nobody was admitted yet.
+/// Connections without an authenticated request.
 #[derive(Debug, Default)]
 struct Waiting {
     count: usize,
@@ -69,7 +67,7 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// A place for a new connection. Nobody has to wait for one: another connection yields, or this one is refused.
+    /// A place for a new connection, at once: another connection yields, or this one is refused.
     pub(super) fn enter(&self, peer: Peer) -> Place {
         let mut state = self.state();
         let yields = Arc::new(Notify::new());
@@ -96,7 +94,7 @@ impl Waiting {
         self.peers.entry(peer).or_default().insert(number, yields);
     }
 
-    /// `None` where the connection has left, or yielded, already.
+    /// `None` if the connection has ended or yielded already.
     fn leave(&mut self, peer: Peer, number: u64) -> Option<Arc<Notify>> {
         let connections = self.peers.get_mut(&peer)?;
         let yields = connections.remove(&number)?;
@@ -107,7 +105,7 @@ impl Waiting {
         Some(yields)
     }
 
-    /// Lets connections yield until there is room for one more of `peer` among `max`.
+    /// Makes connections yield until there is room for one more of `peer` among `max`.
     fn make_room(&mut self, peer: Peer, max: usize) {
         if self.peers.get(&peer).is_some_and(|connections| connections.len() >= SHARE_MAX) {
             self.oldest_yields(peer);
@@ -138,12 +136,12 @@ impl Waiting {
 }
 
 impl Place {
-    /// Whether there is room to serve the connection, and not only to say that there is none.
+    /// Whether the connection is served, and not only answered that the server is busy.
     pub(super) fn is_served(&self) -> bool {
         self.is_served
     }
 
-    /// Waits until the connection has to end, because others need its place more.
+    /// Waits until the connection has to yield its place.
     pub(super) async fn yields(&self) {
         self.yields.notified().await;
     }
@@ -153,7 +151,7 @@ impl Place {
         self.places.state().admitted.contains(&self.number)
     }
 
-    /// Somebody was admitted: from now on the place is the connection's own.
+    /// Keeps the place for good, after an authenticated request.
     pub(super) fn admit(&self) {
         let mut state = self.places.state();
         if self.is_served && state.served.leave(self.peer, self.number).is_some() {

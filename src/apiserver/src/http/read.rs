@@ -7,14 +7,16 @@ use hyper::{Method, Request};
 use serde_json::{Value, json};
 
 use super::answer::{self, Answer};
-use super::handle::{Call, Shared, form};
-use crate::api::absent;
+use super::call::{Call, Shared, form};
 use crate::api::media::Form;
 use crate::api::parameters::{Parameters, go_uint};
+use crate::api::path::Place;
 use crate::api::table;
+use crate::kind::{Kind, View};
+use crate::kinds::absent;
 use crate::object::Object;
 use crate::registry::{List, ListQuery};
-use crate::resource::{ResourceInfo, View};
+
 use crate::selector::{Selector, escaped};
 use crate::status::ApiError;
 use crate::store::Stored;
@@ -22,7 +24,7 @@ use crate::time::now;
 use pod::validation::go_quote;
 
 impl Call<'_> {
-    /// One object in the form that is asked for.
+    /// The answer with one object, in the form that the client wants.
     pub(super) fn object(&self, code: u16, stored: &Stored) -> Result<Answer, ApiError> {
         Ok(match self.form {
             Form::Plain | Form::Discovery(_) => answer::text(code, self.shown(stored)?.to_string()),
@@ -35,28 +37,28 @@ impl Call<'_> {
         })
     }
 
-    /// The text of an object as the kind that is asked for has it.
+    /// The text of an object in the kind that the client asked for.
     fn shown(&self, stored: &Stored) -> Result<Arc<str>, ApiError> {
-        match self.resource.view() {
+        match self.kind.view() {
             None => Ok(Arc::clone(&stored.text)),
-            Some(view) => view_of(view, self.info, &stored.text),
+            Some(view) => view_of(view, self.kind, &stored.text),
         }
     }
 
-    /// The objects that the request means.
+    /// The query for the objects of the request.
     pub(super) fn query(&self) -> Result<ListQuery, ApiError> {
         let mut fields = self.parameters.field_selector.clone();
         if let Some(name) = self.name.as_ref().filter(|_| fields.is_empty()) {
             fields = format!("metadata.name={}", escaped(name));
         }
         let selector = Selector::parse(&self.parameters.label_selector, &fields)?;
-        selector.check(self.info)?;
+        selector.check(self.kind)?;
         // `listOpts` in `k8s.io/apiserver/pkg/endpoints/handlers/get.go`.
         if self.name.is_some() && self.name.as_deref() != selector.name() {
             let message = "fieldSelector metadata.name doesn't match requested name";
             return Err(ApiError::bad_request(message));
         }
-        let selector = match self.resource.view() {
+        let selector = match self.kind.view() {
             Some(view) => selector.renamed(view),
             None => selector,
         };
@@ -68,10 +70,7 @@ impl Call<'_> {
         })
     }
 
-    /// `resourceVersion` as a number; `None` where it is not given.
-    ///
-    /// # Errors
-    /// An error of no sort that upstream knows (`ParseResourceVersion` in
+    /// `resourceVersion` as a number; `None` if it is not given. Upstream gives the error no reason (`ParseResourceVersion` in
     /// `k8s.io/apiserver/pkg/storage/api_object_versioner.go`).
     pub(super) fn version(&self) -> Result<Option<u64>, ApiError> {
         let given = self.parameters.resource_version.as_str();
@@ -83,7 +82,7 @@ impl Call<'_> {
         })
     }
 
-    /// Whether a list of the objects as they are now is what `resourceVersion` and `resourceVersionMatch` ask for
+    /// Checks that `resourceVersion` and `resourceVersionMatch` allow a list of the present objects
     /// (`ValidateListOptions` in `k8s.io/apiserver/pkg/storage/interfaces.go`).
     pub(super) fn check_version(&self) -> Result<(), ApiError> {
         let invalid =
@@ -100,7 +99,7 @@ impl Call<'_> {
         if version > current {
             return Err(ApiError::too_large_version(version, current));
         }
-        // Only the present is kept.
+        // Earlier versions are not kept.
         if self.parameters.resource_version_match == "Exact" && version < current {
             return Err(ApiError::expired("The resourceVersion for the provided list is too old."));
         }
@@ -108,10 +107,10 @@ impl Call<'_> {
     }
 }
 
-/// What is stored as a view of it.
-pub(super) fn view_of(view: View, info: &ResourceInfo, text: &str) -> Result<Arc<str>, ApiError> {
+/// The text of a stored object in the kind `info` of its view.
+pub(super) fn view_of(view: View, kind: &Kind, text: &str) -> Result<Arc<str>, ApiError> {
     let mut object = Object(serde_json::from_str(text).map_err(ApiError::internal)?);
-    view.to_shown(&mut object, info);
+    view.to_shown(&mut object, kind);
     Ok(serde_json::to_string(&object.0).map_err(ApiError::internal)?.into())
 }
 
@@ -124,22 +123,22 @@ pub(super) fn get(call: &Call<'_>) -> Result<Answer, ApiError> {
             return Err(ApiError::too_large_version(version, current));
         }
     }
-    let stored = call.shared.registry.get(call.info.plural, &call.namespace, name)?;
+    let stored = call.shared.registry.get(call.kind, &call.namespace, name)?;
     call.object(200, &stored)
 }
 
-/// The answer about a kind of which there are no objects: a list of none.
+/// The answer for a kind that never has objects: an empty list.
 pub(super) fn absent(
     shared: &Shared,
-    info: &'static ResourceInfo,
-    name: Option<&str>,
+    kind: &Kind,
+    place: &Place,
     request: &Request<Incoming>,
 ) -> Result<Answer, ApiError> {
     if request.method() != Method::GET {
         return Err(ApiError::method_not_allowed());
     }
-    if let Some(name) = name {
-        return Err(ApiError::not_found(info, name));
+    if let Place::One { name, .. } = place {
+        return Err(ApiError::not_found(kind, name));
     }
     let parameters = Parameters::parse(request.uri().query().unwrap_or_default());
     if parameters.watch {
@@ -149,7 +148,7 @@ pub(super) fn absent(
     let version = shared.registry.resource_version();
     Ok(match form(request.headers())? {
         Form::Table(of) => answer::json(200, &absent::table(of, version)),
-        _ => answer::json(200, &absent::list(info, version)),
+        _ => answer::json(200, &absent::list(kind, version)),
     })
 }
 
@@ -160,14 +159,14 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
     call.check_version()?;
     let _room = call.shared.limits.list().await;
     // The store is a file.
-    tokio::task::block_in_place(|| in_form(call, call.shared.registry.list(call.info.plural, &query)?))
+    tokio::task::block_in_place(|| in_form(call, call.shared.registry.list(call.kind, &query)?))
 }
 
 /// A list in the form that is asked for. Objects are read and shown one by one, for there may be many.
 pub(super) fn in_form(call: &Call<'_>, list: List) -> Result<Answer, ApiError> {
     let metadata =
         table::list_metadata(list.resource_version, list.continue_token.as_deref(), list.remaining);
-    let (kind, api_version, items) = (call.info.kind, call.info.api_version(), list.items.into_iter());
+    let (kind, api_version, items) = (call.kind.name, call.kind.api_version(), list.items.into_iter());
     let text = match call.form {
         Form::Table(version) => {
             let head = table::head(call.resource, version, metadata, true);

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{Instant, timeout};
 
-use super::handle::{Caller, Shared};
+use super::call::{Caller, Shared};
 use super::limits::{ADMISSION_TIME, ANSWERS_MAX, BODY_TIME, IDLE_TIME, Limits, UNREAD_TIME};
 use super::places::{Peer, Places};
 use super::{access, connection, found, metrics};
-use crate::kinds::{self, Config};
+use crate::kinds::{self, Config, service};
 use crate::object::Object;
 use crate::registry::{Registry, WriteOptions};
 
@@ -21,6 +21,7 @@ fn shared(dir: &tempfile::TempDir) -> Arc<Shared> {
     let (stop, stopping) = tokio::sync::watch::channel(false);
     std::mem::forget(stop);
     Arc::new(Shared {
+        kinds: kinds::known(registry.resources()),
         registry,
         access: access::Access::new("token".to_owned()),
         limits: Limits::new(),
@@ -232,7 +233,7 @@ async fn answers_that_nobody_reads_take_room() {
             "spec": {"clusterIP": "None"},
         });
         let service = Object::from_value(service).unwrap();
-        shared.registry.create("services", "default", service, WriteOptions::default()).await.unwrap();
+        shared.registry.create(&service::KIND, "default", service, WriteOptions::default()).await.unwrap();
     }
     let mut reader = connect_to(&shared);
     let head = ask(&mut reader).await;

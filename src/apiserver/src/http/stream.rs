@@ -1,4 +1,4 @@
-//! Answers that come line by line. What is not read yet takes the room of answers.
+//! Answers that are sent line by line. Unread lines take the room of answers.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::activity::UnderWay;
 use super::limits::{Limits, Room, UNREAD_TIME};
 
-/// The other end of a stream has gone, or does not read.
+/// The client has gone, or does not read.
 #[derive(Debug)]
 pub(super) struct Closed;
 
@@ -23,7 +23,7 @@ struct Line {
     taken: Taken,
 }
 
-/// What a line takes until it is read. Whoever sent it waits for that.
+/// Held by a line until it is read, which its sender waits for.
 #[derive(Debug)]
 struct Taken {
     _room: Room,
@@ -33,18 +33,18 @@ struct Taken {
 #[derive(Debug)]
 struct Queue {
     lines: Receiver<Line>,
-    /// Of the last line that the connection took, which keeps it until it asks for the next.
+    /// Of the last line that the connection took; it keeps the line until it asks for the next.
     taken: Option<Taken>,
     under_way: Option<UnderWay>,
 }
 
 type Shared = Arc<Mutex<Queue>>;
 
-/// The body.
+/// The end of a stream that the connection reads.
 #[derive(Debug)]
 pub(super) struct Stream(Shared);
 
-/// The end of a stream that is written to.
+/// The end of a stream that the server writes to.
 #[derive(Debug, Clone)]
 pub(super) struct Lines {
     sender: Sender<Line>,
@@ -60,7 +60,7 @@ pub(super) fn stream(limits: &Limits) -> (Lines, Stream) {
 }
 
 impl Stream {
-    /// The request is under way as long as there is something to read.
+    /// Counts the request as under way until the stream ends.
     pub(super) fn takes(&mut self, under_way: UnderWay) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).under_way = Some(under_way);
     }
@@ -92,7 +92,7 @@ impl Drop for Stream {
 }
 
 impl Queue {
-    /// Gives back what the stream has taken.
+    /// Drops the lines and what they hold.
     fn end(&mut self) {
         self.lines.close();
         while self.lines.try_recv().is_ok() {}
@@ -102,15 +102,15 @@ impl Queue {
 }
 
 impl Lines {
-    /// Sends a line as soon as there is room for it, and waits until it is read, but not for ever: a client that opens no
-    /// window in HTTP/2 would keep the room. After a failure the stream has to be ended.
+    /// Sends a line as soon as there is room, and waits until it is read, but not for ever: a client that opens no window in
+    /// HTTP/2 would keep the room. After an error the caller has to end the stream.
     pub(super) async fn send(&self, line: String) -> Result<(), Closed> {
         let sent = timeout(UNREAD_TIME, async {
             let room = self.limits.answer_soon(line.len()).await?;
             let (unread, read) = oneshot::channel();
             let taken = Taken { _room: room, _unread: unread };
             self.sender.send(Line { bytes: Bytes::from(line), taken }).await.ok()?;
-            // Dropped, with nothing to tell.
+            // The sender is only dropped.
             let _ = read.await;
             Some(())
         });
@@ -120,12 +120,12 @@ impl Lines {
         }
     }
 
-    /// Waits until nobody reads any more.
+    /// Waits until the client has gone.
     pub(super) async fn closed(&self) {
         self.sender.closed().await;
     }
 
-    /// Nothing more will be sent.
+    /// Ends the stream.
     pub(super) fn end(&self) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).end();
     }

@@ -1,4 +1,4 @@
-//! TLS: what the server shows, and which certificates of clients it takes.
+//! The TLS configuration.
 
 use std::sync::Arc;
 
@@ -8,10 +8,7 @@ use rustls::{RootCertStore, ServerConfig};
 
 use crate::pki::Identity;
 
-/// The configuration for a server that asks clients for a certificate, and does without one.
-///
-/// # Errors
-/// Why rustls does not want it.
+/// The configuration of a server that asks clients for a certificate, and serves them without one.
 pub(super) fn configuration(
     server: Identity,
     client_ca: rustls::pki_types::CertificateDer<'static>,

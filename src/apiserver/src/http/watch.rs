@@ -8,29 +8,29 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
 use super::answer::{self, Answer};
+use super::call::{Call, Shared};
 use super::found::{Following, LOOK_TIME};
-use super::handle::{Call, Shared};
 use super::limits::Room;
 use super::read::view_of;
 use super::stream::{self, Closed, Lines, Stream};
 use crate::api::media::Form;
 use crate::api::parameters::Include;
 use crate::api::table;
+use crate::kind::{Kind, Source, View};
 use crate::object::Object;
 use crate::registry::{Event, EventKind, Key, ListQuery, Watch};
-use crate::resource::{ResourceInfo, View};
 use crate::status::ApiError;
 use crate::time::now;
 
-/// How often a bookmark is sent to who asked for them.
+/// How often bookmarks are sent, to clients that want them.
 const BOOKMARK_TIME: Duration = Duration::from_secs(60);
-/// How long a watch lasts that does not say.
+/// How long a watch lasts by default, in seconds.
 const DEFAULT_TIME: u64 = 1800;
-/// Longest that a watch lasts.
+/// Longest watch, in seconds.
 const LONGEST_TIME: u64 = 24 * 3600;
-/// So many objects are read at a time for the events that a watch begins with.
+/// Objects read at a time for the initial events.
 const PIECE: u64 = 200;
-/// What marks the bookmark behind these events.
+/// The annotation of the bookmark after the initial events.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
 /// Begins a watch.
@@ -45,18 +45,18 @@ pub(super) fn watch(call: &Call<'_>) -> Result<Answer, ApiError> {
     };
     let registry = &call.shared.registry;
     let marks_end = call.parameters.sends_initial_events();
-    if call.resource.is_virtual() {
+    if call.kind.source == Source::Machine {
         let (stream, body) = Streaming::new(call);
         let tells_all = matches!(start, Start::Everything);
-        tokio::spawn(stream.run_found(Following::new(call.info.plural, query), tells_all, marks_end, room));
+        tokio::spawn(stream.run_found(Following::new(call.kind, query), tells_all, marks_end, room));
         return Ok(answer::stream(body));
     }
-    // Before anything is listed, so that nothing falls between the two.
+    // Before the list, so that no change is missed between the two.
     let since = match start {
         Start::Behind(version) => version,
         Start::Everything | Start::Now => registry.resource_version(),
     };
-    let events = match registry.watch(call.info.plural, &query, since) {
+    let events = match registry.watch(call.kind, &query, since) {
         Ok(events) => events,
         Err(error) if error.code == 410 => return Ok(failed(&error)),
         Err(error) => return Err(error),
@@ -67,7 +67,7 @@ pub(super) fn watch(call: &Call<'_>) -> Result<Answer, ApiError> {
     Ok(answer::stream(body))
 }
 
-/// A stream with an error only: the status is 200 by then with upstream as well (`newErrWatcher` in
+/// A stream with one error, with status 200 as upstream's (`newErrWatcher` in
 /// `k8s.io/apiserver/pkg/storage/cacher/cacher.go`).
 fn failed(error: &ApiError) -> Answer {
     answer::json(200, &json!({"type": "ERROR", "object": error.to_status()}))
@@ -75,11 +75,11 @@ fn failed(error: &ApiError) -> Answer {
 
 /// Where a watch begins.
 enum Start {
-    /// With an event for every object that there is.
+    /// With an event for each object.
     Everything,
-    /// With what happens from now on.
+    /// With the changes from now on.
     Now,
-    /// With what happened behind this version.
+    /// With the changes after this version.
     Behind(u64),
 }
 
@@ -102,7 +102,7 @@ fn start(call: &Call<'_>) -> Result<Start, ApiError> {
 
 struct Streaming {
     shared: Arc<Shared>,
-    info: &'static ResourceInfo,
+    kind: &'static Kind,
     view: Option<View>,
     form: Form,
     include: Include,
@@ -113,7 +113,7 @@ struct Streaming {
 }
 
 impl Streaming {
-    /// A stream to whoever asks, and the end that is read.
+    /// A stream and the body that the client reads.
     fn new(call: &Call<'_>) -> (Self, Stream) {
         let (lines, body) = stream::stream(&call.shared.limits);
         let seconds = match call.parameters.timeout_seconds {
@@ -122,8 +122,8 @@ impl Streaming {
         };
         let stream = Self {
             shared: Arc::clone(call.shared),
-            info: call.info,
-            view: call.resource.view(),
+            kind: call.kind,
+            view: call.kind.view(),
             form: call.form,
             include: call.parameters.include_object,
             bookmarks: call.parameters.allow_bookmarks,
@@ -142,23 +142,23 @@ impl Streaming {
                 Err(Closed) => return self.lines.end(),
             }
         }
-        // However it ends, the client sees the end of the stream.
+        // After an error, too, the client sees the end of the stream.
         let _ = self.follow(events, end, marks_end).await;
         self.lines.end();
         drop(room);
     }
 
-    /// An event for each object that there is; the version of the last of them.
+    /// Sends an event for each object; returns the version of the last.
     async fn everything(&mut self, mut query: ListQuery, events: &mut Watch) -> Result<u64, Closed> {
         query.limit = PIECE;
         let mut after = Key::default();
         loop {
             let registry = &self.shared.registry;
-            let piece = tokio::task::block_in_place(|| registry.piece(self.info.plural, &query, after));
+            let piece = tokio::task::block_in_place(|| registry.piece(self.kind, &query, after));
             let piece = match piece {
                 Ok(piece) => piece,
                 Err(error) => {
-                    // What follows would be taken for the rest of the whole.
+                    // The client would take later events for the rest of the list.
                     self.error(&error).await?;
                     return Err(Closed);
                 }
@@ -174,8 +174,7 @@ impl Streaming {
         }
     }
 
-    /// The same for what is found on the machine. What happened before is not known: a watch that begins behind a version
-    /// begins now.
+    /// The same for objects that are found on the machine. Past changes are unknown: a watch from a version on begins now.
     async fn run_found(mut self, following: Following, tells_all: bool, marks_end: bool, room: Room) {
         let _ = self.follow_found(following, tells_all, marks_end).await;
         self.lines.end();
@@ -222,8 +221,8 @@ impl Streaming {
         }
     }
 
-    /// Tells what happens. Before everything up to the version `initial_end` is told there are no bookmarks: the list that
-    /// the watch began with has some of it.
+    /// Sends events as changes happen. There are no bookmarks before the version `initial_end`: the initial events
+    /// contain some of the changes up to it.
     async fn follow(
         &mut self,
         mut events: Watch,
@@ -252,7 +251,7 @@ impl Streaming {
                     }
                 }
                 () = sleep_until(self.end) => {
-                    // So that the client can go on from here.
+                    // The client can continue from here.
                     let is_told = self.bookmarks && initial_end.is_none() && !events.is_ahead();
                     return if is_told { self.bookmark(events.version(), false).await } else { Ok(()) };
                 }
@@ -275,9 +274,9 @@ impl Streaming {
         let shown = match self.form {
             Form::Plain | Form::Discovery(_) => match self.view {
                 None => text.to_owned(),
-                // What is stored can be read.
+                // Stored objects can always be read.
                 Some(view) => {
-                    view_of(view, self.info, text).map_or_else(|_| text.to_owned(), |text| text.to_string())
+                    view_of(view, self.kind, text).map_or_else(|_| text.to_owned(), |text| text.to_string())
                 }
             },
             Form::Metadata(version) => table::metadata(version, &read(text)).to_string(),
@@ -286,20 +285,17 @@ impl Streaming {
         self.lines.send(format!("{{\"type\":\"{kind}\",\"object\":{shown}}}\n")).await
     }
 
-    /// A table with one row; only the first one says what the columns are.
+    /// A table with one row; only the first table of a stream has column definitions.
     fn table(&mut self, version: &str, object: &Object) -> Value {
-        let info = self.info;
-        let Some(resource) = self.shared.registry.resource(info.group, info.version, info.plural) else {
-            return Value::Null;
-        };
+        let Ok(resource) = self.shared.registry.resource(self.kind) else { return Value::Null };
         let with_columns = std::mem::replace(&mut self.with_columns, false);
         table::of_one(resource, version, object, self.include, now(), with_columns)
     }
 
-    /// Says up to which version everything has been told.
+    /// Tells the client that it has all events up to `version`.
     async fn bookmark(&mut self, version: u64, marks_end: bool) -> Result<(), Closed> {
         let mut object = json!({
-            "kind": self.info.kind, "apiVersion": self.info.api_version(),
+            "kind": self.kind.name, "apiVersion": self.kind.api_version(),
             "metadata": {"resourceVersion": version.to_string(), "creationTimestamp": null},
         });
         if marks_end {

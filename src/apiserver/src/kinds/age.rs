@@ -15,7 +15,7 @@ pub(super) fn cell(object: &Object, now: i64) -> Value {
     since(object.metadata().get("creationTimestamp"), now).into()
 }
 
-/// How long before `now` a time was, `<unknown>` where it is none.
+/// The age of a time; `<unknown>` if it is missing or invalid.
 pub(super) fn since(time: Option<&Value>, now: i64) -> String {
     match time.and_then(Value::as_str).and_then(time::parse) {
         Some(time) => human(now - time),
@@ -23,7 +23,7 @@ pub(super) fn since(time: Option<&Value>, now: i64) -> String {
     }
 }
 
-/// Two units at most, fewer the longer it is.
+/// An age in at most two units.
 fn human(seconds: i64) -> String {
     match seconds {
         ..-1 => "<invalid>".to_owned(),

@@ -1,6 +1,6 @@
 //! Columns that more than one kind has.
 
-use crate::resource::Column;
+use crate::kind::Column;
 
 /// `metadata.name`.
 pub(super) const NAME: Column = Column {

@@ -5,43 +5,43 @@ use serde_json::Value;
 use crate::status::Cause;
 use pod::validation::go_quote;
 
-/// How many faults of one list are told; a body can have many.
+/// Most faults of one list that an answer has.
 pub(super) const MOST: usize = 100;
 
-/// The value is not what it may be.
+/// The value is invalid.
 pub(super) fn invalid(field: impl Into<String>, value: &Value, detail: impl AsRef<str>) -> Cause {
     fault("FieldValueInvalid", field, format!("Invalid value: {}", shown(value)), detail.as_ref())
 }
 
-/// The value is needed.
+/// The value is missing.
 pub(super) fn required(field: impl Into<String>, detail: &str) -> Cause {
     fault("FieldValueRequired", field, "Required value".to_owned(), detail)
 }
 
-/// The value may not be there.
+/// The field is not allowed.
 pub(super) fn forbidden(field: impl Into<String>, detail: &str) -> Cause {
     fault("FieldValueForbidden", field, "Forbidden".to_owned(), detail)
 }
 
-/// The value is there already.
+/// The value occurs twice.
 pub(super) fn duplicate(field: impl Into<String>, value: &Value) -> Cause {
     fault("FieldValueDuplicate", field, format!("Duplicate value: {}", shown(value)), "")
 }
 
-/// The value is none of `supported`, which are in order.
+/// The value is not one of `supported`, which are sorted.
 pub(super) fn unsupported(field: impl Into<String>, value: &str, supported: &[&str]) -> Cause {
     let supported: Vec<String> = supported.iter().map(|value| go_quote(value)).collect();
     let detail = format!("supported values: {}", supported.join(", "));
     fault("FieldValueNotSupported", field, format!("Unsupported value: {}", go_quote(value)), &detail)
 }
 
-/// There is too much of it.
+/// The value is too long.
 pub(super) fn too_long(field: impl Into<String>, bytes: usize) -> Cause {
     let detail = format!("may not be more than {bytes} bytes");
     fault("FieldValueTooLong", field, "Too long".to_owned(), &detail)
 }
 
-/// There are too many of it.
+/// The list is too long.
 pub(super) fn too_many(field: impl Into<String>, count: usize, most: usize) -> Cause {
     let detail = format!("must have at most {most} items");
     fault("FieldValueTooMany", field, format!("Too many: {count}"), &detail)
@@ -64,7 +64,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// An object in the order of Go's fields, which JSON here does not keep: a list of keys with their values.
+/// An object in the order of Go's fields, as a list of keys and values, because JSON objects here have no order.
 fn is_pair(value: &Value) -> bool {
     value.as_array().is_some_and(|pair| matches!(&pair[..], [Value::String(_), _]))
 }

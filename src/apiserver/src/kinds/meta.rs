@@ -1,4 +1,4 @@
-//! What is checked of every object's metadata (`ValidateObjectMeta`).
+//! Validation of the metadata of every object (`ValidateObjectMeta`).
 
 use serde_json::{Map, Value, json};
 
@@ -9,12 +9,12 @@ use crate::status::{ApiError, Cause};
 use pod::validation::labels::{label_value_errors, qualified_name_errors};
 use pod::validation::{dns, go_quote};
 
-/// Largest annotations altogether, in bytes.
+/// Largest size of all annotations together, in bytes.
 const ANNOTATIONS_MAX: usize = 256 << 10;
 /// The finalizers that need no domain.
 const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", ORPHAN, FOREGROUND];
 
-/// How names of a kind are checked.
+/// Checks the name of an object.
 pub(super) type NameRule = fn(&str) -> Vec<String>;
 
 /// Names that are RFC 1123 labels.
@@ -43,15 +43,14 @@ pub(super) fn faults(object: &Object, rule: NameRule) -> Vec<Cause> {
     faults
 }
 
-/// The same of an object that is changed, of a kind that does not look at its name, which stays, and at the beginning of
-/// its name again.
+/// The same after a change, for kinds that do not check name and generateName again.
 pub(super) fn kept_faults(object: &Object) -> Vec<Cause> {
     let mut faults = common_faults(object, path_segment);
     faults.extend(finalizer_kind_faults(object));
     faults
 }
 
-/// Those that the objects of every kind can have (`ValidateObjectMetaAccessor`); some kinds take finalizers of any name.
+/// The faults that objects of every kind can have (`ValidateObjectMetaAccessor`). Some kinds accept any finalizer.
 pub(super) fn common_faults(object: &Object, rule: NameRule) -> Vec<Cause> {
     let metadata = object.metadata();
     let mut faults = Vec::new();
@@ -75,7 +74,7 @@ pub(super) fn common_faults(object: &Object, rule: NameRule) -> Vec<Cause> {
     faults
 }
 
-/// The faults of a change of the metadata of `old`, besides those of what comes of it
+/// The faults of a change of the metadata of `old`, besides those of the new metadata
 /// (`ValidateObjectMetaAccessorUpdate`).
 pub(super) fn change_faults(object: &Object, old: &Object) -> Vec<Cause> {
     let mut faults = if old.is_being_deleted() { new_finalizer_faults(object, old) } else { Vec::new() };
@@ -151,7 +150,7 @@ fn finalizer_faults(finalizers: &[&str]) -> Vec<Cause> {
     faults
 }
 
-/// Finalizers that no domain stands for (`validateKubeFinalizerName`).
+/// The faults of finalizers without a domain (`validateKubeFinalizerName`).
 pub(super) fn finalizer_kind_faults(object: &Object) -> Vec<Cause> {
     let finalizers = object.finalizers().into_iter().enumerate();
     let faults = finalizers.filter_map(|(index, finalizer)| {
@@ -183,14 +182,10 @@ fn entries(map: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
     map.and_then(Value::as_object).unwrap_or(&NONE).iter()
 }
 
-/// `Ok` where there are no faults.
+/// Returns `Ok` if there are no faults.
 ///
 /// # Errors
 /// `Invalid` with the faults.
-pub(super) fn checked(
-    info: &crate::resource::ResourceInfo,
-    object: &Object,
-    faults: &[Cause],
-) -> Result<(), ApiError> {
-    if faults.is_empty() { Ok(()) } else { Err(ApiError::invalid(info, object.name(), faults)) }
+pub(super) fn checked(kind: &crate::kind::Kind, object: &Object, faults: &[Cause]) -> Result<(), ApiError> {
+    if faults.is_empty() { Ok(()) } else { Err(ApiError::invalid(kind, object.name(), faults)) }
 }

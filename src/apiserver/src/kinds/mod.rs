@@ -1,14 +1,12 @@
-//! The kinds that are served, each with Kubernetes 1.36's rules: what is filled in, what is refused and how that is
-//! said, and what changes along with an object.
+//! The kinds that are served, a folder each, with the rules of Kubernetes 1.36: defaults, validation with upstream's error
+//! texts, and changes of other objects.
 
+pub mod absent;
 mod age;
-mod allocator;
 mod columns;
 mod config;
 pub mod endpoint_slice;
 pub mod event;
-mod event_rules;
-pub mod events_v1;
 mod family;
 mod faults;
 pub mod ip_address;
@@ -17,6 +15,8 @@ pub mod namespace;
 pub mod node;
 mod owners;
 pub mod pod;
+#[cfg(test)]
+mod published_tests;
 mod read_only;
 pub mod review;
 pub mod service;
@@ -28,28 +28,47 @@ mod testing;
 mod verbs;
 
 pub use config::{Config, PoolRange, PortRange};
-pub use family::Family;
 
 use std::sync::Arc;
 
+use super::kind::Kind;
 use super::resource::Resource;
+
+/// All kinds: those that are served, and those without objects ([`absent`]).
+pub fn every() -> Vec<&'static Kind> {
+    known(&all(Config::default()))
+}
+
+/// The kinds of `served` and those without objects. A path names one of these.
+pub fn known(served: &[Box<dyn Resource>]) -> Vec<&'static Kind> {
+    served.iter().map(|resource| resource.kind()).chain(absent::ALL).collect()
+}
 
 /// All kinds, in the order in which they reconcile: a Service needs its namespace and a ServiceCIDR.
 pub fn all(config: Config) -> Vec<Box<dyn Resource>> {
     let config = Arc::new(config);
     vec![
-        Box::new(namespace::Namespaces::new(config.clone())),
+        Box::new(namespace::Namespaces::new(namespace_contents(&config))),
         Box::new(service_cidr::ServiceCidrs::new(config.clone())),
         Box::new(ip_address::IpAddresses),
         Box::new(service::Services::new(config.clone())),
         Box::new(endpoint_slice::EndpointSlices),
         Box::new(event::Events),
         // Behind the kind that stores them.
-        Box::new(events_v1::EventsV1),
+        Box::new(event::v1::EventsV1),
         Box::new(node::Nodes::new(config.clone())),
         Box::new(pod::Pods::new(config)),
         Box::new(review::Access),
         Box::new(review::Rules),
         Box::new(review::Subject),
+    ]
+}
+
+/// The kinds that are in namespaces and stored.
+fn namespace_contents(config: &Arc<Config>) -> Vec<Box<dyn Resource>> {
+    vec![
+        Box::new(service::Services::new(config.clone())),
+        Box::new(endpoint_slice::EndpointSlices),
+        Box::new(event::Events),
     ]
 }

@@ -1,5 +1,5 @@
-//! What is checked of `metadata.ownerReferences` (`ValidateOwnerReferences` in
-//! `k8s.io/apimachinery/pkg/api/validation/objectmeta.go`). What follows from them is `registry::garbage`'s.
+//! Validation of `metadata.ownerReferences` (`ValidateOwnerReferences` in
+//! `k8s.io/apimachinery/pkg/api/validation/objectmeta.go`). `registry::garbage` acts on them.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::object::Object;
 use crate::status::Cause;
 
 const PATH: &str = "metadata.ownerReferences";
-/// Of references with more text than that, in bytes, only one fault shows all.
+/// If all references are longer than this, in bytes, only one fault quotes them.
 const LONG: usize = 16 << 10;
 
 /// The faults of the references of an object.

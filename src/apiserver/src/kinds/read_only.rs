@@ -1,28 +1,28 @@
-//! Kinds that are found on the machine and only read.
+//! Objects that are found on the machine and only read.
 
 use serde_json::{Value, json};
 
+use crate::kind::Kind;
 use crate::object::Object;
-use crate::resource::ResourceInfo;
 use crate::time;
 
-/// Something that was found.
+/// The metadata of an object that was found.
 pub(super) struct Found<'a> {
-    /// `metadata.namespace`, empty where it has none.
+    /// `metadata.namespace`; empty for kinds without namespaces.
     pub(super) namespace: &'a str,
     /// `metadata.name`.
     pub(super) name: &'a str,
     /// `metadata.uid`.
     pub(super) uid: &'a str,
-    /// Since when it is there, in seconds since 1970.
+    /// `metadata.creationTimestamp`, in seconds since 1970.
     pub(super) since: i64,
 }
 
 impl Found<'_> {
-    /// As an object. It has no version of its own: it is never changed by anybody who would have to know one.
+    /// Makes the object. Its resource version is always 1, because clients cannot change it.
     pub(super) fn object(
         &self,
-        info: &ResourceInfo,
+        kind: &Kind,
         labels: &Value,
         annotations: &Value,
         spec: Value,
@@ -37,11 +37,11 @@ impl Found<'_> {
                 metadata[key] = value.clone();
             }
         }
-        if info.namespaced {
+        if kind.namespaced {
             metadata["namespace"] = self.namespace.into();
         }
         Object::from_value(json!({
-            "apiVersion": info.api_version(), "kind": info.kind, "metadata": metadata, "spec": spec,
+            "apiVersion": kind.api_version(), "kind": kind.name, "metadata": metadata, "spec": spec,
             "status": status,
         }))
         .unwrap_or_default()

@@ -1,14 +1,29 @@
-//! What may be done with a kind.
+//! Sets of verbs that more than one kind has.
+
+use crate::kind::{Subresource, Verb};
 
 /// Everything.
-pub(super) const ALL: &[&str] =
-    &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+pub(super) const ALL: &[Verb] = &[
+    Verb::Create,
+    Verb::Delete,
+    Verb::DeleteCollection,
+    Verb::Get,
+    Verb::List,
+    Verb::Patch,
+    Verb::Update,
+    Verb::Watch,
+];
 
-/// All but deleting many at once, which namespaces do not have.
-pub(super) const ONE_BY_ONE: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
+/// Everything but deleting many at once.
+pub(super) const ONE_BY_ONE: &[Verb] =
+    &[Verb::Create, Verb::Delete, Verb::Get, Verb::List, Verb::Patch, Verb::Update, Verb::Watch];
 
-/// Asking: what is created is answered and not stored.
-pub(super) const ASK: &[&str] = &["create"];
+/// Asking a question.
+pub(super) const ASK: &[Verb] = &[Verb::Create];
 
 /// Looking.
-pub(super) const READ_ONLY: &[&str] = &["get", "list", "watch"];
+pub(super) const READ_ONLY: &[Verb] = &[Verb::Get, Verb::List, Verb::Watch];
+
+/// A status that is written on its own.
+pub(super) const STATUS: (Subresource, &[Verb]) =
+    (Subresource::Status, &[Verb::Get, Verb::Patch, Verb::Update]);

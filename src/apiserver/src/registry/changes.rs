@@ -1,9 +1,9 @@
-//! The three changes: what they have in common for every kind.
+//! Create, update and delete: the steps that all kinds share.
 
 use super::metadata;
-use super::transaction::Pending;
-use super::writer::Outcome;
-use super::{Change, DeleteOptions, Policy};
+use super::options::{Change, DeleteOptions, Policy};
+use super::transaction::{Outcome, Pending};
+use crate::kind::Kind;
 use crate::object::{FOREGROUND, ORPHAN, Object};
 use crate::status::ApiError;
 use crate::store::Stored;
@@ -11,48 +11,46 @@ use crate::store::Stored;
 /// Stores a new object.
 pub(super) fn create(
     pending: &mut Pending<'_>,
-    index: usize,
+    kind: &'static Kind,
     namespace: &str,
     mut object: Object,
 ) -> Result<Stored, ApiError> {
-    let resources = pending.resources;
-    let (resource, info) = (&resources[index], resources[index].info());
+    let resource = pending.resource(kind)?;
     let has_version = object.resource_version() > 0;
-    metadata::of_new(info, &mut object, namespace, pending.now)?;
+    metadata::of_new(kind, &mut object, namespace, pending.now)?;
     resource.create(pending, &mut object)?;
     pending.warnings.extend(resource.warnings(&object, None));
     // `store.Create` in `k8s.io/apiserver/pkg/storage/etcd3/store.go`, which a dry run does not come to.
     if has_version && !pending.dry_run {
         return Err(ApiError::unclassified("resourceVersion should not be set on objects to be created"));
     }
-    if let Some(stored) = pending.stored(info.plural, namespace, object.name())? {
-        let mut error = ApiError::already_exists(info, object.name());
+    if let Some(stored) = pending.stored(kind, namespace, object.name())? {
+        let mut error = ApiError::already_exists(kind, object.name());
         // As in `Store.create` (`k8s.io/apiserver/pkg/registry/generic/registry/store.go`).
         if stored.object()?.is_being_deleted() {
             error.message = format!("object is being deleted: {}", error.message);
         }
         return Err(error);
     }
-    pending.write(info.plural, &mut object, None)
+    pending.write(kind, &mut object, None)
 }
 
-/// Changes an object, or makes a new one.
+/// Changes an object, or creates it.
 pub(super) fn update(
     pending: &mut Pending<'_>,
-    index: usize,
+    kind: &'static Kind,
     namespace: &str,
     name: &str,
     change: Change,
 ) -> Result<Outcome, ApiError> {
-    let resources = pending.resources;
-    let (resource, info) = (&resources[index], resources[index].info());
-    let stored = pending.stored(info.plural, namespace, name)?;
+    let resource = pending.resource(kind)?;
+    let stored = pending.stored(kind, namespace, name)?;
     let old = stored.as_ref().map(Stored::object).transpose()?;
     let (mut object, old, stored) = match (change, old, stored) {
         (Change::Replace(object), Some(old), Some(stored)) => {
             // The name goes first, as it does upstream.
             if object.name() == name {
-                metadata::is_same(info, &object, &old)?;
+                metadata::is_same(kind, &object, &old)?;
             }
             (object, old, stored)
         }
@@ -61,49 +59,47 @@ pub(super) fn update(
             let mut object = patch(None)?;
             object.metadata_mut().insert("name".to_owned(), name.into());
             object.metadata_mut().remove("resourceVersion");
-            return create(pending, index, namespace, object).map(Outcome::Created);
+            return create(pending, kind, namespace, object).map(Outcome::Created);
         }
         (Change::Replace(mut object), ..) if resource.may_be_created_by_update() => {
-            metadata::of_missing(info, &mut object, name)?;
-            return create(pending, index, namespace, object).map(Outcome::Created);
+            metadata::of_missing(kind, &mut object, name)?;
+            return create(pending, kind, namespace, object).map(Outcome::Created);
         }
-        (Change::Replace(_), ..) => return Err(ApiError::not_found(info, name)),
+        (Change::Replace(_), ..) => return Err(ApiError::not_found(kind, name)),
         (Change::Apply(..), ..) => return Err(ApiError::internal("an apply is a patch by now")),
     };
-    metadata::of_changed(info, &mut object, &old)?;
+    metadata::of_changed(kind, &mut object, &old)?;
     if let Some(part) = pending.part {
         resource.update_part(pending, part, &mut object, &old)?;
         pending.warnings.extend(resource.part_warnings(&object));
     } else {
         resource.update(pending, &mut object, &old)?;
-        // Whoever writes a part cannot mend the rest.
+        // A client that writes a part cannot mend the rest.
         pending.warnings.extend(resource.warnings(&object, Some(&old)));
     }
     if object.is_being_deleted() && object.finalizers().is_empty() && !resource.is_held(&object) {
-        take_away(pending, index, &object)?;
+        take_away(pending, kind, &object)?;
         // As it was asked to be (`deleteWithoutFinalizers` in `k8s.io/apiserver/pkg/registry/generic/registry/store.go`).
         return Ok(Outcome::Stored(Stored::of(&object)?));
     }
     if object == old {
         return Ok(Outcome::Stored(stored));
     }
-    let written = pending.write(info.plural, &mut object, Some(stored))?;
+    let written = pending.write(kind, &mut object, Some(stored))?;
     resource.updated(pending, &object, &old)?;
     Ok(Outcome::Stored(written))
 }
 
-/// Removes an object, or begins to.
+/// Removes an object, or marks it as being deleted.
 pub(super) fn delete(
     pending: &mut Pending<'_>,
-    index: usize,
+    kind: &'static Kind,
     namespace: &str,
     name: &str,
     options: &DeleteOptions,
 ) -> Result<Outcome, ApiError> {
-    let resources = pending.resources;
-    let (resource, info) = (&resources[index], resources[index].info());
-    let stored =
-        pending.stored(info.plural, namespace, name)?.ok_or_else(|| ApiError::not_found(info, name))?;
+    let resource = pending.resource(kind)?;
+    let stored = pending.stored(kind, namespace, name)?.ok_or_else(|| ApiError::not_found(kind, name))?;
     let mut object = stored.object()?;
     let version = object.resource_version().to_string();
     // `BeforeDelete` in `k8s.io/apiserver/pkg/registry/rest/delete.go`.
@@ -117,16 +113,16 @@ pub(super) fn delete(
                 "the {what} in the precondition ({wanted}) does not match the {what} in record ({found})"
             );
             return Err(ApiError::another(
-                info,
+                kind,
                 name,
                 &format!("{why}. The object might have been {became}"),
             ));
         }
     }
     resource.may_delete(&object)?;
-    let finalizers = deletion_finalizers(&object, options.policy, resource.has_owners());
+    let finalizers = deletion_finalizers(&object, options.policy, kind.has_owners);
     if finalizers.is_empty() && !resource.is_held(&object) {
-        take_away(pending, index, &object)?;
+        take_away(pending, kind, &object)?;
         let gone = if pending.dry_run { stored } else { stored.at_version(*pending.version)? };
         return Ok(Outcome::Gone(gone));
     }
@@ -141,10 +137,10 @@ pub(super) fn delete(
     if object == before {
         return Ok(Outcome::Stored(stored));
     }
-    pending.write(info.plural, &mut object, Some(stored)).map(Outcome::Stored)
+    pending.write(kind, &mut object, Some(stored)).map(Outcome::Stored)
 }
 
-/// The finalizers of an object that is to be deleted, by what becomes of those that belong to it
+/// The finalizers of an object that is to be deleted, by the policy for its dependents
 /// (`deletionFinalizersForGarbageCollection`).
 fn deletion_finalizers(object: &Object, policy: Policy, has_owners: bool) -> Vec<String> {
     let is_about_dependents = |finalizer: &&str| [ORPHAN, FOREGROUND].contains(finalizer);
@@ -163,13 +159,16 @@ fn deletion_finalizers(object: &Object, policy: Policy, has_owners: bool) -> Vec
     if is_same { given.into_iter().map(str::to_owned).collect() } else { all }
 }
 
-/// Removes an object for good, with what goes with it.
-pub(super) fn take_away(pending: &mut Pending<'_>, index: usize, object: &Object) -> Result<(), ApiError> {
-    let resources = pending.resources;
-    let (resource, info) = (&resources[index], resources[index].info());
-    let stored = pending.stored(info.plural, object.namespace(), object.name())?;
-    let stored = stored.ok_or_else(|| ApiError::not_found(info, object.name()))?;
+/// Removes an object for good, with what its kind removes along with it.
+pub(super) fn take_away(
+    pending: &mut Pending<'_>,
+    kind: &'static Kind,
+    object: &Object,
+) -> Result<(), ApiError> {
+    let resource = pending.resource(kind)?;
+    let stored = pending.stored(kind, object.namespace(), object.name())?;
+    let stored = stored.ok_or_else(|| ApiError::not_found(kind, object.name()))?;
     resource.delete(pending, object)?;
-    pending.erase(info.plural, object.namespace(), object.name(), stored)?;
-    resource.deleted(pending, object)
+    pending.erase(kind, object.namespace(), object.name(), stored)?;
+    resource.deleted(pending, std::slice::from_ref(object))
 }

@@ -1,4 +1,4 @@
-//! What changed lately, for those that watch: a bounded log that is read from any place in it.
+//! The log of recent changes, which watches read from any version on. Its size is bounded.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,30 +6,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 use super::read::{Key, Piece};
+use crate::kind::Kind;
 use crate::selector::Selector;
 use crate::status::ApiError;
 use crate::store::Stored;
 
-/// Most bytes of objects that the log holds. Whoever falls further behind has to list again.
+/// Most bytes of objects that the log holds. A watch that falls further behind has to list again.
 const LOG_MAX: usize = 8 << 20;
 
-/// What happened to an object.
+/// The type of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
-    /// It is new, or came into what is watched.
+    /// The object is new, or the watch selects it now.
     Added,
-    /// It changed.
+    /// The object changed.
     Modified,
-    /// It is gone, or left what is watched.
+    /// The object is gone, or the watch no longer selects it.
     Deleted,
 }
 
-/// Something that happened.
+/// An event of a watch.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// What.
+    /// Its type.
     pub kind: EventKind,
-    /// The object as it is now, or was at last.
+    /// The object after the change, or its last state.
     pub stored: Stored,
     /// The resource version of the change.
     pub version: u64,
@@ -37,8 +38,8 @@ pub struct Event {
 
 /// One change, as the log has it.
 #[derive(Debug, Clone)]
-pub(super) struct Change {
-    pub(super) plural: &'static str,
+pub(super) struct LogEntry {
+    pub(super) kind: &'static Kind,
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) version: u64,
@@ -46,7 +47,7 @@ pub(super) struct Change {
     pub(super) new: Option<Stored>,
 }
 
-impl Change {
+impl LogEntry {
     fn size(&self) -> usize {
         let size = |stored: &Option<Stored>| stored.as_ref().map_or(0, |stored| stored.text.len());
         size(&self.old) + size(&self.new)
@@ -55,13 +56,13 @@ impl Change {
 
 #[derive(Debug)]
 struct Log {
-    changes: VecDeque<Arc<Change>>,
+    changes: VecDeque<Arc<LogEntry>>,
     size: usize,
     /// Changes up to this version are not in the log any more.
     forgotten: u64,
 }
 
-/// The log, shared by the writer and everybody who watches.
+/// The log, shared by the writer and all watches.
 #[derive(Debug)]
 pub(super) struct Events {
     log: Mutex<Log>,
@@ -69,19 +70,19 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// A log that begins behind `version`.
+    /// Creates a log that begins after `version`.
     pub(super) fn new(version: u64) -> Self {
         let log = Log { changes: VecDeque::new(), size: 0, forgotten: version };
         Self { log: Mutex::new(log), latest: watch::Sender::new(version) }
     }
 
-    /// The version of the last change that everybody may know of.
+    /// The version of the last change that is committed.
     pub(super) fn latest(&self) -> u64 {
         *self.latest.borrow()
     }
 
-    /// Makes committed changes known.
-    pub(super) fn publish(&self, changes: Vec<Change>, version: u64) {
+    /// Adds committed changes.
+    pub(super) fn publish(&self, changes: Vec<LogEntry>, version: u64) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
             log.size += change.size();
@@ -96,8 +97,8 @@ impl Events {
         self.latest.send_replace(version);
     }
 
-    /// The changes behind `version`, at most `limit`; `None` where some of them are forgotten.
-    fn behind(&self, version: u64, limit: usize) -> Option<Vec<Arc<Change>>> {
+    /// The changes after `version`, at most `limit`; `None` if the log no longer has all of them.
+    fn behind(&self, version: u64, limit: usize) -> Option<Vec<Arc<LogEntry>>> {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         if version < log.forgotten {
             return None;
@@ -112,18 +113,18 @@ impl Events {
 pub struct Watch {
     events: Arc<Events>,
     latest: watch::Receiver<u64>,
-    plural: &'static str,
+    kind: &'static Kind,
     namespace: Option<String>,
     selector: Selector,
-    /// Everything up to here has been read from the log.
+    /// The log has been read up to this version.
     read: u64,
-    /// Everything up to here has been handed out.
+    /// All events up to this version have been returned.
     told: u64,
     ready: VecDeque<Event>,
     covered: Vec<Covered>,
 }
 
-/// Objects that were listed for this watch: of changes that the list had in it nothing is told again.
+/// Objects that were listed for this watch. Changes that the list included are not told again.
 #[derive(Debug)]
 struct Covered {
     /// The last key, namespace and name, in the order of lists; `None` for all that are left.
@@ -131,13 +132,13 @@ struct Covered {
     version: u64,
 }
 
-/// So many changes are looked at at a time.
+/// Changes that are read from the log at a time.
 const CHUNK: usize = 256;
 
 impl Watch {
     pub(super) fn new(
         events: Arc<Events>,
-        plural: &'static str,
+        kind: &'static Kind,
         namespace: Option<String>,
         selector: Selector,
         since: u64,
@@ -149,29 +150,29 @@ impl Watch {
             return Err(too_old(since));
         }
         let (ready, covered) = (VecDeque::new(), Vec::new());
-        Ok(Self { events, latest, plural, namespace, selector, read: since, told: since, ready, covered })
+        Ok(Self { events, latest, kind, namespace, selector, read: since, told: since, ready, covered })
     }
 
-    /// The version up to which everything has been told, for bookmarks.
+    /// The version for bookmarks: all events up to it have been returned.
     pub fn version(&self) -> u64 {
         self.told
     }
 
-    /// Whether the watch begins behind a version that was not given out yet: of what happens up to there nothing is told
+    /// Whether the watch begins after a version that does not exist yet. Events up to there are not told
     /// (`cacheWatcher.process` in `k8s.io/apiserver/pkg/storage/cacher/cache_watcher.go`).
     pub fn is_ahead(&self) -> bool {
         self.told > self.events.latest()
     }
 
-    /// The objects from the end of the last piece to the end of this one were told of as they were at its version.
+    /// Says that the client has the objects from the end of the last piece to the end of this one, at its version.
     pub fn covers(&mut self, piece: &Piece) {
         self.covered.push(Covered { end: piece.end.clone(), version: piece.version });
     }
 
-    /// The next event, however long it takes.
+    /// Waits for the next event.
     ///
     /// # Errors
-    /// `Expired` where this watch fell too far behind.
+    /// `Expired` if this watch fell too far behind.
     pub async fn next(&mut self) -> Result<Event, ApiError> {
         loop {
             if let Some(event) = self.next_until(u64::MAX).await? {
@@ -180,14 +181,14 @@ impl Watch {
         }
     }
 
-    /// The next event; `None` where everything up to `version` has been told.
+    /// Waits for the next event; `None` once all events up to `version` have been returned.
     ///
     /// # Errors
     /// As [`Self::next`].
     pub async fn next_until(&mut self, version: u64) -> Result<Option<Event>, ApiError> {
         loop {
             if let Some(event) = self.ready.pop_front() {
-                // A bookmark must not promise what is still in the queue.
+                // A bookmark must not be ahead of the events in the queue.
                 self.told = if self.ready.is_empty() { self.read } else { event.version };
                 return Ok(Some(event));
             }
@@ -200,7 +201,7 @@ impl Watch {
         }
     }
 
-    /// Reads a chunk of the log; whether there was anything in it.
+    /// Reads a chunk of the log. Returns whether it had a change.
     fn read_on(&mut self) -> Result<bool, ApiError> {
         let latest = *self.latest.borrow_and_update();
         let changes = self.events.behind(self.read, CHUNK).ok_or_else(|| too_old(self.read))?;
@@ -218,8 +219,8 @@ impl Watch {
         Ok(!changes.is_empty())
     }
 
-    /// Whether a list that was told of had this change in it.
-    fn is_covered(&self, change: &Change) -> bool {
+    /// Whether the client has this change from a list.
+    fn is_covered(&self, change: &LogEntry) -> bool {
         let key = (change.namespace.as_str(), change.name.as_str());
         let is_behind = |piece: &Covered| {
             piece.end.as_ref().is_some_and(|(namespace, name)| (&**namespace, &**name) < key)
@@ -228,8 +229,8 @@ impl Watch {
         self.covered.get(index).is_some_and(|piece| change.version <= piece.version)
     }
 
-    fn event(&self, change: &Change) -> Result<Option<Event>, ApiError> {
-        let is_watched = change.plural == self.plural
+    fn event(&self, change: &LogEntry) -> Result<Option<Event>, ApiError> {
+        let is_watched = change.kind == self.kind
             && self.namespace.as_ref().is_none_or(|namespace| *namespace == change.namespace);
         if !is_watched || self.is_covered(change) {
             return Ok(None);
@@ -242,7 +243,7 @@ impl Watch {
         let (kind, stored) = match (matching(&change.old)?, matching(&change.new)?) {
             (None, Some(new)) => (EventKind::Added, new),
             (Some(_), Some(new)) => (EventKind::Modified, new),
-            // The object as it was, at the version at which it went.
+            // The last state, at the version of the deletion.
             (Some(old), None) => (EventKind::Deleted, old.at_version(change.version)?),
             (None, None) => return Ok(None),
         };

@@ -1,9 +1,9 @@
-//! What follows from `metadata.ownerReferences`: an object whose owners are all gone goes too, in the change that took the
-//! last of them, or begins to where it has finalizers. The rules are those of `pkg/controller/garbagecollector` in
-//! Kubernetes (`attemptToDeleteItem`, `processDeletingDependentsItem`, `attemptToOrphan`).
+//! The garbage collector for `metadata.ownerReferences`: the change that removes an object's last owner deletes the object
+//! as well. The rules are those of `pkg/controller/garbagecollector` in Kubernetes (`attemptToDeleteItem`,
+//! `processDeletingDependentsItem`, `attemptToOrphan`).
 //!
-//! Owners of kinds that are not stored here (Pods, Nodes, and whatever is not served) are not looked for: what names one of
-//! these stays.
+//! Owners of kinds that are not stored here (Pods, Nodes, and kinds that are not served) are not looked for: objects that
+//! name such an owner stay.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,47 +11,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::changes::{self, take_away};
-use super::transaction::Pending;
-use super::{DeleteOptions, Policy};
-use crate::accounts::number_of_uid;
+use super::options::{DeleteOptions, Policy};
+use super::owners::{self, Key, has, text};
+use super::transaction::{Pending, stored_as};
 use crate::object::{FOREGROUND, ORPHAN, Object};
-use crate::resource::Account;
 use crate::status::ApiError;
 
-/// Where an object is: the index of its kind, namespace and name.
-type Key = (usize, String, String);
-
-/// What is still to be looked at in a change.
-#[derive(Debug, Default)]
-pub(super) struct Garbage {
-    /// The uids of owners that are gone.
-    gone: Vec<String>,
-    /// Objects whose owners may be gone.
-    dependents: Vec<Key>,
-    /// Objects that are being deleted in a way that concerns their dependents.
-    owners: Vec<Key>,
-    /// Those of them whose dependents were told.
-    told: BTreeSet<Key>,
-}
-
-/// What there is of an owner.
+/// The state of an owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
-    /// It is there, or nothing is known of it.
+    /// It exists, or is of a kind that is not looked for.
     Solid,
-    /// It goes as soon as its dependents are gone.
+    /// It waits for its dependents to be deleted.
     Waiting,
     /// It is gone.
     Dangling,
 }
 
-/// The uids of owners that were looked for, and whether they wait for their dependents. Thousands of references may name the
-/// same object, which may be large: it is read once.
+/// The uids of owners that were read, and whether they wait for their dependents. Thousands of references may name the same
+/// large object: it is read once.
 #[derive(Debug, Default)]
 struct Seen(BTreeMap<Key, Option<(String, bool)>>);
 
 impl Seen {
-    /// What there is of the owner with this uid at `key`, where `find` looks.
+    /// The state of the owner with this uid at `key`, which `find` reads.
     fn state(
         &mut self,
         key: Key,
@@ -75,7 +58,7 @@ impl Seen {
     }
 }
 
-/// Does what is to be done; whether anything was.
+/// Collects all garbage that was noted. Returns whether there was any.
 ///
 /// # Errors
 /// What the API server would answer.
@@ -96,11 +79,11 @@ pub(super) fn collect(pending: &mut Pending<'_>) -> Result<bool, ApiError> {
     }
 }
 
-/// Deletes an object whose owners are gone, or takes those that are gone out of its references.
+/// Deletes an object whose owners are gone, or removes its references to those that are.
 fn look_at(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
     let Some(object) = pending.object_at(key)? else { return Ok(()) };
     if object.is_being_deleted() {
-        // Its turn comes as that of an owner.
+        // It is looked at as an owner instead.
         pending.garbage.owners.push(key.clone());
         return Ok(());
     }
@@ -125,7 +108,7 @@ fn look_at(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
         if !dependents.is_empty() {
             policy = Policy::Foreground;
         }
-        // Owners in a circle would wait for each other.
+        // Owners in a circle would wait for each other for ever.
         if dependents.iter().any(|(_, one)| one.is_being_deleted() && has(one, FOREGROUND)) {
             unblock(pending, key, object.clone())?;
         }
@@ -138,7 +121,7 @@ fn look_at(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
     }
 }
 
-/// Lets nobody wait for an object.
+/// Removes `blockOwnerDeletion` from all references of an object, so that no owner waits for it.
 fn unblock(pending: &mut Pending<'_>, key: &Key, mut object: Object) -> Result<(), ApiError> {
     let mut owners: Vec<Value> = object.owners().cloned().collect();
     owners.iter_mut().for_each(|owner| owner["blockOwnerDeletion"] = json!(false));
@@ -146,7 +129,7 @@ fn unblock(pending: &mut Pending<'_>, key: &Key, mut object: Object) -> Result<(
     pending.rewrite(key, object)
 }
 
-/// Goes on with the deletion of an object, as its finalizers ask for it.
+/// Goes on with the deletion of an owner, as its finalizers say.
 fn go_on_with(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
     let Some(object) = pending.object_at(key)?.filter(Object::is_being_deleted) else { return Ok(()) };
     let (is_orphaning, is_waiting) = (has(&object, ORPHAN), has(&object, FOREGROUND));
@@ -170,119 +153,45 @@ fn go_on_with(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
         return pending.finalize(key, object, FOREGROUND);
     }
     if pending.garbage.told.insert(key.clone()) {
-        // Looked at again when they had their turn; later, whenever one of them goes.
+        // It is looked at again after them, and whenever one of them goes.
         pending.garbage.owners.push(key.clone());
         pending.garbage.dependents.extend(blocking);
     }
     Ok(())
 }
 
-fn has(object: &Object, finalizer: &str) -> bool {
-    object.finalizers().contains(&finalizer)
-}
-
-fn text<'a>(owner: &'a Value, key: &str) -> &'a str {
-    owner[key].as_str().unwrap_or_default()
-}
-
 impl Pending<'_> {
-    /// Remembers what has to be looked at because `object` was written in the place of `before`.
-    pub(super) fn note_written(&mut self, plural: &str, object: &Object, before: Option<&Object>) {
-        let is_owned = |object: &Object| object.owners().next().is_some();
-        // Most objects belong to nobody.
-        if !is_owned(object) && !before.is_some_and(is_owned) && !object.is_being_deleted() {
-            return;
-        }
-        let Some(key) = self.collectable(plural, object) else { return };
-        if object.is_being_deleted() && [ORPHAN, FOREGROUND].iter().any(|finalizer| has(object, finalizer)) {
-            self.garbage.owners.push(key.clone());
-        }
-        let is_same = before.is_some_and(|before| before.owners().eq(object.owners()));
-        if !is_same && is_owned(object) {
-            self.garbage.dependents.push(key);
-        }
-        if let Some(before) = before.filter(|_| !is_same) {
-            self.note_owners(before);
-        }
-    }
-
-    /// Remembers what has to be looked at because `object` is gone.
-    pub(super) fn note_removed(&mut self, plural: &str, object: &Object) {
-        if self.collectable(plural, object).is_none() {
-            return;
-        }
-        if self.has_dependents(object.uid()) {
-            self.garbage.gone.push(object.uid().to_owned());
-        }
-        self.note_owners(object);
-    }
-
-    /// The owners of an object may have waited for it.
-    fn note_owners(&mut self, object: &Object) {
-        // Each of them once, however often it is named.
-        let owners: BTreeSet<Key> =
-            object.owners().filter_map(|owner| self.resolved(object, owner)).collect();
-        self.garbage.owners.extend(owners);
-    }
-
-    /// The key of an object, if owners matter to its kind.
-    fn collectable(&self, plural: &str, object: &Object) -> Option<Key> {
-        let index = self.resources.iter().position(|resource| resource.info().plural == plural)?;
-        let is_it = self.resources[index].has_owners();
-        is_it.then(|| (index, object.namespace().to_owned(), object.name().to_owned()))
-    }
-
-    fn has_dependents(&self, uid: &str) -> bool {
-        number_of_uid(uid).is_some_and(|number| self.accounts.used(Account::Owner, number, number) > 0)
-    }
-
-    /// The objects that have the owner of this uid.
+    /// The objects that name this uid as that of an owner.
     fn dependents_of(&self, uid: &str) -> Result<Vec<(Key, Object)>, ApiError> {
         let mut dependents = Vec::new();
-        if !self.has_dependents(uid) {
+        if !owners::has_dependents(self.accounts, uid) {
             return Ok(dependents);
         }
         for (plural, row) in self.store.mentioning(uid).map_err(ApiError::internal)? {
             let object = row.stored.object()?;
             let is_owned = object.owners().any(|owner| text(owner, "uid") == uid);
-            dependents
-                .extend(self.collectable(&plural, &object).filter(|_| is_owned).map(|key| (key, object)));
+            let key = stored_as(self.resources, &plural).and_then(|kind| owners::collectable(kind, &object));
+            dependents.extend(key.filter(|_| is_owned).map(|key| (key, object)));
         }
         Ok(dependents)
     }
 
-    /// Where the owner is that a reference of `object` names; `None` where that cannot be told.
-    fn resolved(&self, object: &Object, owner: &Value) -> Option<Key> {
-        let (version, kind) = (text(owner, "apiVersion"), text(owner, "kind"));
-        let index = self.resources.iter().position(|resource| {
-            let info = resource.info();
-            info.kind == kind && info.api_version() == version && !resource.is_virtual()
-        })?;
-        let namespace = match self.resources[index].info().namespaced {
-            false => "",
-            true if object.namespace().is_empty() => return None,
-            true => object.namespace(),
-        };
-        Some((index, namespace.to_owned(), text(owner, "name").to_owned()))
-    }
-
     fn state_of(&self, object: &Object, owner: &Value, seen: &mut Seen) -> Result<Owner, ApiError> {
-        let Some(key) = self.resolved(object, owner) else { return Ok(Owner::Solid) };
+        let Some(key) = owners::resolved(self.resources, object, owner) else { return Ok(Owner::Solid) };
         seen.state(key, text(owner, "uid"), |key| self.object_at(key))
     }
 
-    fn object_at(&self, (index, namespace, name): &Key) -> Result<Option<Object>, ApiError> {
-        let stored = self.stored(self.resources[*index].info().plural, namespace, name)?;
+    fn object_at(&self, (kind, namespace, name): &Key) -> Result<Option<Object>, ApiError> {
+        let stored = self.stored(kind, namespace, name)?;
         stored.map(|stored| stored.object()).transpose()
     }
 
-    fn rewrite(&mut self, (index, namespace, name): &Key, mut object: Object) -> Result<(), ApiError> {
-        let plural = self.resources[*index].info().plural;
-        let old = self.stored(plural, namespace, name)?;
-        self.write(plural, &mut object, old).map(|_| ())
+    fn rewrite(&mut self, (kind, namespace, name): &Key, mut object: Object) -> Result<(), ApiError> {
+        let old = self.stored(kind, namespace, name)?;
+        self.write(kind, &mut object, old).map(|_| ())
     }
 
-    /// Takes owners out of the references of an object.
+    /// Removes the references to these owners from an object.
     fn disown(&mut self, key: &Key, mut object: Object, uids: &BTreeSet<String>) -> Result<(), ApiError> {
         let left = object.owners().filter(|owner| !uids.contains(text(owner, "uid")));
         let left: Vec<Value> = left.cloned().collect();
@@ -294,12 +203,12 @@ impl Pending<'_> {
         self.rewrite(key, object)
     }
 
-    /// Takes a finalizer off an object that is being deleted, which goes if it was the last.
+    /// Removes a finalizer from an object that is being deleted, and the object if it was the last one.
     fn finalize(&mut self, key: &Key, mut object: Object, done: &str) -> Result<(), ApiError> {
         let left: Vec<String> =
             object.finalizers().into_iter().filter(|name| *name != done).map(str::to_owned).collect();
         object.set_finalizers(&left);
-        if !left.is_empty() || self.resources[key.0].is_held(&object) {
+        if !left.is_empty() || self.resource(key.0)?.is_held(&object) {
             return self.rewrite(key, object);
         }
         take_away(self, key.0, &object)
@@ -309,10 +218,11 @@ impl Pending<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds::service;
 
     #[test]
     fn an_owner_is_read_once_however_often_it_is_named() {
-        let key = || (0, "default".to_owned(), "web".to_owned());
+        let key = || (&service::KIND, "default".to_owned(), "web".to_owned());
         let owner = Object::from_value(json!({"metadata": {"name": "web", "uid": "7"}})).unwrap();
         let (mut seen, mut reads) = (Seen::default(), 0);
         for uid in 0..1000 {
@@ -324,7 +234,7 @@ mod tests {
             assert_eq!(seen.state(key(), &uid.to_string(), find).unwrap(), expected, "{uid}");
         }
         assert_eq!(reads, 1);
-        let gone = (0, "default".to_owned(), "gone".to_owned());
+        let gone = (&service::KIND, "default".to_owned(), "gone".to_owned());
         assert_eq!(seen.state(gone.clone(), "1", |_| Ok(None)).unwrap(), Owner::Dangling);
         assert_eq!(seen.state(gone, "1", |_| panic!("it was looked for")).unwrap(), Owner::Dangling);
     }

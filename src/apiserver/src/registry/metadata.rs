@@ -1,49 +1,38 @@
-//! The metadata that the server gives, and that nobody may change.
+//! The metadata that the server sets, and that clients cannot change.
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::api::parameters::go_uint;
+use crate::kind::Kind;
 use crate::object::Object;
-use crate::resource::ResourceInfo;
 use crate::status::ApiError;
 use crate::time;
 
-/// What generated names end with: no vowels, so that no words come of them, and nothing that looks like another
+/// The letters of generated suffixes: no vowels, so that no words appear, and no letters that look alike
 /// (`k8s.io/apimachinery/pkg/util/rand`).
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 const GENERATED: usize = 5;
-/// Longest name that is generated.
+/// Longest generated name.
 const NAME_MAX: usize = 63;
 
-/// Gives a new object its uid and time, where it has none.
+/// Gives an object a uid and a creation time, if it has none.
 pub(super) fn stamp(object: &mut Object, now: i64) {
     let metadata = object.metadata_mut();
     if metadata.get("uid").and_then(Value::as_str).is_none_or(str::is_empty) {
-        metadata.insert("uid".to_owned(), uid().into());
+        metadata.insert("uid".to_owned(), Uuid::new_v4().to_string().into());
         metadata.insert("creationTimestamp".to_owned(), time::format(now).into());
     }
 }
 
-/// A version 4 UUID.
-fn uid() -> String {
-    let random = fastrand::u128(..) & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62;
-    let hex = format!("{random:032x}");
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
-}
-
 /// Prepares the metadata of an object that is to be created in `namespace`.
-pub(super) fn of_new(
-    info: &ResourceInfo,
-    object: &mut Object,
-    namespace: &str,
-    now: i64,
-) -> Result<(), ApiError> {
-    own_type(info, object)?;
-    in_namespace(info, object, namespace)?;
+pub(super) fn of_new(kind: &Kind, object: &mut Object, namespace: &str, now: i64) -> Result<(), ApiError> {
+    own_type(kind, object)?;
+    in_namespace(kind, object, namespace)?;
     if object.name().is_empty() {
         let prefix = object.metadata().get("generateName").and_then(Value::as_str).unwrap_or_default();
         if prefix.is_empty() {
-            return Err(ApiError::invalid_name_missing(info));
+            return Err(ApiError::invalid_name_missing(kind));
         }
         let kept: String = prefix.chars().take(NAME_MAX - GENERATED).collect();
         let suffix: String =
@@ -70,14 +59,14 @@ pub(super) fn of_new(
 ///
 /// # Errors
 /// `Conflict` where the client saw another version, `BadRequest` where it means another object.
-pub(super) fn of_changed(info: &ResourceInfo, object: &mut Object, old: &Object) -> Result<(), ApiError> {
-    own_type(info, object)?;
-    in_namespace(info, object, old.namespace())?;
+pub(super) fn of_changed(kind: &Kind, object: &mut Object, old: &Object) -> Result<(), ApiError> {
+    own_type(kind, object)?;
+    in_namespace(kind, object, old.namespace())?;
     is_named(object, old.name())?;
     let given = |key: &str| object.metadata().get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     // Version 0 is any version.
     if version_of(&given("resourceVersion"))?.is_some_and(|version| version != old.resource_version()) {
-        return Err(ApiError::modified(info, old.name()));
+        return Err(ApiError::modified(kind, old.name()));
     }
     let metadata = object.metadata_mut();
     for key in ["managedFields", "selfLink"] {
@@ -128,13 +117,13 @@ fn version_of(text: &str) -> Result<Option<u64>, ApiError> {
 ///
 /// # Errors
 /// `Conflict`.
-pub fn is_same(info: &ResourceInfo, object: &Object, old: &Object) -> Result<(), ApiError> {
+pub fn is_same(kind: &Kind, object: &Object, old: &Object) -> Result<(), ApiError> {
     let (uid, found) = (object.uid(), old.uid());
     if uid.is_empty() || uid == found {
         return Ok(());
     }
     let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
-    Err(ApiError::conflict(info, old.name(), &why))
+    Err(ApiError::conflict(kind, old.name(), &why))
 }
 
 /// Prepares the metadata of an object that was to take the place of one that is not there, and is created instead. The
@@ -142,12 +131,12 @@ pub fn is_same(info: &ResourceInfo, object: &Object, old: &Object) -> Result<(),
 ///
 /// # Errors
 /// `BadRequest` where it has another name than `name`, `Conflict` where it has a uid.
-pub(super) fn of_missing(info: &ResourceInfo, object: &mut Object, name: &str) -> Result<(), ApiError> {
+pub(super) fn of_missing(kind: &Kind, object: &mut Object, name: &str) -> Result<(), ApiError> {
     is_named(object, name)?;
     if !object.uid().is_empty() {
         let uid = object.uid();
         let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: ");
-        return Err(ApiError::conflict(info, name, &why));
+        return Err(ApiError::conflict(kind, name, &why));
     }
     object.metadata_mut().remove("resourceVersion");
     Ok(())
@@ -166,8 +155,8 @@ fn is_named(object: &Object, url: &str) -> Result<(), ApiError> {
     }
 }
 
-fn own_type(info: &ResourceInfo, object: &mut Object) -> Result<(), ApiError> {
-    for (key, own) in [("kind", info.kind.to_owned()), ("apiVersion", info.api_version())] {
+fn own_type(kind: &Kind, object: &mut Object) -> Result<(), ApiError> {
+    for (key, own) in [("kind", kind.name.to_owned()), ("apiVersion", kind.api_version())] {
         match object.0.get(key).and_then(Value::as_str).unwrap_or_default() {
             "" => {
                 object.0.insert(key.to_owned(), own.into());
@@ -183,8 +172,8 @@ fn own_type(info: &ResourceInfo, object: &mut Object) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn in_namespace(info: &ResourceInfo, object: &mut Object, namespace: &str) -> Result<(), ApiError> {
-    if !info.namespaced {
+fn in_namespace(kind: &Kind, object: &mut Object, namespace: &str) -> Result<(), ApiError> {
+    if !kind.namespaced {
         object.metadata_mut().remove("namespace");
         return Ok(());
     }
@@ -203,11 +192,16 @@ mod tests {
 
     #[test]
     fn uids_are_version_4() {
-        let uid = uid();
+        let stamped = || {
+            let mut object = Object::default();
+            stamp(&mut object, 0);
+            object.uid().to_owned()
+        };
+        let uid = stamped();
         let parts: Vec<usize> = uid.split('-').map(str::len).collect();
         assert_eq!(parts, [8, 4, 4, 4, 12]);
         assert_eq!(&uid[14..15], "4");
         assert!("89ab".contains(&uid[19..20]), "{uid}");
-        assert_ne!(uid, super::uid());
+        assert_ne!(uid, stamped());
     }
 }

@@ -1,10 +1,13 @@
-//! All objects: read by anybody, changed by one thread, watched by many.
+//! All objects: any thread reads them, one thread changes them, and clients watch them.
 
 mod changes;
 mod events;
 mod garbage;
 mod metadata;
+mod options;
+mod owners;
 mod read;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -12,6 +15,9 @@ mod writer;
 
 pub use events::{Event, EventKind, Watch};
 pub use metadata::is_same;
+pub use options::{
+    Applied, Apply, Change, DeleteOptions, Deleted, Patch, Policy, Updated, Warnings, WriteOptions,
+};
 pub use read::{Key, List, ListQuery, Piece};
 
 use std::any::Any;
@@ -21,139 +27,27 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
+use super::accounts::{Account, Accounts};
+use super::kind::{Kind, Source};
 use super::object::Object;
-use super::resource::{Allocation, Resource, ResourceInfo, Subresource};
+use super::resource::{Allocation, Resource};
 use super::status::ApiError;
+use super::store::version_mark::{self, VersionMark};
 use super::store::{Store, StoreError, Stored};
-use super::version_mark::{self, VersionMark};
 
 use changes::{create, delete, update};
 use events::Events;
-use transaction::Pending;
-use writer::{Allocations, Held, Job, Outcome, Work, Writer};
+use transaction::{Outcome, Pending, Work};
+use writer::{Allocations, Held, Job, Writer};
 
-/// How a change is made.
-#[derive(Debug, Clone, Default)]
-pub struct WriteOptions {
-    /// Everything is done but kept (`dryRun=All`).
-    pub dry_run: bool,
-    /// Who makes it.
-    pub field_manager: String,
-    /// The API group by which it is asked for.
-    pub group: &'static str,
-    /// The part of the object that is written, where it is not the whole.
-    pub part: Option<Subresource>,
-    /// Takes what the client is to be told of the change.
-    pub warnings: Warnings,
-}
-
-/// Warnings about a change. Clones share them.
-#[derive(Debug, Clone, Default)]
-pub struct Warnings(Arc<Mutex<Vec<String>>>);
-
-impl Warnings {
-    /// Adds some.
-    pub fn add(&self, warnings: Vec<String>) {
-        if !warnings.is_empty() {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(warnings);
-        }
-    }
-
-    /// Takes out what was added.
-    pub fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// What is to become of an object.
-pub enum Change {
-    /// It is replaced.
-    Replace(Object),
-    /// It becomes what the function makes of it. Where there is none, the function gets nothing, and may make one.
-    Patch(Patch),
-    /// It becomes what the function makes of it and of what the same and other managers applied last. What is applied
-    /// now, the object's own JSON, is remembered for the next time.
-    Apply(Map<String, Value>, Apply),
-}
-
-/// Makes the new object of the old one.
-pub type Patch = Box<dyn FnOnce(Option<&Object>) -> Result<Object, ApiError> + Send>;
-
-/// Makes the new object of the old one and of what was applied to it before.
-pub type Apply = Box<dyn FnOnce(Option<&Object>, &Applied) -> Result<Object, ApiError> + Send>;
-
-/// What was applied to an object last.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Applied {
-    /// By who applies now.
-    pub own: Map<String, Value>,
-    /// By each of the others.
-    pub others: Vec<Map<String, Value>>,
-}
-
-impl std::fmt::Debug for Change {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Replace(_) => "Replace",
-            Self::Patch(_) => "Patch",
-            Self::Apply(..) => "Apply",
-        })
-    }
-}
-
-/// What an update came to.
-#[derive(Debug, Clone)]
-pub struct Updated {
-    /// The object as it is now.
-    pub stored: Stored,
-    /// Whether it is new.
-    pub created: bool,
-}
-
-/// How an object is deleted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DeleteOptions {
-    /// Everything is done but kept.
-    pub dry_run: bool,
-    /// It has to be this one.
-    pub uid: Option<String>,
-    /// It has to be at this version.
-    pub resource_version: Option<String>,
-    /// What becomes of those that belong to it.
-    pub policy: Policy,
-}
-
-/// What becomes of the objects that belong to one that is deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Policy {
-    /// What the finalizers of the object say, and else that they go afterwards.
-    #[default]
-    Default,
-    /// They go afterwards.
-    Background,
-    /// They go before.
-    Foreground,
-    /// They stay.
-    Orphan,
-}
-
-/// What a deletion came to.
-#[derive(Debug, Clone)]
-pub enum Deleted {
-    /// The object is gone; as it was last.
-    Gone(Stored),
-    /// It stays until its finalizers are done.
-    Pending(Stored),
-}
-
-/// All objects. A clone is the same registry.
+/// The registry of all objects. A clone refers to the same registry.
 #[derive(Clone)]
 pub struct Registry {
     resources: Arc<Vec<Box<dyn Resource>>>,
     events: Arc<Events>,
+    accounts: Arc<Mutex<Accounts>>,
     allocations: Arc<Allocations>,
     reader: Arc<Mutex<Store>>,
     queue: Arc<Queue>,
@@ -161,7 +55,7 @@ pub struct Registry {
     ahead: Option<u64>,
 }
 
-/// The way to the writer, which ends with the last registry: whatever waits is done before.
+/// The queue of the writer. The writer ends with the last registry, after the changes that wait.
 struct Queue {
     jobs: Option<Sender<Job>>,
     writer: Option<JoinHandle<()>>,
@@ -171,7 +65,7 @@ impl Drop for Queue {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(writer) = self.writer.take() {
-            // A panic there has been told of already.
+            // A panic there is in the log already.
             let _ = writer.join();
         }
     }
@@ -197,14 +91,14 @@ impl Registry {
             store.set_version(ahead).map_err(|cause| store.failed(cause))?;
             version = ahead;
         }
-        let accounts = writer::count(&store)?;
+        let accounts = Arc::new(Mutex::new(writer::count(&store, &resources)?));
         let resources = Arc::new(resources);
         let events = Arc::new(Events::new(version));
         let (queue, jobs) = mpsc::channel();
         let mut writer = Writer {
             store,
             resources: Arc::clone(&resources),
-            accounts,
+            accounts: Arc::clone(&accounts),
             is_counted: true,
             has_lost_savepoint: false,
             version,
@@ -221,30 +115,30 @@ impl Registry {
         let writer = spawned.map_err(|cause| StoreError::Thread(path.to_owned(), cause))?;
         let queue = Arc::new(Queue { jobs: Some(queue), writer: Some(writer) });
         let reader = Arc::new(Mutex::new(reader));
-        Ok(Self { resources, events, allocations, reader, queue, held: None, ahead })
+        Ok(Self { resources, events, accounts, allocations, reader, queue, held: None, ahead })
     }
 
-    /// From where versions go on because the store had gone back, or might have.
+    /// The version that counting went on from, if the store had gone back or might have.
     pub fn ahead(&self) -> Option<u64> {
         self.ahead
     }
 
-    /// The same registry; the changes that are asked of this one keep `held` until they are made, even where nobody waits
-    /// for them any more.
+    /// Returns the same registry, whose changes keep `held` until they are made, even if the caller no longer waits.
     pub fn holding(&self, held: impl Any + Send + Sync) -> Self {
         Self { held: Some(Arc::new(held)), ..self.clone() }
     }
 
-    /// Every kind.
+    /// The rules of all kinds.
     pub fn resources(&self) -> &[Box<dyn Resource>] {
         &self.resources
     }
 
-    /// A kind by its names.
-    pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<&dyn Resource> {
-        let is_it =
-            |info: &ResourceInfo| info.group == group && info.version == version && info.plural == plural;
-        self.resources.iter().map(AsRef::as_ref).find(|resource| is_it(resource.info()))
+    /// The rules of a kind.
+    ///
+    /// # Errors
+    /// The kind is not served.
+    pub fn resource(&self, kind: &Kind) -> Result<&dyn Resource, ApiError> {
+        transaction::resource_of(&self.resources, kind)
     }
 
     /// The resource version of the last change.
@@ -252,27 +146,32 @@ impl Registry {
         self.events.latest()
     }
 
-    /// How often addresses were asked for since the server was started.
+    /// Counts the numbers in use from `first` to `last`, both included. Changes that are not committed yet count as well.
+    pub fn used(&self, account: Account, first: u128, last: u128) -> u128 {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).used(account, first, last)
+    }
+
+    /// Attempts to allocate an address since the server started.
     pub fn allocations(&self) -> BTreeMap<Allocation, u64> {
         self.allocations.counts()
     }
 
-    /// Creates an object in `namespace`, which is empty for kinds without one.
+    /// Creates an object in `namespace`, which is empty for kinds without namespaces.
     ///
     /// # Errors
     /// What the API server would answer.
     pub async fn create(
         &self,
-        plural: &'static str,
+        kind: &'static Kind,
         namespace: &str,
         object: Object,
         options: WriteOptions,
     ) -> Result<Stored, ApiError> {
-        let (namespace, index) = (namespace.to_owned(), self.index(plural)?);
+        let (kind, namespace) = (kind.storage(), namespace.to_owned());
         let (warnings, group) = (options.warnings, options.group);
         let work: Work = Box::new(move |pending| {
             pending.group = group;
-            let created = create(pending, index, &namespace, object)?;
+            let created = create(pending, kind, &namespace, object)?;
             warnings.add(std::mem::take(&mut pending.warnings));
             Ok(Outcome::Created(created))
         });
@@ -285,31 +184,31 @@ impl Registry {
     /// What the API server would answer.
     pub async fn update(
         &self,
-        plural: &'static str,
+        kind: &'static Kind,
         namespace: &str,
         name: &str,
         change: Change,
         options: WriteOptions,
     ) -> Result<Updated, ApiError> {
-        let (namespace, name, index) = (namespace.to_owned(), name.to_owned(), self.index(plural)?);
+        let (kind, namespace, name) = (kind.storage(), namespace.to_owned(), name.to_owned());
         let (dry_run, manager) = (options.dry_run, options.field_manager);
         let (warnings, group, part) = (options.warnings, options.group, options.part);
         let work = move |pending: &mut Pending<'_>| match change {
             Change::Apply(applied, apply) => {
                 let change =
-                    |pending: &mut Pending<'_>, change| update(pending, index, &namespace, &name, change);
-                let before = pending.applied(index, &namespace, &name, &manager)?;
+                    |pending: &mut Pending<'_>, change| update(pending, kind, &namespace, &name, change);
+                let before = pending.applied(kind, &namespace, &name, &manager)?;
                 let is_news = before.own != applied;
                 let patch: Patch = Box::new(move |old| apply(old, &before));
                 let outcome = change(pending, Change::Patch(patch))?;
-                // It may have gone with its last finalizer.
-                let is_there = pending.stored(plural, &namespace, &name)?.is_some();
+                // Its last finalizer may have gone, and the object with it.
+                let is_there = pending.stored(kind, &namespace, &name)?.is_some();
                 if is_news && is_there {
-                    pending.set_applied(index, &namespace, &name, &manager, &applied)?;
+                    pending.set_applied(kind, &namespace, &name, &manager, &applied)?;
                 }
                 Ok(outcome)
             }
-            change => update(pending, index, &namespace, &name, change),
+            change => update(pending, kind, &namespace, &name, change),
         };
         let work: Work = Box::new(move |pending| {
             (pending.group, pending.part) = (group, part);
@@ -328,42 +227,42 @@ impl Registry {
     /// What the API server would answer.
     pub async fn delete(
         &self,
-        plural: &'static str,
+        kind: &'static Kind,
         namespace: &str,
         name: &str,
         options: DeleteOptions,
     ) -> Result<Deleted, ApiError> {
-        let (namespace, name, index) = (namespace.to_owned(), name.to_owned(), self.index(plural)?);
+        let (kind, namespace, name) = (kind.storage(), namespace.to_owned(), name.to_owned());
         let dry_run = options.dry_run;
-        let work: Work = Box::new(move |pending| delete(pending, index, &namespace, &name, &options));
+        let work: Work = Box::new(move |pending| delete(pending, kind, &namespace, &name, &options));
         Ok(match self.change(work, dry_run).await? {
             Outcome::Gone(stored) => Deleted::Gone(stored),
             other => Deleted::Pending(other.stored()),
         })
     }
 
-    /// Deletes the objects that a query means, no more than its limit; those it deleted, as a list that goes on where that
-    /// limit ended it (`Store.DeleteCollection`).
+    /// Deletes the objects that a query selects, up to its limit. Returns them as a list, with a token to go on behind that
+    /// limit (`Store.DeleteCollection`).
     ///
     /// # Errors
-    /// What the API server would answer; then all of them stay.
+    /// The API server's answer; no object is deleted then.
     pub async fn delete_collection(
         &self,
-        plural: &'static str,
+        kind: &'static Kind,
         query: &ListQuery,
         options: DeleteOptions,
     ) -> Result<List, ApiError> {
-        let (index, query, dry_run) = (self.index(plural)?, query.clone(), options.dry_run);
+        let (kind, query, dry_run) = (kind.storage(), query.clone(), options.dry_run);
         let token = query.token()?;
         let work: Work = Box::new(move |pending| {
-            let mut list = read::list(pending.store, plural, &query, token)?;
+            let mut list = read::list(pending.store, kind, &query, token)?;
             if query.continue_token.is_empty() {
-                // What the store knows of is what was there before the batch.
+                // The store knows only the version before the batch.
                 list.resource_version = *pending.version;
             }
             for stored in &list.items {
                 let object = stored.object()?;
-                delete(pending, index, object.namespace(), object.name(), &options)?;
+                delete(pending, kind, object.namespace(), object.name(), &options)?;
             }
             Ok(Outcome::Many(list))
         });
@@ -373,18 +272,13 @@ impl Registry {
         })
     }
 
-    /// Watches the objects that a query means, from the changes behind version `since` on.
+    /// Watches the objects that a query selects, from the first change after version `since`.
     ///
     /// # Errors
-    /// `Expired` where these are forgotten.
-    pub fn watch(&self, plural: &'static str, query: &ListQuery, since: u64) -> Result<Watch, ApiError> {
+    /// `Expired` if the log no longer has those changes.
+    pub fn watch(&self, kind: &'static Kind, query: &ListQuery, since: u64) -> Result<Watch, ApiError> {
         let (namespace, selector) = (query.namespace.clone(), query.selector.clone());
-        Watch::new(Arc::clone(&self.events), plural, namespace, selector, since)
-    }
-
-    fn index(&self, plural: &str) -> Result<usize, ApiError> {
-        let found = self.resources.iter().position(|resource| resource.info().plural == plural);
-        found.ok_or_else(ApiError::no_such_path)
+        Watch::new(Arc::clone(&self.events), kind.storage(), namespace, selector, since)
     }
 
     async fn change(&self, work: Work, dry_run: bool) -> Result<Outcome, ApiError> {
@@ -394,13 +288,68 @@ impl Registry {
         jobs.send(Job { work, dry_run, reply, _held: self.held.clone() }).map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
-}
 
-impl Outcome {
-    fn stored(self) -> Stored {
-        match self {
-            Self::Stored(stored) | Self::Created(stored) | Self::Gone(stored) => stored,
-            Self::Many(_) => Stored { text: Arc::from("{}") },
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn get(&self, kind: &'static Kind, namespace: &str, name: &str) -> Result<Stored, ApiError> {
+        let kind = kind.storage();
+        let found = if kind.source == Source::Machine {
+            let is_it = |object: &&Object| object.namespace() == namespace && object.name() == name;
+            self.resource(kind)?.found().iter().find(is_it).map(Stored::of).transpose()?
+        } else {
+            self.read(|store| store.get(kind, namespace, name).map_err(ApiError::internal))?
+        };
+        found.ok_or_else(|| ApiError::not_found(kind, name))
+    }
+
+    /// Lists the objects that a query selects.
+    ///
+    /// # Errors
+    /// `BadRequest` for an invalid token.
+    pub fn list(&self, kind: &'static Kind, query: &ListQuery) -> Result<List, ApiError> {
+        let token = query.token()?;
+        if kind.source == Source::Machine {
+            let all = self.found(kind, query)?;
+            // No more than fit on one machine: one piece is enough.
+            let items = all.iter().map(Stored::of).collect::<Result<_, _>>()?;
+            let resource_version = self.resource_version();
+            return Ok(List { items, resource_version, continue_token: None, remaining: None });
         }
+        self.read_at_once(|store| read::list(store, kind.storage(), query, token))
+    }
+
+    /// Lists the objects after `after` that a query selects, up to its limit.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn piece(&self, kind: &'static Kind, query: &ListQuery, after: Key) -> Result<Piece, ApiError> {
+        self.read_at_once(|store| read::piece(store, kind.storage(), query, after))
+    }
+
+    /// Finds the objects that a query selects, of a kind whose objects are found on the machine.
+    ///
+    /// # Errors
+    /// The kind is not served.
+    pub fn found(&self, kind: &Kind, query: &ListQuery) -> Result<Vec<Object>, ApiError> {
+        let mut found = self.resource(kind)?.found();
+        found.retain(|object| query.means(object));
+        Ok(found)
+    }
+
+    /// Reads in one snapshot: the version, and everything in the list.
+    fn read_at_once<T>(&self, work: impl FnOnce(&Store) -> Result<T, ApiError>) -> Result<T, ApiError> {
+        self.read(|store| {
+            let snapshot = store.db.unchecked_transaction().map_err(ApiError::internal)?;
+            let found = work(store);
+            snapshot.finish().map_err(ApiError::internal)?;
+            found
+        })
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&Store) -> Result<T, ApiError>) -> Result<T, ApiError> {
+        let store = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&store)
     }
 }

@@ -1,50 +1,96 @@
-//! A change while it is made: what it reads, what it writes, and how all of it is taken back.
+//! A change while it is made: its reads and writes, and how they are undone.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::accounts::{Accounts, Entry};
+use crate::accounts::{Account, Accounts, Entry};
+use crate::kind::{Kind, Source, Subresource};
 use crate::object::Object;
-use crate::resource::{Account, Allocation, Resource, Subresource, Transaction};
+use crate::resource::{Allocation, Resource, Transaction};
 use crate::status::ApiError;
 use crate::store::{Store, Stored};
 
-use super::Applied;
-use super::events::Change;
-use super::garbage::Garbage;
+use super::events::LogEntry;
+use super::options::Applied;
+use super::owners::Garbage;
+use super::read::List;
 
 /// Largest object, in bytes; etcd has the same limit.
 const OBJECT_MAX: usize = 3 << 19;
 
-/// One step that the accounts went, to be gone back.
+/// The result of a change.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    /// The stored object, or the one that a dry run would have stored.
+    Stored(Stored),
+    /// The same, and it is new.
+    Created(Stored),
+    /// The last state of a deleted object.
+    Gone(Stored),
+    /// The list of the objects that were deleted.
+    Many(List),
+}
+
+/// Makes a change.
+pub(super) type Work = Box<dyn FnOnce(&mut Pending<'_>) -> Result<Outcome, ApiError> + Send>;
+
+impl Outcome {
+    pub(super) fn stored(self) -> Stored {
+        match self {
+            Self::Stored(stored) | Self::Created(stored) | Self::Gone(stored) => stored,
+            Self::Many(_) => Stored { text: Arc::from("{}") },
+        }
+    }
+}
+
+/// The rules of a kind.
+///
+/// # Errors
+/// The kind is not served.
+pub(super) fn resource_of<'a>(
+    resources: &'a [Box<dyn Resource>],
+    kind: &Kind,
+) -> Result<&'a dyn Resource, ApiError> {
+    let found = resources.iter().map(AsRef::as_ref).find(|resource| resource.kind() == kind);
+    found.ok_or_else(ApiError::no_such_path)
+}
+
+/// The kind whose objects the store has under the name `plural`.
+pub(super) fn stored_as(resources: &[Box<dyn Resource>], plural: &str) -> Option<&'static Kind> {
+    let mut stored =
+        resources.iter().map(|resource| resource.kind()).filter(|kind| kind.source == Source::Stored);
+    stored.find(|kind| kind.plural == plural)
+}
+
+/// A step in the accounts, to be undone if the change fails.
 #[derive(Debug)]
 enum Step {
     Added(Vec<Entry>),
     Removed(Vec<Entry>),
 }
 
-/// A change in the making, inside a savepoint of the batch's transaction.
+/// A change that is being made, inside a savepoint of the batch's transaction.
 pub(super) struct Pending<'a> {
     pub(super) store: &'a Store,
     pub(super) resources: &'a [Box<dyn Resource>],
     pub(super) accounts: &'a mut Accounts,
-    /// The last resource version that was given out.
+    /// The last resource version that was used.
     pub(super) version: &'a mut u64,
-    pub(super) changes: Vec<Change>,
-    /// Something is to be kept that is no change of an object.
+    pub(super) changes: Vec<LogEntry>,
+    /// The change wrote apply records.
     pub(super) has_notes: bool,
-    /// The API group by which it was asked for.
+    /// The API group in the request's path.
     pub(super) group: &'static str,
-    /// The part of the object that is written, where it is not the whole.
+    /// The part of the object to write; `None` for the whole object.
     pub(super) part: Option<Subresource>,
-    /// What the client is to be told.
+    /// Warnings for the client.
     pub(super) warnings: Vec<String>,
-    /// Attempts to get an address.
+    /// Attempts to allocate an address.
     pub(super) allocations: Vec<Allocation>,
     pub(super) now: i64,
     pub(super) dry_run: bool,
-    /// What follows from owners that are gone.
+    /// Notes for the garbage collector.
     pub(super) garbage: Garbage,
     steps: Vec<Step>,
 }
@@ -76,7 +122,7 @@ impl<'a> Pending<'a> {
         }
     }
 
-    /// Takes back what was entered in the accounts. The store's own part is a savepoint.
+    /// Undoes the changes of the accounts. The store undoes its own with the savepoint.
     pub(super) fn undo(&mut self) {
         for step in self.steps.drain(..).rev() {
             match step {
@@ -87,34 +133,34 @@ impl<'a> Pending<'a> {
         self.changes.clear();
     }
 
-    /// The name of a kind as everybody has it.
-    fn plural(&self, plural: &str) -> Result<&'static str, ApiError> {
-        let mut all = self.resources.iter().map(|resource| resource.info().plural);
-        let found = all.find(|known| *known == plural);
-        found.ok_or_else(|| ApiError::internal(format!("no kind is called {plural}")))
+    /// The rules of a kind.
+    ///
+    /// # Errors
+    /// The kind is not served.
+    pub(super) fn resource(&self, kind: &Kind) -> Result<&'a dyn Resource, ApiError> {
+        resource_of(self.resources, kind)
     }
 
     /// An object as it is stored.
     pub(super) fn stored(
         &self,
-        plural: &str,
+        kind: &Kind,
         namespace: &str,
         name: &str,
     ) -> Result<Option<Stored>, ApiError> {
-        self.store.get(plural, namespace, name).map_err(ApiError::internal)
+        self.store.get(kind, namespace, name).map_err(ApiError::internal)
     }
 
-    /// What was applied to an object so far, as `manager` sees it.
+    /// What `manager` and the others applied to an object last.
     pub(super) fn applied(
         &self,
-        index: usize,
+        kind: &Kind,
         namespace: &str,
         name: &str,
         manager: &str,
     ) -> Result<Applied, ApiError> {
-        let plural = self.resources[index].info().plural;
         let mut applied = Applied::default();
-        for (by, text) in self.store.applied(plural, namespace, name).map_err(ApiError::internal)? {
+        for (by, text) in self.store.applied(kind, namespace, name).map_err(ApiError::internal)? {
             let map = serde_json::from_str(&text).map_err(ApiError::internal)?;
             if by == manager {
                 applied.own = map;
@@ -128,7 +174,7 @@ impl<'a> Pending<'a> {
     /// Remembers what `manager` applied to an object.
     pub(super) fn set_applied(
         &mut self,
-        index: usize,
+        kind: &Kind,
         namespace: &str,
         name: &str,
         manager: &str,
@@ -136,20 +182,18 @@ impl<'a> Pending<'a> {
     ) -> Result<(), ApiError> {
         let text = serde_json::to_string(applied).map_err(ApiError::internal)?;
         self.has_notes = true;
-        let plural = self.resources[index].info().plural;
-        self.store.set_applied(plural, namespace, name, (manager, &text)).map_err(ApiError::internal)
+        self.store.set_applied(kind, namespace, name, (manager, &text)).map_err(ApiError::internal)
     }
 
-    /// Writes `object`, of which `old` was stored before.
+    /// Writes `object` in the place of `old`.
     pub(super) fn write(
         &mut self,
-        plural: &str,
+        kind: &'static Kind,
         object: &mut Object,
         old: Option<Stored>,
     ) -> Result<Stored, ApiError> {
-        let plural = self.plural(plural)?;
         *self.version += 1;
-        // What is not kept has no version of its own: none if it is new, or the old one.
+        // A dry run leaves the version as it is: none for a new object, else the old one.
         if !self.dry_run {
             object.metadata_mut().insert("resourceVersion".to_owned(), self.version.to_string().into());
         }
@@ -158,36 +202,35 @@ impl<'a> Pending<'a> {
             return Err(ApiError::too_large(OBJECT_MAX));
         }
         let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
-        self.store.put(plural, &namespace, &name, *self.version, &text).map_err(ApiError::internal)?;
+        self.store.put(kind, &namespace, &name, *self.version, &text).map_err(ApiError::internal)?;
         let before = old.as_ref().map(Stored::object).transpose()?;
         if let Some(before) = &before {
-            self.strike_out(plural, before);
+            self.strike_out(kind.entries(before));
         }
-        self.steps.push(Step::Added(self.accounts.add(plural, object)));
-        self.note_written(plural, object, before.as_ref());
+        self.enter(kind.entries(object));
+        self.garbage.note_written(self.resources, kind, object, before.as_ref());
         let stored = Stored { text: Arc::from(text) };
         let new = Some(stored.clone());
-        self.changes.push(Change { plural, namespace, name, version: *self.version, old, new });
+        self.changes.push(LogEntry { kind, namespace, name, version: *self.version, old, new });
         Ok(stored)
     }
 
-    /// Removes an object that is there as `old`.
+    /// Removes an object, whose stored state is `old`.
     pub(super) fn erase(
         &mut self,
-        plural: &str,
+        kind: &'static Kind,
         namespace: &str,
         name: &str,
         old: Stored,
     ) -> Result<(), ApiError> {
-        let plural = self.plural(plural)?;
-        self.store.remove(plural, namespace, name).map_err(ApiError::internal)?;
+        self.store.remove(kind, namespace, name).map_err(ApiError::internal)?;
         *self.version += 1;
         let before = old.object()?;
-        self.strike_out(plural, &before);
-        self.note_removed(plural, &before);
+        self.strike_out(kind.entries(&before));
+        self.garbage.note_removed(self.resources, self.accounts, kind, &before);
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        self.changes.push(Change {
-            plural,
+        self.changes.push(LogEntry {
+            kind,
             namespace,
             name,
             version: *self.version,
@@ -197,8 +240,14 @@ impl<'a> Pending<'a> {
         Ok(())
     }
 
-    fn strike_out(&mut self, plural: &str, object: &Object) {
-        self.steps.push(Step::Removed(self.accounts.remove(plural, object)));
+    fn enter(&mut self, entries: Vec<Entry>) {
+        self.accounts.enter(&entries);
+        self.steps.push(Step::Added(entries));
+    }
+
+    fn strike_out(&mut self, entries: Vec<Entry>) {
+        self.accounts.strike_out(&entries);
+        self.steps.push(Step::Removed(entries));
     }
 }
 
@@ -233,30 +282,30 @@ impl Transaction for Pending<'_> {
         }
     }
 
-    fn get(&mut self, plural: &str, namespace: &str, name: &str) -> Result<Option<Object>, ApiError> {
-        self.stored(plural, namespace, name)?.map(|stored| stored.object()).transpose()
+    fn get(&mut self, kind: &'static Kind, namespace: &str, name: &str) -> Result<Option<Object>, ApiError> {
+        self.stored(kind, namespace, name)?.map(|stored| stored.object()).transpose()
     }
 
-    fn list(&mut self, plural: &str) -> Result<Vec<Object>, ApiError> {
-        let all = self.store.list(plural, None, ("", ""), i64::MAX).map_err(ApiError::internal)?;
+    fn list(&mut self, kind: &'static Kind) -> Result<Vec<Object>, ApiError> {
+        let all = self.store.list(kind, None, ("", ""), i64::MAX).map_err(ApiError::internal)?;
         all.iter().map(|row| row.stored.object()).collect()
     }
 
-    fn list_in(&mut self, plural: &str, namespace: &str) -> Result<Vec<Object>, ApiError> {
-        let all = self.store.list(plural, Some(namespace), ("", ""), i64::MAX).map_err(ApiError::internal)?;
+    fn list_in(&mut self, kind: &'static Kind, namespace: &str) -> Result<Vec<Object>, ApiError> {
+        let all = self.store.list(kind, Some(namespace), ("", ""), i64::MAX).map_err(ApiError::internal)?;
         all.iter().map(|row| row.stored.object()).collect()
     }
 
-    fn put(&mut self, plural: &str, object: &mut Object) -> Result<(), ApiError> {
-        let old = self.stored(plural, object.namespace(), object.name())?;
+    fn put(&mut self, kind: &'static Kind, object: &mut Object) -> Result<(), ApiError> {
+        let old = self.stored(kind, object.namespace(), object.name())?;
         super::metadata::stamp(object, self.now);
-        self.write(plural, object, old)?;
+        self.write(kind, object, old)?;
         Ok(())
     }
 
-    fn remove(&mut self, plural: &str, namespace: &str, name: &str) -> Result<(), ApiError> {
-        match self.stored(plural, namespace, name)? {
-            Some(old) => self.erase(plural, namespace, name, old),
+    fn remove(&mut self, kind: &'static Kind, namespace: &str, name: &str) -> Result<(), ApiError> {
+        match self.stored(kind, namespace, name)? {
+            Some(old) => self.erase(kind, namespace, name, old),
             None => Ok(()),
         }
     }

@@ -1,5 +1,5 @@
-//! The one thread that changes anything. It takes what waits in the queue, makes each change in a savepoint, and commits
-//! all of them with one sync: clients that come at once share its cost.
+//! The only thread that changes objects. It takes all changes that wait in the queue, makes each in a savepoint, and
+//! commits them with one sync, so that concurrent clients share its cost.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -9,54 +9,38 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::events::{Change, Events};
+use super::events::{Events, LogEntry};
 use super::garbage;
 use super::read::List;
-use super::transaction::Pending;
+use super::transaction::{Outcome, Pending, Work, stored_as};
 use crate::accounts::Accounts;
-use crate::log;
+use crate::kind::Kind;
 use crate::object::Object;
 use crate::resource::{Allocation, Resource};
 use crate::status::ApiError;
-use crate::store::{Row, Store, StoreError, Stored};
+use crate::store::version_mark::VersionMark;
+use crate::store::{Row, Store, StoreError};
 use crate::time;
-use crate::version_mark::VersionMark;
 
-/// Seconds after which what failed though nobody asked for it is tried again.
+/// Seconds before the server's own work is tried again after a failure.
 const RETRY: i64 = 10;
 
 /// Most changes that are committed together.
 const BATCH: usize = 128;
 
-/// What a change came to.
-#[derive(Debug, Clone)]
-pub(super) enum Outcome {
-    /// The object as it is stored now, or would be.
-    Stored(Stored),
-    /// The same, and it is new.
-    Created(Stored),
-    /// The object as it was last.
-    Gone(Stored),
-    /// The objects that were removed, as the list that meant them.
-    Many(List),
-}
-
-/// How a change is made.
-pub(super) type Work = Box<dyn FnOnce(&mut Pending<'_>) -> Result<Outcome, ApiError> + Send>;
-
-/// A change that somebody waits for.
+/// A change in the queue.
 pub(super) struct Job {
     pub(super) work: Work,
     pub(super) dry_run: bool,
     pub(super) reply: oneshot::Sender<Result<Outcome, ApiError>>,
-    /// What the change takes until it is made.
+    /// Kept until the change is made.
     pub(super) _held: Option<Held>,
 }
 
-/// Something that is only dropped when nobody needs it any more.
+/// A value that is dropped with its last owner.
 pub(super) type Held = Arc<dyn Any + Send + Sync>;
 
-/// How often addresses were asked for.
+/// Counts attempts to allocate an address.
 #[derive(Debug, Default)]
 pub(super) struct Allocations(Mutex<BTreeMap<Allocation, u64>>);
 
@@ -79,24 +63,25 @@ impl Allocations {
 pub(super) struct Writer {
     pub(super) store: Store,
     pub(super) resources: Arc<Vec<Box<dyn Resource>>>,
-    pub(super) accounts: Accounts,
-    /// Whether the accounts are those of what is stored.
+    /// Shared with the metrics; only the writer changes them.
+    pub(super) accounts: Arc<Mutex<Accounts>>,
+    /// Whether the accounts agree with the store.
     pub(super) is_counted: bool,
-    /// A savepoint of the batch could not be ended, so nothing of the batch may be kept.
+    /// A savepoint of the batch could not be ended: the batch must not be committed.
     pub(super) has_lost_savepoint: bool,
     pub(super) version: u64,
     pub(super) events: Arc<Events>,
     pub(super) allocations: Arc<Allocations>,
-    /// When something is to be done though nobody asks, in seconds since 1970.
+    /// When to reconcile without a request, in seconds since 1970.
     pub(super) wake: Option<i64>,
-    /// The batch has something to keep that is no change of an object.
+    /// The batch changed apply records.
     pub(super) has_notes: bool,
-    /// The last version that was given out, beside the store.
+    /// The last version that was used, in a file beside the store.
     pub(super) mark: VersionMark,
 }
 
 impl Writer {
-    /// Works until nobody can ask any more.
+    /// Works until the queue is closed.
     pub(super) fn run(mut self, queue: &Receiver<Job>) {
         loop {
             let first = match self.patience() {
@@ -120,10 +105,10 @@ impl Writer {
         Some(Duration::from_secs(left))
     }
 
-    /// Makes changes, and tells of them when they are on the disk.
+    /// Makes changes, and publishes them once they are on the disk.
     pub(super) fn batch(&mut self, mut jobs: Vec<Job>) {
         let is_called = jobs.is_empty();
-        // Nobody waits for these any more, and they may be large.
+        // Their clients no longer wait, and they may be large.
         jobs.retain(|job| !job.reply.is_closed());
         if jobs.is_empty() && !is_called {
             return;
@@ -155,7 +140,7 @@ impl Writer {
             }
         }
         for (reply, result) in replies {
-            // Whoever asked may be gone.
+            // The client may be gone.
             let _ = reply.send(result);
         }
     }
@@ -166,27 +151,27 @@ impl Writer {
         self.store.db.execute_batch("BEGIN IMMEDIATE").map_err(ApiError::internal)
     }
 
-    /// Does what is to be done though nobody asks.
-    fn reconcile_alone(&mut self, changes: &mut Vec<Change>) {
+    /// Reconciles without a request.
+    fn reconcile_alone(&mut self, changes: &mut Vec<LogEntry>) {
         let nothing: Work = Box::new(|_| Ok(Outcome::Many(List::default())));
         if let Err(error) = self.one(nothing, false, changes) {
-            // Nobody waits for this one: it is tried again in a while.
+            // No client waits for this: it is tried again later.
             self.wake = Some(time::now() + RETRY);
-            log::error("what follows from the objects cannot be done", &[("cause", &error.message)]);
+            tracing::error!(cause = %error.message, "what follows from the objects cannot be done");
         }
     }
 
-    /// Nothing more after what cannot be taken back: it would be kept, or be on its own.
-    fn job(&mut self, work: Work, dry_run: bool, changes: &mut Vec<Change>) -> Result<Outcome, ApiError> {
+    /// Makes a change, unless an earlier one of the batch could not be undone: the batch is lost then.
+    fn job(&mut self, work: Work, dry_run: bool, changes: &mut Vec<LogEntry>) -> Result<Outcome, ApiError> {
         if self.is_broken() {
             return Err(ApiError::internal("an earlier change could not be taken back"));
         }
         self.one(work, dry_run, changes)
     }
 
-    /// Leaves nothing of a batch.
+    /// Undoes a batch.
     fn take_back(&mut self, before: u64, error: &ApiError) {
-        log::error("changes cannot be kept", &[("cause", &error.message)]);
+        tracing::error!(cause = %error.message, "changes cannot be kept");
         let _ = self.store.db.execute_batch("ROLLBACK");
         self.version = before;
         self.is_counted = false;
@@ -194,12 +179,12 @@ impl Writer {
         self.wake = Some(time::now() + RETRY);
     }
 
-    /// Whether the batch is lost: SQLite takes back a whole transaction where the disk is full.
+    /// Whether the batch is lost: SQLite rolls the whole transaction back if the disk is full.
     fn is_broken(&self) -> bool {
         self.has_lost_savepoint || self.store.db.is_autocommit()
     }
 
-    fn commit(&mut self, before: u64, changes: &[Change]) -> Result<(), ApiError> {
+    fn commit(&mut self, before: u64, changes: &[LogEntry]) -> Result<(), ApiError> {
         if self.is_broken() {
             let why = "a change could not be taken back, and those with it were not made";
             return Err(ApiError::internal(why));
@@ -212,15 +197,16 @@ impl Writer {
         self.store.db.execute_batch("COMMIT").map_err(ApiError::internal)
     }
 
-    /// Makes one change; with what follows from it, or not at all.
-    fn one(&mut self, work: Work, dry_run: bool, changes: &mut Vec<Change>) -> Result<Outcome, ApiError> {
+    /// Makes one change with everything that follows from it, or nothing.
+    fn one(&mut self, work: Work, dry_run: bool, changes: &mut Vec<LogEntry>) -> Result<Outcome, ApiError> {
         if let Err(cause) = self.store.db.execute_batch("SAVEPOINT one") {
             return Err(ApiError::internal(cause));
         }
         let mut version = self.version;
         let resources = Arc::clone(&self.resources);
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut pending =
-            Pending::new(&self.store, &resources, &mut self.accounts, &mut version, time::now(), dry_run);
+            Pending::new(&self.store, &resources, &mut accounts, &mut version, time::now(), dry_run);
         let mut wake = None;
         let result = work(&mut pending).and_then(|outcome| {
             if !dry_run {
@@ -248,45 +234,46 @@ impl Writer {
         result
     }
 
-    /// Makes the accounts anew out of what is stored, where the last batch left them wrong. Nothing is changed while that
-    /// cannot be done: an address might be given twice.
+    /// Counts the accounts again if the last batch left them wrong. As long as that fails nothing is changed: an address
+    /// might be allocated twice.
     fn counted(&mut self) -> Result<(), ApiError> {
         if !self.is_counted {
-            self.accounts = count(&self.store).map_err(ApiError::internal)?;
+            let accounts = count(&self.store, &self.resources).map_err(ApiError::internal)?;
+            *self.accounts.lock().unwrap_or_else(PoisonError::into_inner) = accounts;
             self.is_counted = true;
         }
         Ok(())
     }
 }
 
-/// The accounts of what is stored.
+/// Counts the accounts of all stored objects.
 ///
 /// # Errors
-/// What is stored cannot be read.
-pub(super) fn count(store: &Store) -> Result<Accounts, StoreError> {
+/// The store cannot be read.
+pub(super) fn count(store: &Store, resources: &[Box<dyn Resource>]) -> Result<Accounts, StoreError> {
     let mut accounts = Accounts::default();
     let failed = |cause| store.failed(cause);
-    let mut add = |plural: &str, row: &Row| {
+    let mut add = |kind: &Kind, row: &Row| {
         let object = serde_json::from_str(&row.stored.text).map_err(|cause| store.damaged(cause))?;
-        accounts.add(plural, &Object(object));
+        accounts.enter(&kind.entries(&Object(object)));
         Ok::<_, StoreError>(())
     };
-    const COUNTED: [&str; 3] = ["ipaddresses", "namespaces", "services"];
-    for plural in COUNTED {
-        for row in store.list(plural, None, ("", ""), i64::MAX).map_err(failed)? {
-            add(plural, &row)?;
+    let counted = resources.iter().map(|resource| resource.kind()).filter(|kind| kind.numbers.is_some());
+    for kind in counted {
+        for row in store.list(kind, None, ("", ""), i64::MAX).map_err(failed)? {
+            add(kind, &row)?;
         }
     }
-    // Of the others only what they belong to is counted.
+    // Of the others only the owners are counted.
     for (plural, row) in store.mentioning("\"ownerReferences\"").map_err(failed)? {
-        if !COUNTED.contains(&plural.as_str()) {
-            add(&plural, &row)?;
+        if let Some(kind) = stored_as(resources, &plural).filter(|kind| kind.numbers.is_none()) {
+            add(kind, &row)?;
         }
     }
     Ok(accounts)
 }
 
-/// What follows from a change, until nothing more does; when there will be more to do.
+/// Reconciles and collects garbage until neither changes anything. Returns when to reconcile next.
 fn follow(pending: &mut Pending<'_>) -> Result<Option<i64>, ApiError> {
     loop {
         let wake = reconcile(pending)?;
@@ -296,7 +283,7 @@ fn follow(pending: &mut Pending<'_>) -> Result<Option<i64>, ApiError> {
     }
 }
 
-/// What each kind makes of a change; when there will be more to do.
+/// Lets each kind reconcile. Returns when to do so next.
 fn reconcile(pending: &mut Pending<'_>) -> Result<Option<i64>, ApiError> {
     let mut wake: Option<i64> = None;
     let resources = pending.resources;
@@ -305,28 +292,4 @@ fn reconcile(pending: &mut Pending<'_>) -> Result<Option<i64>, ApiError> {
         wake = [wake, next].into_iter().flatten().min();
     }
     Ok(wake)
-}
-
-impl Stored {
-    /// The object.
-    ///
-    /// # Errors
-    /// It is none.
-    pub fn object(&self) -> Result<Object, ApiError> {
-        let read = serde_json::from_str(&self.text).map(Object);
-        read.map_err(|cause| ApiError::internal(format_args!("cannot read a stored object: {cause}")))
-    }
-
-    /// An object as it would be stored.
-    pub(super) fn of(object: &Object) -> Result<Self, ApiError> {
-        let text = serde_json::to_string(&object.0).map_err(ApiError::internal)?;
-        Ok(Self { text: Arc::from(text) })
-    }
-
-    /// The same object with another resource version.
-    pub(super) fn at_version(&self, version: u64) -> Result<Self, ApiError> {
-        let mut object = self.object()?;
-        object.metadata_mut().insert("resourceVersion".to_owned(), version.to_string().into());
-        Self::of(&object)
-    }
 }

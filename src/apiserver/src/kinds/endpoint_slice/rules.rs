@@ -6,7 +6,6 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::{ADDRESS_TYPES, text};
 use crate::kinds::faults::{MOST, duplicate, invalid, required, too_many, unsupported};
 use crate::kinds::meta;
 use crate::object::Object;
@@ -18,6 +17,7 @@ use pod::validation::labels::{label_value_errors, qualified_name_errors};
 const ENDPOINTS_MAX: usize = 1000;
 const ADDRESSES_MAX: usize = 100;
 const PORTS_MAX: usize = 20_000;
+const ADDRESS_TYPES: [&str; 3] = ["FQDN", "IPv4", "IPv6"];
 /// Most zones, and most nodes, that an endpoint is meant for.
 const HINTS_MAX: usize = 8;
 
@@ -202,4 +202,9 @@ fn hint_faults(hints: &Value, path: &str) -> Vec<Cause> {
         }
     }
     faults
+}
+
+/// The text at `key`; empty if it is missing.
+pub(super) fn text<'a>(object: &'a Object, key: &str) -> &'a str {
+    object.0.get(key).and_then(Value::as_str).unwrap_or_default()
 }

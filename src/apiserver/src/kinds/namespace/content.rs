@@ -1,21 +1,21 @@
-//! What is in a namespace that is being deleted, and what keeps it.
+//! Removes the content of a namespace that is being deleted.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::kinds::{Config, endpoint_slice, event, service};
+use crate::kind::Kind;
 use crate::object::Object;
-use crate::resource::Transaction;
+use crate::resource::{Resource, Transaction};
 use crate::status::ApiError;
 use crate::time;
 
-/// What stays in a namespace until its finalizers are done.
+/// The content that stays because of its finalizers.
 #[derive(Debug, Default)]
 pub(super) struct Left {
-    /// How many of a kind, by its qualified name.
+    /// Objects of each kind, by its qualified name.
     kinds: BTreeMap<String, usize>,
-    /// How many have a finalizer, by its name.
+    /// Objects with each finalizer.
     finalizers: BTreeMap<String, usize>,
 }
 
@@ -23,48 +23,47 @@ impl Left {
     pub(super) fn is_empty(&self) -> bool {
         self.kinds.is_empty()
     }
+
+    fn add(&mut self, kind: &Kind, content: &Object) {
+        // `services.`, `endpointslices.discovery.k8s.io`: as the namespace controller writes them.
+        *self.kinds.entry(format!("{}.{}", kind.plural, kind.group)).or_default() += 1;
+        for finalizer in content.finalizers() {
+            *self.finalizers.entry(finalizer.to_owned()).or_default() += 1;
+        }
+    }
 }
 
-/// Removes what is in the namespace `name`, or begins to where it has finalizers.
+/// Removes all objects of the kinds `contents` in the namespace `name`. Marks those with finalizers as being deleted.
 ///
 /// # Errors
 /// The store cannot be read or written.
 pub(super) fn remove(
     transaction: &mut dyn Transaction,
-    config: &Config,
+    contents: &[Box<dyn Resource>],
     name: &str,
 ) -> Result<Left, ApiError> {
-    let (mut gone, mut left) = (Vec::new(), Left::default());
-    for kind in [&service::INFO, &endpoint_slice::INFO, &event::INFO] {
-        for mut content in transaction.list_in(kind.plural, name)? {
-            if !content.finalizers().is_empty() {
-                *left.kinds.entry(group_resource(kind.plural, kind.group)).or_default() += 1;
-                for finalizer in content.finalizers() {
-                    *left.finalizers.entry(finalizer.to_owned()).or_default() += 1;
-                }
-                if !content.is_being_deleted() {
-                    content.mark_deleted(transaction.now());
-                    transaction.put(kind.plural, &mut content)?;
-                }
+    let mut left = Left::default();
+    for resource in contents {
+        let (kind, mut gone) = (resource.kind(), Vec::new());
+        for mut content in transaction.list_in(kind, name)? {
+            if content.finalizers().is_empty() {
+                resource.delete(transaction, &content)?;
+                transaction.remove(kind, content.namespace(), content.name())?;
+                gone.push(content);
                 continue;
             }
-            if kind.plural == service::INFO.plural {
-                service::release(transaction, &content)?;
+            left.add(kind, &content);
+            if !content.is_being_deleted() {
+                content.mark_deleted(transaction.now());
+                transaction.put(kind, &mut content)?;
             }
-            transaction.remove(kind.plural, content.namespace(), content.name())?;
-            gone.push(content);
         }
+        resource.deleted(transaction, &gone)?;
     }
-    service::pass_on(transaction, config, &gone)?;
     Ok(left)
 }
 
-/// `services.`, `endpointslices.discovery.k8s.io`: as the namespace controller writes them.
-fn group_resource(plural: &str, group: &str) -> String {
-    format!("{plural}.{group}")
-}
-
-/// Says in the status of a namespace what is left in it; whether that is news. The types, reasons and texts are those of
+/// Sets the conditions of a namespace about its remaining content. Returns whether they changed. The texts are those of
 /// `pkg/controller/namespace/deletion/status_condition_utils.go`.
 pub(super) fn tell(object: &mut Object, left: &Left, now: i64) -> bool {
     let listed = |counts: &BTreeMap<String, usize>, what: &str| {

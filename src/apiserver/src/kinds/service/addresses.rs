@@ -1,29 +1,29 @@
-//! The cluster IPs of a Service, and the IPAddresses that go with them.
+//! Allocates the cluster IPs of a Service, with an IPAddress for each.
 
 use std::net::IpAddr;
 
 use serde_json::json;
 
-use super::INFO;
+use super::allocator::{AllocationError, Ranges};
+use super::kind::KIND;
 use super::spec::Spec;
-use crate::kinds::allocator::{AllocationError, Ranges};
-use crate::kinds::family::Family;
+use crate::kinds::family::IpFamily;
 use crate::kinds::faults::invalid;
 use crate::kinds::ip_address;
 use crate::resource::Transaction;
 use crate::status::ApiError;
 use pod::validation::ip::parse_sloppy;
 
-/// The Service whose addresses they are.
+/// The Service that owns the addresses.
 pub(super) struct Owner<'a> {
     pub(super) namespace: &'a str,
     pub(super) name: &'a str,
 }
 
-/// Takes the addresses of a new Service, or of one that was an ExternalName.
+/// Allocates the addresses of a new Service, or of a former ExternalName.
 ///
 /// # Errors
-/// `Invalid` where one that is asked for cannot be had, `InternalError` where none is left.
+/// `Invalid` if an address that is asked for is not free, `InternalError` if none is left.
 pub(super) fn allocate(
     transaction: &mut dyn Transaction,
     spec: &mut Spec,
@@ -32,14 +32,14 @@ pub(super) fn allocate(
     if !spec.needs_cluster_ip() || spec.is_headless() {
         return Ok(());
     }
-    let families: Vec<Family> = spec.families().collect();
+    let families: Vec<IpFamily> = spec.families().collect();
     let missing = families.len().saturating_sub(spec.cluster_ips.len());
     spec.cluster_ips.extend(std::iter::repeat_n(String::new(), missing));
     let slots = families.into_iter().enumerate().collect();
     fill(transaction, spec, slots, owner)
 }
 
-/// Takes and gives back what a changed Service needs and needs no more.
+/// Allocates and releases addresses for a changed Service.
 ///
 /// # Errors
 /// As [`allocate`].
@@ -55,7 +55,7 @@ pub(super) fn change(
     if old.is_headless() {
         return Ok(());
     }
-    let families: Vec<Family> = spec.families().collect();
+    let families: Vec<IpFamily> = spec.families().collect();
     match (old.ip_families.len(), &families[..]) {
         _ if !spec.needs_cluster_ip() => release(transaction, old, 0, owner),
         (1, [_, second]) => {
@@ -69,7 +69,7 @@ pub(super) fn change(
     }
 }
 
-/// Gives the addresses from `first` on back.
+/// Releases the addresses from index `first` on.
 ///
 /// # Errors
 /// The store cannot be written.
@@ -85,11 +85,11 @@ pub(super) fn release(
     Ok(())
 }
 
-/// Fills the given places of `clusterIPs`: those that ask for an address first.
+/// Fills these places of `clusterIPs`, those that ask for a certain address first.
 fn fill(
     transaction: &mut dyn Transaction,
     spec: &mut Spec,
-    mut places: Vec<(usize, Family)>,
+    mut places: Vec<(usize, IpFamily)>,
     owner: &Owner<'_>,
 ) -> Result<(), ApiError> {
     let ranges = Ranges::of(transaction)?;
@@ -127,7 +127,7 @@ fn give(transaction: &mut dyn Transaction, address: IpAddr, owner: &Owner<'_>) -
 fn refusal(spec: &Spec, owner: &Owner<'_>, asked: &str, error: &AllocationError) -> ApiError {
     let why = format!("failed to allocate IP {asked}: {error}");
     let fault = invalid("spec.clusterIPs", &json!(spec.cluster_ips), why);
-    ApiError::invalid(&INFO, owner.name, &[fault])
+    ApiError::invalid(&KIND, owner.name, &[fault])
 }
 
 fn exhaustion(owner: &Owner<'_>, error: &AllocationError) -> ApiError {

@@ -1,18 +1,18 @@
-//! What a changed Service takes over from the one before it: clients that send an old manifest again, or know only half
-//! of the fields that belong together, mean no change.
+//! The fields that a changed Service takes over from the old one: clients that send an old manifest again, or know only
+//! one of two fields that belong together, do not mean to change them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::spec::{LOAD_BALANCER, Spec};
 
-/// Makes `clusterIPs` agree with `clusterIP` in a new Service, where only that is given.
+/// Makes `clusterIPs` agree with `clusterIP` in a new Service that has only that.
 pub(super) fn sync_new(spec: &mut Spec) {
     if !spec.cluster_ip.is_empty() && spec.cluster_ips.is_empty() {
         spec.cluster_ips = vec![spec.cluster_ip.clone()];
     }
 }
 
-/// Fills in what was allocated before and is left out now.
+/// Copies allocated values that the client left out.
 pub(super) fn fill_allocated(spec: &mut Spec, old: &Spec) {
     if old.needs_cluster_ip() && spec.needs_cluster_ip() {
         if spec.cluster_ip.is_empty() {
@@ -30,7 +30,7 @@ pub(super) fn fill_allocated(spec: &mut Spec, old: &Spec) {
     }
 }
 
-/// Ports of the same name keep their node port, unless another one has it now.
+/// Ports of the same name keep their node port, unless another port has it now.
 fn fill_node_ports(spec: &mut Spec, old: &Spec) {
     let kept: BTreeSet<i32> = node_ports(old).intersection(&node_ports(spec)).copied().collect();
     let by_name: BTreeMap<&str, i32> =
@@ -55,7 +55,7 @@ pub(super) fn sync_changed(spec: &mut Spec, old: &Spec) {
     spec.cluster_ips = if is_cleared { Vec::new() } else { vec![spec.cluster_ip.clone()] };
 }
 
-/// Clears what the Service has no use for any more, where the client left it as it was (`dropTypeDependentFields`).
+/// Clears fields that the new type does not use, if the client did not change them (`dropTypeDependentFields`).
 pub(super) fn drop_useless(spec: &mut Spec, old: &Spec) {
     if old.needs_cluster_ip() && !spec.needs_cluster_ip() {
         if spec.cluster_ip == old.cluster_ip && spec.cluster_ips == old.cluster_ips {
@@ -92,7 +92,7 @@ pub(super) fn drop_useless(spec: &mut Spec, old: &Spec) {
     }
 }
 
-/// Clears what is filled in and checked of every Service, and what ExternalNames are never shown with
+/// Clears fields that defaults set on every Service, but that an ExternalName does not have
 /// (`defaultOnReadInternalTrafficPolicy` in `pkg/registry/core/service/storage/storage.go`).
 pub(super) fn drop_unused(spec: &mut Spec) {
     if !spec.needs_cluster_ip() {

@@ -1,11 +1,11 @@
-//! What is refused of `clusterIP`, `clusterIPs`, `ipFamilies` and `ipFamilyPolicy`, and of changes to them.
+//! Validation of `clusterIP`, `clusterIPs`, `ipFamilies` and `ipFamilyPolicy`, and of changes to them.
 
 use std::collections::HashSet;
 
 use serde_json::json;
 
 use super::spec::{NONE, PREFER_DUAL, REQUIRE_DUAL, SINGLE, Spec};
-use crate::kinds::family::Family;
+use crate::kinds::family::{FamilyExt, IpFamily};
 use crate::kinds::faults::{MOST, duplicate, invalid, required, unsupported};
 use crate::status::Cause;
 use pod::validation::ip::{IpRules, ip_error, parse_sloppy};
@@ -13,7 +13,7 @@ use pod::validation::ip::{IpRules, ip_error, parse_sloppy};
 const IPS: &str = "spec.clusterIPs";
 const FAMILIES: &str = "spec.ipFamilies";
 
-/// The faults of these fields as they stand together (`ValidateServiceClusterIPsRelatedFields`).
+/// The faults of these fields in combination (`ValidateServiceClusterIPsRelatedFields`).
 pub(super) fn faults(spec: &Spec, old: Option<&Spec>) -> Vec<Cause> {
     if !spec.needs_cluster_ip() {
         return Vec::new();
@@ -63,7 +63,7 @@ fn family_faults(spec: &Spec) -> Vec<Cause> {
     let mut seen = HashSet::new();
     for (index, family) in spec.ip_families.iter().enumerate().take(MOST) {
         let field = format!("{FAMILIES}[{index}]");
-        if Family::from_name(family).is_none() {
+        if IpFamily::from_name(family).is_none() {
             faults.push(unsupported(&field, family, &["IPv4", "IPv6"]));
         }
         if !seen.insert(family) {
@@ -77,12 +77,12 @@ fn family_faults(spec: &Spec) -> Vec<Cause> {
     faults
 }
 
-/// Addresses of one family twice, or of another family than is said.
+/// Two addresses of one family, or an address that is not of its entry in `ipFamilies`.
 fn together_faults(spec: &Spec) -> Vec<Cause> {
     let mut faults = Vec::new();
-    let of_ips: Vec<Option<Family>> =
-        spec.cluster_ips.iter().map(|ip| parse_sloppy(ip).map(Family::of)).collect();
-    let has_both = of_ips.contains(&Some(Family::V4)) && of_ips.contains(&Some(Family::V6));
+    let of_ips: Vec<Option<IpFamily>> =
+        spec.cluster_ips.iter().map(|ip| parse_sloppy(ip).map(IpFamily::of)).collect();
+    let has_both = of_ips.contains(&Some(IpFamily::V4)) && of_ips.contains(&Some(IpFamily::V6));
     if of_ips.len() > 1 && !has_both {
         let why = "may specify no more than one IP for each IP family";
         faults.push(invalid(IPS, &json!(spec.cluster_ips), why));
@@ -91,7 +91,7 @@ fn together_faults(spec: &Spec) -> Vec<Cause> {
         return faults;
     }
     for (index, (ip, name)) in spec.cluster_ips.iter().zip(&spec.ip_families).enumerate() {
-        let Some(family) = Family::from_name(name).filter(|family| of_ips[index] != Some(*family)) else {
+        let Some(family) = IpFamily::from_name(name).filter(|family| of_ips[index] != Some(*family)) else {
             continue;
         };
         let why = format!("expected an {family} value as indicated by `ipFamilies[{index}]`");
@@ -100,8 +100,8 @@ fn together_faults(spec: &Spec) -> Vec<Cause> {
     faults
 }
 
-/// The faults of a change of addresses: a second one may come and go, the others stay. That families and policy agree with
-/// them was looked at before.
+/// The faults of a change of addresses: only the second one may be added or removed. Families and policy have been checked
+/// before.
 pub(super) fn change_faults(spec: &Spec, old: &Spec) -> Vec<Cause> {
     let has_none = |spec: &Spec| !spec.needs_cluster_ip();
     if has_none(spec) || has_none(old) || spec.is_headless() && old.is_headless() {

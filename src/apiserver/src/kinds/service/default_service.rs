@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::INFO;
+use super::kind::KIND;
 use crate::kinds::config::Config;
-use crate::kinds::family::Family;
+use crate::kinds::family::{FamilyExt, IpFamily};
 use crate::kinds::{ip_address, service_cidr};
 use crate::object::Object;
 use crate::resource::Transaction;
@@ -13,7 +13,7 @@ use crate::status::ApiError;
 const NAMESPACE: &str = "default";
 const NAME: &str = "kubernetes";
 
-/// Makes it where it is missing and its address, the first of the first network, is nobody's.
+/// Creates it if it is missing and its address, the first one of the first network, is free.
 ///
 /// # Errors
 /// The store cannot be read or written.
@@ -21,25 +21,25 @@ pub(super) fn keep(transaction: &mut dyn Transaction, config: &Config) -> Result
     let Some(network) = config.service_cidrs.first() else { return Ok(()) };
     let Some(address) = service_cidr::first_address(network) else { return Ok(()) };
     let ip = address.to_string();
-    if transaction.get(INFO.plural, NAMESPACE, NAME)?.is_some()
-        || transaction.get(ip_address::INFO.plural, "", &ip)?.is_some()
+    if transaction.get(&KIND, NAMESPACE, NAME)?.is_some()
+        || transaction.get(&ip_address::KIND, "", &ip)?.is_some()
     {
         return Ok(());
     }
     let service = json!({
-        "apiVersion": INFO.api_version(), "kind": INFO.kind,
+        "apiVersion": KIND.api_version(), "kind": KIND.name,
         "metadata": {
             "name": NAME, "namespace": NAMESPACE,
             "labels": {"component": "apiserver", "provider": "kubernetes"},
         },
         "spec": {
             "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip],
-            "ipFamilies": [Family::of(address).name()], "ipFamilyPolicy": "SingleStack",
+            "ipFamilies": [IpFamily::of(address).name()], "ipFamilyPolicy": "SingleStack",
             "internalTrafficPolicy": "Cluster", "sessionAffinity": "None",
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": config.secure_port}],
         },
         "status": {"loadBalancer": {}},
     });
     ip_address::give(transaction, address, NAMESPACE, NAME)?;
-    transaction.put(INFO.plural, &mut Object::from_value(service).unwrap_or_default())
+    transaction.put(&KIND, &mut Object::from_value(service).unwrap_or_default())
 }

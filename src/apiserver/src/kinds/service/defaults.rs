@@ -1,11 +1,11 @@
-//! What is filled in where a Service does not say it.
+//! Defaults of Services.
 
 use super::spec::{AffinityConfig, CLUSTER_IP, ClientIpConfig, LOAD_BALANCER, Spec, TargetPort};
 
 /// How long a client stays with a pod, in seconds.
 const AFFINITY_SECONDS: i32 = 10800;
 
-/// Fills in what has the same default everywhere.
+/// Sets all defaults that do not depend on the cluster.
 pub(super) fn fill(spec: &mut Spec) {
     fill_affinity(spec);
     default_to(&mut spec.kind, CLUSTER_IP);

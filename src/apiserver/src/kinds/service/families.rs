@@ -1,21 +1,21 @@
-//! `ipFamilyPolicy`, `ipFamilies` and `clusterIPs`: which families a Service gets.
+//! Chooses the IP families of a Service by `ipFamilyPolicy`, `ipFamilies` and `clusterIPs`.
 
 use serde_json::json;
 
 use super::cluster_ips;
 use super::spec::{NONE, PREFER_DUAL, REQUIRE_DUAL, SINGLE, Spec};
-use crate::kinds::family::Family;
+use crate::kinds::family::{FamilyExt, IpFamily};
 use crate::kinds::faults::{MOST, invalid};
 use crate::status::Cause;
 use pod::validation::ip::parse_sloppy;
 
 const POLICY: &str = "spec.ipFamilyPolicy";
 
-/// Fills in the policy and the families of a Service; `configured` are the cluster's families, the primary one first.
+/// Sets the policy and the families of a Service; `configured` are the cluster's families, the primary one first.
 ///
 /// # Errors
-/// What does not go together.
-pub(super) fn fill(spec: &mut Spec, old: Option<&Spec>, configured: &[Family]) -> Result<(), Vec<Cause>> {
+/// The fields that contradict each other.
+pub(super) fn fill(spec: &mut Spec, old: Option<&Spec>, configured: &[IpFamily]) -> Result<(), Vec<Cause>> {
     if !spec.needs_cluster_ip() || old.is_some_and(|old| is_settled(spec, old)) {
         return Ok(());
     }
@@ -46,8 +46,8 @@ fn none(faults: Vec<Cause>) -> Result<(), Vec<Cause>> {
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// A Service that prefers two families and is not changed in this stays as it is, also where the cluster has become
-/// another one.
+/// Whether a Service prefers two families and is not changed in this: it stays as it is, even if the cluster's families
+/// changed.
 fn is_settled(spec: &Spec, old: &Spec) -> bool {
     spec.kind == old.kind
         && spec.has_policy(PREFER_DUAL)
@@ -90,12 +90,12 @@ fn policy_faults(spec: &Spec) -> Vec<Cause> {
 }
 
 /// Adds the families of the addresses that are given.
-fn infer(spec: &mut Spec, configured: &[Family]) -> Vec<Cause> {
+fn infer(spec: &mut Spec, configured: &[IpFamily]) -> Vec<Cause> {
     let mut faults = Vec::new();
     // There may be two. Each fault has all of them in it.
     for (index, ip) in spec.cluster_ips.iter().enumerate().take(2).skip(spec.ip_families.len()) {
         // "None" has no family.
-        let Some(family) = parse_sloppy(ip).map(Family::of) else { break };
+        let Some(family) = parse_sloppy(ip).map(IpFamily::of) else { break };
         if configured.contains(&family) {
             spec.ip_families.push(family.name().to_owned());
         } else {
@@ -107,7 +107,7 @@ fn infer(spec: &mut Spec, configured: &[Family]) -> Vec<Cause> {
     faults
 }
 
-fn cluster_faults(spec: &Spec, configured: &[Family]) -> Vec<Cause> {
+fn cluster_faults(spec: &Spec, configured: &[IpFamily]) -> Vec<Cause> {
     let mut faults = Vec::new();
     if spec.has_policy(REQUIRE_DUAL) && configured.len() < 2 {
         let why = "this cluster is not configured for dual-stack services";
@@ -121,12 +121,12 @@ fn cluster_faults(spec: &Spec, configured: &[Family]) -> Vec<Cause> {
     faults
 }
 
-/// The primary family where none is given, and the other one too where it needs both.
-fn complete(spec: &mut Spec, configured: &[Family], needs_both: bool) {
+/// Adds the primary family if there is none, and the other one if the Service needs both.
+fn complete(spec: &mut Spec, configured: &[IpFamily], needs_both: bool) {
     if spec.ip_families.is_empty() {
         spec.ip_families.extend(configured.first().map(|family| family.name().to_owned()));
     }
-    let families: Vec<Family> = spec.families().collect();
+    let families: Vec<IpFamily> = spec.families().collect();
     if let [one] = families[..]
         && needs_both
     {

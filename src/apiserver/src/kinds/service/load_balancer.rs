@@ -1,20 +1,21 @@
-//! The addresses that LoadBalancer Services get from outside the cluster.
+//! The external addresses of LoadBalancer Services.
 //!
-//! A Service that asks for a class of load balancers is somebody else's, and so is every Service where there are no pools. One that cannot have an address stays pending,
-//! as it does with any load balancer, until it is changed or one that it can have is given back.
+//! Services with a load balancer class are left to other controllers, and without pools all Services are. A Service that
+//! cannot have an address stays pending until it is changed, or until an address that it can have is released.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use super::INFO;
+use super::kind::KIND;
+use super::numbers::waiting;
 use super::spec::{LOAD_BALANCER, Spec};
-use crate::accounts::waiting;
-use crate::kinds::PoolRange;
-use crate::kinds::family::{Family, number};
+use crate::accounts::Account;
+use crate::kinds::config::PoolRange;
+use crate::kinds::family::{FamilyExt, IpFamily, number};
 use crate::object::Object;
-use crate::resource::{Account, Transaction};
+use crate::resource::Transaction;
 use crate::status::ApiError;
 use pod::validation::ip::parse_sloppy;
 
@@ -35,20 +36,20 @@ fn ends(pool: &PoolRange) -> (u128, u128) {
     }
 }
 
-fn family(pool: &PoolRange) -> Family {
+fn family(pool: &PoolRange) -> IpFamily {
     match pool {
-        PoolRange::Network(network) => Family::of_network(network),
-        PoolRange::Range(first, _) => Family::of(*first),
+        PoolRange::Network(network) => IpFamily::of_network(network),
+        PoolRange::Range(first, _) => IpFamily::of(*first),
     }
 }
 
-fn of_family(pools: &[PoolRange], wanted: Family) -> impl Iterator<Item = (u128, u128)> {
+fn of_family(pools: &[PoolRange], wanted: IpFamily) -> impl Iterator<Item = (u128, u128)> {
     pools.iter().filter(move |pool| family(pool) == wanted).map(ends)
 }
 
 fn is_in_pool(pools: &[PoolRange], address: IpAddr) -> bool {
     let asked = number(address);
-    of_family(pools, Family::of(address)).any(|(first, last)| (first..=last).contains(&asked))
+    of_family(pools, IpFamily::of(address)).any(|(first, last)| (first..=last).contains(&asked))
 }
 
 fn ingress(object: &Object) -> impl Iterator<Item = &Value> {
@@ -93,12 +94,12 @@ pub(super) fn set_status(
     object.0.insert("status".to_owned(), status);
 }
 
-/// Whether the server gives a Service its external addresses.
+/// Whether this server allocates the Service's external addresses.
 fn is_own(pools: &[PoolRange], spec: &Spec) -> bool {
     spec.is(LOAD_BALANCER) && spec.load_balancer_class.is_none() && !pools.is_empty()
 }
 
-/// Leaves the external addresses as they were in `old` where they are the server's.
+/// Keeps the external addresses of `old` if this server allocates them.
 pub(super) fn keep_own(pools: &[PoolRange], object: &mut Object, spec: &Spec, old: &Object) {
     let own = old.0.get("status").map_or(Value::Null, |status| status["loadBalancer"].clone());
     let status = object.status_mut();
@@ -108,18 +109,18 @@ pub(super) fn keep_own(pools: &[PoolRange], object: &mut Object, spec: &Spec, ol
     }
 }
 
-/// The address of one family: the one that is asked for, if a pool has it, the one it had, or the first that is free.
+/// Chooses an address of one family: the one that is asked for, if a pool has it; else the old one; else the first free one.
 fn choose(
     transaction: &mut dyn Transaction,
     pools: &[PoolRange],
     spec: &Spec,
-    family: Family,
+    family: IpFamily,
     had: &[IpAddr],
 ) -> Option<IpAddr> {
     let asked = parse_sloppy(&spec.load_balancer_ip)
-        .filter(|address| Family::of(*address) == family && is_in_pool(pools, *address));
+        .filter(|address| IpFamily::of(*address) == family && is_in_pool(pools, *address));
     let own =
-        had.iter().copied().find(|address| Family::of(*address) == family && is_in_pool(pools, *address));
+        had.iter().copied().find(|address| IpFamily::of(*address) == family && is_in_pool(pools, *address));
     let account = family.load_balancer_account();
     match (asked, own) {
         (Some(asked), Some(own)) if asked == own => Some(own),
@@ -136,13 +137,13 @@ fn choose(
     }
 }
 
-/// What a Service had before a change, and has no more.
+/// The addresses that a Service loses by a change.
 pub(super) fn given_back(object: &Object, old: &Object) -> Vec<IpAddr> {
     let kept = addresses(object);
     addresses(old).into_iter().filter(|address| !kept.contains(address)).collect()
 }
 
-/// Gives `free` addresses to those that wait for one. They are only looked for where there are some.
+/// Gives `free` addresses to Services that wait for one. Looks for such Services only if there are any.
 ///
 /// # Errors
 /// The store cannot be read or written.
@@ -152,13 +153,13 @@ pub(super) fn pass_on(
     free: &[IpAddr],
 ) -> Result<(), ApiError> {
     let mut is_waited_for = |address: &IpAddr| {
-        let family = if address.is_ipv4() { 4 } else { 6 };
+        let family = IpFamily::of(*address).waiting_number();
         transaction.used(Account::Waiting, family, family) > 0
     };
     if !free.iter().any(&mut is_waited_for) {
         return Ok(());
     }
-    for mut service in transaction.list(INFO.plural)? {
+    for mut service in transaction.list(&KIND)? {
         if waiting(&service).is_empty() {
             continue;
         }
@@ -166,7 +167,7 @@ pub(super) fn pass_on(
         let before = service.clone();
         set_status(transaction, pools, &mut service, &spec, Some(&before));
         if service != before {
-            transaction.put(INFO.plural, &mut service)?;
+            transaction.put(&KIND, &mut service)?;
         }
     }
     Ok(())

@@ -1,101 +1,79 @@
-//! Services: their addresses, ports, and what is said where something is wrong with one.
+//! Services: defaults, allocation of addresses and ports, and validation.
 //!
-//! A change goes through these modules in this order, which is the API server's: `defaults`, `carry` (what is kept of the
-//! Service before), `families`, `addresses`, `node_ports`, `validation`, `load_balancer`.
+//! A change goes through these modules in the order of the Kubernetes API server: `defaults`, `carry` (fields of the old
+//! Service), `families`, `addresses`, `node_ports`, `validation`, `load_balancer`.
 
 mod addresses;
+mod allocator;
 mod carry;
 mod cells;
 mod cluster_ips;
 mod default_service;
 mod defaults;
 mod families;
-mod info;
+pub(super) mod kind;
 mod load_balancer;
 mod node_ports;
+pub(super) mod numbers;
 mod ports;
-mod spec;
+pub(super) mod schema;
+pub(super) mod spec;
 mod status;
 #[cfg(test)]
 mod tests;
 mod validation;
 mod warnings;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use info::INFO;
+pub use kind::KIND;
 
 use self::addresses::Owner;
 use self::node_ports::Ports;
 use self::spec::Spec;
 use super::config::Config;
-use super::family::Family;
+use super::family::{FamilyExt, IpFamily};
 use super::{meta, namespace};
+use crate::kind::{Kind, Subresource};
 use crate::object::Object;
-use crate::resource::{Resource, ResourceInfo, Subresource, Transaction};
+use crate::resource::{Resource, Transaction};
 use crate::status::ApiError;
 
-/// The cluster IPs of a Service.
-pub(super) fn addresses(object: &Object) -> impl Iterator<Item = IpAddr> {
-    let spec = Spec::of(object).unwrap_or_default();
-    spec.addresses().collect::<Vec<_>>().into_iter()
-}
-
-/// Gives the addresses of a Service back that is about to go.
-///
-/// # Errors
-/// The store cannot be written.
-pub(super) fn release(transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
-    let owner = Owner { namespace: object.namespace(), name: object.name() };
-    addresses::release(transaction, &Spec::of(object)?, 0, &owner)
-}
-
-/// Gives the external addresses of Services that are gone to those that wait for one.
-pub(super) fn pass_on(
-    transaction: &mut dyn Transaction,
-    config: &Config,
-    gone: &[Object],
-) -> Result<(), ApiError> {
-    let free: Vec<IpAddr> = gone.iter().flat_map(load_balancer::addresses).collect();
-    load_balancer::pass_on(transaction, &config.load_balancer_pools, &free)
-}
-
-/// The kind.
+/// The rules of Services.
 pub struct Services {
     config: Arc<Config>,
     /// The families of the cluster, the primary one first.
-    families: Vec<Family>,
+    families: Vec<IpFamily>,
 }
 
 impl Services {
-    /// With what the command line says.
+    /// Rules under this configuration.
     pub fn new(config: Arc<Config>) -> Self {
-        let families = config.service_cidrs.iter().map(Family::of_network).collect();
+        let families = config.service_cidrs.iter().map(IpFamily::of_network).collect();
         Self { config, families }
     }
 }
 
 impl Resource for Services {
-    fn info(&self) -> &'static ResourceInfo {
-        &INFO
+    fn kind(&self) -> &'static Kind {
+        &KIND
     }
 
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
-        namespace::must_exist(transaction, &INFO, object)?;
+        namespace::must_exist(transaction, &KIND, object)?;
         let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
         let owner = Owner { namespace: &namespace, name: &name };
         let mut spec = Spec::of(object)?;
         defaults::fill(&mut spec);
         carry::sync_new(&mut spec);
         families::fill(&mut spec, None, &self.families)
-            .map_err(|faults| ApiError::invalid(&INFO, &name, &faults))?;
+            .map_err(|faults| ApiError::invalid(&KIND, &name, &faults))?;
         addresses::allocate(transaction, &mut spec, &owner)?;
         Ports::new(transaction, &self.config.node_port_range).allocate(&mut spec, &name)?;
         spec.put_into(object)?;
-        meta::checked(&INFO, object, &validation::faults(object, &spec, None))?;
+        meta::checked(&KIND, object, &validation::faults(object, &spec, None))?;
         carry::drop_unused(&mut spec);
         spec.put_into(object)?;
         load_balancer::set_status(transaction, &self.config.load_balancer_pools, object, &spec, None);
@@ -115,7 +93,7 @@ impl Resource for Services {
         carry::fill_allocated(&mut spec, &before);
         carry::sync_changed(&mut spec, &before);
         families::fill(&mut spec, Some(&before), &self.families)
-            .map_err(|faults| ApiError::invalid(&INFO, &name, &faults))?;
+            .map_err(|faults| ApiError::invalid(&KIND, &name, &faults))?;
         addresses::change(transaction, &mut spec, &before, &owner)?;
         Ports::new(transaction, &self.config.node_port_range).change(&mut spec, &before, &name)?;
         carry::drop_useless(&mut spec, &before);
@@ -123,14 +101,14 @@ impl Resource for Services {
         let mut faults = meta::change_faults(object, old);
         faults.extend(validation::change_faults(&spec, &before));
         faults.extend(validation::faults(object, &spec, Some(&before)));
-        meta::checked(&INFO, object, &faults)?;
+        meta::checked(&KIND, object, &faults)?;
         carry::drop_unused(&mut spec);
         spec.put_into(object)?;
         load_balancer::set_status(transaction, &self.config.load_balancer_pools, object, &spec, Some(old));
         Ok(())
     }
 
-    /// Others write the status of the load balancers that are theirs, and conditions.
+    /// Clients set conditions, and the load balancer's status if this server does not.
     fn update_part(
         &self,
         _: &mut dyn Transaction,
@@ -144,17 +122,19 @@ impl Resource for Services {
         let mut faults = meta::change_faults(object, old);
         faults.extend(meta::kept_faults(object));
         faults.extend(status::faults(object, &spec, old));
-        meta::checked(&INFO, object, &faults)?;
+        meta::checked(&KIND, object, &faults)?;
         load_balancer::keep_own(&self.config.load_balancer_pools, object, &spec, old);
         Ok(())
     }
 
     fn delete(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
-        release(transaction, object)
+        let owner = Owner { namespace: object.namespace(), name: object.name() };
+        addresses::release(transaction, &Spec::of(object)?, 0, &owner)
     }
 
-    fn deleted(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
-        pass_on(transaction, &self.config, std::slice::from_ref(object))
+    fn deleted(&self, transaction: &mut dyn Transaction, gone: &[Object]) -> Result<(), ApiError> {
+        let free: Vec<_> = gone.iter().flat_map(load_balancer::addresses).collect();
+        load_balancer::pass_on(transaction, &self.config.load_balancer_pools, &free)
     }
 
     fn updated(

@@ -1,25 +1,26 @@
-//! The ports of a Service on every node.
+//! Allocates the node ports of a Service.
 //!
-//! As with addresses, ports that nobody asked for come from the upper part of the range first. A port number is one
-//! Service's, whatever the protocol; inside a Service, ports of the same number share their node port.
+//! As with addresses, the upper part of the range serves ports that do not ask for a certain number. A number belongs to
+//! one Service in all protocols; inside a Service, ports of the same number share their node port.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 use thiserror::Error;
 
-use super::INFO;
+use super::allocator::random_free;
+use super::kind::KIND;
 use super::spec::{NODE_PORT, Spec};
-use crate::kinds::PortRange;
-use crate::kinds::allocator::random_free;
+use crate::accounts::Account;
+use crate::kinds::config::PortRange;
 use crate::kinds::faults::invalid;
-use crate::resource::{Account, Transaction};
+use crate::resource::Transaction;
 use crate::status::ApiError;
 
-/// What a dry run is told that the first port would be, and one more for each further one.
+/// Placeholder port that a dry run reports; the next ports count up from it.
 const DRY_RUN_FIRST: i32 = 32769;
 
-/// Why there is no port. The texts are Kubernetes' own.
+/// Why a port cannot be had. The texts are Kubernetes' own.
 #[derive(Debug, Error, PartialEq, Eq)]
 enum PortError {
     #[error("range is full")]
@@ -42,10 +43,10 @@ impl<'a> Ports<'a> {
         Self { transaction, range, taken: BTreeSet::new() }
     }
 
-    /// Takes the ports of a new Service.
+    /// Allocates the ports of a new Service.
     ///
     /// # Errors
-    /// `Invalid` where one that is asked for cannot be had, `InternalError` where none is left.
+    /// `Invalid` if a port that is asked for is not free, `InternalError` if none is left.
     pub(super) fn allocate(&mut self, spec: &mut Spec, name: &str) -> Result<(), ApiError> {
         if spec.needs_node_ports() {
             self.allocate_all(spec, name)?;
@@ -83,7 +84,7 @@ impl<'a> Ports<'a> {
         Ok(())
     }
 
-    /// Takes the ports of a changed Service; those that it had are its own.
+    /// Allocates the ports of a changed Service, which may keep its old ones.
     ///
     /// # Errors
     /// As [`Self::allocate`].
@@ -149,7 +150,7 @@ impl<'a> Ports<'a> {
         Ok(next)
     }
 
-    /// A free port that this change has not taken either.
+    /// A free port that this change has not taken yet.
     fn next_in(&mut self, first: u128, last: u128) -> Option<i32> {
         let number = |port: u128| i32::try_from(port).ok();
         let random = number(random_free(self.transaction, Account::NodePort, first, last)?)?;
@@ -167,20 +168,20 @@ impl<'a> Ports<'a> {
     }
 }
 
-/// How many ports at the lower end are left for those who ask for one: a part of 32, but 16 to 128.
+/// Size of the lower part: a 32nd of the range, but 16 to 128.
 fn offset(range: &PortRange) -> u128 {
     const SMALLEST: usize = 16;
     if range.len() <= SMALLEST { 0 } else { (range.len() / 32).clamp(SMALLEST, 128) as u128 }
 }
 
-/// Whether ports are given to those that ask for none.
+/// Whether ports without a node port get one.
 fn are_given(spec: &Spec) -> bool {
     spec.is(NODE_PORT) || spec.allocate_load_balancer_node_ports.unwrap_or(true)
 }
 
 fn refusal(name: &str, index: usize, port: i32, error: &PortError) -> ApiError {
     let field = format!("spec.ports[{index}].nodePort");
-    ApiError::invalid(&INFO, name, &[invalid(field, &json!(port), error.to_string())])
+    ApiError::invalid(&KIND, name, &[invalid(field, &json!(port), error.to_string())])
 }
 
 fn exhaustion(error: &PortError) -> ApiError {

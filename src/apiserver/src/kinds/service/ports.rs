@@ -1,4 +1,4 @@
-//! What is refused of `spec.ports`.
+//! Validation of `spec.ports`.
 
 use std::collections::HashSet;
 
@@ -61,7 +61,7 @@ fn port_faults<'a>(port: &'a Port, path: &str, needs_name: bool, names: &mut Has
     faults
 }
 
-/// The faults of ports as they stand beside each other: node ports where there are none, and what is there twice.
+/// The faults of all ports together: duplicates, and node ports that the type does not allow.
 pub(super) fn together_faults(spec: &Spec) -> Vec<Cause> {
     let mut faults = Vec::new();
     let with_node_port = || spec.ports.iter().enumerate().filter(|(_, port)| port.node_port != 0);

@@ -1,4 +1,4 @@
-//! `spec` of a Service with its types.
+//! `spec` of a Service, as a typed structure.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::INFO;
-use crate::kinds::family::Family;
+use super::kind::KIND;
+use crate::kinds::family::{FamilyExt, IpFamily};
 use crate::object::Object;
 use crate::status::ApiError;
 use pod::validation::ip::parse_sloppy;
@@ -25,7 +25,7 @@ pub(super) const REQUIRE_DUAL: &str = "RequireDualStack";
 /// `spec`. Empty lists and texts are the same as missing ones.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Spec {
+pub(in crate::kinds) struct Spec {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) ports: Vec<Port>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -123,14 +123,14 @@ impl Spec {
     ///
     /// # Errors
     /// `BadRequest` naming the field that has the wrong type.
-    pub(super) fn of(object: &Object) -> Result<Self, ApiError> {
+    pub(in crate::kinds) fn of(object: &Object) -> Result<Self, ApiError> {
         let mut spec = object.spec().clone();
         if spec.is_null() {
             return Ok(Self::default());
         }
         drop_nulls(&mut spec);
         serde_path_to_error::deserialize(spec).map_err(|error| {
-            let (kind, version) = (INFO.kind, INFO.version);
+            let (kind, version) = (KIND.name, KIND.version);
             let place = error.path().to_string();
             let cause = error.into_inner();
             ApiError::bad_request(format!(
@@ -139,10 +139,10 @@ impl Spec {
         })
     }
 
-    /// Puts it into an object.
+    /// Writes it into an object.
     ///
     /// # Errors
-    /// It cannot be JSON, which does not happen.
+    /// It cannot be written as JSON, which does not happen.
     pub(super) fn put_into(&self, object: &mut Object) -> Result<(), ApiError> {
         let spec = serde_json::to_value(self).map_err(ApiError::internal)?;
         object.0.insert("spec".to_owned(), spec);
@@ -178,18 +178,18 @@ impl Spec {
         self.ip_family_policy.as_deref() == Some(policy)
     }
 
-    /// `spec.ipFamilies`, those that are known.
-    pub(super) fn families(&self) -> impl Iterator<Item = Family> {
-        self.ip_families.iter().filter_map(|name| Family::from_name(name))
+    /// The known families of `spec.ipFamilies`.
+    pub(super) fn families(&self) -> impl Iterator<Item = IpFamily> {
+        self.ip_families.iter().filter_map(|name| IpFamily::from_name(name))
     }
 
-    /// `spec.clusterIPs`, those that are addresses.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+    /// The valid addresses of `spec.clusterIPs`.
+    pub(in crate::kinds) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.cluster_ips.iter().filter_map(|ip| parse_sloppy(ip))
     }
 }
 
-/// A `null` is the same as nothing.
+/// Reads `null` like a missing field.
 fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(map) => {

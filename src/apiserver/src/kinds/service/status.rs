@@ -1,4 +1,4 @@
-//! `status` of a Service as others write it: the load balancers that are theirs (`serviceStatusStrategy` in
+//! Validation of a `status` that a client writes (`serviceStatusStrategy` in
 //! `pkg/registry/core/service/strategy.go`, `ValidateLoadBalancerStatus` in `pkg/apis/core/validation/validation.go`).
 
 use serde_json::Value;
@@ -18,7 +18,7 @@ fn ingress(object: &Object) -> &[Value] {
     list.map_or(&[], Vec::as_slice)
 }
 
-/// Fills in how an address is reached where that is left open (`SetDefaults_Service`).
+/// Sets the default `ipMode` (`SetDefaults_Service`).
 pub(super) fn fill(object: &mut Object, spec: &Spec) {
     if !spec.is(LOAD_BALANCER) {
         return;

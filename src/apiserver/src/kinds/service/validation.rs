@@ -1,4 +1,4 @@
-//! What is refused of a Service, in the order in which the API server says it (`ValidateService`).
+//! Validation of Services, with faults in the order of the Kubernetes API server (`ValidateService`).
 
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ pub(super) fn faults(object: &Object, spec: &Spec, old: Option<&Spec>) -> Vec<Ca
     faults
 }
 
-/// The faults of a change, besides those of what comes of it.
+/// The faults of a change, besides those of the new Service.
 pub(super) fn change_faults(spec: &Spec, old: &Spec) -> Vec<Cause> {
     let mut faults = cluster_ips::change_faults(spec, old);
     let both = spec.is(LOAD_BALANCER) && old.is(LOAD_BALANCER);
@@ -65,7 +65,7 @@ pub(super) fn change_faults(spec: &Spec, old: &Spec) -> Vec<Cause> {
     faults
 }
 
-/// Two annotations that say the same, the older one being deprecated, have to agree.
+/// Two annotations with the same meaning, of which the older one is deprecated, have to agree.
 fn topology_fault(object: &Object) -> Option<Cause> {
     let annotation = |key: &str| object.metadata().get("annotations")?.get(key);
     let (mode, hints) = (annotation(TOPOLOGY_MODE)?, annotation(TOPOLOGY_HINTS)?);

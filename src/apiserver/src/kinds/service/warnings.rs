@@ -1,4 +1,4 @@
-//! What a client is warned of when it writes a Service (`pkg/api/service/warnings.go` of Kubernetes 1.36).
+//! Warnings for clients that write a Service (`pkg/api/service/warnings.go` of Kubernetes 1.36).
 
 use serde_json::Value;
 
@@ -49,7 +49,7 @@ pub(super) fn warnings(object: &Object) -> Vec<String> {
     warnings
 }
 
-/// What makes no difference where there is no cluster IP.
+/// Warnings about fields that have no effect without a cluster IP.
 fn headless_warnings(spec: &Value, has_external_ips: bool) -> impl Iterator<Item = String> {
     let ignored = [
         ("loadBalancerIP", !text(spec, "loadBalancerIP").is_empty()),

@@ -8,7 +8,7 @@ use crate::time;
 
 const READY: &str = "Ready";
 const READY_MESSAGE: &str = "Kubernetes Service CIDR is ready";
-/// The reason where a ServiceCIDR has a network that no address can be taken from.
+/// The reason of a ServiceCIDR with an unusable network.
 const UNUSABLE: &str = "Unusable";
 const TERMINATING: &str = "Terminating";
 
@@ -19,7 +19,7 @@ pub(super) fn ready(object: &Object) -> Option<&Value> {
     conditions.iter().find(|condition| condition["type"] == READY)
 }
 
-/// Says whether addresses are taken from it, and from which of its networks not, and why.
+/// Sets the condition: whether addresses are taken from the networks, and why not from some.
 pub(super) fn set_ready(object: &mut Object, now: i64) {
     let networks = networks(object);
     let faults: Vec<String> = networks
@@ -35,13 +35,13 @@ pub(super) fn set_ready(object: &mut Object, now: i64) {
     }
 }
 
-/// Says that it cannot go yet; whether that is news.
+/// Notes that it cannot be removed yet. Returns whether anything changed.
 pub(super) fn set_terminating(object: &mut Object, now: i64) -> bool {
     let message = "There are still IPAddresses referencing the ServiceCIDR, please remove them or create a new ServiceCIDR";
     set(object, false, TERMINATING, message, now)
 }
 
-/// Sets the condition; its time changes with its status only. Whether anything changed.
+/// Sets the condition; its time changes only with its status. Returns whether anything changed.
 fn set(object: &mut Object, status: bool, reason: &str, message: &str, now: i64) -> bool {
     let status = if status { "True" } else { "False" };
     let old = ready(object).cloned().unwrap_or_default();
@@ -55,7 +55,7 @@ fn set(object: &mut Object, status: bool, reason: &str, message: &str, now: i64)
     is_news
 }
 
-/// Puts the condition `Ready` among those of others.
+/// Inserts or replaces the condition `Ready`.
 fn put(object: &mut Object, ready: Value) {
     let status = object.status_mut();
     let mut conditions = match status.remove("conditions") {
@@ -69,7 +69,7 @@ fn put(object: &mut Object, ready: Value) {
     status.insert("conditions".to_owned(), conditions.into());
 }
 
-/// Has the condition `Ready` of `old`, whatever is said of it in `object`.
+/// Keeps the condition `Ready` of `old` in `object`.
 pub(super) fn keep_ready(object: &mut Object, old: &Object) {
     match ready(old).cloned() {
         Some(ready) => put(object, ready),
@@ -80,4 +80,10 @@ pub(super) fn keep_ready(object: &mut Object, old: &Object) {
             }
         }
     }
+}
+
+/// Whether addresses are taken from it: it is not being deleted, and its condition `Ready` is not false.
+pub(crate) fn is_ready(object: &Object) -> bool {
+    let says_no = ready(object).is_some_and(|ready| ready["status"] != "True");
+    !object.is_being_deleted() && !says_no
 }

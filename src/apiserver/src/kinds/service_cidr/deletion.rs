@@ -1,15 +1,16 @@
-//! When a ServiceCIDR may go: when no IPAddress needs it.
+//! Whether a ServiceCIDR may be removed: no IPAddress may need it.
 
 use ipnet::IpNet;
 
 use super::networks::networks;
-use crate::kinds::family::{Family, number};
+use crate::accounts::Account;
+use crate::kinds::family::{FamilyExt, IpFamily, number};
 use crate::kinds::ip_address;
 use crate::object::Object;
-use crate::resource::{Account, Transaction};
+use crate::resource::Transaction;
 use crate::status::ApiError;
 
-/// Whether no address would be left without a ServiceCIDR when `object` goes and `others` stay.
+/// Whether the networks `others` have all addresses of Services that `object` has.
 ///
 /// # Errors
 /// The store cannot be read.
@@ -20,7 +21,7 @@ pub(super) fn may_go(
 ) -> Result<bool, ApiError> {
     for network in networks(object) {
         for (first, last) in only_in(&network, others) {
-            if has_managed(transaction, Family::of_network(&network), first, last)? {
+            if has_managed(transaction, IpFamily::of_network(&network), first, last)? {
                 return Ok(false);
             }
         }
@@ -31,15 +32,15 @@ pub(super) fn may_go(
 /// The numbers of `network` that none of `others` has, as runs.
 fn only_in(network: &IpNet, others: &[IpNet]) -> Vec<(u128, u128)> {
     let ends = |network: &IpNet| (number(network.network()), number(network.broadcast()));
-    let family = Family::of_network(network);
+    let family = IpFamily::of_network(network);
     let mut runs = vec![ends(network)];
-    for (first, last) in others.iter().filter(|other| Family::of_network(other) == family).map(ends) {
+    for (first, last) in others.iter().filter(|other| IpFamily::of_network(other) == family).map(ends) {
         runs = runs.into_iter().flat_map(|run| without(run, first, last)).collect();
     }
     runs
 }
 
-/// What is left of a run without the numbers from `first` to `last`.
+/// A run without the numbers from `first` to `last`.
 fn without((start, end): (u128, u128), first: u128, last: u128) -> Vec<(u128, u128)> {
     if last < start || end < first {
         return vec![(start, end)];
@@ -49,10 +50,10 @@ fn without((start, end): (u128, u128), first: u128, last: u128) -> Vec<(u128, u1
     before.into_iter().chain(after).collect()
 }
 
-/// Whether one of the addresses is a Service's. Addresses that were made by hand keep no ServiceCIDR.
+/// Whether one of the addresses belongs to a Service. IPAddresses that clients created do not count.
 fn has_managed(
     transaction: &mut dyn Transaction,
-    family: Family,
+    family: IpFamily,
     first: u128,
     last: u128,
 ) -> Result<bool, ApiError> {
@@ -60,7 +61,7 @@ fn has_managed(
     let mut from = first;
     while let Some(used) = first_used(transaction, account, from, last) {
         let name = family.address(used).to_string();
-        let address = transaction.get(ip_address::INFO.plural, "", &name)?;
+        let address = transaction.get(&ip_address::KIND, "", &name)?;
         if address.is_some_and(|address| ip_address::is_managed(&address)) {
             return Ok(true);
         }

@@ -1,32 +1,33 @@
-//! What is told where the default ServiceCIDR is not what the command line makes one expect
+//! The log entry and the Event about a default ServiceCIDR that differs from the command line
 //! (`pkg/controlplane/controller/defaultservicecidr/default_servicecidr_controller.go`).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Value, json};
 
-use super::{INFO, conditions, validation};
+use super::kind::KIND;
+use super::{conditions, validation};
 use crate::kinds::event;
 use crate::object::Object;
 use crate::resource::Transaction;
 use crate::status::ApiError;
 use crate::time;
 
-/// Who tells it, by the name of Kubernetes' own controller.
+/// The name of Kubernetes' own controller, as the source of the Event.
 const COMPONENT: &str = "kubernetes-service-cidr-controller";
-/// Events about objects that are in no namespace are in this one.
+/// The namespace of Events about objects without a namespace.
 const NAMESPACE: &str = "default";
 
-/// Something to tell.
+/// A difference to tell.
 pub(super) struct Mismatch {
-    /// For the log.
+    /// The message of the log entry.
     pub(super) summary: &'static str,
-    /// What it is.
+    /// The message of the Event.
     pub(super) message: String,
     reason: String,
 }
 
-/// What is to be told of the default ServiceCIDR, where the command line has the networks `wanted`.
+/// The difference between the default ServiceCIDR and the networks `wanted` of the command line.
 pub(super) fn of(object: &Object, wanted: &[String]) -> Option<Mismatch> {
     let own = validation::cidrs(object);
     if own != wanted {
@@ -50,19 +51,19 @@ pub(super) fn of(object: &Object, wanted: &[String]) -> Option<Mismatch> {
 }
 
 impl Mismatch {
-    /// Makes an Event of it, or counts it where there is one from an earlier start: Events do not expire here.
+    /// Creates an Event, or counts up the one of an earlier start: Events do not expire here.
     pub(super) fn record(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
         let mut hasher = DefaultHasher::new();
         (object.uid(), &self.message).hash(&mut hasher);
         let name = format!("{}.{:x}", object.name(), hasher.finish());
         let now = time::format(transaction.now());
-        let mut event = match transaction.get(event::INFO.plural, NAMESPACE, &name)? {
+        let mut event = match transaction.get(&event::KIND, NAMESPACE, &name)? {
             Some(event) => event,
             None => Object::from_value(json!({
-                "apiVersion": event::INFO.api_version(), "kind": event::INFO.kind,
+                "apiVersion": event::KIND.api_version(), "kind": event::KIND.name,
                 "metadata": {"name": name, "namespace": NAMESPACE},
                 "involvedObject": {
-                    "apiVersion": INFO.api_version(), "kind": INFO.kind, "name": object.name(), "uid": object.uid(),
+                    "apiVersion": KIND.api_version(), "kind": KIND.name, "name": object.name(), "uid": object.uid(),
                     "resourceVersion": object.resource_version().to_string(),
                 },
                 "reason": self.reason, "message": self.message, "type": "Warning",
@@ -73,6 +74,6 @@ impl Mismatch {
         let count = event.0.get("count").and_then(Value::as_i64).unwrap_or_default();
         event.0.insert("count".to_owned(), count.saturating_add(1).into());
         event.0.insert("lastTimestamp".to_owned(), now.into());
-        transaction.put(event::INFO.plural, &mut event)
+        transaction.put(&event::KIND, &mut event)
     }
 }

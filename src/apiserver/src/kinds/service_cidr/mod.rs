@@ -2,11 +2,13 @@
 
 mod conditions;
 mod deletion;
-mod info;
+mod kind;
 mod mismatch;
 mod networks;
+pub(super) mod schema;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod validation;
 
 use std::sync::Arc;
@@ -15,46 +17,48 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-pub use info::INFO;
-pub(crate) use networks::{first_address, is_ready, networks, usable};
+pub(crate) use conditions::is_ready;
+pub use kind::KIND;
+pub(crate) use networks::{first_address, networks, usable};
+pub use usage::{Usage, usage};
 
 use super::age;
 use super::config::Config;
 use super::meta;
-use crate::log;
+use crate::kind::{Kind, Subresource};
 use crate::object::Object;
-use crate::resource::{Resource, ResourceInfo, Subresource, Transaction};
+use crate::resource::{Resource, Transaction};
 use crate::status::ApiError;
 use crate::time;
 
-/// The one that the command line describes.
+/// The name of the ServiceCIDR that the command line describes.
 pub(crate) const DEFAULT_NAME: &str = "kubernetes";
 const FINALIZER: &str = "networking.k8s.io/service-cidr-finalizer";
-/// How long a ServiceCIDR stays after its deletion was asked for, in seconds.
+/// Seconds for which a deleted ServiceCIDR stays.
 const GRACE: i64 = 10;
 
-/// The kind.
+/// The rules of ServiceCIDRs.
 pub struct ServiceCidrs {
     config: Arc<Config>,
-    /// Whether it has been told that the default one is not as the command line describes it.
+    /// Whether a mismatch of the default ServiceCIDR was told.
     has_told: AtomicBool,
 }
 
 impl ServiceCidrs {
-    /// With what the command line says.
+    /// Rules under this configuration.
     pub fn new(config: Arc<Config>) -> Self {
         Self { config, has_told: AtomicBool::new(false) }
     }
 }
 
 impl Resource for ServiceCidrs {
-    fn info(&self) -> &'static ResourceInfo {
-        &INFO
+    fn kind(&self) -> &'static Kind {
+        &KIND
     }
 
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
         object.0.remove("status");
-        meta::checked(&INFO, object, &validation::faults(object))?;
+        meta::checked(&KIND, object, &validation::faults(object))?;
         settle(object, transaction.now());
         Ok(())
     }
@@ -72,14 +76,14 @@ impl Resource for ServiceCidrs {
         let mut faults = meta::change_faults(object, old);
         faults.extend(meta::kept_faults(object));
         faults.extend(validation::change_faults(object, old));
-        meta::checked(&INFO, object, &faults)?;
+        meta::checked(&KIND, object, &faults)?;
         if !object.is_being_deleted() {
             settle(object, transaction.now());
         }
         Ok(())
     }
 
-    /// Others have conditions of their own; whether it is ready, the server knows (`serviceCIDRStatusStrategy` in
+    /// Clients may set other conditions; only the server sets `Ready` (`serviceCIDRStatusStrategy` in
     /// `pkg/registry/networking/servicecidr/strategy.go`).
     fn update_part(
         &self,
@@ -104,7 +108,7 @@ impl Resource for ServiceCidrs {
     }
 
     fn reconcile(&self, transaction: &mut dyn Transaction) -> Result<Option<i64>, ApiError> {
-        let objects = transaction.list(INFO.plural)?;
+        let objects = transaction.list(&KIND)?;
         let mut wake: Option<i64> = None;
         for object in objects.iter().filter(|object| object.is_being_deleted()) {
             // Upstream counts those that are about to go too, and can lose an address's last one so.
@@ -118,11 +122,10 @@ impl Resource for ServiceCidrs {
 }
 
 impl ServiceCidrs {
-    /// Makes the one of the command line where it is missing, and adds its second network where the command line has one
-    /// more than before.
+    /// Creates the default ServiceCIDR if it is missing, and adds its second network if the command line has a new one.
     fn keep_default(&self, transaction: &mut dyn Transaction) -> Result<(), ApiError> {
         let wanted: Vec<String> = self.config.service_cidrs.iter().map(ToString::to_string).collect();
-        let mut object = match transaction.get(INFO.plural, "", DEFAULT_NAME)? {
+        let mut object = match transaction.get(&KIND, "", DEFAULT_NAME)? {
             Some(object) => {
                 let is_first = matches!((&validation::cidrs(&object)[..], &wanted[..]),
                     ([own], [first, _]) if own == first);
@@ -136,19 +139,19 @@ impl ServiceCidrs {
             }
             None if wanted.is_empty() => return Ok(()),
             None => Object::from_value(json!({
-                "apiVersion": INFO.api_version(), "kind": INFO.kind, "metadata": {"name": DEFAULT_NAME},
+                "apiVersion": KIND.api_version(), "kind": KIND.name, "metadata": {"name": DEFAULT_NAME},
             }))
             .unwrap_or_default(),
         };
         object.spec_mut().insert("cidrs".to_owned(), json!(wanted));
         settle(&mut object, transaction.now());
-        transaction.put(INFO.plural, &mut object)
+        transaction.put(&KIND, &mut object)
     }
 }
 
 impl ServiceCidrs {
-    /// Tells once that the default one is kept though it is not as the command line describes it, or that it is and cannot
-    /// be used (`syncStatus` in `pkg/controlplane/controller/defaultservicecidr`).
+    /// Tells once that the default ServiceCIDR differs from the command line or cannot be used (`syncStatus` in
+    /// `pkg/controlplane/controller/defaultservicecidr`).
     fn tell(
         &self,
         transaction: &mut dyn Transaction,
@@ -160,13 +163,13 @@ impl ServiceCidrs {
         }
         let Some(mismatch) = mismatch::of(object, wanted) else { return Ok(()) };
         mismatch.record(transaction, object)?;
-        log::error(mismatch.summary, &[("cause", &mismatch.message)]);
+        tracing::error!(cause = %mismatch.message, "{}", mismatch.summary);
         self.has_told.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
 
-/// Adds the finalizer, and says whether it can be used.
+/// Adds the finalizer, and sets the condition `Ready`.
 fn settle(object: &mut Object, now: i64) {
     if !object.finalizers().contains(&FINALIZER) {
         let mut finalizers: Vec<&str> = object.finalizers();
@@ -177,7 +180,7 @@ fn settle(object: &mut Object, now: i64) {
     conditions::set_ready(object, now);
 }
 
-/// Lets go of one that is being deleted, says why it cannot go, or when to look again.
+/// Removes the finalizer of a ServiceCIDR that is being deleted, or notes why it has to stay. Returns when to look again.
 fn bury(
     transaction: &mut dyn Transaction,
     object: &Object,
@@ -190,7 +193,7 @@ fn bury(
     if !deletion::may_go(transaction, object, others)? {
         let mut object = object.clone();
         if conditions::set_terminating(&mut object, now) {
-            transaction.put(INFO.plural, &mut object)?;
+            transaction.put(&KIND, &mut object)?;
         }
         return Ok(None);
     }
@@ -200,7 +203,7 @@ fn bury(
         return Ok(Some(end));
     }
     if object.finalizers() == [FINALIZER] {
-        transaction.remove(INFO.plural, "", object.name())?;
+        transaction.remove(&KIND, "", object.name())?;
         return Ok(None);
     }
     // Somebody else's finalizers are still to be done.
@@ -208,6 +211,6 @@ fn bury(
     let rest: Vec<&str> = object.finalizers().into_iter().filter(|name| *name != FINALIZER).collect();
     let rest = json!(rest);
     object.metadata_mut().insert("finalizers".to_owned(), rest);
-    transaction.put(INFO.plural, &mut object)?;
+    transaction.put(&KIND, &mut object)?;
     Ok(None)
 }

@@ -1,14 +1,14 @@
-//! What ServiceCIDRs can be used for.
+//! The networks of ServiceCIDRs, and their addresses for Services.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::super::family::number;
+use crate::kinds::family::{FamilyExt, IpFamily, number};
 use crate::object::Object;
 
-/// Networks whose addresses no Service can be reached at, and what they are for.
+/// Networks with a special use, whose addresses do not work for Services.
 const SPECIAL: [(&str, &str); 6] = [
     ("127.0.0.0/8", "loopback"),
     ("169.254.0.0/16", "link-local"),
@@ -17,10 +17,10 @@ const SPECIAL: [(&str, &str); 6] = [
     ("fe80::/10", "link-local"),
     ("ff00::/8", "multicast"),
 ];
-/// Shortest prefix of IPv6 that addresses are taken from.
+/// Shortest usable prefix of IPv6.
 const V6_SHORTEST: u8 = 64;
 
-/// `spec.cidrs`, those that are networks.
+/// The valid networks of `spec.cidrs`.
 pub(crate) fn networks(object: &Object) -> Vec<IpNet> {
     let list = object.spec().get("cidrs").and_then(Value::as_array).into_iter().flatten();
     list.filter_map(|cidr| cidr.as_str()?.parse().ok()).collect()
@@ -29,7 +29,7 @@ pub(crate) fn networks(object: &Object) -> Vec<IpNet> {
 /// The first and last number of the addresses of `network` that a Service may have.
 ///
 /// # Errors
-/// Why there are none.
+/// The reason why the network is unusable.
 pub(crate) fn usable(network: &IpNet) -> Result<(u128, u128), String> {
     let holds = |special: &str| {
         special.parse().is_ok_and(|special: IpNet| special.contains(network) || network.contains(&special))
@@ -53,13 +53,7 @@ pub(crate) fn usable(network: &IpNet) -> Result<(u128, u128), String> {
 /// The first address of `network` that a Service may have.
 pub(crate) fn first_address(network: &IpNet) -> Option<IpAddr> {
     let (first, _) = usable(network).ok()?;
-    Some(super::super::family::Family::of_network(network).address(first))
-}
-
-/// Whether addresses are taken from it: it is not being deleted, and nobody says that it is not ready.
-pub(crate) fn is_ready(object: &Object) -> bool {
-    let says_no = super::conditions::ready(object).is_some_and(|ready| ready["status"] != "True");
-    !object.is_being_deleted() && !says_no
+    Some(IpFamily::of_network(network).address(first))
 }
 
 #[cfg(test)]

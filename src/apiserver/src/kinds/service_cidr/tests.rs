@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::kind::Kind;
 use crate::kinds::testing::{CIDRS, Cluster, IPS, SERVICES, lines, none_differs};
 use crate::object::Object;
 use crate::status::ApiError;
@@ -272,7 +273,7 @@ fn nothing_lists_the_addresses_or_the_services() {
     cluster.delete(CIDRS, "a").unwrap();
     cluster.wait(10);
     cluster.delete(SERVICES, "s").unwrap();
-    let listed: Vec<&str> = cluster.store.lists.keys().map(String::as_str).collect();
+    let listed: Vec<&Kind> = cluster.store.lists.keys().copied().collect();
     assert_eq!(listed, [CIDRS]);
 }
 

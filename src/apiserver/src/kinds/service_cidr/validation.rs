@@ -1,10 +1,10 @@
-//! What is refused of a ServiceCIDR.
+//! Validation of ServiceCIDRs.
 
 use serde_json::{Value, json};
 
-use super::super::family::Family;
 use super::super::faults::{invalid, required};
 use super::super::meta;
+use crate::kinds::family::{FamilyExt, IpFamily};
 use crate::object::Object;
 use crate::status::Cause;
 use pod::validation::cidr::{parse_sloppy_cidr, strict_error};
@@ -46,11 +46,11 @@ fn cidr_faults(cidrs: &[String]) -> Vec<Cause> {
 }
 
 fn are_of_one_family(one: &str, two: &str) -> bool {
-    let family = |cidr: &str| parse_sloppy_cidr(cidr).map(|network| Family::of_network(&network));
+    let family = |cidr: &str| parse_sloppy_cidr(cidr).map(|network| IpFamily::of_network(&network));
     family(one).is_some_and(|family_of_one| family(two) == Some(family_of_one))
 }
 
-/// The faults of a change: a network of the other family may be added, and that is all.
+/// The faults of a change: it may only add a network of the other family.
 pub(super) fn change_faults(object: &Object, old: &Object) -> Vec<Cause> {
     let (new, old) = (cidrs(object), cidrs(old));
     let changed = || {

@@ -6,17 +6,22 @@ use serde_json::{Map, Value, json};
 
 use self::store::Store;
 use super::config::Config;
+use crate::kind::Kind;
+use crate::kinds::{endpoint_slice, event, ip_address, namespace, service, service_cidr};
 use crate::object::Object;
 use crate::resource::Resource;
 use crate::status::ApiError;
 
-pub(super) const IPS: &str = "ipaddresses";
-pub(super) const SERVICES: &str = "services";
-pub(super) const CIDRS: &str = "servicecidrs";
+pub(super) const NAMESPACES: &Kind = &namespace::KIND;
+pub(super) const CIDRS: &Kind = &service_cidr::KIND;
+pub(super) const IPS: &Kind = &ip_address::KIND;
+pub(super) const SERVICES: &Kind = &service::KIND;
+pub(super) const SLICES: &Kind = &endpoint_slice::KIND;
+pub(super) const EVENTS: &Kind = &event::KIND;
 
 /// All kinds over a store.
 pub(super) struct Cluster {
-    kinds: Vec<Box<dyn Resource>>,
+    resources: Vec<Box<dyn Resource>>,
     pub(super) store: Store,
     /// When a kind wants to be called again.
     pub(super) wake: Option<i64>,
@@ -29,7 +34,7 @@ impl Cluster {
     }
 
     pub(super) fn with(config: Config) -> Self {
-        let mut cluster = Self { kinds: super::all(config), store: Store::default(), wake: None };
+        let mut cluster = Self { resources: super::all(config), store: Store::default(), wake: None };
         cluster.reconcile();
         cluster
     }
@@ -37,16 +42,16 @@ impl Cluster {
     /// The same store under another command line.
     pub(super) fn restart(self, cidrs: &str) -> Self {
         let config = Config { service_cidrs: parse(cidrs), ..Config::default() };
-        let mut cluster = Self { kinds: super::all(config), ..self };
+        let mut cluster = Self { resources: super::all(config), ..self };
         cluster.reconcile();
         cluster
     }
 
     fn reconcile(&mut self) {
-        let kinds = std::mem::take(&mut self.kinds);
-        let next = kinds.iter().map(|kind| kind.reconcile(&mut self.store).unwrap());
+        let resources = std::mem::take(&mut self.resources);
+        let next = resources.iter().map(|resource| resource.reconcile(&mut self.store).unwrap());
         self.wake = next.collect::<Vec<_>>().into_iter().flatten().min();
-        self.kinds = kinds;
+        self.resources = resources;
     }
 
     /// Lets `seconds` go by.
@@ -55,21 +60,21 @@ impl Cluster {
         self.reconcile();
     }
 
-    pub(super) fn kind(&self, plural: &str) -> &dyn Resource {
-        self.kinds.iter().find(|kind| kind.info().plural == plural).unwrap().as_ref()
+    fn resource(&self, kind: &Kind) -> &dyn Resource {
+        self.resources.iter().find(|resource| resource.kind() == kind).unwrap().as_ref()
     }
 
     /// Makes a change, all of it or nothing.
     fn change<T>(
         &mut self,
-        plural: &str,
+        kind: &'static Kind,
         change: impl FnOnce(&dyn Resource, &mut Store) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
         let before = self.store.objects.clone();
-        let kinds = std::mem::take(&mut self.kinds);
-        let kind = kinds.iter().find(|kind| kind.info().plural == plural).unwrap();
-        let result = change(kind.as_ref(), &mut self.store);
-        self.kinds = kinds;
+        let resources = std::mem::take(&mut self.resources);
+        let resource = resources.iter().find(|resource| resource.kind() == kind).unwrap();
+        let result = change(resource.as_ref(), &mut self.store);
+        self.resources = resources;
         if result.is_err() || self.store.dry_run {
             self.store.objects = before;
         } else {
@@ -79,21 +84,25 @@ impl Cluster {
     }
 
     /// Creates an object out of its name and the rest.
-    pub(super) fn create(&mut self, plural: &str, name: &str, rest: Value) -> Result<Object, ApiError> {
-        let namespaced = self.kind(plural).info().namespaced;
+    pub(super) fn create(
+        &mut self,
+        kind: &'static Kind,
+        name: &str,
+        rest: Value,
+    ) -> Result<Object, ApiError> {
+        let namespaced = kind.namespaced;
         let mut object = Object::from_value(rest).unwrap();
         object.metadata_mut().insert("name".to_owned(), name.into());
         if namespaced {
             object.metadata_mut().entry("namespace").or_insert_with(|| "default".into());
         }
-        self.change(plural, |kind, store| {
-            let info = kind.info();
-            if store.object(plural, object.namespace(), object.name()).is_some() {
-                return Err(ApiError::already_exists(info, object.name()));
+        self.change(kind, |resource, store| {
+            if store.object(kind, object.namespace(), object.name()).is_some() {
+                return Err(ApiError::already_exists(kind, object.name()));
             }
             store.stamp(&mut object);
-            kind.create(store, &mut object)?;
-            store.insert(plural, &mut object);
+            resource.create(store, &mut object)?;
+            store.insert(kind, &mut object);
             Ok(object)
         })
     }
@@ -102,57 +111,62 @@ impl Cluster {
         self.create(SERVICES, name, json!({"spec": spec}))
     }
 
-    pub(super) fn get(&self, plural: &str, name: &str) -> Option<Object> {
-        let namespace = if self.kind(plural).info().namespaced { "default" } else { "" };
-        self.store.object(plural, namespace, name)
+    pub(super) fn get(&self, kind: &'static Kind, name: &str) -> Option<Object> {
+        let namespace = if kind.namespaced { "default" } else { "" };
+        self.store.object(kind, namespace, name)
     }
 
     /// Applies a JSON merge patch.
-    pub(super) fn patch(&mut self, plural: &str, name: &str, patch: &Value) -> Result<Object, ApiError> {
-        let old = self.get(plural, name).unwrap();
+    pub(super) fn patch(
+        &mut self,
+        kind: &'static Kind,
+        name: &str,
+        patch: &Value,
+    ) -> Result<Object, ApiError> {
+        let old = self.get(kind, name).unwrap();
         let mut value = old.clone().into_value();
         merge(&mut value, patch);
         let mut object = Object::from_value(value).unwrap();
-        self.change(plural, |kind, store| {
-            kind.update(store, &mut object, &old)?;
-            if object.is_being_deleted() && object.finalizers().is_empty() && !kind.is_held(&object) {
-                kind.delete(store, &object)?;
-                store.erase(plural, &object);
-                kind.deleted(store, &object)?;
+        self.change(kind, |resource, store| {
+            resource.update(store, &mut object, &old)?;
+            if object.is_being_deleted() && object.finalizers().is_empty() && !resource.is_held(&object) {
+                resource.delete(store, &object)?;
+                store.erase(kind, &object);
+                resource.deleted(store, std::slice::from_ref(&object))?;
             } else if object != old {
-                store.insert(plural, &mut object);
-                kind.updated(store, &object, &old)?;
+                store.insert(kind, &mut object);
+                resource.updated(store, &object, &old)?;
             }
             Ok(object)
         })
     }
 
-    pub(super) fn delete(&mut self, plural: &str, name: &str) -> Result<Object, ApiError> {
-        let old = self.get(plural, name);
-        self.change(plural, |kind, store| {
-            let mut object = old.ok_or_else(|| ApiError::not_found(kind.info(), name))?;
-            kind.may_delete(&object)?;
-            if object.finalizers().is_empty() && !kind.is_held(&object) {
-                kind.delete(store, &object)?;
-                store.erase(plural, &object);
-                kind.deleted(store, &object)?;
+    pub(super) fn delete(&mut self, kind: &'static Kind, name: &str) -> Result<Object, ApiError> {
+        let old = self.get(kind, name);
+        self.change(kind, |resource, store| {
+            let mut object = old.ok_or_else(|| ApiError::not_found(kind, name))?;
+            resource.may_delete(&object)?;
+            if object.finalizers().is_empty() && !resource.is_held(&object) {
+                resource.delete(store, &object)?;
+                store.erase(kind, &object);
+                resource.deleted(store, std::slice::from_ref(&object))?;
             } else if !object.is_being_deleted() {
                 object.mark_deleted(store.now);
-                kind.mark_deleted(&mut object);
-                store.insert(plural, &mut object);
+                resource.mark_deleted(&mut object);
+                store.insert(kind, &mut object);
             }
             Ok(object)
         })
     }
 
     /// The names of all objects of a kind.
-    pub(super) fn names(&self, plural: &str) -> Vec<String> {
-        self.store.all(plural).iter().map(|object| object.name().to_owned()).collect()
+    pub(super) fn names(&self, kind: &'static Kind) -> Vec<String> {
+        self.store.all(kind).iter().map(|object| object.name().to_owned()).collect()
     }
 
-    pub(super) fn cells(&self, plural: &str, name: &str) -> Vec<Value> {
-        let cells = self.kind(plural).cells(&self.get(plural, name).unwrap(), self.store.now);
-        assert_eq!(cells.len(), self.kind(plural).info().columns.len());
+    pub(super) fn cells(&self, kind: &'static Kind, name: &str) -> Vec<Value> {
+        let cells = self.resource(kind).cells(&self.get(kind, name).unwrap(), self.store.now);
+        assert_eq!(cells.len(), kind.columns.len());
         cells
     }
 }

@@ -5,23 +5,25 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::{IPS, SERVICES};
-use crate::accounts::waiting;
-use crate::kinds::family::number;
+use crate::accounts::Account;
+use crate::kind::Kind;
+use crate::kinds::family::{FamilyExt, number};
+use crate::kinds::service::numbers::waiting;
+use crate::kinds::{ip_address, namespace, service};
 use crate::object::Object;
-use crate::resource::{Account, Transaction};
+use crate::resource::Transaction;
 use crate::status::ApiError;
 use crate::time;
 
-type Objects = BTreeMap<(String, String, String), Object>;
+type Objects = BTreeMap<(&'static Kind, String, String), Object>;
 
-/// The objects, by plural, namespace and name.
+/// The objects, by kind, namespace and name.
 pub(crate) struct Store {
     pub(crate) objects: Objects,
     pub(crate) dry_run: bool,
     pub(crate) now: i64,
-    /// How often all objects of a kind were listed, by plural.
-    pub(crate) lists: BTreeMap<String, usize>,
+    /// How often all objects of a kind were listed, by kind.
+    pub(crate) lists: BTreeMap<&'static Kind, usize>,
     version: u64,
     random: u64,
 }
@@ -39,17 +41,17 @@ impl Default for Store {
     }
 }
 
-fn key(plural: &str, namespace: &str, name: &str) -> (String, String, String) {
-    (plural.to_owned(), namespace.to_owned(), name.to_owned())
+fn key(kind: &'static Kind, namespace: &str, name: &str) -> (&'static Kind, String, String) {
+    (kind, namespace.to_owned(), name.to_owned())
 }
 
 impl Store {
-    pub(crate) fn object(&self, plural: &str, namespace: &str, name: &str) -> Option<Object> {
-        self.objects.get(&key(plural, namespace, name)).cloned()
+    pub(crate) fn object(&self, kind: &'static Kind, namespace: &str, name: &str) -> Option<Object> {
+        self.objects.get(&key(kind, namespace, name)).cloned()
     }
 
-    pub(crate) fn all(&self, plural: &str) -> Vec<Object> {
-        let of_kind = self.objects.iter().filter(|((own, ..), _)| own == plural);
+    pub(crate) fn all(&self, kind: &'static Kind) -> Vec<Object> {
+        let of_kind = self.objects.iter().filter(|((own, ..), _)| *own == kind);
         of_kind.map(|(_, object)| object.clone()).collect()
     }
 
@@ -62,34 +64,40 @@ impl Store {
         }
     }
 
-    pub(crate) fn insert(&mut self, plural: &str, object: &mut Object) {
+    pub(crate) fn insert(&mut self, kind: &'static Kind, object: &mut Object) {
         self.stamp(object);
         self.version += 1;
         object.metadata_mut().insert("resourceVersion".to_owned(), self.version.to_string().into());
-        self.objects.insert(key(plural, object.namespace(), object.name()), object.clone());
+        self.objects.insert(key(kind, object.namespace(), object.name()), object.clone());
     }
 
-    pub(crate) fn erase(&mut self, plural: &str, object: &Object) {
-        self.objects.remove(&key(plural, object.namespace(), object.name()));
+    pub(crate) fn erase(&mut self, kind: &'static Kind, object: &Object) {
+        self.objects.remove(&key(kind, object.namespace(), object.name()));
     }
 
     /// The numbers that are in use, in order.
     fn numbers(&self, account: Account) -> Vec<u128> {
         let mut numbers: Vec<u128> = match account {
             Account::V4 | Account::V6 => {
-                let addresses = self.all(IPS);
+                let addresses = self.all(&ip_address::KIND);
                 let addresses = addresses.iter().filter_map(|object| object.name().parse().ok());
                 addresses.filter(|ip: &IpAddr| ip.is_ipv4() == (account == Account::V4)).map(number).collect()
             }
-            Account::NodePort => self.all(SERVICES).iter().flat_map(node_ports).collect(),
+            Account::NodePort => self.all(&service::KIND).iter().flat_map(node_ports).collect(),
             Account::LoadBalancerV4 | Account::LoadBalancerV6 => {
-                let ips = self.all(SERVICES).into_iter().flat_map(|service| ingress(&service));
+                let ips = self.all(&service::KIND).into_iter().flat_map(|service| ingress(&service));
                 ips.filter(|ip| ip.is_ipv4() == (account == Account::LoadBalancerV4)).map(number).collect()
             }
-            Account::Waiting => self.all(SERVICES).iter().flat_map(waiting).collect(),
-            Account::Terminating => {
-                self.all("namespaces").iter().filter(|object| object.is_being_deleted()).map(|_| 0).collect()
+            Account::Waiting => {
+                let waiting = self.all(&service::KIND).iter().flat_map(waiting).collect::<Vec<_>>();
+                waiting.into_iter().map(FamilyExt::waiting_number).collect()
             }
+            Account::Terminating => self
+                .all(&namespace::KIND)
+                .iter()
+                .filter(|object| object.is_being_deleted())
+                .map(|_| 0)
+                .collect(),
             // What belongs to whom is the registry's.
             Account::Owner => Vec::new(),
         };
@@ -143,27 +151,27 @@ impl Transaction for Store {
         self.numbers(account).iter().filter(|number| (first..=last).contains(*number)).count() as u128
     }
 
-    fn get(&mut self, plural: &str, namespace: &str, name: &str) -> Result<Option<Object>, ApiError> {
-        Ok(self.object(plural, namespace, name))
+    fn get(&mut self, kind: &'static Kind, namespace: &str, name: &str) -> Result<Option<Object>, ApiError> {
+        Ok(self.object(kind, namespace, name))
     }
 
-    fn list(&mut self, plural: &str) -> Result<Vec<Object>, ApiError> {
-        *self.lists.entry(plural.to_owned()).or_default() += 1;
-        Ok(self.all(plural))
+    fn list(&mut self, kind: &'static Kind) -> Result<Vec<Object>, ApiError> {
+        *self.lists.entry(kind).or_default() += 1;
+        Ok(self.all(kind))
     }
 
-    fn list_in(&mut self, plural: &str, namespace: &str) -> Result<Vec<Object>, ApiError> {
-        let all = self.all(plural).into_iter();
+    fn list_in(&mut self, kind: &'static Kind, namespace: &str) -> Result<Vec<Object>, ApiError> {
+        let all = self.all(kind).into_iter();
         Ok(all.filter(|object| object.namespace() == namespace).collect())
     }
 
-    fn put(&mut self, plural: &str, object: &mut Object) -> Result<(), ApiError> {
-        self.insert(plural, object);
+    fn put(&mut self, kind: &'static Kind, object: &mut Object) -> Result<(), ApiError> {
+        self.insert(kind, object);
         Ok(())
     }
 
-    fn remove(&mut self, plural: &str, namespace: &str, name: &str) -> Result<(), ApiError> {
-        self.objects.remove(&key(plural, namespace, name));
+    fn remove(&mut self, kind: &'static Kind, namespace: &str, name: &str) -> Result<(), ApiError> {
+        self.objects.remove(&key(kind, namespace, name));
         Ok(())
     }
 }

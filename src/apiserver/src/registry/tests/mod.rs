@@ -5,33 +5,29 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::resource::{Account, Transaction};
+use crate::accounts::Account;
+use crate::kinds::ip_address;
+use crate::resource::Transaction;
+use crate::schema::Type;
 use crate::selector::Selector;
 
 /// A kind that takes an address for each of its objects, and refuses those labelled so.
 struct Things;
 
-const INFO: ResourceInfo = ResourceInfo {
-    group: "test",
-    version: "v1",
-    kind: "Thing",
-    plural: "things",
-    singular: "thing",
-    short_names: &[],
-    categories: &[],
-    namespaced: false,
-    verbs: &[],
-    columns: &[],
-    fields: &[],
-};
+static NO_FIELDS: Type = Type::open("", "", &[]);
 
-const ADDRESSES: ResourceInfo =
-    ResourceInfo { kind: "IPAddress", plural: "ipaddresses", singular: "ipaddress", ..INFO };
+static THINGS: Kind = Kind { namespaced: false, ..Kind::new("test", "Thing", "things", "thing", &NO_FIELDS) };
+
+static ADDRESSES: Kind = Kind {
+    numbers: ip_address::KIND.numbers,
+    namespaced: false,
+    ..Kind::new("test", "IPAddress", "ipaddresses", "ipaddress", &NO_FIELDS)
+};
 
 struct Addresses;
 
 impl Resource for Addresses {
-    fn info(&self) -> &'static ResourceInfo {
+    fn kind(&self) -> &'static Kind {
         &ADDRESSES
     }
 
@@ -49,8 +45,8 @@ impl Resource for Addresses {
 }
 
 impl Resource for Things {
-    fn info(&self) -> &'static ResourceInfo {
-        &INFO
+    fn kind(&self) -> &'static Kind {
+        &THINGS
     }
 
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
@@ -59,9 +55,9 @@ impl Resource for Things {
         let ip = std::net::Ipv4Addr::from(u32::try_from(number).unwrap_or_default()).to_string();
         object.spec_mut().insert("ip".to_owned(), ip.clone().into());
         let mut address = Object::from_value(json!({"metadata": {"name": ip}})).unwrap();
-        transaction.put("ipaddresses", &mut address)?;
+        transaction.put(&ADDRESSES, &mut address)?;
         if object.labels().any(|label| label.0 == "refused") {
-            return Err(ApiError::invalid(&INFO, object.name(), &[]));
+            return Err(ApiError::invalid(&THINGS, object.name(), &[]));
         }
         Ok(())
     }
@@ -72,7 +68,7 @@ impl Resource for Things {
 
     fn delete(&self, transaction: &mut dyn Transaction, object: &Object) -> Result<(), ApiError> {
         let ip = object.spec()["ip"].as_str().unwrap_or_default().to_owned();
-        transaction.remove("ipaddresses", "", &ip)
+        transaction.remove(&ADDRESSES, "", &ip)
     }
 
     fn cells(&self, _: &Object, _: i64) -> Vec<Value> {
@@ -94,11 +90,11 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 
 fn create(registry: &Registry, name: &str, labels: Value, dry_run: bool) -> Result<Object, ApiError> {
     let options = WriteOptions { dry_run, ..WriteOptions::default() };
-    run(registry.create("things", "", thing(name, labels), options)).and_then(|stored| stored.object())
+    run(registry.create(&THINGS, "", thing(name, labels), options)).and_then(|stored| stored.object())
 }
 
-fn names(registry: &Registry, plural: &'static str) -> Vec<String> {
-    let list = registry.list(plural, &ListQuery::default()).unwrap();
+fn names(registry: &Registry, kind: &'static Kind) -> Vec<String> {
+    let list = registry.list(kind, &ListQuery::default()).unwrap();
     list.items.iter().map(|stored| stored.object().unwrap().name().to_owned()).collect()
 }
 
@@ -111,14 +107,14 @@ fn what_is_created_is_there_after_the_next_start_and_versions_go_on() {
     assert_eq!(made.0["apiVersion"], "test/v1");
     let exists = create(&registry, "a", json!({}), false).unwrap_err();
     assert_eq!(exists.message, "things.test \"a\" already exists");
-    assert_eq!(names(&registry, "ipaddresses"), ["0.0.0.1"]);
-    run(registry.delete("things", "", "a", DeleteOptions::default())).unwrap();
+    assert_eq!(names(&registry, &ADDRESSES), ["0.0.0.1"]);
+    run(registry.delete(&THINGS, "", "a", DeleteOptions::default())).unwrap();
     let last = registry.resource_version();
     assert!(last > made.resource_version());
     drop(registry);
     let registry = open(dir.path());
     assert_eq!(registry.resource_version(), last);
-    assert!(names(&registry, "things").is_empty() && names(&registry, "ipaddresses").is_empty());
+    assert!(names(&registry, &THINGS).is_empty() && names(&registry, &ADDRESSES).is_empty());
     let again = create(&registry, "a", json!({}), false).unwrap();
     assert!(again.resource_version() > last);
     assert_ne!(again.uid(), made.uid());
@@ -134,7 +130,7 @@ fn what_is_refused_or_a_dry_run_leaves_nothing() {
     assert_eq!(dry.spec()["ip"], "0.0.0.1");
     assert_eq!(dry.metadata().get("resourceVersion"), None);
     assert_eq!(registry.resource_version(), version);
-    assert!(names(&registry, "things").is_empty() && names(&registry, "ipaddresses").is_empty());
+    assert!(names(&registry, &THINGS).is_empty() && names(&registry, &ADDRESSES).is_empty());
     // The address was given back both times.
     assert_eq!(create(&registry, "b", json!({}), false).unwrap().spec()["ip"], "0.0.0.1");
 }
@@ -147,7 +143,7 @@ fn what_is_too_large_is_refused() {
     assert!(create(&registry, "a", long(1_570_000), false).is_ok());
     let error = create(&registry, "b", long(1_573_000), false).unwrap_err();
     assert_eq!((error.code, error.message.as_str()), (413, "Request entity is too large: limit is 1572864"));
-    assert_eq!(names(&registry, "things"), ["a"]);
+    assert_eq!(names(&registry, &THINGS), ["a"]);
 }
 
 #[test]
@@ -169,7 +165,7 @@ fn many_at_once_share_a_commit_and_no_address() {
     let ips: BTreeSet<String> =
         all.iter().flatten().map(|object| object.spec()["ip"].as_str().unwrap().to_owned()).collect();
     assert_eq!((all.iter().filter(|result| result.is_ok()).count(), ips.len()), (94, 94));
-    assert_eq!(names(&registry, "ipaddresses").len(), 94);
+    assert_eq!(names(&registry, &ADDRESSES).len(), 94);
 }
 
 #[test]
@@ -177,7 +173,7 @@ fn updates_see_what_others_did() {
     let dir = tempfile::tempdir().unwrap();
     let registry = open(dir.path());
     let made = create(&registry, "a", json!({}), false).unwrap();
-    let update = |change| run(registry.update("things", "", "a", change, WriteOptions::default()));
+    let update = |change| run(registry.update(&THINGS, "", "a", change, WriteOptions::default()));
     let mut changed = made.clone();
     changed.metadata_mut().insert("labels".to_owned(), json!({"x": "y"}));
     let now = update(Change::Replace(changed.clone())).unwrap().stored.object().unwrap();
@@ -185,7 +181,7 @@ fn updates_see_what_others_did() {
     let mut other = now.clone();
     other.metadata_mut().insert("labels".to_owned(), json!({"x": "z"}));
     let dry_run = WriteOptions { dry_run: true, ..WriteOptions::default() };
-    let dry = run(registry.update("things", "", "a", Change::Replace(other), dry_run)).unwrap();
+    let dry = run(registry.update(&THINGS, "", "a", Change::Replace(other), dry_run)).unwrap();
     assert_eq!(dry.stored.object().unwrap().resource_version(), now.resource_version());
     let stale = update(Change::Replace(changed)).unwrap_err();
     assert_eq!((stale.code, stale.reason), (409, "Conflict"));
@@ -199,7 +195,7 @@ fn updates_see_what_others_did() {
     let other_name = update(Change::Replace(thing("b", json!({})))).unwrap_err();
     assert_eq!(other_name.code, 400);
     let none = run(registry.update(
-        "things",
+        &THINGS,
         "",
         "b",
         Change::Replace(thing("b", json!({}))),
@@ -210,7 +206,7 @@ fn updates_see_what_others_did() {
         assert!(old.is_none());
         Ok(thing("b", json!({})))
     }));
-    assert!(run(registry.update("things", "", "b", applied, WriteOptions::default())).unwrap().created);
+    assert!(run(registry.update(&THINGS, "", "b", applied, WriteOptions::default())).unwrap().created);
 }
 
 #[test]
@@ -224,11 +220,11 @@ fn finalizers_keep_an_object() {
             object.metadata_mut().insert("finalizers".to_owned(), list);
             Ok(object)
         };
-        run(registry.update("things", "", "a", Change::Patch(Box::new(patch)), WriteOptions::default()))
+        run(registry.update(&THINGS, "", "a", Change::Patch(Box::new(patch)), WriteOptions::default()))
             .unwrap()
     };
     let uid = finalizers(json!(["x/y"])).stored.object().unwrap().uid().to_owned();
-    let delete = |options: DeleteOptions| run(registry.delete("things", "", "a", options));
+    let delete = |options: DeleteOptions| run(registry.delete(&THINGS, "", "a", options));
     let wrong = DeleteOptions { uid: Some("other".to_owned()), ..DeleteOptions::default() };
     let why = "on Thing.test \"a\": the UID in the precondition (other) does not match the UID in record";
     let told = delete(wrong).unwrap_err().message;
@@ -244,11 +240,11 @@ fn finalizers_keep_an_object() {
         Ok(object)
     };
     let change = Change::Apply(applied, Box::new(apply));
-    run(registry.update("things", "", "a", change, WriteOptions::default())).unwrap();
-    assert!(names(&registry, "things").is_empty() && names(&registry, "ipaddresses").is_empty());
+    run(registry.update(&THINGS, "", "a", change, WriteOptions::default())).unwrap();
+    assert!(names(&registry, &THINGS).is_empty() && names(&registry, &ADDRESSES).is_empty());
     // Nothing of it is left for the next of that name.
     let reader = Store::open_for_reading(&dir.path().join("db")).unwrap();
-    assert!(reader.applied("things", "", "a").unwrap().is_empty());
+    assert!(reader.applied(&THINGS, "", "a").unwrap().is_empty());
 }
 
 #[test]
@@ -259,23 +255,23 @@ fn lists_come_in_pieces() {
         create(&registry, &format!("t{n}"), json!({"odd": (n % 2).to_string()}), false).unwrap();
     }
     let mut query = ListQuery { limit: 4, ..ListQuery::default() };
-    let first = registry.list("things", &query).unwrap();
+    let first = registry.list(&THINGS, &query).unwrap();
     assert_eq!((first.items.len(), first.remaining), (4, Some(6)));
     query.continue_token = first.continue_token.unwrap();
-    let second = registry.list("things", &query).unwrap();
+    let second = registry.list(&THINGS, &query).unwrap();
     assert_eq!(
         (second.items.len(), second.remaining, second.resource_version),
         (4, Some(2), first.resource_version)
     );
     query.continue_token = second.continue_token.unwrap();
-    let last = registry.list("things", &query).unwrap();
+    let last = registry.list(&THINGS, &query).unwrap();
     assert_eq!((last.items.len(), last.continue_token), (2, None));
     query = ListQuery { selector: Selector::parse("odd=1", "").unwrap(), limit: 5, ..ListQuery::default() };
-    let odd = registry.list("things", &query).unwrap();
+    let odd = registry.list(&THINGS, &query).unwrap();
     assert_eq!((odd.items.len(), odd.continue_token), (5, None));
     query.continue_token = "x".to_owned();
-    assert_eq!(registry.list("things", &query).unwrap_err().code, 400);
-    assert_eq!(registry.get("things", "", "none").unwrap_err().message, "things.test \"none\" not found");
+    assert_eq!(registry.list(&THINGS, &query).unwrap_err().code, 400);
+    assert_eq!(registry.get(&THINGS, "", "none").unwrap_err().message, "things.test \"none\" not found");
 }
 
 #[test]
@@ -283,20 +279,20 @@ fn what_cannot_be_read_is_an_error_and_stops_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("db")).unwrap();
     for name in ["a", "b", "c"] {
-        store.put("things", "", name, 1, "{").unwrap();
+        store.put(&THINGS, "", name, 1, "{").unwrap();
     }
     drop(store);
     let registry = open(dir.path());
     let mut query = ListQuery { limit: 1, ..ListQuery::default() };
     for expected in [Some(2), Some(1), None] {
-        let list = registry.list("things", &query).unwrap();
+        let list = registry.list(&THINGS, &query).unwrap();
         assert_eq!((list.items.len(), list.remaining), (1, expected));
         query.continue_token = list.continue_token.unwrap_or_default();
     }
     query = ListQuery { selector: Selector::parse("a", "").unwrap(), ..ListQuery::default() };
-    let error = registry.list("things", &query).unwrap_err();
+    let error = registry.list(&THINGS, &query).unwrap_err();
     assert!(error.code == 500 && error.message.contains("cannot read a stored object"), "{error:?}");
-    assert_eq!(run(registry.delete("things", "", "a", DeleteOptions::default())).unwrap_err().code, 500);
+    assert_eq!(run(registry.delete(&THINGS, "", "a", DeleteOptions::default())).unwrap_err().code, 500);
 }
 
 #[test]
@@ -312,13 +308,13 @@ fn what_waits_keeps_its_room_and_is_not_done_for_nobody() {
     }));
     let writing = {
         let registry = registry.clone();
-        std::thread::spawn(move || run(registry.update("things", "", "x", wait, WriteOptions::default())))
+        std::thread::spawn(move || run(registry.update(&THINGS, "", "x", wait, WriteOptions::default())))
     };
     has_begun.recv().unwrap();
     let room = Arc::new(());
     run(async {
         let registry = registry.holding(Arc::clone(&room));
-        let creating = registry.create("things", "", thing("a", json!({})), WriteOptions::default());
+        let creating = registry.create(&THINGS, "", thing("a", json!({})), WriteOptions::default());
         // Asked for, and then forgotten.
         assert!(tokio::time::timeout(std::time::Duration::ZERO, creating).await.is_err());
     });
@@ -326,7 +322,7 @@ fn what_waits_keeps_its_room_and_is_not_done_for_nobody() {
     drop(block);
     assert_eq!(writing.join().unwrap().unwrap_err().code, 500);
     create(&registry, "b", json!({}), false).unwrap();
-    assert_eq!((Arc::strong_count(&room), names(&registry, "things")), (1, vec!["b".to_owned()]));
+    assert_eq!((Arc::strong_count(&room), names(&registry, &THINGS)), (1, vec!["b".to_owned()]));
 }
 
 /// SQLite takes back the whole transaction where, say, the disk is full. What comes after that in a batch must not be kept
@@ -339,7 +335,7 @@ fn a_batch_whose_transaction_is_lost_keeps_nothing() {
     let mut writer = Writer {
         store,
         resources: Arc::new(vec![Box::new(Things), Box::new(Addresses)]),
-        accounts: crate::accounts::Accounts::default(),
+        accounts: Arc::default(),
         is_counted: true,
         has_lost_savepoint: false,
         version,
@@ -361,15 +357,17 @@ fn a_batch_whose_transaction_is_lost_keeps_nothing() {
         answers.into_iter().map(|mut answer| answer.try_recv().unwrap().is_ok()).collect::<Vec<_>>()
     };
     let make = |name: &'static str| -> Work {
-        Box::new(move |pending| super::create(pending, 0, "", thing(name, json!({}))).map(Outcome::Created))
+        Box::new(move |pending| {
+            super::create(pending, &THINGS, "", thing(name, json!({}))).map(Outcome::Created)
+        })
     };
     let lose: Work = Box::new(|pending| {
         pending.store.db.execute_batch("ROLLBACK").unwrap();
         Err(ApiError::internal("the disk is full"))
     });
     assert_eq!(batch(&mut writer, vec![make("a"), lose, make("c")]), [false, false, false]);
-    assert!(writer.store.list("things", None, ("", ""), 10).unwrap().is_empty());
+    assert!(writer.store.list(&THINGS, None, ("", ""), 10).unwrap().is_empty());
     assert_eq!((writer.version, writer.wake.is_some()), (version, true));
     assert_eq!(batch(&mut writer, vec![make("b")]), [true]);
-    assert_eq!(writer.store.list("things", None, ("", ""), 10).unwrap().len(), 1);
+    assert_eq!(writer.store.list(&THINGS, None, ("", ""), 10).unwrap().len(), 1);
 }

@@ -10,14 +10,14 @@ fn a_watch_tells_everything_once_and_in_order() {
     let registry = open(dir.path());
     let start = registry.resource_version();
     let query = ListQuery { selector: Selector::parse("seen", "").unwrap(), ..ListQuery::default() };
-    let mut watch = registry.watch("things", &query, start).unwrap();
+    let mut watch = registry.watch(&THINGS, &query, start).unwrap();
     let label = |value: Value| {
         let patch = move |old: Option<&Object>| {
             let mut object = old.unwrap().clone();
             object.metadata_mut().insert("labels".to_owned(), value);
             Ok(object)
         };
-        run(registry.update("things", "", "a", Change::Patch(Box::new(patch)), WriteOptions::default()))
+        run(registry.update(&THINGS, "", "a", Change::Patch(Box::new(patch)), WriteOptions::default()))
             .unwrap();
     };
     create(&registry, "a", json!({}), false).unwrap();
@@ -25,7 +25,7 @@ fn a_watch_tells_everything_once_and_in_order() {
     label(json!({"seen": "again"}));
     label(json!({}));
     label(json!({"seen": ""}));
-    run(registry.delete("things", "", "a", DeleteOptions::default())).unwrap();
+    run(registry.delete(&THINGS, "", "a", DeleteOptions::default())).unwrap();
     let mut kinds = Vec::new();
     let mut versions = Vec::new();
     for _ in 0..5 {
@@ -36,21 +36,21 @@ fn a_watch_tells_everything_once_and_in_order() {
     use EventKind::{Added, Deleted, Modified};
     assert_eq!(kinds, [Added, Modified, Deleted, Added, Deleted]);
     assert!(versions.is_sorted() && versions[4] <= registry.resource_version());
-    assert_eq!(registry.watch("things", &query, start - 1).unwrap_err().code, 410);
+    assert_eq!(registry.watch(&THINGS, &query, start - 1).unwrap_err().code, 410);
 }
 
 #[test]
 fn a_watch_promises_nothing_that_it_did_not_tell() {
     let dir = tempfile::tempdir().unwrap();
     let registry = open(dir.path());
-    let mut watch = registry.watch("things", &ListQuery::default(), registry.resource_version()).unwrap();
+    let mut watch = registry.watch(&THINGS, &ListQuery::default(), registry.resource_version()).unwrap();
     for name in ["a", "b", "c"] {
         create(&registry, name, json!({}), false).unwrap();
     }
     for left in (0..3).rev() {
         let event = run(watch.next()).unwrap();
         // Whoever begins again at the bookmark is told the rest.
-        let mut again = registry.watch("things", &ListQuery::default(), watch.version()).unwrap();
+        let mut again = registry.watch(&THINGS, &ListQuery::default(), watch.version()).unwrap();
         assert!(event.version <= watch.version());
         let mut next = || run(again.next_until(registry.resource_version())).unwrap();
         let missed = std::iter::from_fn(&mut next).count();
@@ -67,18 +67,18 @@ fn what_was_listed_is_not_told_again() {
     for name in ["a", "b", "y"] {
         create(&registry, name, json!({}), false).unwrap();
     }
-    let mut watch = registry.watch("things", &query, registry.resource_version()).unwrap();
-    let first = registry.piece("things", &query, Key::default()).unwrap();
+    let mut watch = registry.watch(&THINGS, &query, registry.resource_version()).unwrap();
+    let first = registry.piece(&THINGS, &query, Key::default()).unwrap();
     watch.covers(&first);
     // Before the second piece is read: a listed object goes, one comes and goes, one comes and stays.
     for name in ["x", "z"] {
         create(&registry, name, json!({}), false).unwrap();
     }
     for name in ["a", "x"] {
-        run(registry.delete("things", "", name, DeleteOptions::default())).unwrap();
+        run(registry.delete(&THINGS, "", name, DeleteOptions::default())).unwrap();
     }
     query.limit = 10;
-    let second = registry.piece("things", &query, first.end.unwrap()).unwrap();
+    let second = registry.piece(&THINGS, &query, first.end.unwrap()).unwrap();
     watch.covers(&second);
     let listed: Vec<String> = first
         .items
@@ -102,7 +102,7 @@ fn a_watch_of_the_future_tells_what_is_behind_its_version_only() {
     let dir = tempfile::tempdir().unwrap();
     let registry = open(dir.path());
     let start = registry.resource_version();
-    let mut watch = registry.watch("things", &ListQuery::default(), start + 2).unwrap();
+    let mut watch = registry.watch(&THINGS, &ListQuery::default(), start + 2).unwrap();
     assert!(watch.is_ahead());
     let made = ["a", "b", "c"].map(|name| {
         create(&registry, name, json!({}), false).unwrap();
@@ -114,5 +114,5 @@ fn a_watch_of_the_future_tells_what_is_behind_its_version_only() {
     assert_ne!(expected.1, "a");
     assert!(!watch.is_ahead());
     // It is no version that ends the watch either.
-    assert!(registry.watch("things", &ListQuery::default(), u64::MAX).unwrap().version() < u64::MAX);
+    assert!(registry.watch(&THINGS, &ListQuery::default(), u64::MAX).unwrap().version() < u64::MAX);
 }

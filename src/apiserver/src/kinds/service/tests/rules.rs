@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kinds::testing::{Cluster, SERVICES};
+use crate::kinds::testing::{Cluster, IPS, SERVICES};
 use crate::object::Object;
 
 fn cluster() -> Cluster {
@@ -219,7 +219,7 @@ fn faults_are_said_in_the_words_of_kubernetes() {
             "{more}"
         );
     }
-    assert_eq!(cluster.names("ipaddresses"), ["10.96.0.1"]);
+    assert_eq!(cluster.names(IPS), ["10.96.0.1"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kinds::testing::{Cluster, SERVICES, lines, none_differs, outcome};
+use crate::kinds::testing::{Cluster, IPS, SERVICES, lines, none_differs, outcome};
 
 const DUAL: &str = include_str!("../../../../../../integration/vectors/services/create-dual.jsonl");
 const SINGLE: &str = include_str!("../../../../../../integration/vectors/services/create-single.jsonl");
@@ -41,7 +41,7 @@ fn creations(table: &str, ranges: &str, dry_run: bool) {
     for line in &lines {
         let mut cluster = Cluster::new(ranges);
         cluster.store.dry_run = dry_run;
-        let before = cluster.names("ipaddresses");
+        let before = cluster.names(IPS);
         let result = cluster.service("m", line["spec"].clone());
         let networks = if dry_run { DRY } else { REAL };
         let found = outcome(&result, &given(&line["spec"]), networks);
@@ -53,7 +53,7 @@ fn creations(table: &str, ranges: &str, dry_run: bool) {
         let own = outcome(&result, &[], REAL)["ok"]["clusterIPs"].as_array().map_or(0, Vec::len);
         let is_headless = found["ok"]["clusterIPs"][0] == "None";
         let added = if dry_run || is_headless { 0 } else { own };
-        assert_eq!(cluster.names("ipaddresses").len(), before.len() + added, "{line}");
+        assert_eq!(cluster.names(IPS).len(), before.len() + added, "{line}");
     }
     none_differs(&differences);
 }
@@ -130,7 +130,7 @@ fn changes(dry_run: bool) {
             every_address_is_booked(&cluster);
         }
         cluster.delete(SERVICES, "u").unwrap();
-        assert_eq!(cluster.names("ipaddresses"), ["10.96.0.1"]);
+        assert_eq!(cluster.names(IPS), ["10.96.0.1"]);
     }
     none_differs(&differences);
 }
@@ -141,7 +141,7 @@ fn every_address_is_booked(cluster: &Cluster) {
     used.retain(|ip| ip != "None");
     used.sort_unstable();
     used.dedup();
-    let mut booked = cluster.names("ipaddresses");
+    let mut booked = cluster.names(IPS);
     booked.sort_unstable();
     assert_eq!(used, booked);
 }

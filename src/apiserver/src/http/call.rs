@@ -1,0 +1,86 @@
+//! What all requests share, and a request for objects.
+
+use std::sync::Arc;
+
+use hyper::header::{ACCEPT, HeaderMap};
+
+use super::access::Access;
+use super::found::Looks;
+use super::limits::Limits;
+use super::metrics::Metrics;
+use super::places::Places;
+use crate::api::media::{self, Form};
+use crate::api::parameters::Parameters;
+use crate::kind::{Kind, Subresource};
+use crate::registry::Registry;
+use crate::resource::Resource;
+use crate::status::ApiError;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) registry: Registry,
+    /// What paths may name.
+    pub(super) kinds: Vec<&'static Kind>,
+    pub(super) access: Access,
+    pub(super) limits: Limits,
+    pub(super) places: Places,
+    pub(super) metrics: Metrics,
+    /// The last look at what is found on the machine.
+    pub(super) looks: Looks,
+    /// The server's address, for clients.
+    pub(super) address: String,
+    /// Becomes true when the server is to stop.
+    pub(super) stopping: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Shared {
+    /// Waits until the server is to stop.
+    pub(super) async fn stopped(&self) {
+        // An error means that the sender is gone, so the server stops, too.
+        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
+    }
+}
+
+/// The client, as far as the connection tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// Not authenticated: a token is needed.
+    Anybody,
+    /// Authenticated by a certificate of the CA, or on the insecure port.
+    Trusted,
+    /// There is no room for the connection.
+    Refused,
+}
+
+/// A checked request for objects.
+pub(super) struct Call<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) resource: &'a dyn Resource,
+    pub(super) kind: &'static Kind,
+    /// Empty for cluster-scoped kinds and for all namespaces.
+    pub(super) namespace: String,
+    pub(super) name: Option<String>,
+    /// The subresource, if one is asked for.
+    pub(super) part: Option<Subresource>,
+    pub(super) parameters: Parameters,
+    /// The form of the answer.
+    pub(super) form: Form,
+}
+
+/// The form of objects that the client wants.
+pub(super) fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
+    let accept = header(headers, &ACCEPT);
+    let accepted = media::accept(accept, |form| !matches!(form, Form::Discovery(_)));
+    accepted.map(|(form, _)| form).ok_or_else(not_acceptable)
+}
+
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &hyper::header::HeaderName) -> Option<&'a str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or("?"))
+}
+
+pub(super) fn not_acceptable() -> ApiError {
+    let message =
+        "only the following media types are accepted: application/json, application/yaml".to_owned();
+    ApiError { code: 406, reason: "NotAcceptable", message, details: serde_json::Value::Null }
+}
