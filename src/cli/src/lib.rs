@@ -2,7 +2,10 @@
 //! the way, and serves NRI.
 
 pub mod commands;
+pub mod configure;
 pub mod cri;
 pub mod doctor;
 pub mod engines;
+pub mod inspect;
 pub mod nri;
+pub mod render;

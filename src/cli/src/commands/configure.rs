@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::configure::change::{self, Change, SameMeaning};
+use crate::configure::journal::{self as memory, Memory, Remembered, Told};
+use crate::configure::network;
+use crate::configure::plan::{self, Engine, Mode, Place, PlanError, Request};
 use crate::cri::Client;
 use crate::engines;
-use crate::engines::change::{self, Change, SameMeaning};
 use crate::engines::containerd::Version;
 use crate::engines::files::Files;
-use crate::engines::memory::{self, Memory, Remembered, Told};
-use crate::engines::plan::{self, Engine, Mode, Place, PlanError, Request};
-use crate::engines::plan_network;
 use sys::fs::files::FileError;
 use sys::fs::node_files;
 use sys::fs::state_dir::{self, LockKind};
@@ -19,7 +19,8 @@ use sys::process::programs;
 use sys::report::ExitCode;
 
 use super::args::{ConfigureArgs, ModeArg, PlaceArgs, RuntimeArg, UnconfigureArgs};
-use super::{complain, in_use, print, restart};
+use super::{complain, in_use, print};
+use crate::configure::restart;
 
 /// Keeps calls apart. It is none of what has to be undone.
 const LOCK: &str = "/run/podhosts/configure.lock";
@@ -106,8 +107,7 @@ fn run(args: &PlaceArgs, wanted: Option<&ConfigureArgs>) -> Result<String, Failu
         let text = if changes.is_empty() { NOTHING.to_owned() } else { change::diff(&changes) };
         return Ok(said(text, &notes));
     }
-    let is_network =
-        |path: &Path| [plan_network::LIST, plan_network::MADE].iter().any(|name| path.ends_with(name));
+    let is_network = |path: &Path| [network::LIST, network::MADE].iter().any(|name| path.ends_with(name));
     if let Some(change) = changes.iter().find(|change| change.new.is_none() && is_network(&change.path))
         && let Some(pods) = in_use::connected()
     {

@@ -13,8 +13,8 @@ use pod::validation::{printable, printable_json, printable_lines};
 use sys::container::rootfs::HostsView;
 
 use super::args::InspectArgs;
-use super::mountinfo::MountInfo;
-use super::runtime_state::{self, RuntimeState};
+use crate::inspect::mountinfo::MountInfo;
+use crate::inspect::runtime_state::{self, RuntimeState};
 
 /// Everything there is to say.
 #[derive(Debug, Default, Serialize)]

@@ -6,12 +6,8 @@ mod doctor;
 mod in_use;
 mod inspect;
 mod list;
-pub mod manifest;
-pub mod mountinfo;
 mod nri;
 mod render;
-mod restart;
-mod runtime_state;
 
 use std::io::{self, Write, stderr, stdout};
 

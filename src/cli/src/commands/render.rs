@@ -10,7 +10,7 @@ use pod::validation::ip::IpRules;
 use sys::fs::files::{self, FileError, LastLink};
 
 use super::args::RenderArgs;
-use super::manifest::Manifest;
+use crate::render::manifest::Manifest;
 
 /// The hosts file, or what is wrong, one error for each line.
 pub(super) fn run(args: &RenderArgs) -> Result<Vec<u8>, Vec<String>> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::PATIENCE;
 use super::finding::Report;
 use super::programs::executable;
-use crate::engines::plan_network::is_network;
+use crate::configure::network::is_network;
 use records::{PLUGIN as PROGRAM, stores};
 use sys::fs::files::{self, LastLink};
 use sys::fs::state_dir;

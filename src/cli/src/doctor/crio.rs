@@ -8,7 +8,7 @@ use super::programs::executable;
 use super::{cni, nri};
 use crate::engines::crio::{self, Crio};
 use crate::engines::files::Files;
-use crate::engines::hooks_dir::{self, Rules};
+use crate::engines::hooks::{self, Rules};
 use crate::engines::{EngineError, is_wrapper};
 
 pub(super) const CHECK: &str = "crio";
@@ -77,7 +77,7 @@ fn files(config: &Crio, by_nri: bool, report: &mut Report) -> Result<bool, Engin
             }
         }
     }
-    let dirs = config.hooks_dirs()?.unwrap_or_else(|| vec![hooks_dir::DISTRIBUTION.to_owned()]);
+    let dirs = config.hooks_dirs()?.unwrap_or_else(|| vec![hooks::DISTRIBUTION.to_owned()]);
     let dirs = vec![dirs.into_iter().map(Into::into).collect()];
     found |= engine::hooks(CHECK, &dirs, Rules::crio(), CONFIGURE, report);
     if !found {

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use super::PATIENCE;
 use super::finding::Report;
 use super::programs::executable;
+use crate::configure::plan::Engine as Kind;
 use crate::cri::messages::StatusResponse;
 use crate::cri::{Client, CriError};
 use crate::engines::files::Files;
-use crate::engines::hooks_dir::{self, Group, HookFile, Hooks, Rules};
-use crate::engines::plan::Engine as Kind;
-use crate::engines::plan_hooks;
+use crate::engines::hooks::{self, Group, HookFile, Hooks, Rules};
 use sys::process::exec;
 
 /// Where an engine is.
@@ -79,7 +78,7 @@ pub(super) fn hooks(
     configure: &str,
     report: &mut Report,
 ) -> bool {
-    let Hooks { hooks, left_out, fatal } = hooks_dir::read(&Files::new(), groups, rules);
+    let Hooks { hooks, left_out, fatal } = hooks::read(&Files::new(), groups, rules);
     for file in &fatal {
         let remedy = format!("correct {} or take it away: no container starts with it", file.path.display());
         report.error(check, file.error.to_string(), remedy);
@@ -150,10 +149,10 @@ fn elsewhere(
     report: &mut Report,
 ) -> bool {
     let own = if check == super::podman::CHECK { Kind::Podman } else { Kind::Crio };
-    let others = [plan_hooks::own_dir(own), hooks_dir::DISTRIBUTION.into(), hooks_dir::NODE.into()];
+    let others = [hooks::plan::own_dir(own), hooks::DISTRIBUTION.into(), hooks::NODE.into()];
     let others: Vec<Group> =
         others.into_iter().filter(|dir| !dirs.contains(dir)).map(|dir| vec![dir]).collect();
-    let read = hooks_dir::read(&Files::new(), &others, rules);
+    let read = hooks::read(&Files::new(), &others, rules);
     let Some((path, _)) = read.hooks.into_iter().find(|(_, hook)| hook.is_ours()) else { return false };
     let dir = path.parent().unwrap_or(Path::new("/")).display();
     let message = format!("{} is in a directory that is not among hooks_dir", path.display());

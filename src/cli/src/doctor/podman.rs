@@ -8,9 +8,9 @@ use super::programs::executable;
 use super::{PATIENCE, cni};
 use crate::engines::containerd::Version;
 use crate::engines::files::Files;
-use crate::engines::hooks_dir::Rules;
+use crate::engines::hooks::Rules;
+use crate::engines::podman::view::View;
 use crate::engines::podman::{self, Places, Podman};
-use crate::engines::podman_view::View;
 use crate::engines::{EngineError, NAME, version_in};
 use sys::process::programs;
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::finding::Report;
 use super::programs::executable;
 use super::{Options, PATIENCE};
-use crate::commands::mountinfo::MountInfo;
+use crate::inspect::mountinfo::MountInfo;
 use container::node_config::NodeConfig;
 use container::plan::HOSTS_FILE_MAX;
 use container::programs::MOUNT_SOURCE;

@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 use similar::{ChangeTag, TextDiff};
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
-use super::{EngineError, dotted, line_at};
+use crate::engines::{EngineError, dotted, line_at};
 
 const BOM: char = '\u{feff}';
 
 /// The comment that goes with our own handler.
-pub(super) const COMMENT: &str = "# Hands the annotations to the hook.";
+pub(crate) const COMMENT: &str = "# Hands the annotations to the hook.";
 
 /// The comment that goes with containerd's built-in handler, where we put it in.
-pub(super) const BUILT_IN: &str =
+pub(crate) const BUILT_IN: &str =
     "# Built in, but for containerd 1.x only where no other handler is configured.";
 
 /// A text that is being changed.
 #[derive(Debug)]
-pub(super) struct Edit {
+pub(crate) struct Edit {
     path: PathBuf,
     original: String,
     /// What is before the first key where there was none: the parser takes all comments for the end of the file.
@@ -31,7 +31,7 @@ impl Edit {
     ///
     /// # Errors
     /// [`EngineError::Syntax`] with the line.
-    pub(super) fn new(path: &Path, text: &str) -> Result<Self, EngineError> {
+    pub(crate) fn new(path: &Path, text: &str) -> Result<Self, EngineError> {
         let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
             let at = error.span().map_or(0, |span| span.start);
             let cause = error.message().lines().next().unwrap_or_default().to_owned();
@@ -49,7 +49,7 @@ impl Edit {
     }
 
     /// The text as it is now.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         keep_lines(&self.original, &(self.comments + &self.document.to_string()))
     }
 
@@ -57,7 +57,7 @@ impl Edit {
     ///
     /// # Errors
     /// [`EngineError::Type`] where something else is there.
-    pub(super) fn table(&mut self, keys: &[&str]) -> Result<&mut dyn TableLike, EngineError> {
+    pub(crate) fn table(&mut self, keys: &[&str]) -> Result<&mut dyn TableLike, EngineError> {
         let mut table: &mut dyn TableLike = self.document.as_table_mut();
         for (depth, key) in keys.iter().enumerate() {
             if !table.contains_key(key) {
@@ -74,7 +74,7 @@ impl Edit {
     }
 
     /// What is at `keys`.
-    pub(super) fn get(&self, keys: &[&str]) -> Option<&Item> {
+    pub(crate) fn get(&self, keys: &[&str]) -> Option<&Item> {
         let (last, above) = keys.split_last()?;
         let mut table: &dyn TableLike = self.document.as_table();
         for key in above {
@@ -87,7 +87,7 @@ impl Edit {
     ///
     /// # Errors
     /// As for [`Edit::table`].
-    pub(super) fn set(
+    pub(crate) fn set(
         &mut self,
         above: &[&str],
         key: &str,
@@ -111,7 +111,7 @@ impl Edit {
     ///
     /// # Errors
     /// As for [`Edit::table`].
-    pub(super) fn put(&mut self, above: &[&str], key: &str, item: Item) -> Result<(), EngineError> {
+    pub(crate) fn put(&mut self, above: &[&str], key: &str, item: Item) -> Result<(), EngineError> {
         self.table(above)?.insert(key, item);
         Ok(())
     }
@@ -120,7 +120,7 @@ impl Edit {
     ///
     /// # Errors
     /// [`EngineError::Type`] where something else is there.
-    pub(super) fn push(&mut self, above: &[&str], key: &str, text: &str) -> Result<(), EngineError> {
+    pub(crate) fn push(&mut self, above: &[&str], key: &str, text: &str) -> Result<(), EngineError> {
         let keys = [above, &[key]].concat();
         if self.get(&keys).is_none() {
             return self.set(above, key, Array::from_iter([text]));
@@ -150,7 +150,7 @@ impl Edit {
     }
 
     /// Takes texts out of a list.
-    pub(super) fn take_from_list(&mut self, keys: &[&str], texts: &[&str]) {
+    pub(crate) fn take_from_list(&mut self, keys: &[&str], texts: &[&str]) {
         let Some((key, above)) = keys.split_last() else { return };
         if let Ok(table) = self.table(above)
             && let Some(array) = table.get_mut(key).and_then(Item::as_array_mut)
@@ -160,7 +160,7 @@ impl Edit {
     }
 
     /// Takes out what is at `keys`.
-    pub(super) fn remove(&mut self, keys: &[&str]) {
+    pub(crate) fn remove(&mut self, keys: &[&str]) {
         if let Some((key, above)) = keys.split_last()
             && self.get(keys).is_some()
             && let Ok(table) = self.table(above)
@@ -170,12 +170,12 @@ impl Edit {
     }
 
     /// Whether there is an empty table at `keys`.
-    pub(super) fn is_empty_table(&self, keys: &[&str]) -> bool {
+    pub(crate) fn is_empty_table(&self, keys: &[&str]) -> bool {
         self.get(keys).and_then(Item::as_table_like).is_some_and(TableLike::is_empty)
     }
 
     /// Whether the first key of the table at `keys` has this comment before it.
-    pub(super) fn has_comment(&self, keys: &[&str], comment: &str) -> bool {
+    pub(crate) fn has_comment(&self, keys: &[&str], comment: &str) -> bool {
         let table = self.get(keys).and_then(Item::as_table);
         let first = table.and_then(|table| table.key(table.iter().next()?.0));
         let prefix = first.and_then(|key| key.leaf_decor().prefix()?.as_str());
@@ -183,7 +183,7 @@ impl Edit {
     }
 
     /// The keys that are not in any table.
-    pub(super) fn top_keys(&self) -> Vec<String> {
+    pub(crate) fn top_keys(&self) -> Vec<String> {
         self.document.as_table().iter().map(|(key, _)| key.to_owned()).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! The engines, and the ways by which the hook gets into their containers.
 
-use super::{HOOK, WRAPPER, containerd, crio, podman};
+use crate::engines::{HOOK, WRAPPER, containerd, crio, podman};
 
 /// The operator's program.
 pub const COMMAND: &str = "podhosts";
@@ -92,7 +92,7 @@ impl Engine {
     }
 
     /// Its main configuration.
-    pub(super) fn default_config(self) -> &'static str {
+    pub(crate) fn default_config(self) -> &'static str {
         match self {
             Self::Containerd => containerd::CONFIG,
             Self::K3s => "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
@@ -127,7 +127,7 @@ impl Mode {
     }
 
     /// The programs that have to be there.
-    pub(super) fn programs(self) -> &'static [&'static str] {
+    pub(crate) fn programs(self) -> &'static [&'static str] {
         match self {
             Self::Wrapper => &[WRAPPER, HOOK],
             Self::BaseSpec | Self::HooksDir => &[HOOK],

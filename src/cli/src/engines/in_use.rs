@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::layers::Layer;
-use super::{PLUGIN, WRAPPER, containerd, files::Files};
+use crate::engines::files::Files;
+use crate::engines::layers::Layer;
+use crate::engines::{PLUGIN, WRAPPER, containerd};
 use records::record::{self, RECORD_DIR};
 use sys::fs::files::{LastLink, read};
 
@@ -99,7 +100,7 @@ fn of_command_line(line: &[u8], wrapper: &Path) -> Option<String> {
 fn is_wrapper(name: &[u8], wrapper: &Path) -> bool {
     let Ok(name) = std::str::from_utf8(name) else { return false };
     let path = Path::new(name.trim());
-    if !super::is_wrapper(name.trim()) {
+    if !crate::engines::is_wrapper(name.trim()) {
         return false;
     }
     let is_same = || matches!((path.canonicalize(), wrapper.canonicalize()), (Ok(a), Ok(b)) if a == b);

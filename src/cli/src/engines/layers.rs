@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::files::Files;
-use super::{EngineError, dotted};
+use crate::engines::files::Files;
+use crate::engines::{EngineError, dotted};
 
 /// One file.
 #[derive(Debug, Clone)]
@@ -107,14 +107,14 @@ impl Layer {
     }
 
     /// Whether a list is to be appended to what is there, as podman has it; `None` where it does not say.
-    pub(super) fn appends(&self, keys: &[&str]) -> Result<Option<bool>, EngineError> {
+    pub(crate) fn appends(&self, keys: &[&str]) -> Result<Option<bool>, EngineError> {
         let list = self.get(keys)?.and_then(Value::as_array);
         let mut attributes = list.into_iter().flatten().rev().filter_map(Value::as_table);
         Ok(attributes.find_map(|table| table.get("append")?.as_bool()))
     }
 
     /// The error that `keys` hold `found`.
-    pub(super) fn wrong(&self, keys: &[&str], found: &Value, expected: &'static str) -> EngineError {
+    pub(crate) fn wrong(&self, keys: &[&str], found: &Value, expected: &'static str) -> EngineError {
         EngineError::wrong_type(&self.path, dotted(keys), kind(found), expected)
     }
 }
@@ -133,7 +133,7 @@ fn kind(value: &Value) -> &'static str {
 }
 
 /// The value of the last layer that has one.
-pub(super) fn last<'a, T>(
+pub(crate) fn last<'a, T>(
     layers: &'a [Layer],
     read: impl Fn(&'a Layer) -> Result<Option<T>, EngineError>,
 ) -> Result<Option<T>, EngineError> {

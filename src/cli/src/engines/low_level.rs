@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::Array;
 
-use super::files::Files;
-use super::memory::{self, Memory};
-use super::plan::{Engine, Mode, PlanError, Request, edited};
-use super::podman::Podman;
-use super::{EngineError, WRAPPER, crio, is_wrapper};
+use crate::configure::journal as memory;
+use crate::configure::journal::Memory;
+use crate::configure::plan::{Engine, Mode, PlanError, Request, edited};
+use crate::engines::files::Files;
+use crate::engines::podman::Podman;
+use crate::engines::{EngineError, WRAPPER, crio, is_wrapper};
 use container::node_config::{CONFIG_PATH, NodeConfig};
 use sys::process::exec;
 
@@ -41,7 +42,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 ///
 /// # Errors
 /// [`PlanError`] where the node's configuration cannot be read.
-pub(super) fn note(files: &Files, whose: &str, binary: &str) -> Result<Option<String>, PlanError> {
+pub(crate) fn note(files: &Files, whose: &str, binary: &str) -> Result<Option<String>, PlanError> {
     let (_, program) = of_wrapper(files)?;
     let own = exec::find_program(&[binary.to_owned()]).unwrap_or_else(|| binary.into());
     if program.as_deref().is_some_and(|program| is_same(program, &own)) {
@@ -59,7 +60,7 @@ pub(super) fn note(files: &Files, whose: &str, binary: &str) -> Result<Option<St
 ///
 /// # Errors
 /// [`PlanError`] where a configuration cannot be read.
-pub(super) fn keep_podmans(
+pub(crate) fn keep_podmans(
     files: &mut Files,
     request: &Request,
     podman: &Podman,
@@ -91,7 +92,7 @@ pub(super) fn keep_podmans(
 
 /// Whether the node's configuration says which runtimes there are.
 fn names_runtimes(files: &Files) -> Result<bool, EngineError> {
-    let layer = super::layers::Layer::read(files, Path::new(CONFIG_PATH))?;
+    let layer = crate::engines::layers::Layer::read(files, Path::new(CONFIG_PATH))?;
     Ok(layer.is_some_and(|layer| matches!(layer.get(&["runtime", "runtimes"]), Ok(Some(_)))))
 }
 
@@ -116,7 +117,9 @@ fn runs_for_others(files: &Files, engine: Engine) -> bool {
         memory.and_then(|memory| memory.told()).is_some_and(|told| told.mode == Mode::Wrapper.name())
     };
     let mut others = Engine::ALL.into_iter().filter(|other| *other != engine);
-    others.any(remembered) || names_wrapper(files, Path::new(super::containerd::CONFIG)) || crios(files)
+    others.any(remembered)
+        || names_wrapper(files, Path::new(crate::engines::containerd::CONFIG))
+        || crios(files)
 }
 
 fn names_wrapper(files: &Files, config: &Path) -> bool {

@@ -4,41 +4,17 @@
 //! not what one file says. [`plan`] decides which files are to have which text, without writing any; [`change`] writes
 //! them, all or none.
 
-// What is there.
 pub mod containerd;
-mod containerd_imports;
-pub mod containerd_merge;
 pub mod crio;
+pub mod edit;
+pub mod engine;
 pub mod files;
-mod go_json;
-mod go_regexp;
-mod go_unicode;
-mod hook_file;
-pub mod hooks_dir;
+pub mod go;
+pub mod hooks;
 pub mod in_use;
 pub mod layers;
+pub mod low_level;
 pub mod podman;
-mod podman_merge;
-pub mod podman_view;
-
-// What is to be there.
-mod built_in;
-pub mod change;
-mod edit;
-mod engine;
-mod generated;
-mod handler;
-mod judge;
-mod low_level;
-pub mod memory;
-pub mod plan;
-mod plan_containerd;
-mod plan_crio;
-pub mod plan_hooks;
-pub mod plan_network;
-mod plan_nri;
-mod plan_podman;
-mod take_out;
 
 use std::path::{Path, PathBuf};
 
@@ -53,7 +29,6 @@ pub const NAME: &str = "podhosts";
 pub const ANNOTATIONS: &str = "podhosts.io/*";
 
 pub use container::programs::{HOOK, WRAPPER};
-pub use plan_nri::{SERVICE as NRI_SERVICE, SOCKET as NRI_SOCKET, UNITS, socket_of as nri_socket_of};
 pub use records::PLUGIN;
 
 /// Whether a program is the wrapper, by its name.
@@ -121,35 +96,35 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    fn toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
+    pub(crate) fn toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let at = error.span().map_or(0, |span| span.start);
         // The message is one line but for hints, which come behind.
         let cause = error.message().lines().next().unwrap_or_default().to_owned();
         Self::Syntax { path: path.to_owned(), line: line_at(text, at), cause }
     }
 
-    fn json(path: &Path, error: &serde_json::Error) -> Self {
+    pub(crate) fn json(path: &Path, error: &serde_json::Error) -> Self {
         Self::Syntax { path: path.to_owned(), line: error.line(), cause: json_cause(error) }
     }
 
-    fn wrong_type(path: &Path, key: String, found: &'static str, expected: &'static str) -> Self {
+    pub(crate) fn wrong_type(path: &Path, key: String, found: &'static str, expected: &'static str) -> Self {
         Self::Type { path: path.to_owned(), key, found, expected }
     }
 }
 
 /// What is wrong with a JSON text, without the place, which goes before it.
-fn json_cause(error: &serde_json::Error) -> String {
+pub(crate) fn json_cause(error: &serde_json::Error) -> String {
     let (said, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
     said.strip_suffix(&place).unwrap_or(&said).to_owned()
 }
 
 /// The line that byte `at` of a text is in, counted from 1.
-fn line_at(text: &str, at: usize) -> usize {
+pub(crate) fn line_at(text: &str, at: usize) -> usize {
     1 + text.bytes().take(at).filter(|&byte| byte == b'\n').count()
 }
 
 /// A key with those above it, as TOML writes it.
-fn dotted(keys: &[&str]) -> String {
+pub(crate) fn dotted(keys: &[&str]) -> String {
     let is_bare = |key: &str| {
         !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };

@@ -1,0 +1,232 @@
+//! What was there before: kept beside the engine's configuration, so that it can come back byte for byte.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::configure::network::LIST;
+use crate::configure::nri::SERVICE as NRI_SERVICE;
+use crate::configure::plan::{HEADER, Mode};
+use crate::configure::take_out::{still_imported, take_out, without_header};
+use crate::engines::containerd::handler::BASE_SPEC;
+use crate::engines::files::Files;
+use crate::engines::{EngineError, NAME, json_cause};
+
+/// Where it is kept, a file for each engine. For root only: an engine's configuration may hold passwords.
+pub const DIR: &str = "/var/lib/podhosts/configure";
+
+const VERSION: u32 = 1;
+
+/// What one call of configure left behind for unconfigure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    version: u32,
+    /// The files that were written.
+    pub files: Vec<Remembered>,
+    /// The directories that were made, the uppermost first.
+    pub dirs: Vec<PathBuf>,
+    /// What it was told; earlier versions of podhosts did not keep that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
+}
+
+/// What a call was told, for the next one to keep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// `--mode`.
+    pub mode: String,
+    /// `--set-as-default`.
+    pub set_as_default: bool,
+    /// `--with-cni`.
+    pub with_cni: bool,
+    /// `--pod-cidr-from node`.
+    #[serde(default)]
+    pub pod_cidrs_of_node: bool,
+    /// `--drop-in`.
+    pub drop_in: Option<PathBuf>,
+    /// `--hooks-dir`.
+    pub hooks_dir: Option<PathBuf>,
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it was before; nothing where it was not there.
+    pub before: Option<String>,
+    /// What it was made.
+    pub written: String,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new(Vec::new(), Vec::new())
+    }
+}
+
+impl Memory {
+    /// Of these files and directories.
+    pub fn new(files: Vec<Remembered>, dirs: Vec<PathBuf>) -> Self {
+        Self { version: VERSION, files, dirs, told: None }
+    }
+
+    /// Reads what [`Memory::to_json`] wrote.
+    ///
+    /// # Errors
+    /// [`EngineError::Memory`] naming `path`, and what to do.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, EngineError> {
+        let failed = |cause| EngineError::Memory { path: path.to_owned(), cause };
+        let memory: Self = serde_json::from_str(text)
+            .map_err(|error| failed(format!("line {}: {}", error.line(), json_cause(&error))))?;
+        if memory.version != VERSION {
+            return Err(failed(format!("it has version {}, expected {VERSION}", memory.version)));
+        }
+        Ok(memory)
+    }
+
+    /// What the call was told that left this behind, by what it wrote where it is not kept.
+    pub fn told(&self) -> Option<Told> {
+        if self.told.is_some() || self.files.is_empty() {
+            return self.told.clone();
+        }
+        let has = |name: &str| self.files.iter().any(|file| file.path.ends_with(name));
+        let mode = match () {
+            () if has(NRI_SERVICE) => Mode::Nri,
+            () if has(BASE_SPEC) => Mode::BaseSpec,
+            () if has("podhosts.json") || has("podhosts-annotated.json") => Mode::HooksDir,
+            () => Mode::Wrapper,
+        };
+        let name = format!("= {NAME:?}");
+        let names =
+            |line: &str| line.trim_start().starts_with("default_runtime") && line.trim_end().ends_with(&name);
+        let podmans =
+            |line: &str| line.trim_start().starts_with("runtime =") && line.trim_end().ends_with(&name);
+        let mut lines = self.files.iter().flat_map(|file| file.written.lines());
+        Some(Told {
+            mode: mode.name().to_owned(),
+            set_as_default: lines.any(|line| names(line) || podmans(line)),
+            with_cni: has(LIST),
+            pod_cidrs_of_node: false,
+            drop_in: None,
+            hooks_dir: None,
+        })
+    }
+
+    /// The text to keep.
+    pub fn to_json(&self) -> String {
+        // Strings and numbers always have a JSON form.
+        serde_json::to_string(self).unwrap_or_default() + "\n"
+    }
+
+    /// What is remembered of a file.
+    pub fn of(&self, path: &Path) -> Option<&Remembered> {
+        self.files.iter().find(|file| file.path == path)
+    }
+
+    /// Remembers, too, what `others` remember of the planned files, which are then several engines': whichever lets
+    /// go of one last knows what was there before the first.
+    pub fn share(&mut self, planned: &Files, others: &[Self]) {
+        for (path, text) in planned.planned() {
+            for other in others {
+                let (Some(theirs), Some(written)) = (other.of(path), text) else { continue };
+                self.files.retain(|file| file.path != *path);
+                let (before, written) = (theirs.before.clone(), written.clone());
+                self.files.push(Remembered { path: path.clone(), before, written });
+            }
+        }
+        // So are the directories that another engine's call made, and in which there is something of this one, too.
+        let is_used = |dir: &&PathBuf| {
+            Path::new(DIR).starts_with(dir) || self.files.iter().any(|file| file.path.starts_with(dir))
+        };
+        let used: Vec<PathBuf> =
+            others.iter().flat_map(|other| &other.dirs).filter(is_used).cloned().collect();
+        self.dirs.extend(used);
+        self.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        self.dirs.sort_unstable();
+        self.dirs.dedup();
+    }
+
+    /// Plans every file to be what it was before, but for those that another engine has a use for; returns what is to be
+    /// said of it. Where something else was changed since, only what was written goes.
+    ///
+    /// # Errors
+    /// [`EngineError`] naming a file that can no longer be read.
+    pub fn undo(
+        &self,
+        files: &mut Files,
+        is_shared: &dyn Fn(&Path) -> bool,
+    ) -> Result<Vec<String>, EngineError> {
+        let mut notes = Vec::new();
+        let mut remembered: Vec<_> = self.files.iter().filter(|file| !is_shared(&file.path)).collect();
+        // First what was made: who imports nothing else need not do so any longer.
+        remembered.sort_by_key(|file| file.before.is_some());
+        for Remembered { path, before, written } in remembered {
+            let Some(now) = files.read(path)? else { continue };
+            let before = before.as_deref();
+            let imports = still_imported(files, path, [before.unwrap_or_default(), written, &now]);
+            notes.extend(imports.iter().map(|pattern| {
+                format!("{} still imports {pattern}: other files are read by that", path.display())
+            }));
+            let wanted = if (now != *written || !imports.is_empty()) && is_toml(path, written) {
+                let left = take_out(path, &now, before, written, !imports.is_empty())?;
+                let was_made = before.is_none_or(|before| !before.contains(HEADER));
+                left.map(|text| if was_made { without_header(&text, HEADER) } else { text })
+            } else {
+                // All other files are podhosts' as a whole, whatever they say by now.
+                before.map(str::to_owned)
+            };
+            match wanted {
+                Some(text) => files.put(path, text),
+                None => files.remove(path),
+            }
+        }
+        Ok(notes)
+    }
+}
+
+/// Whether a file is TOML: those of systemd end like some that are.
+fn is_toml(path: &Path, text: &str) -> bool {
+    crate::engines::layers::Layer::parse(path, text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn undone(now: Option<&str>, before: Option<&str>, written: &str) -> Option<String> {
+        let path = Path::new("/nowhere/c");
+        let mut files = Files::new();
+        if let Some(now) = now {
+            files.put(path, now.to_owned());
+        }
+        let before = before.map(str::to_owned);
+        let file = Remembered { path: path.to_owned(), before, written: written.to_owned() };
+        Memory { files: vec![file], ..Memory::default() }.undo(&mut files, &|_| false).unwrap();
+        files.read(path).unwrap()
+    }
+
+    #[test]
+    fn files_become_what_they_were() {
+        assert_eq!(undone(Some("a=1\nb=2"), Some("a=1"), "a=1\nb=2").unwrap(), "a=1");
+        assert_eq!(undone(Some("b=2"), None, "b=2"), None);
+        assert_eq!(undone(None, Some("a=1"), "b=2"), None);
+        assert_eq!(undone(Some("a=1\nb=2\nc=3"), Some("a=1"), "a=1\nb=2").unwrap(), "a=1\nc=3");
+        assert_eq!(undone(Some("{\"x\":2}"), None, "{\"x\":1}"), None);
+        assert_eq!(undone(Some("[Unit]\nA=b c\n"), Some("[Unit]\n"), "[Unit]\nA=b\n").unwrap(), "[Unit]\n");
+    }
+
+    #[test]
+    fn only_this_version_is_understood() {
+        let path = Path::new("/m");
+        let memory = Memory { dirs: vec!["/d".into()], ..Memory::default() };
+        assert_eq!(Memory::parse(path, &memory.to_json()).unwrap(), memory);
+        let later = memory.to_json().replace("\"version\":1", "\"version\":2");
+        let error = Memory::parse(path, &later).unwrap_err().to_string();
+        let told = "; remove it, and unconfigure takes out what has podhosts' name";
+        let own = "cannot use /m, podhosts' own record of what it changed: ";
+        assert_eq!(error, format!("{own}it has version 2, expected 1{told}"));
+        let error = Memory::parse(path, "\n{").unwrap_err().to_string();
+        assert_eq!(error, format!("{own}line 2: EOF while parsing an object{told}"));
+    }
+}

@@ -1,0 +1,4 @@
+//! What podhosts did for a container.
+
+pub mod mountinfo;
+pub mod runtime_state;
