@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::doctor::{self, Options};
+use crate::doctor;
+use crate::doctor::Options;
 use pod::validation::printable_json;
 use sys::process::exec;
 use sys::report::ExitCode;

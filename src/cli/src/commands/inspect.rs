@@ -14,7 +14,8 @@ use sys::container::rootfs::HostsView;
 
 use super::args::InspectArgs;
 use crate::inspect::mountinfo::MountInfo;
-use crate::inspect::runtime_state::{self, RuntimeState};
+use crate::inspect::runtime_state;
+use crate::inspect::runtime_state::RuntimeState;
 
 /// Everything there is to say.
 #[derive(Debug, Default, Serialize)]

@@ -1,8 +1,9 @@
 //! `podhosts nri`: the plugin of containerd's and CRI-O's Node Resource Interface.
 
 use super::args::NriArgs;
+use crate::nri;
 use crate::nri::session::Registration;
-use crate::nri::{self, Engine, SOCKET_VARIABLE};
+use crate::nri::{Engine, SOCKET_VARIABLE};
 use container::node_config::CONFIG_PATH;
 use sys::service::inherited;
 

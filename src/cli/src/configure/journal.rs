@@ -4,35 +4,39 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::configure::change::{FileChange, new_dirs};
 use crate::configure::network::LIST;
 use crate::configure::nri::SERVICE as NRI_SERVICE;
-use crate::configure::plan::{HEADER, Mode};
 use crate::configure::take_out::{still_imported, take_out, without_header};
 use crate::engines::containerd::handler::BASE_SPEC;
+use crate::engines::engine::{Engine, Mode};
+use crate::engines::error::{EngineError, json_cause};
 use crate::engines::files::Files;
-use crate::engines::{EngineError, NAME, json_cause};
+use crate::engines::names::NAME;
+use crate::engines::setup::{HEADER, Setup};
+use sys::fs::files::FileError;
 
 /// Where it is kept, a file for each engine. For root only: an engine's configuration may hold passwords.
-pub const DIR: &str = "/var/lib/podhosts/configure";
+pub(crate) const DIR: &str = "/var/lib/podhosts/configure";
 
 const VERSION: u32 = 1;
 
 /// What one call of configure left behind for unconfigure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory {
+pub(crate) struct Journal {
     version: u32,
     /// The files that were written.
-    pub files: Vec<Remembered>,
+    pub files: Vec<JournalEntry>,
     /// The directories that were made, the uppermost first.
     pub dirs: Vec<PathBuf>,
     /// What it was told; earlier versions of podhosts did not keep that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<Told>,
+    pub told: Option<LastChoices>,
 }
 
 /// What a call was told, for the next one to keep.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub(crate) struct LastChoices {
     /// `--mode`.
     pub mode: String,
     /// `--set-as-default`.
@@ -50,7 +54,7 @@ pub struct Told {
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remembered {
+pub(crate) struct JournalEntry {
     /// Where it is.
     pub path: PathBuf,
     /// What it was before; nothing where it was not there.
@@ -59,34 +63,100 @@ pub struct Remembered {
     pub written: String,
 }
 
-impl Default for Memory {
+/// The path of an engine's journal.
+pub(crate) fn path(engine: Engine) -> PathBuf {
+    Path::new(DIR).join(engine.name().to_owned() + ".json")
+}
+
+/// The journals of the other engines. One that cannot be read is an error of its own engine's call.
+pub(crate) fn others(engine: Engine) -> Vec<Journal> {
+    let others = Engine::ALL.into_iter().filter(|other| *other != engine);
+    others
+        .filter_map(|other| {
+            let path = path(other);
+            Journal::parse(&path, &Files::on_disk(&path).ok()??).ok()
+        })
+        .collect()
+}
+
+impl LastChoices {
+    /// What the next call keeps of this setup.
+    pub(crate) fn of(setup: &Setup) -> Self {
+        Self {
+            mode: setup.mode.name().to_owned(),
+            set_as_default: setup.set_as_default,
+            with_cni: setup.with_cni,
+            pod_cidrs_of_node: setup.pod_cidrs_of_node,
+            drop_in: setup.is_drop_in_given.then(|| setup.place.drop_in.clone()),
+            hooks_dir: setup.place.hooks_dir.clone(),
+        }
+    }
+}
+
+impl Default for Journal {
     fn default() -> Self {
         Self::new(Vec::new(), Vec::new())
     }
 }
 
-impl Memory {
+impl Journal {
     /// Of these files and directories.
-    pub fn new(files: Vec<Remembered>, dirs: Vec<PathBuf>) -> Self {
+    pub(crate) fn new(files: Vec<JournalEntry>, dirs: Vec<PathBuf>) -> Self {
         Self { version: VERSION, files, dirs, told: None }
     }
 
-    /// Reads what [`Memory::to_json`] wrote.
+    /// The journal at `path`; an empty one where there is none.
     ///
     /// # Errors
-    /// [`EngineError::Memory`] naming `path`, and what to do.
-    pub fn parse(path: &Path, text: &str) -> Result<Self, EngineError> {
-        let failed = |cause| EngineError::Memory { path: path.to_owned(), cause };
-        let memory: Self = serde_json::from_str(text)
-            .map_err(|error| failed(format!("line {}: {}", error.line(), json_cause(&error))))?;
-        if memory.version != VERSION {
-            return Err(failed(format!("it has version {}, expected {VERSION}", memory.version)));
+    /// [`EngineError`] naming `path`.
+    pub(crate) fn read(path: &Path) -> Result<Self, EngineError> {
+        Files::on_disk(path)?.map_or_else(|| Ok(Self::default()), |text| Self::parse(path, &text))
+    }
+
+    /// The journal once these changes are made: the texts of `without` podhosts beside those that are `planned`.
+    ///
+    /// # Errors
+    /// [`FileError`] naming a file that cannot be read.
+    pub(crate) fn after(
+        &self,
+        without: &Files,
+        planned: &Files,
+        changes: &[FileChange],
+    ) -> Result<Self, FileError> {
+        let mut files = Vec::new();
+        for path in planned.planned().keys() {
+            let written = match changes.iter().find(|change| change.path == *path) {
+                Some(change) => change.new.clone(),
+                None => Files::on_disk(path)?,
+            };
+            let before = without.read(path)?;
+            if let Some(written) = written.filter(|written| before.as_ref() != Some(written)) {
+                files.push(JournalEntry { path: path.clone(), before, written });
+            }
         }
-        Ok(memory)
+        let mut dirs = self.dirs.clone();
+        dirs.extend(new_dirs(changes));
+        dirs.sort_unstable();
+        dirs.dedup();
+        Ok(Self::new(files, dirs))
+    }
+
+    /// Reads what [`Journal::to_json`] wrote.
+    ///
+    /// # Errors
+    /// [`EngineError::Journal`] naming `path`, and what to do.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, EngineError> {
+        let failed = |cause| EngineError::Journal { path: path.to_owned(), cause };
+        let journal: Self = serde_json::from_str(text)
+            .map_err(|error| failed(format!("line {}: {}", error.line(), json_cause(&error))))?;
+        if journal.version != VERSION {
+            return Err(failed(format!("it has version {}, expected {VERSION}", journal.version)));
+        }
+        Ok(journal)
     }
 
     /// What the call was told that left this behind, by what it wrote where it is not kept.
-    pub fn told(&self) -> Option<Told> {
+    pub(crate) fn last_choices(&self) -> Option<LastChoices> {
         if self.told.is_some() || self.files.is_empty() {
             return self.told.clone();
         }
@@ -103,7 +173,7 @@ impl Memory {
         let podmans =
             |line: &str| line.trim_start().starts_with("runtime =") && line.trim_end().ends_with(&name);
         let mut lines = self.files.iter().flat_map(|file| file.written.lines());
-        Some(Told {
+        Some(LastChoices {
             mode: mode.name().to_owned(),
             set_as_default: lines.any(|line| names(line) || podmans(line)),
             with_cni: has(LIST),
@@ -114,25 +184,25 @@ impl Memory {
     }
 
     /// The text to keep.
-    pub fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         // Strings and numbers always have a JSON form.
         serde_json::to_string(self).unwrap_or_default() + "\n"
     }
 
     /// What is remembered of a file.
-    pub fn of(&self, path: &Path) -> Option<&Remembered> {
+    pub(crate) fn of(&self, path: &Path) -> Option<&JournalEntry> {
         self.files.iter().find(|file| file.path == path)
     }
 
     /// Remembers, too, what `others` remember of the planned files, which are then several engines': whichever lets
     /// go of one last knows what was there before the first.
-    pub fn share(&mut self, planned: &Files, others: &[Self]) {
+    pub(crate) fn share(&mut self, planned: &Files, others: &[Self]) {
         for (path, text) in planned.planned() {
             for other in others {
                 let (Some(theirs), Some(written)) = (other.of(path), text) else { continue };
                 self.files.retain(|file| file.path != *path);
                 let (before, written) = (theirs.before.clone(), written.clone());
-                self.files.push(Remembered { path: path.clone(), before, written });
+                self.files.push(JournalEntry { path: path.clone(), before, written });
             }
         }
         // So are the directories that another engine's call made, and in which there is something of this one, too.
@@ -152,7 +222,7 @@ impl Memory {
     ///
     /// # Errors
     /// [`EngineError`] naming a file that can no longer be read.
-    pub fn undo(
+    pub(crate) fn undo(
         &self,
         files: &mut Files,
         is_shared: &dyn Fn(&Path) -> bool,
@@ -161,7 +231,7 @@ impl Memory {
         let mut remembered: Vec<_> = self.files.iter().filter(|file| !is_shared(&file.path)).collect();
         // First what was made: who imports nothing else need not do so any longer.
         remembered.sort_by_key(|file| file.before.is_some());
-        for Remembered { path, before, written } in remembered {
+        for JournalEntry { path, before, written } in remembered {
             let Some(now) = files.read(path)? else { continue };
             let before = before.as_deref();
             let imports = still_imported(files, path, [before.unwrap_or_default(), written, &now]);
@@ -201,8 +271,8 @@ mod tests {
             files.put(path, now.to_owned());
         }
         let before = before.map(str::to_owned);
-        let file = Remembered { path: path.to_owned(), before, written: written.to_owned() };
-        Memory { files: vec![file], ..Memory::default() }.undo(&mut files, &|_| false).unwrap();
+        let file = JournalEntry { path: path.to_owned(), before, written: written.to_owned() };
+        Journal { files: vec![file], ..Journal::default() }.undo(&mut files, &|_| false).unwrap();
         files.read(path).unwrap()
     }
 
@@ -219,14 +289,14 @@ mod tests {
     #[test]
     fn only_this_version_is_understood() {
         let path = Path::new("/m");
-        let memory = Memory { dirs: vec!["/d".into()], ..Memory::default() };
-        assert_eq!(Memory::parse(path, &memory.to_json()).unwrap(), memory);
-        let later = memory.to_json().replace("\"version\":1", "\"version\":2");
-        let error = Memory::parse(path, &later).unwrap_err().to_string();
+        let journal = Journal { dirs: vec!["/d".into()], ..Journal::default() };
+        assert_eq!(Journal::parse(path, &journal.to_json()).unwrap(), journal);
+        let later = journal.to_json().replace("\"version\":1", "\"version\":2");
+        let error = Journal::parse(path, &later).unwrap_err().to_string();
         let told = "; remove it, and unconfigure takes out what has podhosts' name";
         let own = "cannot use /m, podhosts' own record of what it changed: ";
         assert_eq!(error, format!("{own}it has version 2, expected 1{told}"));
-        let error = Memory::parse(path, "\n{").unwrap_err().to_string();
+        let error = Journal::parse(path, "\n{").unwrap_err().to_string();
         assert_eq!(error, format!("{own}line 2: EOF while parsing an object{told}"));
     }
 }

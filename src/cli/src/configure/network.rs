@@ -7,42 +7,43 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::configure::plan::{Engine, Place, PlanError, Request};
-use crate::engines::containerd::Containerd;
+use crate::engines::containerd::reader::Containerd;
 use crate::engines::crio::Crio;
+use crate::engines::engine::Engine;
+use crate::engines::error::{ConfigureError, EngineError};
 use crate::engines::files::Files;
-use crate::engines::podman::Podman;
-use crate::engines::podman::plan;
-use crate::engines::{EngineError, PLUGIN};
+use crate::engines::names::PLUGIN;
+use crate::engines::podman::{Podman, plan};
+use crate::engines::setup::{Place, Setup};
 use sys::process::exec;
 
 /// The list's file. Engines take the first by name.
-pub const LIST: &str = "10-podhosts.conflist";
+pub(crate) const LIST: &str = "10-podhosts.conflist";
 
 /// The delivered list.
 const DELIVERED: &str = include_str!("../../../../vendor-configs/cni/10-podhosts.conflist");
 
 /// Whether engines take a file for a network, by its name.
-pub fn is_network(path: &Path) -> bool {
+pub(crate) fn is_network(path: &Path) -> bool {
     path.extension().is_some_and(|suffix| matches!(suffix.to_str(), Some("conf" | "conflist" | "json")))
 }
 
-pub(crate) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>) -> Result<(), PlanError> {
-    let (dir, bin_dirs) = dirs(files, request)?;
+pub(crate) fn plan(files: &mut Files, setup: &Setup, notes: &mut Vec<String>) -> Result<(), ConfigureError> {
+    let (dir, bin_dirs) = dirs(files, setup)?;
     if !bin_dirs.iter().any(|dir| exec::program(&dir.join(PLUGIN)).is_ok()) {
         let shown: Vec<String> = bin_dirs.iter().map(|dir| dir.display().to_string()).collect();
         return Err(
-            request.refused(format!("{PLUGIN} is in none of its plugin directories, {}", shown.join(", ")))
+            setup.refused(format!("{PLUGIN} is in none of its plugin directories, {}", shown.join(", ")))
         );
     }
-    if request.pod_cidrs_of_node {
-        return of_node(files, request, &dir, notes);
+    if setup.pod_cidrs_of_node {
+        return of_node(files, setup, &dir, notes);
     }
     let path = dir.join(LIST);
-    files.put(&path, list(&path, &request.pod_cidrs, |reason| request.refused(reason))?);
+    files.put(&path, list(&path, &setup.pod_cidrs, |reason| setup.refused(reason))?);
     if let Some(first) = files.in_dir(&dir)?.into_iter().find(|path| is_network(path))
         && first != path
-        && request.place.engine != Engine::Podman
+        && setup.place.engine != Engine::Podman
     {
         notes.push(format!("{} comes before {LIST}, and the engine uses the first", first.display()));
     }
@@ -50,30 +51,25 @@ pub(crate) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>
 }
 
 /// What containerd makes of its template, in the directory of its CNI configuration.
-pub const MADE: &str = "10-containerd-net.conflist";
+pub(crate) const MADE: &str = "10-containerd-net.conflist";
 
 /// The Node's podCIDRs, in the words of Go's templates, which containerd fills in.
 const OF_NODE: &str = r#"[{{range $i, $cidr := .PodCIDRRanges}}{{if $i}}, {{end}}"{{$cidr}}"{{end}}]"#;
-
-/// Where the template is.
-pub(crate) fn template(place: &Place) -> PathBuf {
-    place.config.with_file_name("podhosts.conflist.tmpl")
-}
 
 /// Plans the template. containerd makes the network of it when the kubelet tells it the Node's podCIDRs, and only where
 /// there is none.
 fn of_node(
     files: &mut Files,
-    request: &Request,
+    setup: &Setup,
     dir: &Path,
     notes: &mut Vec<String>,
-) -> Result<(), PlanError> {
-    if !request.place.engine.is_containerd() {
+) -> Result<(), ConfigureError> {
+    if !setup.place.engine.is_containerd() {
         let reason = "only containerd has a template for the kubelet's podCIDRs".to_owned();
-        return Err(PlanError::Option { option: "--pod-cidr-from", reason });
+        return Err(ConfigureError::Option { option: "--pod-cidr-from", reason });
     }
     let text = with_cidrs(DELIVERED, OF_NODE).unwrap_or_default();
-    files.put(&template(&request.place), text);
+    files.put(&setup.place.network_template(), text);
     let made = dir.join(MADE);
     // What was made already stays.
     if let Some(text) = Files::on_disk(&made)?.filter(|text| is_of_plugin(text)) {
@@ -107,11 +103,11 @@ fn is_of_plugin(text: &str) -> bool {
 }
 
 /// Where the engine has its CNI configuration, and where its plugins.
-fn dirs(files: &Files, request: &Request) -> Result<(PathBuf, Vec<PathBuf>), EngineError> {
-    let place = &request.place;
+fn dirs(files: &Files, setup: &Setup) -> Result<(PathBuf, Vec<PathBuf>), EngineError> {
+    let place = &setup.place;
     match place.engine {
         Engine::Containerd | Engine::K3s | Engine::Rke2 => {
-            let engine = Containerd::read(files, &place.config, request.version)?;
+            let engine = Containerd::read(files, &place.config, setup.version)?;
             Ok((engine.cni_conf_dir()?, engine.cni_bin_dirs()?))
         }
         Engine::Crio => {
@@ -119,7 +115,7 @@ fn dirs(files: &Files, request: &Request) -> Result<(PathBuf, Vec<PathBuf>), Eng
             Ok((engine.cni_conf_dir()?, engine.cni_bin_dirs()?))
         }
         Engine::Podman => {
-            let engine = Podman::read(files, &plan::places(place, request.version))?;
+            let engine = Podman::read(files, &plan::places(place, setup.version))?;
             Ok((engine.cni_conf_dir()?, engine.cni_bin_dirs()?))
         }
     }
@@ -127,7 +123,11 @@ fn dirs(files: &Files, request: &Request) -> Result<(PathBuf, Vec<PathBuf>), Eng
 
 /// The list's text. A list that is there already, which is the node's own, stays, but for its addresses where others are
 /// given.
-fn list(path: &Path, cidrs: &[String], refused: impl Fn(String) -> PlanError) -> Result<String, PlanError> {
+fn list(
+    path: &Path,
+    cidrs: &[String],
+    refused: impl Fn(String) -> ConfigureError,
+) -> Result<String, ConfigureError> {
     let there = Files::on_disk(path)?;
     if let Some(text) = &there {
         if !is_of_plugin(text) {
@@ -143,14 +143,14 @@ fn list(path: &Path, cidrs: &[String], refused: impl Fn(String) -> PlanError) ->
             Ok(net) if net.trunc() == net => shown.push(format!("\"{net}\"")),
             _ => {
                 let reason = format!("{cidr:?} is no network address, expected one as 10.244.0.0/24");
-                return Err(PlanError::Option { option: "--pod-cidr", reason });
+                return Err(ConfigureError::Option { option: "--pod-cidr", reason });
             }
         }
     }
     if cidrs.is_empty() {
         let reason =
             "the node's podCIDRs are not known, expected --pod-cidr, or --pod-cidr-from node".to_owned();
-        return Err(PlanError::Option { option: "--with-cni", reason });
+        return Err(ConfigureError::Option { option: "--with-cni", reason });
     }
     with_cidrs(there.as_deref().unwrap_or(DELIVERED), &format!("[{}]", shown.join(", ")))
         .ok_or_else(|| refused(format!("{} has no ipam.podCIDRs that --pod-cidr could set", path.display())))
@@ -192,7 +192,7 @@ mod tests {
 
     fn made(path: &Path, cidrs: &[&str]) -> Result<String, String> {
         let cidrs: Vec<String> = cidrs.iter().map(|&cidr| cidr.to_owned()).collect();
-        let refused = |reason| PlanError::Refused { engine: "e", reason };
+        let refused = |reason| ConfigureError::Refused { engine: "e", reason };
         list(path, &cidrs, refused).map_err(|error| error.to_string())
     }
 

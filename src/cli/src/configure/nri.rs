@@ -2,20 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::configure::plan::{COMMAND, Engine, HEADER, Place, PlanError, Request};
-use crate::engines::EngineError;
-use crate::engines::containerd::Containerd;
+use crate::engines::containerd::reader::Containerd;
 use crate::engines::crio::Crio;
+use crate::engines::engine::{COMMAND, Engine};
+use crate::engines::error::{ConfigureError, EngineError};
 use crate::engines::files::Files;
+use crate::engines::setup::{HEADER, Place, Setup};
 
 /// Where the node's own units are.
-pub const UNITS: &str = "/etc/systemd/system";
+pub(crate) const UNITS: &str = "/etc/systemd/system";
 
 /// Where engines wait for plugins.
-pub const SOCKET: &str = "/var/run/nri/nri.sock";
+pub(crate) const SOCKET: &str = "/var/run/nri/nri.sock";
 
 /// The plugin's service.
-pub const SERVICE: &str = "podhosts-nri.service";
+pub(crate) const SERVICE: &str = "podhosts-nri.service";
 
 fn paths(engine: Engine) -> Option<[PathBuf; 2]> {
     let engine = engine.services().first()?;
@@ -25,13 +26,13 @@ fn paths(engine: Engine) -> Option<[PathBuf; 2]> {
 
 /// Plans the service. Plain files do all of it: a drop-in of the engine's unit wants the plugin's, so that nothing has
 /// to be enabled, nor disabled afterwards.
-pub(crate) fn plan(files: &mut Files, request: &Request) -> Result<(), PlanError> {
-    let Some([service, wants]) = paths(request.place.engine) else { return Ok(()) };
-    let socket = socket(files, request)?;
-    let program = request.bin_dir.display().to_string();
+pub(crate) fn plan(files: &mut Files, setup: &Setup) -> Result<(), ConfigureError> {
+    let Some([service, wants]) = paths(setup.place.engine) else { return Ok(()) };
+    let socket = socket(files, setup)?;
+    let program = setup.bin_dir.display().to_string();
     for word in [Some(&program), socket.as_ref()].into_iter().flatten() {
         if word.contains(|c: char| c.is_whitespace() || c.is_control() || "\"'\\%$;".contains(c)) {
-            return Err(request.refused(format!("{word:?} cannot be written into a unit of systemd's")));
+            return Err(setup.refused(format!("{word:?} cannot be written into a unit of systemd's")));
         }
     }
     let text = include_str!("../../../../vendor-configs/systemd/podhosts-nri.service");
@@ -40,7 +41,7 @@ pub(crate) fn plan(files: &mut Files, request: &Request) -> Result<(), PlanError
         text = text.replace("/podhosts nri\n", &format!("/podhosts nri --socket {socket}\n"));
     }
     let others =
-        wanted_by_others(files, request.place.engine)?.map(|path| files.read(&path)).transpose()?.flatten();
+        wanted_by_others(files, setup.place.engine)?.map(|path| files.read(&path)).transpose()?.flatten();
     if let Some(theirs) = others.as_deref().map(socket_of)
         && theirs != socket_of(&text)
     {
@@ -48,7 +49,7 @@ pub(crate) fn plan(files: &mut Files, request: &Request) -> Result<(), PlanError
             "{SERVICE} is another engine's, too, which waits for plugins at {}; give both one socket",
             theirs.display()
         );
-        return Err(request.refused(reason));
+        return Err(setup.refused(reason));
     }
     files.put(&service, text);
     files.put(&wants, include_str!("../../../../vendor-configs/systemd/wants-podhosts-nri.conf").to_owned());
@@ -56,22 +57,22 @@ pub(crate) fn plan(files: &mut Files, request: &Request) -> Result<(), PlanError
 }
 
 /// The socket that a unit's plugin connects to.
-pub fn socket_of(unit: &str) -> PathBuf {
+pub(crate) fn socket_of(unit: &str) -> PathBuf {
     let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap_or_default();
     let mut words = command.split_whitespace().skip_while(|word| *word != "--socket").skip(1);
     words.next().unwrap_or(SOCKET).into()
 }
 
 /// Where the engine waits for plugins, where that is not the usual place.
-fn socket(files: &Files, request: &Request) -> Result<Option<String>, PlanError> {
-    let place = &request.place;
+fn socket(files: &Files, setup: &Setup) -> Result<Option<String>, ConfigureError> {
+    let place = &setup.place;
     let (socket, refuses, key) = match place.engine {
         Engine::Crio => {
             let crio = Crio::read(files, &place.config, place.drop_ins())?;
             (crio.nri_socket()?, crio.nri_refuses_connections()?, "nri_disable_connections")
         }
         _ => {
-            let containerd = Containerd::read(files, &place.config, request.version)?;
+            let containerd = Containerd::read(files, &place.config, setup.version)?;
             (containerd.nri_socket(), containerd.nri_refuses_connections(), "disable_connections")
         }
     };
@@ -79,9 +80,9 @@ fn socket(files: &Files, request: &Request) -> Result<Option<String>, PlanError>
         let reason = format!(
             "{key} is true, so only plugins may connect that it starts itself: take that out, or link \
              /opt/nri/plugins/90-podhosts to {}",
-            request.program(COMMAND).display()
+            setup.program(COMMAND).display()
         );
-        return Err(request.refused(reason));
+        return Err(setup.refused(reason));
     }
     let is_usual =
         |socket: &PathBuf| [SOCKET, "/run/nri/nri.sock"].iter().any(|usual| socket == Path::new(usual));

@@ -1,62 +1,64 @@
-//! What makes a change of the configuration count: systemd's units and the engine's own start.
+//! The engine reads a changed configuration: systemd's units, and the engine's own start.
 
 use std::path::Path;
 
-use crate::configure::change::Change;
+use crate::configure::change::FileChange;
 use crate::configure::nri::SERVICE as NRI_SERVICE;
-use crate::configure::plan::Engine;
+use crate::engines::engine::Engine;
 use sys::process::programs::{self, ProgramError};
 
-/// Where the units of systemd's are that a change of needs a reload.
+/// Directory of the units whose change needs a daemon-reload.
 const UNITS: &str = "/etc/systemd/";
 
-/// What was done, and why not all of it was.
-pub(crate) type Failed = (String, ProgramError);
+/// What happened to the engine after a change.
+#[derive(Debug)]
+pub(crate) enum Restart {
+    /// Nothing was changed, and no restart asked for.
+    NotNeeded,
+    /// podman has no service: it reads its files for each container.
+    AtNextContainer,
+    /// The engine reads its files at its start, by this line for a shell.
+    Pending {
+        engine: &'static str,
+        commands: String,
+    },
+    /// The service was restarted.
+    Done(&'static str),
+    Failed(ProgramError),
+}
 
-/// Has the engine read its configuration again, or says that it has to; `said` and that. Whoever asks for a restart gets
-/// one where the files are as they should be already, too: the engine may not have read them, as when an earlier restart
-/// failed.
-pub(crate) fn restart(
-    engine: Engine,
-    now: bool,
-    changes: &[Change],
-    mut said: String,
-) -> Result<String, Failed> {
-    if changes.is_empty() && !now {
-        return Ok(said);
+/// Restarts the engine where that `is_wanted`, also where no file was changed: the engine may not have read them, as when
+/// an earlier restart failed.
+pub(crate) fn restart(engine: Engine, is_wanted: bool, changes: &[FileChange]) -> Restart {
+    if changes.is_empty() && !is_wanted {
+        return Restart::NotNeeded;
     }
     let services = engine.services();
-    // Of those of a server and of an agent the one that the node has.
-    let unit = |service: &&&str| Path::new(UNITS).join("system").join(service).exists();
-    let Some(service) = services.iter().find(unit).or(services.first()).copied() else {
-        if !changes.is_empty() {
-            said.push_str("podman reads it when it makes the next container\n");
-        }
-        return Ok(said);
+    // A node has the unit of a server or of an agent.
+    let has_unit = |service: &&&str| Path::new(UNITS).join("system").join(service).exists();
+    let Some(service) = services.iter().find(has_unit).or(services.first()).copied() else {
+        return if changes.is_empty() { Restart::NotNeeded } else { Restart::AtNextContainer };
     };
     let commands = commands(service, changes);
-    if !now {
-        said.push_str(&format!("{} reads it at its start: {}\n", engine.name(), shown(&commands)));
-        return Ok(said);
+    if !is_wanted {
+        return Restart::Pending { engine: engine.name(), commands: shown(&commands) };
     }
     for words in commands {
         if words == STOP && !is_running() {
             continue;
         }
         if let Err(error) = programs::output("systemctl", &words) {
-            // What was changed is to be known also where the restart fails.
-            return Err((said, error));
+            return Restart::Failed(error);
         }
     }
-    said.push_str(&format!("restarted {service}\n"));
-    Ok(said)
+    Restart::Done(service)
 }
 
-/// The plugin would connect again to the engine that is restarted, and go on, without its unit, too.
+/// Without this the plugin would go on without its unit, and connect to the restarted engine again.
 const STOP: [&str; 2] = ["stop", NRI_SERVICE];
 
 /// What systemctl has to do, in order.
-fn commands<'a>(service: &'a str, changes: &[Change]) -> Vec<Vec<&'a str>> {
+fn commands<'a>(service: &'a str, changes: &[FileChange]) -> Vec<Vec<&'a str>> {
     let mut commands = Vec::new();
     let plugin = changes.iter().find(|change| change.path.file_name() == Some(NRI_SERVICE.as_ref()));
     if plugin.is_some_and(|change| change.new.is_none()) {
@@ -95,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_plugin_stops_with_its_unit_and_starts_again_with_another() {
-        let change = |path: &str, old: Option<&str>, new: Option<&str>| Change {
+        let change = |path: &str, old: Option<&str>, new: Option<&str>| FileChange {
             path: path.into(),
             old: old.map(str::to_owned),
             new: new.map(str::to_owned),

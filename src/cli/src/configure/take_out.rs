@@ -4,40 +4,20 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use crate::engines::containerd::DEFAULT_HANDLER;
 use crate::engines::containerd::imports::imports_any;
+use crate::engines::containerd::section::DEFAULT_HANDLER;
 use crate::engines::edit::{BUILT_IN, Edit};
+use crate::engines::error::EngineError;
 use crate::engines::files::Files;
 use crate::engines::layers::Layer;
-use crate::engines::{EngineError, NAME};
+use crate::engines::names::NAME;
+use crate::engines::own_keys::OwnKeys;
 
 /// What containerd has to find in a file that has anything else.
 const VERSION: &str = "version";
 
 /// Its list of other files.
 const IMPORTS: &str = "imports";
-
-/// What is podhosts' in an engine's TOML by its name.
-pub(crate) struct Named {
-    /// The handlers.
-    pub(crate) handlers: Vec<Vec<&'static str>>,
-    /// What may name them.
-    pub(crate) names: Vec<Vec<&'static str>>,
-    /// Values that can be told to be ours only in a file of ours.
-    pub(crate) ours: Vec<Vec<&'static str>>,
-    /// A list of which the same holds.
-    pub(crate) list: NamedList,
-}
-
-/// A list with entries of ours.
-pub(crate) struct NamedList {
-    /// Its place.
-    pub(crate) keys: Vec<&'static str>,
-    /// Our entries.
-    pub(crate) own: Vec<String>,
-    /// Those that it has because they would be there without it.
-    pub(crate) inherited: Vec<String>,
-}
 
 /// What `text` is without what made `written` of `before`; `None` where nothing of the file is left that was not made
 /// by that.
@@ -108,10 +88,10 @@ pub(crate) fn still_imported(files: &Files, path: &Path, texts: [&str; 3]) -> Ve
 pub(crate) fn take_out_named(
     path: &Path,
     text: &str,
-    named: &Named,
+    named: &OwnKeys,
     header: &str,
 ) -> Result<Option<String>, EngineError> {
-    let Named { handlers, names, ours, list } = named;
+    let OwnKeys { handlers, names, ours, list } = named;
     let now = Layer::parse(path, text)?.table;
     let mut edit = Edit::new(path, text)?;
     let nothing = Table::new();
@@ -222,6 +202,7 @@ fn differences(was: &Table, made: &Table, above: &mut Vec<String>, changes: &mut
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engines::own_keys::OwnList;
 
     const BEFORE: &str = "version = 2 # v\nimports = [\"/a\"]\n[p]\nd = \"runc\" # why\n";
     const WRITTEN: &str = "version = 2 # v\nimports = [\"/a\", \"/b\"]\n[p]\nd = \"podhosts\" # why\n\n\
@@ -261,11 +242,11 @@ mod tests {
     }
 
     /// What is ours of a handler at `handler`, of values that name it, of others, and of the list `l`.
-    fn ours(handler: &[&'static str], names: &[&[&'static str]], ours: &[&[&'static str]]) -> Named {
+    fn ours(handler: &[&'static str], names: &[&[&'static str]], ours: &[&[&'static str]]) -> OwnKeys {
         let keys = |all: &[&[&'static str]]| all.iter().map(|keys| keys.to_vec()).collect();
         let list =
-            NamedList { keys: vec!["h", "l"], own: vec!["/own".into()], inherited: vec!["/default".into()] };
-        Named { handlers: vec![handler.to_vec()], names: keys(names), ours: keys(ours), list }
+            OwnList { keys: vec!["h", "l"], own: vec!["/own".into()], inherited: vec!["/default".into()] };
+        OwnKeys { handlers: vec![handler.to_vec()], names: keys(names), ours: keys(ours), list }
     }
 
     #[test]

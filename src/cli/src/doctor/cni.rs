@@ -21,7 +21,7 @@ const POD_ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
 
 /// Where an engine looks for networks and plugins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Paths {
+pub(crate) struct Paths {
     /// The engines that look there.
     pub engines: Vec<&'static str>,
     /// The directory of network configurations.
@@ -62,7 +62,7 @@ struct Network {
 }
 
 /// Looks at the network that engines with these paths take: the first file by name.
-pub fn check(paths: &Paths, report: &mut Report) {
+pub(crate) fn check(paths: &Paths, report: &mut Report) {
     let networks = match networks(&paths.conf_dir) {
         Ok(networks) => networks,
         Err((fault, remedy)) => return report.error(CHECK, fault, remedy),
@@ -95,7 +95,7 @@ pub fn check(paths: &Paths, report: &mut Report) {
 }
 
 /// Looks whether the packet filter has what the pods on this node need: anybody may empty it (`nft flush ruleset`).
-pub fn packet_filter(report: &mut Report) {
+pub(crate) fn packet_filter(report: &mut Report) {
     const CHECK: &str = "packet-filter";
     match stores::missing_rules() {
         Ok(None) => report.skipped(CHECK, format!("no pod of {PROGRAM} runs here that needs it")),
@@ -120,7 +120,7 @@ pub fn packet_filter(report: &mut Report) {
 }
 
 /// Whether the network that engines with these paths take is podhosts'.
-pub fn has_our_network(paths: &Paths) -> bool {
+pub(crate) fn has_our_network(paths: &Paths) -> bool {
     networks(&paths.conf_dir).is_ok_and(|networks| networks.first().is_some_and(has_ours))
 }
 

@@ -10,9 +10,13 @@ use super::finding::Report;
 use super::programs::executable;
 use super::{PATIENCE, cni, nri};
 use crate::cri::messages::StatusResponse;
-use crate::engines::containerd::{self, Containerd, Handler, RUNC_V2, Version};
+use crate::engines::containerd;
+use crate::engines::containerd::Handler;
+use crate::engines::containerd::reader::Containerd;
+use crate::engines::containerd::section::RUNC_V2;
 use crate::engines::files::Files;
-use crate::engines::{self, ANNOTATIONS, HOOK, is_wrapper};
+use crate::engines::names::{ANNOTATIONS, HOOK, NAME, is_wrapper};
+use crate::engines::version::{Version, version_in};
 use pod::annotations::HOST_ALIASES;
 use sys::fs::files::{self, LastLink};
 use sys::process::exec;
@@ -94,7 +98,7 @@ pub(super) fn runs_wrapper(engine: &Engine) -> bool {
 /// The version of the containerd that is installed.
 fn version(program: &Path) -> Option<Version> {
     let run = programs::run(program, &["--version"], &[], b"", PATIENCE).ok()?;
-    engines::version_in(&String::from_utf8_lossy(&run.stdout))
+    version_in(&String::from_utf8_lossy(&run.stdout))
 }
 
 /// The handlers that lead to podhosts, after a look at each.
@@ -160,14 +164,16 @@ fn names_podhosts(config: &Containerd) -> bool {
 /// Files that keep containerd from starting, or that it does not understand.
 fn unread(config: &Containerd, version: Option<Version>, report: &mut Report) -> Result<(), String> {
     let shown = |error: crate::engines::EngineError| error.to_string();
-    if let Some((path, by)) = containerd::missing_import(&Files::new(), &config.layers).map_err(shown)? {
+    if let Some((path, by)) =
+        containerd::imports::missing_import(&Files::new(), &config.layers).map_err(shown)?
+    {
         let message = format!("{} imports {}, which is not there", by.display(), path.display());
         report.error(CHECK, message, "take it out of imports; containerd does not start with it");
     }
     let Some((major, minor)) = version else { return Ok(()) };
     let newest = config.release.newest();
     for layer in &config.layers {
-        let version = containerd::version(layer).map_err(shown)?;
+        let version = containerd::section::file_version(layer).map_err(shown)?;
         if version > newest {
             let path = layer.path.display();
             let message =
@@ -184,7 +190,7 @@ fn not_imported(config: &Containerd, report: &mut Report) {
     for path in drop_ins {
         let is_read = config.layers.iter().any(|layer| layer.path == path);
         let text = Files::on_disk(&path).ok().flatten().unwrap_or_default();
-        if !is_read && text.contains(engines::NAME) {
+        if !is_read && text.contains(NAME) {
             let message = format!("containerd does not read {}: nothing imports it", path.display());
             report.error(CHECK, message, format!("add imports = [{path:?}] to the main file"));
         }

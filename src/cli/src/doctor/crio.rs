@@ -6,10 +6,12 @@ use super::engine::{self, Engine};
 use super::finding::Report;
 use super::programs::executable;
 use super::{cni, nri};
-use crate::engines::crio::{self, Crio};
+use crate::engines::crio::Crio;
+use crate::engines::error::EngineError;
 use crate::engines::files::Files;
-use crate::engines::hooks::{self, Rules};
-use crate::engines::{EngineError, is_wrapper};
+use crate::engines::hooks::Rules;
+use crate::engines::names::is_wrapper;
+use crate::engines::{crio, hooks};
 
 pub(super) const CHECK: &str = "crio";
 const CONFIGURE: &str = "podhosts configure --runtime crio";

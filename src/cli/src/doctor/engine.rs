@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use super::PATIENCE;
 use super::finding::Report;
 use super::programs::executable;
-use crate::configure::plan::Engine as Kind;
 use crate::cri::messages::StatusResponse;
 use crate::cri::{Client, CriError};
+use crate::engines::engine::Engine as Kind;
 use crate::engines::files::Files;
-use crate::engines::hooks::{self, Group, HookFile, Hooks, Rules};
+use crate::engines::hooks;
+use crate::engines::hooks::{Group, HookFile, Hooks, Rules};
 use sys::process::exec;
 
 /// Where an engine is.

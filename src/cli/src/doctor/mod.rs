@@ -1,7 +1,7 @@
 //! `podhosts doctor`: what keeps podhosts from working on this node, and what to do about it.
 
-pub mod cni;
-pub mod finding;
+pub(crate) mod cni;
+pub(crate) mod finding;
 
 mod containerd;
 mod crio;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is looked at.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub(crate) struct Options {
     /// The node's configuration.
     pub config: PathBuf,
     /// Where the programs are: the directory of this one.
@@ -34,7 +34,7 @@ pub struct Options {
 }
 
 /// Makes every check, whatever the others say.
-pub fn run(options: &Options) -> Report {
+pub(crate) fn run(options: &Options) -> Report {
     let mut report = Report::default();
     let needs_wrapper = needs_wrapper();
     let config = node::configuration(options, needs_wrapper, &mut report);

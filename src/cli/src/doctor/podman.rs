@@ -6,12 +6,14 @@ use super::engine::{self, Engine};
 use super::finding::Report;
 use super::programs::executable;
 use super::{PATIENCE, cni};
-use crate::engines::containerd::Version;
+use crate::engines::error::EngineError;
 use crate::engines::files::Files;
 use crate::engines::hooks::Rules;
+use crate::engines::names::NAME;
+use crate::engines::podman;
 use crate::engines::podman::view::View;
-use crate::engines::podman::{self, Places, Podman};
-use crate::engines::{EngineError, NAME, version_in};
+use crate::engines::podman::{Places, Podman};
+use crate::engines::version::{Version, version_in};
 use sys::process::programs;
 
 pub(super) const CHECK: &str = "podman";

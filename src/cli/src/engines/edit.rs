@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use similar::{ChangeTag, TextDiff};
-use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
-use crate::engines::{EngineError, dotted, line_at};
+use crate::engines::error::{EngineError, dotted, line_at};
 
 const BOM: char = '\u{feff}';
 
@@ -241,6 +241,36 @@ fn as_slices(lines: &[String]) -> Vec<&str> {
 fn content(line: &str) -> &str {
     let line = line.strip_suffix('\n').unwrap_or(line);
     line.strip_suffix('\r').unwrap_or(line)
+}
+
+/// A value of a handler or its options.
+pub(crate) fn plain(text: &str) -> Item {
+    Item::Value(text.into())
+}
+
+/// Takes over what `to` does not have, but for `except` and what says nothing.
+pub(crate) fn copied(to: &mut Table, from: &toml::Table, except: &[&str]) {
+    for (key, value) in from {
+        let is_empty = value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty);
+        if !to.contains_key(key) && !except.contains(&key.as_str()) && !is_empty {
+            to.insert(key, Item::Value(as_edited(value)));
+        }
+    }
+}
+
+/// The same value for an edited text.
+pub(crate) fn as_edited(value: &toml::Value) -> toml_edit::Value {
+    match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => (*number).into(),
+        toml::Value::Float(number) => (*number).into(),
+        toml::Value::Boolean(value) => (*value).into(),
+        toml::Value::Datetime(time) => (*time).into(),
+        toml::Value::Array(list) => list.iter().map(as_edited).collect::<Array>().into(),
+        toml::Value::Table(table) => {
+            table.iter().map(|(key, value)| (key, as_edited(value))).collect::<InlineTable>().into()
+        }
+    }
 }
 
 #[cfg(test)]

@@ -78,6 +78,19 @@ impl Files {
         &self.planned
     }
 
+    /// Whether the disk already has what is planned, byte for byte.
+    ///
+    /// # Errors
+    /// [`FileError`] naming a file that cannot be read.
+    pub(crate) fn are_on_disk(&self) -> Result<bool, FileError> {
+        for (path, text) in &self.planned {
+            if Self::on_disk(path)? != *text {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The files whose path matches a pattern of Go's, sorted.
     ///
     /// # Errors

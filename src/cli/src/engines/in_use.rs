@@ -3,11 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::engines::containerd;
 use crate::engines::files::Files;
 use crate::engines::layers::Layer;
-use crate::engines::{PLUGIN, WRAPPER, containerd};
+use crate::engines::names::{PLUGIN, WRAPPER};
 use records::record::{self, RECORD_DIR};
 use sys::fs::files::{LastLink, read};
+use sys::process::exec;
 
 /// Where containerd keeps what runs, and where it does so in k3s.
 const STATES: [&str; 2] = ["/run/containerd", "/run/k3s/containerd"];
@@ -20,7 +22,7 @@ const FILE_MAX: usize = 1 << 20;
 
 /// What still needs a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
+pub(crate) struct User {
     /// The id of a container, or of a pod's sandbox.
     pub id: String,
     /// Whose it is.
@@ -29,8 +31,37 @@ pub struct User {
     pub program: &'static str,
 }
 
+/// What needs the programs of this one's directory.
+///
+/// # Errors
+/// A message where the kernel does not tell that directory.
+pub(crate) fn here() -> Result<Vec<User>, String> {
+    let own = exec::own_path().map_err(|cause| format!("cannot find podhosts: {cause}"))?;
+    Ok(own.parent().map(users).unwrap_or_default())
+}
+
+/// A note for unconfigure: containers that still need the programs.
+pub(crate) fn note() -> Option<String> {
+    let users = here().unwrap_or_default();
+    let ids: Vec<&str> = users.iter().map(|user| user.id.as_str()).collect();
+    (!ids.is_empty()).then(|| {
+        format!(
+            "{} cannot be stopped or deleted without podhosts' programs: restart the engine and drain the node before \
+             they are removed",
+            ids.join(", ")
+        )
+    })
+}
+
+/// The sandboxes of pods that podhosts-cni has connected, if there are any.
+pub(crate) fn connected() -> Option<String> {
+    let users = here().unwrap_or_default().into_iter().filter(|user| user.program == PLUGIN);
+    let ids: Vec<String> = users.map(|user| user.id).collect();
+    (!ids.is_empty()).then(|| ids.join(", "))
+}
+
 /// All that needs the programs in `bin_dir`, or a plugin that left records.
-pub fn users(bin_dir: &Path) -> Vec<User> {
+pub(crate) fn users(bin_dir: &Path) -> Vec<User> {
     let wrapper = bin_dir.join(WRAPPER);
     let mut users = Vec::new();
     for state in states() {
@@ -100,7 +131,7 @@ fn of_command_line(line: &[u8], wrapper: &Path) -> Option<String> {
 fn is_wrapper(name: &[u8], wrapper: &Path) -> bool {
     let Ok(name) = std::str::from_utf8(name) else { return false };
     let path = Path::new(name.trim());
-    if !crate::engines::is_wrapper(name.trim()) {
+    if !crate::engines::names::is_wrapper(name.trim()) {
         return false;
     }
     let is_same = || matches!((path.canonicalize(), wrapper.canonicalize()), (Ok(a), Ok(b)) if a == b);

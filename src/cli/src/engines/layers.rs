@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use crate::engines::error::{EngineError, dotted};
 use crate::engines::files::Files;
-use crate::engines::{EngineError, dotted};
 
 /// One file.
 #[derive(Debug, Clone)]

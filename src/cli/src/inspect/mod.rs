@@ -1,4 +1,4 @@
 //! What podhosts did for a container.
 
-pub mod mountinfo;
-pub mod runtime_state;
+pub(crate) mod mountinfo;
+pub(crate) mod runtime_state;

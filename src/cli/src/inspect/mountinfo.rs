@@ -5,7 +5,7 @@ use serde::Serialize;
 /// A mount.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct MountInfo {
+pub(crate) struct MountInfo {
     /// Its source.
     pub source: String,
     /// Its file system's type.
@@ -18,13 +18,13 @@ pub struct MountInfo {
 
 impl MountInfo {
     /// Whether nobody can write to it: neither through this mount nor through another one of its superblock.
-    pub fn is_read_only_tmpfs(&self) -> bool {
+    pub(crate) fn is_read_only_tmpfs(&self) -> bool {
         let is_ro = |options: &str| options.split(',').any(|option| option == "ro");
         self.fs_type == "tmpfs" && is_ro(&self.options) && is_ro(&self.super_options)
     }
 
     /// Finds the mount with the id `mount_id` in the text of a mountinfo file.
-    pub fn find(text: &str, mount_id: u64) -> Option<Self> {
+    pub(crate) fn find(text: &str, mount_id: u64) -> Option<Self> {
         let wanted = mount_id.to_string();
         text.lines().find_map(|line| {
             // Optional fields stand between the options and the lonely hyphen.

@@ -12,7 +12,7 @@ use pod::validation::{go_quote, printable};
 
 /// What a manifest says of a pod.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     /// The pod.
     pub pod: Pod,
     /// Whether it is on the node's network.
@@ -94,7 +94,7 @@ impl Manifest {
     ///
     /// # Errors
     /// What is wrong with it, one error for each line.
-    pub fn parse(text: &str) -> Result<Self, Vec<String>> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Vec<String>> {
         let wire = if text.trim_start().starts_with('{') {
             serde_json::from_str(text).map_err(|error| vec![format!("cannot read the pod: {error}")])?
         } else {

@@ -1,3 +1,3 @@
 //! A hosts file from a manifest.
 
-pub mod manifest;
+pub(crate) mod manifest;

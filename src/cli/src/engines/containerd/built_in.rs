@@ -2,10 +2,9 @@
 
 use toml_edit::{Item, Table};
 
-use crate::engines::EngineError;
-use crate::engines::containerd::handler::plain;
-use crate::engines::containerd::{DEFAULT_HANDLER, RUNC_V2, cri_section};
-use crate::engines::edit::{BUILT_IN, Edit};
+use crate::engines::containerd::section::{DEFAULT_HANDLER, RUNC_V2, cri_section};
+use crate::engines::edit::{BUILT_IN, Edit, plain};
+use crate::engines::error::EngineError;
 
 /// Puts in what containerd has built in: its other settings are what they are when they are not given.
 pub(crate) fn put_built_in(edit: &mut Edit, version: i64) -> Result<(), EngineError> {
@@ -23,8 +22,9 @@ pub(crate) fn put_built_in(edit: &mut Edit, version: i64) -> Result<(), EngineEr
 mod tests {
     use std::path::Path;
 
-    use crate::engines::containerd::{Containerd, Version};
+    use crate::engines::containerd::reader::Containerd;
     use crate::engines::files::Files;
+    use crate::engines::version::Version;
 
     fn read(text: &str, version: Option<Version>) -> Containerd {
         let (mut files, path) = (Files::new(), Path::new("/c"));

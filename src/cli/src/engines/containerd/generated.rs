@@ -2,18 +2,19 @@
 
 use std::path::Path;
 
-use crate::configure::plan::{Engine, PlanError, Request};
-use crate::engines::EngineError;
+use crate::engines::engine::Engine;
+use crate::engines::error::{ConfigureError, EngineError};
 use crate::engines::files::Files;
+use crate::engines::setup::Setup;
 
 /// Refuses to change a main file that is written again at the next start.
-pub(crate) fn check_generated(request: &Request) -> Result<(), PlanError> {
-    let config = &request.place.config;
+pub(crate) fn check_generated(setup: &Setup) -> Result<(), ConfigureError> {
+    let config = &setup.place.config;
     let text = Files::on_disk(config)?;
     let head =
         text.iter().flat_map(|text| text.lines()).take_while(|line| line.starts_with('#') || line.is_empty());
     let is_marked = head.into_iter().any(|line| line.to_ascii_uppercase().contains("DO NOT EDIT"));
-    let engine = request.place.engine;
+    let engine = setup.place.engine;
     let dir = config.parent().unwrap_or(Path::new("/")).display();
     let shown = config.display();
     let reason = match engine {
@@ -24,12 +25,12 @@ pub(crate) fn check_generated(request: &Request) -> Result<(), PlanError> {
             "{} writes {shown} again at each start: have its template, {dir}/config-v3.toml.tmpl or config.toml.tmpl, \
              import {}, or put the tables of wrapper-v2.toml into it where that has version 2",
             engine.name(),
-            request.place.drop_in.display()
+            setup.place.drop_in.display()
         ),
         _ if is_marked => format!(
             "{shown} says DO NOT EDIT, so it is written again: change what makes it, or have it import {} and call \
              this again",
-            request.place.drop_in.display()
+            setup.place.drop_in.display()
         ),
         _ if is_bottlerocket()? => {
             format!(
@@ -38,12 +39,12 @@ pub(crate) fn check_generated(request: &Request) -> Result<(), PlanError> {
         }
         _ => return Ok(()),
     };
-    Err(request.refused(reason))
+    Err(setup.refused(reason))
 }
 
 /// Whether a main file is GKE's, whose plugins are in a directory of its own.
-pub(crate) fn is_of_gke(files: &Files, request: &Request) -> Result<bool, EngineError> {
-    let text = files.read(&request.place.config)?.unwrap_or_default();
+pub(crate) fn is_of_gke(files: &Files, setup: &Setup) -> Result<bool, EngineError> {
+    let text = files.read(&setup.place.config)?.unwrap_or_default();
     Ok(text.contains("\"/home/kubernetes/bin\""))
 }
 

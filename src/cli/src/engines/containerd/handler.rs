@@ -2,13 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use toml_edit::{Array, InlineTable, Item, Table};
+use toml_edit::{Array, Item, Table};
 
-use crate::configure::plan::{Mode, PlanError, Request, with_path};
-use crate::engines::containerd::{Containerd, Handler, RUNC_V2, runs_runc};
-use crate::engines::edit::COMMENT;
+use crate::engines::containerd::Handler;
+use crate::engines::containerd::reader::{Containerd, runs_runc};
+use crate::engines::containerd::section::RUNC_V2;
+use crate::engines::edit::{COMMENT, copied, plain};
+use crate::engines::engine::Mode;
+use crate::engines::error::ConfigureError;
 use crate::engines::files::Files;
-use crate::engines::{ANNOTATIONS, HOOK, WRAPPER, low_level};
+use crate::engines::low_level;
+use crate::engines::names::{ANNOTATIONS, HOOK, WRAPPER};
+use crate::engines::setup::{Setup, with_path};
 
 /// The base specification, beside the main file.
 pub(crate) const BASE_SPEC: &str = "podhosts-base.json";
@@ -27,10 +32,10 @@ pub(crate) fn beside(containerd: &Containerd) -> Result<Option<Handler>, crate::
 /// The handler: what the one beside it has, and ours.
 pub(crate) fn handler(
     files: &mut Files,
-    request: &Request,
+    setup: &Setup,
     containerd: &Containerd,
     notes: &mut Vec<String>,
-) -> Result<Table, PlanError> {
+) -> Result<Table, ConfigureError> {
     let beside = beside(containerd)?;
     let beside = beside.as_ref();
     let mut annotations = [vec![ANNOTATIONS.to_owned()], vec![ANNOTATIONS.to_owned()]];
@@ -52,19 +57,19 @@ pub(crate) fn handler(
         key.leaf_decor_mut().set_prefix(format!("{COMMENT}\n"));
     }
     let mut options = Table::new();
-    if request.mode == Mode::Wrapper {
-        options.insert("BinaryName", plain(&request.program(WRAPPER).display().to_string()));
+    if setup.mode == Mode::Wrapper {
+        options.insert("BinaryName", plain(&setup.program(WRAPPER).display().to_string()));
         if let Some(binary) = beside.and_then(|beside| beside.binary_name.as_deref()) {
             notes.extend(low_level::note(files, beside.map_or("", |beside| &beside.name), binary)?);
         }
     } else {
         let path =
-            put_base_spec(files, request, beside.and_then(|beside| beside.base_runtime_spec.as_deref()))?;
+            put_base_spec(files, setup, beside.and_then(|beside| beside.base_runtime_spec.as_deref()))?;
         table.insert("base_runtime_spec", plain(&path.display().to_string()));
     }
     if let Some(beside) = beside.and_then(|beside| containerd.handler_table(&beside.name)) {
         // The network is where handlers look that have no directory of their own.
-        let own_network: &[&str] = if request.with_cni { &["cni_conf_dir", "cni_max_conf_num"] } else { &[] };
+        let own_network: &[&str] = if setup.with_cni { &["cni_conf_dir", "cni_max_conf_num"] } else { &[] };
         copied(&mut table, beside, &[&["options"], own_network].concat());
         if let Some(beside) = beside.get("options").and_then(toml::Value::as_table) {
             copied(&mut options, beside, &[]);
@@ -80,61 +85,31 @@ pub(crate) fn handler(
 }
 
 /// Plans the base specification: the engine's own, or the one that handler has already, with our hook.
-fn put_base_spec(files: &mut Files, request: &Request, base: Option<&Path>) -> Result<PathBuf, PlanError> {
-    let path = request.place.config.with_file_name(BASE_SPEC);
+fn put_base_spec(files: &mut Files, setup: &Setup, base: Option<&Path>) -> Result<PathBuf, ConfigureError> {
+    let path = setup.place.config.with_file_name(BASE_SPEC);
     let text = match base {
         Some(base) => files
             .read(base)?
-            .ok_or_else(|| request.refused(format!("base_runtime_spec {} is not there", base.display())))?,
-        None => request.default_spec.clone().map_err(|reason| {
-            request.refused(format!("base-spec needs containerd's default specification: {reason}"))
+            .ok_or_else(|| setup.refused(format!("base_runtime_spec {} is not there", base.display())))?,
+        None => setup.default_spec.clone().map_err(|reason| {
+            setup.refused(format!("base-spec needs containerd's default specification: {reason}"))
         })?,
     };
     let mut spec: serde_json::Value = serde_json::from_str(&text)
-        .map_err(|error| request.refused(format!("its default specification is no JSON: {error}")))?;
+        .map_err(|error| setup.refused(format!("its default specification is no JSON: {error}")))?;
     let hook: serde_json::Value = serde_json::from_str(&with_path(
         include_str!("../../../../../hooks/podhosts.json"),
-        &request.program(HOOK),
+        &setup.program(HOOK),
     ))
-    .map_err(|error| request.refused(error.to_string()))?;
+    .map_err(|error| setup.refused(error.to_string()))?;
     let hooks = spec.as_object_mut().map(|spec| spec.entry("hooks").or_insert_with(|| serde_json::json!({})));
     let stage = hooks.and_then(serde_json::Value::as_object_mut);
     let stage = stage.map(|hooks| hooks.entry("createRuntime").or_insert_with(|| serde_json::json!([])));
     let Some(list) = stage.and_then(serde_json::Value::as_array_mut) else {
-        return Err(request.refused("its default specification is no OCI specification".to_owned()));
+        return Err(setup.refused("its default specification is no OCI specification".to_owned()));
     };
     list.push(hook["hook"].clone());
     // A value that was parsed always has a JSON form.
     files.put(&path, serde_json::to_string_pretty(&spec).unwrap_or_default() + "\n");
     Ok(path)
-}
-
-/// A value of a handler or its options.
-pub(crate) fn plain(text: &str) -> Item {
-    Item::Value(text.into())
-}
-
-/// Takes over what `to` does not have, but for `except` and what says nothing.
-pub(crate) fn copied(to: &mut Table, from: &toml::Table, except: &[&str]) {
-    for (key, value) in from {
-        let is_empty = value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty);
-        if !to.contains_key(key) && !except.contains(&key.as_str()) && !is_empty {
-            to.insert(key, Item::Value(as_edited(value)));
-        }
-    }
-}
-
-/// The same value for an edited text.
-pub(crate) fn as_edited(value: &toml::Value) -> toml_edit::Value {
-    match value {
-        toml::Value::String(text) => text.into(),
-        toml::Value::Integer(number) => (*number).into(),
-        toml::Value::Float(number) => (*number).into(),
-        toml::Value::Boolean(value) => (*value).into(),
-        toml::Value::Datetime(time) => (*time).into(),
-        toml::Value::Array(list) => list.iter().map(as_edited).collect::<Array>().into(),
-        toml::Value::Table(table) => {
-            table.iter().map(|(key, value)| (key, as_edited(value))).collect::<InlineTable>().into()
-        }
-    }
 }

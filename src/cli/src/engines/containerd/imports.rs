@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Component, Path, PathBuf};
 
-use crate::engines::EngineError;
+use crate::engines::error::EngineError;
 use crate::engines::files::Files;
 use crate::engines::layers::Layer;
 
@@ -11,7 +11,7 @@ use crate::engines::layers::Layer;
 ///
 /// # Errors
 /// [`EngineError`] naming the file.
-pub fn layers(files: &Files, main: &Path) -> Result<Vec<Layer>, EngineError> {
+pub(crate) fn layers(files: &Files, main: &Path) -> Result<Vec<Layer>, EngineError> {
     let mut layers: Vec<Layer> = Vec::new();
     let mut pending = VecDeque::from([main.to_owned()]);
     while let Some(path) = pending.pop_front() {
@@ -30,7 +30,10 @@ pub fn layers(files: &Files, main: &Path) -> Result<Vec<Layer>, EngineError> {
 ///
 /// # Errors
 /// [`EngineError`] naming the file.
-pub fn missing_import(files: &Files, layers: &[Layer]) -> Result<Option<(PathBuf, PathBuf)>, EngineError> {
+pub(crate) fn missing_import(
+    files: &Files,
+    layers: &[Layer],
+) -> Result<Option<(PathBuf, PathBuf)>, EngineError> {
     for layer in layers {
         for path in imports(files, layer)? {
             if files.read(&path)?.is_none() {
@@ -45,7 +48,7 @@ pub fn missing_import(files: &Files, layers: &[Layer]) -> Result<Option<(PathBuf
 ///
 /// # Errors
 /// [`EngineError::Type`] naming file and key.
-pub fn import_patterns(layer: &Layer) -> Result<Vec<String>, EngineError> {
+pub(crate) fn import_patterns(layer: &Layer) -> Result<Vec<String>, EngineError> {
     let dir = layer.path.parent().unwrap_or(Path::new("/"));
     let patterns = layer.strings(&["imports"])?.unwrap_or_default();
     Ok(patterns.iter().map(|pattern| cleaned(&dir.join(pattern)).display().to_string()).collect())

@@ -5,15 +5,10 @@
 
 use toml::{Table, Value};
 
-use crate::engines::EngineError;
-use crate::engines::containerd::{DEFAULT_HANDLER, RUNC_V2, Version, version};
+use crate::engines::containerd::section::{CRI_V2, CRI_V3, DEFAULT_HANDLER, RUNC_V2, file_version};
+use crate::engines::error::EngineError;
 use crate::engines::layers::Layer;
-
-/// The CRI plugin's section in files of version 2.
-pub(crate) const CRI_V2: &str = "io.containerd.grpc.v1.cri";
-
-/// The section of its runtimes and CNI in files of version 3 and later.
-pub(crate) const CRI_V3: &str = "io.containerd.cri.v1.runtime";
+use crate::engines::version::Version;
 
 /// Keys of the section of version 2 that are in other sections than [`CRI_V3`] since.
 pub(crate) const MOVED: [&str; 13] = [
@@ -67,7 +62,7 @@ impl Release {
             return Ok(vec![Self::of(version)]);
         }
         let all = [Self::Before2_0, Self::From2_0, Self::From2_3];
-        let newest = layers.iter().map(crate::engines::containerd::version).collect::<Result<Vec<_>, _>>()?;
+        let newest = layers.iter().map(file_version).collect::<Result<Vec<_>, _>>()?;
         let newest = newest.into_iter().max().unwrap_or_default();
         let possible: Vec<Self> = all.into_iter().filter(|release| newest <= release.newest()).collect();
         Ok(if possible.is_empty() { vec![Self::From2_3] } else { possible })
@@ -108,7 +103,7 @@ pub(crate) fn merged(layers: &[Layer], release: Release) -> Result<Merged, Engin
     // Before 2.0 a configuration is of version 1 until a file says otherwise.
     let mut whole = if release == Release::Before2_0 { 1 } else { release.newest() };
     for layer in layers {
-        let of_file = version(layer)?;
+        let of_file = file_version(layer)?;
         let mut section = layer.table(&["plugins"])?.cloned().unwrap_or_default();
         if release == Release::Before2_0 {
             whole = layer.get(&["version"])?.map_or(whole, |_| of_file);

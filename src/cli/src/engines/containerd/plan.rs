@@ -9,25 +9,25 @@ use std::path::Path;
 
 use toml_edit::{Item, Table};
 
-use crate::configure::network::template;
-use crate::configure::plan::{Mode, Place, PlanError, Request, edited};
-use crate::configure::take_out::{Named, NamedList};
-use crate::engines::containerd;
 use crate::engines::containerd::built_in::put_built_in;
 use crate::engines::containerd::generated::{check_generated, is_of_gke};
 use crate::engines::containerd::handler::{beside, handler};
-use crate::engines::containerd::imports::imports_any;
+use crate::engines::containerd::imports::{import_patterns, imports_any, missing_import};
 use crate::engines::containerd::merge::{Release, merged};
+use crate::engines::containerd::reader::Containerd;
+use crate::engines::containerd::section::{DEFAULT_HANDLER, NRI, cri_section, file_version};
 use crate::engines::containerd::view::View;
-use crate::engines::containerd::{
-    Containerd, DEFAULT_HANDLER, NRI, Version, cri_section, import_patterns, missing_import,
-};
 use crate::engines::edit::Edit;
+use crate::engines::engine::Mode;
+use crate::engines::error::{ConfigureError, EngineError};
 use crate::engines::files::{Files, covers};
 use crate::engines::layers::Layer;
-use crate::engines::{EngineError, NAME, WRAPPER};
+use crate::engines::names::{NAME, WRAPPER};
+use crate::engines::own_keys::{OwnKeys, OwnList};
+use crate::engines::setup::{Place, Setup, edited};
+use crate::engines::version::Version;
 
-pub(crate) fn named(files: &Files, place: &Place) -> Named {
+pub(crate) fn own_keys(files: &Files, place: &Place) -> OwnKeys {
     let in_cri = |keys: &[&'static str]| {
         [2, 3].map(|version| [&cri_section(version)[..], &["containerd"], keys].concat()).to_vec()
     };
@@ -35,11 +35,11 @@ pub(crate) fn named(files: &Files, place: &Place) -> Named {
     let usual = place.config.with_file_name("conf.d").join("*.toml").display().to_string();
     let own = [usual, place.drop_in.display().to_string()].into_iter();
     let own = own.filter(|pattern| !imports_any(files, pattern)).collect();
-    Named {
+    OwnKeys {
         handlers: in_cri(&["runtimes", NAME]),
         names: in_cri(&["default_runtime_name"]),
         ours: vec![NRI.into_iter().chain(["disable"]).collect()],
-        list: NamedList { keys: vec!["imports"], own, inherited: Vec::new() },
+        list: OwnList { keys: vec!["imports"], own, inherited: Vec::new() },
     }
 }
 
@@ -63,49 +63,49 @@ struct Target<'a> {
     of_default: i64,
 }
 
-pub(crate) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>) -> Result<(), PlanError> {
-    let containerd = Containerd::read(files, &request.place.config, request.version)?;
-    check_enabled(&containerd, request)?;
-    let version = version(&containerd, request)?;
+pub(crate) fn plan(files: &mut Files, setup: &Setup, notes: &mut Vec<String>) -> Result<(), ConfigureError> {
+    let containerd = Containerd::read(files, &setup.place.config, setup.version)?;
+    check_enabled(&containerd, setup)?;
+    let version = version(&containerd, setup)?;
     if let Some((path, by)) = missing_import(files, &containerd.layers)? {
         let (path, by) = (path.display(), by.display());
-        return Err(request
+        return Err(setup
             .refused(format!("{by} imports {path}, which is not there: containerd does not start with it")));
     }
-    let before = View::of(files, &request.place, request.version)?;
+    let before = View::of(files, &setup.place, setup.version)?;
     let mut with_spec = files.clone();
-    let handler = match request.mode {
+    let handler = match setup.mode {
         Mode::Nri => None,
-        _ => Some(handler(&mut with_spec, request, &containerd, notes)?),
+        _ => Some(handler(&mut with_spec, setup, &containerd, notes)?),
     };
-    if let Some(template) = containerd.cni_template().filter(|_| request.pod_cidrs_of_node) {
+    if let Some(template) = containerd.cni_template().filter(|_| setup.pod_cidrs_of_node) {
         let reason = format!("it makes its network of {template} already (cni.conf_template)");
-        return Err(request.refused(reason));
+        return Err(setup.refused(reason));
     }
     let wanted = Wanted {
-        template: request.pod_cidrs_of_node.then(|| template(&request.place).display().to_string()),
+        template: setup.pod_cidrs_of_node.then(|| setup.place.network_template().display().to_string()),
         needs_built_in: handler.is_some() && is_replaced(&containerd)?,
-        needs_nri: request.mode == Mode::Nri && nri_is_off(&before, request)?,
-        is_default: handler.is_some() && request.set_as_default,
+        needs_nri: setup.mode == Mode::Nri && nri_is_off(&before, setup)?,
+        is_default: handler.is_some() && setup.set_as_default,
         handler,
     };
     if wanted.handler.is_none() && !wanted.needs_nri && wanted.template.is_none() {
         return Ok(());
     }
     let mut refusal = None;
-    for target in targets(&containerd, version, &wanted, request)? {
+    for target in targets(&containerd, version, &wanted, setup)? {
         let mut planned = with_spec.clone();
-        put(&mut planned, target, &wanted, request)?;
-        match verify(&before, &planned, request) {
+        put(&mut planned, target, &wanted, setup)?;
+        match verify(&before, &planned, setup) {
             Ok(()) => {
-                if is_of_gke(&planned, request)? {
+                if is_of_gke(&planned, setup)? {
                     notes.push(format!(
                         "GKE writes {} again when it makes the node anew: the DaemonSet configures it again",
-                        request.place.config.display()
+                        setup.place.config.display()
                     ));
                 }
                 *files = planned;
-                if request.with_cni {
+                if setup.with_cni {
                     notes.extend(containerd.own_networks().iter().map(|(name, dir)| {
                         format!("handler {name} has a cni_conf_dir of its own, {dir}: its pods get no network of podhosts'")
                     }));
@@ -116,49 +116,48 @@ pub(crate) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>
             Err(error) => drop(refusal.get_or_insert(error)),
         }
     }
-    Err(refusal.unwrap_or_else(|| request.refused("there is no place for it".to_owned())))
+    Err(refusal.unwrap_or_else(|| setup.refused("there is no place for it".to_owned())))
 }
 
-fn check_enabled(containerd: &Containerd, request: &Request) -> Result<(), PlanError> {
+fn check_enabled(containerd: &Containerd, setup: &Setup) -> Result<(), ConfigureError> {
     let refused = |path: &Path, what: &str| {
-        Err(request.refused(format!("{} has {what} in disabled_plugins; take it out there", path.display())))
+        Err(setup.refused(format!("{} has {what} in disabled_plugins; take it out there", path.display())))
     };
     if let Some(path) = containerd.cri_disabled_in()? {
         return refused(path, "the CRI plugin");
     }
     match containerd.nri_disabled_in()? {
-        Some(path) if request.mode == Mode::Nri => refused(path, "NRI"),
+        Some(path) if setup.mode == Mode::Nri => refused(path, "NRI"),
         _ => Ok(()),
     }
 }
 
 /// The version that the main file has, or is to have.
-fn version(containerd: &Containerd, request: &Request) -> Result<i64, PlanError> {
-    let config = request.place.config.display();
+fn version(containerd: &Containerd, setup: &Setup) -> Result<i64, ConfigureError> {
+    let config = setup.place.config.display();
     match containerd.version()? {
         // All that are in use read 2; those that read 3 read drop-ins, too.
         _ if is_bare(containerd) => {
-            Ok(if request.version.is_some_and(|(major, _)| major >= 2) { 3 } else { 2 })
+            Ok(if setup.version.is_some_and(|(major, _)| major >= 2) { 3 } else { 2 })
         }
         Some(version) if version > containerd.release.newest() => {
-            let engine =
-                request.version.map_or_else(String::new, |(major, minor)| format!(" {major}.{minor}"));
+            let engine = setup.version.map_or_else(String::new, |(major, minor)| format!(" {major}.{minor}"));
             let expected = containerd.release.newest();
-            Err(request.refused(format!(
+            Err(setup.refused(format!(
                 "{config} has version {version}, which containerd{engine} does not read, expected {expected}"
             )))
         }
         Some(version @ 2..) => Ok(version),
         version => {
             // There is no `config migrate` before 2.0.
-            let is_old = request.version.is_some_and(|(major, _)| major < 2);
+            let is_old = setup.version.is_some_and(|(major, _)| major < 2);
             let remedy = if is_old {
                 "`containerd config dump` prints the whole of it as version 2"
             } else {
                 "`containerd config migrate` prints it as a later one"
             };
             let version = version.unwrap_or(1);
-            Err(request.refused(format!("{config} has version {version}, expected 2, 3 or 4; {remedy}")))
+            Err(setup.refused(format!("{config} has version {version}, expected 2, 3 or 4; {remedy}")))
         }
     }
 }
@@ -175,24 +174,24 @@ fn targets<'a>(
     containerd: &Containerd,
     version: i64,
     wanted: &Wanted,
-    request: &'a Request,
-) -> Result<Vec<Target<'a>>, PlanError> {
-    let place = &request.place;
+    setup: &'a Setup,
+) -> Result<Vec<Target<'a>>, ConfigureError> {
+    let place = &setup.place;
     let main = Target { path: &place.config, version: 2, of_handler: 2, of_default: 2 };
-    let is_old = Release::possible(request.version, &containerd.layers)?.contains(&Release::Before2_0);
+    let is_old = Release::possible(setup.version, &containerd.layers)?.contains(&Release::Before2_0);
     if is_old && version == 2 {
-        if request.is_drop_in_given {
+        if setup.is_drop_in_given {
             let reason = format!(
                 "{} has version 2, and before containerd 2.0 a drop-in would replace all its settings of the CRI \
                  plugin; the file itself is edited without that option",
                 main.path.display()
             );
-            return Err(PlanError::Option { option: "--drop-in", reason });
+            return Err(ConfigureError::Option { option: "--drop-in", reason });
         }
         return Ok(vec![main]);
     }
     let mut targets = Vec::new();
-    if version == 2 && !request.is_drop_in_given {
+    if version == 2 && !setup.is_drop_in_given {
         targets.push(main);
     }
     let whole = if containerd.layers.len() < 2 {
@@ -212,7 +211,7 @@ fn targets<'a>(
 }
 
 /// Plans it to be in this place.
-fn put(files: &mut Files, target: Target<'_>, wanted: &Wanted, request: &Request) -> Result<(), PlanError> {
+fn put(files: &mut Files, target: Target<'_>, wanted: &Wanted, setup: &Setup) -> Result<(), ConfigureError> {
     let text = edited(files, target.path, |edit| {
         ensure_version(edit, target.version)?;
         if wanted.needs_nri {
@@ -234,14 +233,14 @@ fn put(files: &mut Files, target: Target<'_>, wanted: &Wanted, request: &Request
         edit.put(&[plugins, cri, "containerd", "runtimes"], NAME, Item::Table(handler.clone()))
     })?;
     files.put(target.path, text);
-    let main = &request.place.config;
+    let main = &setup.place.config;
     if target.path == main {
-        return check_generated(request);
+        return check_generated(setup);
     }
     if imports(files, main, target.path)? {
         return Ok(());
     }
-    check_generated(request)?;
+    check_generated(setup)?;
     // By its name: other files beside it may be there for another day.
     let text = edited(files, main, |edit| {
         ensure_version(edit, target.version)?;
@@ -266,9 +265,9 @@ fn is_replaced(containerd: &Containerd) -> Result<bool, EngineError> {
 }
 
 /// Whether NRI has to be switched on.
-fn nri_is_off(before: &View, request: &Request) -> Result<bool, PlanError> {
-    if let Some((major, minor)) = request.version.filter(|&version| version < (1, 7)) {
-        return Err(request.refused(format!("containerd {major}.{minor} has no NRI, 1.7 has")));
+fn nri_is_off(before: &View, setup: &Setup) -> Result<bool, ConfigureError> {
+    if let Some((major, minor)) = setup.version.filter(|&version| version < (1, 7)) {
+        return Err(setup.refused(format!("containerd {major}.{minor} has no NRI, 1.7 has")));
     }
     for config in before.configs() {
         let is_on_by_default = config.release != Release::Before2_0;
@@ -280,7 +279,7 @@ fn nri_is_off(before: &View, request: &Request) -> Result<bool, PlanError> {
 }
 
 /// Whether the main file imports `drop_in`.
-fn imports(files: &Files, main: &Path, drop_in: &Path) -> Result<bool, PlanError> {
+fn imports(files: &Files, main: &Path, drop_in: &Path) -> Result<bool, ConfigureError> {
     let Some(layer) = Layer::read(files, main)? else { return Ok(false) };
     let drop_in = drop_in.display().to_string();
     Ok(import_patterns(&layer)?.iter().any(|pattern| *pattern == drop_in || covers(pattern, &drop_in)))
@@ -291,7 +290,7 @@ pub(crate) fn keeps_default(
     planned: &Files,
     place: &Place,
     version: Option<Version>,
-) -> Result<(), PlanError> {
+) -> Result<(), ConfigureError> {
     let read = |files: &Files| Containerd::read(files, &place.config, version);
     // What cannot be read may have been so before; what is planned was read for that where it matters.
     let (Ok(before), Ok(after)) = (read(&Files::new()), read(planned)) else { return Ok(()) };
@@ -302,7 +301,7 @@ pub(crate) fn keeps_default(
     let reason = format!(
         "default_runtime_name is {name:?}, and there is no such handler then: name another in {config}"
     );
-    Err(PlanError::Refused { engine: place.engine.name(), reason })
+    Err(ConfigureError::Refused { engine: place.engine.name(), reason })
 }
 
 /// See [`crate::configure::plan::keeps_others`].
@@ -310,82 +309,82 @@ pub(crate) fn keeps_others(
     planned: &Files,
     place: &Place,
     version: Option<Version>,
-) -> Result<(), PlanError> {
+) -> Result<(), ConfigureError> {
     // What containerd cannot read now is nobody's any longer.
     let Ok(before) = View::of(&Files::new(), place, version) else { return Ok(()) };
     before.keeps_others(&View::of(planned, place, version)?, place)
 }
 
 /// Whether containerd will see what is planned, and everything else as it is.
-fn verify(before: &View, planned: &Files, request: &Request) -> Result<(), PlanError> {
-    let after = View::of(planned, &request.place, request.version)?;
+fn verify(before: &View, planned: &Files, setup: &Setup) -> Result<(), ConfigureError> {
+    let after = View::of(planned, &setup.place, setup.version)?;
     for config in after.configs() {
-        is_loaded(config, request)?;
+        is_loaded(config, setup)?;
         let before = before.configs().find(|before| before.release == config.release);
-        let beside = before.map(beside).transpose()?.flatten().filter(|_| request.mode != Mode::Nri);
-        if let Some(key) = beside.and_then(|beside| config.lacks(NAME, &beside.name, request.with_cni)) {
-            return Err(request.refused(format!("the handler would not have {key} of the one beside it")));
+        let beside = before.map(beside).transpose()?.flatten().filter(|_| setup.mode != Mode::Nri);
+        if let Some(key) = beside.and_then(|beside| config.lacks(NAME, &beside.name, setup.with_cni)) {
+            return Err(setup.refused(format!("the handler would not have {key} of the one beside it")));
         }
     }
-    before.keeps_others(&after, &request.place)
+    before.keeps_others(&after, &setup.place)
 }
 
-fn is_loaded(config: &Containerd, request: &Request) -> Result<(), PlanError> {
-    if request.pod_cidrs_of_node && config.cni_template().is_none() {
-        return Err(overridden(config, request));
+fn is_loaded(config: &Containerd, setup: &Setup) -> Result<(), ConfigureError> {
+    if setup.pod_cidrs_of_node && config.cni_template().is_none() {
+        return Err(overridden(config, setup));
     }
-    if request.mode == Mode::Nri {
-        return if config.nri_disabled()? == Some(true) { Err(overridden(config, request)) } else { Ok(()) };
+    if setup.mode == Mode::Nri {
+        return if config.nri_disabled()? == Some(true) { Err(overridden(config, setup)) } else { Ok(()) };
     }
-    if request.set_as_default && config.has_legacy_default() {
+    if setup.set_as_default && config.has_legacy_default() {
         let reason = "containerd.default_runtime goes before default_runtime_name; make it a handler of \
                       containerd.runtimes, and name that in default_runtime_name";
-        return Err(request.refused(reason.to_owned()));
+        return Err(setup.refused(reason.to_owned()));
     }
     let handlers = config.handlers()?;
     let ours = handlers.iter().find(|handler| {
-        let wrapper = request.program(WRAPPER).display().to_string();
-        let is_way = match request.mode {
+        let wrapper = setup.program(WRAPPER).display().to_string();
+        let is_way = match setup.mode {
             Mode::Wrapper => handler.binary_name == Some(wrapper),
             _ => handler.base_runtime_spec.is_some(),
         };
         handler.name == NAME && is_way && handler.passes("podhosts.io/x")
     });
     let default = config.default_handler()?;
-    if ours.is_none() || request.set_as_default && default != NAME {
-        return Err(overridden(config, request));
+    if ours.is_none() || setup.set_as_default && default != NAME {
+        return Err(overridden(config, setup));
     }
     if handlers.iter().all(|handler| handler.name != default) {
         return Err(
-            request.refused(format!("default_runtime_name is {default:?}, and there is no such handler"))
+            setup.refused(format!("default_runtime_name is {default:?}, and there is no such handler"))
         );
     }
     Ok(())
 }
 
 /// That a file undoes what is planned, or that its version does.
-fn overridden(config: &Containerd, request: &Request) -> PlanError {
-    let main = config.layers.first().map(|layer| containerd::version(layer).unwrap_or_default());
-    let others = config.layers.iter().skip(1).rev().filter(|layer| layer.path != request.place.drop_in);
-    let mut versions = others.clone().filter_map(|layer| Some((layer, containerd::version(layer).ok()?)));
+fn overridden(config: &Containerd, setup: &Setup) -> ConfigureError {
+    let main = config.layers.first().map(|layer| file_version(layer).unwrap_or_default());
+    let others = config.layers.iter().skip(1).rev().filter(|layer| layer.path != setup.place.drop_in);
+    let mut versions = others.clone().filter_map(|layer| Some((layer, file_version(layer).ok()?)));
     let is_old = config.release == Release::Before2_0;
     if !is_old && let Some((layer, version)) = versions.find(|(_, version)| Some(*version) != main) {
-        let (path, config) = (layer.path.display(), request.place.config.display());
-        return request.refused(format!(
+        let (path, config) = (layer.path.display(), setup.place.config.display());
+        return setup.refused(format!(
             "{path} has version {version}, and {config} {}: containerd would not load what is planned; give both one version",
             main.unwrap_or_default()
         ));
     }
     let imported = config.imported_cri_sections().unwrap_or_default();
-    let culprit = imported.into_iter().rev().find(|path| **path != request.place.drop_in);
+    let culprit = imported.into_iter().rev().find(|path| **path != setup.place.drop_in);
     let Some(culprit) = culprit.map(Path::display) else {
-        let config = request.place.config.display();
-        return request.refused(format!(
+        let config = setup.place.config.display();
+        return setup.refused(format!(
             "{config} has the CRI plugin's sections of version 2 and of 3: containerd would not load what is planned"
         ));
     };
     let remedy = if is_old { "name that file with --config" } else { "name a later file with --drop-in" };
-    request.refused(format!(
+    setup.refused(format!(
         "{culprit} is imported, and what it says of the CRI plugin goes before it; {remedy}"
     ))
 }

@@ -7,34 +7,17 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-pub use crate::engines::containerd::imports::{import_patterns, layers, missing_import};
-
-use crate::engines::EngineError;
+use crate::engines::containerd::imports::layers;
 use crate::engines::containerd::merge as containerd_merge;
-use crate::engines::containerd::merge::{CRI_V2, CRI_V3, Merged, Release};
+use crate::engines::containerd::merge::{Merged, Release};
+use crate::engines::containerd::section::{CRI_V2, CRI_V3, DEFAULT_HANDLER, NRI, RUNC_V2, file_version};
+use crate::engines::error::EngineError;
 use crate::engines::files::{Files, covers};
 use crate::engines::layers::Layer;
-
-/// The main configuration where containerd is not told of another one.
-pub const CONFIG: &str = "/etc/containerd/config.toml";
-
-/// Where it serves the CRI.
-pub const SOCKET: &str = "/run/containerd/containerd.sock";
-
-/// The runtime type of runc, crun, and the wrapper in front of them.
-pub const RUNC_V2: &str = "io.containerd.runc.v2";
+use crate::engines::version::Version;
 
 /// How runc's shim is called, but for its version.
 const RUNC_SHIM: &str = "containerd-shim-runc-v";
-
-/// The handler that is there, and is the default, where the configuration names none.
-pub(crate) const DEFAULT_HANDLER: &str = "runc";
-
-/// The NRI plugin's section.
-pub(crate) const NRI: [&str; 2] = ["plugins", "io.containerd.nri.v1.nri"];
-
-/// A program's version, as far as it matters: major and minor.
-pub type Version = (u32, u32);
 
 /// A configuration with what it imports, as containerd loads it.
 #[derive(Debug, Clone)]
@@ -71,23 +54,6 @@ impl Handler {
     pub fn passes(&self, annotation: &str) -> bool {
         self.pod_annotations.iter().any(|pattern| covers(pattern, annotation))
     }
-}
-
-/// The version of one file; one without is of version 1.
-///
-/// # Errors
-/// [`EngineError::Type`] where it is no integer.
-pub fn version(layer: &Layer) -> Result<i64, EngineError> {
-    match layer.get(&["version"])? {
-        None => Ok(1),
-        Some(Value::Integer(version)) => Ok(*version),
-        Some(other) => Err(layer.wrong(&["version"], other, "an integer")),
-    }
-}
-
-/// The keys of the CRI plugin's section for runtimes and CNI, in a file of this version.
-pub fn cri_section(version: i64) -> [&'static str; 2] {
-    ["plugins", if version >= 3 { CRI_V3 } else { CRI_V2 }]
 }
 
 impl Containerd {
@@ -141,7 +107,7 @@ impl Containerd {
     /// # Errors
     /// [`EngineError::Type`] where it is no integer.
     pub fn version(&self) -> Result<Option<i64>, EngineError> {
-        self.layers.first().map(version).transpose()
+        self.layers.first().map(file_version).transpose()
     }
 
     /// The handlers: those that the files name, and runc where containerd has it built in beside them.

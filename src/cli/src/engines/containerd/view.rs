@@ -8,15 +8,17 @@ use std::time::Duration;
 use toml::{Table, Value};
 use toml_edit::Array;
 
-use crate::configure::change;
-use crate::configure::change::SameMeaning;
-use crate::configure::plan::{Place, PlanError};
-use crate::engines::containerd::merge::{CRI_V2, CRI_V3, MOVED, Release};
-use crate::engines::containerd::{Containerd, DEFAULT_HANDLER, NRI, Version, layers};
+use crate::engines::containerd::imports::layers;
+use crate::engines::containerd::merge::{MOVED, Release};
+use crate::engines::containerd::reader::Containerd;
+use crate::engines::containerd::section::{CRI_V2, CRI_V3, DEFAULT_HANDLER, NRI, file_version};
 use crate::engines::edit::Edit;
+use crate::engines::error::{ConfigureError, EngineError, dotted};
 use crate::engines::files::Files;
 use crate::engines::layers::Layer;
-use crate::engines::{EngineError, NAME, dotted};
+use crate::engines::names::NAME;
+use crate::engines::setup::Place;
+use crate::engines::version::Version;
 use sys::fs::files::FileError;
 use sys::process::programs::{self, TextAtPath};
 
@@ -43,8 +45,8 @@ impl View {
     /// Looks at `files`. Where they are those of the disk, the program follows the imports itself.
     ///
     /// # Errors
-    /// [`PlanError::Refused`] where containerd cannot read them, in its words.
-    pub(crate) fn of(files: &Files, place: &Place, version: Option<Version>) -> Result<Self, PlanError> {
+    /// [`ConfigureError::Refused`] where containerd cannot read them, in its words.
+    pub(crate) fn of(files: &Files, place: &Place, version: Option<Version>) -> Result<Self, ConfigureError> {
         let layers = layers(files, &place.config)?;
         let concluded = |release: Release| {
             let config = Containerd::new(layers.clone(), &place.config, release)?;
@@ -69,8 +71,8 @@ impl View {
     /// Refuses a change after which something that is not podhosts' would be another one.
     ///
     /// # Errors
-    /// [`PlanError::Refused`] naming the key and a file that sets it.
-    pub(crate) fn keeps_others(&self, after: &Self, place: &Place) -> Result<(), PlanError> {
+    /// [`ConfigureError::Refused`] naming the key and a file that sets it.
+    pub(crate) fn keeps_others(&self, after: &Self, place: &Place) -> Result<(), ConfigureError> {
         for seen in &self.releases {
             let Some(then) = after.releases.iter().find(|then| then.config.release == seen.config.release)
             else {
@@ -92,7 +94,7 @@ impl View {
                     shown(&seen.values),
                     mixture(&then.config.layers, &keys)
                 );
-                return Err(PlanError::Refused { engine: place.engine.name(), reason });
+                return Err(ConfigureError::Refused { engine: place.engine.name(), reason });
             }
         }
         Ok(())
@@ -101,7 +103,7 @@ impl View {
 
 /// Why containerd puts files together in another way than one would think: their versions, or the file that sets a key.
 fn mixture(layers: &[Layer], keys: &[&str]) -> String {
-    let version = |layer: &Layer| crate::engines::containerd::version(layer).unwrap_or_default();
+    let version = |layer: &Layer| file_version(layer).unwrap_or_default();
     let shown = |layer: &Layer| format!("{} has version {}", layer.path.display(), version(layer));
     let main = layers.first();
     let other = layers.iter().skip(1).rev().find(|layer| Some(version(layer)) != main.map(version));
@@ -199,10 +201,10 @@ fn shown(value: &Value) -> String {
 }
 
 /// What the program prints; nothing where it is not there.
-fn dump(files: &Files, place: &Place, layers: &[Layer]) -> Result<Option<Table>, PlanError> {
+fn dump(files: &Files, place: &Place, layers: &[Layer]) -> Result<Option<Table>, ConfigureError> {
     let Some(program) = &place.program else { return Ok(None) };
-    let refused = |reason| PlanError::Refused { engine: place.engine.name(), reason };
-    let is_on_disk = !layers.is_empty() && change::changes(files, SameMeaning::Write)?.is_empty();
+    let refused = |reason| ConfigureError::Refused { engine: place.engine.name(), reason };
+    let is_on_disk = !layers.is_empty() && files.are_on_disk()?;
     let texts = if is_on_disk { Vec::new() } else { texts(files, layers)? };
     let main = texts.last().map_or_else(|| place.config.clone(), TextAtPath::path);
     let args = ["--config", &main.display().to_string(), "config", "dump"];
@@ -218,7 +220,7 @@ fn dump(files: &Files, place: &Place, layers: &[Layer]) -> Result<Option<Table>,
 }
 
 /// The files for a containerd that is to find them elsewhere, the main one, which imports all others, as the last.
-fn texts(files: &Files, layers: &[Layer]) -> Result<Vec<TextAtPath>, PlanError> {
+fn texts(files: &Files, layers: &[Layer]) -> Result<Vec<TextAtPath>, ConfigureError> {
     let mut texts = Vec::new();
     let taken =
         |cause| FileError::Io { verb: "copy", path: PathBuf::from("containerd's configuration"), cause };

@@ -1,6 +1,6 @@
 //! CRI-O: its configuration, and the files that podhosts needs.
 
-pub mod plan;
-pub mod reader;
+pub(crate) mod plan;
+pub(crate) mod reader;
 
-pub use reader::*;
+pub(crate) use reader::*;

@@ -2,40 +2,42 @@
 
 use toml_edit::Array;
 
-use crate::configure::plan::{Mode, Place, PlanError, Request, edited};
-use crate::configure::take_out::Named;
-use crate::engines::containerd::handler::{copied, plain};
 use crate::engines::crio::Crio;
+use crate::engines::edit::{copied, plain};
+use crate::engines::engine::Mode;
+use crate::engines::error::ConfigureError;
 use crate::engines::files::Files;
-use crate::engines::hooks;
-use crate::engines::hooks::plan::{named_dirs, put_hook};
+use crate::engines::hooks::plan::{own_dirs, put_hook};
 use crate::engines::hooks::{Group, Rules};
-use crate::engines::{NAME, WRAPPER, low_level};
+use crate::engines::names::{NAME, WRAPPER};
+use crate::engines::own_keys::OwnKeys;
+use crate::engines::setup::{Place, Setup, edited};
+use crate::engines::{hooks, low_level};
 
 const RUNTIME: [&str; 2] = ["crio", "runtime"];
 const RUNTIMES: [&str; 3] = ["crio", "runtime", "runtimes"];
 
-pub(crate) fn named(files: &Files, place: &Place) -> Named {
+pub(crate) fn own_keys(files: &Files, place: &Place) -> OwnKeys {
     let mut without = files.clone();
     without.remove(&place.drop_in);
     let crio = Crio::read(&without, &place.config, place.drop_ins());
     let dirs = crio.and_then(|crio| crio.hooks_dirs()).ok().flatten();
-    Named {
+    OwnKeys {
         handlers: vec![vec!["crio", "runtime", "runtimes", NAME]],
         names: vec![vec!["crio", "runtime", "default_runtime"]],
         ours: vec![vec!["crio", "nri", "enable_nri"]],
-        list: named_dirs(place, &["crio", "runtime", "hooks_dir"], dirs),
+        list: own_dirs(place, &["crio", "runtime", "hooks_dir"], dirs),
     }
 }
 
-pub(crate) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>) -> Result<(), PlanError> {
-    let drop_in = &request.place.drop_in;
-    let crio = read(files, request)?;
+pub(crate) fn plan(files: &mut Files, setup: &Setup, notes: &mut Vec<String>) -> Result<(), ConfigureError> {
+    let drop_in = &setup.place.drop_in;
+    let crio = read(files, setup)?;
     let without = files.clone();
     let mut expected = hooks_dirs(&crio)?;
-    match request.mode {
+    match setup.mode {
         Mode::HooksDir => {
-            if let Some(dirs) = put_hook(files, request, &expected) {
+            if let Some(dirs) = put_hook(files, setup, &expected) {
                 let list = Array::from_iter(&dirs);
                 let text = edited(files, drop_in, |edit| edit.set(&RUNTIME, "hooks_dir", list))?;
                 files.put(drop_in, text);
@@ -47,17 +49,17 @@ pub(crate) fn plan(files: &mut Files, request: &Request, notes: &mut Vec<String>
             let text = edited(files, drop_in, |edit| edit.set(&["crio", "nri"], "enable_nri", true))?;
             files.put(drop_in, text);
         }
-        Mode::Wrapper | Mode::BaseSpec => put_handler(files, request, &crio, notes)?,
+        Mode::Wrapper | Mode::BaseSpec => put_handler(files, setup, &crio, notes)?,
     }
-    verify((&without, &crio), files, request, &expected)
+    verify((&without, &crio), files, setup, &expected)
 }
 
 fn put_handler(
     files: &mut Files,
-    request: &Request,
+    setup: &Setup,
     crio: &Crio,
     notes: &mut Vec<String>,
-) -> Result<(), PlanError> {
+) -> Result<(), ConfigureError> {
     let default = crio.default_handler()?;
     let beside = default.as_deref().and_then(|name| crio.handler_table(name));
     let is_oci = |table: &&toml::Table| {
@@ -68,15 +70,15 @@ fn put_handler(
         notes.extend(low_level::note(files, default.as_deref().unwrap_or_default(), path)?);
     }
     let mut handler = toml_edit::Table::new();
-    handler.insert("runtime_path", plain(&request.program(WRAPPER).display().to_string()));
+    handler.insert("runtime_path", plain(&setup.program(WRAPPER).display().to_string()));
     handler.insert("runtime_type", plain("oci"));
     if let Some(beside) = beside {
         // These two would make it another program.
         copied(&mut handler, beside, &["platform_runtime_paths", "inherit_default_runtime"]);
     }
-    let drop_in = &request.place.drop_in;
+    let drop_in = &setup.place.drop_in;
     let text = edited(files, drop_in, |edit| {
-        if request.set_as_default {
+        if setup.set_as_default {
             edit.set(&RUNTIME, "default_runtime", NAME)?;
         }
         edit.put(&RUNTIMES, NAME, toml_edit::Item::Table(handler))
@@ -85,12 +87,12 @@ fn put_handler(
     Ok(())
 }
 
-fn read(files: &Files, request: &Request) -> Result<Crio, PlanError> {
-    Ok(Crio::read(files, &request.place.config, request.place.drop_ins())?)
+fn read(files: &Files, setup: &Setup) -> Result<Crio, ConfigureError> {
+    Ok(Crio::read(files, &setup.place.config, setup.place.drop_ins())?)
 }
 
 /// See [`crate::configure::plan::keeps_default`].
-pub(crate) fn keeps_default(planned: &Files, place: &Place) -> Result<(), PlanError> {
+pub(crate) fn keeps_default(planned: &Files, place: &Place) -> Result<(), ConfigureError> {
     let read = |files: &Files| Crio::read(files, &place.config, place.drop_ins());
     let (Ok(before), Ok(after)) = (read(&Files::new()), read(planned)) else { return Ok(()) };
     let is_there = |crio: &Crio| crio.handler_table(NAME).is_some();
@@ -98,11 +100,11 @@ pub(crate) fn keeps_default(planned: &Files, place: &Place) -> Result<(), PlanEr
         return Ok(());
     }
     let reason = format!("default_runtime is {NAME:?}, and there is no such handler then: name another");
-    Err(PlanError::Refused { engine: place.engine.name(), reason })
+    Err(ConfigureError::Refused { engine: place.engine.name(), reason })
 }
 
 /// The hooks directories that CRI-O reads.
-fn hooks_dirs(crio: &Crio) -> Result<Vec<String>, PlanError> {
+fn hooks_dirs(crio: &Crio) -> Result<Vec<String>, ConfigureError> {
     Ok(crio.hooks_dirs()?.unwrap_or_else(|| vec![hooks::DISTRIBUTION.to_owned()]))
 }
 
@@ -110,31 +112,31 @@ fn hooks_dirs(crio: &Crio) -> Result<Vec<String>, PlanError> {
 fn verify(
     (without, before): (&Files, &Crio),
     files: &Files,
-    request: &Request,
+    setup: &Setup,
     expected: &[String],
-) -> Result<(), PlanError> {
-    let crio = read(files, request)?;
-    match request.mode {
+) -> Result<(), ConfigureError> {
+    let crio = read(files, setup)?;
+    match setup.mode {
         Mode::HooksDir if hooks_dirs(&crio)? != expected => {
-            overridden(&crio, request, &["crio", "runtime", "hooks_dir"])
+            overridden(&crio, setup, &["crio", "runtime", "hooks_dir"])
         }
         Mode::HooksDir => {
-            let groups = |crio: &Crio| -> Result<Vec<Group>, PlanError> {
+            let groups = |crio: &Crio| -> Result<Vec<Group>, ConfigureError> {
                 Ok(vec![hooks_dirs(crio)?.into_iter().map(Into::into).collect()])
             };
             let sides = [(without, groups(before)?), (files, groups(&crio)?)];
-            hooks::plan::check(sides, Rules::crio(), request)
+            hooks::plan::check(sides, Rules::crio(), setup)
         }
         Mode::Nri if crio.nri_enabled()? != Some(true) => {
-            overridden(&crio, request, &["crio", "nri", "enable_nri"])
+            overridden(&crio, setup, &["crio", "nri", "enable_nri"])
         }
-        Mode::Wrapper if request.set_as_default && crio.default_handler()?.as_deref() != Some(NAME) => {
-            overridden(&crio, request, &["crio", "runtime", "default_runtime"])
+        Mode::Wrapper if setup.set_as_default && crio.default_handler()?.as_deref() != Some(NAME) => {
+            overridden(&crio, setup, &["crio", "runtime", "default_runtime"])
         }
         _ => Ok(()),
     }
 }
 
-fn overridden(crio: &Crio, request: &Request, keys: &[&str]) -> Result<(), PlanError> {
-    request.overridden_in(&crio.layers, keys)
+fn overridden(crio: &Crio, setup: &Setup, keys: &[&str]) -> Result<(), ConfigureError> {
+    setup.overridden_in(&crio.layers, keys)
 }

@@ -3,28 +3,28 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::engines::EngineError;
+use crate::engines::error::EngineError;
 use crate::engines::files::Files;
 use crate::engines::layers::{Layer, last};
 
 /// The main configuration where CRI-O is not told of another one.
-pub const CONFIG: &str = "/etc/crio/crio.conf";
+pub(crate) const CONFIG: &str = "/etc/crio/crio.conf";
 
 /// Its drop-ins.
-pub const DROP_INS: &str = "/etc/crio/crio.conf.d";
+pub(crate) const DROP_INS: &str = "/etc/crio/crio.conf.d";
 
 const RUNTIME: [&str; 2] = ["crio", "runtime"];
 
 /// A configuration with its drop-ins, as CRI-O loads it.
 #[derive(Debug, Clone)]
-pub struct Crio {
+pub(crate) struct Crio {
     /// The files, in the order in which they are loaded.
     pub layers: Vec<Layer>,
 }
 
 /// A runtime handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Handler {
+pub(crate) struct Handler {
     /// Its name, which RuntimeClasses use.
     pub name: String,
     /// The low-level runtime; the program of the handler's name on PATH where there is none.
@@ -38,7 +38,7 @@ impl Crio {
     ///
     /// # Errors
     /// [`EngineError`] naming the file.
-    pub fn read(files: &Files, main: &Path, drop_ins: &Path) -> Result<Self, EngineError> {
+    pub(crate) fn read(files: &Files, main: &Path, drop_ins: &Path) -> Result<Self, EngineError> {
         let mut layers = Vec::new();
         for path in [vec![main.to_owned()], files.in_dir(drop_ins)?].concat() {
             layers.extend(Layer::read(files, &path)?);
@@ -50,7 +50,7 @@ impl Crio {
     ///
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
-    pub fn hooks_dirs(&self) -> Result<Option<Vec<String>>, EngineError> {
+    pub(crate) fn hooks_dirs(&self) -> Result<Option<Vec<String>>, EngineError> {
         last(&self.layers, |layer| layer.strings(&[RUNTIME[0], RUNTIME[1], "hooks_dir"]))
     }
 
@@ -58,7 +58,7 @@ impl Crio {
     ///
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
-    pub fn handlers(&self) -> Result<Vec<Handler>, EngineError> {
+    pub(crate) fn handlers(&self) -> Result<Vec<Handler>, EngineError> {
         let mut handlers: Vec<Handler> = Vec::new();
         for layer in &self.layers {
             let Some(runtimes) = layer.table(&[RUNTIME[0], RUNTIME[1], "runtimes"])? else { continue };
@@ -81,7 +81,7 @@ impl Crio {
     ///
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
-    pub fn default_handler(&self) -> Result<Option<String>, EngineError> {
+    pub(crate) fn default_handler(&self) -> Result<Option<String>, EngineError> {
         let keys = [RUNTIME[0], RUNTIME[1], "default_runtime"];
         let name = last(&self.layers, |layer| layer.string(&keys))?;
         Ok(name.filter(|name| !name.is_empty()).map(str::to_owned))
@@ -97,7 +97,7 @@ impl Crio {
     ///
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
-    pub fn nri_enabled(&self) -> Result<Option<bool>, EngineError> {
+    pub(crate) fn nri_enabled(&self) -> Result<Option<bool>, EngineError> {
         last(&self.layers, |layer| layer.boolean(&["crio", "nri", "enable_nri"]))
     }
 
@@ -105,7 +105,7 @@ impl Crio {
     ///
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
-    pub fn nri_socket(&self) -> Result<Option<PathBuf>, EngineError> {
+    pub(crate) fn nri_socket(&self) -> Result<Option<PathBuf>, EngineError> {
         let socket = last(&self.layers, |layer| layer.string(&["crio", "nri", "nri_listen"]))?;
         Ok(socket.filter(|socket| !socket.is_empty()).map(PathBuf::from))
     }
@@ -114,7 +114,7 @@ impl Crio {
     ///
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
-    pub fn nri_refuses_connections(&self) -> Result<bool, EngineError> {
+    pub(crate) fn nri_refuses_connections(&self) -> Result<bool, EngineError> {
         let refuses = last(&self.layers, |layer| layer.boolean(&["crio", "nri", "nri_disable_connections"]))?;
         Ok(refuses.unwrap_or_default())
     }
@@ -123,7 +123,7 @@ impl Crio {
     ///
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
-    pub fn cni_conf_dir(&self) -> Result<PathBuf, EngineError> {
+    pub(crate) fn cni_conf_dir(&self) -> Result<PathBuf, EngineError> {
         let dir = last(&self.layers, |layer| layer.string(&["crio", "network", "network_dir"]))?;
         Ok(dir.filter(|dir| !dir.is_empty()).unwrap_or("/etc/cni/net.d").into())
     }
@@ -132,7 +132,7 @@ impl Crio {
     ///
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
-    pub fn cni_bin_dirs(&self) -> Result<Vec<PathBuf>, EngineError> {
+    pub(crate) fn cni_bin_dirs(&self) -> Result<Vec<PathBuf>, EngineError> {
         let dirs = last(&self.layers, |layer| layer.strings(&["crio", "network", "plugin_dirs"]))?;
         let dirs = dirs.filter(|dirs| !dirs.is_empty()).unwrap_or_else(|| vec!["/opt/cni/bin".to_owned()]);
         Ok(dirs.into_iter().map(PathBuf::from).collect())

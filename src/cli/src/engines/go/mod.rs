@@ -1,5 +1,6 @@
 //! JSON and regular expressions as Go's libraries read them.
 
-pub mod json;
-pub mod regexp;
-pub mod unicode;
+pub(crate) mod json;
+pub(crate) mod regexp;
+pub(crate) mod release;
+pub(crate) mod unicode;

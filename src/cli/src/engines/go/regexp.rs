@@ -1,6 +1,9 @@
 //! Which texts are regular expressions to Go's `regexp`: engines refuse a hook whose patterns are none. Facts from Go's
 //! `regexp/syntax` with the flags of Perl. Nothing is matched here.
 
+use crate::engines::go::release::GoRelease;
+use crate::engines::go::unicode;
+
 /// The largest repetition, and of nested ones the largest product.
 const REPEAT_MAX: u32 = 1000;
 
@@ -15,17 +18,6 @@ pub(crate) fn check(pattern: &str, release: GoRelease) -> Result<(), String> {
     let mut parser = Parser { rest: pattern, depth: 0, release };
     parser.alternatives()?;
     if parser.rest.is_empty() { Ok(()) } else { Err("unexpected )".to_owned()) }
-}
-
-/// What has come to the patterns with releases of Go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum GoRelease {
-    /// All before 1.22.
-    Before1_22,
-    /// `(?<name>` is as good as `(?P<name>`.
-    From1_22,
-    /// Names of Unicode classes are taken without regard to case, and may be the long ones.
-    From1_25,
 }
 
 struct Parser<'a> {
@@ -196,7 +188,7 @@ impl<'a> Parser<'a> {
             let Some(c) = self.next() else { return wrong(whole) };
             &before[..c.len_utf8()]
         };
-        if crate::engines::go::unicode::is_class(name, self.release) { Ok(true) } else { wrong(name) }
+        if unicode::is_class(name, self.release) { Ok(true) } else { wrong(name) }
     }
 
     /// A character that is written with a backslash.
@@ -250,7 +242,7 @@ impl<'a> Parser<'a> {
             if self.rest.starts_with("[:")
                 && let Some((name, rest)) = self.rest[2..].split_once(":]")
             {
-                if !crate::engines::go::unicode::is_posix(name) {
+                if !unicode::is_posix(name) {
                     return Err(format!("invalid character class range: `[:{name}:]`"));
                 }
                 self.rest = rest;

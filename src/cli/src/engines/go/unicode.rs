@@ -1,6 +1,6 @@
 //! The names of classes of characters that Go's regular expressions know.
 
-use crate::engines::go::regexp::GoRelease;
+use crate::engines::go::release::GoRelease;
 
 /// The general categories, with those of one letter that contain others.
 const CATEGORIES: &str = "C Cc Cf Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S Sc Sk Sm So Z \

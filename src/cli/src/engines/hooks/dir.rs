@@ -5,44 +5,16 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::engines::EngineError;
+use crate::engines::error::EngineError;
 use crate::engines::files::Files;
-use crate::engines::go::regexp::GoRelease;
 use crate::engines::hooks::file::HookFile;
+use crate::engines::hooks::rules::Rules;
 
 /// The directory that engines read by default.
 pub const DISTRIBUTION: &str = "/usr/share/containers/oci/hooks.d";
 
 /// The node's directory; a file in it goes before one of the same name in the distribution's.
 pub const NODE: &str = "/etc/containers/oci/hooks.d";
-
-/// What differs between the engines, and between their releases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
-    /// The stages that the engine has beyond those of the runtime specification.
-    pub(crate) stages: &'static [&'static str],
-    /// The release of Go that its patterns are of.
-    pub(crate) go: GoRelease,
-    /// Whether the engine passes over what is no directory.
-    pub(crate) skips_others: bool,
-}
-
-impl Rules {
-    /// podman's: of this version, where it is known.
-    pub fn podman(version: Option<crate::engines::containerd::Version>) -> Self {
-        let go = match version {
-            Some(version) if version < (5, 0) => GoRelease::Before1_22,
-            Some(version) if version < (5, 6) => GoRelease::From1_22,
-            _ => GoRelease::From1_25,
-        };
-        Self { stages: &["precreate"], go, skips_others: false }
-    }
-
-    /// CRI-O's.
-    pub fn crio() -> Self {
-        Self { stages: &[], go: GoRelease::From1_25, skips_others: true }
-    }
-}
 
 /// Directories that are read together: of files of one name, the one in a later directory goes before the others.
 pub type Group = Vec<PathBuf>;

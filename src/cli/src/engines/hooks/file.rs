@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::engines::EngineError;
+use crate::engines::error::EngineError;
 use crate::engines::go::json::{Json, is_named};
 use crate::engines::go::regexp as go_regexp;
-use crate::engines::hooks::dir::Rules;
+use crate::engines::hooks::rules::Rules;
 
 /// The stages of the runtime specification.
 const STAGES: [&str; 6] =
@@ -61,7 +61,7 @@ impl HookFile {
 
     /// Whether it runs podhosts' hook.
     pub fn is_ours(&self) -> bool {
-        self.path.file_name().is_some_and(|name| name == crate::engines::HOOK)
+        self.path.file_name().is_some_and(|name| name == crate::engines::names::HOOK)
     }
 
     /// What an engine checks that has found the program.

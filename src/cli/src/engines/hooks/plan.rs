@@ -2,17 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::configure::plan::{Engine, Place, PlanError, Request, with_path};
-use crate::configure::take_out::NamedList;
+use crate::engines::engine::Engine;
+use crate::engines::error::{ConfigureError, EngineError};
 use crate::engines::files::Files;
 use crate::engines::hooks::dir;
-use crate::engines::hooks::dir::{Group, Hooks, Rules};
+use crate::engines::hooks::dir::{Group, Hooks};
 use crate::engines::hooks::file::HookFile;
-use crate::engines::{EngineError, HOOK};
+use crate::engines::hooks::rules::Rules;
+use crate::engines::names::HOOK;
+use crate::engines::own_keys::OwnList;
+use crate::engines::setup::{Place, Setup, with_path};
 
 /// A hooks directory of podhosts' own, for an engine that does not read the node's: other files may lie in that for
 /// another day.
-pub fn own_dir(engine: Engine) -> PathBuf {
+pub(crate) fn own_dir(engine: Engine) -> PathBuf {
     format!("/etc/podhosts/{}-hooks.d", engine.name()).into()
 }
 
@@ -31,19 +34,19 @@ pub(crate) fn hook_name(engine: Engine) -> &'static str {
 
 /// Plans our hook to be where the engine reads it, which it does in `now`; the directories that it is to read, where
 /// those have to be others.
-pub(crate) fn put_hook(files: &mut Files, request: &Request, now: &[String]) -> Option<Vec<String>> {
-    let text = if request.place.engine == Engine::Podman {
+pub(crate) fn put_hook(files: &mut Files, setup: &Setup, now: &[String]) -> Option<Vec<String>> {
+    let text = if setup.place.engine == Engine::Podman {
         include_str!("../../../../../hooks/podhosts-annotated.json")
     } else {
         include_str!("../../../../../hooks/podhosts.json")
     };
     let is_read = |dir: &Path| now.iter().any(|read| Path::new(read) == dir);
-    let dir = request.place.hooks_dir.clone().unwrap_or_else(|| {
+    let dir = setup.place.hooks_dir.clone().unwrap_or_else(|| {
         let node = PathBuf::from(dir::NODE);
-        if is_read(&node) { node } else { own_dir(request.place.engine) }
+        if is_read(&node) { node } else { own_dir(setup.place.engine) }
     });
-    let path = dir.join(hook_name(request.place.engine));
-    files.put(&path, with_path(text, &request.program(HOOK)));
+    let path = dir.join(hook_name(setup.place.engine));
+    files.put(&path, with_path(text, &setup.program(HOOK)));
     (!is_read(&dir)).then(|| now.iter().cloned().chain([dir.display().to_string()]).collect())
 }
 
@@ -51,52 +54,50 @@ pub(crate) fn put_hook(files: &mut Files, request: &Request, now: &[String]) -> 
 /// ours would not.
 ///
 /// # Errors
-/// [`PlanError::Refused`] naming the file.
+/// [`ConfigureError::Refused`] naming the file.
 pub(crate) fn check(
     [before, after]: [(&Files, Vec<Group>); 2],
     rules: Rules,
-    request: &Request,
-) -> Result<(), PlanError> {
+    setup: &Setup,
+) -> Result<(), ConfigureError> {
     let before = dir::read(before.0, &before.1, rules);
     let after = dir::read(after.0, &after.1, rules);
     if let Some(file) = after.fatal.first() {
         let since = if before.fatal.is_empty() { "would start no container" } else { "starts no container" };
-        return Err(request.refused(format!("it {since}: {}", file.error)));
+        return Err(setup.refused(format!("it {since}: {}", file.error)));
     }
     let (were, are) = (before.of_others(), after.of_others());
     if before.fatal.is_empty() {
         if let Some(path) = are.iter().find(|path| !were.contains(path)) {
             let path = path.display();
             let reason = format!("it would read {path}, which it does not now: see --hooks-dir");
-            return Err(request.refused(reason));
+            return Err(setup.refused(reason));
         }
         if let Some(path) = were.iter().find(|path| !are.contains(path)) {
-            return Err(
-                request.refused(format!("it would no longer read {}: see --hooks-dir", path.display()))
-            );
+            return Err(setup.refused(format!("it would no longer read {}: see --hooks-dir", path.display())));
         }
     }
-    is_ours_there(&after, request)
+    is_ours_there(&after, setup)
 }
 
-fn is_ours_there(hooks: &Hooks, request: &Request) -> Result<(), PlanError> {
-    let name = hook_name(request.place.engine);
+fn is_ours_there(hooks: &Hooks, setup: &Setup) -> Result<(), ConfigureError> {
+    let name = hook_name(setup.place.engine);
     let is_name = |path: &Path| path.file_name().is_some_and(|file| file == name);
     if hooks.hooks.iter().any(|(path, hook)| hook.is_ours() && is_name(path)) {
         return Ok(());
     }
     let left_out = hooks.left_out.iter().find(|file| is_name(&file.path));
-    Err(request.refused(match left_out {
+    Err(setup.refused(match left_out {
         Some(file) => format!("it would leave out podhosts' hook: {}", file.error),
         None => format!("it would not read {name}"),
     }))
 }
 
 /// Our entries in a list of hooks directories, which are `dirs` without us.
-pub(crate) fn named_dirs(place: &Place, keys: &[&'static str], now: Option<Vec<String>>) -> NamedList {
+pub(crate) fn own_dirs(place: &Place, keys: &[&'static str], now: Option<Vec<String>>) -> OwnList {
     let inherited = now.unwrap_or_else(|| vec![dir::DISTRIBUTION.to_owned()]);
     let own = dirs(place).iter().map(|dir| dir.display().to_string()).collect();
-    NamedList { keys: keys.to_vec(), own, inherited }
+    OwnList { keys: keys.to_vec(), own, inherited }
 }
 
 /// Takes our hook out of the hooks directories.

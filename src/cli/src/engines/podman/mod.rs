@@ -1,8 +1,8 @@
 //! podman: its configuration, what podman itself makes of it, and the files that podhosts needs.
 
 mod merge;
-pub mod plan;
-pub mod reader;
-pub mod view;
+pub(crate) mod plan;
+pub(crate) mod reader;
+pub(crate) mod view;
 
-pub use reader::*;
+pub(crate) use reader::*;

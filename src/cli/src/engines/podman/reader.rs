@@ -6,27 +6,27 @@ use std::path::{Path, PathBuf};
 
 use toml::Table;
 
-use crate::engines::EngineError;
-use crate::engines::containerd::Version;
+use crate::engines::error::EngineError;
 use crate::engines::files::Files;
 use crate::engines::hooks;
 use crate::engines::hooks::Group;
 use crate::engines::layers::{Layer, last};
 use crate::engines::podman::merge as podman_merge;
+use crate::engines::version::Version;
 use sys::service::inherited;
 
 /// The distribution's file.
-pub const DISTRIBUTION: &str = "/usr/share/containers/containers.conf";
+pub(crate) const DISTRIBUTION: &str = "/usr/share/containers/containers.conf";
 
 /// The node's file.
-pub const CONFIG: &str = "/etc/containers/containers.conf";
+pub(crate) const CONFIG: &str = "/etc/containers/containers.conf";
 
 /// The node's drop-ins.
-pub const DROP_INS: &str = "/etc/containers/containers.conf.d";
+pub(crate) const DROP_INS: &str = "/etc/containers/containers.conf.d";
 
 /// Names and places that podman's environment may give.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Environment {
+pub(crate) struct Environment {
     /// `CONTAINERS_CONF`: the only file that is read.
     pub only: Option<PathBuf>,
     /// `CONTAINERS_CONF_OVERRIDE`: a file that is read after all others.
@@ -37,7 +37,7 @@ pub struct Environment {
 
 impl Environment {
     /// That of this process.
-    pub fn of_process() -> Self {
+    pub(crate) fn of_process() -> Self {
         let path = |name| inherited::variable(name).map(PathBuf::from);
         let config = path("XDG_CONFIG_HOME").or_else(|| Some(path("HOME")?.join(".config")));
         Self {
@@ -50,7 +50,7 @@ impl Environment {
 
 /// Which files are read.
 #[derive(Debug, Clone)]
-pub struct Places {
+pub(crate) struct Places {
     /// The node's file.
     pub main: PathBuf,
     /// The node's drop-ins.
@@ -63,7 +63,7 @@ pub struct Places {
 
 impl Places {
     /// The usual ones, for a podman of this version.
-    pub fn usual(version: Option<Version>) -> Self {
+    pub(crate) fn usual(version: Option<Version>) -> Self {
         let environment = Environment::of_process();
         Self { main: CONFIG.into(), drop_ins: DROP_INS.into(), version, environment }
     }
@@ -116,7 +116,7 @@ impl Places {
     ///
     /// # Errors
     /// [`EngineError`] naming a directory or a file.
-    pub fn modules(&self, files: &Files) -> Result<Vec<Layer>, EngineError> {
+    pub(crate) fn modules(&self, files: &Files) -> Result<Vec<Layer>, EngineError> {
         let mut modules = Vec::new();
         for dir in [&self.main, Path::new(DISTRIBUTION)].map(|main| below(main, ".modules")) {
             for path in drop_ins(files, &dir)? {
@@ -142,7 +142,7 @@ fn drop_ins(files: &Files, dir: &Path) -> Result<Vec<PathBuf>, EngineError> {
 
 /// A configuration of podman's for root.
 #[derive(Debug, Clone)]
-pub struct Podman {
+pub(crate) struct Podman {
     /// The files, in the order in which they are loaded.
     pub layers: Vec<Layer>,
 }
@@ -152,7 +152,7 @@ impl Podman {
     ///
     /// # Errors
     /// [`EngineError`] naming the file.
-    pub fn read(files: &Files, places: &Places) -> Result<Self, EngineError> {
+    pub(crate) fn read(files: &Files, places: &Places) -> Result<Self, EngineError> {
         let paths = places.paths(files)?;
         let layers = paths.iter().map(|path| Layer::read(files, path));
         Ok(Self { layers: layers.filter_map(Result::transpose).collect::<Result<_, _>>()? })
@@ -164,7 +164,7 @@ impl Podman {
     }
 
     /// The directories whose hooks podman reads, those together that it reads together.
-    pub fn hooks_groups(dirs: Option<&[String]>, version: Option<Version>) -> Vec<Group> {
+    pub(crate) fn hooks_groups(dirs: Option<&[String]>, version: Option<Version>) -> Vec<Group> {
         let group = |dirs: &[&str]| dirs.iter().map(PathBuf::from).collect();
         match dirs {
             None => vec![group(&[hooks::DISTRIBUTION])],
@@ -178,7 +178,7 @@ impl Podman {
     ///
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
-    pub fn hooks_dirs(&self) -> Result<Option<Vec<String>>, EngineError> {
+    pub(crate) fn hooks_dirs(&self) -> Result<Option<Vec<String>>, EngineError> {
         self.list(&["engine", "hooks_dir"], &[hooks::DISTRIBUTION])
     }
 
@@ -213,7 +213,7 @@ impl Podman {
     ///
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
-    pub fn runtime(&self, name: &str) -> Result<Vec<String>, EngineError> {
+    pub(crate) fn runtime(&self, name: &str) -> Result<Vec<String>, EngineError> {
         Ok(last(&self.layers, |layer| layer.strings(&["engine", "runtimes", name]))?.unwrap_or_default())
     }
 
@@ -221,7 +221,7 @@ impl Podman {
     ///
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
-    pub fn default_runtime(&self) -> Result<Option<&str>, EngineError> {
+    pub(crate) fn default_runtime(&self) -> Result<Option<&str>, EngineError> {
         last(&self.layers, |layer| layer.string(&["engine", "runtime"]))
     }
 
@@ -229,7 +229,7 @@ impl Podman {
     ///
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
-    pub fn network_backend(&self) -> Result<Option<&str>, EngineError> {
+    pub(crate) fn network_backend(&self) -> Result<Option<&str>, EngineError> {
         last(&self.layers, |layer| layer.string(&["network", "network_backend"]))
     }
 
@@ -237,7 +237,7 @@ impl Podman {
     ///
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
-    pub fn cni_conf_dir(&self) -> Result<PathBuf, EngineError> {
+    pub(crate) fn cni_conf_dir(&self) -> Result<PathBuf, EngineError> {
         let dir = last(&self.layers, |layer| layer.string(&["network", "network_config_dir"]))?;
         Ok(dir.filter(|dir| !dir.is_empty()).unwrap_or("/etc/cni/net.d").into())
     }
@@ -246,7 +246,7 @@ impl Podman {
     ///
     /// # Errors
     /// [`EngineError::Type`] naming file and key.
-    pub fn cni_bin_dirs(&self) -> Result<Vec<PathBuf>, EngineError> {
+    pub(crate) fn cni_bin_dirs(&self) -> Result<Vec<PathBuf>, EngineError> {
         const DEFAULT: [&str; 5] = [
             "/usr/local/libexec/cni",
             "/usr/libexec/cni",

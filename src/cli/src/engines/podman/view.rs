@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use toml_edit::{DocumentMut, Item};
 
-use crate::engines::containerd::handler::as_edited;
+use crate::engines::edit::as_edited;
 use crate::engines::podman::{Places, Podman};
 use sys::process::programs::{self, TextAtPath};
 
@@ -23,7 +23,7 @@ const RUNTIME: &str = "runtime";
 
 /// podman's view of its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct View {
+pub(crate) struct View {
     options: BTreeMap<String, String>,
 }
 
@@ -41,7 +41,7 @@ impl View {
     ///
     /// # Errors
     /// podman's last words, where it does not read them.
-    pub fn of_disk(program: &Path) -> Result<Option<Self>, String> {
+    pub(crate) fn of_disk(program: &Path) -> Result<Option<Self>, String> {
         Self::of(program, About::Disk)
     }
 
@@ -94,13 +94,13 @@ impl View {
     }
 
     /// The hooks directories; none where there are none, or podman has those that it takes unasked.
-    pub fn hooks_dirs(&self) -> Vec<String> {
+    pub(crate) fn hooks_dirs(&self) -> Vec<String> {
         let list = self.option(HOOKS_DIR);
         fields(list.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or(list))
     }
 
     /// The default runtime; empty where there is none.
-    pub fn runtime(&self) -> &str {
+    pub(crate) fn runtime(&self) -> &str {
         self.option(RUNTIME).trim_matches('"')
     }
 
