@@ -60,6 +60,14 @@ pub enum OnError {
     Open,
 }
 
+impl OnError {
+    /// Whether a container starts although its file cannot be sealed. It then needs the engine's mount at /etc/hosts,
+    /// which is taken away where it does not start.
+    pub fn lets_start(self) -> bool {
+        self == Self::Open
+    }
+}
+
 /// What happens to a container with a volume at /etc. No seal can hold there: whoever has the volume elsewhere can
 /// unlink the file that the seal is mounted on, and the seal goes with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -245,6 +253,7 @@ mod tests {
         "#;
         let config = NodeConfig::parse(all, "c").unwrap();
         assert_eq!((config.on_error, config.allow_opt_out), (OnError::Open, false));
+        assert!(config.on_error.lets_start() && !OnError::default().lets_start());
         assert_eq!(config.etc_volume, EtcVolume::Skip);
         assert_eq!((config.primary_family, config.log.file.as_str()), (IpFamily::V6, ""));
         assert_eq!(config.runtime.hook.as_deref(), Some("/opt/podhosts-hook"));
