@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use container::hook_log::{self, Entry, Outcome};
 use container::identity::Engine;
 use container::inputs::{self, CONFIG_JSON, InputError, PodInputs};
-use container::node_config::{NodeConfig, OnError};
+use container::node_config::NodeConfig;
 use container::plan::{Decision, HOSTS_FILE_MAX, Skip};
 use container::programs::MOUNT_SOURCE;
 use container::state::{STATE_MAX, State};
@@ -64,16 +64,16 @@ pub fn run(options: &Options, stdin: impl Read) -> ExitCode {
     let log = hook_log::open(&node);
     let mut progress = Progress::default();
     let result = seal_container(&node, options, stdin, &mut progress);
-    let (outcome, reason, code) = match (result, node.on_error) {
-        (Ok(Done::Sealed(source)), _) => (Outcome::Sealed, source.name().to_owned(), ExitCode::Success),
-        (Ok(Done::Skipped(skip)), _) => (Outcome::Skipped, skip.to_string(), ExitCode::Success),
-        (Err(error), OnError::Closed) => {
-            report::complain(PROGRAM, &error.to_string());
-            (Outcome::Failed, error.to_string(), ExitCode::Failure)
-        }
-        (Err(error), OnError::Open) => {
+    let (outcome, reason, code) = match result {
+        Ok(Done::Sealed(source)) => (Outcome::Sealed, source.name().to_owned(), ExitCode::Success),
+        Ok(Done::Skipped(skip)) => (Outcome::Skipped, skip.to_string(), ExitCode::Success),
+        Err(error) if node.on_error.lets_start() => {
             report::complain(PROGRAM, &format!("started without a seal (on-error = \"open\"): {error}"));
             (Outcome::Open, error.to_string(), ExitCode::Success)
+        }
+        Err(error) => {
+            report::complain(PROGRAM, &error.to_string());
+            (Outcome::Failed, error.to_string(), ExitCode::Failure)
         }
     };
     hook_log::write(log, &progress.entry(outcome, reason, start.elapsed()));
@@ -144,8 +144,7 @@ fn seal_container(
     progress.bytes = file.bytes.len();
     let engine = EngineMounts {
         sources: inputs.config.mount_sources(&replaced_mounts).collect(),
-        // A container that starts without a seal needs the engine's file.
-        put_back: node.on_error == OnError::Open,
+        put_back: node.on_error.lets_start(),
     };
     seal(&file, &inputs, &engine, &container, &root)?;
     Ok(Done::Sealed(file.source))

@@ -13,7 +13,7 @@ use thiserror::Error;
 use container::bundle::CONFIG_MAX;
 use container::hook_log::{self, Entry, Outcome};
 use container::inputs::{self, CONFIG_JSON, InputError, PodInputs};
-use container::node_config::{CONFIG_PATH, NodeConfig, OnError};
+use container::node_config::{CONFIG_PATH, NodeConfig};
 use container::plan::Decision;
 use container::programs::{self, CONFIG_JSON_FLAG, HOOK, KUBELET_HOSTS_FLAG};
 use pod::validation::{go_quote, printable};
@@ -121,8 +121,8 @@ fn as_configured(
     container: &str,
     invocation: &Invocation,
 ) -> Result<(), WrapperError> {
-    match (prepared, node.on_error) {
-        (Err(error), OnError::Open) => {
+    match prepared {
+        Err(error) if node.on_error.lets_start() => {
             let message = format!("started without a seal (on-error = \"open\"): {error}");
             say(&message, "warning", invocation);
             let reason = error.to_string();
@@ -132,7 +132,7 @@ fn as_configured(
             );
             Ok(())
         }
-        (result, _) => result,
+        result => result,
     }
 }
 
@@ -159,7 +159,7 @@ fn prepare(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
             args = hook_args(kubelet_file, create.config.is_some().then_some(&config_json))?;
             // Covered mounts can be uncovered by a container that may unmount. But where a container may start
             // without a seal, it needs the engine's file beneath.
-            removed = if node.on_error == OnError::Closed { replaced_mounts } else { Vec::new() };
+            removed = if node.on_error.lets_start() { Vec::new() } else { replaced_mounts };
         }
     }
     let path = program.as_deref().map(programs::utf8).transpose()?;

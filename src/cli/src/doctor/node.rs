@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Options;
 use super::finding::Report;
 use container::inputs;
-use container::node_config::{NodeConfig, OnError};
+use container::node_config::NodeConfig;
 use sys::container::capabilities;
 use sys::fs::files::{self, FileError, LastLink};
 use sys::fs::log::Log;
@@ -24,7 +24,7 @@ pub(super) fn configuration(options: &Options, needs_wrapper: bool, report: &mut
         }
     };
     let before = report.checks.len();
-    if config.on_error == OnError::Open {
+    if config.on_error.lets_start() {
         let message =
             format!("{path} has on-error = \"open\": a container whose file cannot be sealed starts without");
         report.warning(CHECK, message, "on-error = \"closed\", once everything else here is well");

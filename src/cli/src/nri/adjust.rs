@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::messages::{Container, ContainerAdjustment, Hook, Hooks, Mount, OptionalInt, PodSandbox};
 use container::bundle::{self, Config};
 use container::identity::{Engine, PodIdentity};
-use container::node_config::{NodeConfig, OnError};
+use container::node_config::NodeConfig;
 use container::plan::{self, Decision, Skip};
 use container::programs::{HOOK, KUBELET_HOSTS_FLAG, NRI_POD_IPS_FLAG};
 use pod::annotations::{AnnotationError, Annotations, PREFIX, PodAnnotations};
@@ -66,7 +66,7 @@ impl New<'_> {
             return Err(AdjustError::Address(error.to_string()));
         }
         // Where a container may start without a seal, it needs the engine's file.
-        let removed = if node.on_error == OnError::Open { Vec::new() } else { replaced_mounts };
+        let removed = if node.on_error.lets_start() { Vec::new() } else { replaced_mounts };
         let destination = |&index: &usize| config.mounts().get(index).map(|mount| mount.destination.clone());
         let removed = removed.iter().filter_map(destination).collect();
         Ok(Ok(Sealing { removed, kubelet_file, annotations, ips: self.pod.ips.clone() }))

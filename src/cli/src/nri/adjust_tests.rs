@@ -1,5 +1,5 @@
 use super::*;
-use container::node_config::EtcVolume;
+use container::node_config::{EtcVolume, OnError};
 
 const KUBELETS: &str = "/var/lib/kubelet/pods/u1/etc-hosts";
 

@@ -15,7 +15,7 @@ use super::ttrpc::{INVALID_ARGUMENT, Request, Status, UNIMPLEMENTED, UNKNOWN, de
 use container::hook_log::{self, Entry, Outcome};
 use container::identity::Engine;
 use container::inputs::{self, InputError};
-use container::node_config::{NodeConfig, OnError};
+use container::node_config::NodeConfig;
 use container::programs::{self, HookError};
 use pod::validation::printable;
 use sys::report;
@@ -108,10 +108,10 @@ impl Plugin {
             Err(_) => Ok(None),
         };
         let names = request.as_ref().map_or_else(|_| Default::default(), names);
-        match (request.map_err(CreateError::from).and(result), node.on_error) {
-            (Ok(adjust), _) => Ok(CreateContainerResponse { adjust }),
-            (Err(error), OnError::Closed) => Err(failed(error.to_string())),
-            (Err(error), OnError::Open) => {
+        match request.map_err(CreateError::from).and(result) {
+            Ok(adjust) => Ok(CreateContainerResponse { adjust }),
+            Err(error) if !node.on_error.lets_start() => Err(failed(error.to_string())),
+            Err(error) => {
                 let error = error.to_string();
                 report::complain(
                     PROGRAM,
