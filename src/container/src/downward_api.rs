@@ -245,5 +245,4 @@ pub fn tells_all_annotations(engine: Engine) -> bool {
 }
 
 #[cfg(test)]
-#[path = "downward_api_tests.rs"]
 mod tests;

@@ -291,5 +291,4 @@ fn is_sandbox(key: &'static str, kind: &str) -> Result<bool, IdentityError> {
 }
 
 #[cfg(test)]
-#[path = "identity_tests.rs"]
 mod tests;

@@ -9,10 +9,10 @@ pub mod node_config;
 pub mod state;
 
 // Whose container it is, and what is to be done with it.
+pub mod container_pod;
+pub mod decision;
 pub mod identity;
-pub mod inputs;
 pub mod mounts;
-pub mod plan;
 
 // What is made of it.
 pub mod downward_api;

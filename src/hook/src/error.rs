@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use container::inputs::InputError;
-use container::plan::HOSTS_FILE_MAX;
+use container::container_pod::InputError;
+use container::decision::HOSTS_FILE_MAX;
 use container::state::StateError;
 use pod::kubelet_file::{Contradiction, KubeletFileError};
 use sys::container::capabilities::CapabilityError;

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::HookError;
+use container::container_pod::ContainerPod;
+use container::decision::HOSTS_FILE_MAX;
 use container::identity::Engine;
-use container::inputs::PodInputs;
-use container::plan::HOSTS_FILE_MAX;
 use pod::hosts_file;
 use pod::kubelet_file::{KubeletFile, PodLines};
 use sys::container::netns;
@@ -64,7 +64,7 @@ pub(super) fn check_network(path: &Path, file: &KubeletFile, on_node_network: bo
 pub(super) fn check_pod(
     path: &Path,
     pod: &PodLines,
-    inputs: &PodInputs,
+    inputs: &ContainerPod,
     nri_pod_ips: &[String],
     container: &Container,
 ) -> Result<(), HookError> {

@@ -12,11 +12,11 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use container::container_pod::{self, CONFIG_JSON, ContainerPod, InputError};
+use container::decision::{Decision, HOSTS_FILE_MAX, Skip};
 use container::hook_log::{self, Entry, Outcome};
 use container::identity::Engine;
-use container::inputs::{self, CONFIG_JSON, InputError, PodInputs};
 use container::node_config::NodeConfig;
-use container::plan::{Decision, HOSTS_FILE_MAX, Skip};
 use container::programs::MOUNT_SOURCE;
 use container::state::{STATE_MAX, State};
 use pod::addresses::Source;
@@ -56,7 +56,7 @@ enum Done {
 /// Runs the hook with the state on `stdin`.
 pub fn run(options: &Options, stdin: impl Read) -> ExitCode {
     let start = Instant::now();
-    let node = match inputs::node_config(&options.config) {
+    let node = match container_pod::node_config(&options.config) {
         Ok(node) => node,
         Err(error) => return refuse(&error.to_string()),
     };
@@ -118,7 +118,7 @@ fn seal_container(
     progress.container.clone_from(&state.id);
     progress.pid = state.pid;
     let (bundle, json) = open_bundle(&state.bundle, options.config_json.as_deref())?;
-    let inputs = PodInputs::read(&json, &bundle, &state.id, &sys::node_name())?;
+    let inputs = ContainerPod::read(&json, &bundle, &state.id, &sys::node_name())?;
     progress.pod = inputs.display_name();
     let (replaced_mounts, kubelet_path) = match inputs.decide(node)? {
         Decision::Skip(skip) => return Ok(Done::Skipped(skip)),
@@ -153,11 +153,11 @@ fn seal_container(
 /// crun has passed `/` for the bundle more than once; the current directory is the bundle then.
 fn open_bundle(bundle: &Path, config_json: Option<&Path>) -> Result<(PathBuf, Vec<u8>), HookError> {
     let config_json = config_json.unwrap_or(Path::new(CONFIG_JSON));
-    match inputs::config_json(bundle, config_json) {
+    match container_pod::config_json(bundle, config_json) {
         Ok(json) => Ok((bundle.to_owned(), json)),
         Err(InputError::File(error)) if error.is_absent() && bundle == Path::new("/") => {
             let here = std::env::current_dir().unwrap_or_else(|_| bundle.to_owned());
-            let json = inputs::config_json(&here, config_json)?;
+            let json = container_pod::config_json(&here, config_json)?;
             Ok((here, json))
         }
         Err(error) => Err(error.into()),
@@ -192,7 +192,7 @@ impl Rendered {
 fn hosts_file(
     node: &NodeConfig,
     options: &Options,
-    inputs: &PodInputs,
+    inputs: &ContainerPod,
     kubelet_file: Option<KubeletFile>,
     node_hosts: Option<Vec<u8>>,
     container: &Container,
@@ -229,7 +229,7 @@ fn render(engine: Engine, pod: &Pod, network: &Network, cluster_domain: &str) ->
 fn pod_addresses(
     node: &NodeConfig,
     options: &Options,
-    inputs: &PodInputs,
+    inputs: &ContainerPod,
     container: &Container,
 ) -> Result<(Network, Source), HookError> {
     let has_record = inputs.record.as_ref().is_some_and(|record| !record.pod_ips.is_empty());
@@ -244,7 +244,7 @@ fn pod_addresses(
 /// Makes the sealed file, enters the container's mount namespace, attaches it and looks whether it is there.
 fn seal(
     file: &Rendered,
-    inputs: &PodInputs,
+    inputs: &ContainerPod,
     engine: &EngineMounts<'_>,
     container: &Container,
     root: &RootFs,

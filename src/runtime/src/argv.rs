@@ -291,5 +291,4 @@ impl Flag {
 }
 
 #[cfg(test)]
-#[path = "argv_tests.rs"]
 mod tests;

@@ -5,8 +5,8 @@ use std::path::Path;
 use thiserror::Error;
 
 use container::bundle::NetworkNamespace;
+use container::container_pod::{ContainerPod, InputError};
 use container::downward_api::{self, DownwardApiError, EnvVar, PodFields};
-use container::inputs::{InputError, PodInputs};
 use container::node_config::NodeConfig;
 use pod::addresses::{self, InterfaceAddress};
 use pod::annotations::Annotations;
@@ -30,7 +30,7 @@ pub enum EnvError {
 ///
 /// # Errors
 /// [`EnvError`] naming the variable or the annotation.
-pub fn entries(node: &NodeConfig, inputs: &PodInputs, node_name: &str) -> Result<Vec<String>, EnvError> {
+pub fn entries(node: &NodeConfig, inputs: &ContainerPod, node_name: &str) -> Result<Vec<String>, EnvError> {
     let annotations = inputs.annotations();
     let variables = downward_api::requested(annotations, &node.env.allow).map_err(InputError::from)?;
     if inputs.identity.is_sandbox || variables.is_empty() {
@@ -74,7 +74,7 @@ enum Network {
     Pods(Vec<InterfaceAddress>),
 }
 
-fn network(inputs: &PodInputs) -> Result<Network, EnvError> {
+fn network(inputs: &ContainerPod) -> Result<Network, EnvError> {
     Ok(match inputs.config.network_namespace() {
         NetworkNamespace::Runtimes => Network::Nodes,
         NetworkNamespace::New => Network::Pods(Vec::new()),
@@ -94,14 +94,14 @@ fn host_ips(node: &NodeConfig) -> Vec<String> {
 }
 
 /// The pod's labels: of CRI-O those that the container got over the CRI.
-fn labels(inputs: &PodInputs) -> Option<Annotations> {
+fn labels(inputs: &ContainerPod) -> Option<Annotations> {
     let from_record = inputs.record.as_ref().and_then(|record| record.labels.clone());
     let from_crio = || serde_json::from_str(inputs.config.annotation("io.kubernetes.cri-o.Labels")?).ok();
     from_record.or_else(from_crio)
 }
 
 /// containerd hands on what its configuration names; the record then has all, if it has any.
-fn annotations_are_complete(inputs: &PodInputs) -> bool {
+fn annotations_are_complete(inputs: &ContainerPod) -> bool {
     downward_api::tells_all_annotations(inputs.identity.engine)
         || inputs.record.as_ref().is_some_and(|record| !record.annotations.is_empty())
 }

@@ -251,5 +251,4 @@ fn removals(text: &str, mounts: &RawValue, removed: &[usize]) -> Result<Vec<Edit
 }
 
 #[cfg(test)]
-#[path = "inject_tests.rs"]
 mod tests;

@@ -11,10 +11,10 @@ use serde_json::json;
 use thiserror::Error;
 
 use container::bundle::CONFIG_MAX;
+use container::container_pod::{self, CONFIG_JSON, ContainerPod, InputError};
+use container::decision::Decision;
 use container::hook_log::{self, Entry, Outcome};
-use container::inputs::{self, CONFIG_JSON, InputError, PodInputs};
 use container::node_config::{CONFIG_PATH, NodeConfig};
-use container::plan::Decision;
 use container::programs::{self, CONFIG_JSON_FLAG, HOOK, KUBELET_HOSTS_FLAG};
 use pod::validation::{go_quote, printable};
 use sys::fs::files::{FileError, Original};
@@ -83,7 +83,7 @@ fn prepare_and_become(
     parsed: Result<(), ArgvError>,
     invocation: &Invocation,
 ) -> Result<std::convert::Infallible, WrapperError> {
-    let config = inputs::node_config(Path::new(CONFIG_PATH));
+    let config = container_pod::node_config(Path::new(CONFIG_PATH));
     let node = match (parsed, &invocation.create) {
         (Err(error), _) => {
             let node = config.unwrap_or_default();
@@ -147,7 +147,7 @@ fn prepare(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
         create.config.as_ref().map_or_else(|| bundle.join(CONFIG_JSON), |config| here.join(config));
     let original = Original::read(&config_json, CONFIG_MAX)?;
     let node_name = sys::node_name();
-    let inputs = PodInputs::read(&original.bytes, &bundle, &create.container, &node_name)?;
+    let inputs = ContainerPod::read(&original.bytes, &bundle, &create.container, &node_name)?;
     let env = env::entries(node, &inputs, &node_name)?;
     let (mut args, mut removed) = (Vec::new(), Vec::new());
     let mut program = None;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use container::inputs::{self, CONFIG_JSON, PodInputs};
-use container::plan::{Decision, HOSTS_FILE_MAX};
+use container::container_pod::{self, CONFIG_JSON, ContainerPod};
+use container::decision::{Decision, HOSTS_FILE_MAX};
 use container::programs::MOUNT_SOURCE;
 use pod::addresses::Source;
 use pod::validation::{printable, printable_json, printable_lines};
@@ -75,7 +75,7 @@ fn report(args: &InspectArgs) -> Result<Report, String> {
     let mut report = Report::default();
     if let Some(pid) = container.pid {
         // A configuration that cannot be read is told with the bundle.
-        let node = inputs::node_config(&args.config).unwrap_or_default();
+        let node = container_pod::node_config(&args.config).unwrap_or_default();
         let text_max = HOSTS_FILE_MAX + node.node_hosts_max_bytes;
         let view = HostsView::of_process(pid, text_max).map_err(|error| error.to_string())?;
         report.mount = MountInfo::find(&view.mountinfo, view.mount_id);
@@ -154,10 +154,11 @@ impl From<RuntimeState> for ContainerReport {
 impl Report {
     /// Adds the pod that the bundle tells; the decision is what podhosts would do with it now.
     fn add_pod(&mut self, bundle: &Path, id: &str, args: &InspectArgs) -> Result<Decision, String> {
-        let node = inputs::node_config(&args.config).map_err(|error| error.to_string())?;
-        let json = inputs::config_json(bundle, Path::new(CONFIG_JSON)).map_err(|error| error.to_string())?;
+        let node = container_pod::node_config(&args.config).map_err(|error| error.to_string())?;
+        let json =
+            container_pod::config_json(bundle, Path::new(CONFIG_JSON)).map_err(|error| error.to_string())?;
         let inputs =
-            PodInputs::read(&json, bundle, id, &sys::node_name()).map_err(|error| error.to_string())?;
+            ContainerPod::read(&json, bundle, id, &sys::node_name()).map_err(|error| error.to_string())?;
         let decision = inputs.decide(&node).map_err(|error| error.to_string())?;
         let identity = inputs.identity;
         self.pod = Some(PodReport {

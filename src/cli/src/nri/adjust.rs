@@ -6,9 +6,9 @@ use thiserror::Error;
 
 use super::messages::{Container, ContainerAdjustment, Hook, Hooks, Mount, OptionalInt, PodSandbox};
 use container::bundle::{self, Config};
+use container::decision::{self, Decision, Skip};
 use container::identity::{Engine, PodIdentity};
 use container::node_config::NodeConfig;
-use container::plan::{self, Decision, Skip};
 use container::programs::{HOOK, KUBELET_HOSTS_FLAG, NRI_POD_IPS_FLAG};
 use pod::annotations::{AnnotationError, Annotations, PREFIX, PodAnnotations};
 use pod::pod_ip_errors;
@@ -57,7 +57,8 @@ impl New<'_> {
         let identity = self.identity()?;
         let annotations = self.annotations();
         let config = Config::of(self.mounts(), self.container.annotations.clone());
-        let decision = plan::decide(&config, &identity, PodAnnotations::new(Some(&annotations), None), node)?;
+        let decision =
+            decision::decide(&config, &identity, PodAnnotations::new(Some(&annotations), None), node)?;
         let (replaced_mounts, kubelet_file) = match decision {
             Decision::Skip(skip) => return Ok(Err(skip)),
             Decision::Seal { replaced_mounts, kubelet_file } => (replaced_mounts, kubelet_file),

@@ -12,9 +12,9 @@ use super::messages::{
     CreateContainerResponse, Empty, PLUGIN_SERVICE, SynchronizeRequest, SynchronizeResponse,
 };
 use super::ttrpc::{INVALID_ARGUMENT, Request, Status, UNIMPLEMENTED, UNKNOWN, decode};
+use container::container_pod::{self, InputError};
 use container::hook_log::{self, Entry, Outcome};
 use container::identity::Engine;
-use container::inputs::{self, InputError};
 use container::node_config::NodeConfig;
 use container::programs::{self, HookError};
 use pod::validation::printable;
@@ -100,8 +100,8 @@ impl Plugin {
             Status::new(UNKNOWN, format!("podhosts: {}", printable(&error)))
         };
         let engine = self.engine.ok_or_else(|| failed("cannot serve before Configure".to_owned()))?;
-        let node =
-            inputs::node_config(&self.config).map_err(|error: InputError| failed(error.to_string()))?;
+        let node = container_pod::node_config(&self.config)
+            .map_err(|error: InputError| failed(error.to_string()))?;
         let request = decode::<CreateContainerRequest>(payload, "CreateContainerRequest");
         let result = match &request {
             Ok(request) => adjust(engine, request, &node),

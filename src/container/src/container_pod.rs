@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::bundle::{CONFIG_MAX, Config, ConfigError};
+use crate::decision::{self, Decision};
 use crate::identity::{Engine, IdentityError, PodIdentity};
 use crate::node_config::{self, NodeConfig, NodeConfigError};
-use crate::plan::{self, Decision};
 use pod::Pod;
 use pod::addresses::{self, InterfaceAddress, Source};
 use pod::annotations::{AnnotationError, PodAnnotations};
@@ -62,7 +62,7 @@ pub fn node_config(path: &Path) -> Result<NodeConfig, InputError> {
 
 /// A container's pod, as the bundle and the CNI record tell it.
 #[derive(Debug)]
-pub struct PodInputs {
+pub struct ContainerPod {
     /// The bundle's config.json.
     pub config: Config,
     /// Which pod it is.
@@ -72,7 +72,7 @@ pub struct PodInputs {
     bundle: PathBuf,
 }
 
-impl PodInputs {
+impl ContainerPod {
     /// Reads what belongs to the config.json with the text `json`, found in `bundle`, of the container `id`; an id
     /// that is not known is empty.
     ///
@@ -120,7 +120,7 @@ impl PodInputs {
         let annotations = self.annotations();
         let is_named = annotations.hostname().or(annotations.hostname_override()).is_some();
         let hostname = if is_named { None } else { self.hostname()? };
-        Ok(plan::pod(&self.identity, annotations, self.record.as_ref(), hostname.as_deref())?)
+        Ok(decision::pod(&self.identity, annotations, self.record.as_ref(), hostname.as_deref())?)
     }
 
     /// The pod's annotations, from config.json and behind it the record.
@@ -167,7 +167,7 @@ impl PodInputs {
     /// # Errors
     /// An annotation whose value cannot be read.
     pub fn decide(&self, node: &NodeConfig) -> Result<Decision, InputError> {
-        Ok(plan::decide(&self.config, &self.identity, self.annotations(), node)?)
+        Ok(decision::decide(&self.config, &self.identity, self.annotations(), node)?)
     }
 }
 
@@ -239,7 +239,7 @@ mod tests {
         let bundle = dir.path().join("c1/userdata");
         let display = || {
             let own = crio("container", "forged", "forged");
-            PodInputs::read(own.as_bytes(), &bundle, "c1", "node").unwrap().display_name()
+            ContainerPod::read(own.as_bytes(), &bundle, "c1", "node").unwrap().display_name()
         };
         assert_eq!(display(), "c/a_b");
         let sandbox = dir.path().join("s-of-no-record/userdata");
