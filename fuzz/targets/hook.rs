@@ -18,7 +18,7 @@ use pod::kubelet_file::KubeletFile;
 use pod::validation::ip::IpRules;
 use pod::{Network, Pod};
 use podhosts_runtime::argv::{self, Invocation};
-use podhosts_runtime::inject::{Changes, Hook, inject};
+use podhosts_runtime::inject::{self, Changes};
 use records::record::{PodRecord, id_of, path};
 use serde_json::Value;
 
@@ -37,20 +37,24 @@ pub(super) fn config(data: &[u8]) {
         let annotations = PodAnnotations::new(config.annotations(), None);
         let _ = (annotations.any(), annotations.opted_out());
     }
-    let args = ["podhosts-hook".to_owned(), "--name".to_owned(), "pod".to_owned()];
-    let hook = || Hook { path: "/usr/bin/podhosts-hook", args: &args, timeout: 10 };
+    let args = ["podhosts-hook", "--name", "pod"].map(str::to_owned);
+    let hook = || inject::hook("/usr/bin/podhosts-hook", args.to_vec(), 10);
     let env = ["POD_IP=10.0.0.1".to_owned(), "TEXT=a\"b\\c\n".to_owned()];
     for removed in [&[][..], &[0], &[0, 1], &[1, 3]] {
         let changes = Changes { hook: Some(hook()), removed_mounts: removed, env: &env };
-        let Ok(Some(edited)) = inject(data, &changes) else { continue };
+        let Ok(Some(edited)) = inject::inject(data, &changes) else { continue };
         // A number that is too large for this reader stays as it is, too, but cannot be compared.
         let Ok(before) = serde_json::from_slice::<Value>(data) else { continue };
         let after: Value = serde_json::from_slice(&edited).expect("is JSON still");
         unchanged(&before, &after, removed);
         let hooks = after["hooks"]["createRuntime"].as_array().expect("has hooks");
-        assert_eq!(hooks.iter().filter(|entry| entry["path"] == hook().path).count(), 1, "the hook, once");
+        assert_eq!(
+            hooks.iter().filter(|entry| entry["path"] == "/usr/bin/podhosts-hook").count(),
+            1,
+            "the hook, once"
+        );
         let again = Changes { hook: Some(hook()), removed_mounts: &[], env: &env };
-        assert!(matches!(inject(&edited, &again), Ok(None)), "edited twice");
+        assert!(matches!(inject::inject(&edited, &again), Ok(None)), "edited twice");
     }
 }
 

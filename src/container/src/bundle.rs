@@ -1,7 +1,7 @@
 //! config.json, as far as podhosts reads it.
 //!
-//! A minimal decoding on purpose: what is not read here cannot break the hook. The wrapper edits the text
-//! itself ([`runtime::inject`]), so nothing is lost either.
+//! Only what decides is decoded, so a value that podhosts does not need cannot break the hook. The wrapper edits the
+//! text itself, so nothing of it is lost.
 
 use std::path::Path;
 
@@ -10,10 +10,21 @@ use thiserror::Error;
 
 use pod::annotations::Annotations;
 use pod::json::Object;
+use sys::fs::files::{self, FileError, LastLink};
 
 /// Largest config.json that is read, in bytes. Kubernetes allows a pod 256 KiB of annotations, which CRI-O
 /// writes up to three times; the rest of a large bundle (seccomp, mounts, environment) stays under 1 MiB.
 pub const CONFIG_MAX: usize = 4 << 20;
+/// Name of the configuration in a bundle.
+pub const CONFIG_JSON: &str = "config.json";
+
+/// Reads the configuration of `bundle` called `name`, as a rule [`CONFIG_JSON`].
+///
+/// # Errors
+/// [`FileError`] naming the file.
+pub fn read(bundle: &Path, name: &Path) -> Result<Vec<u8>, FileError> {
+    files::read(&bundle.join(name), CONFIG_MAX, LastLink::Follow)
+}
 
 /// The parts of config.json that decide about the hosts file. A `null` counts as absent, as in Go.
 #[derive(Debug, Default, Deserialize)]

@@ -1,23 +1,23 @@
-//! Everything that is read before a decision: the node's configuration, the bundle, the CNI record.
+//! The pod of a container: one type reads what tells of it, decides about the container, and describes the pod.
 
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::bundle::{CONFIG_MAX, Config, ConfigError};
+use crate::address_sources::{AddressSources, PodAddresses};
+use crate::bundle::{CONFIG_JSON, CONFIG_MAX, Config, ConfigError};
 use crate::decision::{self, Decision};
 use crate::identity::{Engine, IdentityError, PodIdentity};
-use crate::node_config::{self, NodeConfig, NodeConfigError};
+use crate::node_config::{NodeConfig, NodeConfigError};
 use pod::Pod;
-use pod::addresses::{self, InterfaceAddress, Source};
-use pod::annotations::{AnnotationError, PodAnnotations};
+use pod::addresses::InterfaceAddress;
+use pod::annotations::{AnnotationError, Annotations, PodAnnotations};
+use pod::host_name::{NameFields, Naming};
+use pod::kubelet_file::KubeletFile;
 use records::record::{self, PodRecord, RECORD_DIR, ReadError};
 use sys::fs::files::{self, FileError, LastLink};
 
-/// Name of the configuration in a bundle.
-pub const CONFIG_JSON: &str = "config.json";
-
-/// Something that cannot be read, or that cannot be used as it is.
+/// A file or a value in it that cannot be read or used.
 #[derive(Debug, Error)]
 pub enum InputError {
     /// A file.
@@ -31,14 +31,14 @@ pub enum InputError {
     Config {
         /// The bundle.
         bundle: PathBuf,
-        /// What is wrong.
+        /// The error in it.
         #[source]
         cause: ConfigError,
     },
-    /// Whose container it is.
+    /// The annotations that tell the pod.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// A file where the engine keeps the sandbox's configuration, with something else in it.
+    /// The file in the place of the sandbox's configuration belongs to something else.
     #[error("cannot use {0}: it is not the configuration of the pod's sandbox")]
     Sandbox(PathBuf),
     /// The CNI record.
@@ -49,32 +49,36 @@ pub enum InputError {
     Annotation(#[from] AnnotationError),
 }
 
-/// Reads the node's configuration; a file that is absent is one with nothing but defaults.
-///
-/// # Errors
-/// [`InputError`] naming the file and the key.
-pub fn node_config(path: &Path) -> Result<NodeConfig, InputError> {
-    match files::read_text_if_present(path, node_config::CONFIG_MAX, LastLink::Follow)? {
-        Some(text) => Ok(NodeConfig::parse(&text, &path.display().to_string())?),
-        None => Ok(NodeConfig::default()),
-    }
-}
-
-/// A container's pod, as the bundle and the CNI record tell it.
+/// The pod of a container. The hook, the wrapper and `podhosts inspect` read it from the bundle and the CNI record, the
+/// NRI plugin is told it by the engine.
 #[derive(Debug)]
 pub struct ContainerPod {
-    /// The bundle's config.json.
+    /// The container's config.json.
     pub config: Config,
-    /// Which pod it is.
+    /// Name, namespace, uid and sandbox of the pod.
     pub identity: PodIdentity,
-    /// What podhosts-cni wrote of it.
+    /// The record that podhosts-cni wrote for the pod.
     pub record: Option<PodRecord>,
-    bundle: PathBuf,
+    /// The pod's own annotations, where the engine tells them beside the container's.
+    pod_annotations: Option<Annotations>,
+    /// `None` where the container has no bundle yet.
+    bundle: Option<PathBuf>,
+}
+
+/// What a program knows of a pod's network beside its bundle and its record.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct KnownNetwork<'a> {
+    /// The kubelet's file for the pod, once it is checked.
+    pub kubelet: Option<&'a KubeletFile>,
+    /// Whether the pod is on the node's network.
+    pub on_node_network: bool,
+    /// The addresses that the engine told the NRI plugin.
+    pub nri_pod_ips: &'a [String],
 }
 
 impl ContainerPod {
-    /// Reads what belongs to the config.json with the text `json`, found in `bundle`, of the container `id`; an id
-    /// that is not known is empty.
+    /// Reads the pod of the container `id`, whose config.json in `bundle` has the text `json`. Where the id is not
+    /// known it is empty.
     ///
     /// # Errors
     /// [`InputError`] naming file, annotation or field.
@@ -98,17 +102,22 @@ impl ContainerPod {
             Some(sandbox_id) => record::read(sandbox_id)?,
             None => own_record(&identity, id)?,
         };
-        Ok(Self { config, identity, record, bundle: bundle.to_owned() })
+        Ok(Self { config, identity, record, pod_annotations: None, bundle: Some(bundle.to_owned()) })
     }
 
-    /// The host name that the engine gave the pod, as only the engine can write it.
+    /// The pod of a container that has no bundle yet, as the engine tells it.
+    pub fn told(identity: PodIdentity, config: Config, pod_annotations: Annotations) -> Self {
+        Self { config, identity, record: None, pod_annotations: Some(pod_annotations), bundle: None }
+    }
+
+    /// The host name that the engine gave the pod, from a file that only the engine can write.
     ///
     /// # Errors
     /// [`InputError`] naming the sandbox's config.json.
     pub fn hostname(&self) -> Result<Option<String>, InputError> {
-        match self.identity.engine {
-            Engine::Containerd => sandbox_hostname(&self.identity, &self.bundle),
-            Engine::CriO | Engine::Podman | Engine::Plain => Ok(self.identity.hostname.clone()),
+        match (self.identity.engine, &self.bundle) {
+            (Engine::Containerd, Some(bundle)) => sandbox_hostname(&self.identity, bundle),
+            _ => Ok(self.identity.hostname.clone()),
         }
     }
 
@@ -120,12 +129,23 @@ impl ContainerPod {
         let annotations = self.annotations();
         let is_named = annotations.hostname().or(annotations.hostname_override()).is_some();
         let hostname = if is_named { None } else { self.hostname()? };
-        Ok(decision::pod(&self.identity, annotations, self.record.as_ref(), hostname.as_deref())?)
+        let from_record = self.record.as_ref().map(|record| &record.hostname).filter(|name| !name.is_empty());
+        let names = NameFields {
+            naming: Naming::Engine,
+            engine_hostname: hostname.or_else(|| from_record.cloned()),
+            pod_name: self.identity.name.clone(),
+            namespace: self.identity.namespace.clone(),
+            hostname: annotations.hostname().map(str::to_owned),
+            subdomain: annotations.subdomain().map(str::to_owned),
+            hostname_override: annotations.hostname_override().map(str::to_owned),
+        };
+        Ok(Pod { names, aliases: annotations.host_aliases()? })
     }
 
-    /// The pod's annotations, from config.json and behind it the record.
+    /// The container's annotations, and behind them the pod's.
     pub fn annotations(&self) -> PodAnnotations<'_> {
-        PodAnnotations::new(self.config.annotations(), self.record.as_ref().map(|record| &record.annotations))
+        let from_record = self.record.as_ref().map(|record| &record.annotations);
+        PodAnnotations::new(self.config.annotations(), from_record.or(self.pod_annotations.as_ref()))
     }
 
     /// `<namespace>/<name>`, for people; a bundle made by hand may name the pod by its host name only.
@@ -135,57 +155,44 @@ impl ContainerPod {
         format!("{}/{name}", self.identity.namespace)
     }
 
-    /// The pod's addresses, from the first source that has any. `found` lists those in its network namespace, and is
-    /// asked only where the CNI record has none.
+    /// The pod's addresses, from the first source that has any ([`AddressSources::resolve`]).
     ///
     /// # Errors
-    /// An annotation whose value cannot be read, or what `found` gives.
-    pub fn addresses<E: From<InputError>>(
-        &self,
+    /// An annotation whose value cannot be read, or the error of `interfaces`.
+    pub fn addresses<'a, E: From<AnnotationError>>(
+        &'a self,
         node: &NodeConfig,
-        found: impl FnOnce() -> Result<Vec<InterfaceAddress>, E>,
-    ) -> Result<(Vec<String>, Source), E> {
-        if let Some(record) = self.record.as_ref().filter(|record| !record.pod_ips.is_empty()) {
-            return Ok((record.pod_ips.clone(), Source::Cni));
-        }
-        let found = found()?;
-        let confirmed = addresses::confirmed(&self.identity.crio_ips, &found);
-        if !confirmed.is_empty() {
-            return Ok((confirmed, Source::CriO));
-        }
-        let in_namespace = addresses::from_namespace(&found, node.primary_family);
-        if !in_namespace.is_empty() {
-            return Ok((in_namespace, Source::Netns));
-        }
-        let annotated = self.annotations().pod_ips().map_err(InputError::from)?;
-        let source = if annotated.is_empty() { Source::None } else { Source::Annotation };
-        Ok((annotated, source))
+        known: KnownNetwork<'a>,
+        interfaces: impl FnOnce() -> Result<Vec<InterfaceAddress>, E>,
+    ) -> Result<PodAddresses<'a>, E> {
+        let sources = AddressSources {
+            kubelet: known.kubelet,
+            on_node_network: known.on_node_network,
+            record: self.record.as_ref().map(|record| record.pod_ips.as_slice()).unwrap_or_default(),
+            nri: known.nri_pod_ips,
+            crio: &self.identity.crio_ips,
+            annotations: self.annotations(),
+            primary_family: node.primary_family,
+        };
+        sources.resolve(interfaces)
     }
 
-    /// What is to be done with the container.
+    /// Decides whether the container is sealed or left alone.
     ///
     /// # Errors
     /// An annotation whose value cannot be read.
-    pub fn decide(&self, node: &NodeConfig) -> Result<Decision, InputError> {
-        Ok(decision::decide(&self.config, &self.identity, self.annotations(), node)?)
+    pub fn decide(&self, node: &NodeConfig) -> Result<Decision, AnnotationError> {
+        decision::decide(&self.config, &self.identity, self.annotations(), node)
     }
 }
 
-/// Reads the configuration of `bundle` called `name`, as a rule [`CONFIG_JSON`].
-///
-/// # Errors
-/// [`InputError`] naming the file.
-pub fn config_json(bundle: &Path, name: &Path) -> Result<Vec<u8>, InputError> {
-    Ok(files::read(&bundle.join(name), CONFIG_MAX, LastLink::Follow)?)
-}
-
-/// The host name in the configuration of the pod's sandbox; `None` where it has none, or where no sandbox is.
+/// The host name in the configuration of the pod's sandbox, if there is a sandbox and it has one.
 fn sandbox_hostname(identity: &PodIdentity, bundle: &Path) -> Result<Option<String>, InputError> {
     let sandbox = sandbox_config(identity, bundle)?;
     Ok(sandbox.and_then(|sandbox| sandbox.hostname).filter(|name| !name.is_empty()))
 }
 
-/// The configuration of the pod's sandbox; `None` where no sandbox is.
+/// The configuration of the pod's sandbox, if there is one.
 fn sandbox_config(identity: &PodIdentity, bundle: &Path) -> Result<Option<Config>, InputError> {
     let (Some(id), Some(dir)) = (&identity.sandbox_id, identity.sandbox_bundle(bundle)) else {
         return Ok(None);
@@ -203,8 +210,8 @@ fn sandbox_config(identity: &PodIdentity, bundle: &Path) -> Result<Option<Config
     Ok(Some(sandbox))
 }
 
-/// The record of a container outside any pod, for which podman calls CNI with the container's own id. Plain runtimes
-/// take ids that can name no record.
+/// The record of a container outside any pod: podman calls CNI with the container's own id. Plain runtimes also take ids
+/// that cannot be the name of a record.
 fn own_record(identity: &PodIdentity, id: &str) -> Result<Option<PodRecord>, InputError> {
     let has_no_pod = matches!(identity.engine, Engine::Podman | Engine::Plain);
     if has_no_pod && record::path(Path::new(RECORD_DIR), id).is_ok() {

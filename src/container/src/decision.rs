@@ -1,18 +1,15 @@
-//! From a bundle to the decision: seal this pod's file, or leave the container alone and say why.
+//! The decision about a container: seal its pod's file, or leave it alone and say why.
 
 use std::fmt;
 
 use crate::bundle::Config;
 use crate::identity::{Engine, PodIdentity};
 use crate::mounts::{self, Owner};
-use crate::node_config::{EtcVolume, NodeConfig};
-use pod::Pod;
+use crate::node_config::{EtcVolume, NodeConfig, OnError};
 use pod::annotations::{AnnotationError, PodAnnotations};
-use pod::host_name::{NameFields, Naming};
 use pod::validation::go_quote;
-use records::record::PodRecord;
 
-/// Largest hosts file that is sealed, in bytes, without what is copied of the node's own file: four times what
+/// Largest hosts file that is sealed, in bytes, without the copy of the node's own file: four times what
 /// Kubernetes' limit on annotations lets through. It bounds the memory that a pod's author can make the node pin.
 pub const HOSTS_FILE_MAX: usize = 1 << 20;
 
@@ -27,7 +24,7 @@ pub enum Skip {
     EtcVolume,
     /// The pod is annotated `podhosts.io/seal: "false"`.
     OptedOut,
-    /// It is podman's, or nobody's, and carries none of our annotations.
+    /// It is podman's or a plain bundle and carries none of our annotations.
     NoAnnotations(Engine),
 }
 
@@ -60,26 +57,37 @@ impl fmt::Display for Skip {
     }
 }
 
-/// What is to be done with a container, as far as its bundle tells.
+/// What podhosts does with a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Give it its pod's file.
-    Seal {
-        /// Mounts at /etc/hosts that the engine or the kubelet put there, as indices into `mounts`.
-        replaced_mounts: Vec<usize>,
-        /// The kubelet's file, where the bundle mounts it.
-        kubelet_file: Option<String>,
-    },
-    /// Leave it alone.
+    /// It gives the container its pod's file.
+    Seal(Seal),
+    /// It leaves the container alone.
     Skip(Skip),
 }
 
-/// Decides about a container. The rules are tried in the order of [`Skip`]'s certainty: what the engine says
-/// first, what the pod says last.
+/// What the bundle of a container that is sealed has at /etc/hosts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seal {
+    /// Mounts at /etc/hosts that the engine or the kubelet put there, as indices into `mounts`.
+    pub replaced_mounts: Vec<usize>,
+    /// The kubelet's file, where the bundle mounts it.
+    pub kubelet_file: Option<String>,
+}
+
+impl Seal {
+    /// The mounts that are taken out of the container's configuration, as indices: a container that may unmount could
+    /// uncover them beneath the seal. They stay where a container may start without a seal, for it needs them then.
+    pub fn removed_mounts(&self, on_error: OnError) -> &[usize] {
+        if on_error.lets_start() { &[] } else { &self.replaced_mounts }
+    }
+}
+
+/// Decides about a container. What the engine says goes before what the pod says.
 ///
 /// # Errors
 /// An annotation whose value cannot be read.
-pub fn decide(
+pub(crate) fn decide(
     config: &Config,
     identity: &PodIdentity,
     annotations: PodAnnotations<'_>,
@@ -107,30 +115,7 @@ pub fn decide(
     if node.etc_volume == EtcVolume::Skip && mounts::has_etc_volume(config) {
         return Ok(Decision::Skip(Skip::EtcVolume));
     }
-    Ok(Decision::Seal { replaced_mounts, kubelet_file })
-}
-
-/// The Pod as annotations, engine and record describe it. `hostname` is the host name that the engine gave the pod.
-///
-/// # Errors
-/// An annotation whose value cannot be read.
-pub fn pod(
-    identity: &PodIdentity,
-    annotations: PodAnnotations<'_>,
-    record: Option<&PodRecord>,
-    hostname: Option<&str>,
-) -> Result<Pod, AnnotationError> {
-    let from_record = record.map(|record| record.hostname.as_str()).filter(|name| !name.is_empty());
-    let names = NameFields {
-        naming: Naming::Engine,
-        engine_hostname: hostname.or(from_record).map(str::to_owned),
-        pod_name: identity.name.clone(),
-        namespace: identity.namespace.clone(),
-        hostname: annotations.hostname().map(str::to_owned),
-        subdomain: annotations.subdomain().map(str::to_owned),
-        hostname_override: annotations.hostname_override().map(str::to_owned),
-    };
-    Ok(Pod { names, aliases: annotations.host_aliases()? })
+    Ok(Decision::Seal(Seal { replaced_mounts, kubelet_file }))
 }
 
 #[cfg(test)]
@@ -160,7 +145,7 @@ mod tests {
         let none = json!([]);
         let skip = |annotations: Value, mounts: Value| match decision(annotations, mounts, &node).unwrap() {
             Decision::Skip(skip) => skip.name(),
-            Decision::Seal { .. } => "seal",
+            Decision::Seal(_) => "seal",
         };
         assert_eq!(skip(containerd("container"), none.clone()), "seal");
         assert_eq!(skip(containerd("sandbox"), none.clone()), "sandbox");
@@ -174,7 +159,7 @@ mod tests {
         assert_eq!(skip(containerd("container"), volume), "own-volume");
 
         let strict = NodeConfig { allow_opt_out: false, ..NodeConfig::default() };
-        assert!(matches!(decision(opted_out.clone(), none.clone(), &strict).unwrap(), Decision::Seal { .. }));
+        assert!(matches!(decision(opted_out.clone(), none.clone(), &strict).unwrap(), Decision::Seal(_)));
         opted_out["podhosts.io/seal"] = "0".into();
         // An opt-out that is not allowed is not looked at: with on-error = "open" an error would be one.
         assert!(decision(opted_out.clone(), none.clone(), &strict).is_ok());
@@ -192,10 +177,13 @@ mod tests {
             {"destination": "/etc/hosts", "source": "/var/lib/kubelet/pods/u/etc-hosts"},
             {"destination": "/etc/hosts", "source": "/x/sandboxes/s/hosts"},
         ]);
-        let expected = Decision::Seal {
+        let seal = Seal {
             replaced_mounts: vec![1, 2],
             kubelet_file: Some("/var/lib/kubelet/pods/u/etc-hosts".into()),
         };
+        assert_eq!(seal.removed_mounts(OnError::Closed), [1, 2]);
+        assert!(seal.removed_mounts(OnError::Open).is_empty());
+        let expected = Decision::Seal(seal);
         assert_eq!(
             decision(containerd("container"), mounts.clone(), &NodeConfig::default()).unwrap(),
             expected

@@ -1,4 +1,4 @@
-//! Whose is the mount at /etc/hosts: the engine's, the kubelet's, or the user's own?
+//! Who put a mount at /etc/hosts: the engine, the kubelet or the user.
 
 use std::cell::LazyCell;
 use std::path::{Component, Path};
@@ -8,7 +8,7 @@ use crate::identity::{Engine, PodIdentity};
 
 /// Who put a mount at /etc/hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owner {
+pub(crate) enum Owner {
     /// The kubelet: the path of the pod's file, which carries aliases and domain.
     Kubelet(String),
     /// The engine: the node's file or one made from it.
@@ -17,8 +17,12 @@ pub enum Owner {
     User(String),
 }
 
-/// The mounts at /etc/hosts, as indices into `mounts`, with their owners.
-pub fn at_etc_hosts(config: &Config, identity: &PodIdentity, kubelet_root: &str) -> Vec<(usize, Owner)> {
+/// Lists the mounts at /etc/hosts, as indices into `mounts`, with their owners.
+pub(crate) fn at_etc_hosts(
+    config: &Config,
+    identity: &PodIdentity,
+    kubelet_root: &str,
+) -> Vec<(usize, Owner)> {
     let mounts = config.mounts().iter().enumerate().filter(|(_, mount)| is_etc_hosts(&mount.destination));
     // The list of volumes is read once, and only where there is such a mount.
     let is_volume = LazyCell::new(|| is_crio_volume(config));
@@ -38,16 +42,16 @@ fn owner(
     let engines = match identity.engine {
         Engine::Containerd => is_containerd_file(source, identity),
         Engine::CriO => source == "/etc/hosts" && !**is_crio_volume,
-        Engine::Podman => is_podman_file(source, "hosts"),
+        Engine::Podman => is_podman_file(source),
         // Docker and nerdctl write no annotation by which a bundle could be told to be theirs for sure.
         Engine::Plain => mount.is_bind() && (is_docker_file(source) || is_nerdctl_file(source)),
     };
     if engines { Owner::Engine } else { Owner::User(source.to_owned()) }
 }
 
-/// `<kubelet root>/pods/<uid>/etc-hosts`. Where the engine tells the uid, the root can be any: nobody knows a pod's
-/// uid before it is made, and Kubernetes' volumes have other paths. Early containerd 1.6 does not tell it; there, and
-/// in bundles whose uid is a mere annotation, the root decides.
+/// Whether it is `<kubelet root>/pods/<uid>/etc-hosts`. Where the engine tells the uid, the root can be any: no author can
+/// know a pod's uid before the pod is made, and Kubernetes' volumes have other paths. Early containerd 1.6 does not tell
+/// it; there, and in bundles whose uid is a mere annotation, the root decides.
 fn is_kubelet_file(source: &str, identity: &PodIdentity, kubelet_root: &str) -> bool {
     let is_engines = matches!(identity.engine, Engine::Containerd | Engine::CriO);
     // The CRI's caller may give a pod any uid; the kubelet's are one name in a path.
@@ -72,12 +76,9 @@ fn is_containerd_file(source: &str, identity: &PodIdentity) -> bool {
     identity.sandbox_id.as_deref().and_then(of).is_some_and(|rest| rest.ends_with("/sandboxes/"))
 }
 
-/// Whether podman wrote it: `<run dir>/overlay-containers/<container id>/userdata/<name>`.
-fn is_podman_file(source: &str, name: &str) -> bool {
-    let dir = source.strip_suffix(name).and_then(|rest| rest.strip_suffix("/userdata/"));
-    let Some(container) = dir else {
-        return false;
-    };
+/// Whether podman wrote it: `<run dir>/overlay-containers/<container id>/userdata/hosts`.
+fn is_podman_file(source: &str) -> bool {
+    let Some(container) = source.strip_suffix("/userdata/hosts") else { return false };
     let id = container.rsplit('/').next().unwrap_or_default();
     is_hex(id, 64)
 }
@@ -122,12 +123,12 @@ fn is_crio_volume(config: &Config) -> bool {
 }
 
 /// Whether something is mounted at /etc itself.
-pub fn has_etc_volume(config: &Config) -> bool {
+pub(crate) fn has_etc_volume(config: &Config) -> bool {
     config.mounts().iter().any(|mount| clean(&mount.destination) == [Component::Normal("etc".as_ref())])
 }
 
 /// Whether `path`, a mount's destination, is /etc/hosts once `.`, `..` and doubled slashes are gone.
-pub fn is_etc_hosts(path: &str) -> bool {
+fn is_etc_hosts(path: &str) -> bool {
     clean(path) == [Component::Normal("etc".as_ref()), Component::Normal("hosts".as_ref())]
 }
 

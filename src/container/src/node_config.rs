@@ -1,6 +1,7 @@
 //! The node's configuration: `/etc/podhosts/config.toml`.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -9,11 +10,12 @@ use pod::addresses::IpFamily;
 use pod::env_names;
 use pod::validation::dns::subdomain_errors;
 use pod::validation::go_quote;
+use sys::fs::files::{self, FileError, LastLink};
 
-/// Where the configuration is. A file that is absent is one with nothing but defaults.
+/// Path of the configuration.
 pub const CONFIG_PATH: &str = "/etc/podhosts/config.toml";
 /// Largest configuration that is read, in bytes.
-pub const CONFIG_MAX: usize = 64 << 10;
+const CONFIG_MAX: usize = 64 << 10;
 /// Largest value of `node-hosts-max-bytes`.
 pub const NODE_HOSTS_MAX: usize = 1 << 30;
 
@@ -68,8 +70,8 @@ impl OnError {
     }
 }
 
-/// What happens to a container with a volume at /etc. No seal can hold there: whoever has the volume elsewhere can
-/// unlink the file that the seal is mounted on, and the seal goes with it.
+/// What happens to a container with a volume at /etc. No seal can hold there: a program that has the volume elsewhere can
+/// unlink the file beneath the seal, and the seal goes with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EtcVolume {
@@ -144,6 +146,9 @@ impl Default for Runtime {
 /// A configuration that cannot be used.
 #[derive(Debug, Error)]
 pub enum NodeConfigError {
+    /// It cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Not TOML, an unknown key, or a value of the wrong type.
     #[error("cannot read {path}: {cause}")]
     Toml {
@@ -152,7 +157,7 @@ pub enum NodeConfigError {
         /// Line, key and what was expected, on one line.
         cause: String,
     },
-    /// A value that makes no sense.
+    /// A value out of range.
     #[error("cannot use {path}: {key} is {}, expected {expected}", go_quote(.value))]
     Value {
         /// The file.
@@ -167,7 +172,18 @@ pub enum NodeConfigError {
 }
 
 impl NodeConfig {
-    /// Reads the configuration, `text` being what stands in the file at `path`.
+    /// Reads the configuration at `path`. Where there is no such file, every key has its default.
+    ///
+    /// # Errors
+    /// [`NodeConfigError`] naming the file and the key.
+    pub fn read(path: &Path) -> Result<Self, NodeConfigError> {
+        match files::read_text_if_present(path, CONFIG_MAX, LastLink::Follow)? {
+            Some(text) => Self::parse(&text, &path.display().to_string()),
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// Reads the `text` of the file at `path`.
     ///
     /// # Errors
     /// [`NodeConfigError`] naming the key.

@@ -7,6 +7,7 @@ use thiserror::Error;
 use container::container_pod::InputError;
 use container::decision::HOSTS_FILE_MAX;
 use container::state::StateError;
+use pod::annotations::AnnotationError;
 use pod::kubelet_file::{Contradiction, KubeletFileError};
 use sys::container::capabilities::CapabilityError;
 use sys::container::netns::NetnsError;
@@ -86,6 +87,12 @@ pub enum HookError {
 
 impl From<FileError> for HookError {
     fn from(error: FileError) -> Self {
+        Self::Input(error.into())
+    }
+}
+
+impl From<AnnotationError> for HookError {
+    fn from(error: AnnotationError) -> Self {
         Self::Input(error.into())
     }
 }

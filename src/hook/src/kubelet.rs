@@ -49,7 +49,7 @@ pub(super) fn read(
     }
 }
 
-/// A file of a host-network pod in a pod with a network of its own, or the other way round, is not its.
+/// Refuses a host-network pod's file for a pod with a network of its own, and the other way round.
 pub(super) fn check_network(path: &Path, file: &KubeletFile, on_node_network: bool) -> Result<(), HookError> {
     let (node, own) = ("the node's network", "a network of its own");
     match (file.pod.is_none(), on_node_network) {
@@ -59,33 +59,33 @@ pub(super) fn check_network(path: &Path, file: &KubeletFile, on_node_network: bo
     }
 }
 
-/// Compares the pod's lines with what a container of the pod cannot write: the host name and namespace that the engine
-/// gave it, the addresses of its CNI record, of NRI and of its network namespace.
+/// Compares the lines with facts that no container of the pod can write: the host name and namespace that the engine gave
+/// the pod, the addresses in its CNI record, those that NRI told, and those in its network namespace.
 pub(super) fn check_pod(
     path: &Path,
-    pod: &PodLines,
-    inputs: &ContainerPod,
+    lines: &PodLines,
+    pod: &ContainerPod,
     nri_pod_ips: &[String],
     container: &Container,
 ) -> Result<(), HookError> {
     let contradicts = |cause| HookError::KubeletPod(path.to_owned(), cause);
-    let is_engines = matches!(inputs.identity.engine, Engine::Containerd | Engine::CriO);
-    let namespace = is_engines.then_some(inputs.identity.namespace.as_str());
-    pod.check_name(inputs.hostname()?.as_deref(), namespace).map_err(contradicts)?;
+    let is_engines = matches!(pod.identity.engine, Engine::Containerd | Engine::CriO);
+    let namespace = is_engines.then_some(pod.identity.namespace.as_str());
+    lines.check_name(pod.hostname()?.as_deref(), namespace).map_err(contradicts)?;
     let parsed = |ips: &[String]| ips.iter().filter_map(|ip| ip.parse().ok()).collect::<Vec<IpAddr>>();
-    let recorded = inputs.record.as_ref().map(|record| parsed(&record.pod_ips)).unwrap_or_default();
+    let recorded = pod.record.as_ref().map(|record| parsed(&record.pod_ips)).unwrap_or_default();
     let mut found = parsed(nri_pod_ips);
-    if pod.unknown_ips(&[recorded.as_slice(), &found].concat()).next().is_some() {
+    if lines.unknown_ips(&[recorded.as_slice(), &found].concat()).next().is_some() {
         let in_namespace = netns::addresses(container)?.into_iter().map(|found| found.address);
         found.extend(in_namespace.filter(|address| !address.is_loopback()));
     }
-    pod.check_ips(&recorded, &found).map_err(contradicts)
+    lines.check_ips(&recorded, &found).map_err(contradicts)
 }
 
-/// Renders it again; the node's own lines come from the node.
-pub(super) fn render(file: &KubeletFile, node_hosts: Option<Vec<u8>>) -> Vec<u8> {
+/// Renders the kubelet's file again; the node's own lines come from the node.
+pub(super) fn render(file: &KubeletFile, node_hosts: &[u8]) -> Vec<u8> {
     match &file.pod {
         Some(pod) => hosts_file::pod_network(&pod.ips, &pod.name, &file.aliases),
-        None => hosts_file::host_network(&node_hosts.unwrap_or_default(), &file.aliases),
+        None => hosts_file::host_network(node_hosts, &file.aliases),
     }
 }

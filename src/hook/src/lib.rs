@@ -12,17 +12,18 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use container::container_pod::{self, CONFIG_JSON, ContainerPod, InputError};
+use container::address_sources::PodAddresses;
+use container::bundle::{self, CONFIG_JSON};
+use container::container_pod::{ContainerPod, KnownNetwork};
 use container::decision::{Decision, HOSTS_FILE_MAX, Skip};
 use container::hook_log::{self, Entry, Outcome};
 use container::identity::Engine;
 use container::node_config::NodeConfig;
 use container::programs::MOUNT_SOURCE;
 use container::state::{STATE_MAX, State};
+use pod::Network;
 use pod::addresses::Source;
-use pod::kubelet_file::KubeletFile;
 use pod::validation::ip::IpRules;
-use pod::{Network, Pod};
 use sys::container::capabilities;
 use sys::container::engine_mounts::EngineMounts;
 use sys::container::memory_cgroup;
@@ -39,7 +40,7 @@ const CHARGED_ABOVE: usize = 64 << 10;
 
 pub use container::programs::HOOK as PROGRAM;
 
-/// What is known of a container as the hook goes on; it ends in the log.
+/// The facts about a container that the hook has found so far, for the log.
 #[derive(Debug, Default)]
 struct Progress {
     container: String,
@@ -56,7 +57,7 @@ enum Done {
 /// Runs the hook with the state on `stdin`.
 pub fn run(options: &Options, stdin: impl Read) -> ExitCode {
     let start = Instant::now();
-    let node = match container_pod::node_config(&options.config) {
+    let node = match NodeConfig::read(&options.config) {
         Ok(node) => node,
         Err(error) => return refuse(&error.to_string()),
     };
@@ -112,22 +113,20 @@ fn seal_container(
     stdin: impl Read,
     progress: &mut Progress,
 ) -> Result<Done, HookError> {
-    // Before the first byte of what others wrote is read.
+    // Before the first byte that others wrote is read.
     let capabilities = capabilities::drop_others()?;
     let state = State::parse(&files::read_stream(stdin, Path::new("stdin"), STATE_MAX, 8192)?)?;
     progress.container.clone_from(&state.id);
     progress.pid = state.pid;
     let (bundle, json) = open_bundle(&state.bundle, options.config_json.as_deref())?;
-    let inputs = ContainerPod::read(&json, &bundle, &state.id, &sys::node_name())?;
-    progress.pod = inputs.display_name();
-    let (replaced_mounts, kubelet_path) = match inputs.decide(node)? {
+    let pod = ContainerPod::read(&json, &bundle, &state.id, &sys::node_name())?;
+    progress.pod = pod.display_name();
+    let seal = match pod.decide(node)? {
         Decision::Skip(skip) => return Ok(Done::Skipped(skip)),
-        Decision::Seal { replaced_mounts, kubelet_file } => {
-            (replaced_mounts, kubelet_file.map(PathBuf::from))
-        }
+        Decision::Seal(seal) => seal,
     };
     // The wrapper has taken the kubelet's mount out of config.json and passes its source.
-    let kubelet_path = kubelet_path.or_else(|| options.kubelet_hosts.clone());
+    let kubelet_path = seal.kubelet_file.map(PathBuf::from).or_else(|| options.kubelet_hosts.clone());
     capabilities.expect_all()?;
     let container = Container::pin(state.pid)?;
     let node_hosts = read_node_hosts(node, &container)?;
@@ -135,29 +134,34 @@ fn seal_container(
     let kubelet_file = kubelet_path.as_ref().map(read_kubelet).transpose()?;
     if let (Some(path), Some(file)) = (&kubelet_path, &kubelet_file) {
         kubelet::check_network(path, file, container.on_node_network)?;
-        if let Some(pod) = &file.pod {
-            kubelet::check_pod(path, pod, &inputs, &options.nri_pod_ips, &container)?;
+        if let Some(lines) = &file.pod {
+            kubelet::check_pod(path, lines, &pod, &options.nri_pod_ips, &container)?;
         }
     }
-    let root = RootFs::open(&bundle.join(inputs.config.root_path()))?;
-    let file = hosts_file(node, options, &inputs, kubelet_file, node_hosts, &container)?;
+    let root = RootFs::open(&bundle.join(pod.config.root_path()))?;
+    let known = KnownNetwork {
+        kubelet: kubelet_file.as_ref(),
+        on_node_network: container.on_node_network,
+        nri_pod_ips: &options.nri_pod_ips,
+    };
+    let file = hosts_file(node, &pod, known, node_hosts, &container)?;
     progress.bytes = file.bytes.len();
     let engine = EngineMounts {
-        sources: inputs.config.mount_sources(&replaced_mounts).collect(),
+        sources: pod.config.mount_sources(&seal.replaced_mounts).collect(),
         put_back: node.on_error.lets_start(),
     };
-    seal(&file, &inputs, &engine, &container, &root)?;
+    attach_seal(&file, &pod, &engine, &container, &root)?;
     Ok(Done::Sealed(file.source))
 }
 
 /// crun has passed `/` for the bundle more than once; the current directory is the bundle then.
 fn open_bundle(bundle: &Path, config_json: Option<&Path>) -> Result<(PathBuf, Vec<u8>), HookError> {
     let config_json = config_json.unwrap_or(Path::new(CONFIG_JSON));
-    match container_pod::config_json(bundle, config_json) {
+    match bundle::read(bundle, config_json) {
         Ok(json) => Ok((bundle.to_owned(), json)),
-        Err(InputError::File(error)) if error.is_absent() && bundle == Path::new("/") => {
+        Err(error) if error.is_absent() && bundle == Path::new("/") => {
             let here = std::env::current_dir().unwrap_or_else(|_| bundle.to_owned());
-            let json = container_pod::config_json(&here, config_json)?;
+            let json = bundle::read(&here, config_json)?;
             Ok((here, json))
         }
         Err(error) => Err(error.into()),
@@ -178,7 +182,7 @@ fn read_node_hosts(node: &NodeConfig, container: &Container) -> Result<Option<Ve
 struct Rendered {
     bytes: Vec<u8>,
     source: Source,
-    /// How many of the bytes are a copy of the node's own file: they are not of the pod's making.
+    /// The length of the copy of the node's own file in it.
     of_node: usize,
 }
 
@@ -191,22 +195,19 @@ impl Rendered {
 /// Renders the file from the first source that answers.
 fn hosts_file(
     node: &NodeConfig,
-    options: &Options,
-    inputs: &ContainerPod,
-    kubelet_file: Option<KubeletFile>,
+    pod: &ContainerPod,
+    known: KnownNetwork<'_>,
     node_hosts: Option<Vec<u8>>,
     container: &Container,
 ) -> Result<Rendered, HookError> {
-    let of_node = node_hosts.as_ref().map_or(0, Vec::len);
-    let (bytes, source) = if let Some(file) = kubelet_file {
-        (kubelet::render(&file, node_hosts), Source::Kubelet)
-    } else {
-        let pod = inputs.pod()?;
-        let (network, source) = match node_hosts {
-            Some(node_hosts) => (Network::Host(node_hosts), Source::Node),
-            None => pod_addresses(node, options, inputs, container)?,
-        };
-        (render(inputs.identity.engine, &pod, &network, &node.cluster_domain)?, source)
+    let node_hosts = node_hosts.unwrap_or_default();
+    let of_node = node_hosts.len();
+    let addresses = pod.addresses(node, known, || netns::addresses(container).map_err(HookError::from))?;
+    let source = addresses.source();
+    let bytes = match addresses {
+        PodAddresses::Kubelet(file) => kubelet::render(file, &node_hosts),
+        PodAddresses::Node => render(pod, &Network::Host(node_hosts), &node.cluster_domain)?,
+        PodAddresses::Own(ips, _) => render(pod, &Network::Pod(ips), &node.cluster_domain)?,
     };
     let file = Rendered { bytes, source, of_node };
     if file.of_pod() > HOSTS_FILE_MAX {
@@ -215,10 +216,11 @@ fn hosts_file(
     Ok(file)
 }
 
-fn render(engine: Engine, pod: &Pod, network: &Network, cluster_domain: &str) -> Result<Vec<u8>, HookError> {
+fn render(pod: &ContainerPod, network: &Network, cluster_domain: &str) -> Result<Vec<u8>, HookError> {
+    let engine = pod.identity.engine;
+    let pod = pod.pod()?;
     let names = &pod.names;
-    // A plain bundle need not name its pod, as long as it names what stands in the file. An engine's pod has a name, be
-    // it an empty one.
+    // A plain bundle need not name its pod if it names the host. An engine's pod has a name, be it an empty one.
     let given = [&names.hostname, &names.hostname_override, &names.engine_hostname];
     if engine == Engine::Plain && names.pod_name.is_empty() && given.into_iter().all(Option::is_none) {
         return Err(HookError::NoName);
@@ -226,44 +228,29 @@ fn render(engine: Engine, pod: &Pod, network: &Network, cluster_domain: &str) ->
     pod.hosts_file(network, cluster_domain, IpRules::Strict).map_err(HookError::Pod)
 }
 
-fn pod_addresses(
-    node: &NodeConfig,
-    options: &Options,
-    inputs: &ContainerPod,
-    container: &Container,
-) -> Result<(Network, Source), HookError> {
-    let has_record = inputs.record.as_ref().is_some_and(|record| !record.pod_ips.is_empty());
-    if !has_record && !options.nri_pod_ips.is_empty() {
-        return Ok((Network::Pod(options.nri_pod_ips.clone()), Source::Nri));
-    }
-    let found = || netns::addresses(container).map_err(HookError::from);
-    let (ips, source) = inputs.addresses(node, found)?;
-    Ok((Network::Pod(ips), source))
-}
-
-/// Makes the sealed file, enters the container's mount namespace, attaches it and looks whether it is there.
-fn seal(
+/// Makes the sealed file, enters the container's mount namespace, attaches the file there and checks that it shows.
+fn attach_seal(
     file: &Rendered,
-    inputs: &ContainerPod,
+    pod: &ContainerPod,
     engine: &EngineMounts<'_>,
     container: &Container,
     root: &RootFs,
 ) -> Result<(), HookError> {
     if file.of_pod() > CHARGED_ABOVE {
-        // Without that it is the engine's memory, as all of the hook's is. So is a large file of the node's: those who
-        // set a container's limit know nothing of it.
+        // Otherwise the engine's cgroup pays for it, as for all of the hook's memory and for a large file of the node's,
+        // which a container's limit does not foresee.
         memory_cgroup::enter(container);
     }
     let mount_source = format!("{MOUNT_SOURCE}{}", file.source.name());
     let sealed = Sealed::new(Content {
         bytes: &file.bytes,
         source: &mount_source,
-        mount_label: inputs.config.mount_label(),
+        mount_label: pod.config.mount_label(),
         user_ns: container.user_namespace(),
     })?;
     container.join_mounts()?;
     let root = root.reopen()?;
-    if inputs.config.mounts_proc() {
+    if pod.config.mounts_proc() {
         root.expect_proc()?;
     }
     root.stop_propagation()?;
@@ -277,6 +264,6 @@ fn attach(sealed: &Sealed, root: &RootFs, target: &Target) -> Result<(), HookErr
         .resolve_hosts()
         .map_err(HookError::from)
         .and_then(|found| if sealed.is_at(found.as_fd())? { Ok(()) } else { Err(HookError::NotThere) });
-    // Where a container may start without a seal, it must not start with one that nobody has seen at its place.
+    // A container that may start without a seal must not start with one that does not show.
     verified.inspect_err(|_| sealed.detach())
 }

@@ -1,8 +1,10 @@
-//! Adds the hook and environment variables to a config.json, as an edit of its text: every other byte stays as the engine wrote it.
+//! Adds the hook and environment variables to a config.json. It edits the text: every other byte stays as the engine wrote
+//! it.
 
 use std::collections::HashSet;
 use std::ops::Range;
 
+use oci_spec::runtime::Hook;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -11,22 +13,11 @@ use thiserror::Error;
 use container::bundle::CONFIG_MAX;
 use pod::json::Object;
 
-/// The hook to add.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hook<'a> {
-    /// Absolute path of the program.
-    pub path: &'a str,
-    /// Its arguments, the program's name first.
-    pub args: &'a [String],
-    /// Seconds after which the runtime kills it.
-    pub timeout: u32,
-}
-
-/// What is to be changed in a config.json.
+/// The changes that the wrapper makes to a config.json.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes<'a> {
     /// The hook to add.
-    pub hook: Option<Hook<'a>>,
+    pub hook: Option<Hook>,
     /// Mounts to take out, as indices in ascending order.
     pub removed_mounts: &'a [usize],
     /// Entries for the environment, `NAME=value`; one whose name the container has already is left out.
@@ -70,14 +61,7 @@ struct Hooks<'a> {
     create_runtime: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-struct Program {
-    path: String,
-    #[serde(default)]
-    args: Option<Vec<String>>,
-}
-
-/// A `null` has a place in the text, too.
+/// Keeps a `null`, which has a place in the text, too.
 fn even_null<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
@@ -137,12 +121,26 @@ fn range(text: &str, value: &RawValue) -> Range<usize> {
     start..start + value.get().len()
 }
 
-fn addition(text: &str, top: &Top<'_>, hook: &Hook<'_>) -> Result<Option<Edit>, InjectError> {
-    let Hook { path, args, timeout } = hook;
-    // No environment at all: the hook reads none, and the runtime's is not for it.
-    let entry =
-        |args: &[String]| json!({"path": path, "args": args, "env": [], "timeout": timeout}).to_string();
-    let list = format!("[{}]", entry(args));
+/// A hook that runs the program at `path` with `args`, the program's name first, for at most `timeout` seconds.
+pub fn hook(path: &str, args: Vec<String>, timeout: u32) -> Hook {
+    let mut hook = Hook::default();
+    // No environment at all: our hook reads none, and it must not see the runtime's.
+    hook.set_path(path.into())
+        .set_args(Some(args))
+        .set_env(Some(Vec::new()))
+        .set_timeout(Some(timeout.into()));
+    hook
+}
+
+/// The text of a hook's entry.
+fn entry(hook: &Hook) -> Result<String, serde_json::Error> {
+    // By way of a value, whose members are sorted.
+    Ok(serde_json::to_value(hook)?.to_string())
+}
+
+fn addition(text: &str, top: &Top<'_>, hook: &Hook) -> Result<Option<Edit>, InjectError> {
+    let new = entry(hook)?;
+    let list = format!("[{new}]");
     let object = format!("{{\"createRuntime\":{list}}}");
     let Some(hooks) = top.hooks else {
         return Ok(Some(insert_member(text, 0..text.len(), "hooks", &object)));
@@ -160,20 +158,24 @@ fn addition(text: &str, top: &Top<'_>, hook: &Hook<'_>) -> Result<Option<Edit>, 
     }
     let present: Vec<&RawValue> = serde_json::from_str(create_runtime.get())?;
     for raw in &present {
-        let Object(program): Object<Program> = serde_json::from_str(raw.get())?;
-        if program.path == *path {
-            // Somebody else's entry, from a hooks directory, does not have what only the wrapper knows.
-            let present = program.args.unwrap_or_default();
-            let merged = with_missing_options(&present, args);
-            return Ok((merged != present).then(|| Edit { range: range(text, raw), with: entry(&merged) }));
+        let Object(there): Object<Hook> = serde_json::from_str(raw.get())?;
+        if there.path() == hook.path() {
+            // An entry from a hooks directory lacks the options that only the wrapper knows.
+            let args = there.args().as_deref().unwrap_or_default();
+            let merged = with_missing_options(args, hook.args().as_deref().unwrap_or_default());
+            if merged == args {
+                return Ok(None);
+            }
+            let with = entry(hook.clone().set_args(Some(merged)))?;
+            return Ok(Some(Edit { range: range(text, raw), with }));
         }
     }
     // Last: other hooks may still change what is mounted.
     let comma = if present.is_empty() { "" } else { "," };
-    Ok(Some(insert_last(text, place, &format!("{comma}{}", entry(args)))))
+    Ok(Some(insert_last(text, place, &format!("{comma}{new}"))))
 }
 
-/// Adds to the environment of `process` what it does not have. There is none where nothing is run (`process` absent).
+/// Adds to the environment of `process` the entries whose names it lacks.
 fn variables(text: &str, process: &RawValue, entries: &[String]) -> Result<Option<Edit>, InjectError> {
     fn name(entry: &str) -> &str {
         entry.split_once('=').map_or(entry, |(name, _)| name)
@@ -181,7 +183,7 @@ fn variables(text: &str, process: &RawValue, entries: &[String]) -> Result<Optio
     let Object(Process { env }) = serde_json::from_str(process.get())?;
     let present: Option<Vec<String>> = env.map_or(Ok(None), |env| serde_json::from_str(env.get()))?;
     let present = present.unwrap_or_default();
-    // A container may have hundreds of thousands of entries: each is looked at once, whatever is asked for.
+    // A container may have hundreds of thousands of entries: each is looked at once, however many variables are added.
     let mut names: HashSet<&str> = entries.iter().map(|entry| name(entry)).collect();
     for entry in &present {
         names.remove(name(entry));

@@ -7,12 +7,13 @@ pub mod inject;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use oci_spec::runtime::Hook;
 use serde_json::json;
 use thiserror::Error;
 
-use container::bundle::CONFIG_MAX;
-use container::container_pod::{self, CONFIG_JSON, ContainerPod, InputError};
-use container::decision::Decision;
+use container::bundle::{CONFIG_JSON, CONFIG_MAX};
+use container::container_pod::{ContainerPod, InputError};
+use container::decision::{Decision, Seal};
 use container::hook_log::{self, Entry, Outcome};
 use container::node_config::{CONFIG_PATH, NodeConfig};
 use container::programs::{self, CONFIG_JSON_FLAG, HOOK, KUBELET_HOSTS_FLAG};
@@ -24,7 +25,7 @@ use sys::report::{self, ExitCode};
 
 use argv::{ArgvError, Create, Invocation};
 use env::EnvError;
-use inject::{Changes, Hook, InjectError};
+use inject::{Changes, InjectError};
 
 pub use container::programs::WRAPPER as PROGRAM;
 /// Why a container was not prepared.
@@ -83,7 +84,7 @@ fn prepare_and_become(
     parsed: Result<(), ArgvError>,
     invocation: &Invocation,
 ) -> Result<std::convert::Infallible, WrapperError> {
-    let config = container_pod::node_config(Path::new(CONFIG_PATH));
+    let config = NodeConfig::read(Path::new(CONFIG_PATH)).map_err(InputError::from);
     let node = match (parsed, &invocation.create) {
         (Err(error), _) => {
             let node = config.unwrap_or_default();
@@ -147,48 +148,39 @@ fn prepare(node: &NodeConfig, create: &Create) -> Result<(), WrapperError> {
         create.config.as_ref().map_or_else(|| bundle.join(CONFIG_JSON), |config| here.join(config));
     let original = Original::read(&config_json, CONFIG_MAX)?;
     let node_name = sys::node_name();
-    let inputs = ContainerPod::read(&original.bytes, &bundle, &create.container, &node_name)?;
-    let env = env::entries(node, &inputs, &node_name)?;
-    let (mut args, mut removed) = (Vec::new(), Vec::new());
-    let mut program = None;
-    let mut skipped = None;
-    match inputs.decide(node)? {
-        Decision::Skip(skip) => skipped = Some(skip.to_string()),
-        Decision::Seal { replaced_mounts, kubelet_file } => {
-            program = Some(programs::hook_path(node)?);
-            args = hook_args(kubelet_file, create.config.is_some().then_some(&config_json))?;
-            // Covered mounts can be uncovered by a container that may unmount. But where a container may start
-            // without a seal, it needs the engine's file beneath.
-            removed = if node.on_error.lets_start() { Vec::new() } else { replaced_mounts };
-        }
-    }
-    let path = program.as_deref().map(programs::utf8).transpose()?;
-    let hook = path.map(|path| Hook { path, args: &args, timeout: node.runtime.hook_timeout });
-    let edited = inject::inject(&original.bytes, &Changes { hook, removed_mounts: &removed, env: &env })
+    let pod = ContainerPod::read(&original.bytes, &bundle, &create.container, &node_name)?;
+    let env = env::entries(node, &pod, &node_name)?;
+    let decision = pod.decide(node).map_err(InputError::from)?;
+    let own_config = create.config.is_some().then_some(&*config_json);
+    let hook = if let Decision::Seal(seal) = &decision { Some(hook(node, seal, own_config)?) } else { None };
+    let removed_mounts = match &decision {
+        Decision::Seal(seal) => seal.removed_mounts(node.on_error),
+        Decision::Skip(_) => &[],
+    };
+    let edited = inject::inject(&original.bytes, &Changes { hook, removed_mounts, env: &env })
         .map_err(|cause| WrapperError::Inject { bundle: bundle.clone(), cause })?;
     if let Some(edited) = edited {
         original.replace(&edited)?;
     }
-    if let Some(reason) = skipped {
-        let pod = inputs.display_name();
-        let entry = Entry::without_hook(Outcome::Skipped, &create.container, &pod, &reason);
+    if let Decision::Skip(skip) = decision {
+        let (name, reason) = (pod.display_name(), skip.to_string());
+        let entry = Entry::without_hook(Outcome::Skipped, &create.container, &name, &reason);
         hook_log::write(hook_log::open(node), &entry);
     }
     Ok(())
 }
 
-fn hook_args(
-    kubelet_file: Option<String>,
-    config_json: Option<&PathBuf>,
-) -> Result<Vec<String>, WrapperError> {
+/// The hook that does `seal`. It gets `own_config` where it has to read another file than the bundle's config.json.
+fn hook(node: &NodeConfig, seal: &Seal, own_config: Option<&Path>) -> Result<Hook, WrapperError> {
     let mut args = vec![HOOK.to_owned()];
-    if let Some(path) = kubelet_file {
-        args.extend([KUBELET_HOSTS_FLAG.to_owned(), path]);
+    if let Some(path) = &seal.kubelet_file {
+        args.extend([KUBELET_HOSTS_FLAG.to_owned(), path.clone()]);
     }
-    if let Some(path) = config_json {
+    if let Some(path) = own_config {
         args.extend([CONFIG_JSON_FLAG.to_owned(), programs::utf8(path)?.to_owned()]);
     }
-    Ok(args)
+    let path = programs::hook_path(node)?;
+    Ok(inject::hook(programs::utf8(&path)?, args, node.runtime.hook_timeout))
 }
 
 /// Reports on stderr and, as runc does, in the file of `--log`: engines show its last error.

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use container::container_pod::{self, CONFIG_JSON, ContainerPod};
+use container::bundle::{self, CONFIG_JSON};
+use container::container_pod::ContainerPod;
 use container::decision::{Decision, HOSTS_FILE_MAX};
+use container::node_config::NodeConfig;
 use container::programs::MOUNT_SOURCE;
 use pod::addresses::Source;
 use pod::validation::{printable, printable_json, printable_lines};
@@ -75,7 +77,7 @@ fn report(args: &InspectArgs) -> Result<Report, String> {
     let mut report = Report::default();
     if let Some(pid) = container.pid {
         // A configuration that cannot be read is told with the bundle.
-        let node = container_pod::node_config(&args.config).unwrap_or_default();
+        let node = NodeConfig::read(&args.config).unwrap_or_default();
         let text_max = HOSTS_FILE_MAX + node.node_hosts_max_bytes;
         let view = HostsView::of_process(pid, text_max).map_err(|error| error.to_string())?;
         report.mount = MountInfo::find(&view.mountinfo, view.mount_id);
@@ -106,10 +108,10 @@ fn report(args: &InspectArgs) -> Result<Report, String> {
 fn reason(container: &ContainerReport, decision: Option<Decision>) -> String {
     match (decision, container.pid, &container.bundle) {
         (Some(Decision::Skip(skip)), ..) => skip.to_string(),
-        (Some(Decision::Seal { .. }), Some(_), _) => {
+        (Some(Decision::Seal(_)), Some(_), _) => {
             "the hook has not run, or failed with on-error = \"open\": see its log".to_owned()
         }
-        (Some(Decision::Seal { .. }), None, _) => "no running container has this bundle".to_owned(),
+        (Some(Decision::Seal(_)), None, _) => "no running container has this bundle".to_owned(),
         (None, _, None) => {
             "podhosts mounted nothing at /etc/hosts; the bundle is not known, pass --root".to_owned()
         }
@@ -154,13 +156,12 @@ impl From<RuntimeState> for ContainerReport {
 impl Report {
     /// Adds the pod that the bundle tells; the decision is what podhosts would do with it now.
     fn add_pod(&mut self, bundle: &Path, id: &str, args: &InspectArgs) -> Result<Decision, String> {
-        let node = container_pod::node_config(&args.config).map_err(|error| error.to_string())?;
-        let json =
-            container_pod::config_json(bundle, Path::new(CONFIG_JSON)).map_err(|error| error.to_string())?;
-        let inputs =
+        let node = NodeConfig::read(&args.config).map_err(|error| error.to_string())?;
+        let json = bundle::read(bundle, Path::new(CONFIG_JSON)).map_err(|error| error.to_string())?;
+        let pod =
             ContainerPod::read(&json, bundle, id, &sys::node_name()).map_err(|error| error.to_string())?;
-        let decision = inputs.decide(&node).map_err(|error| error.to_string())?;
-        let identity = inputs.identity;
+        let decision = pod.decide(&node).map_err(|error| error.to_string())?;
+        let identity = pod.identity;
         self.pod = Some(PodReport {
             engine: identity.engine.name(),
             namespace: identity.namespace,

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::Options;
 use super::finding::Report;
-use container::container_pod;
 use container::node_config::NodeConfig;
 use sys::container::capabilities;
 use sys::fs::files::{self, FileError, LastLink};
@@ -15,7 +14,7 @@ use sys::process::exec;
 pub(super) fn configuration(options: &Options, needs_wrapper: bool, report: &mut Report) -> NodeConfig {
     const CHECK: &str = "configuration";
     let path = options.config.display();
-    let config = match container_pod::node_config(&options.config) {
+    let config = match NodeConfig::read(&options.config) {
         Ok(config) => config,
         Err(error) => {
             let remedy = format!("correct {path}; until then no container with the hook starts");

@@ -6,11 +6,12 @@ use thiserror::Error;
 
 use super::messages::{Container, ContainerAdjustment, Hook, Hooks, Mount, OptionalInt, PodSandbox};
 use container::bundle::{self, Config};
-use container::decision::{self, Decision, Skip};
+use container::container_pod::ContainerPod;
+use container::decision::{Decision, Skip};
 use container::identity::{Engine, PodIdentity};
 use container::node_config::NodeConfig;
 use container::programs::{HOOK, KUBELET_HOSTS_FLAG, NRI_POD_IPS_FLAG};
-use pod::annotations::{AnnotationError, Annotations, PREFIX, PodAnnotations};
+use pod::annotations::{AnnotationError, Annotations, PREFIX};
 use pod::pod_ip_errors;
 
 /// A container that cannot be decided about.
@@ -54,23 +55,20 @@ impl New<'_> {
     /// # Errors
     /// [`AdjustError`] naming the annotation or the field.
     pub fn decide(&self, node: &NodeConfig) -> Result<Result<Sealing, Skip>, AdjustError> {
-        let identity = self.identity()?;
-        let annotations = self.annotations();
         let config = Config::of(self.mounts(), self.container.annotations.clone());
-        let decision =
-            decision::decide(&config, &identity, PodAnnotations::new(Some(&annotations), None), node)?;
-        let (replaced_mounts, kubelet_file) = match decision {
+        let pod = ContainerPod::told(self.identity()?, config, self.pod.annotations.clone());
+        let seal = match pod.decide(node)? {
             Decision::Skip(skip) => return Ok(Err(skip)),
-            Decision::Seal { replaced_mounts, kubelet_file } => (replaced_mounts, kubelet_file),
+            Decision::Seal(seal) => seal,
         };
         if let Some(error) = pod_ip_errors(&self.pod.ips).first() {
             return Err(AdjustError::Address(error.to_string()));
         }
-        // Where a container may start without a seal, it needs the engine's file.
-        let removed = if node.on_error.lets_start() { Vec::new() } else { replaced_mounts };
-        let destination = |&index: &usize| config.mounts().get(index).map(|mount| mount.destination.clone());
-        let removed = removed.iter().filter_map(destination).collect();
-        Ok(Ok(Sealing { removed, kubelet_file, annotations, ips: self.pod.ips.clone() }))
+        let destination =
+            |&index: &usize| pod.config.mounts().get(index).map(|mount| mount.destination.clone());
+        let removed = seal.removed_mounts(node.on_error).iter().filter_map(destination).collect();
+        let (annotations, ips) = (self.annotations(), self.pod.ips.clone());
+        Ok(Ok(Sealing { removed, kubelet_file: seal.kubelet_file, annotations, ips }))
     }
 
     /// NRI's own fields tell the pod. A container's annotations could be forged here: containerd shows those that

@@ -12,7 +12,6 @@ use super::messages::{
     CreateContainerResponse, Empty, PLUGIN_SERVICE, SynchronizeRequest, SynchronizeResponse,
 };
 use super::ttrpc::{INVALID_ARGUMENT, Request, Status, UNIMPLEMENTED, UNKNOWN, decode};
-use container::container_pod::{self, InputError};
 use container::hook_log::{self, Entry, Outcome};
 use container::identity::Engine;
 use container::node_config::NodeConfig;
@@ -100,8 +99,7 @@ impl Plugin {
             Status::new(UNKNOWN, format!("podhosts: {}", printable(&error)))
         };
         let engine = self.engine.ok_or_else(|| failed("cannot serve before Configure".to_owned()))?;
-        let node = container_pod::node_config(&self.config)
-            .map_err(|error: InputError| failed(error.to_string()))?;
+        let node = NodeConfig::read(&self.config).map_err(|error| failed(error.to_string()))?;
         let request = decode::<CreateContainerRequest>(payload, "CreateContainerRequest");
         let result = match &request {
             Ok(request) => adjust(engine, request, &node),

@@ -5,8 +5,7 @@ use super::*;
 const ENTRY: &str = r#"{"args":["podhosts-hook"],"env":[],"path":"/h","timeout":10}"#;
 
 fn edit(text: &str, removed: &[usize]) -> Option<String> {
-    let args = ["podhosts-hook".to_owned()];
-    let hook = Some(Hook { path: "/h", args: &args, timeout: 10 });
+    let hook = Some(hook("/h", vec!["podhosts-hook".to_owned()], 10));
     let changes = Changes { hook, removed_mounts: removed, env: &[] };
     inject(text.as_bytes(), &changes).unwrap().map(|bytes| String::from_utf8(bytes).unwrap())
 }
@@ -56,8 +55,7 @@ fn twice_is_once() {
 
 #[test]
 fn an_entry_that_knows_less_is_replaced() {
-    let args = ["podhosts-hook".to_owned(), "--kubelet-hosts".to_owned(), "/k".to_owned()];
-    let hook = Hook { path: "/h", args: &args, timeout: 10 };
+    let hook = hook("/h", ["podhosts-hook", "--kubelet-hosts", "/k"].map(str::to_owned).to_vec(), 10);
     let others = r#"{"hooks":{"createRuntime":[{"path":"/a"},{"path":"/h","args":["podhosts-hook"]} ,{"path":"/z"}]}}"#;
     let changes = Changes { hook: Some(hook), ..Changes::default() };
     let edited = inject(others.as_bytes(), &changes).unwrap().unwrap();
@@ -114,7 +112,7 @@ fn brackets_in_strings_are_no_brackets() {
 
 #[test]
 fn another_shape_is_refused() {
-    let hook = Some(Hook { path: "/h", args: &[], timeout: 1 });
+    let hook = Some(hook("/h", Vec::new(), 1));
     let env = ["A=b".to_owned()];
     let changes = Changes { hook, removed_mounts: &[0], env: &env };
     for bad in [
