@@ -7,6 +7,7 @@ pub mod cri;
 mod doctor;
 pub mod engines;
 mod inspect;
+mod logging;
 pub mod nri;
 mod render;
 
