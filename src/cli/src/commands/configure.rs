@@ -10,7 +10,7 @@ use crate::engines::error::ConfigureError;
 use sys::report::ExitCode;
 
 use super::args::{ConfigureArgs, ModeArg, PlaceArgs, PodCidrFromArg, RuntimeArg, UnconfigureArgs};
-use super::{complain, print};
+use super::output::{complain, print};
 
 const NOTHING: &str = "nothing to change\n";
 

@@ -5,7 +5,7 @@ use crate::engines::in_use::User;
 use pod::validation::printable;
 use sys::report::ExitCode;
 
-use super::{complain, print};
+use super::output::{complain, print};
 
 /// Prints what still needs the programs, a line for each, and fails where there is any.
 pub(super) fn run() -> ExitCode {

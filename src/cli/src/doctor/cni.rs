@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::PATIENCE;
 use super::finding::Report;
+use super::options::PATIENCE;
 use super::programs::executable;
 use crate::configure::network::is_network;
 use records::{PLUGIN as PROGRAM, stores};
@@ -54,7 +54,7 @@ impl Paths {
 }
 
 /// A network configuration and the file it is in.
-struct Network {
+struct NetworkConfigList {
     path: PathBuf,
     name: String,
     version: Value,
@@ -125,7 +125,7 @@ pub(crate) fn has_our_network(paths: &Paths) -> bool {
 }
 
 /// Whether the programs of all plugins are there.
-fn plugins(network: &Network, paths: &Paths, report: &mut Report) {
+fn plugins(network: &NetworkConfigList, paths: &Paths, report: &mut Report) {
     let shown = network.path.display();
     for plugin in network.plugins.iter().flat_map(types) {
         let there = paths.bin_dirs.iter().any(|dir| executable(&dir.join(plugin)).is_ok());
@@ -151,7 +151,7 @@ fn plugins(network: &Network, paths: &Paths, report: &mut Report) {
 }
 
 /// Whether our plugin is told the pods' annotations.
-fn annotations(network: &Network, report: &mut Report) {
+fn annotations(network: &NetworkConfigList, report: &mut Report) {
     let gets_annotations = |plugin: &Value| plugin["capabilities"][POD_ANNOTATIONS] == true;
     if !network.plugins.iter().filter(|plugin| is_ours(plugin)).any(gets_annotations) {
         let message = format!(
@@ -164,7 +164,7 @@ fn annotations(network: &Network, report: &mut Report) {
 }
 
 /// Asks the plugin itself whether it could connect a pod.
-fn status(network: &Network, paths: &Paths, report: &mut Report) {
+fn status(network: &NetworkConfigList, paths: &Paths, report: &mut Report) {
     let shown = network.path.display();
     let Some(ours) = network.plugins.iter().find(|plugin| is_ours(plugin)) else { return };
     let Some(program) =
@@ -200,7 +200,7 @@ fn status(network: &Network, paths: &Paths, report: &mut Report) {
 
 /// The networks in a directory, by the names of their files. Engines read up to the first one and no further, so what
 /// cannot be read behind it is passed over.
-fn networks(dir: &Path) -> Result<Vec<Network>, (String, String)> {
+fn networks(dir: &Path) -> Result<Vec<NetworkConfigList>, (String, String)> {
     let unreadable = |cause: String| (cause, "make it readable, or take it out of the directory".to_owned());
     let mut names = state_dir::names(dir).map_err(|error| unreadable(error.to_string()))?;
     names.retain(|name| is_network(Path::new(name)));
@@ -224,7 +224,7 @@ fn networks(dir: &Path) -> Result<Vec<Network>, (String, String)> {
     Ok(networks)
 }
 
-fn network(path: &Path, text: &[u8]) -> Result<Network, String> {
+fn network(path: &Path, text: &[u8]) -> Result<NetworkConfigList, String> {
     let value: Value = serde_json::from_slice(text).map_err(|cause| cause.to_string())?;
     let name = value["name"].as_str().ok_or("name is missing, expected the network's name")?.to_owned();
     let plugins = match &value["plugins"] {
@@ -233,7 +233,7 @@ fn network(path: &Path, text: &[u8]) -> Result<Network, String> {
         _ => return Err("plugins is no list".to_owned()),
     };
     let version = value.get("cniVersions").unwrap_or(&value["cniVersion"]).clone();
-    Ok(Network { path: path.to_owned(), name, version, plugins })
+    Ok(NetworkConfigList { path: path.to_owned(), name, version, plugins })
 }
 
 /// The programs that a plugin's configuration names.
@@ -246,6 +246,6 @@ fn is_ours(plugin: &Value) -> bool {
     types(plugin).any(|name| name == PROGRAM)
 }
 
-fn has_ours(network: &Network) -> bool {
+fn has_ours(network: &NetworkConfigList) -> bool {
     network.plugins.iter().any(is_ours)
 }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::engine::Engine;
 use super::finding::Report;
+use super::installation::Installation;
+use super::options::PATIENCE;
 use super::programs::executable;
-use super::{PATIENCE, cni, nri};
+use super::{cni, nri};
 use crate::cri::messages::StatusResponse;
 use crate::engines::containerd;
 use crate::engines::containerd::Handler;
@@ -30,7 +31,7 @@ const CONFIGURE: &str = "podhosts configure --runtime containerd";
 const SPEC_MAX: usize = 4 << 20;
 
 /// Looks at containerd; the paths of its networks, where it can be read.
-pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> {
+pub(super) fn check(engine: &Installation, report: &mut Report) -> Option<cni::Paths> {
     let version = engine.program.as_deref().and_then(version);
     let config = match Containerd::read(&Files::new(), &engine.config, version) {
         Ok(config) => config,
@@ -88,7 +89,7 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
 }
 
 /// Whether its files name a handler that runs the wrapper.
-pub(super) fn runs_wrapper(engine: &Engine) -> bool {
+pub(super) fn runs_wrapper(engine: &Installation) -> bool {
     let version = engine.program.as_deref().and_then(version);
     let config = Containerd::read(&Files::new(), &engine.config, version);
     let mut programs = config.and_then(|config| config.handlers()).into_iter().flatten();
@@ -291,6 +292,6 @@ fn is_same(handler: &Handler, loaded: &LoadedHandler) -> bool {
 }
 
 /// The engine as it is found on a node.
-pub(super) fn engine() -> Engine {
-    Engine::named("containerd", containerd::CONFIG, containerd::SOCKET)
+pub(super) fn engine() -> Installation {
+    Installation::named("containerd", containerd::CONFIG, containerd::SOCKET)
 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::engine::{self, Engine};
 use super::finding::Report;
+use super::installation::{self, Installation};
 use super::programs::executable;
 use super::{cni, nri};
 use crate::engines::crio::Crio;
+use crate::engines::engine::Engine;
 use crate::engines::error::EngineError;
 use crate::engines::files::Files;
 use crate::engines::hooks::Rules;
@@ -17,7 +18,7 @@ pub(super) const CHECK: &str = "crio";
 const CONFIGURE: &str = "podhosts configure --runtime crio";
 
 /// Looks at CRI-O; the paths of its networks, where it can be read.
-pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> {
+pub(super) fn check(engine: &Installation, report: &mut Report) -> Option<cni::Paths> {
     // Its own findings come behind those of the files.
     let mut asked = Report::default();
     let answers = engine.ask(CHECK, &mut asked).is_some();
@@ -54,7 +55,7 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
 }
 
 /// Whether its files name a handler that runs the wrapper.
-pub(super) fn runs_wrapper(engine: &Engine) -> bool {
+pub(super) fn runs_wrapper(engine: &Installation) -> bool {
     let config = Crio::read(&Files::new(), &engine.config, Path::new(crio::DROP_INS));
     let mut programs = config.and_then(|config| config.handlers()).into_iter().flatten();
     programs.any(|handler| handler.runtime_path.as_deref().is_some_and(is_wrapper))
@@ -81,7 +82,7 @@ fn files(config: &Crio, by_nri: bool, report: &mut Report) -> Result<bool, Engin
     }
     let dirs = config.hooks_dirs()?.unwrap_or_else(|| vec![hooks::DISTRIBUTION.to_owned()]);
     let dirs = vec![dirs.into_iter().map(Into::into).collect()];
-    found |= engine::hooks(CHECK, &dirs, Rules::crio(), CONFIGURE, report);
+    found |= installation::hooks(Engine::Crio, &dirs, Rules::crio(), report);
     if !found {
         report.warning(CHECK, "no hook and no runtime handler leads to podhosts", CONFIGURE);
     }
@@ -89,6 +90,6 @@ fn files(config: &Crio, by_nri: bool, report: &mut Report) -> Result<bool, Engin
 }
 
 /// The engine as it is found on a node.
-pub(super) fn engine() -> Engine {
-    Engine::named("crio", crio::CONFIG, "/var/run/crio/crio.sock")
+pub(super) fn engine() -> Installation {
+    Installation::named("crio", crio::CONFIG, "/var/run/crio/crio.sock")
 }

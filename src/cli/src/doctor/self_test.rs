@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::finding::Report;
+use super::options::{DoctorOptions, PATIENCE};
 use super::programs::executable;
-use super::{Options, PATIENCE};
 use crate::inspect::mountinfo::MountInfo;
 use container::decision::HOSTS_FILE_MAX;
 use container::node_config::NodeConfig;
@@ -33,7 +33,7 @@ const POD_IPS: [&str; 2] = ["192.0.2.4", "2001:db8::4"];
 const PROGRAM: &str = "program";
 
 /// Creates a container in a directory of its own and deletes it again.
-pub(super) fn check(options: &Options, config: &NodeConfig, report: &mut Report) {
+pub(super) fn check(options: &DoctorOptions, config: &NodeConfig, report: &mut Report) {
     let wrapper = options.bin_dir.join(WRAPPER);
     if let Err(fault) = executable(&wrapper) {
         return report.skipped(CHECK, fault);

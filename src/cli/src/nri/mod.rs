@@ -6,6 +6,7 @@
 pub mod adjust;
 pub mod error;
 mod framing;
+pub mod limits;
 pub mod messages;
 pub mod mux;
 pub mod plugin;

@@ -285,7 +285,7 @@ fn imports(files: &Files, main: &Path, drop_in: &Path) -> Result<bool, Configure
     Ok(import_patterns(&layer)?.iter().any(|pattern| *pattern == drop_in || covers(pattern, &drop_in)))
 }
 
-/// See [`crate::configure::plan::keeps_default`].
+/// Refuses to leave pods that name no handler without one.
 pub(crate) fn keeps_default(
     planned: &Files,
     place: &Place,
@@ -304,7 +304,7 @@ pub(crate) fn keeps_default(
     Err(ConfigureError::Refused { engine: place.engine.name(), reason })
 }
 
-/// See [`crate::configure::plan::keeps_others`].
+/// Refuses to change values that are not podhosts'.
 pub(crate) fn keeps_others(
     planned: &Files,
     place: &Place,

@@ -91,7 +91,7 @@ fn read(files: &Files, setup: &Setup) -> Result<Crio, ConfigureError> {
     Ok(Crio::read(files, &setup.place.config, setup.place.drop_ins())?)
 }
 
-/// See [`crate::configure::plan::keeps_default`].
+/// Refuses to leave pods that name no handler without one.
 pub(crate) fn keeps_default(planned: &Files, place: &Place) -> Result<(), ConfigureError> {
     let read = |files: &Files| Crio::read(files, &place.config, place.drop_ins());
     let (Ok(before), Ok(after)) = (read(&Files::new()), read(planned)) else { return Ok(()) };

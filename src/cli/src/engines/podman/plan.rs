@@ -157,7 +157,7 @@ fn put_drop_in(
     Ok(())
 }
 
-/// See [`crate::configure::plan::keeps_default`].
+/// Refuses to leave pods that name no handler without one.
 pub(crate) fn keeps_default(
     planned: &Files,
     place: &Place,

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::PATIENCE;
 use super::finding::Report;
+use super::options::PATIENCE;
 use super::programs::executable;
 use crate::cri::messages::StatusResponse;
 use crate::cri::{Client, CriError};
-use crate::engines::engine::Engine as Kind;
+use crate::engines::engine::Engine;
 use crate::engines::files::Files;
 use crate::engines::hooks;
 use crate::engines::hooks::{Group, HookFile, Hooks, Rules};
@@ -15,7 +15,7 @@ use sys::process::exec;
 
 /// Where an engine is.
 #[derive(Debug, Clone)]
-pub(super) struct Engine {
+pub(super) struct Installation {
     /// Its program, where it is on PATH.
     pub(super) program: Option<PathBuf>,
     /// Its main configuration.
@@ -24,7 +24,7 @@ pub(super) struct Engine {
     pub(super) socket: PathBuf,
 }
 
-impl Engine {
+impl Installation {
     pub(super) fn named(program: &str, config: &str, socket: &str) -> Self {
         let program = exec::find_program(&[program.to_owned()]);
         Self { program, config: config.into(), socket: socket.into() }
@@ -72,13 +72,8 @@ fn is_needed(condition: &str) -> bool {
 }
 
 /// Looks at the hooks in an engine's directories. Whether podhosts' hook is in them.
-pub(super) fn hooks(
-    check: &'static str,
-    groups: &[Group],
-    rules: Rules,
-    configure: &str,
-    report: &mut Report,
-) -> bool {
+pub(super) fn hooks(engine: Engine, groups: &[Group], rules: Rules, report: &mut Report) -> bool {
+    let check = engine.name();
     let Hooks { hooks, left_out, fatal } = hooks::read(&Files::new(), groups, rules);
     for file in &fatal {
         let remedy = format!("correct {} or take it away: no container starts with it", file.path.display());
@@ -112,7 +107,7 @@ pub(super) fn hooks(
         }
     }
     // Where one file stops all, the others were not looked at.
-    found.is_some() || !fatal.is_empty() || elsewhere(check, &groups.concat(), rules, configure, report)
+    found.is_some() || !fatal.is_empty() || elsewhere(engine, &groups.concat(), rules, report)
 }
 
 /// Whether the hook in `path` will be called; else what is wrong, and the remedy.
@@ -142,23 +137,17 @@ fn is_podmans(path: &Path) -> bool {
 
 /// A hook of ours in a directory that this engine does not read. An error only where it is the engine's own: the other
 /// one's says nothing about this one.
-fn elsewhere(
-    check: &'static str,
-    dirs: &[PathBuf],
-    rules: Rules,
-    configure: &str,
-    report: &mut Report,
-) -> bool {
-    let own = if check == super::podman::CHECK { Kind::Podman } else { Kind::Crio };
-    let others = [hooks::plan::own_dir(own), hooks::DISTRIBUTION.into(), hooks::NODE.into()];
+fn elsewhere(engine: Engine, dirs: &[PathBuf], rules: Rules, report: &mut Report) -> bool {
+    let check = engine.name();
+    let others = [hooks::plan::own_dir(engine), hooks::DISTRIBUTION.into(), hooks::NODE.into()];
     let others: Vec<Group> =
         others.into_iter().filter(|dir| !dirs.contains(dir)).map(|dir| vec![dir]).collect();
     let read = hooks::read(&Files::new(), &others, rules);
     let Some((path, _)) = read.hooks.into_iter().find(|(_, hook)| hook.is_ours()) else { return false };
     let dir = path.parent().unwrap_or(Path::new("/")).display();
     let message = format!("{} is in a directory that is not among hooks_dir", path.display());
-    let remedy = format!("add {dir:?} to hooks_dir, or {configure}");
-    if is_podmans(&path) == (check == super::podman::CHECK) {
+    let remedy = format!("add {dir:?} to hooks_dir, or podhosts configure --runtime {check}");
+    if is_podmans(&path) == (engine == Engine::Podman) {
         report.error(check, message, remedy);
     } else {
         report.warning(check, message, remedy);
