@@ -149,13 +149,13 @@ fn tell_started(args: &ServeArgs, server: &Server) {
 
 /// Tells systemd that the server works, for as long as it does: the writer answers, and so do these threads.
 async fn watchdog(notifier: &Notifier, registry: &Registry) {
-    let Some(interval) = notifier.watchdog() else { return std::future::pending().await };
+    let Some(watchdog) = notifier.watchdog() else { return std::future::pending().await };
     loop {
-        tokio::time::sleep(interval / 2).await;
+        tokio::time::sleep(watchdog.pause).await;
         // Takes the way of every change, and changes nothing: there is no such object.
         let options = DeleteOptions { dry_run: true, ..DeleteOptions::default() };
         let probe = registry.delete("services", "", "", options);
-        if tokio::time::timeout(interval, probe).await.is_ok() {
+        if tokio::time::timeout(watchdog.patience, probe).await.is_ok() {
             notifier.tell("WATCHDOG=1");
         } else {
             log::error("the store does not answer", &[]);
