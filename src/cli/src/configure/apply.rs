@@ -24,7 +24,7 @@ pub(crate) fn apply(
     let journal_before = Files::on_disk(journal_path)?;
     let unfinished = unfinished_dirs(journal_path);
     let mut undo = Undo::default();
-    // First, and removed last: whenever this is killed, it is known how to go back.
+    // The journal is written first and removed last: a call that is killed can always be undone.
     let remember = || {
         let Some(journal) = journal else { return Ok(()) };
         make_unfinished_dirs(&unfinished)?;
@@ -34,7 +34,7 @@ pub(crate) fn apply(
     let forget = || if journal.is_none() { keep(journal_path, None) } else { Ok(()) };
     let result = remember().and_then(|()| undo.apply(changes)).and_then(|()| forget());
     if let Err(error) = result {
-        // What was there comes back as far as the disk lets it, and last of it the way back.
+        // Restores as much as the disk allows, the journal last.
         undo.back();
         let _ = keep(journal_path, journal_before.as_deref());
         unfinished.iter().rev().for_each(|dir| remove_empty_dir(dir));
@@ -49,7 +49,7 @@ pub(crate) fn apply(
     Ok(())
 }
 
-/// Writes what is remembered, or removes it with the directory that is for it alone.
+/// Writes the journal, or removes it with its directory.
 fn keep(path: &Path, journal: Option<&str>) -> Result<(), FileError> {
     match journal {
         Some(text) => state_dir::replace_synced(path, text.as_bytes()),
@@ -61,7 +61,7 @@ fn keep(path: &Path, journal: Option<&str>) -> Result<(), FileError> {
     }
 }
 
-/// What was done so far.
+/// The changes made so far.
 #[derive(Debug, Default)]
 struct Undo<'a> {
     dirs: Vec<PathBuf>,
@@ -77,7 +77,7 @@ impl<'a> Undo<'a> {
         let stage = |change: &FileChange| {
             change.new.as_ref().map(|text| Staged::new(&change.path, text.as_bytes())).transpose()
         };
-        // All texts are on the disk before the first takes its place.
+        // All texts are on the disk before the first file is replaced.
         let staged = changes.iter().map(stage).collect::<Result<Vec<_>, _>>()?;
         for (change, staged) in changes.iter().zip(staged) {
             match staged {
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(Files::on_disk(&at("a/x/1")).unwrap().unwrap(), "new");
         assert_eq!(Files::on_disk(&journal).unwrap().unwrap(), "kept");
         let back = [change(at("a/x/1"), Some("new"), None), change(at("b"), Some("new"), Some("old"))];
-        // What was made goes where it is empty; what was there stays.
+        // Directories that were made go if they are empty; others stay.
         apply(&back, &journal, None, &[at("a"), at("a/x"), at("d"), at("m"), at("m/m")]).unwrap();
         assert_eq!(names(), ["b", "d"]);
         make_dir(&at("m")).unwrap();

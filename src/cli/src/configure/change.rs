@@ -8,27 +8,26 @@ use crate::engines::files::Files;
 use sys::fs::files::FileError;
 use sys::fs::node_files::missing_dirs;
 
-/// One file.
+/// A change of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileChange {
-    /// Where it is.
     pub path: PathBuf,
-    /// What it is; nothing where it is not there.
+    /// Its text now; `None` if it does not exist.
     pub old: Option<String>,
-    /// What it is to be; nothing where it goes.
+    /// Its planned text; `None` to remove it.
     pub new: Option<String>,
 }
 
-/// Whether a file is written again that says the same in other words.
+/// What happens to a file whose planned text has the same meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SameMeaning {
-    /// It stays as it is.
+    /// Keep the text that is there.
     Keep,
-    /// It becomes what is planned.
+    /// Write the planned text.
     Write,
 }
 
-/// The files that differ from what is planned, by path.
+/// The files that differ from the plan, by path.
 ///
 /// # Errors
 /// [`FileError`] naming a file that cannot be read.

@@ -1,4 +1,4 @@
-//! What was there before: kept beside the engine's configuration, so that it can come back byte for byte.
+//! The originals of an engine's files, kept on the node so that unconfigure can restore them byte for byte.
 
 use std::path::{Path, PathBuf};
 
@@ -16,12 +16,12 @@ use crate::engines::names::NAME;
 use crate::engines::setup::{HEADER, Setup};
 use sys::fs::files::FileError;
 
-/// Where it is kept, a file for each engine. For root only: an engine's configuration may hold passwords.
+/// Directory of the journals, one file for each engine. For root only: an engine's configuration may hold passwords.
 pub(crate) const DIR: &str = "/var/lib/podhosts/configure";
 
 const VERSION: u32 = 1;
 
-/// What one call of configure left behind for unconfigure.
+/// What unconfigure needs to restore the files of one engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Journal {
     version: u32,
@@ -29,12 +29,12 @@ pub(crate) struct Journal {
     pub files: Vec<JournalEntry>,
     /// The directories that were made, the uppermost first.
     pub dirs: Vec<PathBuf>,
-    /// What it was told; earlier versions of podhosts did not keep that.
+    /// The options of the last call; earlier versions of podhosts did not keep them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<LastChoices>,
 }
 
-/// What a call was told, for the next one to keep.
+/// The options of a call, which the next one keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LastChoices {
     /// `--mode`.
@@ -52,14 +52,13 @@ pub(crate) struct LastChoices {
     pub hooks_dir: Option<PathBuf>,
 }
 
-/// One file.
+/// One file that configure wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct JournalEntry {
-    /// Where it is.
     pub path: PathBuf,
-    /// What it was before; nothing where it was not there.
+    /// Its text before; `None` if it did not exist.
     pub before: Option<String>,
-    /// What it was made.
+    /// The text that configure wrote.
     pub written: String,
 }
 
@@ -100,7 +99,6 @@ impl Default for Journal {
 }
 
 impl Journal {
-    /// Of these files and directories.
     pub(crate) fn new(files: Vec<JournalEntry>, dirs: Vec<PathBuf>) -> Self {
         Self { version: VERSION, files, dirs, told: None }
     }
@@ -155,7 +153,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// What the call was told that left this behind, by what it wrote where it is not kept.
+    /// The options of the last call, concluded from the files it wrote if they were not kept.
     pub(crate) fn last_choices(&self) -> Option<LastChoices> {
         if self.told.is_some() || self.files.is_empty() {
             return self.told.clone();
@@ -183,19 +181,18 @@ impl Journal {
         })
     }
 
-    /// The text to keep.
     pub(crate) fn to_json(&self) -> String {
         // Strings and numbers always have a JSON form.
         serde_json::to_string(self).unwrap_or_default() + "\n"
     }
 
-    /// What is remembered of a file.
+    /// The entry of a file.
     pub(crate) fn of(&self, path: &Path) -> Option<&JournalEntry> {
         self.files.iter().find(|file| file.path == path)
     }
 
-    /// Remembers, too, what `others` remember of the planned files, which are then several engines': whichever lets
-    /// go of one last knows what was there before the first.
+    /// Adds the entries of planned files that other engines' journals have, too, so that the engine that is unconfigured
+    /// last can restore the original.
     pub(crate) fn share(&mut self, planned: &Files, others: &[Self]) {
         for (path, text) in planned.planned() {
             for other in others {
@@ -205,7 +202,7 @@ impl Journal {
                 self.files.push(JournalEntry { path: path.clone(), before, written });
             }
         }
-        // So are the directories that another engine's call made, and in which there is something of this one, too.
+        // The same for directories that another engine's call made, and that hold files of this one.
         let is_used = |dir: &&PathBuf| {
             Path::new(DIR).starts_with(dir) || self.files.iter().any(|file| file.path.starts_with(dir))
         };
@@ -217,8 +214,8 @@ impl Journal {
         self.dirs.dedup();
     }
 
-    /// Plans every file to be what it was before, but for those that another engine has a use for; returns what is to be
-    /// said of it. Where something else was changed since, only what was written goes.
+    /// Plans to restore every file, except those that another engine still needs; returns notes. In a file that was edited
+    /// since, only configure's own edit is undone.
     ///
     /// # Errors
     /// [`EngineError`] naming a file that can no longer be read.
@@ -229,7 +226,7 @@ impl Journal {
     ) -> Result<Vec<String>, EngineError> {
         let mut notes = Vec::new();
         let mut remembered: Vec<_> = self.files.iter().filter(|file| !is_shared(&file.path)).collect();
-        // First what was made: who imports nothing else need not do so any longer.
+        // New files first: an import that then leads to no file can go, too.
         remembered.sort_by_key(|file| file.before.is_some());
         for JournalEntry { path, before, written } in remembered {
             let Some(now) = files.read(path)? else { continue };
@@ -243,7 +240,7 @@ impl Journal {
                 let was_made = before.is_none_or(|before| !before.contains(HEADER));
                 left.map(|text| if was_made { without_header(&text, HEADER) } else { text })
             } else {
-                // All other files are podhosts' as a whole, whatever they say by now.
+                // Other files are podhosts' as a whole, also where they were edited.
                 before.map(str::to_owned)
             };
             match wanted {

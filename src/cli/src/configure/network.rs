@@ -71,7 +71,7 @@ fn of_node(
     let text = with_cidrs(DELIVERED, OF_NODE).unwrap_or_default();
     files.put(&setup.place.network_template(), text);
     let made = dir.join(MADE);
-    // What was made already stays.
+    // A network that containerd has made already stays.
     if let Some(text) = Files::on_disk(&made)?.filter(|text| is_of_plugin(text)) {
         files.put(&made, text);
     }
@@ -176,7 +176,7 @@ struct Ipam<'a> {
     pod_cidrs: &'a RawValue,
 }
 
-/// A list with other podCIDRs in the place of our plugin's; everything else in it is somebody's wish.
+/// Replaces the podCIDRs of our plugin in a list, and keeps everything else.
 fn with_cidrs(text: &str, cidrs: &str) -> Option<String> {
     let Plugins { plugins } = serde_json::from_str(text).ok()?;
     let mut plugins = plugins.iter().filter_map(|plugin| serde_json::from_str::<Plugin>(plugin.get()).ok());

@@ -13,8 +13,7 @@ use crate::engines::setup::{HEADER, Place, Setup};
 use crate::engines::version::Version;
 use crate::engines::{containerd, crio, hooks, podman};
 
-/// Plans the files to be as wanted, and says what else is to be known. What was there of ours has to be out already:
-/// see [`take_out`].
+/// Plans the files for a setup, and returns notes. [`take_out`] has to come first.
 ///
 /// # Errors
 /// [`ConfigureError`], which says why nothing can be done.
@@ -36,7 +35,7 @@ pub(super) fn put_in(files: &mut Files, setup: &Setup) -> Result<Vec<String>, Co
 }
 
 /// Refuses to leave pods that name no handler without one: containerd would not serve the CRI then, CRI-O not start, and
-/// podman start no container. A default that is not there now either is nobody's fault here.
+/// podman start no container. A default that is missing already is not refused.
 ///
 /// # Errors
 /// [`ConfigureError::Refused`] naming it.
@@ -54,7 +53,8 @@ pub(super) fn keeps_default(
     }
 }
 
-/// Refuses to change what is not podhosts' by taking podhosts out: one file less may be another meaning of the others.
+/// Refuses to remove podhosts where that would change other settings: without one file, the others may mean
+/// something else.
 ///
 /// # Errors
 /// [`ConfigureError::Refused`] naming it.
@@ -71,8 +71,8 @@ pub(super) fn keeps_others(
     }
 }
 
-/// Plans the files to have nothing of ours: what is remembered goes, and, where nothing is, what has our name. What
-/// `others`, the memories of other engines, have too stays. Returns what is to be said of it.
+/// Plans the files without podhosts: undoes the journal's entries, and removes our names from files without an entry.
+/// Keeps files that other engines' journals also claim. Returns notes.
 ///
 /// # Errors
 /// [`EngineError`] naming a file that cannot be read.

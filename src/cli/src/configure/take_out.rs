@@ -1,4 +1,4 @@
-//! Taking out of a configuration what podhosts put into it, where something else was changed since.
+//! Undoes podhosts' edits in files that were edited by others since.
 
 use std::path::Path;
 
@@ -13,14 +13,13 @@ use crate::engines::layers::Layer;
 use crate::engines::names::NAME;
 use crate::engines::own_keys::OwnKeys;
 
-/// What containerd has to find in a file that has anything else.
+/// The key that containerd needs in a file with any other key.
 const VERSION: &str = "version";
 
-/// Its list of other files.
+/// The key of containerd's list of other files.
 const IMPORTS: &str = "imports";
 
-/// What `text` is without what made `written` of `before`; `None` where nothing of the file is left that was not made
-/// by that.
+/// Undoes our edit (`before` to `written`) in the current `text`; `None` if nothing else is left.
 ///
 /// A value that is still the one that was written gives way to the one before; of a list that was changed since, the
 /// entries that were added go; our handler goes whatever it says; other values, and handlers, that were changed since
@@ -80,8 +79,8 @@ pub(crate) fn still_imported(files: &Files, path: &Path, texts: [&str; 3]) -> Ve
     made
 }
 
-/// What `text` is without what is podhosts' by its name: the handler, and values that name it. For files of which
-/// nothing is remembered. `None` where nothing is left of a file that begins with `header`.
+/// Removes our handler, and values that name it, from a file that no journal has. `None` if nothing is left of a file
+/// that begins with `header`.
 ///
 /// # Errors
 /// [`EngineError::Syntax`] where the text is no TOML.
@@ -166,7 +165,7 @@ fn at<'a>(table: &'a Table, keys: &[&str]) -> Option<&'a Value> {
     table.get(*last)
 }
 
-/// Whether this is containerd's built-in handler beside somebody else's, which took its place if it went.
+/// Whether this is containerd's built-in handler beside another one: without it, that one would replace it.
 fn is_needed(now: &Table, keys: &[&str]) -> bool {
     let Some((&DEFAULT_HANDLER, above)) = keys.split_last() else { return false };
     let beside = at(now, above).filter(|_| is_handler(keys)).and_then(Value::as_table);

@@ -1,4 +1,4 @@
-//! containerd: what its files say, what it has loaded, and whether the two are the same.
+//! containerd: its files, its loaded configuration, and whether both agree.
 
 use std::path::{Path, PathBuf};
 

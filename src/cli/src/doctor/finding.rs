@@ -34,7 +34,6 @@ impl Status {
 /// What one check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// What was looked at.
     pub check: &'static str,
     /// How good it is.
     pub status: Status,

@@ -13,10 +13,10 @@ use crate::engines::hooks;
 use crate::engines::hooks::{Group, HookFile, Hooks, Rules};
 use sys::process::exec;
 
-/// Where an engine is.
+/// An engine's paths on this node.
 #[derive(Debug, Clone)]
 pub(super) struct Installation {
-    /// Its program, where it is on PATH.
+    /// Its program, if it is on PATH.
     pub(super) program: Option<PathBuf>,
     /// Its main configuration.
     pub(super) config: PathBuf,
@@ -110,7 +110,7 @@ pub(super) fn hooks(engine: Engine, groups: &[Group], rules: Rules, report: &mut
     found.is_some() || !fatal.is_empty() || elsewhere(engine, &groups.concat(), rules, report)
 }
 
-/// Whether the hook in `path` will be called; else what is wrong, and the remedy.
+/// Checks that the hook in `path` will be called; else a fault and its remedy.
 fn works(path: &Path, hook: &HookFile) -> Result<(), (String, String)> {
     let shown = path.display();
     let configure =

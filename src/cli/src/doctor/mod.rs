@@ -18,7 +18,7 @@ use finding::Report;
 use installation::Installation;
 pub(crate) use options::DoctorOptions;
 
-/// Makes every check, whatever the others say.
+/// Makes every check, also after one that failed.
 pub(crate) fn run(options: &DoctorOptions) -> Report {
     let mut report = Report::default();
     let needs_wrapper = needs_wrapper();

@@ -1,4 +1,4 @@
-//! The node: its configuration, its kernel, and who is asking.
+//! The node: its configuration, and the rights of this process.
 
 use std::path::Path;
 

@@ -29,7 +29,7 @@ pub(super) struct Taken {
     pub(super) refuses_connections: bool,
 }
 
-/// Looks at the plugin, and whether it is set up for the engine whose check this is at all.
+/// Checks the plugin, if it is set up for this engine.
 pub(super) fn check(
     check: &'static str,
     taken: Taken,

@@ -132,7 +132,7 @@ fn bundle(dir: &Path, program: &Path) -> Result<PathBuf, String> {
         state_dir::create(&root.join(dir)).map_err(shown)?;
     }
     state_dir::replace(&root.join("etc/hosts"), b"").map_err(shown)?;
-    // Runtimes refuse a container whose program is missing. This one is static, or never started anyway.
+    // Runtimes refuse a container without its program. It need not run: the container is never started.
     let program_text = files::read(program, 256 << 20, files::LastLink::Follow).map_err(shown)?;
     state_dir::replace(&root.join(PROGRAM), &program_text).map_err(shown)?;
     let mode = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode));

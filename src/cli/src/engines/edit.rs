@@ -21,7 +21,7 @@ pub(crate) const BUILT_IN: &str =
 pub(crate) struct Edit {
     path: PathBuf,
     original: String,
-    /// What is before the first key where there was none: the parser takes all comments for the end of the file.
+    /// Comments of a file without keys: the parser would keep them at the end of the file.
     comments: String,
     document: DocumentMut,
 }
@@ -73,7 +73,7 @@ impl Edit {
         Ok(table)
     }
 
-    /// What is at `keys`.
+    /// The item at `keys`.
     pub(crate) fn get(&self, keys: &[&str]) -> Option<&Item> {
         let (last, above) = keys.split_last()?;
         let mut table: &dyn TableLike = self.document.as_table();
@@ -107,7 +107,7 @@ impl Edit {
         Ok(())
     }
 
-    /// Puts an item in a place, whatever is there.
+    /// Replaces the item at a place.
     ///
     /// # Errors
     /// As for [`Edit::table`].
@@ -159,7 +159,7 @@ impl Edit {
         }
     }
 
-    /// Takes out what is at `keys`.
+    /// Removes the item at `keys`.
     pub(crate) fn remove(&mut self, keys: &[&str]) {
         if let Some((key, above)) = keys.split_last()
             && self.get(keys).is_some()
@@ -248,7 +248,7 @@ pub(crate) fn plain(text: &str) -> Item {
     Item::Value(text.into())
 }
 
-/// Takes over what `to` does not have, but for `except` and what says nothing.
+/// Copies the keys that `to` lacks, without `except` and empty values.
 pub(crate) fn copied(to: &mut Table, from: &toml::Table, except: &[&str]) {
     for (key, value) in from {
         let is_empty = value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty);

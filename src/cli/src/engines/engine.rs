@@ -6,7 +6,7 @@ use crate::engines::{containerd, crio, podman};
 /// The operator's program.
 pub(crate) const COMMAND: &str = "podhosts";
 
-/// An engine.
+/// A container engine or a distribution of one, as in `--runtime`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
     /// containerd, by its CRI plugin.
@@ -35,7 +35,6 @@ pub(crate) enum Mode {
 }
 
 impl Engine {
-    /// All of them.
     pub(crate) const ALL: [Self; 5] = [Self::Containerd, Self::K3s, Self::Rke2, Self::Crio, Self::Podman];
 
     /// Its name, as in `--runtime`.
@@ -49,7 +48,7 @@ impl Engine {
         }
     }
 
-    /// The ways that it has, the usual one first.
+    /// The modes that it supports, the default first.
     pub(crate) fn modes(self) -> &'static [Mode] {
         match self {
             Self::Containerd => &[Mode::Wrapper, Mode::BaseSpec, Mode::Nri],
@@ -59,7 +58,7 @@ impl Engine {
         }
     }
 
-    /// Whether it is a containerd, whoever comes with it.
+    /// Whether it is containerd, in any distribution.
     pub(crate) fn is_containerd(self) -> bool {
         matches!(self, Self::Containerd | Self::K3s | Self::Rke2)
     }
@@ -81,7 +80,7 @@ impl Engine {
         }
     }
 
-    /// Its services that read the configuration at their start, of which a node has one.
+    /// The services that read the configuration when they start; a node has one of them.
     pub(crate) fn services(self) -> &'static [&'static str] {
         match self {
             Self::Containerd => &["containerd.service"],
@@ -92,7 +91,7 @@ impl Engine {
         }
     }
 
-    /// Its main configuration.
+    /// The path of its main configuration.
     pub(crate) fn default_config(self) -> &'static str {
         match self {
             Self::Containerd => containerd::CONFIG,
@@ -127,7 +126,7 @@ impl Mode {
         matches!(self, Self::Wrapper | Self::BaseSpec)
     }
 
-    /// The programs that have to be there.
+    /// The programs that it needs.
     pub(crate) fn programs(self) -> &'static [&'static str] {
         match self {
             Self::Wrapper => &[WRAPPER, HOOK],

@@ -1,4 +1,4 @@
-//! What is wrong with an engine's files, and why an engine is not configured.
+//! Errors of an engine's files, and of configuring an engine.
 
 use std::path::{Path, PathBuf};
 
@@ -109,29 +109,16 @@ pub(crate) enum ConfigureError {
     Engine(#[from] EngineError),
     /// The engine has no such way.
     #[error("cannot configure {engine} by {mode}, expected {possible}")]
-    Mode {
-        /// The engine.
-        engine: &'static str,
-        /// What was asked for.
-        mode: &'static str,
-        /// What there is.
-        possible: String,
-    },
+    Mode { engine: &'static str, mode: &'static str, possible: String },
     /// An option that means nothing here.
     #[error("cannot use {option}: {reason}")]
-    Option {
-        /// The option.
-        option: &'static str,
-        /// Why.
-        reason: String,
-    },
+    Option { option: &'static str, reason: String },
     /// The configuration would point to nothing.
     #[error("cannot use {0}: it is no executable file, expected podhosts' program; see --bin-dir")]
     Program(PathBuf),
     /// A network would go that pods need to be deleted.
     #[error("cannot remove {path}: pods that it has connected could not be deleted then: {pods}", path = path.display())]
     InUse {
-        /// The network's file.
         path: PathBuf,
         /// The ids of the pods' sandboxes.
         pods: String,
@@ -139,7 +126,6 @@ pub(crate) enum ConfigureError {
     /// Something else stands in the way.
     #[error("cannot configure {engine}: {reason}")]
     Refused {
-        /// The engine.
         engine: &'static str,
         /// What, and what to do.
         reason: String,

@@ -1,5 +1,5 @@
 //! Containers that cannot be stopped, or pods that cannot be deleted, without podhosts' programs: engines run the
-//! wrapper for kill and delete, and the CNI plugin for DEL, as they did to make them, whatever is configured by now.
+//! wrapper for kill and delete, and the CNI plugin for DEL, as they did for create, also after a new configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -20,12 +20,12 @@ const TASKS: &str = "io.containerd.runtime.v2.task";
 /// Largest file of containerd's or of /proc that is read, in bytes.
 const FILE_MAX: usize = 1 << 20;
 
-/// What still needs a program.
+/// A container or pod that still needs a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
     /// The id of a container, or of a pod's sandbox.
     pub id: String,
-    /// Whose it is.
+    /// The engine, or `pod network`.
     pub engine: &'static str,
     /// The program.
     pub program: &'static str,
@@ -138,7 +138,7 @@ fn is_wrapper(name: &[u8], wrapper: &Path) -> bool {
     path == wrapper || !name.contains('/') || is_same()
 }
 
-/// What is in a directory; nothing where it cannot be read.
+/// The names in a directory; none if it cannot be read.
 fn names(dir: &Path) -> Vec<String> {
     let entries = dir.read_dir().into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();

@@ -7,12 +7,12 @@ use toml::{Table, Value};
 use crate::engines::error::{EngineError, dotted};
 use crate::engines::files::Files;
 
-/// One file.
+/// One file's table.
 #[derive(Debug, Clone)]
 pub struct Layer {
     /// Where it is, for errors.
     pub path: PathBuf,
-    /// What it says.
+    /// Its contents.
     pub table: Table,
 }
 
@@ -27,7 +27,7 @@ impl Layer {
         Ok(Self { path: path.to_owned(), table })
     }
 
-    /// A file, `None` where there is none.
+    /// Reads a file; `None` if it does not exist.
     ///
     /// # Errors
     /// [`EngineError`] naming the file.
@@ -106,7 +106,7 @@ impl Layer {
         Ok(Some(texts))
     }
 
-    /// Whether a list is to be appended to what is there, as podman has it; `None` where it does not say.
+    /// podman's `append` attribute of a list, if it has one.
     pub(crate) fn appends(&self, keys: &[&str]) -> Result<Option<bool>, EngineError> {
         let list = self.get(keys)?.and_then(Value::as_array);
         let mut attributes = list.into_iter().flatten().rev().filter_map(Value::as_table);
@@ -119,7 +119,7 @@ impl Layer {
     }
 }
 
-/// What a value is, for errors.
+/// The type of a value, for errors.
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::String(_) => "a string",

@@ -38,7 +38,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
     one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
-/// What is to be said where the wrapper runs another program than `binary`, which `whose` containers have.
+/// A note if the wrapper runs another program than `binary`, with which `whose` containers run now.
 ///
 /// # Errors
 /// [`ConfigureError`] where the node's configuration cannot be read.

@@ -1,23 +1,22 @@
 //! The keys of an engine's TOML that are podhosts', for files of which no journal tells.
 
-/// What is podhosts' in an engine's TOML by its name.
+/// Keys of an engine's TOML that are podhosts' by their names.
 pub(crate) struct OwnKeys {
-    /// The handlers.
+    /// Handlers.
     pub(crate) handlers: Vec<Vec<&'static str>>,
-    /// What may name them.
+    /// Keys whose value may be the name of our handler.
     pub(crate) names: Vec<Vec<&'static str>>,
-    /// Values that can be told to be ours only in a file of ours.
+    /// Keys that we own only inside our own drop-in.
     pub(crate) ours: Vec<Vec<&'static str>>,
-    /// A list of which the same holds.
+    /// A list that we own only inside our own drop-in.
     pub(crate) list: OwnList,
 }
 
 /// A list with entries of ours.
 pub(crate) struct OwnList {
-    /// Its place.
     pub(crate) keys: Vec<&'static str>,
     /// Our entries.
     pub(crate) own: Vec<String>,
-    /// Those that it has because they would be there without it.
+    /// Default entries that we had to repeat.
     pub(crate) inherited: Vec<String>,
 }

@@ -14,29 +14,26 @@ use sys::process::exec;
 /// The first line of the files that podhosts makes.
 pub(crate) const HEADER: &str = "# Made by `podhosts configure`; `podhosts unconfigure` takes it away.";
 
-/// Where an engine's configuration is.
+/// The paths of an engine's configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
-    /// Whose.
     pub engine: Engine,
     /// The main file.
     pub config: PathBuf,
-    /// The file that is ours.
+    /// Our own file.
     pub drop_in: PathBuf,
     /// The hooks directory, where it was named.
     pub hooks_dir: Option<PathBuf>,
-    /// The engine's program, where it is there: it tells what it makes of a configuration.
+    /// The engine's program, if it is installed: it tells how it reads a configuration.
     pub program: Option<PathBuf>,
 }
 
-/// What is wanted.
+/// The configuration that an engine is asked to have.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
-    /// Where.
     pub place: Place,
     /// Whether the drop-in was named, and not only derived.
     pub is_drop_in_given: bool,
-    /// How.
     pub mode: Mode,
     /// Whether pods that name no handler get ours.
     pub set_as_default: bool,
@@ -46,7 +43,7 @@ pub(crate) struct Setup {
     pub pod_cidrs: Vec<String>,
     /// Whether containerd fills in the Node's podCIDRs.
     pub pod_cidrs_of_node: bool,
-    /// Where the programs are.
+    /// The directory of podhosts' programs.
     pub bin_dir: PathBuf,
     /// The engine's version, where it told.
     pub version: Option<Version>,
@@ -57,7 +54,7 @@ pub(crate) struct Setup {
 }
 
 impl Place {
-    /// The engine's usual places, but for what is given.
+    /// The given paths, and the engine's usual ones for the rest.
     pub(crate) fn new(
         engine: Engine,
         config: Option<PathBuf>,
@@ -69,7 +66,7 @@ impl Place {
         let own_name = config.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let drop_in = drop_in.unwrap_or_else(|| match engine {
             Engine::Containerd => beside("conf.d".to_owned(), "99-podhosts.toml"),
-            // What is there of version 2 says so.
+            // A drop-in of version 2 names its version.
             Engine::K3s | Engine::Rke2 => beside("config-v3.toml.d".to_owned(), "99-podhosts.toml"),
             Engine::Crio | Engine::Podman => beside(own_name + ".d", "99-podhosts.conf"),
         });
@@ -88,7 +85,6 @@ impl Place {
 }
 
 impl Setup {
-    /// A program of podhosts'.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.bin_dir.join(name)
     }
@@ -97,14 +93,14 @@ impl Setup {
         ConfigureError::Refused { engine: self.place.engine.name(), reason }
     }
 
-    /// That a later file undoes what is planned.
+    /// The error that a later file overrides `key`.
     pub(crate) fn overridden(&self, key: &str) -> Result<(), ConfigureError> {
         let drop_in = self.place.drop_in.display();
         Err(self
             .refused(format!("a file behind {drop_in} sets {key}, too, and goes before it; see --drop-in")))
     }
 
-    /// The same, with the file: that of `layers` that sets it last.
+    /// The same error, with the last of `layers` that sets the key.
     pub(crate) fn overridden_in(&self, layers: &[Layer], keys: &[&str]) -> Result<(), ConfigureError> {
         let (key, drop_in) = (keys.join("."), &self.place.drop_in);
         let sets = |layer: &&Layer| matches!(layer.get(keys), Ok(Some(_)));
@@ -117,7 +113,7 @@ impl Setup {
         }
     }
 
-    /// Whether the options can go together, and the programs are there.
+    /// Refuses options that exclude each other, and missing programs.
     pub(crate) fn check(&self) -> Result<(), ConfigureError> {
         let (engine, mode) = (self.place.engine, self.mode);
         if !engine.modes().contains(&mode) {

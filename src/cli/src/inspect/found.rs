@@ -27,7 +27,7 @@ pub(crate) struct Query {
     pub(crate) config: PathBuf,
 }
 
-/// What was found.
+/// What podhosts did for a container.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Inspection {

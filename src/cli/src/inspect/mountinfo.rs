@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-/// A mount.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MountInfo {
@@ -17,7 +16,7 @@ pub(crate) struct MountInfo {
 }
 
 impl MountInfo {
-    /// Whether nobody can write to it: neither through this mount nor through another one of its superblock.
+    /// Whether it is a tmpfs that is read-only both as a mount and as a superblock, so that no other mount can write it.
     pub(crate) fn is_read_only_tmpfs(&self) -> bool {
         let is_ro = |options: &str| options.split(',').any(|option| option == "ro");
         self.fs_type == "tmpfs" && is_ro(&self.options) && is_ro(&self.super_options)

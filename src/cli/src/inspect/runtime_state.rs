@@ -1,4 +1,4 @@
-//! What runc and crun keep of a container: its process and its bundle.
+//! The state files of runc and crun: a container's process and bundle.
 
 use std::path::{Path, PathBuf};
 
@@ -89,7 +89,7 @@ fn if_running(pid: i32, start: u64) -> Option<i32> {
     let stat = String::from_utf8_lossy(&stat).into_owned();
     // The name in the second field may hold anything, brackets too; the start is the 22nd.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    // One that has ended, but that nobody has waited for yet, has no file system to look at.
+    // A zombie has no file system to look at.
     let has_ended = matches!(fields.next()?, "Z" | "X");
     let started: u64 = fields.nth(18)?.parse().ok()?;
     (started == start && !has_ended).then_some(pid)

@@ -34,7 +34,7 @@ use session::{End, Registration, Session};
 pub const SOCKET_VARIABLE: &str = "NRI_PLUGIN_SOCKET";
 
 /// The pause between two attempts to reach an engine that is not there, or not there yet. While it is away, it makes no
-/// containers, and what it makes right after its start is not asked about by a plugin that comes late.
+/// containers; those that it makes right after its start are not passed to a plugin that connects late.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// How the plugin reaches the engine.

@@ -11,7 +11,7 @@ pub const RUNTIME_SERVICE: u32 = 2;
 
 const HEADER: usize = 8;
 
-/// How much a peer in Go reads at first. A frame has to fit what its reader asks for.
+/// How much a peer in Go reads at first. It refuses a frame that is larger than its buffer.
 const FIRST_FRAME: usize = 4096;
 
 /// What arrives, cut into frames.

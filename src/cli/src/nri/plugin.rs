@@ -1,4 +1,4 @@
-//! The plugin's methods: what the engine asks, and what it is answered.
+//! The plugin's methods: the engine's calls and their answers.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ use pod::validation::printable;
 use sys::report::bounded;
 use tracing::{debug, error, error_span, warn};
 
-/// What the engine knows of the plugin, and the plugin of the engine.
+/// The plugin, with what it knows of the engine.
 #[derive(Debug)]
 pub struct Plugin {
     config: PathBuf,
@@ -52,7 +52,7 @@ impl Plugin {
     /// Answers one call of the engine's.
     ///
     /// # Errors
-    /// What the engine is told instead; a container whose creation it was about does not come to be.
+    /// A status for the engine, which then does not create the container.
     pub fn call(&mut self, request: &Request) -> Result<Vec<u8>, Status> {
         if request.service != PLUGIN_SERVICE {
             return Err(Status::new(UNIMPLEMENTED, format!("service {}", request.service)));

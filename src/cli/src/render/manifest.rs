@@ -93,7 +93,7 @@ impl Manifest {
     /// be a pod; the others are passed over.
     ///
     /// # Errors
-    /// What is wrong with it, one error for each line.
+    /// Errors, one for each line.
     pub(crate) fn parse(text: &str) -> Result<Self, Vec<String>> {
         let wire = if text.trim_start().starts_with('{') {
             serde_json::from_str(text).map_err(|error| vec![format!("cannot read the pod: {error}")])?

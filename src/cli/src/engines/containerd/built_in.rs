@@ -6,7 +6,7 @@ use crate::engines::containerd::section::{DEFAULT_HANDLER, RUNC_V2, cri_section}
 use crate::engines::edit::{BUILT_IN, Edit, plain};
 use crate::engines::error::EngineError;
 
-/// Puts in what containerd has built in: its other settings are what they are when they are not given.
+/// Adds containerd's built-in handler. Settings that are not written keep their built-in values.
 pub(crate) fn put_built_in(edit: &mut Edit, version: i64) -> Result<(), EngineError> {
     let [plugins, cri] = cri_section(version);
     let mut table = Table::new();

@@ -1,4 +1,4 @@
-//! Main files that somebody writes again: a change of them would be gone after the next start.
+//! Main files that are generated again at each start, so that a change of them would be lost.
 
 use std::path::Path;
 
@@ -42,7 +42,7 @@ pub(crate) fn check_generated(setup: &Setup) -> Result<(), ConfigureError> {
     Err(setup.refused(reason))
 }
 
-/// Whether a main file is GKE's, whose plugins are in a directory of its own.
+/// Whether GKE wrote the main file: its plugins are in a directory of its own.
 pub(crate) fn is_of_gke(files: &Files, setup: &Setup) -> Result<bool, EngineError> {
     let text = files.read(&setup.place.config)?.unwrap_or_default();
     Ok(text.contains("\"/home/kubernetes/bin\""))

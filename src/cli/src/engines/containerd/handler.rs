@@ -79,7 +79,7 @@ pub(crate) fn handler(
         options.set_position(Some(isize::MAX));
         table.insert("options", Item::Table(options));
     }
-    // At the end of the file, where nobody's indentation is in the way.
+    // At the end of the file, so that the indentation of other tables does not change.
     table.set_position(Some(isize::MAX));
     Ok(table)
 }

@@ -78,7 +78,7 @@ pub(crate) fn imports_any(files: &Files, pattern: &str) -> bool {
 fn imports(files: &Files, layer: &Layer) -> Result<Vec<PathBuf>, EngineError> {
     let mut paths = Vec::new();
     for pattern in import_patterns(layer)? {
-        // containerd takes for a pattern what has a star in it.
+        // containerd takes a path with a star for a pattern.
         if !pattern.contains('*') {
             paths.push(PathBuf::from(pattern));
             continue;

@@ -43,7 +43,7 @@ pub(crate) fn own_keys(files: &Files, place: &Place) -> OwnKeys {
     }
 }
 
-/// What is to be in the files.
+/// The changes to make.
 #[derive(Debug, Clone)]
 struct Wanted {
     handler: Option<Table>,
@@ -292,7 +292,7 @@ pub(crate) fn keeps_default(
     version: Option<Version>,
 ) -> Result<(), ConfigureError> {
     let read = |files: &Files| Containerd::read(files, &place.config, version);
-    // What cannot be read may have been so before; what is planned was read for that where it matters.
+    // A file that cannot be read now is no reason to refuse; the planned files were read before where that matters.
     let (Ok(before), Ok(after)) = (read(&Files::new()), read(planned)) else { return Ok(()) };
     if !after.default_handler_is_missing()? || before.default_handler_is_missing()? {
         return Ok(());
@@ -310,12 +310,12 @@ pub(crate) fn keeps_others(
     place: &Place,
     version: Option<Version>,
 ) -> Result<(), ConfigureError> {
-    // What containerd cannot read now is nobody's any longer.
+    // containerd cannot use a file that it cannot read, so no setting can be lost.
     let Ok(before) = View::of(&Files::new(), place, version) else { return Ok(()) };
     before.keeps_others(&View::of(planned, place, version)?, place)
 }
 
-/// Whether containerd will see what is planned, and everything else as it is.
+/// Checks that containerd would load the planned settings, and keep all others.
 fn verify(before: &View, planned: &Files, setup: &Setup) -> Result<(), ConfigureError> {
     let after = View::of(planned, &setup.place, setup.version)?;
     for config in after.configs() {
@@ -362,7 +362,7 @@ fn is_loaded(config: &Containerd, setup: &Setup) -> Result<(), ConfigureError> {
     Ok(())
 }
 
-/// That a file undoes what is planned, or that its version does.
+/// The error that another file, or its version, overrides the planned settings.
 fn overridden(config: &Containerd, setup: &Setup) -> ConfigureError {
     let main = config.layers.first().map(|layer| file_version(layer).unwrap_or_default());
     let others = config.layers.iter().skip(1).rev().filter(|layer| layer.path != setup.place.drop_in);

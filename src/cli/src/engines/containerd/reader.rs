@@ -22,11 +22,11 @@ const RUNC_SHIM: &str = "containerd-shim-runc-v";
 /// A configuration with what it imports, as containerd loads it.
 #[derive(Debug, Clone)]
 pub struct Containerd {
-    /// The files, in the order in which they are loaded; the first is the main one. Empty where there is none.
+    /// The files in the order in which they are loaded, the main one first. Empty without a main file.
     pub layers: Vec<Layer>,
     /// The release that reads it, or may read it.
     pub release: Release,
-    /// The whole.
+    /// All files together.
     pub(crate) merged: Merged,
     /// The section of the CRI plugin that runtimes and CNI are in, with containerd's built-in handler.
     cri: Layer,

@@ -34,7 +34,7 @@ pub(crate) struct View {
     releases: Vec<Seen>,
 }
 
-/// What one release makes of them.
+/// The configuration as one release loads it.
 #[derive(Debug)]
 struct Seen {
     config: Containerd,
@@ -139,7 +139,7 @@ fn is_ours(key: &[String], values: [Option<&String>; 2]) -> bool {
     }
 }
 
-/// What is compared where the program is not there: the plugins' settings, of the CRI plugin those that have an effect.
+/// The table to compare without containerd's program: all plugins' settings, the CRI plugin's where they have an effect.
 fn concluded_table(config: &Containerd) -> Table {
     let mut plugins = config.merged.plugins.clone();
     let has_any = !plugins.is_empty();
@@ -183,7 +183,6 @@ fn values_of(table: &Table) -> BTreeMap<Vec<String>, String> {
     values
 }
 
-/// A value for a message.
 fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => format!("{text:?}"),

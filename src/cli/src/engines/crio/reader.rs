@@ -27,7 +27,7 @@ pub(crate) struct Crio {
 pub(crate) struct Handler {
     /// Its name, which RuntimeClasses use.
     pub name: String,
-    /// The low-level runtime; the program of the handler's name on PATH where there is none.
+    /// Path of the low-level runtime; without one, the program on PATH with the handler's name.
     pub runtime_path: Option<String>,
     /// How it is called: `oci`, `vm` or `pod`.
     pub runtime_type: String,

@@ -72,11 +72,11 @@ impl<'a> Parser<'a> {
                         if product > REPEAT_MAX {
                             return Err(format!("invalid repeat count: `{text}`"));
                         }
-                        // What is there no time needs no room, whatever is in it.
+                        // Zero repetitions need no room.
                         repeated = Some(product.max(1));
                     }
                 },
-                // Flags alone, and a quotation of nothing, leave what was before them.
+                // Flags alone and an empty quotation change no operand.
                 _ => repeated = self.atom(c)?.or(repeated),
             }
             is_after_operator = is_operator;
@@ -96,7 +96,7 @@ impl<'a> Parser<'a> {
         Ok(Some(1))
     }
 
-    /// `{n}`, `{n,}` or `{n,m}`; anything else is what it is. The text and the number that counts.
+    /// `{n}`, `{n,}` or `{n,m}`: its text, and the number that Go limits. Anything else stands for itself.
     fn repetition(&mut self) -> Result<Option<(String, u32)>, String> {
         let Some(end) = self.rest.find('}') else { return Ok(None) };
         let text = &self.rest[..=end];
@@ -133,7 +133,7 @@ impl<'a> Parser<'a> {
         if self.take(")") { Ok(Some(largest)) } else { Err(format!("missing closing ): `{whole}`")) }
     }
 
-    /// What is behind `(?`: the name of a group, or flags. Whether no group is opened by it.
+    /// Reads the name or the flags after `(?`; true for flags alone, which open no group.
     fn is_flags_alone(&mut self, whole: &str) -> Result<bool, String> {
         if self.take("P<") || self.release >= GoRelease::From1_22 && self.take("<") {
             let Some((name, rest)) = self.rest.split_once('>') else {
@@ -279,7 +279,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// What is repeated by an operator.
+/// The repetition count of the operand of an operator.
 fn operand(repeated: Option<u32>, is_after_operator: bool, operator: &str) -> Result<u32, String> {
     match repeated {
         _ if is_after_operator => Err(format!("invalid nested repetition operator: `{operator}`")),

@@ -1,6 +1,6 @@
 //! Releases of Go.
 
-/// What has come to the patterns with releases of Go.
+/// Releases of Go in which regular expressions changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum GoRelease {
     /// All before 1.22.

@@ -37,7 +37,7 @@ pub struct NoHook {
     pub path: PathBuf,
     /// What is wrong.
     pub error: EngineError,
-    /// What it says, where it is only its program that is missing.
+    /// The hook, if only its program is missing.
     pub without_program: Option<HookFile>,
 }
 
@@ -69,7 +69,7 @@ pub fn read(files: &Files, groups: &[Group], rules: Rules) -> Hooks {
     all
 }
 
-/// Reads one directory. What is wrong with its first wrong file decides about them all.
+/// Reads one directory. The error of its first faulty file is that of the directory.
 fn read_dir(
     files: &Files,
     dir: &Path,

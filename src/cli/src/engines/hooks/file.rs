@@ -34,7 +34,7 @@ pub struct When {
     pub always: Option<bool>,
     /// For those with annotations that match, name and value, as regular expressions.
     pub annotations: BTreeMap<String, String>,
-    /// For those whose program matches one of these.
+    /// Containers whose program matches one of these patterns.
     pub commands: Vec<String>,
     /// For those with volumes.
     pub has_bind_mounts: Option<bool>,

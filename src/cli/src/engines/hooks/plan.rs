@@ -1,4 +1,4 @@
-//! Our hook in a hooks directory: which directory, and what else would be read by it.
+//! Our hook in a hooks directory: which directory, and which other hooks the engine would read there.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ use crate::engines::names::HOOK;
 use crate::engines::own_keys::OwnList;
 use crate::engines::setup::{Place, Setup, with_path};
 
-/// A hooks directory of podhosts' own, for an engine that does not read the node's: other files may lie in that for
-/// another day.
+/// podhosts' own hooks directory, for an engine that does not read the node's directory: the files there are not meant
+/// for it.
 pub(crate) fn own_dir(engine: Engine) -> PathBuf {
     format!("/etc/podhosts/{}-hooks.d", engine.name()).into()
 }
@@ -50,8 +50,7 @@ pub(crate) fn put_hook(files: &mut Files, setup: &Setup, now: &[String]) -> Opti
     (!is_read(&dir)).then(|| now.iter().cloned().chain([dir.display().to_string()]).collect())
 }
 
-/// Refuses a change after which somebody else's hook would run that does not now, or no longer would, or after which
-/// ours would not.
+/// Refuses a change that would start or stop another program's hook, or leave ours out.
 ///
 /// # Errors
 /// [`ConfigureError::Refused`] naming the file.

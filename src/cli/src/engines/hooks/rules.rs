@@ -10,7 +10,7 @@ pub struct Rules {
     pub(crate) stages: &'static [&'static str],
     /// The release of Go that its patterns are of.
     pub(crate) go: GoRelease,
-    /// Whether the engine passes over what is no directory.
+    /// Whether the engine ignores a path that is no directory.
     pub(crate) skips_others: bool,
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn places(place: &Place, version: Option<Version>) -> Places {
     Places { main: place.config.clone(), drop_ins: place.drop_ins().to_owned(), version, environment }
 }
 
-/// podman's files, and what it makes of them itself where it can be asked.
+/// podman's files, and podman's own view of them if its program is there.
 struct Seen {
     podman: Podman,
     view: Option<View>,
@@ -44,7 +44,7 @@ impl Seen {
     fn of(files: &Files, setup: &Setup) -> Result<Self, ConfigureError> {
         let places = places(&setup.place, setup.version);
         let podman = Podman::read(files, &places)?;
-        // Our own words name the line and what is expected.
+        // Before podman is asked: our errors name the line and the expected type.
         podman.hooks_dirs()?;
         podman.default_runtime()?;
         podman.runtime(NAME)?;
@@ -71,7 +71,7 @@ impl Seen {
         })
     }
 
-    /// The default runtime, by its name or path; nothing where nobody tells.
+    /// The name or path of the default runtime, if podman or a file names one.
     fn runtime(&self) -> Result<Option<String>, ConfigureError> {
         let told = self.view.as_ref().map(|view| view.runtime().to_owned());
         let concluded = self.podman.default_runtime()?.map(str::to_owned);
@@ -173,7 +173,7 @@ pub(crate) fn keeps_default(
     Err(ConfigureError::Refused { engine: place.engine.name(), reason })
 }
 
-/// Whether podman would have ours, and all else as it is without us.
+/// Checks that podman would use our hook or runtime, and keep everything else.
 fn verify(
     (without, before): (&Files, &Seen),
     files: &Files,
@@ -206,7 +206,7 @@ fn verify(
     hooks::plan::check([(without, was), (files, is)], Rules::podman(setup.version), setup)
 }
 
-/// What is to be said of modules, which go before everything else for the containers that are started with them.
+/// Notes on modules (`podman --module`), which override all other files for the containers started with them.
 fn modules(files: &Files, setup: &Setup) -> Result<Vec<String>, ConfigureError> {
     let key = match setup.mode {
         Mode::HooksDir => "hooks_dir",

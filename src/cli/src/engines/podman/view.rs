@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How a shell, and the dynamic linker, say that a program cannot be started.
 const NOT_STARTED: i32 = 127;
 
-/// The options with what is ours to change.
+/// The options, without the parts that are for podhosts to change.
 const HOOKS_DIR: &str = "hooks-dir";
 const RUNTIME: &str = "runtime";
 
@@ -45,8 +45,6 @@ impl View {
         Self::of(program, About::Disk)
     }
 
-    /// Asks podman.
-    ///
     /// # Errors
     /// podman's last words, where it does not read the files.
     pub(crate) fn of(program: &Path, about: About<'_>) -> Result<Option<Self>, String> {
@@ -99,7 +97,7 @@ impl View {
         fields(list.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or(list))
     }
 
-    /// The default runtime; empty where there is none.
+    /// The default runtime; empty if there is none.
     pub(crate) fn runtime(&self) -> &str {
         self.option(RUNTIME).trim_matches('"')
     }
@@ -120,7 +118,6 @@ pub(crate) fn is_usual(places: &Places) -> bool {
         && places.drop_ins == Path::new(crate::engines::podman::DROP_INS)
 }
 
-/// The text of a table.
 fn written(table: &toml::Table) -> String {
     let mut document = DocumentMut::new();
     for (key, value) in table {
@@ -129,7 +126,7 @@ fn written(table: &toml::Table) -> String {
     document.to_string()
 }
 
-/// podman's message without what its logger puts around it.
+/// podman's message without its logger's decoration.
 fn said(line: &str) -> String {
     let message = line.split_once(" msg=\"").and_then(|(_, rest)| rest.strip_suffix('"'));
     message.map_or(line.to_owned(), |message| message.replace("\\\"", "\""))
