@@ -1,7 +1,7 @@
 //! The engines' own configuration: how it is read, and which files make engines call podhosts.
 //!
 //! Each engine has a folder. Its reader returns what the engine makes of its files together, not what one file says; its
-//! plan decides which files are to have which text, and writes none. [`crate::configure`] writes them.
+//! plan decides which files are to have which text, and writes none. `configure` writes them.
 
 pub mod containerd;
 pub(crate) mod crio;
