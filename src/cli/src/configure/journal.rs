@@ -30,8 +30,8 @@ pub(crate) struct Journal {
     /// The directories that were made, the uppermost first.
     pub dirs: Vec<PathBuf>,
     /// The options of the last call; earlier versions of podhosts did not keep them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<LastChoices>,
+    #[serde(default, rename = "told", skip_serializing_if = "Option::is_none")]
+    pub(crate) last: Option<LastChoices>,
 }
 
 /// The options of a call, which the next one keeps.
@@ -100,7 +100,7 @@ impl Default for Journal {
 
 impl Journal {
     pub(crate) fn new(files: Vec<JournalEntry>, dirs: Vec<PathBuf>) -> Self {
-        Self { version: VERSION, files, dirs, told: None }
+        Self { version: VERSION, files, dirs, last: None }
     }
 
     /// The journal at `path`; an empty one where there is none.
@@ -155,8 +155,8 @@ impl Journal {
 
     /// The options of the last call, concluded from the files it wrote if they were not kept.
     pub(crate) fn last_choices(&self) -> Option<LastChoices> {
-        if self.told.is_some() || self.files.is_empty() {
-            return self.told.clone();
+        if self.last.is_some() || self.files.is_empty() {
+            return self.last.clone();
         }
         let has = |name: &str| self.files.iter().any(|file| file.path.ends_with(name));
         let mode = match () {

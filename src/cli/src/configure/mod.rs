@@ -132,7 +132,7 @@ impl Call {
         };
         journal.dirs.extend(node_files::unfinished_dirs(&self.journal_path));
         journal.share(planned, &self.others);
-        journal.told = Some(LastChoices::of(setup));
+        journal.last = Some(LastChoices::of(setup));
         Ok(journal)
     }
 
