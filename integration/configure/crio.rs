@@ -6,8 +6,8 @@ mod layouts;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use podhosts::engines::crio::Crio;
-use podhosts::engines::crio_view::View;
+use podhosts::engines::crio::reader::Crio;
+use podhosts::engines::crio::view::View;
 use podhosts::engines::files::Files;
 use toml::{Table, Value};
 

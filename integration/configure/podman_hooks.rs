@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use podhosts::engines::files::Files;
-use podhosts::engines::hooks_dir::{self, Rules};
+use podhosts::engines::hooks::{self, Rules};
 use serde_json::json;
 
 use crate::harness::Runtime;
@@ -309,7 +309,7 @@ fn compare(release: Release, version: (u32, u32)) {
     let mut theirs: Vec<&str> = text.lines().collect();
     theirs.sort_unstable();
     theirs.dedup();
-    let found = hooks_dir::read(&Files::new(), &[vec![dir]], Rules::podman(Some(version)));
+    let found = hooks::read(&Files::new(), &[vec![dir]], Rules::podman(Some(version)));
     assert!(found.fatal.is_empty(), "{:?}", found.fatal);
     let file_name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
     let mut ours: Vec<String> = found.hooks.iter().map(|(path, _)| file_name(path)).collect();

@@ -148,15 +148,15 @@ fn tell_started(args: &ServeArgs, server: &Server) {
 
 /// Tells systemd that the server works as long as the writer and these threads answer.
 async fn watchdog(notifier: &Notifier, registry: &Registry) {
-    let Some(interval) = notifier.watchdog() else { return std::future::pending().await };
+    let Some(watchdog) = notifier.watchdog() else { return std::future::pending().await };
     // Asks at fixed times, however long an answer takes.
-    let mut questions = tokio::time::interval(interval);
+    let mut questions = tokio::time::interval(watchdog.pause);
     loop {
         questions.tick().await;
         // Goes the way of every change and changes nothing, for no object has an empty name.
         let options = DeleteOptions { dry_run: true, ..DeleteOptions::default() };
         let probe = registry.delete(&service::KIND, "", "", options);
-        if tokio::time::timeout(interval, probe).await.is_ok() {
+        if tokio::time::timeout(watchdog.patience, probe).await.is_ok() {
             notifier.tell("WATCHDOG=1");
         } else {
             tracing::error!("the store does not answer");

@@ -1,8 +1,14 @@
 //! The operator's command: it renders hosts files, shows and lists containers, configures engines, looks what stands in
 //! the way, and serves NRI.
 
-pub mod commands;
+mod commands;
+mod configure;
 pub mod cri;
-pub mod doctor;
+mod doctor;
 pub mod engines;
+mod inspect;
+mod logging;
 pub mod nri;
+mod render;
+
+pub use commands::run;

@@ -6,5 +6,5 @@ use sys::report;
 
 fn main() -> ExitCode {
     report::panics_become_errors("podhosts");
-    podhosts::commands::run().into()
+    podhosts::run().into()
 }

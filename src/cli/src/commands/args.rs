@@ -100,6 +100,36 @@ pub(crate) struct NriArgs {
     /// The node's configuration
     #[arg(long, value_name = "FILE", default_value = "/etc/podhosts/config.toml")]
     pub(crate) config: PathBuf,
+    /// The least severe events to log [default: those of RUST_LOG, or info]
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log_level: Option<LogLevelArg>,
+    /// How events are written to stderr
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormatArg,
+}
+
+/// How severe an event is
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogLevelArg {
+    /// A container was not created, or podhosts ends
+    Error,
+    /// Something works, but not as it should
+    Warn,
+    /// The engine comes and goes
+    Info,
+    /// Each container
+    Debug,
+    /// Everything
+    Trace,
+}
+
+/// How events are written
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormatArg {
+    /// The message
+    Text,
+    /// An object with time, level, message and container
+    Json,
 }
 
 #[derive(Debug, Args)]

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::doctor::{self, Options};
+use crate::doctor;
+use crate::doctor::DoctorOptions;
 use pod::validation::printable_json;
 use sys::process::exec;
 use sys::report::ExitCode;
 
 use super::args::DoctorArgs;
-use super::{complain, print};
+use super::output::{complain, print};
 
 pub(super) fn run(args: &DoctorArgs) -> ExitCode {
     let own = match exec::own_path() {
@@ -17,7 +18,7 @@ pub(super) fn run(args: &DoctorArgs) -> ExitCode {
     };
     let bin_dir = own.parent().map_or_else(|| PathBuf::from("/"), PathBuf::from);
     let report =
-        doctor::run(&Options { config: args.config.clone(), bin_dir, self_test: !args.no_self_test });
+        doctor::run(&DoctorOptions { config: args.config.clone(), bin_dir, self_test: !args.no_self_test });
     let text = if args.json {
         match serde_json::to_string_pretty(&report) {
             Ok(json) => printable_json(&json).into_owned() + "\n",

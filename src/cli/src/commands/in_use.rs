@@ -1,16 +1,15 @@
 //! `podhosts in-use`: whether the programs may go, for the scripts that remove them.
 
-use crate::engines::PLUGIN;
-use crate::engines::in_use::{User, users};
+use crate::engines::in_use;
+use crate::engines::in_use::User;
 use pod::validation::printable;
-use sys::process::exec;
 use sys::report::ExitCode;
 
-use super::{complain, print};
+use super::output::{complain, print};
 
 /// Prints what still needs the programs, a line for each, and fails where there is any.
 pub(super) fn run() -> ExitCode {
-    match here() {
+    match in_use::here() {
         Err(error) => complain(&[error]),
         Ok(users) if users.is_empty() => ExitCode::Success,
         Ok(users) => {
@@ -19,32 +18,6 @@ pub(super) fn run() -> ExitCode {
             ExitCode::Failure
         }
     }
-}
-
-/// What is to be known when the configuration goes, before the programs do.
-pub(super) fn note() -> Option<String> {
-    let users = here().unwrap_or_default();
-    let ids: Vec<&str> = users.iter().map(|user| user.id.as_str()).collect();
-    (!ids.is_empty()).then(|| {
-        format!(
-            "{} cannot be stopped or deleted without podhosts' programs: restart the engine and drain the node before \
-             they are removed",
-            ids.join(", ")
-        )
-    })
-}
-
-/// The sandboxes of pods that podhosts-cni has connected, where there are any.
-pub(super) fn connected() -> Option<String> {
-    let users = here().unwrap_or_default().into_iter().filter(|user| user.program == PLUGIN);
-    let ids: Vec<String> = users.map(|user| user.id).collect();
-    (!ids.is_empty()).then(|| ids.join(", "))
-}
-
-/// What needs the programs beside this one.
-fn here() -> Result<Vec<User>, String> {
-    let own = exec::own_path().map_err(|cause| format!("cannot find podhosts: {cause}"))?;
-    Ok(own.parent().map(users).unwrap_or_default())
 }
 
 fn line(user: &User) -> String {

@@ -11,7 +11,7 @@ use sys::fs::state_dir;
 
 const HEADER: [&str; 5] = ["NAMESPACE", "NAME", "POD IPS", "NETWORK", "SINCE"];
 
-/// What is to be printed, and what is wrong with records that are left out.
+/// The output, and the errors of records that are left out.
 pub(super) fn run(args: &ListArgs) -> (Vec<u8>, Vec<String>) {
     let (records, errors) = match read() {
         Ok(read) => read,
@@ -25,7 +25,7 @@ pub(super) fn run(args: &ListArgs) -> (Vec<u8>, Vec<String>) {
     (printable_json(&json).into_owned().into_bytes(), errors)
 }
 
-/// All records that can be read, by namespace and name, and what is wrong with the others.
+/// The readable records by namespace and name, and the errors of the others.
 fn read() -> Result<(Vec<PodRecord>, Vec<String>), String> {
     let (mut records, mut errors) = (Vec::new(), Vec::new());
     let names = state_dir::names(Path::new(RECORD_DIR)).map_err(|error| error.to_string())?;

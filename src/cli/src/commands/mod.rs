@@ -6,20 +6,15 @@ mod doctor;
 mod in_use;
 mod inspect;
 mod list;
-pub mod manifest;
-pub mod mountinfo;
 mod nri;
+mod output;
 mod render;
-mod restart;
-mod runtime_state;
-
-use std::io::{self, Write, stderr, stdout};
 
 use clap::Parser;
 use clap::error::ErrorKind;
 
 use args::{Cli, Command};
-use pod::validation::printable_lines;
+use output::{complain, print};
 use sys::report::ExitCode;
 
 /// Runs the command line of this process.
@@ -60,23 +55,5 @@ fn end(result: Result<Vec<u8>, Vec<String>>) -> ExitCode {
     match result {
         Ok(output) => print(&output),
         Err(errors) => complain(&errors),
-    }
-}
-
-fn complain(errors: &[String]) -> ExitCode {
-    for error in errors {
-        let _ = writeln!(stderr(), "{}", printable_lines(error));
-    }
-    ExitCode::Failure
-}
-
-fn print(output: &[u8]) -> ExitCode {
-    match stdout().write_all(output).and_then(|()| stdout().flush()) {
-        Ok(()) => ExitCode::Success,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Success,
-        Err(error) => {
-            let _ = writeln!(stderr(), "cannot write to stdout: {error}");
-            ExitCode::Failure
-        }
     }
 }

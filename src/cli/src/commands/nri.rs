@@ -1,10 +1,16 @@
 //! `podhosts nri`: the plugin of containerd's and CRI-O's Node Resource Interface.
 
-use super::args::NriArgs;
+use super::args::{LogFormatArg, LogLevelArg, NriArgs};
+use crate::logging::{self, Format};
 use crate::nri::session::Registration;
-use crate::nri::{self, Engine, SOCKET_VARIABLE};
+use crate::nri::{self, Endpoint, SOCKET_VARIABLE};
 use container::node_config::CONFIG_PATH;
+use sys::report::bounded;
 use sys::service::inherited;
+use tracing_subscriber::filter::LevelFilter;
+
+/// The program's name in its log.
+const PROGRAM: &str = "podhosts nri";
 
 pub(super) fn run(args: &NriArgs) -> Result<Vec<u8>, Vec<String>> {
     let refused = |option: &str, value: &str, expected: &str| {
@@ -16,22 +22,45 @@ pub(super) fn run(args: &NriArgs) -> Result<Vec<u8>, Vec<String>> {
     if !nri::is_index(&args.index) {
         return refused("index", &args.index, "two digits");
     }
+    let format = match args.log_format {
+        LogFormatArg::Text => Format::Text,
+        LogFormatArg::Json => Format::Json,
+    };
+    logging::start(PROGRAM, args.log_level.map(level), format).map_err(|error| vec![error])?;
     let registration = Registration { name: args.name.clone(), index: args.index.clone() };
-    nri::run(&Engine::At(args.socket.clone()), &registration, &args.config)
-        .map(|()| Vec::new())
-        .map_err(|error| vec![error.to_string()])
+    match nri::run(&Endpoint::Socket(args.socket.clone()), &registration, &args.config) {
+        Ok(()) => Ok(Vec::new()),
+        Err(error) if format == Format::Json => {
+            tracing::error!("{}", bounded(&error.to_string()));
+            Err(Vec::new())
+        }
+        Err(error) => Err(vec![error.to_string()]),
+    }
 }
 
-/// Serves the engine that started this process as a plugin of its own, by a link such as
-/// /opt/nri/plugins/90-podhosts; `None` where it did not.
+fn level(level: LogLevelArg) -> LevelFilter {
+    match level {
+        LogLevelArg::Error => LevelFilter::ERROR,
+        LogLevelArg::Warn => LevelFilter::WARN,
+        LogLevelArg::Info => LevelFilter::INFO,
+        LogLevelArg::Debug => LevelFilter::DEBUG,
+        LogLevelArg::Trace => LevelFilter::TRACE,
+    }
+}
+
+/// Serves the engine that started this process by a link such as /opt/nri/plugins/90-podhosts; `None` where no engine
+/// did.
 pub(super) fn run_launched() -> Option<Result<Vec<u8>, Vec<String>>> {
     let socket = inherited::variable(SOCKET_VARIABLE)?.to_string_lossy().into_owned();
     let given = |name| inherited::variable(name).map(|value| value.to_string_lossy().into_owned());
-    // The engine knows them already, by the link's name.
+    // The engine has both already, from the link's name.
     let registration = Registration {
         name: given("NRI_PLUGIN_NAME").unwrap_or_default(),
         index: given("NRI_PLUGIN_IDX").unwrap_or_default(),
     };
-    let result = nri::run(&Engine::Parent(socket), &registration, CONFIG_PATH.as_ref());
-    Some(result.map(|()| Vec::new()).map_err(|error| vec![error.to_string()]))
+    let result = logging::start(PROGRAM, None, Format::Text).and_then(|()| {
+        nri::run(&Endpoint::Inherited(socket), &registration, CONFIG_PATH.as_ref())
+            .map_err(|error| error.to_string())
+    });
+    Some(result.map(|()| Vec::new()).map_err(|error| vec![error]))
 }

@@ -1,4 +1,4 @@
-//! `podhosts render`: the pure part on the command line.
+//! `podhosts render` on the command line.
 
 use std::io::stdin;
 use std::path::Path;
@@ -10,9 +10,9 @@ use pod::validation::ip::IpRules;
 use sys::fs::files::{self, FileError, LastLink};
 
 use super::args::RenderArgs;
-use super::manifest::Manifest;
+use crate::render::manifest::Manifest;
 
-/// The hosts file, or what is wrong, one error for each line.
+/// The hosts file, or errors, one for each line.
 pub(super) fn run(args: &RenderArgs) -> Result<Vec<u8>, Vec<String>> {
     let file_error = |error: FileError| vec![error.to_string()];
     let text = if args.filename == Path::new("-") {

@@ -21,10 +21,10 @@ use messages::{StatusRequest, StatusResponse, VersionRequest, VersionResponse};
 /// The service that every engine has; image calls go to `runtime.v1.ImageService`.
 pub const RUNTIME_SERVICE: &str = "runtime.v1.RuntimeService";
 
-/// An engine that did not answer as hoped.
+/// Why a call failed.
 #[derive(Debug, Error)]
 pub enum CriError {
-    /// Nobody is at the socket, or nobody who may be reached.
+    /// No engine listens at the socket, or it may not be reached.
     #[error("cannot connect to {path}: {cause}")]
     Connect {
         /// The socket.
@@ -61,7 +61,7 @@ impl Client {
     /// Connects to the engine at the socket `path`; no call takes longer than `timeout`.
     ///
     /// # Errors
-    /// [`CriError::Connect`] where nobody listens there.
+    /// [`CriError::Connect`] if no engine listens there.
     pub fn connect(path: &Path, timeout: Duration) -> Result<Self, CriError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(CriError::Prepare)?;
         let socket = path.to_owned();
@@ -100,7 +100,7 @@ impl Client {
         Ok(answer?.into_inner())
     }
 
-    /// Who the engine is.
+    /// The engine's name and version.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -108,7 +108,7 @@ impl Client {
         self.call(RUNTIME_SERVICE, "Version", VersionRequest::default())
     }
 
-    /// How the engine is, and what it tells of its configuration.
+    /// The engine's conditions and its configuration.
     ///
     /// # Errors
     /// As [`Client::call`].

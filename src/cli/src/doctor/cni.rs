@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::PATIENCE;
 use super::finding::Report;
+use super::options::PATIENCE;
 use super::programs::executable;
-use crate::engines::plan_network::is_network;
+use crate::configure::network::is_network;
 use records::{PLUGIN as PROGRAM, stores};
 use sys::fs::files::{self, LastLink};
 use sys::fs::state_dir;
@@ -21,7 +21,7 @@ const POD_ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
 
 /// Where an engine looks for networks and plugins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Paths {
+pub(crate) struct Paths {
     /// The engines that look there.
     pub engines: Vec<&'static str>,
     /// The directory of network configurations.
@@ -54,7 +54,7 @@ impl Paths {
 }
 
 /// A network configuration and the file it is in.
-struct Network {
+struct NetworkConfigList {
     path: PathBuf,
     name: String,
     version: Value,
@@ -62,7 +62,7 @@ struct Network {
 }
 
 /// Looks at the network that engines with these paths take: the first file by name.
-pub fn check(paths: &Paths, report: &mut Report) {
+pub(crate) fn check(paths: &Paths, report: &mut Report) {
     let networks = match networks(&paths.conf_dir) {
         Ok(networks) => networks,
         Err((fault, remedy)) => return report.error(CHECK, fault, remedy),
@@ -95,7 +95,7 @@ pub fn check(paths: &Paths, report: &mut Report) {
 }
 
 /// Looks whether the packet filter has what the pods on this node need: anybody may empty it (`nft flush ruleset`).
-pub fn packet_filter(report: &mut Report) {
+pub(crate) fn packet_filter(report: &mut Report) {
     const CHECK: &str = "packet-filter";
     match stores::missing_rules() {
         Ok(None) => report.skipped(CHECK, format!("no pod of {PROGRAM} runs here that needs it")),
@@ -120,12 +120,12 @@ pub fn packet_filter(report: &mut Report) {
 }
 
 /// Whether the network that engines with these paths take is podhosts'.
-pub fn has_our_network(paths: &Paths) -> bool {
+pub(crate) fn has_our_network(paths: &Paths) -> bool {
     networks(&paths.conf_dir).is_ok_and(|networks| networks.first().is_some_and(has_ours))
 }
 
 /// Whether the programs of all plugins are there.
-fn plugins(network: &Network, paths: &Paths, report: &mut Report) {
+fn plugins(network: &NetworkConfigList, paths: &Paths, report: &mut Report) {
     let shown = network.path.display();
     for plugin in network.plugins.iter().flat_map(types) {
         let there = paths.bin_dirs.iter().any(|dir| executable(&dir.join(plugin)).is_ok());
@@ -151,7 +151,7 @@ fn plugins(network: &Network, paths: &Paths, report: &mut Report) {
 }
 
 /// Whether our plugin is told the pods' annotations.
-fn annotations(network: &Network, report: &mut Report) {
+fn annotations(network: &NetworkConfigList, report: &mut Report) {
     let gets_annotations = |plugin: &Value| plugin["capabilities"][POD_ANNOTATIONS] == true;
     if !network.plugins.iter().filter(|plugin| is_ours(plugin)).any(gets_annotations) {
         let message = format!(
@@ -164,7 +164,7 @@ fn annotations(network: &Network, report: &mut Report) {
 }
 
 /// Asks the plugin itself whether it could connect a pod.
-fn status(network: &Network, paths: &Paths, report: &mut Report) {
+fn status(network: &NetworkConfigList, paths: &Paths, report: &mut Report) {
     let shown = network.path.display();
     let Some(ours) = network.plugins.iter().find(|plugin| is_ours(plugin)) else { return };
     let Some(program) =
@@ -200,7 +200,7 @@ fn status(network: &Network, paths: &Paths, report: &mut Report) {
 
 /// The networks in a directory, by the names of their files. Engines read up to the first one and no further, so what
 /// cannot be read behind it is passed over.
-fn networks(dir: &Path) -> Result<Vec<Network>, (String, String)> {
+fn networks(dir: &Path) -> Result<Vec<NetworkConfigList>, (String, String)> {
     let unreadable = |cause: String| (cause, "make it readable, or take it out of the directory".to_owned());
     let mut names = state_dir::names(dir).map_err(|error| unreadable(error.to_string()))?;
     names.retain(|name| is_network(Path::new(name)));
@@ -224,7 +224,7 @@ fn networks(dir: &Path) -> Result<Vec<Network>, (String, String)> {
     Ok(networks)
 }
 
-fn network(path: &Path, text: &[u8]) -> Result<Network, String> {
+fn network(path: &Path, text: &[u8]) -> Result<NetworkConfigList, String> {
     let value: Value = serde_json::from_slice(text).map_err(|cause| cause.to_string())?;
     let name = value["name"].as_str().ok_or("name is missing, expected the network's name")?.to_owned();
     let plugins = match &value["plugins"] {
@@ -233,7 +233,7 @@ fn network(path: &Path, text: &[u8]) -> Result<Network, String> {
         _ => return Err("plugins is no list".to_owned()),
     };
     let version = value.get("cniVersions").unwrap_or(&value["cniVersion"]).clone();
-    Ok(Network { path: path.to_owned(), name, version, plugins })
+    Ok(NetworkConfigList { path: path.to_owned(), name, version, plugins })
 }
 
 /// The programs that a plugin's configuration names.
@@ -246,6 +246,6 @@ fn is_ours(plugin: &Value) -> bool {
     types(plugin).any(|name| name == PROGRAM)
 }
 
-fn has_ours(network: &Network) -> bool {
+fn has_ours(network: &NetworkConfigList) -> bool {
     network.plugins.iter().any(is_ours)
 }

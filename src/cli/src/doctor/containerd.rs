@@ -1,18 +1,23 @@
-//! containerd: what its files say, what it has loaded, and whether the two are the same.
+//! containerd: its files, its loaded configuration, and whether both agree.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::engine::Engine;
 use super::finding::Report;
+use super::installation::Installation;
+use super::options::PATIENCE;
 use super::programs::executable;
-use super::{PATIENCE, cni, nri};
+use super::{cni, nri};
 use crate::cri::messages::StatusResponse;
-use crate::engines::containerd::{self, Containerd, Handler, RUNC_V2, Version};
+use crate::engines::containerd;
+use crate::engines::containerd::Handler;
+use crate::engines::containerd::reader::Containerd;
+use crate::engines::containerd::section::RUNC_V2;
 use crate::engines::files::Files;
-use crate::engines::{self, ANNOTATIONS, HOOK, is_wrapper};
+use crate::engines::names::{ANNOTATIONS, HOOK, NAME, is_wrapper};
+use crate::engines::version::{Version, version_in};
 use pod::annotations::HOST_ALIASES;
 use sys::fs::files::{self, LastLink};
 use sys::process::exec;
@@ -26,7 +31,7 @@ const CONFIGURE: &str = "podhosts configure --runtime containerd";
 const SPEC_MAX: usize = 4 << 20;
 
 /// Looks at containerd; the paths of its networks, where it can be read.
-pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> {
+pub(super) fn check(engine: &Installation, report: &mut Report) -> Option<cni::Paths> {
     let version = engine.program.as_deref().and_then(version);
     let config = match Containerd::read(&Files::new(), &engine.config, version) {
         Ok(config) => config,
@@ -84,7 +89,7 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
 }
 
 /// Whether its files name a handler that runs the wrapper.
-pub(super) fn runs_wrapper(engine: &Engine) -> bool {
+pub(super) fn runs_wrapper(engine: &Installation) -> bool {
     let version = engine.program.as_deref().and_then(version);
     let config = Containerd::read(&Files::new(), &engine.config, version);
     let mut programs = config.and_then(|config| config.handlers()).into_iter().flatten();
@@ -94,7 +99,7 @@ pub(super) fn runs_wrapper(engine: &Engine) -> bool {
 /// The version of the containerd that is installed.
 fn version(program: &Path) -> Option<Version> {
     let run = programs::run(program, &["--version"], &[], b"", PATIENCE).ok()?;
-    engines::version_in(&String::from_utf8_lossy(&run.stdout))
+    version_in(&String::from_utf8_lossy(&run.stdout))
 }
 
 /// The handlers that lead to podhosts, after a look at each.
@@ -160,14 +165,16 @@ fn names_podhosts(config: &Containerd) -> bool {
 /// Files that keep containerd from starting, or that it does not understand.
 fn unread(config: &Containerd, version: Option<Version>, report: &mut Report) -> Result<(), String> {
     let shown = |error: crate::engines::EngineError| error.to_string();
-    if let Some((path, by)) = containerd::missing_import(&Files::new(), &config.layers).map_err(shown)? {
+    if let Some((path, by)) =
+        containerd::imports::missing_import(&Files::new(), &config.layers).map_err(shown)?
+    {
         let message = format!("{} imports {}, which is not there", by.display(), path.display());
         report.error(CHECK, message, "take it out of imports; containerd does not start with it");
     }
     let Some((major, minor)) = version else { return Ok(()) };
     let newest = config.release.newest();
     for layer in &config.layers {
-        let version = containerd::version(layer).map_err(shown)?;
+        let version = containerd::section::file_version(layer).map_err(shown)?;
         if version > newest {
             let path = layer.path.display();
             let message =
@@ -184,7 +191,7 @@ fn not_imported(config: &Containerd, report: &mut Report) {
     for path in drop_ins {
         let is_read = config.layers.iter().any(|layer| layer.path == path);
         let text = Files::on_disk(&path).ok().flatten().unwrap_or_default();
-        if !is_read && text.contains(engines::NAME) {
+        if !is_read && text.contains(NAME) {
             let message = format!("containerd does not read {}: nothing imports it", path.display());
             report.error(CHECK, message, format!("add imports = [{path:?}] to the main file"));
         }
@@ -285,6 +292,6 @@ fn is_same(handler: &Handler, loaded: &LoadedHandler) -> bool {
 }
 
 /// The engine as it is found on a node.
-pub(super) fn engine() -> Engine {
-    Engine::named("containerd", containerd::CONFIG, containerd::SOCKET)
+pub(super) fn engine() -> Installation {
+    Installation::named("containerd", containerd::CONFIG, containerd::SOCKET)
 }

@@ -2,21 +2,24 @@
 
 use std::path::Path;
 
-use super::engine::{self, Engine};
 use super::finding::Report;
+use super::installation::{self, Installation};
 use super::programs::executable;
 use super::{cni, nri};
-use crate::engines::crio::{self, Crio};
-use crate::engines::crio_view::View;
+use crate::engines::crio::Crio;
+use crate::engines::crio::view::View;
+use crate::engines::engine::Engine;
+use crate::engines::error::EngineError;
 use crate::engines::files::Files;
-use crate::engines::hooks_dir::{self, Rules};
-use crate::engines::{EngineError, is_wrapper};
+use crate::engines::hooks::Rules;
+use crate::engines::names::is_wrapper;
+use crate::engines::{crio, hooks};
 
 pub(super) const CHECK: &str = "crio";
 const CONFIGURE: &str = "podhosts configure --runtime crio";
 
 /// Looks at CRI-O; the paths of its networks, where it can be read.
-pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> {
+pub(super) fn check(engine: &Installation, report: &mut Report) -> Option<cni::Paths> {
     // Its own findings come behind those of the files.
     let mut asked = Report::default();
     let answers = engine.ask(CHECK, &mut asked).is_some();
@@ -54,7 +57,7 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
 }
 
 /// What CRI-O itself makes of its files, where its program is there; that it does not read them is reported.
-fn view(engine: &Engine, report: &mut Report) -> Option<View> {
+fn view(engine: &Installation, report: &mut Report) -> Option<View> {
     let program = engine.program.as_deref()?;
     match View::of(program, &Files::new(), &engine.config, Path::new(crio::DROP_INS)) {
         Ok(view) => view,
@@ -67,7 +70,7 @@ fn view(engine: &Engine, report: &mut Report) -> Option<View> {
 }
 
 /// Whether its files name a handler that runs the wrapper.
-pub(super) fn runs_wrapper(engine: &Engine) -> bool {
+pub(super) fn runs_wrapper(engine: &Installation) -> bool {
     let config = Crio::read(&Files::new(), &engine.config, Path::new(crio::DROP_INS));
     let mut programs = config.and_then(|config| config.handlers()).into_iter().flatten();
     programs.any(|handler| handler.runtime_path.as_deref().is_some_and(is_wrapper))
@@ -106,9 +109,9 @@ fn files(config: &Crio, view: Option<&View>, by_nri: bool, report: &mut Report) 
         }
     }
     let dirs = view.map_or(config, |view| &view.crio).hooks_dirs()?;
-    let dirs = dirs.unwrap_or_else(|| vec![hooks_dir::DISTRIBUTION.to_owned()]);
+    let dirs = dirs.unwrap_or_else(|| vec![hooks::DISTRIBUTION.to_owned()]);
     let dirs = vec![dirs.into_iter().map(Into::into).collect()];
-    found |= engine::hooks(CHECK, &dirs, Rules::crio(), CONFIGURE, report);
+    found |= installation::hooks(Engine::Crio, &dirs, Rules::crio(), report);
     if !found {
         report.warning(CHECK, "no hook and no runtime handler leads to podhosts", CONFIGURE);
     }
@@ -116,6 +119,6 @@ fn files(config: &Crio, view: Option<&View>, by_nri: bool, report: &mut Report) 
 }
 
 /// The engine as it is found on a node.
-pub(super) fn engine() -> Engine {
-    Engine::named("crio", crio::CONFIG, "/var/run/crio/crio.sock")
+pub(super) fn engine() -> Installation {
+    Installation::named("crio", crio::CONFIG, "/var/run/crio/crio.sock")
 }

@@ -9,7 +9,7 @@ use pod::validation::printable;
 /// How good it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub(crate) enum Status {
     /// As it should be.
     Ok,
     /// It works, but not as one may think.
@@ -33,8 +33,7 @@ impl Status {
 
 /// What one check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What was looked at.
+pub(crate) struct Finding {
     pub check: &'static str,
     /// How good it is.
     pub status: Status,
@@ -47,34 +46,44 @@ pub struct Finding {
 
 /// All findings, in the order of the checks.
 #[derive(Debug, Default, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// The findings.
     pub checks: Vec<Finding>,
 }
 
 impl Report {
     /// Something is as it should be.
-    pub fn ok(&mut self, check: &'static str, message: impl Into<String>) {
+    pub(crate) fn ok(&mut self, check: &'static str, message: impl Into<String>) {
         self.add(check, Status::Ok, message.into(), None);
     }
 
     /// Something was not looked at.
-    pub fn skipped(&mut self, check: &'static str, message: impl Into<String>) {
+    pub(crate) fn skipped(&mut self, check: &'static str, message: impl Into<String>) {
         self.add(check, Status::Skipped, message.into(), None);
     }
 
     /// Something works, but not as one may think.
-    pub fn warning(&mut self, check: &'static str, message: impl Into<String>, remedy: impl Into<String>) {
+    pub(crate) fn warning(
+        &mut self,
+        check: &'static str,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         self.add(check, Status::Warning, message.into(), Some(remedy.into()));
     }
 
     /// Something does not work.
-    pub fn error(&mut self, check: &'static str, message: impl Into<String>, remedy: impl Into<String>) {
+    pub(crate) fn error(
+        &mut self,
+        check: &'static str,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         self.add(check, Status::Error, message.into(), Some(remedy.into()));
     }
 
     /// Something does not work: an error where it `is_needed`.
-    pub fn fault(
+    pub(crate) fn fault(
         &mut self,
         check: &'static str,
         is_needed: bool,
@@ -86,7 +95,7 @@ impl Report {
     }
 
     /// What does not work is none of podhosts' business.
-    pub fn soften(&mut self) {
+    pub(crate) fn soften(&mut self) {
         for finding in self.checks.iter_mut().filter(|finding| finding.status == Status::Error) {
             finding.status = Status::Warning;
         }
@@ -97,12 +106,12 @@ impl Report {
     }
 
     /// Whether nothing is broken; warnings do not count.
-    pub fn is_healthy(&self) -> bool {
+    pub(crate) fn is_healthy(&self) -> bool {
         self.checks.iter().all(|finding| finding.status != Status::Error)
     }
 
     /// One line for each finding.
-    pub fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let mut out = String::new();
         for Finding { check, status, message, remedy } in &self.checks {
             // What engines and files say may have any character in it, and has to stay on its line.

@@ -1,11 +1,11 @@
-//! The kernel: whether it can make a seal, and what it lacks that later ones have.
+//! The kernel: whether it can make a seal, and which later features it lacks.
 
 use super::finding::Report;
 use sys::container::seal::{Content, Sealed};
 
 const CHECK: &str = "kernel";
 
-/// What is different before a release of Linux: `docs/kernels.md` has the same with what was run.
+/// Differences before a release of Linux; `docs/kernels.md` says how each was tested.
 const BEFORE: [((u32, u32), &str); 2] = [
     ((6, 3), "before 6.3 a sealed file belongs to nobody (65534) in user namespaces"),
     ((6, 15), "before 6.15 the hook makes a mount namespace of its own for each seal"),
@@ -26,7 +26,7 @@ pub(super) fn check(report: &mut Report) {
     }
 }
 
-/// What is different with the release that `uname -r` names; nothing where it names none.
+/// The differences for the release that `uname -r` names.
 fn lacks(release: &str) -> Vec<&'static str> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse().ok());
     let Some(version) = numbers.next().zip(numbers.next()) else { return Vec::new() };

@@ -1,40 +1,25 @@
 //! `podhosts doctor`: what keeps podhosts from working on this node, and what to do about it.
 
-pub mod cni;
-pub mod finding;
+pub(crate) mod cni;
+pub(crate) mod finding;
 
 mod containerd;
 mod crio;
-mod engine;
+mod installation;
 mod kernel;
 mod node;
 mod nri;
+mod options;
 mod podman;
 mod programs;
 mod self_test;
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use engine::Engine;
 use finding::Report;
+use installation::Installation;
+pub(crate) use options::DoctorOptions;
 
-/// How long a program or an engine may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What is looked at.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The node's configuration.
-    pub config: PathBuf,
-    /// Where the programs are: the directory of this one.
-    pub bin_dir: PathBuf,
-    /// Whether a container is started.
-    pub self_test: bool,
-}
-
-/// Makes every check, whatever the others say.
-pub fn run(options: &Options) -> Report {
+/// Makes every check, also after one that failed.
+pub(crate) fn run(options: &DoctorOptions) -> Report {
     let mut report = Report::default();
     let needs_wrapper = needs_wrapper();
     let config = node::configuration(options, needs_wrapper, &mut report);
@@ -64,8 +49,8 @@ fn needs_wrapper() -> bool {
 
 /// Looks at every engine that the node has; where they look for networks, each place once.
 fn engines(report: &mut Report) -> Vec<cni::Paths> {
-    type Check = fn(&Engine, &mut Report) -> Option<cni::Paths>;
-    let all: [(&'static str, Engine, Check); 3] = [
+    type Check = fn(&Installation, &mut Report) -> Option<cni::Paths>;
+    let all: [(&'static str, Installation, Check); 3] = [
         (containerd::CHECK, containerd::engine(), containerd::check),
         (crio::CHECK, crio::engine(), crio::check),
         (podman::CHECK, podman::engine(), podman::check),

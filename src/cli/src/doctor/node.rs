@@ -1,9 +1,9 @@
-//! The node: its configuration, its kernel, and who is asking.
+//! The node: its configuration, and the rights of this process.
 
 use std::path::Path;
 
-use super::Options;
 use super::finding::Report;
+use super::options::DoctorOptions;
 use container::node_config::NodeConfig;
 use sys::container::capabilities;
 use sys::fs::files::{self, FileError, LastLink};
@@ -11,7 +11,7 @@ use sys::fs::log::Log;
 use sys::process::exec;
 
 /// The node's configuration; the defaults where it cannot be read.
-pub(super) fn configuration(options: &Options, needs_wrapper: bool, report: &mut Report) -> NodeConfig {
+pub(super) fn configuration(options: &DoctorOptions, needs_wrapper: bool, report: &mut Report) -> NodeConfig {
     const CHECK: &str = "configuration";
     let path = options.config.display();
     let config = match NodeConfig::read(&options.config) {

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use super::finding::Report;
 use super::programs::executable;
+use crate::configure::nri::{self as configure_nri, SERVICE, SOCKET as NRI_SOCKET};
 use crate::engines::files::Files;
-use crate::engines::{self, NRI_SERVICE as SERVICE, NRI_SOCKET};
 use sys::fs::files::{self, LastLink};
 use sys::fs::state_dir;
 
 /// Where it looks for plugins that it starts itself.
 const PLUGINS: &str = "/opt/nri/plugins";
 /// Where the service may be.
-const UNITS: [&str; 3] = [engines::UNITS, "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
+const UNITS: [&str; 3] = [configure_nri::UNITS, "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
 /// Longest command line that is looked at, in bytes.
 const COMMAND_LINE_MAX: usize = 4096;
 
@@ -29,7 +29,7 @@ pub(super) struct Taken {
     pub(super) refuses_connections: bool,
 }
 
-/// Looks at the plugin, and whether it is set up for the engine whose check this is at all.
+/// Checks the plugin, if it is set up for this engine.
 pub(super) fn check(
     check: &'static str,
     taken: Taken,
@@ -93,7 +93,7 @@ fn unconnected(set_up: &Path, socket: &Path, refuses: bool, configure: &str) -> 
             format!("take that out of the engine's configuration, or link {PLUGINS}/90-podhosts to podhosts"),
         ));
     }
-    let theirs = engines::nri_socket_of(&Files::on_disk(set_up).ok().flatten()?);
+    let theirs = configure_nri::socket_of(&Files::on_disk(set_up).ok().flatten()?);
     // /var/run is /run.
     let bare =
         |path: &Path| path.strip_prefix("/var").map_or(path.to_owned(), |rest| Path::new("/").join(rest));

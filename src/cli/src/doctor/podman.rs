@@ -2,23 +2,27 @@
 
 use std::path::Path;
 
-use super::engine::{self, Engine};
+use super::cni;
 use super::finding::Report;
+use super::installation::{self, Installation};
+use super::options::PATIENCE;
 use super::programs::executable;
-use super::{PATIENCE, cni};
-use crate::engines::containerd::Version;
+use crate::engines::engine::Engine;
+use crate::engines::error::EngineError;
 use crate::engines::files::Files;
-use crate::engines::hooks_dir::Rules;
-use crate::engines::podman::{self, Places, Podman};
-use crate::engines::podman_view::View;
-use crate::engines::{EngineError, NAME, version_in};
+use crate::engines::hooks::Rules;
+use crate::engines::names::NAME;
+use crate::engines::podman;
+use crate::engines::podman::view::View;
+use crate::engines::podman::{Places, Podman};
+use crate::engines::version::{Version, version_in};
 use sys::process::programs;
 
 pub(super) const CHECK: &str = "podman";
 const CONFIGURE: &str = "podhosts configure --runtime podman";
 
 /// Looks at podman; the paths of its networks, where it makes them by CNI.
-pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> {
+pub(super) fn check(engine: &Installation, report: &mut Report) -> Option<cni::Paths> {
     let version = version(engine);
     // podman itself says whether it reads its files.
     let view = match engine.program.as_deref().map(View::of_disk) {
@@ -45,14 +49,14 @@ pub(super) fn check(engine: &Engine, report: &mut Report) -> Option<cni::Paths> 
     })
 }
 
-fn version(engine: &Engine) -> Option<Version> {
+fn version(engine: &Installation) -> Option<Version> {
     let program = engine.program.as_ref()?;
     let run = programs::run(program, &["--version"], &[], b"", PATIENCE).ok()?;
     version_in(&String::from_utf8_lossy(&run.stdout))
 }
 
 /// Whether its files name a runtime of ours.
-pub(super) fn runs_wrapper(engine: &Engine) -> bool {
+pub(super) fn runs_wrapper(engine: &Installation) -> bool {
     let config = Podman::read(&Files::new(), &Places::usual(version(engine)));
     config.and_then(|config| config.runtime(NAME)).is_ok_and(|programs| !programs.is_empty())
 }
@@ -73,13 +77,13 @@ fn files(
     let told = view.map(View::hooks_dirs).filter(|dirs| !dirs.is_empty());
     let dirs = told.map_or_else(|| config.hooks_dirs(), |dirs| Ok(Some(dirs)))?;
     let groups = Podman::hooks_groups(dirs.as_deref(), version);
-    if !engine::hooks(CHECK, &groups, Rules::podman(version), CONFIGURE, report) && programs.is_empty() {
+    if !installation::hooks(Engine::Podman, &groups, Rules::podman(version), report) && programs.is_empty() {
         report.warning(CHECK, "no hook and no runtime leads to podhosts", CONFIGURE);
     }
     Ok(())
 }
 
 /// The engine as it is found on a node.
-pub(super) fn engine() -> Engine {
-    Engine::named("podman", podman::CONFIG, "")
+pub(super) fn engine() -> Installation {
+    Installation::named("podman", podman::CONFIG, "")
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::finding::Report;
-use super::{Options, PATIENCE};
+use super::options::{DoctorOptions, PATIENCE};
 use container::node_config::NodeConfig;
 use container::programs::{HOOK, WRAPPER};
 use sys::process::exec;
@@ -12,7 +12,7 @@ use sys::process::programs;
 const CHECK: &str = "programs";
 
 /// Looks at the hook and the wrapper.
-pub(super) fn check(options: &Options, config: &NodeConfig, needs_wrapper: bool, report: &mut Report) {
+pub(super) fn check(options: &DoctorOptions, config: &NodeConfig, needs_wrapper: bool, report: &mut Report) {
     let hook = hook_path(options, config);
     let wrapper = options.bin_dir.join(WRAPPER);
     let before = report.checks.len();
@@ -37,7 +37,7 @@ pub(super) fn check(options: &Options, config: &NodeConfig, needs_wrapper: bool,
 }
 
 /// The hook that the wrapper would name.
-pub(super) fn hook_path(options: &Options, config: &NodeConfig) -> PathBuf {
+pub(super) fn hook_path(options: &DoctorOptions, config: &NodeConfig) -> PathBuf {
     config.runtime.hook.as_ref().map_or_else(|| options.bin_dir.join(HOOK), PathBuf::from)
 }
 

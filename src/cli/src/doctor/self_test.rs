@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::finding::Report;
+use super::options::{DoctorOptions, PATIENCE};
 use super::programs::executable;
-use super::{Options, PATIENCE};
-use crate::commands::mountinfo::MountInfo;
+use crate::inspect::mountinfo::MountInfo;
 use container::decision::HOSTS_FILE_MAX;
 use container::node_config::NodeConfig;
 use container::programs::MOUNT_SOURCE;
@@ -33,7 +33,7 @@ const POD_IPS: [&str; 2] = ["192.0.2.4", "2001:db8::4"];
 const PROGRAM: &str = "program";
 
 /// Creates a container in a directory of its own and deletes it again.
-pub(super) fn check(options: &Options, config: &NodeConfig, report: &mut Report) {
+pub(super) fn check(options: &DoctorOptions, config: &NodeConfig, report: &mut Report) {
     let wrapper = options.bin_dir.join(WRAPPER);
     if let Err(fault) = executable(&wrapper) {
         return report.skipped(CHECK, fault);
@@ -132,7 +132,7 @@ fn bundle(dir: &Path, program: &Path) -> Result<PathBuf, String> {
         state_dir::create(&root.join(dir)).map_err(shown)?;
     }
     state_dir::replace(&root.join("etc/hosts"), b"").map_err(shown)?;
-    // Runtimes refuse a container whose program is missing. This one is static, or never started anyway.
+    // Runtimes refuse a container without its program. It need not run: the container is never started.
     let program_text = files::read(program, 256 << 20, files::LastLink::Follow).map_err(shown)?;
     state_dir::replace(&root.join(PROGRAM), &program_text).map_err(shown)?;
     let mode = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode));

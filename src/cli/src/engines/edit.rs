@@ -3,25 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use similar::{ChangeTag, TextDiff};
-use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
-use super::{EngineError, dotted, line_at};
+use crate::engines::error::{EngineError, dotted, line_at};
 
 const BOM: char = '\u{feff}';
 
 /// The comment that goes with our own handler.
-pub(super) const COMMENT: &str = "# Hands the annotations to the hook.";
+pub(crate) const COMMENT: &str = "# Hands the annotations to the hook.";
 
 /// The comment that goes with containerd's built-in handler, where we put it in.
-pub(super) const BUILT_IN: &str =
+pub(crate) const BUILT_IN: &str =
     "# Built in, but for containerd 1.x only where no other handler is configured.";
 
 /// A text that is being changed.
 #[derive(Debug)]
-pub(super) struct Edit {
+pub(crate) struct Edit {
     path: PathBuf,
     original: String,
-    /// What is before the first key where there was none: the parser takes all comments for the end of the file.
+    /// Comments of a file without keys: the parser would keep them at the end of the file.
     comments: String,
     document: DocumentMut,
 }
@@ -31,7 +31,7 @@ impl Edit {
     ///
     /// # Errors
     /// [`EngineError::Syntax`] with the line.
-    pub(super) fn new(path: &Path, text: &str) -> Result<Self, EngineError> {
+    pub(crate) fn new(path: &Path, text: &str) -> Result<Self, EngineError> {
         let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
             let at = error.span().map_or(0, |span| span.start);
             let cause = error.message().lines().next().unwrap_or_default().to_owned();
@@ -49,7 +49,7 @@ impl Edit {
     }
 
     /// The text as it is now.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         keep_lines(&self.original, &(self.comments + &self.document.to_string()))
     }
 
@@ -57,7 +57,7 @@ impl Edit {
     ///
     /// # Errors
     /// [`EngineError::Type`] where something else is there.
-    pub(super) fn table(&mut self, keys: &[&str]) -> Result<&mut dyn TableLike, EngineError> {
+    pub(crate) fn table(&mut self, keys: &[&str]) -> Result<&mut dyn TableLike, EngineError> {
         let mut table: &mut dyn TableLike = self.document.as_table_mut();
         for (depth, key) in keys.iter().enumerate() {
             if !table.contains_key(key) {
@@ -73,8 +73,8 @@ impl Edit {
         Ok(table)
     }
 
-    /// What is at `keys`.
-    pub(super) fn get(&self, keys: &[&str]) -> Option<&Item> {
+    /// The item at `keys`.
+    pub(crate) fn get(&self, keys: &[&str]) -> Option<&Item> {
         let (last, above) = keys.split_last()?;
         let mut table: &dyn TableLike = self.document.as_table();
         for key in above {
@@ -87,7 +87,7 @@ impl Edit {
     ///
     /// # Errors
     /// As for [`Edit::table`].
-    pub(super) fn set(
+    pub(crate) fn set(
         &mut self,
         above: &[&str],
         key: &str,
@@ -107,11 +107,11 @@ impl Edit {
         Ok(())
     }
 
-    /// Puts an item in a place, whatever is there.
+    /// Replaces the item at a place.
     ///
     /// # Errors
     /// As for [`Edit::table`].
-    pub(super) fn put(&mut self, above: &[&str], key: &str, item: Item) -> Result<(), EngineError> {
+    pub(crate) fn put(&mut self, above: &[&str], key: &str, item: Item) -> Result<(), EngineError> {
         self.table(above)?.insert(key, item);
         Ok(())
     }
@@ -120,7 +120,7 @@ impl Edit {
     ///
     /// # Errors
     /// [`EngineError::Type`] where something else is there.
-    pub(super) fn push(&mut self, above: &[&str], key: &str, text: &str) -> Result<(), EngineError> {
+    pub(crate) fn push(&mut self, above: &[&str], key: &str, text: &str) -> Result<(), EngineError> {
         let keys = [above, &[key]].concat();
         if self.get(&keys).is_none() {
             return self.set(above, key, Array::from_iter([text]));
@@ -150,7 +150,7 @@ impl Edit {
     }
 
     /// Takes texts out of a list.
-    pub(super) fn take_from_list(&mut self, keys: &[&str], texts: &[&str]) {
+    pub(crate) fn take_from_list(&mut self, keys: &[&str], texts: &[&str]) {
         let Some((key, above)) = keys.split_last() else { return };
         if let Ok(table) = self.table(above)
             && let Some(array) = table.get_mut(key).and_then(Item::as_array_mut)
@@ -159,8 +159,8 @@ impl Edit {
         }
     }
 
-    /// Takes out what is at `keys`.
-    pub(super) fn remove(&mut self, keys: &[&str]) {
+    /// Removes the item at `keys`.
+    pub(crate) fn remove(&mut self, keys: &[&str]) {
         if let Some((key, above)) = keys.split_last()
             && self.get(keys).is_some()
             && let Ok(table) = self.table(above)
@@ -170,12 +170,12 @@ impl Edit {
     }
 
     /// Whether there is an empty table at `keys`.
-    pub(super) fn is_empty_table(&self, keys: &[&str]) -> bool {
+    pub(crate) fn is_empty_table(&self, keys: &[&str]) -> bool {
         self.get(keys).and_then(Item::as_table_like).is_some_and(TableLike::is_empty)
     }
 
     /// Whether the first key of the table at `keys` has this comment before it.
-    pub(super) fn has_comment(&self, keys: &[&str], comment: &str) -> bool {
+    pub(crate) fn has_comment(&self, keys: &[&str], comment: &str) -> bool {
         let table = self.get(keys).and_then(Item::as_table);
         let first = table.and_then(|table| table.key(table.iter().next()?.0));
         let prefix = first.and_then(|key| key.leaf_decor().prefix()?.as_str());
@@ -183,7 +183,7 @@ impl Edit {
     }
 
     /// The keys that are not in any table.
-    pub(super) fn top_keys(&self) -> Vec<String> {
+    pub(crate) fn top_keys(&self) -> Vec<String> {
         self.document.as_table().iter().map(|(key, _)| key.to_owned()).collect()
     }
 }
@@ -241,6 +241,36 @@ fn as_slices(lines: &[String]) -> Vec<&str> {
 fn content(line: &str) -> &str {
     let line = line.strip_suffix('\n').unwrap_or(line);
     line.strip_suffix('\r').unwrap_or(line)
+}
+
+/// A value of a handler or its options.
+pub(crate) fn plain(text: &str) -> Item {
+    Item::Value(text.into())
+}
+
+/// Copies the keys that `to` lacks, without `except` and empty values.
+pub(crate) fn copied(to: &mut Table, from: &toml::Table, except: &[&str]) {
+    for (key, value) in from {
+        let is_empty = value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty);
+        if !to.contains_key(key) && !except.contains(&key.as_str()) && !is_empty {
+            to.insert(key, Item::Value(as_edited(value)));
+        }
+    }
+}
+
+/// The same value for an edited text.
+pub(crate) fn as_edited(value: &toml::Value) -> toml_edit::Value {
+    match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => (*number).into(),
+        toml::Value::Float(number) => (*number).into(),
+        toml::Value::Boolean(value) => (*value).into(),
+        toml::Value::Datetime(time) => (*time).into(),
+        toml::Value::Array(list) => list.iter().map(as_edited).collect::<Array>().into(),
+        toml::Value::Table(table) => {
+            table.iter().map(|(key, value)| (key, as_edited(value))).collect::<InlineTable>().into()
+        }
+    }
 }
 
 #[cfg(test)]

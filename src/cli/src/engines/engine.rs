@@ -1,13 +1,14 @@
 //! The engines, and the ways by which the hook gets into their containers.
 
-use super::{HOOK, WRAPPER, containerd, crio, podman};
+use crate::engines::names::{HOOK, WRAPPER};
+use crate::engines::{containerd, crio, podman};
 
 /// The operator's program.
-pub const COMMAND: &str = "podhosts";
+pub(crate) const COMMAND: &str = "podhosts";
 
-/// An engine.
+/// A container engine or a distribution of one, as in `--runtime`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
+pub(crate) enum Engine {
     /// containerd, by its CRI plugin.
     Containerd,
     /// The containerd of k3s, which writes the main configuration at each start.
@@ -22,7 +23,7 @@ pub enum Engine {
 
 /// How the hook gets into containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// A runtime handler that runs podhosts-runtime.
     Wrapper,
     /// A runtime handler with a base specification that has the hook.
@@ -34,11 +35,10 @@ pub enum Mode {
 }
 
 impl Engine {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Containerd, Self::K3s, Self::Rke2, Self::Crio, Self::Podman];
+    pub(crate) const ALL: [Self; 5] = [Self::Containerd, Self::K3s, Self::Rke2, Self::Crio, Self::Podman];
 
     /// Its name, as in `--runtime`.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Containerd => "containerd",
             Self::K3s => "k3s",
@@ -48,8 +48,8 @@ impl Engine {
         }
     }
 
-    /// The ways that it has, the usual one first.
-    pub fn modes(self) -> &'static [Mode] {
+    /// The modes that it supports, the default first.
+    pub(crate) fn modes(self) -> &'static [Mode] {
         match self {
             Self::Containerd => &[Mode::Wrapper, Mode::BaseSpec, Mode::Nri],
             Self::K3s | Self::Rke2 => &[Mode::Wrapper, Mode::BaseSpec],
@@ -58,13 +58,13 @@ impl Engine {
         }
     }
 
-    /// Whether it is a containerd, whoever comes with it.
-    pub fn is_containerd(self) -> bool {
+    /// Whether it is containerd, in any distribution.
+    pub(crate) fn is_containerd(self) -> bool {
         matches!(self, Self::Containerd | Self::K3s | Self::Rke2)
     }
 
     /// Its program, by its name on PATH or its path.
-    pub fn program(self) -> &'static str {
+    pub(crate) fn program(self) -> &'static str {
         match self {
             Self::K3s => "/var/lib/rancher/k3s/data/current/bin/containerd",
             Self::Rke2 => "/var/lib/rancher/rke2/bin/containerd",
@@ -73,15 +73,15 @@ impl Engine {
     }
 
     /// Where it serves the CRI.
-    pub fn socket(self) -> &'static str {
+    pub(crate) fn socket(self) -> &'static str {
         match self {
             Self::K3s | Self::Rke2 => "/run/k3s/containerd/containerd.sock",
             _ => containerd::SOCKET,
         }
     }
 
-    /// Its services that read the configuration at their start, of which a node has one.
-    pub fn services(self) -> &'static [&'static str] {
+    /// The services that read the configuration when they start; a node has one of them.
+    pub(crate) fn services(self) -> &'static [&'static str] {
         match self {
             Self::Containerd => &["containerd.service"],
             Self::K3s => &["k3s.service", "k3s-agent.service"],
@@ -91,8 +91,8 @@ impl Engine {
         }
     }
 
-    /// Its main configuration.
-    pub(super) fn default_config(self) -> &'static str {
+    /// The path of its main configuration.
+    pub(crate) fn default_config(self) -> &'static str {
         match self {
             Self::Containerd => containerd::CONFIG,
             Self::K3s => "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
@@ -105,7 +105,7 @@ impl Engine {
 
 impl Mode {
     /// Its name, as in `--mode`.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Wrapper => "wrapper",
             Self::BaseSpec => "base-spec",
@@ -115,19 +115,19 @@ impl Mode {
     }
 
     /// The mode of this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         [Self::Wrapper, Self::BaseSpec, Self::HooksDir, Self::Nri]
             .into_iter()
             .find(|mode| mode.name() == name)
     }
 
     /// Whether it makes a runtime handler.
-    pub fn makes_handler(self) -> bool {
+    pub(crate) fn makes_handler(self) -> bool {
         matches!(self, Self::Wrapper | Self::BaseSpec)
     }
 
-    /// The programs that have to be there.
-    pub(super) fn programs(self) -> &'static [&'static str] {
+    /// The programs that it needs.
+    pub(crate) fn programs(self) -> &'static [&'static str] {
         match self {
             Self::Wrapper => &[WRAPPER, HOOK],
             Self::BaseSpec | Self::HooksDir => &[HOOK],

@@ -18,7 +18,7 @@ const LIKE_GO: MatchOptions = MatchOptions {
     require_literal_leading_dot: false,
 };
 
-/// What is on the disk, under what is planned to be there. Nothing is written by this.
+/// The disk's files, and over them the planned ones. Writes nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Files {
     planned: BTreeMap<PathBuf, Option<String>>,
@@ -30,7 +30,7 @@ impl Files {
         Self::default()
     }
 
-    /// The text of a file, `None` where there is none.
+    /// The text of a file, `None` if it does not exist.
     ///
     /// # Errors
     /// [`FileError`] naming the file: it is too large, no regular file, no text, or cannot be read.
@@ -41,7 +41,7 @@ impl Files {
         }
     }
 
-    /// The text of a file on the disk, `None` where there is none.
+    /// The text of a file on the disk, `None` if it does not exist.
     ///
     /// # Errors
     /// As for [`Files::read`].
@@ -49,7 +49,7 @@ impl Files {
         files::read_text_if_present(path, FILE_MAX, LastLink::Follow)
     }
 
-    /// The text of a file that may have bytes that are no text; `None` where there is none.
+    /// The text of a file in which bytes that are no UTF-8 are replaced; `None` if it does not exist.
     ///
     /// # Errors
     /// [`FileError`] naming the file: it is too large, no regular file, or cannot be read.
@@ -63,19 +63,32 @@ impl Files {
         }
     }
 
-    /// Plans a file to have this text.
+    /// Plans this text for a file.
     pub fn put(&mut self, path: &Path, text: String) {
         self.planned.insert(path.to_owned(), Some(text));
     }
 
-    /// Plans a file to be gone.
+    /// Plans to remove a file.
     pub fn remove(&mut self, path: &Path) {
         self.planned.insert(path.to_owned(), None);
     }
 
-    /// What is planned: a text, or that the file goes.
+    /// The planned files: a text, or `None` for one to remove.
     pub fn planned(&self) -> &BTreeMap<PathBuf, Option<String>> {
         &self.planned
+    }
+
+    /// Whether the disk has all planned files already, byte for byte.
+    ///
+    /// # Errors
+    /// [`FileError`] naming a file that cannot be read.
+    pub(crate) fn are_on_disk(&self) -> Result<bool, FileError> {
+        for (path, text) in &self.planned {
+            if Self::on_disk(path)? != *text {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The files whose path matches a pattern of Go's, sorted.

@@ -1,12 +1,15 @@
 //! Containers that cannot be stopped, or pods that cannot be deleted, without podhosts' programs: engines run the
-//! wrapper for kill and delete, and the CNI plugin for DEL, as they did to make them, whatever is configured by now.
+//! wrapper for kill and delete, and the CNI plugin for DEL, as they did for create, also after a new configuration.
 
 use std::path::{Path, PathBuf};
 
-use super::layers::Layer;
-use super::{PLUGIN, WRAPPER, containerd, files::Files};
+use crate::engines::containerd;
+use crate::engines::files::Files;
+use crate::engines::layers::Layer;
+use crate::engines::names::{PLUGIN, WRAPPER};
 use records::record::{self, RECORD_DIR};
 use sys::fs::files::{LastLink, read};
+use sys::process::exec;
 
 /// Where containerd keeps what runs, and where it does so in k3s.
 const STATES: [&str; 2] = ["/run/containerd", "/run/k3s/containerd"];
@@ -17,19 +20,48 @@ const TASKS: &str = "io.containerd.runtime.v2.task";
 /// Largest file of containerd's or of /proc that is read, in bytes.
 const FILE_MAX: usize = 1 << 20;
 
-/// What still needs a program.
+/// A container or pod that still needs a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
+pub(crate) struct User {
     /// The id of a container, or of a pod's sandbox.
     pub id: String,
-    /// Whose it is.
+    /// The engine, or `pod network`.
     pub engine: &'static str,
     /// The program.
     pub program: &'static str,
 }
 
+/// What needs the programs of this one's directory.
+///
+/// # Errors
+/// A message where the kernel does not tell that directory.
+pub(crate) fn here() -> Result<Vec<User>, String> {
+    let own = exec::own_path().map_err(|cause| format!("cannot find podhosts: {cause}"))?;
+    Ok(own.parent().map(users).unwrap_or_default())
+}
+
+/// A note for unconfigure: containers that still need the programs.
+pub(crate) fn note() -> Option<String> {
+    let users = here().unwrap_or_default();
+    let ids: Vec<&str> = users.iter().map(|user| user.id.as_str()).collect();
+    (!ids.is_empty()).then(|| {
+        format!(
+            "{} cannot be stopped or deleted without podhosts' programs: restart the engine and drain the node before \
+             they are removed",
+            ids.join(", ")
+        )
+    })
+}
+
+/// The sandboxes of pods that podhosts-cni has connected, if there are any.
+pub(crate) fn connected() -> Option<String> {
+    let users = here().unwrap_or_default().into_iter().filter(|user| user.program == PLUGIN);
+    let ids: Vec<String> = users.map(|user| user.id).collect();
+    (!ids.is_empty()).then(|| ids.join(", "))
+}
+
 /// All that needs the programs in `bin_dir`, or a plugin that left records.
-pub fn users(bin_dir: &Path) -> Vec<User> {
+pub(crate) fn users(bin_dir: &Path) -> Vec<User> {
     let wrapper = bin_dir.join(WRAPPER);
     let mut users = Vec::new();
     for state in states() {
@@ -99,14 +131,14 @@ fn of_command_line(line: &[u8], wrapper: &Path) -> Option<String> {
 fn is_wrapper(name: &[u8], wrapper: &Path) -> bool {
     let Ok(name) = std::str::from_utf8(name) else { return false };
     let path = Path::new(name.trim());
-    if !super::is_wrapper(name.trim()) {
+    if !crate::engines::names::is_wrapper(name.trim()) {
         return false;
     }
     let is_same = || matches!((path.canonicalize(), wrapper.canonicalize()), (Ok(a), Ok(b)) if a == b);
     path == wrapper || !name.contains('/') || is_same()
 }
 
-/// What is in a directory; nothing where it cannot be read.
+/// The names in a directory; none if it cannot be read.
 fn names(dir: &Path) -> Vec<String> {
     let entries = dir.read_dir().into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::files::Files;
-use super::{EngineError, dotted};
+use crate::engines::error::{EngineError, dotted};
+use crate::engines::files::Files;
 
-/// One file.
+/// One file's table.
 #[derive(Debug, Clone)]
 pub struct Layer {
     /// Where it is, for errors.
     pub path: PathBuf,
-    /// What it says.
+    /// Its contents.
     pub table: Table,
 }
 
@@ -27,7 +27,7 @@ impl Layer {
         Ok(Self { path: path.to_owned(), table })
     }
 
-    /// A file, `None` where there is none.
+    /// Reads a file; `None` if it does not exist.
     ///
     /// # Errors
     /// [`EngineError`] naming the file.
@@ -106,20 +106,20 @@ impl Layer {
         Ok(Some(texts))
     }
 
-    /// Whether a list is to be appended to what is there, as podman has it; `None` where it does not say.
-    pub(super) fn appends(&self, keys: &[&str]) -> Result<Option<bool>, EngineError> {
+    /// podman's `append` attribute of a list, if it has one.
+    pub(crate) fn appends(&self, keys: &[&str]) -> Result<Option<bool>, EngineError> {
         let list = self.get(keys)?.and_then(Value::as_array);
         let mut attributes = list.into_iter().flatten().rev().filter_map(Value::as_table);
         Ok(attributes.find_map(|table| table.get("append")?.as_bool()))
     }
 
     /// The error that `keys` hold `found`.
-    pub(super) fn wrong(&self, keys: &[&str], found: &Value, expected: &'static str) -> EngineError {
+    pub(crate) fn wrong(&self, keys: &[&str], found: &Value, expected: &'static str) -> EngineError {
         EngineError::wrong_type(&self.path, dotted(keys), kind(found), expected)
     }
 }
 
-/// What a value is, for errors.
+/// The type of a value, for errors.
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::String(_) => "a string",
@@ -133,7 +133,7 @@ fn kind(value: &Value) -> &'static str {
 }
 
 /// The value of the last layer that has one.
-pub(super) fn last<'a, T>(
+pub(crate) fn last<'a, T>(
     layers: &'a [Layer],
     read: impl Fn(&'a Layer) -> Result<Option<T>, EngineError>,
 ) -> Result<Option<T>, EngineError> {

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::Array;
 
-use super::files::Files;
-use super::memory::{self, Memory};
-use super::plan::{Engine, Mode, PlanError, Request, edited};
-use super::podman::Podman;
-use super::{EngineError, WRAPPER, crio, is_wrapper};
+use crate::engines::error::{ConfigureError, EngineError};
+use crate::engines::files::Files;
+use crate::engines::names::{WRAPPER, is_wrapper};
+use crate::engines::podman::Podman;
+use crate::engines::setup::{Setup, edited};
+use crate::engines::{containerd, crio};
 use container::node_config::{CONFIG_PATH, NodeConfig};
 use sys::process::exec;
 
@@ -24,7 +25,7 @@ const PODMANS: [&str; 7] = [
 ];
 
 /// The runtimes of the node's configuration, and the one of them that the wrapper runs.
-fn of_wrapper(files: &Files) -> Result<(NodeConfig, Option<PathBuf>), PlanError> {
+fn of_wrapper(files: &Files) -> Result<(NodeConfig, Option<PathBuf>), ConfigureError> {
     let text = files.read(Path::new(CONFIG_PATH))?.unwrap_or_default();
     let config = NodeConfig::parse(&text, CONFIG_PATH)
         .map_err(|error| EngineError::Hook { path: CONFIG_PATH.into(), cause: error.to_string() })?;
@@ -37,11 +38,11 @@ fn is_same(one: &Path, other: &Path) -> bool {
     one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
-/// What is to be said where the wrapper runs another program than `binary`, which `whose` containers have.
+/// A note if the wrapper runs another program than `binary`, with which `whose` containers run now.
 ///
 /// # Errors
-/// [`PlanError`] where the node's configuration cannot be read.
-pub(super) fn note(files: &Files, whose: &str, binary: &str) -> Result<Option<String>, PlanError> {
+/// [`ConfigureError`] where the node's configuration cannot be read.
+pub(crate) fn note(files: &Files, whose: &str, binary: &str) -> Result<Option<String>, ConfigureError> {
     let (_, program) = of_wrapper(files)?;
     let own = exec::find_program(&[binary.to_owned()]).unwrap_or_else(|| binary.into());
     if program.as_deref().is_some_and(|program| is_same(program, &own)) {
@@ -58,14 +59,14 @@ pub(super) fn note(files: &Files, whose: &str, binary: &str) -> Result<Option<St
 /// names none and no other engine runs the wrapper, it is to name this one.
 ///
 /// # Errors
-/// [`PlanError`] where a configuration cannot be read.
-pub(super) fn keep_podmans(
+/// [`ConfigureError`] where a configuration cannot be read.
+pub(crate) fn keep_podmans(
     files: &mut Files,
-    request: &Request,
+    setup: &Setup,
     podman: &Podman,
     name: &str,
     notes: &mut Vec<String>,
-) -> Result<(), PlanError> {
+) -> Result<(), ConfigureError> {
     let Some(program) = podmans(podman, name)? else { return Ok(()) };
     let shown = program.display().to_string();
     let (config, now) = of_wrapper(files)?;
@@ -75,7 +76,7 @@ pub(super) fn keep_podmans(
     let path = Path::new(CONFIG_PATH);
     let is_free =
         config.runtime.runtimes == NodeConfig::default().runtime.runtimes && !names_runtimes(files)?;
-    if !is_free || runs_for_others(files, request.place.engine) {
+    if !is_free || runs_for_others(files, setup) {
         notes.extend(note(files, &format!("podman's default runtime {name}"), &shown)?);
         return Ok(());
     }
@@ -91,7 +92,7 @@ pub(super) fn keep_podmans(
 
 /// Whether the node's configuration says which runtimes there are.
 fn names_runtimes(files: &Files) -> Result<bool, EngineError> {
-    let layer = super::layers::Layer::read(files, Path::new(CONFIG_PATH))?;
+    let layer = crate::engines::layers::Layer::read(files, Path::new(CONFIG_PATH))?;
     Ok(layer.is_some_and(|layer| matches!(layer.get(&["runtime", "runtimes"]), Ok(Some(_)))))
 }
 
@@ -108,15 +109,9 @@ fn podmans(podman: &Podman, name: &str) -> Result<Option<PathBuf>, EngineError> 
     Ok(there.or_else(|| exec::find_program(&[name.to_owned()])))
 }
 
-/// Whether another engine is known to run the wrapper: by what `configure` left for it, or by its files.
-fn runs_for_others(files: &Files, engine: Engine) -> bool {
-    let remembered = |engine: Engine| {
-        let path = Path::new(memory::DIR).join(format!("{}.json", engine.name()));
-        let memory = files.read(&path).ok().flatten().and_then(|text| Memory::parse(&path, &text).ok());
-        memory.and_then(|memory| memory.told()).is_some_and(|told| told.mode == Mode::Wrapper.name())
-    };
-    let mut others = Engine::ALL.into_iter().filter(|other| *other != engine);
-    others.any(remembered) || names_wrapper(files, Path::new(super::containerd::CONFIG)) || crios(files)
+/// Whether another engine is known to run the wrapper: by its journal, or by its files.
+fn runs_for_others(files: &Files, setup: &Setup) -> bool {
+    setup.others_run_wrapper || names_wrapper(files, Path::new(containerd::CONFIG)) || crios(files)
 }
 
 fn names_wrapper(files: &Files, config: &Path) -> bool {

@@ -1,4 +1,4 @@
-//! From what NRI tells of a new container to what is changed in it: the wrapper's decision, with NRI's means.
+//! The adjustment of a new container: the wrapper's decision, made from NRI's request.
 
 use std::collections::BTreeMap;
 
@@ -17,21 +17,21 @@ use pod::pod_ip_errors;
 /// A container that cannot be decided about.
 #[derive(Debug, Error)]
 pub enum AdjustError {
-    /// The engine leaves out what it always tells.
+    /// A field that engines always set is missing.
     #[error("cannot use the engine's request: {0} is missing")]
     Missing(&'static str),
-    /// An annotation.
+    /// An annotation that cannot be used.
     #[error(transparent)]
     Annotation(#[from] AnnotationError),
-    /// An address that is none.
+    /// A string that is no address.
     #[error("cannot use the pod's addresses: {0}")]
     Address(String),
 }
 
-/// What is known of a new container.
+/// A new container as NRI describes it.
 #[derive(Debug, Clone, Copy)]
 pub struct New<'a> {
-    /// Who makes it.
+    /// The engine that creates it.
     pub engine: Engine,
     /// Its pod.
     pub pod: &'a PodSandbox,

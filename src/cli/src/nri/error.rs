@@ -4,7 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
-use super::{mux, ttrpc};
+use super::limits::{FRAME_MAX, MESSAGE_MAX};
 use pod::validation::go_quote;
 use sys::fs::files::FileError;
 
@@ -12,10 +12,10 @@ use sys::fs::files::FileError;
 #[derive(Debug, Error)]
 pub enum ProtocolError {
     /// A frame of the multiplexed connection that is larger than any message.
-    #[error("cannot read from the engine: a frame of {0} bytes, expected at most {max}", max = mux::FRAME_MAX)]
+    #[error("cannot read from the engine: a frame of {0} bytes, expected at most {max}", max = FRAME_MAX)]
     Frame(usize),
     /// A message that is larger than ttrpc allows.
-    #[error("cannot read from the engine: a message of {0} bytes, expected at most {max}", max = ttrpc::MESSAGE_MAX)]
+    #[error("cannot read from the engine: a message of {0} bytes, expected at most {max}", max = MESSAGE_MAX)]
     Message(usize),
     /// Neither a request nor a response.
     #[error("cannot read from the engine: a message of type {0}, expected 1 (request) or 2 (response)")]

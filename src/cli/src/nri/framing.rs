@@ -44,7 +44,7 @@ pub(super) fn number(bytes: [u8; 4]) -> u32 {
     u32::from_be_bytes(bytes)
 }
 
-/// `value` as a length in a header. What is written is shorter than four gigabytes by far.
+/// `value` as a length in a header. Messages are far shorter than four gigabytes.
 pub(super) fn length(value: usize) -> [u8; 4] {
     u32::try_from(value).unwrap_or(u32::MAX).to_be_bytes()
 }

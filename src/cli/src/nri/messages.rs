@@ -75,7 +75,7 @@ pub struct CreateContainerRequest {
 /// `CreateContainerResponse`
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct CreateContainerResponse {
-    /// What is to be changed in the container.
+    /// The changes to make in the container.
     #[prost(message, optional, tag = "1")]
     pub adjust: Option<ContainerAdjustment>,
 }

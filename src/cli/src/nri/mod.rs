@@ -6,6 +6,7 @@
 pub mod adjust;
 pub mod error;
 mod framing;
+pub mod limits;
 pub mod messages;
 pub mod mux;
 pub mod plugin;
@@ -18,40 +19,42 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use pod::validation::go_quote;
-use sys::report;
+use sys::report::bounded;
 use sys::service::inherited;
 use sys::service::notify::Notifier;
 use sys::service::signals::{Stop, Woken};
 
+use tracing::{info, warn};
+
 use error::NriError;
-use plugin::{PROGRAM, Plugin};
+use plugin::Plugin;
 use session::{End, Registration, Session};
 
 /// The variable with the descriptor of a plugin that the engine starts itself.
 pub const SOCKET_VARIABLE: &str = "NRI_PLUGIN_SOCKET";
 
 /// The pause between two attempts to reach an engine that is not there, or not there yet. While it is away, it makes no
-/// containers, and what it makes right after its start is not asked about by a plugin that comes late.
+/// containers; those that it makes right after its start are not passed to a plugin that connects late.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// Where the engine is.
+/// How the plugin reaches the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Engine {
-    /// At a socket, now or later, again and again.
-    At(PathBuf),
-    /// At the other end of the descriptor in this variable's value. It started this process.
-    Parent(String),
+pub enum Endpoint {
+    /// A socket to which the plugin connects, again whenever the engine restarts.
+    Socket(PathBuf),
+    /// A connection that the engine opened before it started this process: the value of [`SOCKET_VARIABLE`].
+    Inherited(String),
 }
 
 /// Serves the engine until the process is asked to end, or until the engine that started it goes.
 ///
 /// # Errors
 /// [`NriError`] saying what does not get better by itself.
-pub fn run(engine: &Engine, registration: &Registration, config: &Path) -> Result<(), NriError> {
+pub fn run(endpoint: &Endpoint, registration: &Registration, config: &Path) -> Result<(), NriError> {
     let stop = Stop::catch().map_err(NriError::Signals)?;
-    match engine {
-        Engine::At(path) => run_at(path, registration, config, &stop),
-        Engine::Parent(value) => {
+    match endpoint {
+        Endpoint::Socket(path) => run_at(path, registration, config, &stop),
+        Endpoint::Inherited(value) => {
             let socket = parent_socket(value)?;
             Session::new(socket, &mut Plugin::new(config)).run(registration, &stop, ready).map(drop)
         }
@@ -66,13 +69,14 @@ fn run_at(path: &Path, registration: &Registration, config: &Path, stop: &Stop) 
                 was_told = false;
                 match Session::new(socket, &mut Plugin::new(config)).run(registration, stop, ready)? {
                     End::Stopped => return Ok(()),
-                    End::Closed => say("the engine closed the connection: waiting for it"),
-                    End::TimedOut => say("the engine did not finish the registration in 5s: trying again"),
+                    End::Closed => info!("the engine closed the connection: waiting for it"),
+                    End::TimedOut => warn!("the engine did not finish the registration in 5s: trying again"),
                 }
             }
             Err(cause) if is_absent(&cause) => {
                 if !was_told {
-                    say(&format!("nobody is at {}: waiting for the engine", path.display()));
+                    let message = format!("nobody is at {}: waiting for the engine", path.display());
+                    info!("{}", bounded(&message));
                     was_told = true;
                 }
             }
@@ -98,12 +102,8 @@ fn parent_socket(value: &str) -> Result<UnixStream, NriError> {
 }
 
 fn ready(plugin: &Plugin) {
-    say(&format!("serving {}", go_quote(&plugin.engine_name)));
+    info!("{}", bounded(&format!("serving {}", go_quote(&plugin.engine_name))));
     Notifier::from_environment().tell("READY=1");
-}
-
-fn say(message: &str) {
-    report::complain(PROGRAM, message);
 }
 
 /// Whether `name` can be a plugin's.

@@ -2,19 +2,16 @@
 
 use super::error::ProtocolError;
 use super::framing::{Splitter, length, number};
-use super::ttrpc;
+use super::limits::FRAME_MAX;
 
 /// The connection on which the engine calls the plugin.
 pub const PLUGIN_SERVICE: u32 = 1;
 /// The connection on which the plugin calls the engine.
 pub const RUNTIME_SERVICE: u32 = 2;
 
-/// Largest payload of a frame, in bytes: the largest message with its header.
-pub const FRAME_MAX: usize = ttrpc::HEADER + ttrpc::MESSAGE_MAX;
-
 const HEADER: usize = 8;
 
-/// How much a peer in Go reads at first. A frame has to fit what its reader asks for.
+/// How much a peer in Go reads at first. It refuses a frame that is larger than its buffer.
 const FIRST_FRAME: usize = 4096;
 
 /// What arrives, cut into frames.

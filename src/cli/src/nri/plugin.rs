@@ -1,4 +1,4 @@
-//! The plugin's methods: what the engine asks, and what it is answered.
+//! The plugin's methods: the engine's calls and their answers.
 
 use std::path::{Path, PathBuf};
 
@@ -17,12 +17,10 @@ use container::identity::Engine;
 use container::node_config::NodeConfig;
 use container::programs::{self, HookError};
 use pod::validation::printable;
-use sys::report;
+use sys::report::bounded;
+use tracing::{debug, error, error_span, warn};
 
-/// The program's name on stderr.
-pub const PROGRAM: &str = "podhosts nri";
-
-/// What the engine knows of the plugin, and the plugin of the engine.
+/// The plugin, with what it knows of the engine.
 #[derive(Debug)]
 pub struct Plugin {
     config: PathBuf,
@@ -54,7 +52,7 @@ impl Plugin {
     /// Answers one call of the engine's.
     ///
     /// # Errors
-    /// What the engine is told instead; a container whose creation it was about does not come to be.
+    /// A status for the engine, which then does not create the container.
     pub fn call(&mut self, request: &Request) -> Result<Vec<u8>, Status> {
         if request.service != PLUGIN_SERVICE {
             return Err(Status::new(UNIMPLEMENTED, format!("service {}", request.service)));
@@ -77,7 +75,7 @@ impl Plugin {
             "cri-o" => Some(Engine::CriO),
             other => {
                 let message = format!("cannot serve engine {other:?}: expected containerd or cri-o");
-                report::complain(PROGRAM, &message);
+                error!("{}", bounded(&message));
                 return Err(Status::new(INVALID_ARGUMENT, message));
             }
         };
@@ -94,31 +92,56 @@ impl Plugin {
     }
 
     fn create_container(&self, payload: &[u8]) -> Result<CreateContainerResponse, Status> {
-        let failed = |error: String| {
-            report::complain(PROGRAM, &error);
-            Status::new(UNKNOWN, format!("podhosts: {}", printable(&error)))
-        };
-        let engine = self.engine.ok_or_else(|| failed("cannot serve before Configure".to_owned()))?;
-        let node = NodeConfig::read(&self.config).map_err(|error| failed(error.to_string()))?;
         let request = decode::<CreateContainerRequest>(payload, "CreateContainerRequest");
-        let result = match &request {
-            Ok(request) => adjust(engine, request, &node),
-            Err(_) => Ok(None),
-        };
-        let names = request.as_ref().map_or_else(|_| Default::default(), names);
-        match request.map_err(CreateError::from).and(result) {
-            Ok(adjust) => Ok(CreateContainerResponse { adjust }),
-            Err(error) if !node.on_error.lets_start() => Err(failed(error.to_string())),
+        let names = request.as_ref().map_or_else(|_| Names::default(), Names::of);
+        // At the level that every filter but `off` lets through: the events of all levels name the container.
+        let span = error_span!("container", pod = %printable(&names.pod), id = %printable(&names.container));
+        span.in_scope(|| {
+            self.adjust(request, &names).map(|adjust| CreateContainerResponse { adjust }).map_err(|error| {
+                error!("{}", bounded(&error));
+                Status::new(UNKNOWN, format!("podhosts: {}", printable(&error)))
+            })
+        })
+    }
+
+    /// The adjustment of one container, or why it may not be created.
+    fn adjust(
+        &self,
+        request: Result<CreateContainerRequest, ProtocolError>,
+        names: &Names,
+    ) -> Result<Option<ContainerAdjustment>, String> {
+        let engine = self.engine.ok_or("cannot serve before Configure")?;
+        let node = NodeConfig::read(&self.config).map_err(|error| error.to_string())?;
+        let adjusted =
+            request.map_err(CreateError::from).and_then(|request| adjust(engine, &request, &node, names));
+        match adjusted {
+            Ok(adjust) => Ok(adjust),
+            Err(error) if !node.on_error.lets_start() => Err(error.to_string()),
             Err(error) => {
                 let error = error.to_string();
-                report::complain(
-                    PROGRAM,
-                    &format!("{}: left without a seal (on-error = \"open\"): {error}", names.0),
-                );
-                log(&node, Outcome::Open, &names, &error);
-                Ok(CreateContainerResponse { adjust: None })
+                let message = format!("{}: left without a seal (on-error = \"open\"): {error}", names.pod);
+                warn!("{}", bounded(&message));
+                log(&node, Outcome::Open, names, &error);
+                Ok(None)
             }
         }
+    }
+}
+
+/// The names of a container, for people.
+#[derive(Debug, Default)]
+struct Names {
+    /// `<namespace>/<name>`
+    pod: String,
+    /// The container's id.
+    container: String,
+}
+
+impl Names {
+    fn of(request: &CreateContainerRequest) -> Self {
+        let pod = request.pod.as_ref().map(|pod| format!("{}/{}", pod.namespace, pod.name));
+        let container = request.container.as_ref().map(|container| container.id.clone());
+        Self { pod: pod.unwrap_or_default(), container: container.unwrap_or_default() }
     }
 }
 
@@ -126,21 +149,17 @@ fn invalid(error: ProtocolError) -> Status {
     Status::new(INVALID_ARGUMENT, error.to_string())
 }
 
-/// Tells in the hook's log of a container that the hook never sees.
-fn log(node: &NodeConfig, outcome: Outcome, (pod, container): &(String, String), reason: &str) {
-    hook_log::write(hook_log::open(node), &Entry::without_hook(outcome, container, pod, reason));
-}
-
-/// `<namespace>/<name>` of the pod, and the container's id, for people.
-fn names(request: &CreateContainerRequest) -> (String, String) {
-    let pod = request.pod.as_ref().map(|pod| format!("{}/{}", pod.namespace, pod.name));
-    (pod.unwrap_or_default(), request.container.as_ref().map(|c| c.id.clone()).unwrap_or_default())
+/// Adds a line to the hook's log for a container that the hook never sees.
+fn log(node: &NodeConfig, outcome: Outcome, names: &Names, reason: &str) {
+    let entry = Entry::without_hook(outcome, &names.container, &names.pod, reason);
+    hook_log::write(hook_log::open(node), &entry);
 }
 
 fn adjust(
     engine: Engine,
     request: &CreateContainerRequest,
     node: &NodeConfig,
+    names: &Names,
 ) -> Result<Option<ContainerAdjustment>, CreateError> {
     let pod = request.pod.as_ref().ok_or(AdjustError::Missing("pod"))?;
     let container = request.container.as_ref().ok_or(AdjustError::Missing("container"))?;
@@ -148,12 +167,14 @@ fn adjust(
     let sealing = match new.decide(node)? {
         Ok(sealing) => sealing,
         Err(skip) => {
-            log(node, Outcome::Skipped, &names(request), &skip.to_string());
+            debug!("left alone: {skip}");
+            log(node, Outcome::Skipped, names, &skip.to_string());
             return Ok(None);
         }
     };
     let hook = programs::hook_path(node)?;
     let hook = programs::utf8(&hook)?;
+    debug!("the hook {hook} seals it");
     Ok(Some(if new.has_hook(hook) {
         sealing.annotations_only()
     } else {

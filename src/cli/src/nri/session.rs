@@ -18,7 +18,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The stream of the only call that the plugin makes; a caller's streams are odd.
 const REGISTRATION: u32 = 1;
 
-/// As whom the plugin registers.
+/// The name and index that the plugin registers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
     /// Its name.
@@ -38,7 +38,7 @@ pub enum End {
     Stopped,
 }
 
-/// A connection, with what has arrived on it so far.
+/// A connection, with the bytes that have arrived so far.
 #[derive(Debug)]
 pub struct Session<'a> {
     socket: UnixStream,
@@ -140,7 +140,7 @@ impl<'a> Session<'a> {
                         self.is_registered |= accepted(&message)?;
                     }
                 }
-                // Of a later protocol: nobody listens there.
+                // A connection of a later protocol.
                 _ => {}
             }
         }
@@ -159,7 +159,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Whether nobody is at the other end any longer.
+/// Whether the other end has closed the connection.
 fn is_gone(cause: &io::Error) -> bool {
     matches!(cause.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }

@@ -2,11 +2,7 @@
 
 use super::error::ProtocolError;
 use super::framing::{Splitter, length, number};
-
-/// Length of a message's header in bytes: a length, a stream, a type and flags.
-pub const HEADER: usize = 10;
-/// Largest message that ttrpc allows, in bytes without the header.
-pub const MESSAGE_MAX: usize = 4 << 20;
+use super::limits::{HEADER, MESSAGE_MAX};
 
 /// `OK` in gRPC.
 pub const OK: i32 = 0;

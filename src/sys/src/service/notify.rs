@@ -29,11 +29,23 @@ impl Notifier {
         }
     }
 
-    /// How often `WATCHDOG=1` is to be sent: twice in the time that is allowed.
-    pub fn watchdog(&self) -> Option<Duration> {
+    /// When `WATCHDOG=1` is due, if systemd waits for it.
+    pub fn watchdog(&self) -> Option<Watchdog> {
         self.socket.as_ref()?;
-        Some(self.watchdog? / 2).filter(|time| !time.is_zero())
+        let allowed = self.watchdog?;
+        let (pause, patience) = (allowed / 4, allowed / 2);
+        (!pause.is_zero()).then_some(Watchdog { pause, patience })
     }
+}
+
+/// How often a service checks that it works. Pause and check together take three quarters of the time that systemd
+/// allows (`WatchdogSec`), at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watchdog {
+    /// The pause before each check: a quarter of that time.
+    pub pause: Duration,
+    /// How long a check may take: half of that time.
+    pub patience: Duration,
 }
 
 /// A path, or a name in the abstract namespace behind an `@`.
@@ -63,7 +75,8 @@ mod tests {
         let mut bytes = [0; 100];
         let size = listener.recv(&mut bytes).unwrap();
         assert_eq!(&bytes[..size], b"READY=1");
-        assert_eq!(notifier.watchdog(), Some(Duration::from_secs(15)));
+        let (pause, patience) = (Duration::from_millis(7500), Duration::from_secs(15));
+        assert_eq!(notifier.watchdog(), Some(Watchdog { pause, patience }));
     }
 
     #[test]

@@ -1,0 +1,8 @@
+//! podman: its configuration, what podman itself makes of it, and the files that podhosts needs.
+
+mod merge;
+pub(crate) mod plan;
+pub(crate) mod reader;
+pub(crate) mod view;
+
+pub(crate) use reader::*;

@@ -1,0 +1,3 @@
+//! A hosts file from a manifest.
+
+pub(crate) mod manifest;
