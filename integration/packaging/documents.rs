@@ -1,4 +1,4 @@
-//! SECURITY.md and docs/limits.md name tests, which have to exist; each limit has its row there, and links lead somewhere.
+//! Documents name tests, crates and other documents, which have to exist; each limit has its row.
 
 use std::fs;
 
@@ -124,5 +124,37 @@ fn every_document_is_in_the_index() {
             name == "README.md" || name == "CHANGELOG.md" || index.contains(&format!("{name})")),
             "{name}"
         );
+    }
+}
+
+/// The crates of others that a program or library of the product is built with.
+fn dependencies() -> std::collections::BTreeSet<String> {
+    let repository = crate::harness::repository();
+    let workspace = fs::read_to_string(repository.join("Cargo.toml")).unwrap();
+    let is_ours = |name: &str| workspace.contains(&format!("\n{name} = {{ package = \"podhosts"));
+    let mut found = std::collections::BTreeSet::new();
+    for entry in fs::read_dir(repository.join("src")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path().join("Cargo.toml")).unwrap();
+        let of =
+            |section: &str| text.split(&format!("\n[{section}]\n")).nth(1).unwrap_or_default().to_owned();
+        for section in [of("dependencies"), of("build-dependencies")] {
+            let lines = section.lines().take_while(|line| !line.starts_with('['));
+            let names = lines.filter_map(|line| line.split(['.', ' ']).next());
+            found.extend(names.filter(|name| !name.is_empty() && !is_ours(name)).map(str::to_owned));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_dependency_has_its_reason_in_the_readme() {
+    let readme = read("README.md");
+    let (_, table) = readme.split_once("\n## Dependencies\n").unwrap();
+    let named = table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let named: String = named.map(|names| format!("`{names} ")).collect();
+    let dependencies = dependencies();
+    assert!(dependencies.len() > 30, "{dependencies:?}");
+    for name in dependencies {
+        assert!(named.contains(&format!("`{name}`")), "README.md has no reason for {name}");
     }
 }
