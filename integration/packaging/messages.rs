@@ -164,13 +164,20 @@ fn sources(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The code before the module of tests that ends a file.
+fn without_tests(code: &str) -> &str {
+    let is_module = |at: &usize| code[*at..].lines().nth(1).is_some_and(|line| line.ends_with("mod tests {"));
+    let mut marks = code.match_indices("#[cfg(test)]\n").map(|(at, _)| at);
+    marks.find(is_module).map_or(code, |at| &code[..at])
+}
+
 fn literals() -> Vec<Literal> {
     let src = repository().join("src");
     let mut found = Vec::new();
     for path in sources(&src) {
         let file = path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
         let code = fs::read_to_string(&path).unwrap();
-        let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let code = without_tests(&code);
         let mut lexer = Lexer { code, at: 0 };
         while let Some((text, is_error)) = lexer.next() {
             found.push(Literal { file: file.clone(), text: holes(&text), is_error });
