@@ -179,8 +179,8 @@ fn containers(dir: &Path) {
     let mut order = [0, 1, 2, 3];
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     for _ in 0..CONTAINER_RUNS {
-        // The kernel takes a container down while the next one starts already: nobody may always have the same
-        // predecessor. A fixed sequence of shuffles (xorshift) keeps runs comparable.
+        // The kernel still takes a container down while the next one starts, so no side may always follow the same
+        // other one. A fixed sequence of shuffles (xorshift) keeps runs comparable.
         for last in (1..order.len()).rev() {
             random ^= random << 13;
             random ^= random >> 7;
@@ -269,7 +269,7 @@ impl Prepared {
         Self { process, state }
     }
 
-    /// A benchmark of a hook that gave up at once would look splendid.
+    /// Fails if the hook sealed nothing, which would be fast.
     fn assert_sealed(&self) {
         let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", self.process.id())).unwrap();
         assert!(mounts.contains(" podhosts:annotation "), "{mounts}");
