@@ -158,3 +158,44 @@ fn every_dependency_has_its_reason_in_the_readme() {
         assert!(named.contains(&format!("`{name}`")), "README.md has no reason for {name}");
     }
 }
+
+/// `crate/file.rs` in the last column of the overview's table is src/crate/src/file.rs.
+#[test]
+fn every_file_that_values_pass_through_exists() {
+    let overview = read("docs/design/overview.md");
+    let (_, table) = overview.split_once("\n## How data flows\n").unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let mut count = 0;
+    for row in table.lines().filter_map(|line| line.strip_suffix(" |")) {
+        let named = row.rsplit(" | ").next().unwrap().split('`').skip(1).step_by(2);
+        for (krate, file) in named.filter_map(|word| word.strip_suffix(".rs")?.split_once('/')) {
+            let path = format!("src/{krate}/src/{file}.rs");
+            assert!(crate::harness::repository().join(&path).exists(), "{path}");
+            count += 1;
+        }
+    }
+    assert!(count > 30, "only {count} files are named");
+}
+
+/// A path below one of these folders, in backquotes, is a file or folder of the repository.
+#[test]
+fn every_path_that_a_document_names_exists() {
+    const FOLDERS: [&str; 8] =
+        ["src/", "integration/", "benches/", "fuzz/", "docs/", "hooks/", "vendor-configs/", "examples/"];
+    let mut count = 0;
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        let is_path = |word: &&str| {
+            FOLDERS.iter().any(|folder| word.starts_with(folder)) && !word.contains([' ', '*', '…', ':'])
+        };
+        for path in text.split('`').skip(1).step_by(2).filter(is_path) {
+            assert!(
+                crate::harness::repository().join(path).exists(),
+                "{} names {path}, which is not there",
+                document.display()
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 30, "only {count} paths are named");
+}
