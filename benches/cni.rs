@@ -14,7 +14,7 @@ use super::harness::bin;
 use super::harness::cni::CniNode;
 use super::{before, peak, print_memory, print_row, timed};
 
-/// Pods that wait in turn, so that what the kernel still does for one is not counted for the next.
+/// The number of pods that take turns, so that the kernel's work after one run is not counted for the next.
 const PODS: usize = 8;
 const RUNS: usize = 100;
 /// The reference ptp plugin takes more than a second each time.
@@ -54,7 +54,7 @@ struct Plugin {
     config: PathBuf,
 }
 
-/// Whose time it is.
+/// The side that a time belongs to.
 #[derive(Clone, Copy)]
 enum Side {
     Ours,
@@ -116,8 +116,8 @@ impl Plugin {
         timed(&mut self.command(command, run, run % PODS))
     }
 
-    /// Connects, or removes, a pod that is there all the time, as nodes have others. The first and the last pod of a node
-    /// cost more, for the packet filter's tables come and go with them.
+    /// Connects or removes a pod that stays during the runs. A node's first and last pod cost more, because the packet
+    /// filter's tables come and go with them.
     fn resident(&self, command: &str, number: usize) {
         timed(&mut self.command(command, RUNS + number, PODS + number));
     }
@@ -238,7 +238,7 @@ impl Bench<'_> {
         let mut empty = None;
         for (in_use, peer_runs) in [(0, RUNS), (1_000, RUNS), (60_000, SLOW_RUNS), (1_000_000, 0)] {
             fill(ours_at, in_use);
-            // What was entered from behind is passed once.
+            // One run passes the addresses that `fill` has entered.
             both(&ours, RUNS);
             let times: Vec<Duration> = (0..RUNS).map(|run| both(&ours, run)).collect();
             if peer_runs > 0 {
@@ -319,7 +319,7 @@ fn fill(dir: &Path, in_use: usize) {
     Book::open(dir, boot_id.trim()).unwrap().enter(&held).unwrap();
 }
 
-/// The same as host-local has it: a file for each address.
+/// The same for host-local: a file for each address.
 fn fill_host_local(dir: &Path, in_use: usize) {
     let _ = fs::remove_dir_all(dir);
     fs::create_dir_all(dir).unwrap();

@@ -15,6 +15,7 @@ mod pods;
 mod serve;
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -46,6 +47,40 @@ fn main() {
         print_header();
         return serve::run();
     }
+    if args.iter().any(|arg| arg == "--all") {
+        return all();
+    }
+    match args.iter().position(|arg| arg == "--draw") {
+        Some(at) => draw(&fs::read_to_string(&args[at + 1]).unwrap()),
+        None => draw(&printed()),
+    }
+}
+
+/// Runs everything in a process of its own and passes on what it prints, as the parts have processes of their own, too.
+fn printed() -> String {
+    let exe = std::env::current_exe().unwrap();
+    let mut measured = Command::new(exe).arg("--all").stdout(Stdio::piped()).spawn().unwrap();
+    let mut text = String::new();
+    for line in BufReader::new(measured.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        println!("{line}");
+        text += &line;
+        text.push('\n');
+    }
+    if !measured.wait().unwrap().success() {
+        std::process::exit(1);
+    }
+    text
+}
+
+/// Draws the pictures of docs/benchmarks.md from what the bench has printed.
+fn draw(printed: &str) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/pictures");
+    podhosts_bench::draw(&podhosts_bench::rows(printed), &dir).unwrap();
+}
+
+/// Measures everything.
+fn all() {
     let bridge = "/usr/lib/cni/bridge";
     if !harness::has_all(&["runc", "busybox", "time", "ip", "nft", bridge]) {
         std::process::exit(1);
@@ -144,8 +179,8 @@ fn containers(dir: &Path) {
     let mut order = [0, 1, 2, 3];
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     for _ in 0..CONTAINER_RUNS {
-        // The kernel takes a container down while the next one starts already: nobody may always have the same
-        // predecessor. A fixed sequence of shuffles (xorshift) keeps runs comparable.
+        // The kernel still takes a container down while the next one starts, so no side may always follow the same
+        // other one. A fixed sequence of shuffles (xorshift) keeps runs comparable.
         for last in (1..order.len()).rev() {
             random ^= random << 13;
             random ^= random >> 7;
@@ -234,7 +269,7 @@ impl Prepared {
         Self { process, state }
     }
 
-    /// A benchmark of a hook that gave up at once would look splendid.
+    /// Fails if the hook sealed nothing, which would be fast.
     fn assert_sealed(&self) {
         let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", self.process.id())).unwrap();
         assert!(mounts.contains(" podhosts:annotation "), "{mounts}");

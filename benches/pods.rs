@@ -8,7 +8,7 @@ use super::harness::containerd::{Containerd, Release, sleeping};
 use super::{print_header, print_row, timed};
 
 const PODS: usize = 20;
-/// What most clusters of one node have, dual-stack as ours.
+/// The plugins of most clusters with one node; dual-stack, as ours.
 const REFERENCE: [&str; 3] = ["bridge", "host-local", "portmap"];
 
 /// Times of one side, a list for each command.

@@ -1,4 +1,4 @@
-//! `podhosts-cni serve` against SQLite itself: what a Service costs beyond making its rows durable.
+//! The API server against SQLite itself: the cost of a Service beyond making its rows durable.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,12 +13,12 @@ use super::{median, print_row};
 
 const RUNS: usize = 1000;
 const PARALLEL: usize = 16;
-/// How full the store is where creates are measured again.
+/// Numbers of Services in the store at which creates are measured again.
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 /// Creates a second of kube-apiserver 1.36 with etcd, once, on a like machine with 2 cores.
 const KUBERNETES: f64 = 216.0;
 
-/// A connection that is kept.
+/// A connection that stays open.
 struct Client<S> {
     stream: S,
     token: String,
@@ -30,7 +30,7 @@ impl<S: Read + Write> Client<S> {
         Self { stream, token, received: Vec::new() }
     }
 
-    /// Creates a Service, and waits for the answer.
+    /// Creates a Service and waits for the answer.
     fn create(&mut self, name: &str) -> Duration {
         let body = service(name);
         let request = format!(

@@ -76,7 +76,7 @@ fn a_wrong_command_line_of_the_hook_is_logged() {
 }
 
 /// The name of the next test, which runs itself.
-const PANICS: &str = "command_lines::a_panic_is_one_line_and_exit_code_70";
+const PANICS: &str = "cli::command_lines::a_panic_is_one_line_and_exit_code_70";
 
 #[test]
 fn a_panic_is_one_line_and_exit_code_70() {

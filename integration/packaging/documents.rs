@@ -1,4 +1,4 @@
-//! SECURITY.md and docs/limits.md name tests, which have to exist; each limit has its row there, and links lead somewhere.
+//! Documents name tests, crates and other documents, which have to exist; each limit has its row.
 
 use std::fs;
 
@@ -125,4 +125,77 @@ fn every_document_is_in_the_index() {
             "{name}"
         );
     }
+}
+
+/// The crates of others that a program or library of the product is built with.
+fn dependencies() -> std::collections::BTreeSet<String> {
+    let repository = crate::harness::repository();
+    let workspace = fs::read_to_string(repository.join("Cargo.toml")).unwrap();
+    let is_ours = |name: &str| workspace.contains(&format!("\n{name} = {{ package = \"podhosts"));
+    let mut found = std::collections::BTreeSet::new();
+    for entry in fs::read_dir(repository.join("src")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path().join("Cargo.toml")).unwrap();
+        let of =
+            |section: &str| text.split(&format!("\n[{section}]\n")).nth(1).unwrap_or_default().to_owned();
+        for section in [of("dependencies"), of("build-dependencies")] {
+            let lines = section.lines().take_while(|line| !line.starts_with('['));
+            let names = lines.filter_map(|line| line.split(['.', ' ']).next());
+            found.extend(names.filter(|name| !name.is_empty() && !is_ours(name)).map(str::to_owned));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_dependency_has_its_reason_in_the_readme() {
+    let readme = read("README.md");
+    let (_, table) = readme.split_once("\n## Dependencies\n").unwrap();
+    let named = table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let named: String = named.map(|names| format!("`{names} ")).collect();
+    let dependencies = dependencies();
+    assert!(dependencies.len() > 30, "{dependencies:?}");
+    for name in dependencies {
+        assert!(named.contains(&format!("`{name}`")), "README.md has no reason for {name}");
+    }
+}
+
+/// `crate/file.rs` in the last column of the overview's table is src/crate/src/file.rs.
+#[test]
+fn every_file_that_values_pass_through_exists() {
+    let overview = read("docs/design/overview.md");
+    let (_, table) = overview.split_once("\n## How data flows\n").unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let mut count = 0;
+    for row in table.lines().filter_map(|line| line.strip_suffix(" |")) {
+        let named = row.rsplit(" | ").next().unwrap().split('`').skip(1).step_by(2);
+        for (krate, file) in named.filter_map(|word| word.strip_suffix(".rs")?.split_once('/')) {
+            let path = format!("src/{krate}/src/{file}.rs");
+            assert!(crate::harness::repository().join(&path).exists(), "{path}");
+            count += 1;
+        }
+    }
+    assert!(count > 30, "only {count} files are named");
+}
+
+/// A path below one of these folders, in backquotes, is a file or folder of the repository.
+#[test]
+fn every_path_that_a_document_names_exists() {
+    const FOLDERS: [&str; 8] =
+        ["src/", "integration/", "benches/", "fuzz/", "docs/", "hooks/", "vendor-configs/", "examples/"];
+    let mut count = 0;
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        let is_path = |word: &&str| {
+            FOLDERS.iter().any(|folder| word.starts_with(folder)) && !word.contains([' ', '*', '…', ':'])
+        };
+        for path in text.split('`').skip(1).step_by(2).filter(is_path) {
+            assert!(
+                crate::harness::repository().join(path).exists(),
+                "{} names {path}, which is not there",
+                document.display()
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 30, "only {count} paths are named");
 }

@@ -1,8 +1,9 @@
-//! What is delivered and installed, and the documents that name tests.
+//! What is delivered and installed, and the documents held to the code.
 
 mod delivered;
 mod delivered_kubernetes;
 mod documents;
 mod install;
+mod messages;
 mod removal;
 mod workspace;
