@@ -34,7 +34,8 @@ pub(crate) fn start(program: &'static str, level: Option<LevelFilter>, format: F
 }
 
 fn filter(level: Option<LevelFilter>, told: Option<&str>) -> Result<EnvFilter, String> {
-    match (level, told) {
+    // A variable that is set to nothing tells nothing, as in the API server.
+    match (level, told.filter(|told| !told.is_empty())) {
         (Some(level), _) => Ok(EnvFilter::default().add_directive(level.into())),
         (None, None) => Ok(EnvFilter::default().add_directive(LevelFilter::INFO.into())),
         (None, Some(told)) => EnvFilter::try_new(told).map_err(|error| {
@@ -132,6 +133,8 @@ mod tests {
         assert_eq!(lines(None, Some("debug")), 2);
         assert_eq!(lines(Some(LevelFilter::ERROR), Some("debug")), 1);
         assert_eq!(lines(None, Some("off")), 0);
+        let info = |told| filter(None, told).unwrap().to_string();
+        assert_eq!(info(Some("")), info(None));
         assert_eq!(lines(Some(LevelFilter::DEBUG), None), 2);
     }
 
