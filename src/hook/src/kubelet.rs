@@ -14,10 +14,15 @@ use sys::container::netns;
 use sys::container::process::Container;
 use sys::fs::files::{self, LastLink};
 
-/// How often, and how far apart, a kubelet's file that is empty is read again: the kubelet truncates and rewrites
-/// it whenever another container of the pod starts.
-const KUBELET_TRIES: u32 = 20;
-const KUBELET_PAUSE: Duration = Duration::from_millis(5);
+/// How often a kubelet's file that is empty or unfinished is read: the kubelet truncates and rewrites it whenever
+/// another container of the pod starts.
+const KUBELET_TRIES: u32 = 24;
+
+/// The pause after a try. It grows, so that the hook cannot fall into step with a program that rewrites the file again
+/// and again and see each time only its unfinished part. All pauses together are 276 ms.
+fn pause_after(tries: u32) -> Duration {
+    Duration::from_millis(tries.into())
+}
 
 /// Reads the kubelet's file. One without the kubelet's header is an error and not a reason to ask other sources: a
 /// sibling that may write to it could get rid of the pod's HostAliases that way.
@@ -44,7 +49,7 @@ pub(super) fn read(
             Ok(None) if tries == KUBELET_TRIES => return Err(HookError::KubeletHeader(path.to_owned())),
             Err(error) if tries == KUBELET_TRIES => return Err(HookError::Kubelet(path.to_owned(), error)),
             Ok(Some(_)) if tries == KUBELET_TRIES => return Err(HookError::KubeletBusy(path.to_owned())),
-            Ok(_) | Err(_) => std::thread::sleep(KUBELET_PAUSE),
+            Ok(_) | Err(_) => std::thread::sleep(pause_after(tries)),
         }
     }
 }
