@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use podhosts::cri::Client;
+use cri::Client;
 use podhosts::engines::NAME;
 use serde_json::Value;
 

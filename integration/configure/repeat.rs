@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use podhosts::cri::Client;
+use cri::Client;
 
 use crate::configure::containerd::{newest, oldest};
 use crate::harness::containerd::{Containerd, Release, SOCKET};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use podhosts::cri::{Client, RUNTIME_SERVICE};
+use cri::{Client, RUNTIME_SERVICE};
 
 use crate::args::{Format, Inspect, Ps, Remove, Run};
 use crate::endpoint::Endpoint;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podhosts::cri::Client;
+use cri::Client;
 use serde::Deserialize;
 
 use crate::args::Crictl;

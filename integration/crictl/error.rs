@@ -1,6 +1,6 @@
 //! Errors in crictl's words: an engine's as Go's gRPC has them, and in front of them what was being done.
 
-use podhosts::cri::CriError;
+use cri::CriError;
 
 /// One line for people.
 #[derive(Debug, thiserror::Error)]

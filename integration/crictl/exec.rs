@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use podhosts::cri::RUNTIME_SERVICE;
+use cri::RUNTIME_SERVICE;
 
 use crate::args::Exec;
 use crate::endpoint::{Endpoint, UNLIMITED};

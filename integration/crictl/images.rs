@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use podhosts::cri::Client;
+use cri::Client;
 
 use crate::args::{Format, Images};
 use crate::error::Error;

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{self, Write};
 
-use podhosts::cri::Client;
+use cri::Client;
 
 use crate::containers;
 use crate::error::Error;

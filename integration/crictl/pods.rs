@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use podhosts::cri::{Client, RUNTIME_SERVICE};
+use cri::{Client, RUNTIME_SERVICE};
 
 use crate::args::{Format, Inspect, Pods, Remove};
 use crate::endpoint::Endpoint;

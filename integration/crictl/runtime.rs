@@ -1,6 +1,6 @@
 //! `version` and `info`.
 
-use podhosts::cri::{Client, RUNTIME_SERVICE};
+use cri::{Client, RUNTIME_SERVICE};
 
 use crate::args::Info;
 use crate::error::Error;

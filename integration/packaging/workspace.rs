@@ -12,14 +12,26 @@ use crate::harness::repository;
 const CRATES: &[(&str, &[&str])] = &[
     ("podhosts-pod", &[]),
     ("podhosts-sqlite", &[]),
+    ("podhosts-cri", &[]),
     ("podhosts-sys", &["podhosts-pod"]),
+    ("podhosts-proxy", &["podhosts-pod", "podhosts-sys"]),
     ("podhosts-records", &["podhosts-pod", "podhosts-sys"]),
     ("podhosts-container", &["podhosts-pod", "podhosts-records", "podhosts-sys"]),
     ("podhosts-hook", &["podhosts-container", "podhosts-pod", "podhosts-sys"]),
     ("podhosts-runtime", &["podhosts-container", "podhosts-pod", "podhosts-sys"]),
     ("podhosts-cni", &["podhosts-pod", "podhosts-records", "podhosts-sqlite", "podhosts-sys"]),
-    ("podhosts-apiserver", &["podhosts-pod", "podhosts-records", "podhosts-sqlite", "podhosts-sys"]),
-    ("podhosts", &["podhosts-container", "podhosts-pod", "podhosts-records", "podhosts-sys"]),
+    (
+        "podhosts-apiserver",
+        &[
+            "podhosts-cri",
+            "podhosts-pod",
+            "podhosts-proxy",
+            "podhosts-records",
+            "podhosts-sqlite",
+            "podhosts-sys",
+        ],
+    ),
+    ("podhosts", &["podhosts-container", "podhosts-cri", "podhosts-pod", "podhosts-records", "podhosts-sys"]),
 ];
 /// Programs that are started for every container. What they are linked with is read from the disk each time.
 const PER_CONTAINER: [&str; 2] = ["podhosts-hook", "podhosts-runtime"];

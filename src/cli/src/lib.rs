@@ -3,7 +3,6 @@
 
 mod commands;
 mod configure;
-pub mod cri;
 mod doctor;
 pub mod engines;
 mod inspect;

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cri::Client;
 use crate::engines::engine::Engine;
 use crate::engines::version::{Version, version_in};
+use cri::Client;
 use sys::fs::files::FileError;
 use sys::process::{exec, programs};
 

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::finding::Report;
 use super::options::PATIENCE;
 use super::programs::executable;
-use crate::cri::messages::StatusResponse;
-use crate::cri::{Client, CriError};
 use crate::engines::engine::Engine;
 use crate::engines::files::Files;
 use crate::engines::hooks;
 use crate::engines::hooks::{Group, HookFile, Hooks, Rules};
+use cri::messages::StatusResponse;
+use cri::{Client, CriError};
 use sys::process::exec;
 
 /// An engine's paths on this node.

@@ -1,4 +1,5 @@
-//! The network: interfaces, addresses and routes over rtnetlink, and the packet filter.
+//! The network: interfaces, addresses and routes over rtnetlink, the packet filter, and Services in it.
 
 pub mod nft;
 pub mod rtnetlink;
+pub mod services;

@@ -1,0 +1,11 @@
+//! Services in the packet filter: the table `inet podhosts-services`.
+//!
+//! A Service has only elements of data maps, never a chain or a rule of its own. So a transaction that adds a Service
+//! costs the same however many there are, and a connection costs two lookups more. `docs/design/proxy.md` has the
+//! layout.
+
+mod element;
+
+pub use element::{
+    Balance, Element, Endpoint, EndpointSet, Handling, Network, Origin, Place, SLOTS_MAX, Scope, slots_for,
+};
