@@ -1,6 +1,6 @@
 //! What the NRI plugin reads.
 
-use container::identity::Engine;
+use container::identity::Dialect;
 use container::node_config::NodeConfig;
 use podhosts::nri::adjust::New;
 use podhosts::nri::messages::CreateContainerRequest;
@@ -52,8 +52,8 @@ pub(super) fn container(data: &[u8]) {
     let Ok(request) = decode::<CreateContainerRequest>(data, "CreateContainerRequest") else { return };
     let (Some(pod), Some(container)) = (&request.pod, &request.container) else { return };
     let node = NodeConfig::parse("", "config.toml").expect("nothing is a configuration");
-    for engine in [Engine::Containerd, Engine::CriO] {
-        let Ok(Ok(sealing)) = (New { engine, pod, container }).decide(&node) else { continue };
+    for dialect in [Dialect::Containerd, Dialect::CriO] {
+        let Ok(Ok(sealing)) = (New { dialect, pod, container }).decide(&node) else { continue };
         let adjustment = sealing.adjustment("/usr/local/bin/podhosts-hook", 10);
         let hooks = adjustment.hooks.map(|hooks| hooks.create_runtime).unwrap_or_default();
         assert!(hooks.len() == 1 && hooks[0].args[0] == podhosts_hook::PROGRAM, "{hooks:?}");

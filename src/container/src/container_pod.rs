@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::address_sources::{AddressSources, PodAddresses};
 use crate::bundle::{CONFIG_JSON, CONFIG_MAX, Config, ConfigError};
 use crate::decision::{self, Decision};
-use crate::identity::{Engine, IdentityError, PodIdentity};
+use crate::identity::{Dialect, IdentityError, PodIdentity};
 use crate::node_config::{NodeConfig, NodeConfigError};
 use pod::Pod;
 use pod::addresses::InterfaceAddress;
@@ -86,7 +86,7 @@ impl ContainerPod {
         let config =
             Config::parse(json).map_err(|cause| InputError::Config { bundle: bundle.to_owned(), cause })?;
         let mut identity = PodIdentity::read(&config, node_name)?;
-        if identity.engine == Engine::Podman && identity.name.is_empty() {
+        if identity.dialect == Dialect::Podman && identity.name.is_empty() {
             // podman gives the host name to the pod's infra container alone.
             identity.name = sandbox_hostname(&identity, bundle)?.unwrap_or_default();
         }
@@ -115,8 +115,8 @@ impl ContainerPod {
     /// # Errors
     /// [`InputError`] naming the sandbox's config.json.
     pub fn hostname(&self) -> Result<Option<String>, InputError> {
-        match (self.identity.engine, &self.bundle) {
-            (Engine::Containerd, Some(bundle)) => sandbox_hostname(&self.identity, bundle),
+        match (self.identity.dialect, &self.bundle) {
+            (Dialect::Containerd, Some(bundle)) => sandbox_hostname(&self.identity, bundle),
             _ => Ok(self.identity.hostname.clone()),
         }
     }
@@ -213,7 +213,7 @@ fn sandbox_config(identity: &PodIdentity, bundle: &Path) -> Result<Option<Config
 /// The record of a container outside any pod: podman calls CNI with the container's own id. Plain runtimes also take ids
 /// that cannot be the name of a record.
 fn own_record(identity: &PodIdentity, id: &str) -> Result<Option<PodRecord>, InputError> {
-    let has_no_pod = matches!(identity.engine, Engine::Podman | Engine::Plain);
+    let has_no_pod = matches!(identity.dialect, Dialect::Podman | Dialect::Plain);
     if has_no_pod && record::path(Path::new(RECORD_DIR), id).is_ok() {
         Ok(record::read(id)?)
     } else {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::bundle::Config;
-use crate::identity::{Engine, PodIdentity};
+use crate::identity::{Dialect, PodIdentity};
 use crate::mounts::{self, Owner};
 use crate::node_config::{EtcVolume, NodeConfig, OnError};
 use pod::annotations::{AnnotationError, PodAnnotations};
@@ -25,7 +25,7 @@ pub enum Skip {
     /// The pod is annotated `podhosts.io/seal: "false"`.
     OptedOut,
     /// It is podman's or a plain bundle and carries none of our annotations.
-    NoAnnotations(Engine),
+    NoAnnotations(Dialect),
 }
 
 impl Skip {
@@ -50,8 +50,8 @@ impl fmt::Display for Skip {
             }
             Self::EtcVolume => f.write_str("the container mounts a volume at /etc, where no seal can hold"),
             Self::OptedOut => f.write_str("the pod is annotated podhosts.io/seal: \"false\""),
-            Self::NoAnnotations(engine) => {
-                write!(f, "no podhosts.io annotation is present ({})", engine.name())
+            Self::NoAnnotations(dialect) => {
+                write!(f, "no podhosts.io annotation is present ({})", dialect.name())
             }
         }
     }
@@ -96,8 +96,8 @@ pub(crate) fn decide(
     if identity.is_sandbox {
         return Ok(Decision::Skip(Skip::Sandbox));
     }
-    if matches!(identity.engine, Engine::Podman | Engine::Plain) && !annotations.any() {
-        return Ok(Decision::Skip(Skip::NoAnnotations(identity.engine)));
+    if matches!(identity.dialect, Dialect::Podman | Dialect::Plain) && !annotations.any() {
+        return Ok(Decision::Skip(Skip::NoAnnotations(identity.dialect)));
     }
     if node.allow_opt_out && annotations.opted_out()? {
         return Ok(Decision::Skip(Skip::OptedOut));

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
-use crate::identity::{Engine, PodIdentity};
+use crate::identity::{Dialect, PodIdentity};
 use pod::addresses::IpFamily;
 use pod::annotations::Annotations;
 use pod::annotations::{AnnotationError, ENV_PREFIX, PodAnnotations};
@@ -185,7 +185,7 @@ impl FieldPath {
     fn value(&self, pod: &PodFields<'_>) -> Option<String> {
         let known = |value: &str| Some(value).filter(|value| !value.is_empty()).map(str::to_owned);
         // The CRI lets its caller name a pod with the empty string; elsewhere an empty name is no name.
-        let is_told = matches!(pod.identity.engine, Engine::Containerd | Engine::CriO);
+        let is_told = matches!(pod.identity.dialect, Dialect::Containerd | Dialect::CriO);
         let called = |name: &str| if is_told { Some(name.to_owned()) } else { known(name) };
         match self {
             Self::PodIp => known(pod.pod_ips.first()?),
@@ -216,7 +216,7 @@ impl EnvVar {
         let unknown = || DownwardApiError::Unknown {
             name: name.clone(),
             field: field.name(),
-            engine: pod.identity.engine.name(),
+            engine: pod.identity.dialect.name(),
         };
         let value = field.value(pod).ok_or_else(unknown)?;
         if value.contains('\0') {
@@ -240,8 +240,8 @@ pub fn in_status(ips: &[String], primary: IpFamily) -> Vec<String> {
 }
 
 /// Whether an engine tells a container all annotations of its pod.
-pub fn tells_all_annotations(engine: Engine) -> bool {
-    engine != Engine::Containerd
+pub fn tells_all_annotations(dialect: Dialect) -> bool {
+    dialect != Dialect::Containerd
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use thiserror::Error;
 use crate::bundle::Config;
 use pod::validation::go_quote;
 
-/// The engine that made a bundle.
+/// Which engine's annotations a bundle has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
+pub enum Dialect {
     /// containerd's CRI plugin.
     Containerd,
     /// CRI-O.
@@ -23,7 +23,7 @@ pub enum Engine {
     Plain,
 }
 
-impl Engine {
+impl Dialect {
     /// The engine's usual name.
     pub fn name(self) -> &'static str {
         match self {
@@ -38,8 +38,8 @@ impl Engine {
 /// The pod of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodIdentity {
-    /// The engine that made the bundle.
-    pub engine: Engine,
+    /// Tells the engine that made the bundle.
+    pub dialect: Dialect,
     /// The pod sandbox's id.
     pub sandbox_id: Option<String>,
     /// Whether this container is the sandbox (pause, infra) itself.
@@ -101,10 +101,10 @@ const DEFAULT_NAMESPACE: &str = "default";
 const SHORT_ID: usize = 12;
 
 impl PodIdentity {
-    /// An identity with nothing known but the engine.
-    pub fn of(engine: Engine) -> Self {
+    /// An identity with nothing known but the dialect.
+    pub fn of(dialect: Dialect) -> Self {
         Self {
-            engine,
+            dialect,
             sandbox_id: None,
             is_sandbox: false,
             name: String::new(),
@@ -152,32 +152,32 @@ impl PodIdentity {
     /// The files that containerd and podman mount at /etc/hostname are writable in every container of the pod.
     pub(crate) fn sandbox_bundle(&self, bundle: &Path) -> Option<PathBuf> {
         let id = self.sandbox_id.as_deref()?;
-        match self.engine {
+        match self.dialect {
             // `<state>/<namespace>/<id>`
-            Engine::Containerd => Some(bundle.parent()?.join(id)),
+            Dialect::Containerd => Some(bundle.parent()?.join(id)),
             // `<storage>/<id>/userdata`
-            Engine::Podman | Engine::CriO => {
+            Dialect::Podman | Dialect::CriO => {
                 let name = bundle.file_name()?;
                 Some(bundle.parent()?.parent()?.join(id).join(name))
             }
-            Engine::Plain => None,
+            Dialect::Plain => None,
         }
     }
 
     /// Whether `sandbox` is the configuration of this pod's sandbox.
     pub(crate) fn is_sandbox_config(&self, sandbox: &Config) -> bool {
-        match self.engine {
-            Engine::Containerd => {
+        match self.dialect {
+            Dialect::Containerd => {
                 sandbox.annotation(CRI_TYPE) == Some("sandbox")
                     && sandbox.annotation(CRI_SANDBOX_ID) == self.sandbox_id.as_deref()
             }
-            Engine::Podman => sandbox.annotation(MANAGER) == Some("libpod"),
-            Engine::CriO => {
+            Dialect::Podman => sandbox.annotation(MANAGER) == Some("libpod"),
+            Dialect::CriO => {
                 sandbox.annotation(MANAGER) == Some("cri-o")
                     && sandbox.annotation(CRIO_TYPE) == Some("sandbox")
                     && sandbox.annotation(CRIO_SANDBOX_ID) == self.sandbox_id.as_deref()
             }
-            Engine::Plain => false,
+            Dialect::Plain => false,
         }
     }
 }
@@ -192,7 +192,7 @@ fn containerd(config: &Config) -> Result<PodIdentity, IdentityError> {
         let value = told(key)?;
         if value.is_empty() { Err(IdentityError::Missing { engine: "containerd", key }) } else { Ok(value) }
     };
-    let mut pod = PodIdentity::of(Engine::Containerd);
+    let mut pod = PodIdentity::of(Dialect::Containerd);
     pod.is_sandbox = is_sandbox(CRI_TYPE, &required(CRI_TYPE)?)?;
     pod.sandbox_id = Some(required(CRI_SANDBOX_ID)?);
     pod.name = told("io.kubernetes.cri.sandbox-name")?;
@@ -204,7 +204,7 @@ fn containerd(config: &Config) -> Result<PodIdentity, IdentityError> {
 
 fn crio(config: &Config, node_name: &str) -> Result<PodIdentity, IdentityError> {
     let missing = |key| IdentityError::Missing { engine: "CRI-O", key };
-    let mut pod = PodIdentity::of(Engine::CriO);
+    let mut pod = PodIdentity::of(Dialect::CriO);
     let kind = config.annotation(CRIO_TYPE).ok_or(missing(CRIO_TYPE))?;
     pod.is_sandbox = is_sandbox(CRIO_TYPE, kind)?;
     let sandbox_id = config.annotation(CRIO_SANDBOX_ID).ok_or(missing(CRIO_SANDBOX_ID))?;
@@ -261,7 +261,7 @@ fn crio_joined(sandbox_name: &str) -> Option<&str> {
 
 fn podman(config: &Config) -> Result<PodIdentity, IdentityError> {
     let mut pod = plain(config);
-    pod.engine = Engine::Podman;
+    pod.dialect = Dialect::Podman;
     pod.sandbox_id = config.annotation(CRIO_SANDBOX_ID).map(str::to_owned);
     if let Some(kind) = config.annotation(CRIO_TYPE) {
         pod.is_sandbox = is_sandbox(CRIO_TYPE, kind)?;
@@ -270,7 +270,7 @@ fn podman(config: &Config) -> Result<PodIdentity, IdentityError> {
 }
 
 fn plain(config: &Config) -> PodIdentity {
-    let mut pod = PodIdentity::of(Engine::Plain);
+    let mut pod = PodIdentity::of(Dialect::Plain);
     let label = |key| config.annotation(key).filter(|value| !value.is_empty()).map(str::to_owned);
     let name = label(POD_NAME).or_else(|| config.hostname.clone());
     pod.name = name.unwrap_or_default();

@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 use std::path::{Component, Path};
 
 use crate::bundle::{self, Config, Mount};
-use crate::identity::{Engine, PodIdentity};
+use crate::identity::{Dialect, PodIdentity};
 
 /// Who put a mount at /etc/hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,12 +40,12 @@ fn owner(
     if is_kubelet_file(source, identity, kubelet_root) {
         return Owner::Kubelet(source.to_owned());
     }
-    let engines = match identity.engine {
-        Engine::Containerd => is_containerd_file(source, identity),
-        Engine::CriO => source == "/etc/hosts" && !**is_crio_volume,
-        Engine::Podman => is_podman_file(source),
+    let engines = match identity.dialect {
+        Dialect::Containerd => is_containerd_file(source, identity),
+        Dialect::CriO => source == "/etc/hosts" && !**is_crio_volume,
+        Dialect::Podman => is_podman_file(source),
         // Docker and nerdctl write no annotation by which a bundle could be told to be theirs for sure.
-        Engine::Plain => bundle::is_bind(mount) && (is_docker_file(source) || is_nerdctl_file(source)),
+        Dialect::Plain => bundle::is_bind(mount) && (is_docker_file(source) || is_nerdctl_file(source)),
     };
     if engines { Owner::Engine } else { Owner::User(source.to_owned()) }
 }
@@ -54,7 +54,7 @@ fn owner(
 /// know a pod's uid before the pod is made, and Kubernetes' volumes have other paths. Early containerd 1.6 does not tell
 /// it; there, and in bundles whose uid is a mere annotation, the root decides.
 fn is_kubelet_file(source: &str, identity: &PodIdentity, kubelet_root: &str) -> bool {
-    let is_engines = matches!(identity.engine, Engine::Containerd | Engine::CriO);
+    let is_engines = matches!(identity.dialect, Dialect::Containerd | Dialect::CriO);
     // The CRI's caller may give a pod any uid; the kubelet's are one name in a path.
     let uid = identity.uid.as_deref().filter(|uid| is_engines && is_file_name(uid));
     if let Some(uid) = uid {
@@ -152,7 +152,7 @@ fn clean(path: &str) -> Vec<Component<'_>> {
 mod tests {
     use super::*;
 
-    fn owners(engine: Engine, uid: Option<&str>, source: &str, volumes: &str) -> Vec<Owner> {
+    fn owners(dialect: Dialect, uid: Option<&str>, source: &str, volumes: &str) -> Vec<Owner> {
         let json = serde_json::json!({
             "root": {"path": "rootfs"},
             "mounts": [
@@ -163,7 +163,7 @@ mod tests {
         });
         let json = json.to_string();
         let config = Config::parse(json.as_bytes()).unwrap();
-        let mut identity = PodIdentity::of(engine);
+        let mut identity = PodIdentity::of(dialect);
         identity.sandbox_id = Some("s1".into());
         identity.uid = uid.map(str::to_owned);
         let found = at_etc_hosts(&config, &identity, "/var/lib/kubelet");
@@ -175,19 +175,19 @@ mod tests {
     fn each_engine_knows_its_own() {
         let podman = format!("/run/containers/storage/overlay-containers/{}/userdata/hosts", "ab".repeat(32));
         let cases = [
-            (Engine::Containerd, "/var/lib/containerd/x/sandboxes/s1/hosts", true),
-            (Engine::Containerd, "/var/lib/containerd/x/sandboxes/s2/hosts", false),
-            (Engine::Containerd, "/etc/hosts", false),
-            (Engine::CriO, "/etc/hosts", true),
-            (Engine::CriO, "/x/sandboxes/s1/hosts", false),
-            (Engine::Podman, &podman, true),
-            (Engine::Podman, "/home/me/userdata/hosts", false),
-            (Engine::Plain, "/etc/hosts", false),
-            (Engine::Plain, &podman, false),
+            (Dialect::Containerd, "/var/lib/containerd/x/sandboxes/s1/hosts", true),
+            (Dialect::Containerd, "/var/lib/containerd/x/sandboxes/s2/hosts", false),
+            (Dialect::Containerd, "/etc/hosts", false),
+            (Dialect::CriO, "/etc/hosts", true),
+            (Dialect::CriO, "/x/sandboxes/s1/hosts", false),
+            (Dialect::Podman, &podman, true),
+            (Dialect::Podman, "/home/me/userdata/hosts", false),
+            (Dialect::Plain, "/etc/hosts", false),
+            (Dialect::Plain, &podman, false),
         ];
-        for (engine, source, engines) in cases {
+        for (dialect, source, engines) in cases {
             let expected = if engines { Owner::Engine } else { Owner::User(source.to_owned()) };
-            assert_eq!(owners(engine, None, source, "null"), [expected], "{engine:?} {source}");
+            assert_eq!(owners(dialect, None, source, "null"), [expected], "{dialect:?} {source}");
         }
     }
 
@@ -207,10 +207,10 @@ mod tests {
             "/home/me/.local/share/nerdctl/1935db59/etchosts/finch",
         ];
         for source in engines.map(of) {
-            assert_eq!(owners(Engine::Plain, None, &source, "null"), [Owner::Engine], "{source}");
+            assert_eq!(owners(Dialect::Plain, None, &source, "null"), [Owner::Engine], "{source}");
             // Where another engine has made the bundle, the file is a volume.
-            for engine in [Engine::Containerd, Engine::CriO, Engine::Podman] {
-                assert_eq!(owners(engine, None, &source, "null"), [Owner::User(source.clone())], "{source}");
+            for dialect in [Dialect::Containerd, Dialect::CriO, Dialect::Podman] {
+                assert_eq!(owners(dialect, None, &source, "null"), [Owner::User(source.clone())], "{source}");
             }
         }
         let users = [
@@ -226,7 +226,7 @@ mod tests {
         let short = [&id[1..], "ABCDEF", "web"].map(|id| format!("/var/lib/docker/containers/{id}/hosts"));
         let beside = [format!("/var/lib/docker/containers/{id}/hostname"), of("/x") + "/hosts"];
         for source in users.map(of).into_iter().chain(short).chain(beside) {
-            assert_eq!(owners(Engine::Plain, None, &source, "null"), [Owner::User(source.clone())]);
+            assert_eq!(owners(Dialect::Plain, None, &source, "null"), [Owner::User(source.clone())]);
         }
     }
 
@@ -241,7 +241,7 @@ mod tests {
             let mount = serde_json::json!({"destination": "/etc/hosts", "source": source, "type": kind, "options": options});
             let json = serde_json::json!({"root": {"path": "rootfs"}, "mounts": [mount]}).to_string();
             let config = Config::parse(json.as_bytes()).unwrap();
-            let found = at_etc_hosts(&config, &PodIdentity::of(Engine::Plain), "/var/lib/kubelet");
+            let found = at_etc_hosts(&config, &PodIdentity::of(Dialect::Plain), "/var/lib/kubelet");
             assert_eq!(found, [(0, expected)], "{kind}");
         }
     }
@@ -249,36 +249,42 @@ mod tests {
     #[test]
     fn a_crio_volume_is_the_users() {
         for volumes in [r#"[{"container_path":"/etc/hosts","host_path":"/etc/hosts"}]"#, "not json"] {
-            assert_eq!(owners(Engine::CriO, None, "/etc/hosts", volumes), [Owner::User("/etc/hosts".into())]);
+            assert_eq!(
+                owners(Dialect::CriO, None, "/etc/hosts", volumes),
+                [Owner::User("/etc/hosts".into())]
+            );
         }
-        assert_eq!(owners(Engine::CriO, None, "/etc/hosts", r#"[{"container_path":"/v"}]"#), [Owner::Engine]);
+        assert_eq!(
+            owners(Dialect::CriO, None, "/etc/hosts", r#"[{"container_path":"/v"}]"#),
+            [Owner::Engine]
+        );
     }
 
     #[test]
     fn the_kubelets_file_is_that_pods() {
         let file = "/var/lib/kubelet/pods/u1/etc-hosts";
         let kubelets = Owner::Kubelet(file.to_owned());
-        assert_eq!(owners(Engine::Containerd, Some("u1"), file, "null"), std::slice::from_ref(&kubelets));
-        assert_eq!(owners(Engine::CriO, None, file, "null"), std::slice::from_ref(&kubelets));
-        assert_eq!(owners(Engine::Plain, Some("u2"), file, "null"), [kubelets]);
+        assert_eq!(owners(Dialect::Containerd, Some("u1"), file, "null"), std::slice::from_ref(&kubelets));
+        assert_eq!(owners(Dialect::CriO, None, file, "null"), std::slice::from_ref(&kubelets));
+        assert_eq!(owners(Dialect::Plain, Some("u2"), file, "null"), [kubelets]);
         let elsewhere = "/var/lib/k0s/kubelet/pods/u1/etc-hosts";
         let kubelets = Owner::Kubelet(elsewhere.to_owned());
-        assert_eq!(owners(Engine::Containerd, Some("u1"), elsewhere, "null"), [kubelets]);
+        assert_eq!(owners(Dialect::Containerd, Some("u1"), elsewhere, "null"), [kubelets]);
         let users = Owner::User(elsewhere.to_owned());
-        assert_eq!(owners(Engine::Containerd, None, elsewhere, "null"), std::slice::from_ref(&users));
-        assert_eq!(owners(Engine::Plain, Some("u1"), elsewhere, "null"), [users]);
-        assert_eq!(owners(Engine::CriO, Some("u2"), file, "null"), [Owner::User(file.to_owned())]);
+        assert_eq!(owners(Dialect::Containerd, None, elsewhere, "null"), std::slice::from_ref(&users));
+        assert_eq!(owners(Dialect::Plain, Some("u1"), elsewhere, "null"), [users]);
+        assert_eq!(owners(Dialect::CriO, Some("u2"), file, "null"), [Owner::User(file.to_owned())]);
         for other in [
             "/var/lib/kubelet/pods/../etc-hosts",
             "/var/lib/kubelet/pods/a/b/etc-hosts",
             "/x/pods/u1/etc-hosts",
         ] {
-            assert_eq!(owners(Engine::CriO, None, other, "null"), [Owner::User(other.to_owned())]);
+            assert_eq!(owners(Dialect::CriO, None, other, "null"), [Owner::User(other.to_owned())]);
         }
         // A uid that is no name of a directory is not the kubelet's.
         for uid in ["u2/volumes/kubernetes.io~empty-dir/v", ".."] {
             let volume = format!("/var/lib/kubelet/pods/{uid}/etc-hosts");
-            assert_eq!(owners(Engine::Containerd, Some(uid), &volume, "null"), [Owner::User(volume)]);
+            assert_eq!(owners(Dialect::Containerd, Some(uid), &volume, "null"), [Owner::User(volume)]);
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::HookError;
 use container::container_pod::ContainerPod;
 use container::decision::HOSTS_FILE_MAX;
-use container::identity::Engine;
+use container::identity::Dialect;
 use pod::hosts_file;
 use pod::kubelet_file::{KubeletFile, PodLines};
 use sys::container::netns;
@@ -74,7 +74,7 @@ pub(super) fn check_pod(
     container: &Container,
 ) -> Result<(), HookError> {
     let contradicts = |cause| HookError::KubeletPod(path.to_owned(), cause);
-    let is_engines = matches!(pod.identity.engine, Engine::Containerd | Engine::CriO);
+    let is_engines = matches!(pod.identity.dialect, Dialect::Containerd | Dialect::CriO);
     let namespace = is_engines.then_some(pod.identity.namespace.as_str());
     lines.check_name(pod.hostname()?.as_deref(), namespace).map_err(contradicts)?;
     let parsed = |ips: &[String]| ips.iter().filter_map(|ip| ip.parse().ok()).collect::<Vec<IpAddr>>();

@@ -17,7 +17,7 @@ use container::bundle::{self, CONFIG_JSON};
 use container::container_pod::{ContainerPod, KnownNetwork};
 use container::decision::{Decision, HOSTS_FILE_MAX, Skip};
 use container::hook_log::{self, Entry, Outcome};
-use container::identity::Engine;
+use container::identity::Dialect;
 use container::node_config::NodeConfig;
 use container::programs::MOUNT_SOURCE;
 use container::reporter::Reporter;
@@ -216,12 +216,12 @@ fn hosts_file(
 }
 
 fn render(pod: &ContainerPod, network: &Network, cluster_domain: &str) -> Result<Vec<u8>, HookError> {
-    let engine = pod.identity.engine;
+    let dialect = pod.identity.dialect;
     let pod = pod.pod()?;
     let names = &pod.names;
     // A plain bundle need not name its pod if it names the host. An engine's pod has a name, be it an empty one.
     let given = [&names.hostname, &names.hostname_override, &names.engine_hostname];
-    if engine == Engine::Plain && names.pod_name.is_empty() && given.into_iter().all(Option::is_none) {
+    if dialect == Dialect::Plain && names.pod_name.is_empty() && given.into_iter().all(Option::is_none) {
         return Err(HookError::NoName);
     }
     pod.hosts_file(network, cluster_domain, IpRules::Strict).map_err(HookError::Pod)

@@ -101,6 +101,6 @@ fn labels(pod: &ContainerPod) -> Option<Annotations> {
 
 /// containerd hands on what its configuration names; the record then has all, if it has any.
 fn annotations_are_complete(pod: &ContainerPod) -> bool {
-    downward_api::tells_all_annotations(pod.identity.engine)
+    downward_api::tells_all_annotations(pod.identity.dialect)
         || pod.record.as_ref().is_some_and(|record| !record.annotations.is_empty())
 }

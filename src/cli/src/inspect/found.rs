@@ -164,7 +164,7 @@ impl Inspection {
         let decision = pod.decide(&node).map_err(|error| error.to_string())?;
         let identity = pod.identity;
         self.pod = Some(FoundPod {
-            engine: identity.engine.name(),
+            engine: identity.dialect.name(),
             namespace: identity.namespace,
             name: identity.name,
             uid: identity.uid,

@@ -8,7 +8,7 @@ use super::messages::{Container, ContainerAdjustment, Hook, Hooks, Mount, Option
 use container::bundle::{self, Config};
 use container::container_pod::ContainerPod;
 use container::decision::{Decision, Skip};
-use container::identity::{Engine, PodIdentity};
+use container::identity::{Dialect, PodIdentity};
 use container::node_config::NodeConfig;
 use container::programs::{HOOK, KUBELET_HOSTS_FLAG, NRI_POD_IPS_FLAG};
 use pod::annotations::{AnnotationError, Annotations, PREFIX};
@@ -32,7 +32,7 @@ pub enum AdjustError {
 #[derive(Debug, Clone, Copy)]
 pub struct New<'a> {
     /// The engine that creates it.
-    pub engine: Engine,
+    pub dialect: Dialect,
     /// Its pod.
     pub pod: &'a PodSandbox,
     /// The container.
@@ -74,7 +74,7 @@ impl New<'_> {
     /// NRI's own fields tell the pod. A container's annotations could be forged here: containerd shows those that
     /// the CRI's caller gave it in the place of its own.
     fn identity(&self) -> Result<PodIdentity, AdjustError> {
-        let mut identity = PodIdentity::of(self.engine);
+        let mut identity = PodIdentity::of(self.dialect);
         if self.pod.id.is_empty() {
             return Err(AdjustError::Missing("pod.id"));
         }

@@ -27,7 +27,7 @@ fn container(mounts: &[(&str, &str)]) -> Container {
 }
 
 fn decide(pod: &PodSandbox, container: &Container, node: &NodeConfig) -> Result<Option<Sealing>, String> {
-    let new = New { engine: Engine::Containerd, pod, container };
+    let new = New { dialect: Dialect::Containerd, pod, container };
     new.decide(node).map(Result::ok).map_err(|error| error.to_string())
 }
 
@@ -97,7 +97,7 @@ fn a_hook_that_is_there_already() {
     let hook = Hook { path: "/usr/bin/podhosts-hook".into(), ..Hook::default() };
     with_hook.hooks = Some(Hooks { create_runtime: vec![hook] });
     let pod = pod();
-    let new = New { engine: Engine::Containerd, pod: &pod, container: &with_hook };
+    let new = New { dialect: Dialect::Containerd, pod: &pod, container: &with_hook };
     assert!(new.has_hook("/usr/bin/podhosts-hook") && !new.has_hook("/usr/local/bin/podhosts-hook"));
     let adjustment = new.decide(&NodeConfig::default()).unwrap().unwrap().annotations_only();
     assert_eq!((adjustment.hooks, adjustment.annotations.len()), (None, 1));

@@ -13,7 +13,7 @@ use super::messages::{
 };
 use super::ttrpc::{INVALID_ARGUMENT, Request, Status, UNIMPLEMENTED, UNKNOWN, decode};
 use container::hook_log::{self, Entry, Outcome};
-use container::identity::Engine;
+use container::identity::Dialect;
 use container::node_config::NodeConfig;
 use container::programs::{self, HookError};
 use pod::validation::printable;
@@ -24,7 +24,7 @@ use tracing::{debug, error, error_span, warn};
 #[derive(Debug)]
 pub struct Plugin {
     config: PathBuf,
-    engine: Option<Engine>,
+    dialect: Option<Dialect>,
     /// The engine's name and version, once it told them.
     pub engine_name: String,
     /// Whether the engine has told all that it has: new containers are asked about from now on.
@@ -46,7 +46,7 @@ impl Plugin {
     /// A plugin that reads the node's configuration at `config` anew for each container.
     pub fn new(config: &Path) -> Self {
         let (engine_name, is_synchronized) = (String::new(), false);
-        Self { config: config.to_owned(), engine: None, engine_name, is_synchronized }
+        Self { config: config.to_owned(), dialect: None, engine_name, is_synchronized }
     }
 
     /// Answers one call of the engine's.
@@ -70,9 +70,9 @@ impl Plugin {
 
     fn configure(&mut self, payload: &[u8]) -> Result<ConfigureResponse, Status> {
         let request: ConfigureRequest = decode(payload, "ConfigureRequest").map_err(invalid)?;
-        self.engine = match request.runtime_name.as_str() {
-            "containerd" => Some(Engine::Containerd),
-            "cri-o" => Some(Engine::CriO),
+        self.dialect = match request.runtime_name.as_str() {
+            "containerd" => Some(Dialect::Containerd),
+            "cri-o" => Some(Dialect::CriO),
             other => {
                 let message = format!("cannot serve engine {other:?}: expected containerd or cri-o");
                 error!("{}", bounded(&message));
@@ -110,10 +110,10 @@ impl Plugin {
         request: Result<CreateContainerRequest, ProtocolError>,
         names: &Names,
     ) -> Result<Option<ContainerAdjustment>, String> {
-        let engine = self.engine.ok_or("cannot serve before Configure")?;
+        let dialect = self.dialect.ok_or("cannot serve before Configure")?;
         let node = NodeConfig::read(&self.config).map_err(|error| error.to_string())?;
         let adjusted =
-            request.map_err(CreateError::from).and_then(|request| adjust(engine, &request, &node, names));
+            request.map_err(CreateError::from).and_then(|request| adjust(dialect, &request, &node, names));
         match adjusted {
             Ok(adjust) => Ok(adjust),
             Err(error) if !node.on_error.lets_start() => Err(error.to_string()),
@@ -156,14 +156,14 @@ fn log(node: &NodeConfig, outcome: Outcome, names: &Names, reason: &str) {
 }
 
 fn adjust(
-    engine: Engine,
+    dialect: Dialect,
     request: &CreateContainerRequest,
     node: &NodeConfig,
     names: &Names,
 ) -> Result<Option<ContainerAdjustment>, CreateError> {
     let pod = request.pod.as_ref().ok_or(AdjustError::Missing("pod"))?;
     let container = request.container.as_ref().ok_or(AdjustError::Missing("container"))?;
-    let new = New { engine, pod, container };
+    let new = New { dialect, pod, container };
     let sealing = match new.decide(node)? {
         Ok(sealing) => sealing,
         Err(skip) => {

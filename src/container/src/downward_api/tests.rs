@@ -6,7 +6,7 @@ fn map(pairs: &[(&str, &str)]) -> Annotations {
 
 /// The value that a pod gets for `path`.
 fn value(path: &str, change: impl FnOnce(&mut PodFields<'_>)) -> Result<String, String> {
-    let mut identity = PodIdentity::of(Engine::Containerd);
+    let mut identity = PodIdentity::of(Dialect::Containerd);
     identity.name = "web".into();
     identity.uid = Some("u1".into());
     let (annotations, labels) = (map(&[("a/b", "x y")]), map(&[("app", "web"), ("nul", "a\0b")]));
@@ -49,8 +49,8 @@ fn every_field() {
 
 #[test]
 fn a_name_that_an_engine_gave_is_the_value_as_it_is() {
-    let named = |engine: Engine, name: &str, path: &str| {
-        let mut identity = PodIdentity::of(engine);
+    let named = |dialect: Dialect, name: &str, path: &str| {
+        let mut identity = PodIdentity::of(dialect);
         identity.name = name.into();
         identity.namespace = name.into();
         identity.uid = Some(name.into());
@@ -58,11 +58,11 @@ fn a_name_that_an_engine_gave_is_the_value_as_it_is() {
     };
     for path in ["metadata.name", "metadata.namespace", "metadata.uid"] {
         for name in ["", "Web_1", "a b\n# \u{202e}", "日本"] {
-            assert_eq!(named(Engine::Containerd, name, path).unwrap(), format!("V={name}"));
-            assert_eq!(named(Engine::CriO, name, path).unwrap(), format!("V={name}"));
+            assert_eq!(named(Dialect::Containerd, name, path).unwrap(), format!("V={name}"));
+            assert_eq!(named(Dialect::CriO, name, path).unwrap(), format!("V={name}"));
         }
-        assert!(named(Engine::Containerd, "a\0b", path).unwrap_err().ends_with("has a NUL in it"));
-        assert!(named(Engine::Podman, "", path).unwrap_err().contains("nothing tells metadata."));
+        assert!(named(Dialect::Containerd, "a\0b", path).unwrap_err().ends_with("has a NUL in it"));
+        assert!(named(Dialect::Podman, "", path).unwrap_err().contains("nothing tells metadata."));
     }
 }
 

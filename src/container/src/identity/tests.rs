@@ -40,7 +40,7 @@ fn with(mut keys: Value, key: &str, value: &str) -> Value {
 #[test]
 fn containerd_dialect() {
     let pod = read(containerd_keys(), "").unwrap();
-    assert_eq!((pod.engine, pod.is_sandbox), (Engine::Containerd, false));
+    assert_eq!((pod.dialect, pod.is_sandbox), (Dialect::Containerd, false));
     assert_eq!((pod.name.as_str(), pod.namespace.as_str()), ("web", "shop"));
     assert_eq!((pod.sandbox_id.as_deref(), pod.uid.as_deref(), pod.hostname), (Some("s1"), Some("u1"), None));
     let sandbox = with(containerd_keys(), CRI_TYPE, "sandbox");
@@ -65,7 +65,7 @@ fn containerd_without_a_key_names_it() {
 #[test]
 fn crio_dialect() {
     let pod = read(crio_keys(), "abcdef012345").unwrap();
-    assert_eq!((pod.engine, pod.name.as_str(), pod.namespace.as_str()), (Engine::CriO, "web", "shop"));
+    assert_eq!((pod.dialect, pod.name.as_str(), pod.namespace.as_str()), (Dialect::CriO, "web", "shop"));
     assert_eq!(pod.crio_ips, ["10.0.0.1", "fd00::1"], "the list ends at the first gap");
     assert_eq!(pod.hostname, None, "the start of the id is not a name that anybody chose");
     assert_eq!(read(crio_keys(), "front").unwrap().hostname.as_deref(), Some("front"));
@@ -155,11 +155,17 @@ fn a_name_may_be_anything() {
 fn podman_and_plain_dialects() {
     let podman = json!({"io.container.manager": "libpod", "io.kubernetes.cri-o.SandboxID": "s"});
     let pod = read(podman.clone(), "c1").unwrap();
-    assert_eq!((pod.engine, pod.name.as_str(), pod.sandbox_id.as_deref()), (Engine::Podman, "c1", Some("s")));
+    assert_eq!(
+        (pod.dialect, pod.name.as_str(), pod.sandbox_id.as_deref()),
+        (Dialect::Podman, "c1", Some("s"))
+    );
     assert!(read(with(podman, CRIO_TYPE, "sandbox"), "c1").unwrap().is_sandbox);
     let plain = read(json!({"io.kubernetes.pod.name": "web", "io.kubernetes.pod.namespace": "shop"}), "h");
     let plain = plain.unwrap();
-    assert_eq!((plain.engine, plain.name.as_str(), plain.namespace.as_str()), (Engine::Plain, "web", "shop"));
+    assert_eq!(
+        (plain.dialect, plain.name.as_str(), plain.namespace.as_str()),
+        (Dialect::Plain, "web", "shop")
+    );
     let bare = read(Value::Null, "h").unwrap();
     assert_eq!((bare.name.as_str(), bare.namespace.as_str()), ("h", "default"));
 }
@@ -173,40 +179,40 @@ fn a_pod_cannot_pass_for_another_engines() {
     let both = with(containerd_keys(), MANAGER, "cri-o");
     assert!(read(both, "").unwrap_err().contains("both containerd's and CRI-O's"));
     let libpod = with(containerd_keys(), MANAGER, "libpod");
-    assert_eq!(read(libpod, "").unwrap().engine, Engine::Containerd);
+    assert_eq!(read(libpod, "").unwrap().dialect, Dialect::Containerd);
 }
 
 #[test]
 fn the_sandboxs_bundle_is_beside_the_containers() {
-    let bundle = |engine: Engine, bundle: &str| {
-        let mut pod = PodIdentity::of(engine);
+    let bundle = |dialect: Dialect, bundle: &str| {
+        let mut pod = PodIdentity::of(dialect);
         pod.sandbox_id = Some("s1".into());
         pod.sandbox_bundle(Path::new(bundle)).map(|path| path.to_str().unwrap().to_owned())
     };
-    assert_eq!(bundle(Engine::Containerd, "/run/task/k8s.io/c1").as_deref(), Some("/run/task/k8s.io/s1"));
+    assert_eq!(bundle(Dialect::Containerd, "/run/task/k8s.io/c1").as_deref(), Some("/run/task/k8s.io/s1"));
     assert_eq!(
-        bundle(Engine::Podman, "/x/vfs-containers/c1/userdata").as_deref(),
+        bundle(Dialect::Podman, "/x/vfs-containers/c1/userdata").as_deref(),
         Some("/x/vfs-containers/s1/userdata")
     );
-    assert_eq!(bundle(Engine::Containerd, "/"), None);
-    assert_eq!(bundle(Engine::Podman, "/userdata"), None);
-    assert_eq!(bundle(Engine::CriO, "/x/c1/userdata").as_deref(), Some("/x/s1/userdata"));
-    assert_eq!(bundle(Engine::Plain, "/x/c1/userdata"), None);
-    assert_eq!(PodIdentity::of(Engine::Containerd).sandbox_bundle(Path::new("/x/c1")), None);
+    assert_eq!(bundle(Dialect::Containerd, "/"), None);
+    assert_eq!(bundle(Dialect::Podman, "/userdata"), None);
+    assert_eq!(bundle(Dialect::CriO, "/x/c1/userdata").as_deref(), Some("/x/s1/userdata"));
+    assert_eq!(bundle(Dialect::Plain, "/x/c1/userdata"), None);
+    assert_eq!(PodIdentity::of(Dialect::Containerd).sandbox_bundle(Path::new("/x/c1")), None);
 }
 
 #[test]
 fn another_configuration_is_not_the_sandboxs() {
-    let is_sandboxs = |engine: Engine, annotations: Value| {
-        let mut pod = PodIdentity::of(engine);
+    let is_sandboxs = |dialect: Dialect, annotations: Value| {
+        let mut pod = PodIdentity::of(dialect);
         pod.sandbox_id = Some("s1".into());
         let json = json!({"root": {"path": "rootfs"}, "annotations": annotations}).to_string();
         pod.is_sandbox_config(&Config::parse(json.as_bytes()).unwrap())
     };
     let sandbox = with(containerd_keys(), CRI_TYPE, "sandbox");
-    assert!(is_sandboxs(Engine::Containerd, sandbox.clone()));
-    assert!(!is_sandboxs(Engine::Containerd, with(sandbox, CRI_SANDBOX_ID, "s2")));
-    assert!(!is_sandboxs(Engine::Containerd, containerd_keys()));
-    assert!(is_sandboxs(Engine::Podman, json!({MANAGER: "libpod"})));
-    assert!(!is_sandboxs(Engine::Podman, containerd_keys()));
+    assert!(is_sandboxs(Dialect::Containerd, sandbox.clone()));
+    assert!(!is_sandboxs(Dialect::Containerd, with(sandbox, CRI_SANDBOX_ID, "s2")));
+    assert!(!is_sandboxs(Dialect::Containerd, containerd_keys()));
+    assert!(is_sandboxs(Dialect::Podman, json!({MANAGER: "libpod"})));
+    assert!(!is_sandboxs(Dialect::Podman, containerd_keys()));
 }
