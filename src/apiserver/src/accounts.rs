@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn runs_are_a_set() {
         let (mut runs, mut set) = (Runs::default(), BTreeSet::new());
-        // A fixed sequence that comes back to each number often.
+        // A fixed sequence that repeats each number often.
         let mut state: u64 = 88_172_645_463_325_252;
         for _ in 0..20_000 {
             state ^= state << 13;

@@ -68,7 +68,7 @@ fn subscriber<W>(format: Format, filter: EnvFilter, writer: W) -> impl Subscribe
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    // What cannot be written to stderr cannot be reported there either.
+    // If stderr cannot be written, there is nowhere to report it.
     let layer = lines::layer().with_writer(writer).with_ansi(false).log_internal_errors(false);
     let layer = match format {
         Format::Json => layer.fmt_fields(JsonFields::new()).event_format(Json).boxed(),

@@ -122,7 +122,7 @@ impl Object {
         let metadata = self.metadata_mut();
         metadata.insert("deletionTimestamp".to_owned(), time::format(now).into());
         metadata.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
-        // The desired state changes: from now on it is to go.
+        // Deletion changes the desired state.
         if let Some(count) = metadata.get("generation").and_then(Value::as_i64).filter(|count| *count > 0) {
             metadata.insert("generation".to_owned(), count.saturating_add(1).into());
         }

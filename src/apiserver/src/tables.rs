@@ -64,7 +64,7 @@ pub(super) fn difference(db: &Connection, schema: i64) -> rusqlite::Result<Optio
         }
         (Some(unknown), _) => Some(format!("it has {unknown}, which podhosts-apiserver does not make")),
         (None, Some(expected)) => Some(format!("it has no {expected}")),
-        // One that is there twice.
+        // A table that is there twice.
         (None, None) if found.len() != expected.len() => Some("it has a table twice".to_owned()),
         (None, None) => None,
     })

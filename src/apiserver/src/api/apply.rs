@@ -26,7 +26,7 @@ pub fn prune(
         .map(|key| (key, object.get("metadata").and_then(|metadata| metadata.get(key)).cloned()))
         .into();
     prune_fields(object, before, &applied, Some(schema));
-    // Whoever applies may leave it to the URL what the object is called.
+    // An applied configuration may omit the name: the URL has it.
     for (key, value) in named {
         if let (Some(Value::Object(metadata)), Some(value)) = (object.get_mut("metadata"), value) {
             metadata.insert(key.to_owned(), value);

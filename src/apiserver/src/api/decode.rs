@@ -72,7 +72,7 @@ impl Fitting {
         for name in names {
             let before = self.path.enter_field(&name);
             let is_dropped = match (schema.field(&name), map.get_mut(&name)) {
-                // Go leaves a field that is null as it was, which is empty.
+                // Go ignores null, so the field stays empty.
                 (_, None | Some(Value::Null)) => true,
                 (Some(field), Some(value)) => {
                     self.value(value, field.form, schema)?;
@@ -260,7 +260,7 @@ mod tests {
             "status": {"loadBalancer": {"ingress": []}},
         }));
         assert_eq!(faults.unwrap(), [""; 0]);
-        // Structures stay.
+        // Empty structures stay.
         let left =
             json!({"metadata": {}, "spec": {"sessionAffinityConfig": {}}, "status": {"loadBalancer": {}}});
         assert_eq!(value, left);

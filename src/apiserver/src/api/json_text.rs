@@ -28,7 +28,7 @@ pub fn parse(bytes: &[u8], duplicates: &mut Vec<String>) -> Result<Value, serde_
 /// The text is not YAML, or has more than 100,000 values.
 pub(super) fn parse_yaml(text: &str, duplicates: &mut Vec<String>) -> Result<Value, serde_saphyr::Error> {
     let options = serde_saphyr::options! {
-        // Fields that are there twice are for the reader below to tell.
+        // The reader below reports fields that are there twice.
         duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::PassThrough,
     };
     let read: Told = serde_saphyr::from_str_with_options(text, options)?;
@@ -61,7 +61,7 @@ impl Seed<'_> {
     /// Reads a value one level further down.
     fn inside<T>(&mut self, step: fmt::Arguments<'_>, read: impl FnOnce(Seed<'_>) -> T) -> T {
         let length = self.path.len();
-        // A String takes everything.
+        // Writing into a String cannot fail.
         let _ = fmt::write(self.path, step);
         let read = read(Seed { path: self.path, duplicates: self.duplicates, values: self.values });
         self.path.truncate(length);

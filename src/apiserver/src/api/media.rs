@@ -93,7 +93,7 @@ fn form(part: &str) -> Option<(Form, Encoding)> {
             ("g", value) => group = value,
             ("v", value) => version = value,
             ("q", "0" | "0.0" | "0.00" | "0.000") => return None,
-            // `stream=watch`, `charset`, `pretty`, `profile`: nothing that changes what is answered.
+            // `stream=watch`, `charset`, `pretty`, `profile` do not change the answer.
             _ => {}
         }
     }

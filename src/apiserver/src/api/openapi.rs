@@ -223,7 +223,7 @@ mod tests {
             assert_eq!(schema["x-kubernetes-group-version-kind"][0]["kind"], kind.name);
         }
         assert!(document(&kinds, "apps", "v1").is_none());
-        // What makes kubectl leave the check of fields to the server.
+        // With this kubectl leaves the check of fields to the server.
         let document = document(&kinds, "", "v1").unwrap();
         let patch = &document["paths"]["/api/v1/namespaces/{namespace}/services/{name}"]["patch"];
         assert_eq!(patch["x-kubernetes-group-version-kind"]["kind"], "Service");

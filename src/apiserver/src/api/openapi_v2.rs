@@ -172,7 +172,7 @@ fn shape(form: Form) -> Message {
             let value = Message::default().message(1, of_type("string")).done();
             of_type("object").message(21, value).done()
         }
-        // What is open is not described, or older kubectls would refuse what the table does not have.
+        // Open objects get no description, or older kubectls refuse fields that the table lacks.
         Form::Object(inner) if inner.is_open => of_type("object"),
         Form::Object(inner) => Message::default().text(1, &format!("#/definitions/{}", inner.name)).done(),
         Form::List(item) => {

@@ -23,7 +23,7 @@ pub fn apply(value: &mut Value, patch: &[PatchOperation]) -> Result<(), String> 
     for (index, operation) in patch.iter().enumerate() {
         costs.add(value, operation)?;
         json_patch::patch(value, std::slice::from_ref(operation)).map_err(|cause| {
-            // It knows of one operation only.
+            // json_patch was given one operation, so it counts from 0.
             cause.to_string().replacen("operation '/0'", &format!("operation '/{index}'"), 1)
         })?;
     }

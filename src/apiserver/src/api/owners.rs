@@ -14,7 +14,7 @@ pub fn once(object: &mut Object, when: &str) -> Option<String> {
     }
     let owners = object.metadata_mut().get_mut("ownerReferences").and_then(Value::as_array_mut)?;
     let (mut seen, mut twice) = (HashSet::new(), Vec::new());
-    // By their text, for there may be many.
+    // Compares their texts in a set: there may be many.
     owners.retain(|owner| {
         let is_new = seen.insert(owner.to_string());
         if !is_new {

@@ -121,7 +121,7 @@ impl Parameters {
                 Some(known) => self.validation = known,
                 None => self.wrong_validation = Some(value.to_owned()),
             },
-            // There are no conflicts that it could settle.
+            // Applies never conflict here, so `force` settles nothing.
             "force" => self.force = Some(flag(value)),
             "gracePeriodSeconds" => self.grace_period = Some(value.to_owned()),
             "includeObject" => match include(value) {

@@ -84,7 +84,7 @@ pub fn parse(path: &str, kinds: &[&'static Kind]) -> Option<Route> {
         return None;
     }
     let path = path.strip_prefix('/')?;
-    // Upstream serves the indices with a slash behind them as well.
+    // Upstream also serves the indices with a trailing slash.
     let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
     let parts: Vec<String> = path.split('/').map(segment).collect::<Option<_>>()?;
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
@@ -194,7 +194,7 @@ mod tests {
             };
             let expected = Target { kind, place, is_watch: false };
             assert_eq!(parse(path), Some(Route::Objects(expected.clone())), "{path}");
-            // The same below `watch`, where no part of an object can be watched.
+            // The same below `watch`, which has no subresources.
             let path = path.replacen("/v1/", "/v1/watch/", 1);
             let watched = Some(Route::Objects(Target { is_watch: true, ..expected }));
             assert_eq!(parse(&path), watched.filter(|_| part.is_empty()), "{path}");

@@ -139,7 +139,7 @@ fn value(
         (Form::IntOrString, Wire::Bytes(bytes)) => int_or_string(bytes, name)?,
         (Form::Quantity, Wire::Bytes(bytes)) => Some(text(first(bytes)?, name)?.into()),
         (Form::Object(schema), Wire::Bytes(bytes)) => Some(Value::Object(message(bytes, schema, values)?)),
-        // Nothing that matters here: managedFields, ...
+        // Ignored fields: managedFields, ...
         (Form::Any, _) => None,
         (_, wire) => return Err(ProtobufError::WireType { field: name, found: wire.kind() }),
     };

@@ -28,7 +28,7 @@ fn what_kubectl_sends_becomes_the_json_it_stands_for() {
 
 #[test]
 fn a_body_cut_off_anywhere_is_refused_or_has_less() {
-    // Between two fields a body may end.
+    // A body may end between two fields.
     let ends = [4, 19, 129, 131];
     for length in 0..SERVICE.len() {
         let found = service(&SERVICE[..length]);

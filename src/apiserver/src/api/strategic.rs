@@ -105,7 +105,7 @@ fn merged(
             merge_fields(&mut object, patch, inner)?;
             Ok(Some(Value::Object(object)))
         }
-        // There is nothing to merge it with.
+        // The object has no value to merge it with.
         (_, patch, _) => Ok(without_directives(patch)),
     }
 }
@@ -232,7 +232,7 @@ fn check_orders(patch: &Map<String, Value>, schema: Option<&'static Type>) -> Re
 /// stood before then. So what is new comes before the others that are left.
 fn in_order(list: Vec<Value>, order: &[Value], before: &[Value], merge: Merge) -> Vec<Value> {
     let places = |list: &[Value]| {
-        // The first of equal ones counts.
+        // Of equal elements the first counts.
         let places = list.iter().enumerate().rev();
         places.map(|(index, entry)| (identity(entry, merge), index)).collect::<HashMap<_, _>>()
     };

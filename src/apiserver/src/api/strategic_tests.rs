@@ -105,7 +105,7 @@ fn directives_replace_and_retain() {
     );
     let patch = json!({"spec": {"selector": {"$patch": "delete"}}});
     assert_eq!(patched(object.clone(), &patch).unwrap()["spec"]["selector"], json!({}));
-    // What there is nothing to merge with is taken as it is, and left out where it says how to merge it
+    // A patch without a counterpart in the object is stored as it is, without its directives
     // (`removeDirectives`).
     let new = json!({"status": {"loadBalancer": {"ingress": null, "x": {"$patch": "replace", "b": 1}, "y": {"a": null, "b": 1}}},
         "metadata": {"ownerReferences": [{"name": "a"}, {"$patch": "delete", "uid": "u"}]}});

@@ -119,13 +119,13 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-        // A list stands below its key as deep as the key, and in a list one step deeper.
+        // A list is indented like its key, and in a list one step more.
         if self.place == Place::Key {
             self.indent = self.indent.saturating_sub(2);
         }
         let mut is_first = true;
         loop {
-            // Whether there is one more is known when it is read: what stands before it is taken back.
+            // Only reading shows whether an item follows; if not, its dash is removed.
             let start = self.text.len();
             self.line(is_first)?;
             self.text.push('-');
@@ -182,7 +182,7 @@ fn shown(text: &str) -> String {
             '"' | '\\' => quoted.extend(['\\', c]),
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
-            // What YAML does not allow as it is, or takes for the end of a line.
+            // YAML forbids these characters or reads them as line ends.
             c if c.is_control()
                 || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') =>
             {

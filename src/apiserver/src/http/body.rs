@@ -22,7 +22,7 @@ pub(super) struct Received {
 
 pub(super) async fn read(headers: &HeaderMap, body: Incoming, limits: &Limits) -> Result<Received, ApiError> {
     let media_type = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
-    // An empty one is none.
+    // An empty media type counts as none.
     let media_type = media_type.filter(|media_type| !media_type.is_empty());
     let received = |bytes, room| Received {
         bytes,

@@ -115,7 +115,7 @@ pub(super) async fn serve(
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
-        // The client has gone.
+        // The client has disconnected.
         _ = &mut connection => return,
         () = shared.stopped() => {}
         () = activity.idle() => {}

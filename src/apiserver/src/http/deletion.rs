@@ -21,7 +21,7 @@ pub(super) async fn delete(
 ) -> Result<Answer, ApiError> {
     let (options, cascades) = options(call, received)?;
     match registry.delete(call.kind, &call.namespace, call.name(), options).await? {
-        // Who asks with the older `orphanDependents` is told that not all is gone yet.
+        // 202 tells clients of the older `orphanDependents` that the deletion is not complete.
         Deleted::Pending(stored) if cascades => call.object(202, &stored),
         Deleted::Pending(stored) => call.object(200, &stored),
         Deleted::Gone(stored) if call.resource.is_returned_when_deleted() => call.object(200, &stored),
@@ -98,7 +98,7 @@ struct Asked {
 impl Asked {
     /// `Convert_url_Values_To_v1_DeleteOptions` in `k8s.io/apimachinery/pkg/apis/meta/v1/conversion.go`.
     fn of_query(query: &Parameters) -> Result<Self, ApiError> {
-        // Nothing takes any time to end here, but what is asked for has to be a number.
+        // Nothing here takes time to end, but the period has to be a number.
         if let Some(given) = &query.grace_period {
             parameters::go_int(given).map_err(ApiError::bad_request)?;
         }

@@ -26,7 +26,7 @@ impl Looks {
     /// All objects of a kind, from now or a moment ago.
     fn look(&self, registry: &Registry, kind: &'static Kind) -> Result<Arc<Vec<Object>>, ApiError> {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Half a period, so that a watch never gets its own last look again.
+        // Half a period, so that a watch never gets its own last list again.
         let is_fresh = |(when, _): &&(Instant, Arc<Vec<Object>>)| when.elapsed() < LOOK_TIME / 2;
         if let Some((_, objects)) = looks.get(kind).filter(is_fresh) {
             return Ok(Arc::clone(objects));

@@ -98,7 +98,7 @@ pub(super) struct Page(pub(super) String);
 
 impl Page {
     pub(super) fn head(&mut self, name: &str, kind: &str, help: &str) {
-        // A String takes everything.
+        // Writing into a String cannot fail.
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 

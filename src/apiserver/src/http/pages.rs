@@ -16,7 +16,7 @@ pub(super) fn page(shared: &Shared, route: &Route, headers: &HeaderMap) -> Resul
     let value = match route {
         Route::Root => discovery::paths(kinds),
         Route::Version => discovery::version(),
-        // So that load balancers notice that the server stops.
+        // Load balancers notice by this that the server stops.
         Route::Health if *shared.stopping.borrow() => return Ok(answer::plain(503, "stopping")),
         Route::Health => return Ok(answer::plain(200, "ok")),
         Route::Metrics => return metrics_page::page(shared),

@@ -199,10 +199,10 @@ mod tests {
         let admin = places.enter(ADMIN);
         let mut all: Vec<Place> = (0..SHARE_MAX).map(|_| places.enter(ATTACKER)).collect();
         assert!(yielded(&all).is_empty());
-        // One peer's share is full long before all places are taken.
+        // A peer's share fills up long before all places are taken.
         all.extend((0..10).map(|_| places.enter(ATTACKER)));
         assert_eq!(yielded(&all), (0..10).collect::<Vec<_>>());
-        // Many peers: those that have most yield, the oldest first.
+        // With many peers, those with the most connections yield, the oldest first.
         let networks: Vec<Place> = (1..SERVED_MAX - SHARE_MAX)
             .map(|n| places.enter(address(&format!("2001:db8:{n:x}::1"))))
             .collect();
@@ -221,7 +221,7 @@ mod tests {
         let mut refused: Vec<Place> = (0..REFUSED_MAX + 3).map(|_| places.enter(ATTACKER)).collect();
         assert!(!refused.iter().any(Place::is_served));
         assert_eq!(yielded(&refused), [0, 1, 2]);
-        // One that is refused stays so.
+        // A refused connection stays refused.
         refused[5].admit();
         all.pop();
         let next = places.enter(ADMIN);

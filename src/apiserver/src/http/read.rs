@@ -158,7 +158,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, ApiError> {
     let query = call.query()?;
     call.check_version()?;
     let _room = call.shared.limits.list().await;
-    // The store is a file.
+    // Reading the store blocks: it is a file.
     tokio::task::block_in_place(|| in_form(call, call.shared.registry.list(call.kind, &query)?))
 }
 
@@ -182,7 +182,7 @@ pub(super) fn in_form(call: &Call<'_>, list: List) -> Result<Answer, ApiError> {
             let metadata = |stored: Stored| Ok(table::metadata(version, &stored.object()?).to_string());
             joined(&head, "items", items.map(metadata))?
         }
-        // Their text as it is stored.
+        // Sends the stored text of each object.
         Form::Plain | Form::Discovery(_) => {
             let head =
                 json!({"kind": format!("{kind}List"), "apiVersion": api_version, "metadata": metadata});

@@ -17,7 +17,7 @@ use crate::registry::{Registry, WriteOptions};
 /// What a server's connections share.
 fn shared(dir: &tempfile::TempDir) -> Arc<Shared> {
     let registry = Registry::open(&dir.path().join("db"), kinds::all(Config::default())).unwrap();
-    // Nobody ever asks it to stop.
+    // This server is never told to stop.
     let (stop, stopping) = tokio::sync::watch::channel(false);
     std::mem::forget(stop);
     Arc::new(Shared {
@@ -144,7 +144,7 @@ async fn connections_without_requests_end() {
     assert!(is_soon_after(begun.elapsed(), ADMISSION_TIME), "{:?}", begun.elapsed());
     let (_, time) = http2(connect(&dir), None, 65_535).await;
     assert!(is_soon_after(time, ADMISSION_TIME), "{time:?}");
-    // Nobody in particular, who has no token.
+    // A caller without a token.
     let (kinds, time) = http2(connect_as(&shared(&dir), Caller::Anybody), Some("/version"), 65_535).await;
     assert!(kinds.contains(&DATA) && is_soon_after(time, ADMISSION_TIME), "{kinds:?} {time:?}");
     let (kinds, time) = http2(connect(&dir), Some("/version"), 65_535).await;
@@ -207,7 +207,7 @@ async fn bodies_have_to_come_in_time() {
     let (said, time) = sent_slowly(connect(&dir), &format!("{head}Content-Length: 1000\r\n\r\n")).await;
     assert!(said.starts_with("HTTP/1.1 408 ") && said.contains("the body did not arrive in time"), "{said}");
     assert!(time >= BODY_TIME && time <= BODY_TIME + Duration::from_secs(2), "{time:?}");
-    // One that is refused for its size is not waited for any longer either.
+    // The server does not wait for a body that it refused for its size.
     let (said, time) = sent_slowly(connect(&dir), &format!("{head}Content-Length: 99999999\r\n\r\n")).await;
     assert!(said.starts_with("HTTP/1.1 413 "), "{said}");
     assert!(time <= BODY_TIME + Duration::from_secs(2), "{time:?}");
@@ -251,7 +251,7 @@ async fn answers_that_nobody_reads_take_room() {
     };
     assert!(refused.starts_with("HTTP/1.1 429 ") && refused.contains("retry-after: 1"), "{refused}");
     assert_eq!(others.len() + 1, ANSWERS_MAX / length);
-    // Whoever reads makes room again.
+    // Reading makes room again.
     reader.read_exact(&mut vec![0; length]).await.unwrap();
     assert!(ask(&mut connect_to(&shared)).await.starts_with("HTTP/1.1 200"));
 }

@@ -78,7 +78,7 @@ pub(super) fn common_faults(object: &Object, rule: NameRule) -> Vec<Cause> {
 /// (`ValidateObjectMetaAccessorUpdate`).
 pub(super) fn change_faults(object: &Object, old: &Object) -> Vec<Cause> {
     let mut faults = if old.is_being_deleted() { new_finalizer_faults(object, old) } else { Vec::new() };
-    // What of these a client cannot mean otherwise was put right before.
+    // The registry has already corrected values that can only mean the old ones.
     for key in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         let value = |object: &Object| object.metadata().get(key).cloned().unwrap_or_default();
         if value(object) != value(old) {

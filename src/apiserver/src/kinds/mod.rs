@@ -54,7 +54,7 @@ pub fn all(config: Config) -> Vec<Box<dyn Resource>> {
         Box::new(service::Services::new(config.clone())),
         Box::new(endpoint_slice::EndpointSlices),
         Box::new(event::Events),
-        // Behind the kind that stores them.
+        // Follows the kind that stores its objects.
         Box::new(event::v1::EventsV1),
         Box::new(node::Nodes::new(config.clone())),
         Box::new(pod::Pods::new(config)),

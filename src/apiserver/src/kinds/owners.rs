@@ -19,7 +19,7 @@ pub(super) fn faults(object: &Object) -> Vec<Cause> {
     let controllers: Vec<String> = controllers.map(name).take(MOST).collect();
     if let Some((first, others)) = controllers.split_first() {
         let all = format!("[{}]", object.owners().map(shown).collect::<Vec<_>>().join(","));
-        // Each fault has all references in it.
+        // Each fault quotes all references.
         let most = if all.len() > LONG { 1 } else { MOST };
         faults.extend(others.iter().take(most).map(|other| {
             let why = "Only one reference can have Controller set to true. Found \"true\" in references for";

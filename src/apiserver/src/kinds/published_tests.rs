@@ -93,7 +93,7 @@ fn written(number: u32, form: Form) -> Vec<u8> {
     let of_length = |value: &[u8]| [key(2), varint(value.len() as u64), value.to_vec()].concat();
     match form {
         Form::Boolean => [key(0), varint(1)].concat(),
-        // Does not fit 32 bits.
+        // Too large for 32 bits.
         Form::Int32 | Form::Int64 => [key(0), varint(5_000_000_000)].concat(),
         Form::Text => of_length(b"sample"),
         Form::Texts => of_length(&[written(1, Form::Text), written(2, Form::Text)].concat()),

@@ -17,7 +17,7 @@ fn the_usual_namespaces_are_there_and_some_stay() {
     let names = ["default", "kube-node-lease", "kube-public", "kube-system"];
     assert_eq!(cluster.names(NAMESPACES), names);
     assert_eq!(cluster.cells(NAMESPACES, "default"), ["default", "Active", "0s"].map(Value::from));
-    // A finalizer is no way around it.
+    // A finalizer does not help.
     cluster.patch(NAMESPACES, "default", &json!({"metadata": {"finalizers": ["a/b"]}})).unwrap();
     let error = cluster.delete(NAMESPACES, "default").unwrap_err();
     assert_eq!(error.code, 403);
@@ -40,7 +40,7 @@ fn a_namespace_takes_along_what_is_in_it() {
     let own = cluster.get(NAMESPACES, "mine").unwrap();
     assert_eq!(own.0["status"], json!({"phase": "Terminating"}));
     assert!(own.is_being_deleted() && own.metadata().get("deletionGracePeriodSeconds").is_none());
-    // For a while it is all there, as clients expect that delete it along with what is in it.
+    // Its content stays for a while: clients may delete it, too.
     cluster.wait(4);
     assert_eq!(cluster.names(SERVICES).len(), 2);
     assert_eq!(cluster.wake, Some(cluster.store.now + 1));
@@ -96,7 +96,7 @@ fn what_has_finalizers_keeps_its_namespace() {
         "Some content in the namespace has finalizers remaining: c/d in 1 resource instances"
     );
     assert_eq!(cluster.wake, None);
-    // Its finalizer is done.
+    // The last Service goes.
     cluster.store.erase(SERVICES, &service);
     cluster.wait(1);
     let own = cluster.get(NAMESPACES, "mine").unwrap();
@@ -167,7 +167,7 @@ fn names_are_used_once() {
         assert_eq!((view.kind.plural, view.kind.source), (kind.plural, Source::Stored));
     }
     let names = kinds.iter().filter(|kind| kind.view().is_none()).flat_map(|kind| {
-        // Endpoints are one and many.
+        // `endpoints` is its own singular.
         let singular = Some(kind.singular).filter(|singular| *singular != kind.plural);
         [kind.plural].into_iter().chain(singular).chain(kind.short_names.iter().copied())
     });

@@ -74,12 +74,12 @@ pub(super) fn update(
         pending.warnings.extend(resource.part_warnings(&object));
     } else {
         resource.update(pending, &mut object, &old)?;
-        // A client that writes a part cannot mend the rest.
+        // No warnings for a part: its client cannot mend the rest.
         pending.warnings.extend(resource.warnings(&object, Some(&old)));
     }
     if object.is_being_deleted() && object.finalizers().is_empty() && !resource.is_held(&object) {
         take_away(pending, kind, &object)?;
-        // As it was asked to be (`deleteWithoutFinalizers` in `k8s.io/apiserver/pkg/registry/generic/registry/store.go`).
+        // Stored as requested (`deleteWithoutFinalizers` in `k8s.io/apiserver/pkg/registry/generic/registry/store.go`).
         return Ok(Outcome::Stored(Stored::of(&object)?));
     }
     if object == old {

@@ -61,7 +61,7 @@ impl Seen {
 /// Collects all garbage that was noted. Returns whether there was any.
 ///
 /// # Errors
-/// What the API server would answer.
+/// The error that the API server would answer.
 pub(super) fn collect(pending: &mut Pending<'_>) -> Result<bool, ApiError> {
     let mut is_any = false;
     loop {
@@ -83,7 +83,7 @@ pub(super) fn collect(pending: &mut Pending<'_>) -> Result<bool, ApiError> {
 fn look_at(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
     let Some(object) = pending.object_at(key)? else { return Ok(()) };
     if object.is_being_deleted() {
-        // It is looked at as an owner instead.
+        // Checks it as an owner instead.
         pending.garbage.owners.push(key.clone());
         return Ok(());
     }
@@ -153,7 +153,7 @@ fn go_on_with(pending: &mut Pending<'_>, key: &Key) -> Result<(), ApiError> {
         return pending.finalize(key, object, FOREGROUND);
     }
     if pending.garbage.told.insert(key.clone()) {
-        // It is looked at again after them, and whenever one of them goes.
+        // Checks it again after them, and whenever one of them goes.
         pending.garbage.owners.push(key.clone());
         pending.garbage.dependents.extend(blocking);
     }

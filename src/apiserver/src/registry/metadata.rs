@@ -72,8 +72,7 @@ pub(super) fn of_changed(kind: &Kind, object: &mut Object, old: &Object) -> Resu
     for key in ["managedFields", "selfLink"] {
         metadata.remove(key);
     }
-    // What a client says of these may be wrong; what it does not say is meant to stay, and what there is of a deletion
-    // stays anyway.
+    // A field that the client omits stays; a wrong value is a fault. The time of a deletion stays anyway.
     for (key, is_kept) in [("uid", false), ("deletionTimestamp", true), ("deletionGracePeriodSeconds", false)]
     {
         let is_given = metadata.get(key).is_some_and(|value| !value.is_null() && value != "");
@@ -90,7 +89,7 @@ pub(super) fn of_changed(kind: &Kind, object: &mut Object, old: &Object) -> Resu
     for key in [
         "creationTimestamp",
         "resourceVersion",
-        // As `BeforeUpdate` has it (`k8s.io/apiserver/pkg/registry/rest/update.go`): it is the server's to count.
+        // The server counts it, as in `BeforeUpdate` (`k8s.io/apiserver/pkg/registry/rest/update.go`).
         "generation",
     ] {
         match old.metadata().get(key) {

@@ -65,7 +65,7 @@ impl Drop for Queue {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(writer) = self.writer.take() {
-            // A panic there is in the log already.
+            // The log already has a panic of the writer.
             let _ = writer.join();
         }
     }
@@ -109,7 +109,7 @@ impl Registry {
             mark: VersionMark::begin(path, version),
         };
         let allocations = Arc::clone(&writer.allocations);
-        // What follows from the objects as they are, before anybody asks.
+        // Does the work that stored objects need, before the first request.
         writer.batch(Vec::new());
         let spawned = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(&jobs));
         let writer = spawned.map_err(|cause| StoreError::Thread(path.to_owned(), cause))?;
@@ -159,7 +159,7 @@ impl Registry {
     /// Creates an object in `namespace`, which is empty for kinds without namespaces.
     ///
     /// # Errors
-    /// What the API server would answer.
+    /// The error that the API server would answer.
     pub async fn create(
         &self,
         kind: &'static Kind,
@@ -181,7 +181,7 @@ impl Registry {
     /// Changes an object.
     ///
     /// # Errors
-    /// What the API server would answer.
+    /// The error that the API server would answer.
     pub async fn update(
         &self,
         kind: &'static Kind,
@@ -224,7 +224,7 @@ impl Registry {
     /// Deletes an object, or begins to.
     ///
     /// # Errors
-    /// What the API server would answer.
+    /// The error that the API server would answer.
     pub async fn delete(
         &self,
         kind: &'static Kind,
@@ -312,7 +312,7 @@ impl Registry {
         let token = query.token()?;
         if kind.source == Source::Machine {
             let all = self.found(kind, query)?;
-            // No more than fit on one machine: one piece is enough.
+            // One page is enough for what one machine holds.
             let items = all.iter().map(Stored::of).collect::<Result<_, _>>()?;
             let resource_version = self.resource_version();
             return Ok(List { items, resource_version, continue_token: None, remaining: None });

@@ -71,7 +71,7 @@ impl Garbage {
 
     /// Notes the owners of an object, which may have waited for it.
     fn note_owners(&mut self, resources: &[Box<dyn Resource>], object: &Object) {
-        // Each of them once, however often it is named.
+        // Each owner once, however often it is named.
         let owners: BTreeSet<Key> =
             object.owners().filter_map(|owner| resolved(resources, object, owner)).collect();
         self.owners.extend(owners);

@@ -108,7 +108,7 @@ impl Writer {
     /// Makes changes, and publishes them once they are on the disk.
     pub(super) fn batch(&mut self, mut jobs: Vec<Job>) {
         let is_called = jobs.is_empty();
-        // Their clients no longer wait, and they may be large.
+        // Drops jobs whose clients no longer wait: they may be large.
         jobs.retain(|job| !job.reply.is_closed());
         if jobs.is_empty() && !is_called {
             return;
@@ -264,7 +264,7 @@ pub(super) fn count(store: &Store, resources: &[Box<dyn Resource>]) -> Result<Ac
             add(kind, &row)?;
         }
     }
-    // Of the others only the owners are counted.
+    // Of the other kinds only owners are counted.
     for (plural, row) in store.mentioning("\"ownerReferences\"").map_err(failed)? {
         if let Some(kind) = stored_as(resources, &plural).filter(|kind| kind.numbers.is_none()) {
             add(kind, &row)?;

@@ -135,12 +135,12 @@ impl<'a> Parser<'a> {
         };
         let errors = qualified_name_errors(key);
         if !errors.is_empty() {
-            // The path is the caller's, and there is none.
+            // Go prints the path as <nil>: the caller gives none.
             return Err(format!("<nil>: Invalid value: {}: {}", go_quote(key), errors.join("; ")));
         }
         let key = key.to_owned();
         if is_absent {
-            // What follows is looked at by whoever called this: upstream too takes no operator here.
+            // The caller checks the next token: like upstream, no operator may follow.
             return Ok(Requirement { key, operator: Operator::Absent });
         }
         if matches!(self.next(), Token::End | Token::Comma) {
@@ -171,7 +171,7 @@ impl<'a> Parser<'a> {
             }
             Token::Word(_) | Token::Comma => {
                 let values = self.identifiers()?;
-                // Always there: what ends the list was looked at.
+                // Takes the end of the list, which `identifiers` found.
                 self.take();
                 Ok(values)
             }

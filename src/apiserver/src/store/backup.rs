@@ -56,7 +56,7 @@ pub fn backup(path: &Path, to: &Path) -> Result<(), BackupError> {
     let io = |cause| FileError::Io { verb: "write", path: to.to_owned(), cause };
     let new = tempfile::NamedTempFile::new_in(dir).map_err(io)?;
     let store = Store::open_for_reading(path)?;
-    // One statement, one snapshot.
+    // One statement copies one snapshot.
     let copied = store.db.execute("VACUUM INTO ?1", [new.path().to_string_lossy()]);
     copied.map_err(|cause| store.failed(cause))?;
     new.as_file().sync_all().map_err(io)?;
@@ -218,7 +218,7 @@ mod tests {
         let at = |name: &str| dir.path().join(name);
         let store = Store::open(&at("db")).unwrap();
         store.put(&KIND, "default", "web", 7, "{}").unwrap();
-        // What a crash leaves: the last change is in the log only.
+        // After a crash only the log has the last change.
         for suffix in ["", "-wal"] {
             std::fs::copy(at(&format!("db{suffix}")), at(&format!("left{suffix}"))).unwrap();
         }

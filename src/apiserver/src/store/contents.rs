@@ -54,7 +54,7 @@ fn counter(db: &Connection) -> rusqlite::Result<Result<i64, Fault>> {
     let rows: Vec<Option<i64>> =
         select.query_map([], |row| Ok(row.get_ref(0)?.as_i64().ok()))?.collect::<rusqlite::Result<_>>()?;
     Ok(match rows[..] {
-        // Each change adds one: no store gets there.
+        // Each change adds 1, so no store reaches this limit.
         [Some(last @ 1..=0x3fff_ffff_ffff_ffff)] => Ok(last),
         _ => Err("table counter has no last version".to_owned()),
     })

@@ -152,14 +152,14 @@ mod tests {
     #[test]
     fn where_versions_go_on() {
         for (file, version, expected) in [
-            // A new store; one that has no file is from elsewhere, or from before there was one.
+            // No file: a new store, or one from elsewhere or from an older release.
             (None, 1, None),
             (None, 7, Some(AHEAD + 7)),
-            // As it was left: stopped, or killed on a machine that still runs, before or after the file was written.
+            // Unchanged since a stop, or a kill on a running machine, before or after the file was written.
             (said(7, STOPPED), 7, None),
             (said(7, "boot"), 7, None),
             (said(7, "boot"), 8, None),
-            // It has gone back.
+            // The store is older than the file.
             (said(9, STOPPED), 7, Some(AHEAD + 9)),
             (said(9, "boot"), 7, Some(AHEAD + 9)),
             (said(9, STOPPED), 1, Some(AHEAD + 9)),
@@ -171,7 +171,7 @@ mod tests {
         ] {
             assert_eq!(go_on(file.clone(), version, "boot"), expected, "{file:?} {version}");
         }
-        // Of no boot nothing is known.
+        // Without a boot id nothing is known.
         assert_eq!(go_on(said(7, ""), 7, ""), Some(AHEAD + 7));
     }
 
@@ -184,7 +184,7 @@ mod tests {
         mark.set(12_345);
         assert_eq!(read(&store), said(12_345, &boot_id()));
         drop(mark);
-        // Killed: the machine is the same.
+        // Killed, but the machine kept running.
         assert_eq!((beginning(&store, 12_345), beginning(&store, 5)), (None, Some(AHEAD + 12_345)));
         let mut mark = VersionMark::begin(&store, 12_345);
         mark.stop(12_346);

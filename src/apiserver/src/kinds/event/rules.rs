@@ -25,7 +25,7 @@ pub(super) fn faults(event: &Object, controller: &'static str) -> Vec<Cause> {
     let about = about.as_str().unwrap_or_default();
     let has_time = field(event, "eventTime").is_string();
     let is_elsewhere = match (about.is_empty(), has_time) {
-        // What has no namespace is told of in this one.
+        // Events about objects without a namespace belong into `default`.
         (true, false) => own != "default",
         (true, true) => !matches!(own, "default" | "kube-system"),
         (false, false) => about != own,

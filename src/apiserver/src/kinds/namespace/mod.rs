@@ -145,7 +145,7 @@ impl Resource for Namespaces {
     }
 
     fn mark_deleted(&self, object: &mut Object) {
-        // `Delete` in `pkg/registry/core/namespace/storage/storage.go` gives it no such time.
+        // `Delete` in `pkg/registry/core/namespace/storage/storage.go` sets no grace period.
         object.metadata_mut().remove("deletionGracePeriodSeconds");
         object.status_mut().insert("phase".to_owned(), "Terminating".into());
     }
@@ -195,7 +195,7 @@ impl Namespaces {
         let left = content::remove(transaction, &self.contents, object.name())?;
         let mut object = object.clone();
         if !left.is_empty() {
-            // It is looked at again with every change.
+            // Every change runs this check again.
             if content::tell(&mut object, &left, transaction.now()) {
                 transaction.put(&KIND, &mut object)?;
             }

@@ -85,7 +85,7 @@ impl Resource for Access {
                 let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
                 invalid("spec.resourceAttributes", &Value::Null, why)
             }
-            // Nobody can be somebody else, as nobody else is known.
+            // Impersonation is refused: the server knows no other users.
             _ if of_resource["verb"] == "impersonate" => {
                 let status = json!({"allowed": false, "reason": "impersonation is not served"});
                 return Ok(answered(object, status));

@@ -86,7 +86,7 @@ pub(super) fn drop_useless(spec: &mut Spec, old: &Spec) {
         }
     }
     let same_policy = spec.external_traffic_policy == old.external_traffic_policy;
-    // Not by the type: `externalIPs` make a ClusterIP Service accessible from outside, too.
+    // The type does not decide: `externalIPs` open a ClusterIP Service to the outside, too.
     if old.is_externally_accessible() && !spec.is_externally_accessible() && same_policy {
         spec.external_traffic_policy.clear();
     }

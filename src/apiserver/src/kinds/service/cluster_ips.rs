@@ -39,7 +39,7 @@ pub(super) fn faults(spec: &Spec, old: Option<&Spec>) -> Vec<Cause> {
     if ips.len() > 2 {
         faults.push(invalid(IPS, &json!(ips), "may only hold up to 2 values"));
     }
-    // What follows would say of broken addresses what is not so.
+    // Broken addresses would cause false faults here.
     if !is_broken {
         faults.extend(together_faults(spec));
     }

@@ -30,7 +30,7 @@ pub(super) fn fill(spec: &mut Spec, old: Option<&Spec>, configured: &[IpFamily])
     faults.extend(policy_faults(spec));
     faults.extend(infer(spec, configured));
     none(faults)?;
-    // Without addresses and pods the families are the client's own affair, whatever the cluster has.
+    // Without addresses and pods the client may name any families.
     if is_free {
         let needs_both = !spec.has_policy(SINGLE);
         complete(spec, configured, needs_both);
@@ -92,7 +92,7 @@ fn policy_faults(spec: &Spec) -> Vec<Cause> {
 /// Adds the families of the addresses that are given.
 fn infer(spec: &mut Spec, configured: &[IpFamily]) -> Vec<Cause> {
     let mut faults = Vec::new();
-    // There may be two. Each fault has all of them in it.
+    // At most two addresses. Each fault quotes all of them.
     for (index, ip) in spec.cluster_ips.iter().enumerate().take(2).skip(spec.ip_families.len()) {
         // "None" has no family.
         let Some(family) = parse_sloppy(ip).map(IpFamily::of) else { break };

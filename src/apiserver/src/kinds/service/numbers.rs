@@ -16,7 +16,7 @@ pub(super) fn of(service: &Object) -> Vec<Entry> {
     let ports =
         ports.chain([&spec["healthCheckNodePort"]]).filter_map(Value::as_u64).filter(|port| *port > 0);
     let mut ports: Vec<u128> = ports.map(u128::from).collect();
-    // A port of two protocols is one port.
+    // A port with two protocols counts once.
     ports.sort_unstable();
     ports.dedup();
     let of_ip = |ip| (IpFamily::of(ip).load_balancer_account(), number(ip));

@@ -190,7 +190,7 @@ fn external_policy_faults(spec: &Spec) -> Vec<Cause> {
     }
     let port = spec.health_check_node_port;
     if spec.needs_health_check() && !(1..=65535).contains(&port) {
-        // A dry run takes no port, and so does not find that it is in no range.
+        // A dry run takes no port, so it does not notice that the port is in no range.
         faults.push(invalid("spec.healthCheckNodePort", &port.into(), ports::PORT_RANGE));
     }
     if port != 0 && !spec.needs_health_check() {

@@ -54,7 +54,7 @@ fn headless_warnings(spec: &Value, has_external_ips: bool) -> impl Iterator<Item
     let ignored = [
         ("loadBalancerIP", !text(spec, "loadBalancerIP").is_empty()),
         ("externalIPs", has_external_ips),
-        // As Kubernetes writes it.
+        // Kubernetes' own wording.
         ("SessionAffinity", text(spec, "sessionAffinity") != "None"),
     ];
     let ignored = ignored.into_iter().filter(|(_, is_set)| *is_set);

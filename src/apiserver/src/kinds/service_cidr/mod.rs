@@ -111,7 +111,7 @@ impl Resource for ServiceCidrs {
         let objects = transaction.list(&KIND)?;
         let mut wake: Option<i64> = None;
         for object in objects.iter().filter(|object| object.is_being_deleted()) {
-            // Upstream counts those that are about to go too, and can lose an address's last one so.
+            // Upstream also counts ServiceCIDRs being deleted, and can lose an address's last one.
             let others: Vec<IpNet> =
                 objects.iter().filter(|other| is_ready(other)).flat_map(networks).collect();
             wake = [wake, bury(transaction, object, &others)?].into_iter().flatten().min();
@@ -206,7 +206,7 @@ fn bury(
         transaction.remove(&KIND, "", object.name())?;
         return Ok(None);
     }
-    // Somebody else's finalizers are still to be done.
+    // Other finalizers keep the object.
     let mut object = object.clone();
     let rest: Vec<&str> = object.finalizers().into_iter().filter(|name| *name != FINALIZER).collect();
     let rest = json!(rest);

@@ -42,7 +42,7 @@ pub(crate) fn usable(network: &IpNet) -> Result<(u128, u128), String> {
         return Err(format!("an IPv6 network needs a prefix length of {V6_SHORTEST} or more"));
     }
     let (own, end) = (number(network.network()), number(network.broadcast()));
-    // The last address of an IPv6 network is one like any other.
+    // An IPv6 network has no broadcast address.
     let last = if is_v4 { end.saturating_sub(1) } else { end };
     if own >= last {
         return Err("it is too small to have an address for a Service".to_owned());

@@ -25,7 +25,7 @@ fn answer(cluster: &mut Cluster, line: &Value) -> Result<Option<Object>, ApiErro
     let made = match text("do") {
         "create" => {
             let made = create(cluster, name, &line["cidrs"]);
-            // They were made one after the other under the same name.
+            // The recording created these in turn under one name.
             if name != "up" {
                 cluster.store.objects.retain(|(_, _, own), _| own != name || own == "kubernetes");
             }
@@ -103,7 +103,7 @@ fn the_default_one_and_its_service_come_by_themselves() {
         .collect();
     assert_eq!(labels[0], ("ipaddress.kubernetes.io/ip-family".to_owned(), "IPv4".to_owned()));
     assert_eq!(labels[1], ("ipaddress.kubernetes.io/managed-by".to_owned(), "ipallocator.k8s.io".to_owned()));
-    // The same one becomes dual-stack with the command line, and stays what it is otherwise.
+    // A dual-stack command line makes the same object dual-stack.
     cluster = cluster.restart(DUAL);
     let dual = cluster.get(CIDRS, "kubernetes").unwrap();
     assert_eq!(dual.spec()["cidrs"], json!(["10.96.0.0/28", "2001:db8:fd00::/112"]));
@@ -136,7 +136,7 @@ fn a_range_runs_full_and_a_second_one_helps() {
     let version = cluster.get(CIDRS, "newcidr1").unwrap().resource_version();
     cluster.wait(60);
     assert_eq!(cluster.get(CIDRS, "newcidr1").unwrap().resource_version(), version);
-    // Nothing comes from it any more.
+    // It assigns no more addresses.
     assert!(cluster.service("test-15", spec()).unwrap_err().message.ends_with("range is full"));
     cluster.delete(SERVICES, "test-14").unwrap();
     cluster.wait(1);
@@ -147,7 +147,7 @@ fn a_range_runs_full_and_a_second_one_helps() {
 fn one_that_nobody_needs_goes_after_its_grace() {
     let mut cluster = Cluster::new(DUAL);
     create(&mut cluster, "a", &json!(["10.98.0.0/24"])).unwrap();
-    // Made by hand, for nobody.
+    // An IPAddress made by hand, without a Service.
     let by_hand = json!({"spec": {"parentRef": {"resource": "services", "name": "x"}}});
     cluster.create(IPS, "10.98.0.7", by_hand).unwrap();
     cluster.delete(CIDRS, "a").unwrap();
@@ -158,7 +158,7 @@ fn one_that_nobody_needs_goes_after_its_grace() {
     cluster.wait(1);
     assert_eq!((cluster.get(CIDRS, "a"), cluster.wake), (None, None));
     assert!(cluster.get(IPS, "10.98.0.7").is_some());
-    // It does not come back for a Service that is not there.
+    // It is not made again, as its Service does not exist.
     cluster.delete(IPS, "10.98.0.7").unwrap();
     assert_eq!(cluster.get(IPS, "10.98.0.7"), None);
 }
@@ -173,7 +173,7 @@ fn a_wider_one_lets_the_default_one_go_and_it_comes_back() {
     create(&mut cluster, "wide", &json!(["10.96.0.0/16"])).unwrap();
     let again = cluster.get(CIDRS, "kubernetes").unwrap();
     assert!(again.uid() != uid && !again.is_being_deleted());
-    // Two that are to go do not hold each other's addresses.
+    // Two ServiceCIDRs being deleted do not hold each other's addresses.
     cluster.service("s", json!({"ports": [{"port": 80}], "clusterIP": "10.96.1.1"})).unwrap();
     create(&mut cluster, "also", &json!(["10.96.1.0/24"])).unwrap();
     cluster.delete(CIDRS, "wide").unwrap();
@@ -219,7 +219,7 @@ fn one_that_can_never_give_an_address_says_so_and_is_not_used() {
         );
         assert_eq!(condition["message"], format!("{cidr} cannot be used: {why}"));
     }
-    // One network that can be used is enough.
+    // One usable network is enough.
     create(&mut cluster, "half", &json!(["10.201.0.0/28", "2001:db8:4801::/48"])).unwrap();
     let condition = ready(&cluster, "half");
     assert_eq!((&condition["status"], &condition["reason"]), (&json!("True"), &json!("Unusable")));
@@ -255,7 +255,7 @@ fn addresses_come_from_the_upper_band_first() {
         let ip: std::net::Ipv4Addr = made.spec()["clusterIP"].as_str().unwrap().parse().unwrap();
         last.push(ip.octets()[3]);
     }
-    // 16 addresses are kept for those that ask for one.
+    // 16 addresses are kept for Services that name theirs.
     assert!(last[..238].iter().all(|last| *last >= 17), "{last:?}");
     assert!(last[238..].iter().all(|last| *last < 17), "{last:?}");
     assert_ne!(last[0] + 1, last[1], "not from a random start");
@@ -290,7 +290,7 @@ fn the_address_of_a_service_that_lives_comes_back() {
         (again.spec(), again.metadata().get("labels")),
         (before.spec(), before.metadata().get("labels"))
     );
-    // Its labels are not lost either.
+    // Its labels stay, too.
     cluster.patch(IPS, &ip, &json!({"metadata": {"labels": null}})).unwrap();
     assert_eq!(cluster.get(IPS, &ip).unwrap().metadata().get("labels"), before.metadata().get("labels"));
     cluster.delete(SERVICES, "s").unwrap();

@@ -48,7 +48,7 @@ mod tests {
             ("10.0.0.0/32", 0, 0),
             ("2001:db8::/128", 0, 0),
             ("10.0.0.0/31", 1, 0),
-            // No address is given out of this one.
+            // The allocator takes no address from this one.
             ("2001:db8::/48", 0, 0),
         ] {
             let object = json!({"spec": {"cidrs": [block, block, "none"]}});

@@ -98,7 +98,7 @@ impl Store {
                 .filter(|object| object.is_being_deleted())
                 .map(|_| 0)
                 .collect(),
-            // What belongs to whom is the registry's.
+            // The registry tracks owners.
             Account::Owner => Vec::new(),
         };
         numbers.sort_unstable();

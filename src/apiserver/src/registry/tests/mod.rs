@@ -242,7 +242,7 @@ fn finalizers_keep_an_object() {
     let change = Change::Apply(applied, Box::new(apply));
     run(registry.update(&THINGS, "", "a", change, WriteOptions::default())).unwrap();
     assert!(names(&registry, &THINGS).is_empty() && names(&registry, &ADDRESSES).is_empty());
-    // Nothing of it is left for the next of that name.
+    // The next object of that name starts without its data.
     let reader = Store::open_for_reading(&dir.path().join("db")).unwrap();
     assert!(reader.applied(&THINGS, "", "a").unwrap().is_empty());
 }
@@ -315,7 +315,7 @@ fn what_waits_keeps_its_room_and_is_not_done_for_nobody() {
     run(async {
         let registry = registry.holding(Arc::clone(&room));
         let creating = registry.create(&THINGS, "", thing("a", json!({})), WriteOptions::default());
-        // Asked for, and then forgotten.
+        // The client asks, and does not wait.
         assert!(tokio::time::timeout(std::time::Duration::ZERO, creating).await.is_err());
     });
     assert_eq!(Arc::strong_count(&room), 2);

@@ -49,7 +49,7 @@ fn a_watch_promises_nothing_that_it_did_not_tell() {
     }
     for left in (0..3).rev() {
         let event = run(watch.next()).unwrap();
-        // Whoever begins again at the bookmark is told the rest.
+        // A watch that starts at the bookmark gets the rest.
         let mut again = registry.watch(&THINGS, &ListQuery::default(), watch.version()).unwrap();
         assert!(event.version <= watch.version());
         let mut next = || run(again.next_until(registry.resource_version())).unwrap();
@@ -113,6 +113,6 @@ fn a_watch_of_the_future_tells_what_is_behind_its_version_only() {
     assert_eq!((event.version, event.stored.object().unwrap().name()), *expected);
     assert_ne!(expected.1, "a");
     assert!(!watch.is_ahead());
-    // It is no version that ends the watch either.
+    // The largest version does not end a watch either.
     assert!(registry.watch(&THINGS, &ListQuery::default(), u64::MAX).unwrap().version() < u64::MAX);
 }

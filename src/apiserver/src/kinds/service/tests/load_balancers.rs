@@ -44,7 +44,7 @@ fn the_addresses_are_in_the_order_of_the_families() {
     assert_eq!(ingress(&single), ["2603:1030:805::1"]);
     let plain = cluster.patch(SERVICES, "s", &json!({"spec": {"type": "NodePort"}})).unwrap();
     assert_eq!(plain.0["status"], json!({"loadBalancer": {}}));
-    // Nobody writes the status but the server.
+    // Only the server writes the status.
     let status = json!({"status": {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}});
     assert_eq!(ingress(&cluster.patch(SERVICES, "s", &status).unwrap()), Vec::<&str>::new());
 }
@@ -75,13 +75,13 @@ fn those_that_wait_get_what_another_leaves() {
     cluster.store.lists.clear();
     cluster.delete(SERVICES, "d").unwrap();
     assert_eq!(cluster.store.lists.get(SERVICES), None, "only where somebody waits");
-    // One asks for an address that somebody has, while others are free.
+    // A Service asks for a taken address while others are free.
     cluster.service("e", balancer(json!({"loadBalancerIP": "203.0.113.5"}))).unwrap();
     assert_eq!(cluster.cells(SERVICES, "e")[3], "<pending>");
     cluster.patch(SERVICES, "a", &json!({"metadata": {"labels": {"a": "b"}}})).unwrap();
     cluster.patch(SERVICES, "c", &json!({"spec": {"type": "NodePort"}})).unwrap();
     assert_eq!(ingress(&cluster.get(SERVICES, "e").unwrap()), ["203.0.113.5"]);
-    // Given back by a change: of the address, and of both families at once.
+    // A change gives back one address, or those of both families.
     cluster
         .patch(SERVICES, "c", &json!({"spec": {"type": "LoadBalancer", "loadBalancerIP": "192.0.2.9"}}))
         .unwrap();

@@ -82,7 +82,7 @@ fn the_protocols_of_a_port_share_one() {
     ]}});
     assert_eq!(node_ports(&cluster.patch(SERVICES, "later", &patch).unwrap()), [30007, 30007]);
     cluster.service("b", ports(&json!([{"port": 1, "nodePort": 30003}]))).unwrap();
-    // One that has it with another protocol has it.
+    // A Service holds its port for all protocols.
     let udp = json!([{"port": 1, "nodePort": 30007, "protocol": "SCTP"}]);
     assert!(cluster.service("c", ports(&udp)).unwrap_err().message.ends_with("already allocated"));
 }
@@ -94,7 +94,7 @@ fn a_manifest_without_ports_of_the_nodes_keeps_them() {
     let own = node_ports(&cluster.service("s", ports(&two)).unwrap());
     let again = cluster.patch(SERVICES, "s", &json!({"spec": {"ports": two}})).unwrap();
     assert_eq!(node_ports(&again), own);
-    // What is another's now is not kept for the first.
+    // A port loses its number to the port that now names it.
     let moved = json!([{"name": "a", "port": 80}, {"name": "c", "port": 81, "nodePort": own[0]}]);
     let moved = node_ports(&cluster.patch(SERVICES, "s", &json!({"spec": {"ports": moved}})).unwrap());
     assert!(moved[1] == own[0] && moved[0] != own[0], "{moved:?}");
@@ -132,7 +132,7 @@ fn load_balancers_may_do_without_and_local_ones_have_one_more() {
         "Internal error occurred: failed to allocate requested HealthCheck NodePort 30008: provided port is already \
          allocated"
     );
-    // A manifest that does not say it keeps it.
+    // A manifest without the port keeps it.
     let again = cluster.patch(SERVICES, "s", &json!({"spec": {"healthCheckNodePort": null}})).unwrap();
     assert_eq!(again.spec()["healthCheckNodePort"], 30008);
     let everywhere = json!({"spec": {"externalTrafficPolicy": "Cluster"}});

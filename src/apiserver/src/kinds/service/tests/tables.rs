@@ -118,7 +118,7 @@ fn changes(dry_run: bool) {
             }
             let kept = cluster.patch(SERVICES, "u", &patch);
             if !dry_run {
-                // An address that was given back is not the one that was asked for, if it comes again.
+                // If an address that was given back is assigned again, nobody asked for it.
                 let own = if case["line"] == 61 { &[][..] } else { &own };
                 found = outcome(&kept, own, networks);
             }

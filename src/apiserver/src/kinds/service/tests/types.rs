@@ -64,7 +64,7 @@ fn what_was_filled_in_goes_with_its_reason() {
     let mut differences = Vec::new();
     for (from, old) in manifests() {
         for (to, new) in manifests() {
-            // One that is changed among load balancers is refused, as upstream refuses it.
+            // Like upstream, a load balancer's class cannot change.
             let is_class = |name| name == "class";
             if is_class(from) != is_class(to) && old["type"] == new["type"] {
                 continue;
@@ -119,12 +119,12 @@ fn the_port_of_health_checks_stays() {
         assert_eq!((error.code, error.message.as_str()), (422, expected));
         assert_eq!(error.details["causes"][0]["reason"], "FieldValueForbidden");
     }
-    // Nothing, and what is there, change nothing.
+    // Neither null nor the present value changes it.
     for same in [json!(null), own.clone()] {
         let change = json!({"spec": {"healthCheckNodePort": same}});
         assert_eq!(cluster.patch(SERVICES, "s", &change).unwrap().spec()["healthCheckNodePort"], own);
     }
-    // Behind another policy, or type, it is given anew.
+    // After another policy or type the port is assigned anew.
     let cluster_wide = json!({"spec": {"externalTrafficPolicy": "Cluster"}});
     assert!(cluster.patch(SERVICES, "s", &cluster_wide).unwrap().spec().get("healthCheckNodePort").is_none());
     let local = json!({"spec": {"externalTrafficPolicy": "Local", "healthCheckNodePort": 30000}});
