@@ -166,6 +166,41 @@ impl fmt::Display for Place {
     }
 }
 
+impl fmt::Display for EndpointSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let local = if self.scope == Scope::Local { " on this node" } else { "" };
+        write!(f, "{} port {}/{}{local}", self.cluster_ip, self.port, self.protocol)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} port {}", self.address, self.port)
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.first, self.last)
+    }
+}
+
+impl fmt::Display for Element {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inside(network) => write!(f, "inside network {network}"),
+            Self::Service { place, origin: Origin::Inside, .. } => write!(f, "service {place} for inside"),
+            Self::Service { place, origin: Origin::Outside, .. } => write!(f, "service {place} for outside"),
+            Self::Slot { set, index, endpoint } => write!(f, "slot {index} of {set} with {endpoint}"),
+            Self::Member { set, endpoint } => write!(f, "member {endpoint} of {set}"),
+            Self::Hairpin(address) => write!(f, "hairpin of {address}"),
+            Self::SourceRange { place, sources } => write!(f, "source range {sources} of {place}"),
+            Self::ClusterIp(address) => write!(f, "cluster IP {address}"),
+            Self::ServiceNetwork(network) => write!(f, "service network {network}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,13 @@
 //! layout.
 
 mod element;
+mod error;
+mod notices;
+mod table;
 
 pub use element::{
     Balance, Element, Endpoint, EndpointSet, Handling, Network, Origin, Place, SLOTS_MAX, Scope, slots_for,
 };
+pub use error::{Fault, ServicesError};
+pub use notices::Notices;
+pub use table::{Present, Table};
