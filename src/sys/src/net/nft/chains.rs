@@ -7,11 +7,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::family::Side;
 use super::maps::{Map, Purpose, Table};
-use super::message::Attributes;
 use super::rules::{Claim, Rule};
 use crate::fnv;
+use crate::net::netfilter::family::Side;
+use crate::net::netfilter::message::Attributes;
 use crate::net::rtnetlink::SourceCheck;
 use pod::addresses::IpFamily;
 

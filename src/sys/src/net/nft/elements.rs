@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::error::NftError;
-use super::family::Encoding;
 use super::maps::{Map, Purpose, Table};
-use super::message::{Attributes, attributes, find, find_in, text};
 use super::types::Protocol;
+use crate::net::netfilter::data::{
+    DATA_VALUE, DATA_VERDICT, GOTO, JUMP, VERDICT_CHAIN, VERDICT_CODE, address, data, enter, octets, padded,
+    port,
+};
+use crate::net::netfilter::family::Encoding;
+use crate::net::netfilter::message::{Attributes, attributes, find, find_in, text};
 use crate::net::rtnetlink::Mac;
 use pod::addresses::IpFamily;
 
-/// Attributes of linux/netfilter/nf_tables.h: of a data value, a verdict, an element.
-const DATA_VALUE: u16 = 1;
-const DATA_VERDICT: u16 = 2;
-const VERDICT_CODE: u16 = 1;
-const VERDICT_CHAIN: u16 = 2;
+/// Attributes of linux/netfilter/nf_tables.h: of an element.
 const ELEMENT_KEY: u16 = 1;
 const ELEMENT_DATA: u16 = 2;
 const LIST_ELEMENT: u16 = 1;
@@ -36,8 +36,8 @@ pub(super) enum Enter {
 impl Enter {
     fn code(self) -> i32 {
         match self {
-            Self::Goto => -4,
-            Self::Jump => -3,
+            Self::Goto => GOTO,
+            Self::Jump => JUMP,
         }
     }
 }
@@ -119,10 +119,8 @@ impl Element {
 
     fn value(&self) -> Option<Attributes> {
         match self {
-            Self::Masquerade { enter, chain, .. } | Self::Hairpin { enter, chain, .. } => {
-                let code = enter.code().to_be_bytes();
-                let verdict = Attributes::new().bytes(VERDICT_CODE, &code).text(VERDICT_CHAIN, chain);
-                Some(Attributes::new().nested(DATA_VERDICT, &verdict))
+            Self::Masquerade { enter: way, chain, .. } | Self::Hairpin { enter: way, chain, .. } => {
+                Some(enter(way.code(), chain))
             }
             Self::Port { pod, pod_port, .. } => {
                 let mut value = octets(*pod);
@@ -209,24 +207,6 @@ impl fmt::Display for Element {
     }
 }
 
-/// A value other than a verdict.
-pub(super) fn data(value: &[u8]) -> Attributes {
-    Attributes::new().bytes(DATA_VALUE, value)
-}
-
-/// A verdict that ends a rule.
-pub(super) fn verdict(code: i32) -> Attributes {
-    Attributes::new().nested(DATA_VERDICT, &Attributes::new().bytes(VERDICT_CODE, &code.to_be_bytes()))
-}
-
-/// The bytes of an address.
-pub(super) fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    }
-}
-
 /// Divides elements into those of these addresses and the others.
 pub(super) fn of_and_not_of(addresses: &[IpAddr], elements: Vec<Element>) -> (Vec<Element>, Vec<Element>) {
     let is_own = |pod: IpAddr| addresses.iter().any(|address| address.to_canonical() == pod);
@@ -260,22 +240,6 @@ fn name(interface: &str) -> Vec<u8> {
 
 fn unpadded(name: &[u8]) -> String {
     String::from_utf8_lossy(name.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
-}
-
-fn padded(port: u16) -> [u8; 4] {
-    let [high, low] = port.to_be_bytes();
-    [high, low, 0, 0]
-}
-
-fn address(family: IpFamily, bytes: &[u8]) -> Option<IpAddr> {
-    Some(match family {
-        IpFamily::V4 => Ipv4Addr::from(*bytes.first_chunk::<4>()?).into(),
-        IpFamily::V6 => Ipv6Addr::from(*bytes.first_chunk::<16>()?).into(),
-    })
-}
-
-fn port(bytes: &[u8]) -> Option<u16> {
-    bytes.first_chunk::<2>().map(|bytes| u16::from_be_bytes(*bytes))
 }
 
 #[cfg(test)]

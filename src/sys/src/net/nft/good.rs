@@ -112,7 +112,7 @@ mod tests {
     use crate::fnv;
     use crate::fs::files::{self, LastLink};
     use crate::net::nft::chains::Chain;
-    use crate::net::nft::message::Attributes;
+    use crate::net::netfilter::message::Attributes;
 
     #[test]
     fn the_number_of_the_guards_is_of_their_rules() {

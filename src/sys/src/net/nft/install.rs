@@ -7,9 +7,9 @@ use super::good::Good;
 use super::lock::lock;
 use super::maps::Map;
 use super::rebuild;
-use super::socket::Netfilter;
 use super::types::Rules;
 use super::wanted::Wanted;
+use crate::net::netfilter::socket::Netfilter;
 
 /// Installs the rules of an attachment in the calling thread's network namespace. The chains of its network get its
 /// subnets. If the tables were removed, they are made anew with the rules of `others`.

@@ -1,5 +1,8 @@
 //! The tables and their maps and sets, with the types of keys and values.
 
+use crate::net::netfilter::data::{
+    DataType, ETHERNET_ADDRESS, FieldType, INET_PROTOCOL, INET_SERVICE, INTERFACE_NAME, address_type,
+};
 use pod::addresses::IpFamily;
 
 /// A table. Both are called `podhosts`.
@@ -51,31 +54,6 @@ pub(super) enum Purpose {
 /// A map or set of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Map(pub(super) Purpose, pub(super) IpFamily);
-
-/// The number of a type in `nft`, and its length.
-type FieldType = (u32, usize);
-const IPV4_ADDRESS: FieldType = (7, 4);
-const IPV6_ADDRESS: FieldType = (8, 16);
-const ETHERNET_ADDRESS: FieldType = (9, 6);
-const INET_PROTOCOL: FieldType = (12, 1);
-const INET_SERVICE: FieldType = (13, 2);
-const INTERFACE_NAME: FieldType = (41, 16);
-
-/// The type and length of a key or a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct DataType {
-    pub(super) id: u32,
-    pub(super) length: u32,
-}
-
-impl DataType {
-    /// Concatenated fields, each padded to four bytes, as in `nft`.
-    fn of(fields: &[FieldType]) -> Self {
-        let id = fields.iter().fold(0, |id, field| (id << 6) | field.0);
-        let length = fields.iter().map(|field| field.1.next_multiple_of(4)).sum::<usize>();
-        Self { id, length: u32::try_from(length).unwrap_or(u32::MAX) }
-    }
-}
 
 /// The value of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,10 +142,7 @@ impl Map {
     }
 
     fn address(self) -> FieldType {
-        match self.1 {
-            IpFamily::V4 => IPV4_ADDRESS,
-            IpFamily::V6 => IPV6_ADDRESS,
-        }
+        address_type(self.1)
     }
 }
 

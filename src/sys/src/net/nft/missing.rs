@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::chains::Chain;
 use super::error::NftError;
 use super::maps::Table;
-use super::socket::Netfilter;
 use super::types::Rules;
 use super::wanted::Wanted;
+use crate::net::netfilter::socket::Netfilter;
 
 /// Names the missing parts of the attachments' rules in the calling thread's network namespace.
 ///

@@ -7,20 +7,18 @@
 //!
 //! Every change is one transaction of the kernel: all or nothing.
 
+mod batch;
 mod chains;
 mod elements;
 mod error;
-mod family;
 mod good;
 mod install;
 mod lock;
 mod maps;
-mod message;
 mod missing;
 mod rebuild;
 mod remove;
 mod rules;
-mod socket;
 mod table;
 mod types;
 mod wanted;

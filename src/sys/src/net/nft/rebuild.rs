@@ -4,14 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::batch::Batch;
 use super::chains::Chain;
 use super::elements::{Element, of_and_not_of, taken};
 use super::error::NftError;
 use super::lock::lock;
 use super::maps::Table;
-use super::socket::{Batch, Netfilter};
 use super::types::Rules;
 use super::wanted::Wanted;
+use crate::net::netfilter::socket::Netfilter;
 
 /// Elements of one transaction, whose messages have to fit in a socket's buffer.
 const AT_ONCE: usize = 256;

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use super::batch::Batch;
 use super::chains::{hairpin_name, masquerade_name};
 use super::elements::Element;
 use super::error::NftError;
@@ -13,9 +14,9 @@ use super::good::Good;
 use super::lock::lock;
 use super::maps::{Map, Purpose, Table};
 use super::rebuild::{is_damaged, rebuild};
-use super::socket::{Batch, Netfilter};
 use super::types::Rules;
 use super::wanted::{Wanted, unused_chains};
+use crate::net::netfilter::socket::Netfilter;
 use crate::net::rtnetlink::{RouteSocket, localnet};
 
 /// An attachment that is removed.

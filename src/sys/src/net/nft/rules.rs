@@ -3,18 +3,13 @@
 
 use std::net::IpAddr;
 
-use super::elements::{data, octets, verdict};
-use super::family::{Encoding, Side};
 use super::maps::{Map, Purpose, Table};
-use super::message::Attributes;
+use crate::net::netfilter::data::{DROP, FIRST, RETURN, VERDICT, data, octets, register, verdict};
+use crate::net::netfilter::family::{Encoding, Side};
+use crate::net::netfilter::message::Attributes;
 use crate::net::rtnetlink::SourceCheck;
 use pod::addresses::IpFamily;
 
-/// Registers of linux/netfilter/nf_tables.h: the verdict, the first of 16 bytes, those of 4 bytes from the second on.
-/// Concatenated fields are in consecutive registers.
-const VERDICT: u32 = 0;
-const FIRST: u32 = 1;
-const FIRST_WORD: u32 = 8;
 /// Comparisons.
 const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
@@ -37,9 +32,6 @@ const LOCAL: u32 = 2;
 const FIB_ADDRESS_TYPE: u32 = 3;
 const FIB_DESTINATION: u32 = 2;
 const NAT_DESTINATION: u32 = 1;
-/// `NF_DROP` of linux/netfilter.h.
-const DROP: i32 = 0;
-const RETURN: i32 = -5;
 /// `LOOPBACK_IFINDEX` of net/flow.h: the index of lo in every namespace.
 const LOOPBACK_INDEX: u32 = 1;
 /// `NFT_LOOKUP_F_INV`: goes on if there is no such element.
@@ -254,12 +246,6 @@ impl Rule {
     }
 }
 
-/// The register `words` after the first. For a multiple of 16 bytes the kernel uses the number among the registers of
-/// 16 bytes.
-fn register(words: u32) -> u32 {
-    if words.is_multiple_of(4) { FIRST + words / 4 } else { FIRST_WORD + words }
-}
-
 /// The netmask of a prefix; a prefix longer than the address counts as the whole address.
 fn mask(length: usize, prefix: u8) -> Vec<u8> {
     let prefix = usize::from(prefix);
@@ -282,11 +268,6 @@ mod tests {
         assert_eq!(mask(4, 32), [255; 4]);
         assert_eq!(mask(4, 200), [255; 4]);
         assert_eq!(mask(16, 65)[7..10], [255, 128, 0]);
-    }
-
-    #[test]
-    fn registers_are_named_as_the_kernel_names_them() {
-        assert_eq!([0, 1, 4, 5].map(register), [1, 9, 2, 13]);
     }
 
     #[test]

@@ -2,37 +2,24 @@
 
 use std::io;
 
+use super::batch::Batch;
 use super::chains::Chain;
 use super::elements::Element;
 use super::error::NftError;
 use super::maps::{Map, Table, Value};
-use super::message::{Attributes, attributes, covers, find};
 use super::rules::Rule;
-use super::socket::{Batch, BatchMessage, CREATE, Netfilter};
+use crate::net::netfilter::data::VERDICTS;
+use crate::net::netfilter::message::{Attributes, attributes, covers, find};
+use crate::net::netfilter::operations::{
+    APPEND, CREATE, DELETE_CHAIN, DELETE_ELEMENT, DELETE_RULE, DELETE_TABLE, EXCLUSIVE, GET_CHAIN,
+    GET_ELEMENT, GET_GENERATION, GET_RULE, GET_TABLE, NEW_CHAIN, NEW_ELEMENT, NEW_RULE, NEW_SET, NEW_TABLE,
+};
+use crate::net::netfilter::socket::Netfilter;
 
 /// Name of both tables.
 const TABLE: &str = "podhosts";
-/// Operations of linux/netfilter/nf_tables.h.
-const NEW_TABLE: u16 = 0;
-const GET_TABLE: u16 = 1;
-const DELETE_TABLE: u16 = 2;
-const NEW_CHAIN: u16 = 3;
-const GET_CHAIN: u16 = 4;
-const DELETE_CHAIN: u16 = 5;
-const NEW_RULE: u16 = 6;
-const GET_RULE: u16 = 7;
-const DELETE_RULE: u16 = 8;
-const NEW_SET: u16 = 9;
-const NEW_ELEMENT: u16 = 12;
-const GET_ELEMENT: u16 = 13;
-const DELETE_ELEMENT: u16 = 14;
-const GET_GENERATION: u16 = 16;
-/// Flags of linux/netlink.h.
-const EXCLUSIVE: u16 = 0x200;
-const APPEND: u16 = 0x800;
-/// `NFT_SET_MAP`, and the type of verdicts as values.
+/// `NFT_SET_MAP`.
 const SET_IS_MAP: u32 = 0x8;
-const VERDICTS: u32 = 0xffff_ff00;
 /// The attribute with the generation.
 const GENERATION: u16 = 1;
 /// The attribute with the number of a chain's users.
@@ -50,10 +37,6 @@ fn named(kind: u16, name: &str) -> Attributes {
 }
 
 impl Batch {
-    fn change(&mut self, table: Table, operation: u16, flags: u16, attributes: Attributes, step: String) {
-        self.push(BatchMessage { operation, flags, attributes, table, step });
-    }
-
     /// Makes the tables of `chains` if they are missing, with the maps and sets that the chains use.
     pub(super) fn make_tables(&mut self, chains: &[Chain]) {
         for table in Table::ALL {
@@ -141,20 +124,20 @@ pub(super) struct Contents {
 impl Netfilter {
     /// The number of transactions so far, if the kernel tells it.
     pub(super) fn generation(&mut self) -> Option<u32> {
-        let found = self.get(Table::Inet, GET_GENERATION, &Attributes::new()).ok()??;
+        let found = self.get(Table::Inet.family(), GET_GENERATION, &Attributes::new()).ok()??;
         // In a batch, 0 would mean any generation.
         Some(u32::from_be_bytes(*find(&found, GENERATION)?.first_chunk()?)).filter(|count| *count != 0)
     }
 
     pub(super) fn has_table(&mut self, table: Table) -> Result<bool, NftError> {
-        let found = self.get(table, GET_TABLE, &in_table());
+        let found = self.get(table.family(), GET_TABLE, &in_table());
         Ok(found.map_err(|cause| unanswered(format!("find the table {}", table.name()), cause))?.is_some())
     }
 
     pub(super) fn contents(&mut self, maps: impl Iterator<Item = Map>) -> Result<Contents, NftError> {
         let mut contents = Contents { elements: Vec::new(), absent: Vec::new() };
         for map in maps {
-            match self.list(map.table(), GET_ELEMENT, &named(2, map.name())).map_err(unread(map))? {
+            match self.list(map.table().family(), GET_ELEMENT, &named(2, map.name())).map_err(unread(map))? {
                 Some(messages) => {
                     contents
                         .elements
@@ -169,7 +152,7 @@ impl Netfilter {
     /// Whether a map has an element with the key of this one.
     pub(super) fn has(&mut self, element: &Element) -> Result<bool, NftError> {
         let map = element.map();
-        let found = self.get(map.table(), GET_ELEMENT, &element.keyed_in(named(2, map.name())));
+        let found = self.get(map.table().family(), GET_ELEMENT, &element.keyed_in(named(2, map.name())));
         Ok(found.map_err(unread(map))?.is_some())
     }
 
@@ -199,7 +182,7 @@ impl Netfilter {
         such: impl Fn(&Element) -> bool,
     ) -> Result<bool, NftError> {
         let are_such = |message: &[u8]| Element::listed(map, message).iter().all(&such);
-        self.has_only(map.table(), GET_ELEMENT, &named(2, map.name()), are_such).map_err(unread(map))
+        self.has_only(map.table().family(), GET_ELEMENT, &named(2, map.name()), are_such).map_err(unread(map))
     }
 
     /// The number of elements that lead to a network's chain; `None` if it does not exist.
@@ -245,12 +228,12 @@ impl Netfilter {
     }
 
     fn chain(&mut self, table: Table, name: &str) -> Result<Option<Vec<u8>>, NftError> {
-        let found = self.get(table, GET_CHAIN, &named(3, name));
+        let found = self.get(table.family(), GET_CHAIN, &named(3, name));
         found.map_err(|cause| unanswered(format!("read the chain {name}"), cause))
     }
 
     fn rules(&mut self, table: Table, chain: &str) -> Result<Vec<Vec<u8>>, NftError> {
-        let found = self.list(table, GET_RULE, &named(2, chain));
+        let found = self.list(table.family(), GET_RULE, &named(2, chain));
         Ok(found.map_err(|cause| unanswered(format!("read the chain {chain}"), cause))?.unwrap_or_default())
     }
 }

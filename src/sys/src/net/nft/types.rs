@@ -49,7 +49,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    pub(super) const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
+    pub(in crate::net) const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
 
     /// Its name in lower case.
     pub fn name(self) -> &'static str {
@@ -61,7 +61,7 @@ impl Protocol {
     }
 
     /// Its number in an IP header.
-    pub(super) fn number(self) -> u8 {
+    pub(in crate::net) fn number(self) -> u8 {
         match self {
             Self::Tcp => 6,
             Self::Udp => 17,

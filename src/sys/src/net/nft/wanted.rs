@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 
+use super::batch::Batch;
 use super::chains::{Chain, hairpin_name, masquerade_name};
 use super::elements::{Element, Enter};
 use super::error::NftError;
 use super::maps::Table;
-use super::socket::Batch;
 use super::types::{PodInterface, PortMapping, Rules};
 use crate::net::rtnetlink::{Mac, SourceCheck};
 use pod::addresses::IpFamily;

@@ -4,13 +4,13 @@ use pod::addresses::IpFamily;
 
 /// An address in the header of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub(in crate::net) enum Side {
     Source,
     Destination,
 }
 
 /// How packets and nf_tables encode a family and its addresses.
-pub(super) trait Encoding {
+pub(in crate::net) trait Encoding {
     /// Length of an address in bytes.
     fn length(self) -> usize;
     /// Number of 4 byte registers that an address takes.

@@ -1,0 +1,7 @@
+//! nf_tables over netlink: messages, transactions, lists. What is in the tables is decided elsewhere.
+
+pub(in crate::net) mod data;
+pub(in crate::net) mod family;
+pub(in crate::net) mod message;
+pub(in crate::net) mod operations;
+pub(in crate::net) mod socket;
