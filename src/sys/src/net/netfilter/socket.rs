@@ -123,8 +123,18 @@ impl Netfilter {
         self.sequence = first.wrapping_add(u32::try_from(count).unwrap_or(u32::MAX)).wrapping_add(2);
         let unsent = |cause| Refusal { change: None, cause };
         self.send(&encode(changes, first, generation)?).map_err(unsent)?;
-        let (mut done, mut refusal) = (false, None);
-        while let Some(datagram) = self.receive().map_err(unsent)? {
+        let (mut done, mut refusal, mut lost) = (false, None, None);
+        loop {
+            let datagram = match self.receive() {
+                Ok(Some(datagram)) => datagram,
+                Ok(None) => break,
+                // More refusals than fit into the buffer, which has the first ones.
+                Err(cause) if cause.raw_os_error() == Some(libc::ENOBUFS) => {
+                    lost = Some(cause);
+                    continue;
+                }
+                Err(cause) => return Err(unsent(cause)),
+            };
             for reply in replies(datagram).filter(|reply| reply.kind == ERROR) {
                 let errno = reply.errno().unwrap_or(libc::EPROTO);
                 let place = usize::try_from(reply.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
@@ -140,7 +150,7 @@ impl Netfilter {
         match refusal {
             Some(refusal) => Err(refusal),
             None if done => Ok(()),
-            None => Err(unsent(io::Error::other(NO_ANSWER))),
+            None => Err(unsent(lost.unwrap_or_else(|| io::Error::other(NO_ANSWER)))),
         }
     }
 

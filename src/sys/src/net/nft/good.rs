@@ -111,8 +111,8 @@ mod tests {
     use super::*;
     use crate::fnv;
     use crate::fs::files::{self, LastLink};
-    use crate::net::nft::chains::Chain;
     use crate::net::netfilter::message::Attributes;
+    use crate::net::nft::chains::Chain;
 
     #[test]
     fn the_number_of_the_guards_is_of_their_rules() {

@@ -4,10 +4,18 @@
 //! costs the same however many there are, and a connection costs two lookups more. `docs/design/proxy.md` has the
 //! layout.
 
+mod chains;
 mod element;
 mod error;
+mod handling;
+mod items;
+mod listed;
+mod maps;
 mod notices;
+mod read;
+mod rule;
 mod table;
+mod transaction;
 
 pub use element::{
     Balance, Element, Endpoint, EndpointSet, Handling, Network, Origin, Place, SLOTS_MAX, Scope, slots_for,

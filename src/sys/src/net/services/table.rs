@@ -1,10 +1,21 @@
-//! The table.
+//! The table: what is in it, and changes.
 
-use super::element::Element;
+use std::collections::BTreeSet;
+use std::io;
+
+use super::chains::Chain;
+use super::element::{Element, Network};
 use super::error::ServicesError;
+use super::items::overlap;
+use super::maps::{Map, Purpose};
+use super::transaction::{Action, commit, refused};
+use super::{listed, read};
+use crate::net::netfilter::socket::Netfilter;
+use pod::addresses::IpFamily;
 
-/// The table of the calling thread's network namespace.
+/// The table of the network namespace in which it was opened.
 pub struct Table {
+    netfilter: Netfilter,
     port: u32,
 }
 
@@ -20,33 +31,137 @@ pub enum Present {
 }
 
 impl Table {
-    /// Opens a socket in the calling thread's network namespace.
+    /// Opens a socket in the calling thread's network namespace. The table need not exist.
     pub fn open() -> Result<Self, ServicesError> {
-        Err(ServicesError::NoNfTables)
+        let mut netfilter = Netfilter::new().map_err(unopened)?;
+        let port = netfilter.bind().map_err(unopened)?;
+        Ok(Self { netfilter, port })
     }
 
     /// Reads the table.
     pub fn read(&mut self) -> Result<Present, ServicesError> {
-        Err(ServicesError::NoNfTables)
+        read::present(&mut self.netfilter)
     }
 
-    /// Removes the table, if there is one, and makes it with these elements, in one transaction. Connections are not cut.
-    pub fn replace(&mut self, _elements: &[Element]) -> Result<(), ServicesError> {
-        Err(ServicesError::NoNfTables)
+    /// Makes the table with these elements, in place of the one that may be there. It is one transaction; connections are
+    /// not cut, but clients with session affinity get an endpoint anew.
+    pub fn replace(&mut self, elements: &[Element]) -> Result<(), ServicesError> {
+        check(elements)?;
+        let inside = IpFamily::ALL.map(|family| (family, insides(family, elements)));
+        for (_, inside) in &inside {
+            no_overlap(inside)?;
+        }
+        let timeouts: BTreeSet<_> = elements.iter().filter_map(read::timeout).collect();
+        commit(&mut self.netfilter, |transaction| {
+            transaction.make_table();
+            for (family, seconds) in &timeouts {
+                transaction.make_affinity(*family, *seconds);
+            }
+            for (family, inside) in &inside {
+                transaction.cover(*family, inside, true);
+            }
+            transaction.elements(Action::Add, elements);
+        })
     }
 
-    /// Takes elements away and adds others, all or nothing.
-    pub fn change(&mut self, _removed: &[Element], _added: &[Element]) -> Result<(), ServicesError> {
-        Err(ServicesError::NoNfTables)
+    /// Takes elements away and adds others in one transaction. An element to take away has to be there, with whatever
+    /// value; one to add must not be there with another value.
+    pub fn change(&mut self, removed: &[Element], added: &[Element]) -> Result<(), ServicesError> {
+        check(removed)?;
+        check(added)?;
+        let timeouts: BTreeSet<_> = added.iter().filter_map(read::timeout).collect();
+        let mut missing = Vec::new();
+        for (family, seconds) in timeouts {
+            if !read::has_chain(&mut self.netfilter, &Chain::affinity(family, seconds))? {
+                missing.push((family, seconds));
+            }
+        }
+        let mut inside = Vec::new();
+        for family in IpFamily::ALL {
+            inside.extend(self.changed_inside(family, removed, added)?.map(|inside| (family, inside)));
+        }
+        commit(&mut self.netfilter, |transaction| {
+            for (family, seconds) in &missing {
+                transaction.make_affinity(*family, *seconds);
+            }
+            for (family, inside) in &inside {
+                transaction.cover(*family, &inside.iter().collect::<Vec<_>>(), false);
+            }
+            transaction.elements(Action::TakeAway, removed);
+            transaction.elements(Action::Add, added);
+        })
     }
 
     /// Removes the table. Returns false if there was none.
     pub fn remove(&mut self) -> Result<bool, ServicesError> {
-        Err(ServicesError::NoNfTables)
+        if !read::has_table(&mut self.netfilter)? {
+            return Ok(false);
+        }
+        match commit(&mut self.netfilter, |transaction| transaction.remove_table()) {
+            Err(ServicesError::Refused { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
+            other => other.map(|()| true),
+        }
     }
 
     /// The number of the socket, by which [`super::Notices`] tells own changes from those of others.
     pub fn port_id(&self) -> u32 {
         self.port
+    }
+
+    /// The networks inside after a change, `None` if it does not touch them.
+    fn changed_inside(
+        &mut self,
+        family: IpFamily,
+        removed: &[Element],
+        added: &[Element],
+    ) -> Result<Option<Vec<Element>>, ServicesError> {
+        let (removed, added) = (insides(family, removed), insides(family, added));
+        if removed.is_empty() && added.is_empty() {
+            return Ok(None);
+        }
+        let map = Map(Purpose::Origins, family);
+        let items = read::items(&mut self.netfilter, map)?;
+        let networks = items.and_then(|items| listed::inside(family, items));
+        let Some(networks) = networks else {
+            let first = removed.first().or(added.first()).copied();
+            return first.map_or(Ok(None), |first| Err(refused("change", first, libc::ENOENT)));
+        };
+        let mut inside: BTreeSet<Element> = networks.into_iter().map(Element::Inside).collect();
+        for element in removed {
+            if !inside.remove(element) {
+                return Err(refused("take away", element, libc::ENOENT));
+            }
+        }
+        inside.extend(added.iter().copied().copied());
+        no_overlap(&inside.iter().collect::<Vec<_>>())?;
+        Ok(Some(inside.into_iter().collect()))
+    }
+}
+
+fn check(elements: &[Element]) -> Result<(), ServicesError> {
+    for element in elements {
+        let unusable = |cause| ServicesError::Unusable { element: Box::new(*element), cause };
+        element.check().map_err(unusable)?;
+    }
+    Ok(())
+}
+
+/// The elements that are networks inside, of one family.
+fn insides(family: IpFamily, elements: &[Element]) -> Vec<&Element> {
+    elements.iter().filter(|element| element.map() == Map(Purpose::Origins, family)).collect()
+}
+
+fn no_overlap(inside: &[&Element]) -> Result<(), ServicesError> {
+    let networks: BTreeSet<Network> = inside.iter().filter_map(|element| element.inside()).collect();
+    match overlap(&networks) {
+        Some(network) => Err(refused("add", &Element::Inside(*network), libc::EEXIST)),
+        None => Ok(()),
+    }
+}
+
+fn unopened(cause: io::Error) -> ServicesError {
+    match cause.raw_os_error() {
+        Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => ServicesError::NoNfTables,
+        _ => ServicesError::Socket { verb: "open a socket to", cause },
     }
 }

@@ -1,0 +1,238 @@
+//! Elements as the kernel has them: keys and values of maps and sets.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::element::{Element, Endpoint, EndpointSet, Handling, Network, Origin, Place, SLOTS_MAX};
+use super::error::Fault;
+use super::handling::{handling_word, is_slot_count, port_word};
+use super::maps::{Map, Purpose};
+use crate::net::netfilter::data::{data, octets, padded};
+use crate::net::netfilter::message::Attributes;
+use pod::addresses::IpFamily;
+
+/// Attributes of linux/netfilter/nf_tables.h of an element, and the flag of an interval's end.
+pub(super) const KEY: u16 = 1;
+pub(super) const DATA: u16 = 2;
+pub(super) const FLAGS: u16 = 3;
+pub(super) const KEY_END: u16 = 10;
+pub(super) const INTERVAL_END: u32 = 1;
+
+/// The number with which values begin whose other fields are parts of keys.
+const UNUSED: [u8; 4] = [0; 4];
+
+/// An element of the kernel. Intervals of a single field are two: their first address, and the one after their last,
+/// unless that is the family's last.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Item {
+    pub(super) key: Vec<u8>,
+    pub(super) is_interval_end: bool,
+    /// The end of an interval of concatenated fields, included.
+    pub(super) key_end: Option<Vec<u8>>,
+    pub(super) value: Option<Vec<u8>>,
+}
+
+impl Item {
+    fn new(key: Vec<u8>, value: Option<Vec<u8>>) -> Self {
+        Self { key, is_interval_end: false, key_end: None, value }
+    }
+
+    /// The attributes that make it, or with `is_keyed` only those that find it.
+    pub(super) fn describe(&self, is_keyed: bool) -> Attributes {
+        let about = Attributes::new().nested(KEY, &data(&self.key));
+        let about = match &self.value {
+            Some(value) if !is_keyed => about.nested(DATA, &data(value)),
+            _ => about,
+        };
+        let about = if self.is_interval_end { about.number(FLAGS, INTERVAL_END) } else { about };
+        match &self.key_end {
+            Some(end) => about.nested(KEY_END, &data(end)),
+            None => about,
+        }
+    }
+}
+
+impl Element {
+    /// The map or set that has it.
+    pub(super) fn map(&self) -> Map {
+        let (purpose, address) = match self {
+            Self::Inside(network) => (Purpose::Origins, network.first),
+            Self::Service { place, .. } => (Purpose::Services, place.address),
+            Self::Slot { set, .. } => (Purpose::Endpoints, set.cluster_ip),
+            Self::Member { set, .. } => (Purpose::Members, set.cluster_ip),
+            Self::Hairpin(address) => (Purpose::Hairpins, *address),
+            Self::SourceRange { place, .. } => (Purpose::SourceRanges, place.address),
+            Self::ClusterIp(address) => (Purpose::ClusterIps, *address),
+            Self::ServiceNetwork(network) => (Purpose::ServiceNetworks, network.first),
+        };
+        Map(purpose, IpFamily::of(address))
+    }
+
+    /// The network, if it is one inside.
+    pub(super) fn inside(&self) -> Option<Network> {
+        match self {
+            Self::Inside(network) => Some(*network),
+            _ => None,
+        }
+    }
+
+    /// Finds what no table can have.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        let same = |a: IpAddr, b: IpAddr| IpFamily::of(a) == IpFamily::of(b);
+        let is_one_family = match self {
+            Self::Inside(Network { first, last }) | Self::ServiceNetwork(Network { first, last }) => {
+                same(*first, *last)
+            }
+            Self::Service { place, handling: Handling::Balance(balance), .. } => {
+                same(place.address, balance.set.cluster_ip)
+            }
+            Self::Slot { set, endpoint, .. } | Self::Member { set, endpoint } => {
+                same(set.cluster_ip, endpoint.address)
+            }
+            Self::SourceRange { place, sources } => {
+                same(place.address, sources.first) && same(sources.first, sources.last)
+            }
+            Self::Service { .. } | Self::Hairpin(_) | Self::ClusterIp(_) => true,
+        };
+        match self {
+            _ if !is_one_family => Err(Fault::Families),
+            Self::Service { handling: Handling::Balance(balance), .. } if !is_slot_count(balance.slots) => {
+                Err(Fault::Slots(balance.slots))
+            }
+            Self::Slot { index, .. } if *index >= SLOTS_MAX => Err(Fault::Index(*index)),
+            Self::Inside(network)
+            | Self::ServiceNetwork(network)
+            | Self::SourceRange { sources: network, .. }
+                if network.last < network.first =>
+            {
+                Err(Fault::Order)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the kernel has for it. An [`Element::Inside`] is a part of the [`coverage`] instead.
+    pub(super) fn items(&self) -> Vec<Item> {
+        let item = match self {
+            Self::Inside(_) => return Vec::new(),
+            Self::ServiceNetwork(network) => return interval(network, None),
+            Self::Service { place, origin, handling } => {
+                let key = [place_key(place), number(origin_number(*origin))].concat();
+                Item::new(key, Some(service_value(place, handling)))
+            }
+            Self::Slot { set, index, endpoint } => {
+                Item::new([set_key(set), number(*index)].concat(), Some(endpoint_fields(endpoint)))
+            }
+            Self::Member { set, endpoint } => {
+                Item::new([endpoint_fields(endpoint), set_key(set)].concat(), None)
+            }
+            Self::Hairpin(address) => Item::new([octets(*address), octets(*address)].concat(), None),
+            Self::ClusterIp(address) => Item::new(octets(*address), None),
+            Self::SourceRange { place, sources } => {
+                let key = |address| [place_key(place), octets(address)].concat();
+                let item = Item::new(key(sources.first), None);
+                Item { key_end: Some(key(sources.last)), ..item }
+            }
+        };
+        vec![item]
+    }
+}
+
+/// The number of an origin in keys and values.
+pub(super) fn origin_number(origin: Origin) -> u32 {
+    match origin {
+        Origin::Inside => 0,
+        Origin::Outside => 1,
+    }
+}
+
+/// The value of an origin.
+pub(super) fn origin_value(origin: Origin) -> Vec<u8> {
+    [UNUSED.to_vec(), number(origin_number(origin))].concat()
+}
+
+/// A number that is not in network byte order.
+pub(super) fn number(value: u32) -> Vec<u8> {
+    value.to_ne_bytes().to_vec()
+}
+
+fn place_key(place: &Place) -> Vec<u8> {
+    let mut key = octets(place.address);
+    key.extend([place.protocol.number(), 0, 0, 0]);
+    key.extend(padded(place.port));
+    key
+}
+
+fn set_key(set: &EndpointSet) -> Vec<u8> {
+    [octets(set.cluster_ip), number(port_word(set))].concat()
+}
+
+fn endpoint_fields(endpoint: &Endpoint) -> Vec<u8> {
+    [&octets(endpoint.address)[..], &padded(endpoint.port)].concat()
+}
+
+fn service_value(place: &Place, handling: &Handling) -> Vec<u8> {
+    let (set, timeout) = match handling {
+        Handling::Balance(balance) => (set_key(&balance.set), balance.affinity_seconds),
+        Handling::Reject | Handling::Drop => (vec![0; octets(place.address).len() + 4], 0),
+    };
+    [UNUSED.to_vec(), set, number(handling_word(handling)), number(timeout)].concat()
+}
+
+/// The two elements of an interval, or one if it reaches to the end of the family.
+fn interval(network: &Network, value: Option<Vec<u8>>) -> Vec<Item> {
+    let first = Item::new(octets(network.first), value);
+    let end = after(network.last).map(|end| Item { is_interval_end: true, ..Item::new(octets(end), None) });
+    [first].into_iter().chain(end).collect()
+}
+
+/// The intervals of a family's `origins`: those inside, and the gaps. `inside` is in order, without overlaps.
+pub(super) fn coverage(family: IpFamily, inside: &BTreeSet<Network>) -> Vec<Item> {
+    let value = |origin| Some(origin_value(origin));
+    let (start, end) = bounds(family);
+    let (mut items, mut next) = (Vec::new(), Some(start));
+    let gap = |first, last| interval(&Network { first, last }, value(Origin::Outside));
+    for network in inside {
+        if let (Some(first), Some(last)) =
+            (next.filter(|first| *first < network.first), before(network.first))
+        {
+            items.extend(gap(first, last));
+        }
+        items.extend(interval(network, value(Origin::Inside)));
+        next = after(network.last);
+    }
+    items.extend(next.into_iter().flat_map(|first| gap(first, end)));
+    items
+}
+
+/// The first network that begins before another one ends.
+pub(super) fn overlap(networks: &BTreeSet<Network>) -> Option<&Network> {
+    networks
+        .iter()
+        .zip(networks.iter().skip(1))
+        .find(|(one, next)| next.first <= one.last)
+        .map(|(_, next)| next)
+}
+
+/// The first and the last address.
+pub(super) fn bounds(family: IpFamily) -> (IpAddr, IpAddr) {
+    match family {
+        IpFamily::V4 => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()),
+        IpFamily::V6 => (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::from(u128::MAX).into()),
+    }
+}
+
+fn after(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(address) => u32::from(address).checked_add(1).map(|next| Ipv4Addr::from(next).into()),
+        IpAddr::V6(address) => u128::from(address).checked_add(1).map(|next| Ipv6Addr::from(next).into()),
+    }
+}
+
+/// The address before this one.
+pub(super) fn before(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(address) => u32::from(address).checked_sub(1).map(|next| Ipv4Addr::from(next).into()),
+        IpAddr::V6(address) => u128::from(address).checked_sub(1).map(|next| Ipv6Addr::from(next).into()),
+    }
+}
