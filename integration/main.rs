@@ -10,6 +10,7 @@ mod kernels;
 mod runtime;
 
 mod cni;
+mod proxy;
 
 mod cli;
 mod configure;

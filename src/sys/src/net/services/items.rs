@@ -176,7 +176,7 @@ fn service_value(place: &Place, handling: &Handling) -> Vec<u8> {
         Handling::Balance(balance) => (set_key(&balance.set), balance.affinity_seconds),
         Handling::Reject | Handling::Drop => (vec![0; octets(place.address).len() + 4], 0),
     };
-    [UNUSED.to_vec(), set, number(handling_word(handling)), number(timeout)].concat()
+    [UNUSED.to_vec(), set, number(timeout), number(handling_word(handling))].concat()
 }
 
 /// The two elements of an interval, or one if it reaches to the end of the family.

@@ -132,7 +132,8 @@ fn element(map: Map, item: &Item) -> Option<Element> {
             let origin =
                 [Origin::Inside, Origin::Outside].into_iter().find(|o| origin_number(*o) == origin)?;
             let (_, cluster_ip, word) = (value.number()?, value.address()?, value.number()?);
-            let handling = handling_of(value.number()?, set_of(cluster_ip, word), value.number()?)?;
+            let (timeout, handling) = (value.number()?, value.number()?);
+            let handling = handling_of(handling, set_of(cluster_ip, word), timeout)?;
             Element::Service { place, origin, handling }
         }
         Purpose::Endpoints => {

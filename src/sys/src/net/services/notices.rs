@@ -29,7 +29,9 @@ pub struct Notices {
 }
 
 impl Notices {
-    /// Subscribes to the changes in the calling thread's network namespace.
+    /// Subscribes to the changes in the calling thread's network namespace. While anybody is subscribed, the kernel makes a
+    /// notification for each element, with which a large [`super::Table::replace`] takes several times as long: subscribe
+    /// after it.
     pub fn open() -> Result<Self, ServicesError> {
         let subscribe = || {
             let mut socket = Socket::new(NETLINK_NETFILTER)?;

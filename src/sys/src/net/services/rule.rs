@@ -9,12 +9,13 @@
 //! | `KEY - 1` | | 0 | |
 //! | `KEY` | address | cluster IP | cluster IP |
 //! | `KEY + w` | protocol | port word | port word |
-//! | `KEY + w + 1` | port | handling | index |
-//! | `KEY + w + 2` | origin | affinity's timeout | |
+//! | `KEY + w + 1` | port | affinity's timeout | index |
+//! | `KEY + w + 2` | origin | handling | |
 //!
 //! `nft` takes what a lookup wrote for the content of the first register alone, with a length of 0, and version 1.0.6 aborts
 //! if that is part of a key. So values begin with a number that is not used, and what other lookups use lies where
-//! something of the same length was loaded before.
+//! something of the same length was loaded before. For origin and handling that is the packet's mark: a type of 32 bits, for in
+//! JSON it aborts on a number with more bits than the type.
 
 use pod::addresses::IpFamily;
 
@@ -30,6 +31,7 @@ const NOT_EQUAL: u32 = 1;
 const NETWORK: u32 = 1;
 const TRANSPORT: u32 = 2;
 /// `meta` and `ct` keys.
+const META_MARK: u32 = 3;
 const META_FAMILY: u32 = 15;
 const META_PROTOCOL: u32 = 16;
 const CT_STATUS: u32 = 2;
@@ -180,7 +182,7 @@ impl Rule {
     /// Completes the key with the origin of the address at `source`. The register before it is loaded later.
     fn origin(self, family: IpFamily, key: u32, source: u32) -> Self {
         let origin = key + family.words() + 2;
-        self.meta(META_PROTOCOL, origin).lookup(Map(Purpose::Origins, family), source, origin - 1)
+        self.meta(META_MARK, origin).lookup(Map(Purpose::Origins, family), source, origin - 1)
     }
 
     /// Goes on if the Service's handling has one of these bits.
@@ -189,19 +191,19 @@ impl Rule {
     }
 
     fn has_at(self, family: IpFamily, key: u32, bits: u32) -> Self {
-        let handling = key + family.words() + 1;
+        let handling = key + family.words() + 2;
         self.mask(handling, bits).compare(handling, NOT_EQUAL, &[0; 4])
     }
 
     /// Enters the chain for these bits of the Service's handling.
     pub(super) fn balance(self, family: IpFamily, bits: u32) -> Self {
-        let handling = KEY + family.words() + 1;
+        let handling = KEY + family.words() + 2;
         self.mask(handling, bits).enter_by(Map(Purpose::Balance, family), handling)
     }
 
     /// Enters the chain for the Service's timeout.
     pub(super) fn renew_affinity(self, family: IpFamily) -> Self {
-        self.enter_by(Map(Purpose::AffinityTimeouts, family), KEY + family.words() + 2)
+        self.enter_by(Map(Purpose::AffinityTimeouts, family), KEY + family.words() + 1)
     }
 
     fn enter_by(self, map: Map, word: u32) -> Self {

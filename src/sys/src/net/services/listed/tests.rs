@@ -127,7 +127,7 @@ fn what_this_version_does_not_make_is_not_read() {
     // A flag of a later version.
     let mut items = samples()[0].items();
     let value = items[0].value.as_mut().unwrap();
-    value[12..16].copy_from_slice(&(1_u32 << 30 | 1).to_ne_bytes());
+    value[16..20].copy_from_slice(&(1_u32 << 30 | 1).to_ne_bytes());
     assert_eq!(elements(samples()[0].map(), items), None);
 }
 

@@ -1,0 +1,181 @@
+//! A client outside, a node and two pods, each a network namespace; the node routes between them.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use sys::net::services::Element;
+
+use super::elements::{TARGET, network};
+use crate::harness::{Netns, in_new_netns};
+
+pub(super) const CLIENT: [&str; 2] = ["192.0.2.2", "2001:db8::2"];
+pub(super) const NODE: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
+pub(super) const POD_A: [&str; 2] = ["10.0.1.2", "fd00:1::2"];
+pub(super) const POD_B: [&str; 2] = ["10.0.2.2", "fd00:2::2"];
+/// The node's addresses on the pods' networks.
+pub(super) const GATEWAY_A: [&str; 2] = ["10.0.1.1", "fd00:1::1"];
+const GATEWAY_B: [&str; 2] = ["10.0.2.1", "fd00:2::1"];
+
+/// Answers every connection and datagram with its name and the address that it came from.
+const SERVER: &str = r#"
+import selectors, socket, sys
+port, name = int(sys.argv[1]), sys.argv[2]
+tcp = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1000)
+udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+udp.bind(("::", port))
+both = selectors.DefaultSelector()
+both.register(tcp, selectors.EVENT_READ)
+both.register(udp, selectors.EVENT_READ)
+text = lambda peer: (name + " " + peer[0].removeprefix("::ffff:")).encode()
+print("ready", flush=True)
+while True:
+    for key, _ in both.select():
+        if key.fileobj is tcp:
+            connection, peer = tcp.accept()
+            connection.sendall(text(peer))
+            connection.close()
+        else:
+            _, peer = udp.recvfrom(100)
+            udp.sendto(text(peer), peer)
+"#;
+
+/// Prints what servers answer to so many connections, or why there is no answer, and whether that took less than 0.9 s.
+const ASK: &str = r#"
+import socket, sys, time
+kind, host, port, count, patience = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
+family = socket.AF_INET6 if ":" in host else socket.AF_INET
+for _ in range(count):
+    began = time.monotonic()
+    s = socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+    s.settimeout(patience)
+    try:
+        s.connect((host, port))
+        if kind == "udp":
+            s.send(b"?")
+        print(s.recv(100).decode(), flush=True)
+    except OSError as error:
+        print(type(error).__name__, "at once" if time.monotonic() - began < 0.9 else "late", flush=True)
+    s.close()
+"#;
+
+/// How long a client waits for an answer that has to come, in seconds; the answer is there at once.
+const PATIENCE: &str = "20";
+
+/// A program that goes with the value.
+pub(super) struct Running(pub(super) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Around the network namespace of the calling thread, the node. A server called "a" and one called "b" listen in the pods.
+pub(super) struct World {
+    pub(super) client: Netns,
+    pub(super) a: Netns,
+    pub(super) b: Netns,
+    _servers: Vec<Running>,
+}
+
+/// Runs a test in the node of a new world.
+pub(super) fn in_world(test: impl FnOnce(&World) + Send) {
+    in_new_netns(|| test(&World::new()));
+}
+
+impl World {
+    fn new() -> Self {
+        let world = Self { client: Netns::bare(), a: Netns::bare(), b: Netns::bare(), _servers: Vec::new() };
+        node("ip link set lo up; echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad");
+        node("echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding");
+        for (name, netns, addresses, gateway) in [
+            ("uplink", &world.client, CLIENT, NODE),
+            ("pod-a", &world.a, POD_A, GATEWAY_A),
+            ("pod-b", &world.b, POD_B, GATEWAY_B),
+        ] {
+            let pid = netns.pid();
+            node(&format!("ip link add {name} type veth peer name eth0 netns {pid}; ip link set {name} up"));
+            node(&format!(
+                "ip addr add {}/24 dev {name}; ip addr add {}/64 dev {name} nodad",
+                gateway[0], gateway[1]
+            ));
+            netns.ip(&["addr", "add", &format!("{}/24", addresses[0]), "dev", "eth0"]);
+            netns.ip(&["addr", "add", &format!("{}/64", addresses[1]), "dev", "eth0", "nodad"]);
+            netns.ip(&["link", "set", "eth0", "up"]);
+            netns.ip(&["route", "add", "default", "via", gateway[0]]);
+            netns.ip(&["-6", "route", "add", "default", "via", gateway[1]]);
+        }
+        // As on a node with a default route: cluster IPs have one, too.
+        node(&format!("ip route add default via {}; ip -6 route add default via {}", CLIENT[0], CLIENT[1]));
+        let _servers = vec![serve(&world.a, "a"), serve(&world.b, "b")];
+        Self { _servers, ..world }
+    }
+}
+
+/// Runs a shell script on the node.
+pub(super) fn node(script: &str) {
+    let output = Command::new("sh").args(["-ec", script]).output().unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn serve(netns: &Netns, name: &str) -> Running {
+    let mut python = netns.command("python3");
+    let mut child =
+        python.args(["-c", SERVER, &TARGET.to_string(), name]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    Running(child)
+}
+
+/// A client's command.
+pub(super) fn asking(
+    mut python: Command,
+    kind: &str,
+    host: &str,
+    port: u16,
+    count: usize,
+    patience: &str,
+) -> Command {
+    python.args(["-c", ASK, kind, host, &port.to_string(), &count.to_string(), patience]);
+    python
+}
+
+/// What servers answer to so many connections, one after another.
+pub(super) fn ask_often(python: Command, kind: &str, host: &str, port: u16, count: usize) -> Vec<String> {
+    answers(asking(python, kind, host, port, count, PATIENCE))
+}
+
+/// What a server answers: its name, and where the connection came from.
+pub(super) fn ask(python: Command, kind: &str, host: &str, port: u16) -> String {
+    ask_often(python, kind, host, port, 1).remove(0)
+}
+
+/// The same with an end to the waiting, for what is not to be answered.
+pub(super) fn ask_shortly(python: Command, kind: &str, host: &str, port: u16) -> String {
+    answers(asking(python, kind, host, port, 1, "1")).remove(0)
+}
+
+fn answers(mut client: Command) -> Vec<String> {
+    let output = client.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// A client on the node.
+pub(super) fn python() -> Command {
+    Command::new("python3")
+}
+
+/// What is inside: the pods' networks, and the node's addresses.
+pub(super) fn inside() -> Vec<Element> {
+    let networks = [
+        ("10.0.0.0", "10.0.255.255"),
+        (NODE[0], NODE[0]),
+        ("fd00::", "fd00:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+        (NODE[1], NODE[1]),
+    ];
+    networks.map(|(first, last)| Element::Inside(network(first, last))).into()
+}
