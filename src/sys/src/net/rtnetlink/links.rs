@@ -1,5 +1,6 @@
 //! Interfaces: veth pairs, bridges, VLANs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::os::fd::AsRawFd;
 use std::str::FromStr;
@@ -102,6 +103,8 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it is up.
     pub is_up: bool,
+    /// Whether it is up and has a carrier.
+    pub is_running: bool,
     /// Index of its bridge, if it is a port of one.
     pub bridge: Option<u32>,
     /// Whether it is promiscuous by configuration.
@@ -211,7 +214,15 @@ impl RouteSocket {
     /// # Errors
     /// The kernel's answer.
     pub fn link(&mut self, name: &str) -> Result<Option<Link>, NetworkError> {
-        let mut message = named(name);
+        self.look_up(named(name), name)
+    }
+
+    /// The interface with that index, if there is one; `name` is for errors.
+    pub(in crate::net) fn link_at(&mut self, index: u32, name: &str) -> Result<Option<Link>, NetworkError> {
+        self.look_up(link(index), name)
+    }
+
+    fn look_up(&mut self, mut message: LinkMessage, name: &str) -> Result<Option<Link>, NetworkError> {
         // The counters are more than half of an answer, and are not used.
         message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
         match self.get(RouteNetlinkMessage::GetLink(message)) {
@@ -223,10 +234,23 @@ impl RouteSocket {
 
     /// Whether there is an interface that leads to a pod, other than the one called `but`.
     pub(crate) fn has_pods(&mut self, but: Option<&str>) -> Result<bool, NetworkError> {
-        let refused = |cause| NetworkError::Refused { verb: "list", what: "interfaces".to_owned(), cause };
-        let found = self.dump(RouteNetlinkMessage::GetLink(LinkMessage::default())).map_err(refused)?;
+        let found = self.links()?;
         let others = found.iter().filter(|message| but.is_none() || name_of(message) != but);
         Ok(others.filter_map(link_of).any(|link| link.check.is_some()))
+    }
+
+    /// The names of all interfaces, by index.
+    pub(in crate::net) fn link_names(&mut self) -> Result<BTreeMap<u32, String>, NetworkError> {
+        let name = |message: &RouteNetlinkMessage| match message {
+            RouteNetlinkMessage::NewLink(link) => Some((link.header.index, name_in(link)?.to_owned())),
+            _ => None,
+        };
+        Ok(self.links()?.iter().filter_map(name).collect())
+    }
+
+    fn links(&mut self) -> Result<Vec<RouteNetlinkMessage>, NetworkError> {
+        self.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))
+            .map_err(|cause| NetworkError::Refused { verb: "list", what: "interfaces".to_owned(), cause })
     }
 
     /// Makes an interface promiscuous.
@@ -277,6 +301,7 @@ fn link_of(message: &RouteNetlinkMessage) -> Option<Link> {
         mac: None,
         mtu: 0,
         is_up: message.header.flags.contains(LinkFlags::Up),
+        is_running: message.header.flags.contains(LinkFlags::Up | LinkFlags::Running),
         bridge: None,
         is_promiscuous: message.header.flags.contains(LinkFlags::Promisc),
         check: None,

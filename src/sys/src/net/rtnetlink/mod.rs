@@ -2,7 +2,7 @@
 //!
 //! A socket stays in the namespace in which it was opened, so a namespace is entered only once.
 
-mod addresses;
+pub(in crate::net) mod addresses;
 mod device;
 mod error;
 mod link_changes;
@@ -12,16 +12,19 @@ pub mod localnet;
 mod namespace;
 mod neighbours;
 mod netlink;
+pub(in crate::net) mod news;
 mod routes;
 mod socket_owner;
 mod sysctl;
 
+pub use addresses::{NodeAddress, node_addresses};
 pub use device::Device;
 pub use error::NetworkError;
 pub use link_changes::BridgePort;
 pub use links::{Link, Mac, NewVeth, SourceCheck};
 pub use namespace::{Namespace, NamespaceId};
 pub use netlink::{NetworkChange, RouteSocket};
+pub use news::AddressChanges;
 pub use routes::NewRoute;
 pub use socket_owner::SocketOwners;
 pub use sysctl::{overwrite, set};

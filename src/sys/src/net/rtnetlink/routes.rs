@@ -6,8 +6,8 @@ use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteProtocol, RouteScope,
-    RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteProtocol,
+    RouteScope, RouteType,
 };
 
 use super::addresses::family;
@@ -124,6 +124,29 @@ impl RouteSocket {
         })
     }
 
+    /// The index of the interface by whose network this host reaches `destination` without a router; `None` if there is
+    /// none, or only a default route.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn link_towards(&mut self, destination: IpAddr) -> Result<Option<u32>, NetworkError> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family(destination);
+        message.header.destination_prefix_length = IpNet::from(destination).prefix_len();
+        // The answer is the route itself, with its destination.
+        message.header.flags = RouteFlags::FibMatch;
+        message.attributes = vec![RouteAttribute::Destination(RouteAddress::from(destination))];
+        let found = match self.get(RouteNetlinkMessage::GetRoute(message)) {
+            Ok(found) => found,
+            Err(cause) if is_unreachable(&cause) => return Ok(None),
+            Err(cause) => {
+                let what = format!("a route to {destination}");
+                return Err(NetworkError::Refused { verb: "look up", what, cause });
+            }
+        };
+        Ok(found.iter().find_map(on_link))
+    }
+
     /// The destinations and gateways of all unicast routes through the interface with that index.
     ///
     /// # Errors
@@ -136,6 +159,31 @@ impl RouteSocket {
             .map_err(|cause| NetworkError::Refused { verb: "list", what: "routes".to_owned(), cause })?;
         Ok(found.into_iter().filter_map(|message| route_of(&message, interface)).collect())
     }
+}
+
+/// Whether there is no route, or one that refuses.
+fn is_unreachable(cause: &std::io::Error) -> bool {
+    let errno = [libc::ENETUNREACH, libc::EHOSTUNREACH, libc::EACCES, libc::EINVAL];
+    cause.raw_os_error().is_some_and(|cause| errno.contains(&cause))
+}
+
+/// The interface of a route that needs no router.
+fn on_link(message: &RouteNetlinkMessage) -> Option<u32> {
+    let RouteNetlinkMessage::NewRoute(route) = message else { return None };
+    let is_direct = route.header.kind == RouteType::Unicast && route.header.destination_prefix_length > 0;
+    let by_router = |attribute: &RouteAttribute| {
+        matches!(
+            attribute,
+            RouteAttribute::Gateway(_) | RouteAttribute::Via(_) | RouteAttribute::MultiPath(_)
+        )
+    };
+    if !is_direct || route.attributes.iter().any(by_router) {
+        return None;
+    }
+    route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Oif(index) => Some(*index),
+        _ => None,
+    })
 }
 
 fn route_of(message: &RouteNetlinkMessage, interface: u32) -> Option<(IpNet, Option<IpAddr>)> {
