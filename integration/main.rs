@@ -17,6 +17,7 @@ mod configure;
 mod engines;
 
 mod apiserver;
+mod proxy;
 
 mod packaging;
 

@@ -11,7 +11,7 @@ use rustix::net::sockopt::{set_ipv6_add_membership, set_ipv6_drop_membership};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 /// Memberships of one interface.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Groups {
     index: u32,
     /// A socket has room for some hundred groups.
@@ -21,8 +21,10 @@ pub(super) struct Groups {
 }
 
 impl Groups {
+    /// The groups of the interface with that index in this thread's namespace. Whoever joins hundreds does so in the
+    /// same namespace. A kernel without IPv6 refuses to join.
     pub(super) fn of(index: u32) -> Self {
-        Self { index, ..Self::default() }
+        Self { index, sockets: socket().into_iter().collect(), joined: BTreeMap::new() }
     }
 
     pub(super) fn join(&mut self, group: Ipv6Addr) -> io::Result<()> {
@@ -30,21 +32,17 @@ impl Groups {
             *count += 1;
             return Ok(());
         }
-        let last = self.sockets.len().checked_sub(1);
-        let joined = last.map(|at| (at, set_ipv6_add_membership(&self.sockets[at], &group, self.index)));
-        let at = match joined {
-            Some((at, Ok(()))) => at,
-            Some((_, Err(cause))) if !matches!(cause, Errno::NOBUFS | Errno::NOMEM) => {
-                return Err(cause.into());
-            }
-            _ => {
-                let socket =
-                    socket_with(AddressFamily::INET6, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+        let last = self.sockets.last().map(|last| set_ipv6_add_membership(last, &group, self.index));
+        match last {
+            Some(Ok(())) => {}
+            Some(Err(cause)) if !matches!(cause, Errno::NOBUFS | Errno::NOMEM) => return Err(cause.into()),
+            Some(Err(_)) | None => {
+                let socket = socket()?;
                 set_ipv6_add_membership(&socket, &group, self.index)?;
                 self.sockets.push(socket);
-                self.sockets.len() - 1
             }
-        };
+        }
+        let at = self.sockets.len() - 1;
         self.joined.insert(group, (at, 1));
         Ok(())
     }
@@ -58,4 +56,8 @@ impl Groups {
             self.joined.remove(&group);
         }
     }
+}
+
+fn socket() -> io::Result<OwnedFd> {
+    Ok(socket_with(AddressFamily::INET6, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?)
 }

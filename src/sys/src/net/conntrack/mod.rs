@@ -51,10 +51,10 @@ pub struct Flow {
     pub entry: Entry,
 }
 
-/// What tells an entry of the kernel's from another one with the same addresses.
+/// What an entry of the kernel's has besides its addresses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// The kernel's number for it: an entry that is made anew has another one.
+    /// The kernel's number for it. An entry that is made anew has another one, unless it is at the same place in memory.
     id: u32,
     /// The zone of both directions, and of the first packet's direction.
     zone: Option<u16>,
@@ -132,8 +132,8 @@ impl Conntrack {
         Ok(())
     }
 
-    /// Makes the kernel forget a flow, so that its next packet is treated as the first of a new one. `false` if that
-    /// very entry is gone; another one with the same addresses is left alone.
+    /// Makes the kernel forget a flow, so that its next packet is treated as the first of a new one. `false` if the
+    /// entry is gone.
     ///
     /// # Errors
     /// The kernel's answer.
