@@ -3,5 +3,6 @@
 mod command_lines;
 mod doctor;
 mod doctor_broken;
+mod doctor_services;
 mod inspect;
 mod render;

@@ -13,6 +13,7 @@ mod options;
 mod podman;
 mod programs;
 mod self_test;
+mod service_proxy;
 
 use finding::Report;
 use installation::Installation;
@@ -34,6 +35,7 @@ pub(crate) fn run(options: &DoctorOptions) -> Report {
         cni::check(paths, &mut report);
     }
     cni::packet_filter(&mut report);
+    service_proxy::check(&mut report);
     if options.self_test {
         self_test::check(options, &config, &mut report);
     }

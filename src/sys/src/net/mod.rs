@@ -1,7 +1,9 @@
-//! The network: interfaces, addresses and routes over rtnetlink, the packet filter, and Services in it.
+//! The network: interfaces, addresses and routes over rtnetlink, the packet filter, Services and others in it, tracked
+//! connections, and answers for addresses on a link.
 
 pub mod announce;
 pub mod conntrack;
+pub mod firewalls;
 mod netfilter;
 pub mod nft;
 pub mod rtnetlink;

@@ -8,7 +8,7 @@ use super::element::{Element, Network};
 use super::error::ServicesError;
 use super::items::overlap;
 use super::maps::{Map, Purpose};
-use super::transaction::{Action, commit, refused};
+use super::transaction::{Action, commit, refused, try_out};
 use super::{listed, read};
 use crate::net::netfilter::socket::Netfilter;
 use pod::addresses::IpFamily;
@@ -41,6 +41,12 @@ impl Table {
     /// Reads the table.
     pub fn read(&mut self) -> Result<Present, ServicesError> {
         read::present(&mut self.netfilter)
+    }
+
+    /// Lets the kernel check the whole table without making it, to see whether it has all that the table needs. There
+    /// must be no table.
+    pub fn try_out(&mut self) -> Result<(), ServicesError> {
+        try_out(&mut self.netfilter)
     }
 
     /// Makes the table with these elements, in place of the one that may be there. It is one transaction; connections are

@@ -12,7 +12,8 @@ use super::maps::{Map, Purpose};
 use crate::net::netfilter::data::data;
 use crate::net::netfilter::message::Attributes;
 use crate::net::netfilter::operations::{
-    APPEND, CREATE, DELETE_ELEMENT, DELETE_TABLE, NEW_CHAIN, NEW_ELEMENT, NEW_RULE, NEW_SET, NEW_TABLE,
+    APPEND, CREATE, DELETE_ELEMENT, DELETE_TABLE, EXCLUSIVE, NEW_CHAIN, NEW_ELEMENT, NEW_RULE, NEW_SET,
+    NEW_TABLE,
 };
 use crate::net::netfilter::socket::{Change, Netfilter, Refusal};
 
@@ -236,6 +237,23 @@ pub(super) fn commit<'a>(
     match attempt(false) {
         Err((true, _)) => attempt(true).map_err(|(_, error)| error),
         other => other.map_err(|(_, error)| error),
+    }
+}
+
+/// Lets the kernel check the transaction that makes the table, and make nothing of it.
+pub(super) fn try_out(netfilter: &mut Netfilter) -> Result<(), ServicesError> {
+    let mut transaction = Transaction::default();
+    transaction.make_table();
+    for family in pod::addresses::IpFamily::ALL {
+        transaction.make_affinity(family, 1);
+    }
+    // It is there already: so the kernel undoes everything before.
+    let refused = transaction.steps.len();
+    transaction.part(NEW_TABLE, CREATE | EXCLUSIVE, in_table(), format!("make the table inet {TABLE}"));
+    match netfilter.transact(None, transaction.steps.iter().map(|step| &step.change)) {
+        Err(refusal) if refusal.change == Some(refused) => Ok(()),
+        Err(refusal) => Err(transaction.explain(refusal)),
+        Ok(()) => Ok(()),
     }
 }
 

@@ -1,0 +1,205 @@
+//! The Service proxy of podhosts-apiserver: whether the kernel can do what it needs, and what stands in its way. Only
+//! where it is in use: on other nodes none of this is podhosts' business.
+
+use std::fs;
+use std::path::Path;
+
+use super::finding::Report;
+use super::options::PATIENCE;
+use sys::fs::files::{self, LastLink};
+use sys::net::conntrack::Conntrack;
+use sys::net::firewalls;
+use sys::net::rtnetlink::RouteSocket;
+use sys::net::services::{Present, Table};
+use sys::process::{exec, programs};
+
+const CHECK: &str = "service-proxy";
+const OUR_TABLE: &str = "inet podhosts-services";
+/// Where systemd has the units that it starts, and the server's flags.
+const UNITS: &str = "/etc/systemd/system";
+const UNIT: &str = "podhosts-apiserver.service";
+const FLAGS: &str = "/etc/default/podhosts-apiserver";
+/// Largest file that is read, in bytes.
+const TEXT_MAX: usize = 1 << 16;
+/// kube-proxy's tables in its mode nftables, its chain in its mode iptables, and its interface in its mode ipvs.
+const OTHER_TABLES: [&str; 2] = ["ip kube-proxy", "ip6 kube-proxy"];
+const OTHER_CHAIN: &str = "KUBE-SERVICES";
+const OTHER_INTERFACE: &str = "kube-ipvs0";
+
+/// iptables of the old kind, which nf_tables does not show: the kernel's list of its tables, and its program.
+const LEGACY: [(&str, &str); 2] =
+    [("/proc/net/ip_tables_names", "iptables-legacy"), ("/proc/net/ip6_tables_names", "ip6tables-legacy")];
+
+/// Looks at everything that leads connections to Services here.
+pub(super) fn check(report: &mut Report) {
+    let is_wanted = is_enabled();
+    let tables = match firewalls::tables() {
+        Ok(tables) => tables,
+        Err(_) if !is_wanted => Vec::new(),
+        Err(cause) => {
+            let message = format!("cannot list the tables of the packet filter: {cause}");
+            return report.error(CHECK, message, "run podhosts doctor as the node's root");
+        }
+    };
+    let is_there = tables.iter().any(|table| table == OUR_TABLE);
+    if !is_wanted && !is_there {
+        return report.skipped(CHECK, "podhosts-apiserver leads no connections to Services here");
+    }
+    own_table(is_there, report);
+    tracking(report);
+    other_proxies(&tables, report);
+    match firewalls::chains() {
+        Ok(chains) => firewall(&chains, report),
+        Err(cause) => {
+            let message = format!("cannot list the chains of the packet filter: {cause}");
+            report.error(CHECK, message, "run podhosts doctor as the node's root");
+        }
+    }
+    for (names, program) in LEGACY {
+        legacy(Path::new(names), program, report);
+    }
+}
+
+/// Whether systemd starts the server with its Service proxy.
+fn is_enabled() -> bool {
+    let units = fs::read_dir(UNITS).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut wants = units.filter(|path| path.extension().is_some_and(|extension| extension == "wants"));
+    let flags = text(Path::new(FLAGS));
+    wants.any(|wants| wants.join(UNIT).symlink_metadata().is_ok()) && !is_off(&flags)
+}
+
+/// Whether the file with the server's flags switches the Service proxy off.
+fn is_off(flags: &str) -> bool {
+    let lines = flags.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let is_quote = |c: char| c.is_whitespace() || c == '"' || c == '\'';
+    let words: Vec<&str> =
+        lines.flat_map(|line| line.split(is_quote)).filter(|word| !word.is_empty()).collect();
+    words.contains(&"--proxy=none") || words.windows(2).any(|pair| pair == ["--proxy", "none"])
+}
+
+fn own_table(is_there: bool, report: &mut Report) {
+    const RESTART: &str = "restart podhosts-apiserver, which makes the table anew";
+    const LOAD: &str = "load the modules nf_tables, nft_chain_nat, nft_numgen, nft_fib_inet, nft_reject_inet and \
+        nft_masq, take a kernel with them, or start podhosts-apiserver with --proxy none";
+    let mut table = match Table::open() {
+        Ok(table) => table,
+        Err(error) => return report.error(CHECK, error.to_string(), LOAD),
+    };
+    if !is_there {
+        return match table.try_out() {
+            Ok(()) => {
+                let message = format!("the table {OUR_TABLE} is missing: Services lead nowhere");
+                report.error(CHECK, message, "start podhosts-apiserver; its log says why it stopped");
+            }
+            Err(error) => report.error(CHECK, error.to_string(), LOAD),
+        };
+    }
+    match table.read() {
+        Ok(Present::Intact(elements)) => {
+            report.ok(CHECK, format!("the table {OUR_TABLE} with {} elements", elements.len()));
+        }
+        Ok(Present::Different) => {
+            let message =
+                format!("the table {OUR_TABLE} is of another version, or was changed by another program");
+            report.error(CHECK, message, RESTART);
+        }
+        Ok(Present::Absent) => {
+            let message = format!("the table {OUR_TABLE} was removed just now");
+            report.error(CHECK, message, RESTART);
+        }
+        Err(error) => report.error(CHECK, error.to_string(), "run podhosts doctor as the node's root"),
+    }
+}
+
+/// Whether flows to endpoints that are gone can be forgotten.
+fn tracking(report: &mut Report) {
+    let listed = Conntrack::open().and_then(|mut conntrack| conntrack.for_each(|_| ()));
+    if let Err(error) = listed {
+        let message = format!("{error}; clients of UDP stay with endpoints that are gone");
+        report.warning(CHECK, message, "load the module nf_conntrack_netlink");
+    }
+}
+
+fn other_proxies(tables: &[String], report: &mut Report) {
+    let has_interface = RouteSocket::here()
+        .and_then(|mut route| route.link(OTHER_INTERFACE))
+        .is_ok_and(|link| link.is_some());
+    let found = tables.iter().filter(|table| OTHER_TABLES.contains(&table.as_str()));
+    let mut found: Vec<String> = found.map(|table| format!("the table {table}")).collect();
+    found.extend(has_interface.then(|| format!("the interface {OTHER_INTERFACE}")));
+    if !found.is_empty() {
+        other_proxy(&found.join(" and "), report);
+    }
+}
+
+fn other_proxy(found: &str, report: &mut Report) {
+    let message = format!("{found} is kube-proxy's: two programs lead connections to Services here");
+    let remedy =
+        "stop kube-proxy and call kube-proxy --cleanup, or start podhosts-apiserver with --proxy none";
+    report.warning(CHECK, message, remedy);
+}
+
+fn firewall(chains: &[firewalls::Chain], report: &mut Report) {
+    for chain in chains.iter().filter(|chain| chain.refuses_forwarding) {
+        refuses(&format!("the chain {} of the table {}", chain.name, chain.table), report);
+    }
+    let mut kubes = chains.iter().filter(|chain| chain.name == OTHER_CHAIN);
+    if let Some(chain) = kubes.next() {
+        other_proxy(&format!("the chain {OTHER_CHAIN} of the table {}", chain.table), report);
+    }
+}
+
+fn refuses(chain: &str, report: &mut Report) {
+    let message = format!("{chain} refuses forwarded packets that no rule of it accepts, also those to pods");
+    let remedy = "accept packets from and to the pods' networks there: with Docker in the chain DOCKER-USER, with \
+                  firewalld in the zone trusted; or set the policy to accept";
+    report.warning(CHECK, message, remedy);
+}
+
+/// Looks at the tables of iptables-legacy, of which the kernel names those that somebody has used.
+fn legacy(names: &Path, program: &'static str, report: &mut Report) {
+    let used = text(names);
+    let has = |table: &str| used.lines().any(|line| line == table);
+    if !has("filter") && !has("nat") {
+        return;
+    }
+    let Some(path) = exec::find_program(&[program.to_owned()]) else {
+        return report.skipped(CHECK, format!("{program} is not on PATH: its rules were not looked at"));
+    };
+    if has("filter") && listed(&path, &["-S", "FORWARD"]).lines().any(|line| line == "-P FORWARD DROP") {
+        refuses(&format!("the chain FORWARD of {program}"), report);
+    }
+    if has("nat") && !listed(&path, &["-t", "nat", "-S", OTHER_CHAIN]).is_empty() {
+        other_proxy(&format!("the chain {OTHER_CHAIN} of {program}"), report);
+    }
+}
+
+/// A file's text; nothing if it cannot be read.
+fn text(path: &Path) -> String {
+    let read = files::read(path, TEXT_MAX, LastLink::Follow).unwrap_or_default();
+    String::from_utf8_lossy(&read).into_owned()
+}
+
+/// What the program prints; nothing if it fails.
+fn listed(program: &Path, args: &[&str]) -> String {
+    let run = programs::run(program, args, &[], b"", PATIENCE).ok().filter(|run| run.status.success());
+    run.map(|run| String::from_utf8_lossy(&run.stdout).into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proxy_is_on_unless_its_flags_switch_it_off() {
+        for off in
+            ["PODHOSTS_APISERVER_FLAGS=\"--proxy=none\"", "FLAGS='--v 4 --proxy none'", "FLAGS=--proxy=none"]
+        {
+            assert!(is_off(off), "{off}");
+        }
+        for on in ["", "FLAGS=--proxy=nftables", "# FLAGS=--proxy=none", "FLAGS='--proxy nftables --x none'"]
+        {
+            assert!(!is_off(on), "{on}");
+        }
+    }
+}
