@@ -25,7 +25,7 @@ PROGRAMS := podhosts podhosts-hook podhosts-runtime podhosts-cni podhosts-apiser
 ENGINES := $(CURDIR)/target/engines
 
 DEMO_PACKAGES  := runc busybox-static
-TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables containernetworking-plugins podman containerd python3 python3-venv debootstrap patch jq systemd
+TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables iptables containernetworking-plugins podman containerd python3 python3-venv debootstrap patch jq systemd
 # For @kubernetes/client-node. A node of another origin brings its own, and Debian's conflicts with it.
 TEST_PACKAGES += $(if $(shell command -v npm),,npm)
 BENCH_PACKAGES := $(DEMO_PACKAGES) time iproute2 nftables containernetworking-plugins containerd

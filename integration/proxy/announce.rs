@@ -80,7 +80,7 @@ fn an_announcement_replaces_what_neighbours_know() {
         link.work(&mut [&mut responder], |all, _| {
             let replaced = ADDRESSES.iter().all(|address| link.neighbour(address).0 == NODE_MAC);
             // Probes are no reason to believe anything.
-            assert!(!replaced || has_all(&all[0], Status::Held));
+            assert!(!replaced || has_all(all[0], Status::Held));
             replaced
         });
         // The interface gets another MAC address.
@@ -107,12 +107,12 @@ fn an_address_of_the_node_is_left_to_the_kernel() {
         assert!(ADDRESSES.into_iter().all(told), "{turn:?}");
         assert!(turn.next.is_none() && has_all(&responder, Status::Own));
         node(&format!("ip addr del {}/32 dev lo; ip addr del {}/128 dev lo", ADDRESSES[0], ADDRESSES[1]));
-        link.work(&mut [&mut responder], |all, _| has_all(&all[0], Status::Held));
+        link.work(&mut [&mut responder], |all, _| has_all(all[0], Status::Held));
         node(&format!(
             "ip addr add {}/24 dev eth0; ip addr add {}/64 dev eth0 nodad",
             ADDRESSES[0], ADDRESSES[1]
         ));
-        link.work(&mut [&mut responder], |all, _| has_all(&all[0], Status::Own));
+        link.work(&mut [&mut responder], |all, _| has_all(all[0], Status::Own));
     });
 }
 
@@ -140,7 +140,7 @@ fn an_interface_that_goes_down_comes_up_and_goes_away() {
             assert!(turn.next.is_none() && !is_readable(&responder).unwrap() && !responder.is_up());
             assert!(has_all(&responder, Status::Probing));
             change(up);
-            let events = link.work(&mut [&mut responder], |all, _| has_all(&all[0], Status::Held));
+            let events = link.work(&mut [&mut responder], |all, _| has_all(all[0], Status::Held));
             assert!(matches!(events[0][0], Event::Up), "{events:?}");
             link.forget();
             for address in ADDRESSES {
@@ -204,7 +204,7 @@ fn thousands_of_addresses() {
         for number in 1..=600 {
             responder.claim(ip(&format!("2001:db8::{number:x}:70")), link.now()).unwrap();
         }
-        link.work(&mut [&mut responder], |all, _| has_all(&all[0], Status::Held));
+        link.work(&mut [&mut responder], |all, _| has_all(all[0], Status::Held));
         for address in ["10.9.1.0", "10.9.8.249", "2001:db8::1:70", "2001:db8::258:70"] {
             link.greet(address);
             link.resolves(&mut [&mut responder], address, NODE_MAC);

@@ -29,7 +29,7 @@ fn of_two_nodes_with_one_pool_the_second_sees_the_first_and_follows_when_it_is_g
             second.claim(ip(address), link.now()).unwrap();
         }
         let is_taken = Status::Taken(mac(RIVAL_MAC));
-        let events = link.work(&mut [&mut second, &mut first], |all, _| has_all(&all[0], is_taken));
+        let events = link.work(&mut [&mut second, &mut first], |all, _| has_all(all[0], is_taken));
         assert_eq!((taken(&events[0]), events[0].len(), events[1].len()), (2, 2, 0), "{events:?}");
         for address in ADDRESSES {
             link.greet(address);
@@ -40,12 +40,12 @@ fn of_two_nodes_with_one_pool_the_second_sees_the_first_and_follows_when_it_is_g
         let mut was_probing = false;
         let events = link.work(&mut [&mut second, &mut first], |all, _| {
             was_probing |= all[0].addresses().any(|(_, status)| status == Status::Probing);
-            was_probing && has_all(&all[0], is_taken)
+            was_probing && has_all(all[0], is_taken)
         });
         assert!(events[0].is_empty(), "{events:?}");
         drop(first);
         link.later += Duration::from_secs(61);
-        link.work(&mut [&mut second], |all, _| has_all(&all[0], Status::Held));
+        link.work(&mut [&mut second], |all, _| has_all(all[0], Status::Held));
         for address in ADDRESSES {
             link.resolves(&mut [&mut second], address, NODE_MAC);
         }
@@ -63,7 +63,7 @@ fn a_machine_that_has_the_address_is_seen() {
             responder.claim(ip(address), link.now()).unwrap();
         }
         let is_taken = Status::Taken(mac(RIVAL_MAC));
-        let events = link.work(&mut [&mut responder], |all, _| has_all(&all[0], is_taken));
+        let events = link.work(&mut [&mut responder], |all, _| has_all(all[0], is_taken));
         assert_eq!(taken(&events[0]), 2, "{events:?}");
     });
 }
@@ -96,7 +96,7 @@ fn of_two_nodes_that_begin_at_the_same_time_one_gets_the_address() {
             node.claim(ip(address), link.now()).unwrap();
         }
         link.work(&mut [&mut node, &mut rival], |all, _| {
-            has_all(&all[0], Status::Held) && has_all(&all[1], Status::Taken(mac(NODE_MAC)))
+            has_all(all[0], Status::Held) && has_all(all[1], Status::Taken(mac(NODE_MAC)))
         });
     });
 }

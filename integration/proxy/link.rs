@@ -122,7 +122,7 @@ impl Link {
         for address in addresses {
             responder.claim(ip(address), self.now()).unwrap();
         }
-        self.work(&mut [responder], |all, _| has_all(&all[0], Status::Held));
+        self.work(&mut [responder], |all, _| has_all(all[0], Status::Held));
     }
 
     /// Sends a datagram to `address`, for which the client has to know its neighbour.
