@@ -83,7 +83,11 @@ fn an_announcement_replaces_what_neighbours_know() {
             assert!(!replaced || has_all(all[0], Status::Held));
             replaced
         });
-        // The interface gets another MAC address.
+        // The interface gets another MAC address, when everything has been announced.
+        link.later += std::time::Duration::from_secs(60);
+        while responder.turn(link.now()).unwrap().next.is_some() {
+            link.later += std::time::Duration::from_secs(60);
+        }
         node(&format!("ip link set eth0 address {STRANGER_MAC}"));
         for address in ADDRESSES {
             link.resolves(&mut [&mut responder], address, STRANGER_MAC);
