@@ -1,4 +1,24 @@
 //! The Service proxy: from Services, EndpointSlices and this node to the elements of the packet filter that lead
 //! connections to endpoints.
 //!
-//! It knows no API server: a program gives it the objects and takes the elements.
+//! It knows no API server: a program gives it the objects and takes the elements. [`Proxy`] is the pure part.
+//! `docs/design/proxy.md` says how the elements look and why.
+
+mod change;
+mod endpoints;
+mod flows;
+mod networks;
+mod objects;
+mod owners;
+mod places;
+mod proxy;
+mod shared;
+mod spread;
+mod state;
+mod topology;
+
+pub use change::{Change, Part};
+pub use flows::Flow;
+pub use objects::{Hints, Node, ObjectName, Service, ServicePort, Slice, SliceEndpoint, SlicePort};
+pub use owners::Conflict;
+pub use proxy::{HealthCheck, Proxy};
