@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use sys::net::nft::Protocol;
 use sys::net::services::{Element, Place};
 
 use crate::objects::ObjectName;
@@ -47,6 +48,15 @@ impl Change {
 impl Part {
     pub(crate) fn is_empty(&self) -> bool {
         self.removed.is_empty() && self.added.is_empty()
+    }
+
+    /// The places of UDP and SCTP where other endpoints answer after the change.
+    pub(crate) fn flows(&self) -> impl Iterator<Item = Place> {
+        let places = self.removed.iter().chain(&self.added).filter_map(|element| match element {
+            Element::Service { place, .. } => Some(*place),
+            _ => None,
+        });
+        places.filter(|place| place.protocol != Protocol::Tcp)
     }
 }
 

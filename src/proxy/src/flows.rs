@@ -47,35 +47,43 @@ fn is_subset(some: &[Endpoint], all: &[Endpoint]) -> bool {
     some.iter().all(|endpoint| all.binary_search(endpoint).is_ok())
 }
 
+/// Where some places lead.
+#[derive(Debug)]
+pub struct Leads(HashMap<Place, Option<Arc<[Endpoint]>>>);
+
 impl Proxy {
-    /// Which of `flows` lead to `places`, but not to an endpoint that serves there.
-    ///
-    /// Of a place that is gone these are the flows that were led somewhere else; the others are not of this proxy's
-    /// making.
-    pub fn stale(&self, places: &[Place], flows: impl IntoIterator<Item = Flow>) -> Vec<Flow> {
-        let mut answering: HashMap<Place, Option<Arc<[Endpoint]>>> = HashMap::new();
+    /// Where the places lead now.
+    pub fn leads(&self, places: &[Place]) -> Leads {
+        let mut leads = HashMap::new();
         for place in places {
-            if !answering.contains_key(place) {
-                answering.extend(self.answering(*place).into_iter().map(|(place, it)| (place, Some(it))));
-                answering.entry(*place).or_insert(None);
+            if !leads.contains_key(place) {
+                let owner = self.owners.owner(*place);
+                let found = owner.map(|name| self.state(name).flows).unwrap_or_default();
+                leads.extend(found.into_iter().map(|(place, endpoints)| (place, Some(endpoints))));
+                leads.entry(*place).or_insert(None);
             }
         }
-        let is_stale = |flow: &Flow| {
-            let (address, port) = (flow.destination.ip(), flow.destination.port());
-            let place = Place { address, protocol: flow.protocol, port };
-            let (address, port) = (flow.answered_by.ip(), flow.answered_by.port());
-            match answering.get(&place) {
-                None => false,
-                Some(None) => (address, port) != (place.address, place.port),
-                Some(Some(endpoints)) => endpoints.binary_search(&Endpoint { address, port }).is_err(),
-            }
-        };
-        flows.into_iter().filter(|flow| flow.protocol != Protocol::Tcp).filter(is_stale).collect()
+        Leads(leads)
     }
+}
 
-    /// The places of the Service that has `place`.
-    fn answering(&self, place: Place) -> Vec<(Place, Arc<[Endpoint]>)> {
-        self.owners.owner(place).map(|name| self.state(name).flows).unwrap_or_default()
+impl Leads {
+    /// Whether the flow leads to one of the places, but not to an endpoint that serves there.
+    ///
+    /// Of a place that is gone these are the flows that were led somewhere else: the others are not of this proxy's
+    /// making.
+    pub fn is_stale(&self, flow: &Flow) -> bool {
+        let Flow { protocol, destination, answered_by, .. } = flow;
+        let place = Place { address: destination.ip(), protocol: *protocol, port: destination.port() };
+        match self.0.get(&place) {
+            None => false,
+            _ if *protocol == Protocol::Tcp => false,
+            Some(None) => answered_by != destination,
+            Some(Some(endpoints)) => {
+                let endpoint = Endpoint { address: answered_by.ip(), port: answered_by.port() };
+                endpoints.binary_search(&endpoint).is_err()
+            }
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The Service proxy: from Services, EndpointSlices and this node to the elements of the packet filter that lead
 //! connections to endpoints.
 //!
-//! It knows no API server: a program gives it the objects and takes the elements. [`Proxy`] is the pure part.
-//! `docs/design/proxy.md` says how the elements look and why.
+//! It knows no API server: a program gives it the objects and takes the elements. [`Proxy`] is the pure part,
+//! [`Programmer`] brings its elements into the kernel. `docs/design/proxy.md` says how the elements look and why.
 
 mod change;
 mod endpoints;
@@ -11,6 +11,7 @@ mod networks;
 mod objects;
 mod owners;
 mod places;
+mod programmer;
 mod proxy;
 mod shared;
 mod spread;
@@ -18,7 +19,8 @@ mod state;
 mod topology;
 
 pub use change::{Change, Part};
-pub use flows::Flow;
+pub use flows::{Flow, Leads};
 pub use objects::{Hints, Node, ObjectName, Service, ServicePort, Slice, SliceEndpoint, SlicePort};
 pub use owners::Conflict;
+pub use programmer::{Done, Programmer, Refusal};
 pub use proxy::{HealthCheck, Proxy};
