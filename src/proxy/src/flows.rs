@@ -4,26 +4,13 @@
 //! notices an endpoint that is gone and connects again; one of UDP or SCTP may go on to send to it for ever.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
+use sys::net::conntrack::Flow;
 use sys::net::nft::Protocol;
 use sys::net::services::{Endpoint, Place};
 
 use crate::proxy::Proxy;
-
-/// A flow that connection tracking knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Flow {
-    /// The protocol.
-    pub protocol: Protocol,
-    /// Who sent the first packet.
-    pub client: SocketAddr,
-    /// Where that was sent to.
-    pub destination: SocketAddr,
-    /// Who answers.
-    pub answered_by: SocketAddr,
-}
 
 /// The places of a Service with the endpoints that may answer there, both sorted.
 pub(crate) type Answering = [(Place, Arc<[Endpoint]>)];

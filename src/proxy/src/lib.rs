@@ -19,7 +19,7 @@ mod state;
 mod topology;
 
 pub use change::{Change, Part};
-pub use flows::{Flow, Leads};
+pub use flows::Leads;
 pub use objects::{Hints, Node, ObjectName, Service, ServicePort, Slice, SliceEndpoint, SlicePort};
 pub use owners::Conflict;
 pub use programmer::{Done, Programmer, Refusal};

@@ -1,3 +1,5 @@
+use sys::net::conntrack::Entry;
+
 use super::*;
 use crate::objects::{Node, ObjectName, Service, ServicePort, Slice, SliceEndpoint, SlicePort};
 
@@ -44,7 +46,8 @@ fn proxy(serving: &[u8]) -> Proxy {
 
 fn flow(destination: &str, answered_by: &str) -> Flow {
     let [destination, answered_by] = [destination, answered_by].map(|address| address.parse().unwrap());
-    Flow { protocol: Protocol::Udp, client: "10.0.0.77:40000".parse().unwrap(), destination, answered_by }
+    let client = "10.0.0.77:40000".parse().unwrap();
+    Flow { protocol: Protocol::Udp, client, destination, answered_by, entry: Entry::default() }
 }
 
 /// Which of the flows to these places are stale.

@@ -1,18 +1,20 @@
 //! Brings the elements into the kernel.
 
 mod apply;
+mod flows;
 mod pause;
 mod waiting;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use sys::net::services::{Element, Place, Present, ServicesError, Table};
+use sys::net::services::{Element, Present, ServicesError, Table};
 
 use crate::change::Part;
 use crate::objects::ObjectName;
 use crate::proxy::Proxy;
 use apply::{Applied, apply, is_refusal};
+use flows::Flows;
 use pause::Pause;
 use waiting::Waiting;
 
@@ -28,8 +30,7 @@ pub struct Programmer {
     /// Until the table is read or made again, after that failed.
     pause: Pause,
     waiting: Waiting,
-    /// The places whose flows are to be checked.
-    flows: Vec<Place>,
+    flows: Flows,
 }
 
 /// What [`Programmer::program`] did.
@@ -66,7 +67,7 @@ impl Programmer {
     /// A programmer that has not looked at the table yet.
     pub fn new(proxy: Proxy, table: Table) -> Self {
         let (pause, waiting) = (Pause::default(), Waiting::default());
-        Self { proxy, table, is_known: false, pause, waiting, flows: Vec::new() }
+        Self { proxy, table, is_known: false, pause, waiting, flows: Flows::default() }
     }
 
     /// The objects.
@@ -98,8 +99,11 @@ impl Programmer {
         if !self.is_known && self.pause.is_due(now) {
             self.compare(now, &mut done);
         }
+        if self.is_known {
+            done.forgotten_flows = self.flows.check(&self.proxy, now);
+        }
         let pause = self.pause.until.filter(|_| !self.is_known);
-        done.retry = [pause, self.waiting.next()].into_iter().flatten().min();
+        done.retry = [pause, self.waiting.next(), self.flows.next()].into_iter().flatten().min();
         done
     }
 
@@ -115,7 +119,7 @@ impl Programmer {
     /// Makes the change since the last call.
     fn follow(&mut self, now: Instant, done: &mut Done) {
         let change = self.proxy.take_change();
-        self.flows.extend(change.flows);
+        self.flows.add(change.flows);
         let parts: Vec<_> = change.parts.into_iter().filter_map(|part| self.waiting.extend(part)).collect();
         if !parts.is_empty() {
             let (removed, added) = elements(&parts);
@@ -149,7 +153,7 @@ impl Programmer {
         };
         let has_table = elements.is_some();
         let change = self.proxy.take_difference(elements.unwrap_or_default());
-        self.flows.extend(change.flows);
+        self.flows.add(change.flows);
         let parts = self.waiting.renew(change.parts, now);
         let parts = if has_table { parts } else { self.replace(parts, now, done) };
         self.apply(parts, now, done);
@@ -219,7 +223,7 @@ impl Programmer {
     fn settle(&mut self, parts: Vec<Part>) {
         for part in parts {
             if self.waiting.forget(&part.service) {
-                self.flows.extend(part.flows());
+                self.flows.add(part.flows());
             }
         }
     }
