@@ -122,7 +122,11 @@ impl Proxy {
         let held = &mut self.services.entry(service).or_default().slices;
         match at {
             Ok(at) => held[at] = slice,
-            Err(at) => held.insert(at, slice),
+            Err(at) => {
+                // Most Services have one slice.
+                held.reserve_exact(1);
+                held.insert(at, slice);
+            }
         }
     }
 
