@@ -6,6 +6,7 @@ mod announce_rivals;
 mod conntrack;
 mod elements;
 mod link;
+mod programmer;
 mod table;
 mod table_traffic;
 mod world;

@@ -63,3 +63,92 @@ pub(super) fn apply(
 pub(super) fn is_refusal(error: &ServicesError) -> bool {
     matches!(error, ServicesError::Refused { .. } | ServicesError::Unusable { .. })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::objects::ObjectName;
+
+    fn element(number: u16) -> Element {
+        let [high, low] = number.to_be_bytes();
+        Element::Hairpin([10, 0, high, low].into())
+    }
+
+    fn parts(numbers: impl IntoIterator<Item = u16>) -> Vec<Part> {
+        let part = |number: u16| {
+            let service = Some(Arc::new(ObjectName::new("default", number.to_string())));
+            Part { service, removed: vec![element(number + 1000)], added: vec![element(number)] }
+        };
+        numbers.into_iter().map(part).collect()
+    }
+
+    fn refused() -> ServicesError {
+        let cause = io::Error::from(io::ErrorKind::InvalidInput);
+        ServicesError::Refused { step: "add".into(), element: None, cause }
+    }
+
+    /// Applies `count` parts to something that refuses each transaction with one of `bad`. Returns also the number of
+    /// transactions.
+    fn apply_to(count: u16, bad: &[u16]) -> (Applied, usize) {
+        let mut transactions = 0;
+        let bad: Vec<_> = bad.iter().map(|number| element(*number)).collect();
+        let mut change = |removed: &[Element], added: &[Element]| {
+            transactions += 1;
+            assert_eq!(removed.len(), added.len());
+            if added.iter().any(|element| bad.contains(element)) { Err(refused()) } else { Ok(()) }
+        };
+        let applied = apply(parts(0..count), &mut change);
+        (applied, transactions)
+    }
+
+    fn sorted(mut parts: Vec<Part>) -> Vec<Part> {
+        parts.sort_by_key(|part| part.added.clone());
+        parts
+    }
+
+    #[test]
+    fn what_is_accepted_is_one_transaction() {
+        assert_eq!(apply_to(0, &[]).1, 0);
+        let (applied, transactions) = apply_to(100, &[]);
+        assert_eq!((applied.parts, transactions), (parts(0..100), 1));
+    }
+
+    #[test]
+    fn a_part_that_is_refused_does_not_hold_up_the_others() {
+        for (count, bad) in
+            [(1, vec![0]), (2, vec![0]), (2, vec![1]), (3, vec![0, 1, 2]), (1000, vec![0, 1, 500, 999])]
+        {
+            let (applied, transactions) = apply_to(count, &bad);
+            let good = (0..count).filter(|number| !bad.contains(number));
+            assert_eq!(sorted(applied.parts), parts(good));
+            assert_eq!(
+                sorted(applied.refused.into_iter().map(|(part, _)| part).collect()),
+                parts(bad.clone())
+            );
+            assert!(applied.left.is_empty() && applied.error.is_none());
+            assert!(transactions <= 1 + bad.len() * 20, "{transactions} for {}", bad.len());
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_refuses_everything_is_not_asked_for_ever() {
+        let (applied, transactions) = apply_to(10_000, &(0..10_000).collect::<Vec<_>>());
+        assert_eq!(transactions, REFUSALS_MAX);
+        assert!(applied.refused.len() > REFUSALS_MAX / 3);
+        assert_eq!(applied.refused.len() + applied.left.len(), 10_000);
+    }
+
+    #[test]
+    fn without_the_packet_filter_nothing_is_tried_again() {
+        let mut transactions = 0;
+        let applied = apply(parts(0..10), &mut |_, _| {
+            transactions += 1;
+            Err(ServicesError::NoNfTables)
+        });
+        assert_eq!((applied.left, transactions), (parts(0..10), 1));
+        assert!(applied.error.is_some());
+    }
+}

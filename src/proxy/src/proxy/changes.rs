@@ -57,6 +57,7 @@ impl Proxy {
         present.sort_unstable();
         present.dedup();
         let (removed, added) = difference(&present, &wanted);
+        drop((present, wanted));
         let gone = removed.iter().filter_map(|element| match element {
             Element::Service { place, .. } => Some(*place),
             _ => None,

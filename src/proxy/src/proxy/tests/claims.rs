@@ -100,7 +100,8 @@ fn one_service_may_name_an_address_twice() {
     service.external_ips = addresses(&["198.51.100.1", "10.96.0.1", "198.51.100.1"]);
     service.load_balancer_ips = addresses(&["198.51.100.1"]);
     service.source_ranges = vec!["10.0.0.0/8".parse().unwrap()];
-    service.ports.push(service.ports[0].clone());
+    // A second port of the same number leads nowhere, not even its node port.
+    service.ports.push(ServicePort { node_port: Some(30080), ..service.ports[0].clone() });
     let lines = handlings(service, &["10.0.0.1"]);
     assert_eq!(
         lines,
