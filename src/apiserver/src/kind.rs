@@ -57,7 +57,7 @@ pub enum Source {
     Stored,
     /// The store has them as objects of another kind.
     View(View),
-    /// They are found on the machine at each request, and only read.
+    /// They are found on the machine, kept in memory, and only read.
     Machine,
     /// Each is a question, which is answered and forgotten.
     Question,

@@ -11,6 +11,7 @@ pub mod kind;
 pub mod kinds;
 mod kubeconfig;
 mod log;
+mod machine;
 pub mod object;
 mod options;
 pub mod pki;

@@ -85,6 +85,11 @@ impl Object {
         self.text("resourceVersion").parse().unwrap_or(0)
     }
 
+    /// Sets `metadata.resourceVersion`.
+    pub fn set_resource_version(&mut self, version: u64) {
+        self.metadata_mut().insert("resourceVersion".to_owned(), version.to_string().into());
+    }
+
     /// `metadata.labels`.
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         let labels = self.metadata().get("labels").and_then(Value::as_object).into_iter().flatten();

@@ -142,12 +142,6 @@ pub trait Resource: Send + Sync {
         false
     }
 
-    /// All objects by namespace and name, with all of their metadata, for kinds whose objects are found on the machine
-    /// ([`crate::kind::Source::Machine`]).
-    fn found(&self) -> Vec<Object> {
-        Vec::new()
-    }
-
     /// Brings everything that depends on several objects up to date. Called in the same transaction after every change, and
     /// at the time that the last call returned, in seconds since 1970. Must be cheap if there is nothing to do.
     ///

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::http::{HttpError, Server};
 use super::kinds::{self, Config, service};
 use super::kubeconfig;
+use super::machine::Machine;
 use super::options::{Cli, Command, OptionError, STORE, ServeArgs};
 use super::pki::{self, Name, Pki, PkiError};
 use super::registry::{DeleteOptions, Registry};
@@ -107,7 +108,9 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     let trusted_pem = pki.trusted_pem.clone();
     let server = Server::bind(args.secure_address(), args.insecure_address(), pki).await?;
     config.secure_port = server.address().port();
-    let registry = Registry::open(&args.data_dir.join(STORE), kinds::all(config))?;
+    let registry = Registry::open(&args.data_dir.join(STORE), kinds::all(config.clone()))?;
+    let machine = Machine::new(registry.clone(), config);
+    machine.look().await;
     let token = kubeconfig::token(&args.data_dir.join("token"))?;
     kubeconfig::write(&args.kubeconfig_out, &url(server.address()), &trusted_pem, &token)?;
     tell_started(args, &server);
@@ -119,6 +122,7 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     let (stop, stopping) = tokio::sync::watch::channel(false);
     notifier.tell("READY=1");
     let watchdog = watchdog(&notifier, &registry);
+    let machine = tokio::spawn(machine.run());
     let serving = server.run(registry.clone(), token, stopping);
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
@@ -131,6 +135,7 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     notifier.tell("STOPPING=1");
     stop.send_replace(true);
     serving.await;
+    machine.abort();
     tracing::info!(resourceVersion = %registry.resource_version(), "stopped");
     Ok(())
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use hyper::header::{ACCEPT, HeaderMap};
 
 use super::access::Access;
-use super::found::Looks;
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::places::Places;
@@ -26,8 +25,6 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) places: Places,
     pub(super) metrics: Metrics,
-    /// The last look at what is found on the machine.
-    pub(super) looks: Looks,
     /// The server's address, for clients.
     pub(super) address: String,
     /// Becomes true when the server is to stop.

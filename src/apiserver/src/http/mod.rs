@@ -8,7 +8,6 @@ mod call;
 mod change;
 mod connection;
 mod deletion;
-mod found;
 mod handle;
 mod limits;
 mod metrics;
@@ -101,7 +100,6 @@ impl Server {
             limits: limits::Limits::new(),
             places: places::Places::default(),
             metrics: metrics::Metrics::new(),
-            looks: found::Looks::default(),
             address: self.secure_address.to_string(),
             stopping,
         });

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::call::{Caller, Shared};
 use super::limits::{ADMISSION_TIME, ANSWERS_MAX, BODY_TIME, IDLE_TIME, Limits, UNREAD_TIME};
 use super::places::{Peer, Places};
-use super::{access, connection, found, metrics};
+use super::{access, connection, metrics};
 use crate::kinds::{self, Config, service};
 use crate::object::Object;
 use crate::registry::{Registry, WriteOptions};
@@ -27,7 +27,6 @@ fn shared(dir: &tempfile::TempDir) -> Arc<Shared> {
         limits: Limits::new(),
         places: Places::default(),
         metrics: metrics::Metrics::new(),
-        looks: found::Looks::default(),
         address: String::new(),
         stopping,
     })

@@ -9,14 +9,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::answer::{self, Answer};
 use super::call::{Call, Shared};
-use super::found::{Following, LOOK_TIME};
 use super::limits::Room;
 use super::read::view_of;
 use super::stream::{self, Closed, Lines, Stream};
 use crate::api::media::Form;
 use crate::api::parameters::Include;
 use crate::api::table;
-use crate::kind::{Kind, Source, View};
+use crate::kind::{Kind, View};
 use crate::object::Object;
 use crate::registry::{Event, EventKind, Key, ListQuery, Watch};
 use crate::status::ApiError;
@@ -45,12 +44,6 @@ pub(super) fn watch(call: &Call<'_>) -> Result<Answer, ApiError> {
     };
     let registry = &call.shared.registry;
     let marks_end = call.parameters.sends_initial_events();
-    if call.kind.source == Source::Machine {
-        let (stream, body) = Streaming::new(call);
-        let tells_all = matches!(start, Start::Everything);
-        tokio::spawn(stream.run_found(Following::new(call.kind, query), tells_all, marks_end, room));
-        return Ok(answer::stream(body));
-    }
     // Before the list, so that no change is missed between the two.
     let since = match start {
         Start::Behind(version) => version,
@@ -170,53 +163,6 @@ impl Streaming {
             match piece.end {
                 Some(end) => after = end,
                 None => return Ok(piece.version),
-            }
-        }
-    }
-
-    /// The same for objects that are found on the machine. Past changes are unknown: a watch from a version on begins now.
-    async fn run_found(mut self, following: Following, tells_all: bool, marks_end: bool, room: Room) {
-        let _ = self.follow_found(following, tells_all, marks_end).await;
-        self.lines.end();
-        drop(room);
-    }
-
-    async fn follow_found(
-        &mut self,
-        mut following: Following,
-        mut tells: bool,
-        marks_end: bool,
-    ) -> Result<(), Closed> {
-        let (shared, lines) = (Arc::clone(&self.shared), self.lines.clone());
-        let mut stopping = pin!(shared.stopped());
-        let mut next_bookmark = Instant::now() + BOOKMARK_TIME;
-        let mut is_first = true;
-        loop {
-            let version = shared.registry.resource_version();
-            match tokio::task::block_in_place(|| following.look(&shared.registry, &shared.looks)) {
-                Ok(events) if tells => {
-                    for event in &events {
-                        self.event(event).await?;
-                    }
-                }
-                Ok(_) => {}
-                Err(error) => return self.error(&error).await,
-            }
-            if std::mem::replace(&mut is_first, false) && marks_end && self.bookmarks {
-                self.bookmark(version, true).await?;
-            }
-            tells = true;
-            tokio::select! {
-                () = sleep_until(Instant::now() + LOOK_TIME) => {}
-                () = sleep_until(self.end) => {
-                    return if self.bookmarks { self.bookmark(version, false).await } else { Ok(()) };
-                }
-                () = &mut stopping => return Ok(()),
-                () = lines.closed() => return Err(Closed),
-            }
-            if self.bookmarks && Instant::now() >= next_bookmark {
-                next_bookmark = Instant::now() + BOOKMARK_TIME;
-                self.bookmark(version, false).await?;
             }
         }
     }

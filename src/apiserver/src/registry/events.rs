@@ -1,6 +1,6 @@
 //! The log of recent changes, which watches read from any version on. Its size is bounded.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -66,6 +66,8 @@ struct Log {
 #[derive(Debug)]
 pub(super) struct Events {
     log: Mutex<Log>,
+    /// The kinds whose changes are in the log only after a version of their own.
+    begun: Mutex<BTreeMap<&'static Kind, u64>>,
     latest: watch::Sender<u64>,
 }
 
@@ -73,7 +75,7 @@ impl Events {
     /// Creates a log that begins after `version`.
     pub(super) fn new(version: u64) -> Self {
         let log = Log { changes: VecDeque::new(), size: 0, forgotten: version };
-        Self { log: Mutex::new(log), latest: watch::Sender::new(version) }
+        Self { log: Mutex::new(log), begun: Mutex::default(), latest: watch::Sender::new(version) }
     }
 
     /// The version of the last change that is committed.
@@ -95,6 +97,17 @@ impl Events {
         }
         drop(log);
         self.latest.send_replace(version);
+    }
+
+    /// Says that the log has no changes of a kind up to `version`.
+    pub(super) fn begin(&self, kind: &'static Kind, version: u64) {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, version);
+    }
+
+    /// Whether the log may lack changes of a kind after `version`.
+    fn begins_behind(&self, kind: &'static Kind, version: u64) -> bool {
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.get(kind).is_some_and(|begun| version < *begun)
     }
 
     /// The changes after `version`, at most `limit`; `None` if the log no longer has all of them.
@@ -146,7 +159,7 @@ impl Watch {
         let latest = events.latest.subscribe();
         // No version is that large, and one more can be counted.
         let since = since.min(i64::MAX.cast_unsigned());
-        if events.behind(since, 0).is_none() {
+        if events.begins_behind(kind, since) || events.behind(since, 0).is_none() {
             return Err(too_old(since));
         }
         let (ready, covered) = (VecDeque::new(), Vec::new());

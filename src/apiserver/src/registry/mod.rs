@@ -2,6 +2,7 @@
 
 mod changes;
 mod events;
+mod found;
 mod garbage;
 mod metadata;
 mod options;
@@ -39,6 +40,7 @@ use super::store::{Store, StoreError, Stored};
 
 use changes::{create, delete, update};
 use events::Events;
+use found::Found;
 use transaction::{Outcome, Pending, Work};
 use writer::{Allocations, Held, Job, Writer};
 
@@ -50,6 +52,7 @@ pub struct Registry {
     accounts: Arc<Mutex<Accounts>>,
     allocations: Arc<Allocations>,
     reader: Arc<Mutex<Store>>,
+    found: Arc<Mutex<Found>>,
     queue: Arc<Queue>,
     held: Option<Held>,
     ahead: Option<u64>,
@@ -106,16 +109,19 @@ impl Registry {
             wake: None,
             has_notes: false,
             allocations: Arc::default(),
+            found: Found::default(),
+            committed: Arc::default(),
             mark: VersionMark::begin(path, version),
         };
         let allocations = Arc::clone(&writer.allocations);
+        let found = Arc::clone(&writer.committed);
         // Does the work that stored objects need, before the first request.
         writer.batch(Vec::new());
         let spawned = std::thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(&jobs));
         let writer = spawned.map_err(|cause| StoreError::Thread(path.to_owned(), cause))?;
         let queue = Arc::new(Queue { jobs: Some(queue), writer: Some(writer) });
         let reader = Arc::new(Mutex::new(reader));
-        Ok(Self { resources, events, accounts, allocations, reader, queue, held: None, ahead })
+        Ok(Self { resources, events, accounts, allocations, reader, found, queue, held: None, ahead })
     }
 
     /// The version that counting went on from, if the store had gone back or might have.
@@ -296,8 +302,7 @@ impl Registry {
     pub fn get(&self, kind: &'static Kind, namespace: &str, name: &str) -> Result<Stored, ApiError> {
         let kind = kind.storage();
         let found = if kind.source == Source::Machine {
-            let is_it = |object: &&Object| object.namespace() == namespace && object.name() == name;
-            self.resource(kind)?.found().iter().find(is_it).map(Stored::of).transpose()?
+            self.found(|found| found.get(kind, namespace, name).cloned())
         } else {
             self.read(|store| store.get(kind, namespace, name).map_err(ApiError::internal))?
         };
@@ -311,11 +316,8 @@ impl Registry {
     pub fn list(&self, kind: &'static Kind, query: &ListQuery) -> Result<List, ApiError> {
         let token = query.token()?;
         if kind.source == Source::Machine {
-            let all = self.found(kind, query)?;
-            // One page is enough for what one machine holds.
-            let items = all.iter().map(Stored::of).collect::<Result<_, _>>()?;
-            let resource_version = self.resource_version();
-            return Ok(List { items, resource_version, continue_token: None, remaining: None });
+            let Piece { items, version, .. } = self.piece(kind, query, Key::default())?;
+            return Ok(List { items, resource_version: version, continue_token: None, remaining: None });
         }
         self.read_at_once(|store| read::list(store, kind.storage(), query, token))
     }
@@ -325,17 +327,32 @@ impl Registry {
     /// # Errors
     /// The store cannot be read.
     pub fn piece(&self, kind: &'static Kind, query: &ListQuery, after: Key) -> Result<Piece, ApiError> {
+        if kind.source == Source::Machine {
+            return self.found(|found| found.piece(kind, query, self.resource_version()));
+        }
         self.read_at_once(|store| read::piece(store, kind.storage(), query, after))
     }
 
-    /// Finds the objects that a query selects, of a kind whose objects are found on the machine.
+    /// Makes `objects` all objects of a kind that is found on the machine. Only what differs is changed, in one transaction
+    /// with what follows from it.
     ///
     /// # Errors
-    /// The kind is not served.
-    pub fn found(&self, kind: &Kind, query: &ListQuery) -> Result<Vec<Object>, ApiError> {
-        let mut found = self.resource(kind)?.found();
-        found.retain(|object| query.means(object));
-        Ok(found)
+    /// The store cannot be written, or the server is stopping. Nothing has changed then.
+    pub async fn find(&self, kind: &'static Kind, objects: Vec<Object>) -> Result<(), ApiError> {
+        let (is_first, difference) = self.found(|found| (!found.has(kind), found.difference(kind, objects)));
+        let difference = difference?;
+        if difference.is_empty() && !is_first {
+            return Ok(());
+        }
+        let work: Work = Box::new(move |pending| {
+            pending.find(kind, difference)?;
+            Ok(Outcome::Many(List::default()))
+        });
+        self.change(work, false).await.map(|_| ())
+    }
+
+    fn found<T>(&self, work: impl FnOnce(&Found) -> T) -> T {
+        work(&self.found.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads in one snapshot: the version, and everything in the list.

@@ -25,7 +25,7 @@ impl Stored {
     /// A copy with another resource version.
     pub(super) fn at_version(&self, version: u64) -> Result<Self, ApiError> {
         let mut object = self.object()?;
-        object.metadata_mut().insert("resourceVersion".to_owned(), version.to_string().into());
+        object.set_resource_version(version);
         Self::of(&object)
     }
 }

@@ -12,6 +12,7 @@ use crate::status::ApiError;
 use crate::store::{Store, Stored};
 
 use super::events::LogEntry;
+use super::found::{Difference, Found};
 use super::options::Applied;
 use super::owners::Garbage;
 use super::read::List;
@@ -75,6 +76,8 @@ pub(super) struct Pending<'a> {
     pub(super) store: &'a Store,
     pub(super) resources: &'a [Box<dyn Resource>],
     pub(super) accounts: &'a mut Accounts,
+    /// What is found on the machine, as of this change.
+    pub(super) found: &'a mut Found,
     /// The last resource version that was used.
     pub(super) version: &'a mut u64,
     pub(super) changes: Vec<LogEntry>,
@@ -92,6 +95,8 @@ pub(super) struct Pending<'a> {
     pub(super) dry_run: bool,
     /// Notes for the garbage collector.
     pub(super) garbage: Garbage,
+    /// The kind whose objects this change found first.
+    begun: Option<&'static Kind>,
     steps: Vec<Step>,
 }
 
@@ -100,6 +105,7 @@ impl<'a> Pending<'a> {
         store: &'a Store,
         resources: &'a [Box<dyn Resource>],
         accounts: &'a mut Accounts,
+        found: &'a mut Found,
         version: &'a mut u64,
         now: i64,
         dry_run: bool,
@@ -108,6 +114,7 @@ impl<'a> Pending<'a> {
             store,
             resources,
             accounts,
+            found,
             version,
             changes: Vec::new(),
             has_notes: false,
@@ -118,11 +125,12 @@ impl<'a> Pending<'a> {
             now,
             dry_run,
             garbage: Garbage::default(),
+            begun: None,
             steps: Vec::new(),
         }
     }
 
-    /// Undoes the changes of the accounts. The store undoes its own with the savepoint.
+    /// Undoes the changes of the accounts and of what is found on the machine. The store undoes its own with the savepoint.
     pub(super) fn undo(&mut self) {
         for step in self.steps.drain(..).rev() {
             match step {
@@ -130,7 +138,12 @@ impl<'a> Pending<'a> {
                 Step::Removed(entries) => self.accounts.enter(&entries),
             }
         }
-        self.changes.clear();
+        for change in self.changes.drain(..).rev() {
+            self.found.restore(&change);
+        }
+        if let Some(kind) = self.begun {
+            self.found.forget(kind);
+        }
     }
 
     /// The rules of a kind.
@@ -195,7 +208,7 @@ impl<'a> Pending<'a> {
         *self.version += 1;
         // A dry run leaves the version as it is: none for a new object, else the old one.
         if !self.dry_run {
-            object.metadata_mut().insert("resourceVersion".to_owned(), self.version.to_string().into());
+            object.set_resource_version(*self.version);
         }
         let text = serde_json::to_string(&object.0).map_err(ApiError::internal)?;
         if text.len() > OBJECT_MAX {
@@ -238,6 +251,34 @@ impl<'a> Pending<'a> {
             new: None,
         });
         Ok(())
+    }
+
+    /// Changes objects of a kind that is found on the machine. At the first time, which is after a start, a version is
+    /// used in any case: a client cannot know which objects are gone since its last one.
+    pub(super) fn find(&mut self, kind: &'static Kind, difference: Difference) -> Result<(), ApiError> {
+        if !self.found.has(kind) {
+            self.found.begin(kind);
+            self.begun = Some(kind);
+            *self.version += 1;
+            self.has_notes = true;
+        }
+        for (namespace, name) in difference.gone {
+            self.note_found(kind, namespace, name, None);
+        }
+        for mut object in difference.put {
+            object.set_resource_version(self.version.saturating_add(1));
+            let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
+            self.note_found(kind, namespace, name, Some(Stored::of(&object)?));
+        }
+        Ok(())
+    }
+
+    fn note_found(&mut self, kind: &'static Kind, namespace: String, name: String, new: Option<Stored>) {
+        *self.version += 1;
+        let old = self.found.get(kind, &namespace, &name).cloned();
+        let change = LogEntry { kind, namespace, name, version: *self.version, old, new };
+        self.found.apply(&change);
+        self.changes.push(change);
     }
 
     fn enter(&mut self, entries: Vec<Entry>) {
@@ -283,15 +324,26 @@ impl Transaction for Pending<'_> {
     }
 
     fn get(&mut self, kind: &'static Kind, namespace: &str, name: &str) -> Result<Option<Object>, ApiError> {
-        self.stored(kind, namespace, name)?.map(|stored| stored.object()).transpose()
+        let stored = match kind.source {
+            Source::Machine => self.found.get(kind, namespace, name).cloned(),
+            _ => self.stored(kind, namespace, name)?,
+        };
+        stored.map(|stored| stored.object()).transpose()
     }
 
     fn list(&mut self, kind: &'static Kind) -> Result<Vec<Object>, ApiError> {
+        if kind.source == Source::Machine {
+            return self.found.all(kind).map(|(_, stored)| stored.object()).collect();
+        }
         let all = self.store.list(kind, None, ("", ""), i64::MAX).map_err(ApiError::internal)?;
         all.iter().map(|row| row.stored.object()).collect()
     }
 
     fn list_in(&mut self, kind: &'static Kind, namespace: &str) -> Result<Vec<Object>, ApiError> {
+        if kind.source == Source::Machine {
+            let own = self.found.all(kind).filter(|((other, _), _)| other == namespace);
+            return own.map(|(_, stored)| stored.object()).collect();
+        }
         let all = self.store.list(kind, Some(namespace), ("", ""), i64::MAX).map_err(ApiError::internal)?;
         all.iter().map(|row| row.stored.object()).collect()
     }

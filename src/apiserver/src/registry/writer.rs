@@ -10,11 +10,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::events::{Events, LogEntry};
+use super::found::Found;
 use super::garbage;
 use super::read::List;
 use super::transaction::{Outcome, Pending, Work, stored_as};
 use crate::accounts::Accounts;
-use crate::kind::Kind;
+use crate::kind::{Kind, Source};
 use crate::object::Object;
 use crate::resource::{Allocation, Resource};
 use crate::status::ApiError;
@@ -76,6 +77,10 @@ pub(super) struct Writer {
     pub(super) wake: Option<i64>,
     /// The batch changed apply records.
     pub(super) has_notes: bool,
+    /// What is found on the machine, as of the last change.
+    pub(super) found: Found,
+    /// The same as of the last batch, for readers.
+    pub(super) committed: Arc<Mutex<Found>>,
     /// The last version that was used, in a file beside the store.
     pub(super) mark: VersionMark,
 }
@@ -128,9 +133,10 @@ impl Writer {
         });
         match done {
             Ok(()) => {
-                if !changes.is_empty() {
+                if self.version != before {
                     self.mark.set(self.version);
                 }
+                self.show_found(&mut changes);
                 self.events.publish(changes, self.version);
             }
             Err(error) => {
@@ -143,6 +149,21 @@ impl Writer {
             // The client may be gone.
             let _ = reply.send(result);
         }
+    }
+
+    /// Lets readers see what was found. The first objects of a kind are no changes to watch: watches of that kind begin
+    /// behind them.
+    fn show_found(&self, changes: &mut Vec<LogEntry>) {
+        let mut committed = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = self.found.begun_since(&committed);
+        for kind in &begun {
+            committed.begin(kind);
+            self.events.begin(kind, self.version);
+        }
+        changes.iter().filter(|change| change.kind.source == Source::Machine).for_each(|change| {
+            committed.apply(change);
+        });
+        changes.retain(|change| !begun.contains(change.kind));
     }
 
     fn begin(&mut self) -> Result<(), ApiError> {
@@ -174,6 +195,7 @@ impl Writer {
         tracing::error!(cause = %error.message, "changes cannot be kept");
         let _ = self.store.db.execute_batch("ROLLBACK");
         self.version = before;
+        self.found = self.committed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.is_counted = false;
         self.has_lost_savepoint = false;
         self.wake = Some(time::now() + RETRY);
@@ -205,8 +227,9 @@ impl Writer {
         let mut version = self.version;
         let resources = Arc::clone(&self.resources);
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (found, now) = (&mut self.found, time::now());
         let mut pending =
-            Pending::new(&self.store, &resources, &mut accounts, &mut version, time::now(), dry_run);
+            Pending::new(&self.store, &resources, &mut accounts, found, &mut version, now, dry_run);
         let mut wake = None;
         let result = work(&mut pending).and_then(|outcome| {
             if !dry_run {

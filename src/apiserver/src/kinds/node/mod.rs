@@ -65,10 +65,6 @@ impl Resource for Nodes {
         &KIND
     }
 
-    fn found(&self) -> Vec<Object> {
-        vec![self.node()]
-    }
-
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
         let status = object.0.get("status").unwrap_or(&Value::Null);
         let info = |key: &str| match status["nodeInfo"][key].as_str() {
@@ -103,7 +99,7 @@ impl Resource for Nodes {
 
 impl Nodes {
     /// The Node object of this machine, created when it was booted.
-    fn node(&self) -> Object {
+    pub fn node(&self) -> Object {
         let config = &self.config;
         let machine_id = line(MACHINE_ID);
         let found =
@@ -200,7 +196,7 @@ mod tests {
             ..Config::default()
         };
         let nodes = Nodes::new(Arc::new(config));
-        let node = nodes.found().remove(0);
+        let node = nodes.node();
         assert_eq!(node.spec()["podCIDRs"], json!(["10.244.1.0/24", "2001:db8::/64"]));
         let addresses: Vec<&str> = node.0["status"]["addresses"]
             .as_array()

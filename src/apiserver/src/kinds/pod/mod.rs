@@ -96,6 +96,13 @@ impl Pods {
 }
 
 impl Pods {
+    /// The pods of this machine.
+    pub fn look(&self) -> Vec<Object> {
+        let (pods, others) = records(&self.config.pod_records);
+        self.tell_of(others);
+        pods.values().map(|record| self.pod(record)).collect()
+    }
+
     /// Logs each record that is left out, once.
     fn tell_of(&self, left_out: Vec<PodRecord>) {
         let mut told = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,12 +121,6 @@ impl Pods {
 impl Resource for Pods {
     fn kind(&self) -> &'static Kind {
         &KIND
-    }
-
-    fn found(&self) -> Vec<Object> {
-        let (pods, others) = records(&self.config.pod_records);
-        self.tell_of(others);
-        pods.values().map(|record| self.pod(record)).collect()
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
@@ -193,7 +194,7 @@ mod tests {
             ..Config::default()
         };
         let pods = Pods::new(Arc::new(config));
-        let found = pods.found();
+        let found = pods.look();
         let names: Vec<&str> = found.iter().map(Object::name).collect();
         assert_eq!(names, ["db", "web"]);
         let web = &found[1];
@@ -224,19 +225,19 @@ mod tests {
         state_dir::replace(&dir.path().join("n.json"), namespaced.to_string().as_bytes()).unwrap();
         let told = || pods.left_out.lock().unwrap().len();
         for _ in 0..2 {
-            let found = pods.found();
+            let found = pods.look();
             assert_eq!(found.iter().map(Object::name).collect::<Vec<_>>(), ["web"]);
             assert_eq!(told(), odd.len() + 1);
         }
         // What is gone is not remembered.
         state_dir::remove(&dir.path().join("s0.json")).unwrap();
-        pods.found();
+        pods.look();
         assert_eq!(told(), odd.len());
     }
 
     #[test]
     fn no_records_are_no_pods() {
         let config = Config { pod_records: "/nonexistent".into(), ..Config::default() };
-        assert_eq!(Pods::new(Arc::new(config)).found(), Vec::new());
+        assert_eq!(Pods::new(Arc::new(config)).look(), Vec::new());
     }
 }

@@ -1,3 +1,4 @@
+mod found;
 mod watches;
 
 use std::collections::BTreeSet;
@@ -343,6 +344,8 @@ fn a_batch_whose_transaction_is_lost_keeps_nothing() {
         wake: None,
         has_notes: false,
         allocations: Arc::default(),
+        found: Found::default(),
+        committed: Arc::default(),
         mark: VersionMark::begin(&dir.path().join("db"), version),
     };
     let batch = |writer: &mut Writer, works: Vec<Work>| {
