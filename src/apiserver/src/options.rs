@@ -1,14 +1,14 @@
 //! The command line of `podhosts-apiserver`. Flags have Kubernetes' names where Kubernetes has such flags.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use thiserror::Error;
 
 use crate::kinds::service_cidr::usable;
-use crate::kinds::{Config, PoolRange, PortRange};
+use crate::kinds::{Config, CriEndpoint, PoolRange, PortRange};
 use crate::log::{Format, Level};
 
 /// File name of the store in the data directory.
@@ -93,6 +93,9 @@ pub(crate) struct ServeArgs {
     /// The networks that the node's pods get their addresses from, one of each IP family
     #[arg(long, value_name = "CIDR[,CIDR]", value_delimiter = ',')]
     pub(crate) pod_cidr: Vec<IpNet>,
+    /// The socket of the container engine, as crictl has it; auto finds containerd's and CRI-O's, none asks no engine
+    #[arg(long, value_name = "unix://SOCKET|auto|none", default_value = "auto")]
+    pub(crate) cri_endpoint: String,
     /// External addresses for Services of type LoadBalancer: networks, or first and last address
     #[arg(long, value_name = "CIDR|FIRST-LAST", value_delimiter = ',')]
     pub(crate) load_balancer_pool: Vec<String>,
@@ -155,6 +158,7 @@ impl ServeArgs {
                 .iter()
                 .map(IpNet::trunc)
                 .collect(),
+            cri_endpoint: cri_endpoint(&self.cri_endpoint)?,
             ..Config::default()
         })
     }
@@ -220,6 +224,20 @@ fn pool(text: &str) -> Result<PoolRange, OptionError> {
     network().or_else(range).ok_or_else(|| fault("load-balancer-pool", text, expected))
 }
 
+fn cri_endpoint(text: &str) -> Result<CriEndpoint, OptionError> {
+    let path = Path::new(text.strip_prefix("unix://").unwrap_or(text));
+    match text {
+        "auto" => Ok(CriEndpoint::Auto),
+        "none" => Ok(CriEndpoint::None),
+        _ if path.is_absolute() => Ok(CriEndpoint::Socket(path.to_owned())),
+        _ => Err(fault(
+            "cri-endpoint",
+            text,
+            "a socket such as unix:///run/containerd/containerd.sock, auto or none",
+        )),
+    }
+}
+
 /// RFC 1123.
 fn is_subdomain(name: &str) -> bool {
     let is_label = |label: &str| {
@@ -282,6 +300,15 @@ mod tests {
             ("n1.example", 2, 1)
         );
         assert_eq!(config.load_balancer_pools.len(), 2);
+        for (text, expected) in [
+            ("auto", CriEndpoint::Auto),
+            ("none", CriEndpoint::None),
+            ("unix:///run/c.sock", CriEndpoint::Socket("/run/c.sock".into())),
+            ("/run/c.sock", CriEndpoint::Socket("/run/c.sock".into())),
+        ] {
+            assert_eq!(parse(&["--cri-endpoint", text]).unwrap().cri_endpoint, expected);
+        }
+        assert_eq!(parse(&[]).unwrap().cri_endpoint, CriEndpoint::Auto);
         assert_eq!(parse(&[]).unwrap().service_cidrs, ["10.96.0.0/12".parse().unwrap()]);
     }
 
@@ -311,6 +338,9 @@ mod tests {
             ("--secure-port", "65536"),
             ("--bind-address", "localhost"),
             ("--tls-cert-file", "/x"),
+            ("--cri-endpoint", ""),
+            ("--cri-endpoint", "tcp://127.0.0.1:1"),
+            ("--cri-endpoint", "unix://containerd.sock"),
             ("--logging-format", "xml"),
             ("--log-level", "4"),
         ] {

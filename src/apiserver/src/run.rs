@@ -109,7 +109,7 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     let server = Server::bind(args.secure_address(), args.insecure_address(), pki).await?;
     config.secure_port = server.address().port();
     let registry = Registry::open(&args.data_dir.join(STORE), kinds::all(config.clone()))?;
-    let machine = Machine::new(registry.clone(), config);
+    let mut machine = Machine::new(registry.clone(), config);
     machine.look().await;
     let token = kubeconfig::token(&args.data_dir.join("token"))?;
     kubeconfig::write(&args.kubeconfig_out, &url(server.address()), &trusted_pem, &token)?;

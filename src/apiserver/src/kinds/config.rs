@@ -20,6 +20,17 @@ pub enum PoolRange {
     Range(IpAddr, IpAddr),
 }
 
+/// Where the container engine listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CriEndpoint {
+    /// No engine is asked.
+    None,
+    /// Where containerd or CRI-O listens by default. There may be neither.
+    Auto,
+    /// At this socket.
+    Socket(PathBuf),
+}
+
 /// What the command line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -39,6 +50,8 @@ pub struct Config {
     pub pod_cidrs: Vec<IpNet>,
     /// Where the records of the pods are.
     pub pod_records: PathBuf,
+    /// `--cri-endpoint`.
+    pub cri_endpoint: CriEndpoint,
 }
 
 impl Default for Config {
@@ -52,6 +65,7 @@ impl Default for Config {
             node_ips: Vec::new(),
             pod_cidrs: Vec::new(),
             pod_records: PathBuf::from(RECORD_DIR),
+            cri_endpoint: CriEndpoint::None,
         }
     }
 }

@@ -27,7 +27,7 @@ mod small_tests;
 mod testing;
 mod verbs;
 
-pub use config::{Config, PoolRange, PortRange};
+pub use config::{Config, CriEndpoint, PoolRange, PortRange};
 
 use std::sync::Arc;
 
@@ -56,8 +56,8 @@ pub fn all(config: Config) -> Vec<Box<dyn Resource>> {
         Box::new(event::Events),
         // Follows the kind that stores its objects.
         Box::new(event::v1::EventsV1),
-        Box::new(node::Nodes::new(config.clone())),
-        Box::new(pod::Pods::new(config)),
+        Box::new(node::Nodes),
+        Box::new(pod::Pods),
         Box::new(review::Access),
         Box::new(review::Rules),
         Box::new(review::Subject),

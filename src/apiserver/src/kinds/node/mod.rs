@@ -46,17 +46,50 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Largest of these files that is read, in bytes.
 const FILE_MAX: usize = 64 << 10;
 
+/// Seconds between two heartbeats of a node that stays as it is; the kubelet's are as far apart.
+const HEARTBEAT: i64 = 300;
+
+/// The container engine, as the Node shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Engine {
+    /// `containerd://2.1.9`; empty if none ever answered.
+    pub version: String,
+    /// Why no pods can be started, if so: a reason in one word, and a message.
+    pub fault: Option<(&'static str, String)>,
+}
+
 /// The rules of Nodes.
-pub struct Nodes {
+pub struct Nodes;
+
+/// Makes the Node object of this machine.
+#[derive(Debug)]
+pub struct Finder {
     config: Arc<Config>,
     /// When the machine was booted, in seconds since 1970. Computed once, because the difference of two clocks varies.
     booted: i64,
+    /// The engine as it was last, and since when it has had a fault, or none.
+    engine: Engine,
+    since: i64,
+    heartbeat: i64,
 }
 
-impl Nodes {
-    /// Rules under this configuration.
+impl Finder {
+    /// Makes it under this configuration.
     pub fn new(config: Arc<Config>) -> Self {
-        Self { config, booted: time::now() - rustix::system::sysinfo().uptime }
+        let booted = time::now() - rustix::system::sysinfo().uptime;
+        Self { config, booted, engine: Engine::default(), since: booted, heartbeat: 0 }
+    }
+
+    /// The Node at `now`, in seconds since 1970.
+    pub fn node(&mut self, engine: &Engine, now: i64) -> Object {
+        if engine.fault.is_some() != self.engine.fault.is_some() {
+            self.since = now;
+        }
+        if *engine != self.engine || now >= self.heartbeat.saturating_add(HEARTBEAT) {
+            self.heartbeat = now;
+            self.engine = engine.clone();
+        }
+        node(self)
     }
 }
 
@@ -82,7 +115,7 @@ impl Resource for Nodes {
         };
         [
             object.name().to_owned(),
-            "Ready".to_owned(),
+            if is_ready(status) { "Ready" } else { "NotReady" }.to_owned(),
             "<none>".to_owned(),
             age::since(object.metadata().get("creationTimestamp"), now),
             info("kubeletVersion"),
@@ -97,37 +130,46 @@ impl Resource for Nodes {
     }
 }
 
-impl Nodes {
-    /// The Node object of this machine, created when it was booted.
-    pub fn node(&self) -> Object {
-        let config = &self.config;
-        let machine_id = line(MACHINE_ID);
-        let found =
-            Found { namespace: "", name: &config.node_name, uid: &as_uuid(&machine_id), since: self.booted };
-        let cidrs: Vec<String> = config.pod_cidrs.iter().map(ToString::to_string).collect();
-        let mut spec = json!({});
-        if let Some(first) = cidrs.first() {
-            spec["podCIDR"] = json!(first);
-            spec["podCIDRs"] = json!(cidrs);
-        }
-        let booted = time::format(self.booted);
-        found.object(
-            &KIND,
-            &json!({"kubernetes.io/hostname": config.node_name, "kubernetes.io/os": "linux",
-                "kubernetes.io/arch": architecture()}),
-            &json!({}),
-            spec,
-            json!({
-                "addresses": addresses(&config.node_name, &config.node_ips),
-                "conditions": [{
-                    "type": "Ready", "status": "True", "reason": "NetworkReady",
-                    "message": "podhosts-cni gives pods their network",
-                    "lastHeartbeatTime": time::format(time::now()), "lastTransitionTime": booted,
-                }],
-                "nodeInfo": node_info(&machine_id),
-            }),
-        )
+fn is_ready(status: &Value) -> bool {
+    let mut conditions = status["conditions"].as_array().into_iter().flatten();
+    conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+/// The Node object of this machine, created when it was booted.
+fn node(finder: &Finder) -> Object {
+    let config = &finder.config;
+    let machine_id = line(MACHINE_ID);
+    let found =
+        Found { namespace: "", name: &config.node_name, uid: &as_uuid(&machine_id), since: finder.booted };
+    let cidrs: Vec<String> = config.pod_cidrs.iter().map(ToString::to_string).collect();
+    let mut spec = json!({});
+    if let Some(first) = cidrs.first() {
+        spec["podCIDR"] = json!(first);
+        spec["podCIDRs"] = json!(cidrs);
     }
+    found.object(
+        &KIND,
+        &json!({"kubernetes.io/hostname": config.node_name, "kubernetes.io/os": "linux",
+            "kubernetes.io/arch": architecture()}),
+        &json!({}),
+        spec,
+        json!({
+            "addresses": addresses(&config.node_name, &config.node_ips),
+            "conditions": [readiness(finder)],
+            "nodeInfo": node_info(&machine_id, &finder.engine.version),
+        }),
+    )
+}
+
+fn readiness(finder: &Finder) -> Value {
+    let (status, reason, message) = match &finder.engine.fault {
+        None => ("True", "NetworkReady", "podhosts-cni gives pods their network"),
+        Some((reason, message)) => ("False", *reason, message.as_str()),
+    };
+    json!({
+        "type": "Ready", "status": status, "reason": reason, "message": message,
+        "lastHeartbeatTime": time::format(finder.heartbeat), "lastTransitionTime": time::format(finder.since),
+    })
 }
 
 /// The name first, as on Kubernetes' page about dual-stack.
@@ -136,13 +178,13 @@ fn addresses(name: &str, ips: &[IpAddr]) -> Vec<Value> {
     std::iter::once(json!({"type": "Hostname", "address": name})).chain(own).collect()
 }
 
-fn node_info(machine_id: &str) -> Value {
+fn node_info(machine_id: &str, engine: &str) -> Value {
     let system = rustix::system::uname();
     let version = concat!("podhosts-", env!("CARGO_PKG_VERSION"));
     json!({
         "machineID": machine_id, "systemUUID": "", "bootID": line(BOOT_ID),
         "kernelVersion": system.release().to_string_lossy(), "osImage": os_image(),
-        "containerRuntimeVersion": "", "kubeletVersion": version, "kubeProxyVersion": "",
+        "containerRuntimeVersion": engine, "kubeletVersion": version, "kubeProxyVersion": "",
         "operatingSystem": "linux", "architecture": architecture(),
     })
 }
@@ -195,8 +237,8 @@ mod tests {
             pod_cidrs: vec!["10.244.1.0/24".parse().unwrap(), "2001:db8::/64".parse().unwrap()],
             ..Config::default()
         };
-        let nodes = Nodes::new(Arc::new(config));
-        let node = nodes.node();
+        let nodes = Nodes;
+        let node = Finder::new(Arc::new(config)).node(&Engine::default(), time::now());
         assert_eq!(node.spec()["podCIDRs"], json!(["10.244.1.0/24", "2001:db8::/64"]));
         let addresses: Vec<&str> = node.0["status"]["addresses"]
             .as_array()
@@ -212,6 +254,32 @@ mod tests {
         assert_ne!(cells[3], json!("<unknown>"));
         assert_eq!(cells[9], json!("<unknown>"));
         assert_eq!(nodes.cells(&Object::default(), 0)[8], json!("<unknown>"));
+    }
+
+    #[test]
+    fn a_node_without_its_engine_is_not_ready() {
+        let mut finder = Finder::new(Arc::default());
+        let up = Engine { version: "containerd://2.1.9".to_owned(), fault: None };
+        let down = Engine { fault: Some(("ContainerRuntimeDown", "why".to_owned())), ..up.clone() };
+        let mut look = |engine: &Engine, now| {
+            let node = finder.node(engine, now);
+            let condition = node.0["status"]["conditions"][0].clone();
+            let at = |key: &str| time::parse(condition[key].as_str().unwrap()).unwrap();
+            let cells = Nodes.cells(&node, now);
+            (cells[1].clone(), cells[9].clone(), at("lastHeartbeatTime"), at("lastTransitionTime"))
+        };
+        let start = time::now();
+        let (status, version, heartbeat, since) = look(&up, start);
+        assert_eq!((status, version), (json!("Ready"), json!("containerd://2.1.9")));
+        assert!(heartbeat == start && since < start);
+        // As long as nothing changes the object does not either, but for a heartbeat now and then.
+        assert_eq!(look(&up, start + HEARTBEAT - 1).2, start);
+        assert_eq!(look(&up, start + HEARTBEAT).2, start + HEARTBEAT);
+        let (status, version, heartbeat, since) = look(&down, start + 400);
+        assert_eq!((status, version), (json!("NotReady"), json!("containerd://2.1.9")));
+        assert_eq!((heartbeat, since), (start + 400, start + 400));
+        assert_eq!(look(&down, start + 401).3, start + 400);
+        assert_eq!(look(&up, start + 402).3, start + 402);
     }
 
     #[test]

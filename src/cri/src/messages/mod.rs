@@ -1,7 +1,11 @@
 //! The messages of the CRI API (`runtime.v1`) that podhosts sends and reads; fields it has no use for are left out,
 //! which protocol buffers allow.
 
+mod pods;
+
 use std::collections::BTreeMap;
+
+pub use pods::*;
 
 /// `VersionRequest`.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -1,0 +1,246 @@
+//! The container engine: what it tells of its pods, now or last.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::kinds::CriEndpoint;
+use crate::kinds::node;
+use crate::kinds::pod::{Sandbox, Seen};
+use cri::messages::{ContainerStatus, PodSandboxStatus, SANDBOX_READY, StatusResponse};
+use cri::{Code, Connection, CriError};
+
+/// Where engines listen by default, containerd and CRI-O.
+const DEFAULTS: [&str; 2] = ["/run/containerd/containerd.sock", "/run/crio/crio.sock"];
+/// Longest call. The first look at an engine that hangs keeps the server from its start that long.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Pauses between looks where the engine tells of changes: at first, as events may have been missed, and later.
+const WITH_EVENTS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
+/// Pause between looks where it does not.
+const POLL: Duration = Duration::from_secs(2);
+/// First pause before an engine that is gone is looked for again; each is twice as long as the one before, up to [`POLL`].
+const FIRST_PAUSE: Duration = Duration::from_millis(125);
+
+/// An engine that answers.
+#[derive(Debug)]
+struct Link {
+    connection: Connection,
+    /// Waits for events. It ends with the connection, or if the engine has no events.
+    events: JoinHandle<()>,
+    looks: u32,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.events.abort();
+    }
+}
+
+/// The engine of this machine.
+#[derive(Debug)]
+pub(super) struct Engine {
+    endpoint: CriEndpoint,
+    /// Told of each event.
+    changed: Arc<Notify>,
+    link: Option<Link>,
+    /// How often it was looked for in vain since it answered last.
+    misses: u32,
+    sandboxes: BTreeMap<String, PodSandboxStatus>,
+    /// Each with the sandbox that it is in.
+    containers: BTreeMap<String, (String, ContainerStatus)>,
+    pub(super) seen: Seen,
+    pub(super) shown: node::Engine,
+}
+
+impl Engine {
+    pub(super) fn new(endpoint: CriEndpoint, changed: Arc<Notify>) -> Self {
+        Self {
+            endpoint,
+            changed,
+            link: None,
+            misses: 0,
+            sandboxes: BTreeMap::new(),
+            containers: BTreeMap::new(),
+            seen: Seen::default(),
+            shown: node::Engine::default(),
+        }
+    }
+
+    /// How long nothing has to be asked, unless it tells of a change.
+    pub(super) fn pause(&self) -> Duration {
+        match &self.link {
+            _ if self.endpoint == CriEndpoint::None => WITH_EVENTS[1],
+            None => FIRST_PAUSE.saturating_mul(1 << self.misses.min(8)).min(POLL),
+            Some(link) if link.events.is_finished() => POLL,
+            Some(link) => WITH_EVENTS[usize::from(link.looks > 2)],
+        }
+    }
+
+    /// Asks for everything that changed. What it told last stays while it does not answer, since its containers go on.
+    pub(super) async fn look(&mut self) {
+        let done = match self.connect().await {
+            Ok(true) => self.read().await.map(|()| true),
+            other => other,
+        };
+        match done {
+            Ok(true) => self.misses = 0,
+            Ok(false) => self.miss(None),
+            Err(error) => self.miss(Some(&error)),
+        }
+        self.seen.is_connected = self.link.is_some();
+    }
+
+    /// Notes that there is no answer. `auto` takes it for no fault if there is no engine, and never was one.
+    fn miss(&mut self, error: Option<&CriError>) {
+        self.link = None;
+        self.misses = self.misses.saturating_add(1);
+        let Some(error) = error else {
+            self.shown.fault = None;
+            return;
+        };
+        let fault = ("ContainerRuntimeDown", format!("container runtime is down: {error}"));
+        if self.shown.fault.as_ref().is_none_or(|(reason, _)| *reason != fault.0) {
+            tracing::warn!(cause = %error, "the container engine does not answer: its pods are shown as they were");
+        }
+        self.shown.fault = Some(fault);
+    }
+
+    /// Connects, unless it is connected; false if there is no engine to connect to.
+    async fn connect(&mut self) -> Result<bool, CriError> {
+        if self.link.is_some() {
+            return Ok(true);
+        }
+        let sockets: Vec<PathBuf> = match &self.endpoint {
+            CriEndpoint::None => return Ok(false),
+            CriEndpoint::Socket(path) => vec![path.clone()],
+            CriEndpoint::Auto => DEFAULTS.map(PathBuf::from).to_vec(),
+        };
+        let is_asked_for = matches!(self.endpoint, CriEndpoint::Socket(_));
+        let mut fault = None;
+        for socket in &sockets {
+            match open(socket).await {
+                Ok((connection, name, version)) => {
+                    self.begin(connection, &name, &version);
+                    return Ok(true);
+                }
+                Err(error) if is_asked_for || is_fault(socket, &error) => fault = fault.or(Some(error)),
+                Err(error) => {
+                    // An engine that was there is missed.
+                    let is_known = !self.shown.version.is_empty();
+                    fault = fault.or(Some(error).filter(|_| is_known));
+                }
+            }
+        }
+        fault.map_or(Ok(false), Err)
+    }
+
+    fn begin(&mut self, connection: Connection, name: &str, version: &str) {
+        tracing::info!(socket = %connection.path().display(), %name, %version, "asking the container engine for pods");
+        let (changed, asked) = (Arc::clone(&self.changed), connection.clone());
+        let events = tokio::spawn(async move {
+            let told = || changed.notify_one();
+            if let Err(error) = asked.events(told).await {
+                tracing::debug!(cause = %error, "no events of the container engine");
+            }
+            // It may have gone.
+            changed.notify_one();
+        });
+        if self.seen.engine != name {
+            // Another one: what the last one told is about other pods.
+            (self.sandboxes, self.containers) = Default::default();
+        }
+        name.clone_into(&mut self.seen.engine);
+        self.shown.version = format!("{name}://{version}");
+        self.link = Some(Link { connection, events, looks: 0 });
+    }
+
+    async fn read(&mut self) -> Result<(), CriError> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        link.looks = link.looks.saturating_add(1);
+        let connection = link.connection.clone();
+        let fault = fault(&connection.status(false).await?);
+        self.read_sandboxes(&connection).await?;
+        self.read_containers(&connection).await?;
+        let mut all: BTreeMap<&str, Sandbox> = BTreeMap::new();
+        for (id, status) in &self.sandboxes {
+            all.insert(id, Sandbox { status: status.clone(), containers: Vec::new() });
+        }
+        for (sandbox, container) in self.containers.values() {
+            if let Some(sandbox) = all.get_mut(sandbox.as_str()) {
+                sandbox.containers.push(container.clone());
+            }
+        }
+        self.seen.sandboxes = all.into_values().collect();
+        self.shown.fault = fault;
+        Ok(())
+    }
+
+    /// Reads the sandboxes that are new or have another state; the rest of a sandbox does not change.
+    async fn read_sandboxes(&mut self, connection: &Connection) -> Result<(), CriError> {
+        let mut before = std::mem::take(&mut self.sandboxes);
+        for listed in connection.sandboxes().await?.items {
+            let known = before.remove(&listed.id).filter(|known| {
+                let has_network = known.state != SANDBOX_READY || has_network(known);
+                known.state == listed.state && has_network
+            });
+            let status = match known {
+                Some(known) => Some(known),
+                None => connection.sandbox(&listed.id).await?,
+            };
+            self.sandboxes.extend(status.map(|status| (listed.id, status)));
+        }
+        Ok(())
+    }
+
+    /// The same for containers.
+    async fn read_containers(&mut self, connection: &Connection) -> Result<(), CriError> {
+        let mut before = std::mem::take(&mut self.containers);
+        for listed in connection.containers().await?.containers {
+            let known = before.remove(&listed.id).filter(|(_, known)| known.state == listed.state);
+            let found = match known {
+                Some(known) => Some(known),
+                None => {
+                    let status = connection.container(&listed.id).await?;
+                    status.map(|status| (listed.pod_sandbox_id, status))
+                }
+            };
+            self.containers.extend(found.map(|found| (listed.id, found)));
+        }
+        Ok(())
+    }
+}
+
+/// Whether its addresses are known, if it has any.
+fn has_network(status: &PodSandboxStatus) -> bool {
+    let sandbox = Sandbox { status: status.clone(), containers: Vec::new() };
+    sandbox.is_on_host() || sandbox.addresses().next().is_some()
+}
+
+/// Connects; with the name and the version of the engine.
+async fn open(socket: &Path) -> Result<(Connection, String, String), CriError> {
+    let connection = Connection::open(socket, PATIENCE).await?;
+    let version = connection.version().await?;
+    Ok((connection, version.runtime_name, version.runtime_version))
+}
+
+/// Whether an engine at a default socket is broken, and not only absent or without the CRI (as Docker has containerd).
+fn is_fault(socket: &Path, error: &CriError) -> bool {
+    let has_no_cri = matches!(error, CriError::Call { code: Code::Unimplemented, .. });
+    !has_no_cri && socket.exists()
+}
+
+/// Why it can start no pods, in the kubelet's words.
+fn fault(answer: &StatusResponse) -> Option<(&'static str, String)> {
+    let conditions = answer.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let texts = [("RuntimeReady", "container runtime"), ("NetworkReady", "container runtime network")];
+    texts.iter().find_map(|(kind, what)| {
+        let condition = conditions.iter().find(|condition| condition.r#type == *kind && !condition.status)?;
+        let (reason, message) = (&condition.reason, &condition.message);
+        let text = format!("{what} not ready: {kind}=false reason:{reason} message:{message}");
+        Some(("ContainerRuntimeNotReady", text))
+    })
+}
