@@ -15,6 +15,7 @@ mod options;
 mod owners;
 mod pages;
 mod parts;
+mod pods;
 mod reads;
 mod requests;
 mod rules;

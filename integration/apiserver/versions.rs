@@ -156,13 +156,17 @@ fn a_store_that_was_not_touched_goes_on_where_it_ended() {
     assert!(seen < 1000, "{seen}");
     assert!(server.stop().success());
     let mut server = Server::start_in(dir.path(), &[]);
-    assert_eq!((latest(&server), watched(&server, seen), put(&server, &first)), (seen, 0, 200));
+    // A start takes a version for each kind that is found on the machine.
+    let goes_on = |server: &Server, seen: u64| (seen..seen + 5).contains(&latest(server));
+    assert!(goes_on(&server, seen));
+    assert_eq!((watched(&server, seen), put(&server, &first)), (0, 200));
     // Killed right behind an answer, again and again.
     for number in 0..5 {
         let made = version(&create(&server, &format!("s{number}")));
         server.kill();
         server = Server::start_in(dir.path(), &[]);
-        assert_eq!((latest(&server), watched(&server, made)), (made, 0));
+        assert!(goes_on(&server, made));
+        assert_eq!(watched(&server, made), 0);
     }
     // After a crash of the machine nobody knows.
     let seen = latest(&server);

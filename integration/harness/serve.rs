@@ -57,14 +57,20 @@ impl Server {
 
     /// A server with this directory.
     pub(crate) fn start_in(dir: &Path, flags: &[&str]) -> Self {
-        Self::start_by(Command::new(bin("podhosts-cni")), dir, flags)
+        // This machine's own engine is none of a test's business.
+        let flags = if flags.iter().any(|flag| flag.starts_with("--cri-endpoint")) {
+            flags.to_vec()
+        } else {
+            [flags, &["--cri-endpoint=none"]].concat()
+        };
+        Self::start_by(Command::new(bin("podhosts-cni")), dir, &flags)
     }
 
     /// A server with this directory and these variables in its environment.
     pub(crate) fn start_with(dir: &Path, env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(bin("podhosts-cni"));
         command.envs(env.iter().copied());
-        Self::start_by(command, dir, &[])
+        Self::start_by(command, dir, &["--cri-endpoint=none"])
     }
 
     /// A server on `node`, with this directory; its clients have to be there too.

@@ -51,6 +51,7 @@ fn peers() -> BTreeMap<&'static str, Peer> {
             LoadBalancerStatus, LoadBalancerIngress, PortStatus, Namespace, NamespaceSpec, NamespaceStatus,
             NamespaceCondition, ObjectReference, Event, EventSeries, EventSource, Node, NodeSpec, NodeStatus,
             NodeCondition, NodeAddress, Pod, PodSpec, PodStatus,
+            Container, ContainerPort, PodCondition, ContainerStatus,
             PodIp as "PodIP", HostIp as "HostIP",
         }
         "io.k8s.api.networking.v1": networking_v1 {

@@ -142,7 +142,10 @@ impl Engine {
         tracing::info!(socket = %connection.path().display(), %name, %version, "asking the container engine for pods");
         let (changed, asked) = (Arc::clone(&self.changed), connection.clone());
         let events = tokio::spawn(async move {
-            let told = || changed.notify_one();
+            let told = || {
+                tracing::debug!("an event of the container engine");
+                changed.notify_one();
+            };
             if let Err(error) = asked.events(told).await {
                 tracing::debug!(cause = %error, "no events of the container engine");
             }

@@ -58,10 +58,12 @@ impl<'a> Known<'a> {
         self.sandbox.map(Sandbox::created).or_else(recorded).unwrap_or_default()
     }
 
-    /// Their addresses, at most one of each family: those of the record first, for it has the order of the CNI result.
+    /// Its addresses, at most one of each family: those of the record first, for it has the order of the CNI result. The
+    /// engine still tells those of a sandbox that was stopped, which may be another pod's by now.
     fn addresses(&self, node: &[IpAddr]) -> Vec<IpAddr> {
         let recorded = self.record.into_iter().flat_map(|record| &record.pod_ips).map(String::as_str);
-        let told = self.sandbox.into_iter().flat_map(Sandbox::addresses);
+        let sandbox = self.sandbox.filter(|sandbox| sandbox.is_ready());
+        let told = sandbox.into_iter().flat_map(Sandbox::addresses);
         let mut addresses: Vec<IpAddr> = Vec::new();
         let mut add = |address: IpAddr| {
             if !addresses.iter().any(|other| other.is_ipv4() == address.is_ipv4()) {
@@ -69,7 +71,7 @@ impl<'a> Known<'a> {
             }
         };
         recorded.chain(told).filter_map(|ip| ip.parse().ok()).for_each(&mut add);
-        if self.sandbox.is_some_and(|sandbox| sandbox.is_on_host() && sandbox.is_ready()) {
+        if sandbox.is_some_and(Sandbox::is_on_host) {
             node.iter().copied().for_each(add);
         }
         addresses

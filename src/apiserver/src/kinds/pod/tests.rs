@@ -195,13 +195,14 @@ fn engine_and_records_are_joined() {
     let mut host = sandbox("s2", "host", SANDBOX_READY, &[], vec![]);
     let options = Some(NamespaceOption { network: NAMESPACE_OF_NODE });
     host.status.linux = Some(LinuxPodSandboxStatus { namespaces: Some(Namespace { options }) });
+    let stopped = sandbox("s6", "stopped", SANDBOX_NOTREADY, &["10.1.0.6"], vec![]);
     let other = sandbox("s3", "other-plugin", SANDBOX_READY, &["10.2.0.3", "nonsense", "10.2.0.4"], vec![]);
     let records = [
         record("s1", "one", "uid-one", 0, &["10.1.0.9", "fd00::9"]),
         record("s4", "made-now", "uid-4", 1, &["10.1.0.4"]),
         record("s5", "podman", "", 1, &["10.1.0.5"]),
     ];
-    let seen = seen(vec![one, host, other]);
+    let seen = seen(vec![one, host, other, stopped]);
     let found = pods(&seen, &records);
     let ips = |pod: &Object| -> Vec<String> {
         let ips = pod.0["status"]["podIPs"].as_array().unwrap().iter();
@@ -215,6 +216,7 @@ fn engine_and_records_are_joined() {
         ("one", "False", "10.1.0.9 fd00::9"),
         ("other-plugin", "False", "10.2.0.3"),
         ("podman", "True", "10.1.0.5"),
+        ("stopped", "False", ""),
     ];
     assert_eq!(told, expected.map(|(name, ready, ips)| (name, ready, ips.to_owned())));
     assert_eq!(
