@@ -46,6 +46,8 @@ pub struct Kind {
     pub has_owners: bool,
     /// Where the objects come from.
     pub source: Source,
+    /// The warning with every answer about such objects, for kinds that clients should leave.
+    pub deprecated: Option<&'static str>,
     /// The numbers that an object takes, for kinds whose objects take any.
     pub numbers: Option<fn(&Object) -> Vec<Entry>>,
 }
@@ -90,6 +92,7 @@ impl Kind {
             schema,
             has_owners: true,
             source: Source::Stored,
+            deprecated: None,
             numbers: None,
         }
     }

@@ -7,6 +7,7 @@ use clap::Parser;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::controllers::endpoints;
 use super::http::{HttpError, Server};
 use super::kinds::{self, Config, service};
 use super::kubeconfig;
@@ -108,6 +109,7 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     let trusted_pem = pki.trusted_pem.clone();
     let server = Server::bind(args.secure_address(), args.insecure_address(), pki).await?;
     config.secure_port = server.address().port();
+    let own = endpoints::Address::of(args.bind_address, &config.node_ips, config.secure_port);
     let registry = Registry::open(&args.data_dir.join(STORE), kinds::all(config.clone()))?;
     let mut machine = Machine::new(registry.clone(), config);
     machine.look().await;
@@ -123,11 +125,13 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     notifier.tell("READY=1");
     let watchdog = watchdog(&notifier, &registry);
     let machine = tokio::spawn(machine.run());
+    let mut endpoints = tokio::spawn(endpoints::run(registry.clone(), own));
     let serving = server.run(registry.clone(), token, stopping);
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
         () = &mut serving => {}
         () = watchdog => {}
+        _ = &mut endpoints => tracing::error!("the controller of endpoints has ended"),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -136,6 +140,7 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     stop.send_replace(true);
     serving.await;
     machine.abort();
+    endpoints.abort();
     tracing::info!(resourceVersion = %registry.resource_version(), "stopped");
     Ok(())
 }

@@ -46,11 +46,15 @@ async fn answer(
     // A long list would keep the other requests of this thread waiting.
     let encoded =
         |answer| if in_yaml { tokio::task::block_in_place(|| answer::in_yaml(answer)) } else { answer };
-    let answered = respond(&shared, caller, &under_way, request, &mut labels).await;
+    let mut deprecated = None;
+    let answered = respond(&shared, caller, &under_way, request, &mut labels, &mut deprecated).await;
     let (mut answer, error) = match answered.and_then(|answer| kept(&shared, encoded(answer), is_read)) {
         Ok(answer) => (answer, None),
         Err(error) => (encoded(answer::error(&error)), Some(error)),
     };
+    if let Some(warning) = deprecated {
+        answer = answer::with_warnings(answer, &[warning.to_owned()]);
+    }
     let (status, duration) = (answer.status().as_u16(), start.elapsed());
     // A wrong applied configuration is the client's fault, though its error has code 500.
     let failure = error.filter(|error| error.code >= 500 && !matches!(error.reason, "Timeout" | ""));
@@ -88,6 +92,7 @@ async fn respond(
     under_way: &UnderWay,
     request: Request<Incoming>,
     labels: &mut Labels,
+    deprecated: &mut Option<&'static str>,
 ) -> Result<Answer, ApiError> {
     match caller {
         Caller::Refused => return Err(ApiError::busy()),
@@ -105,7 +110,10 @@ async fn respond(
         });
     }
     match path::parse(request.uri().path(), &shared.kinds).ok_or_else(ApiError::no_such_path)? {
-        Route::Objects(target) => objects(shared, target, request, labels).await,
+        Route::Objects(target) => {
+            *deprecated = target.kind.deprecated;
+            objects(shared, target, request, labels).await
+        }
         page if request.method() == Method::GET || request.method() == Method::HEAD => {
             pages::page(shared, &page, request.headers())
         }

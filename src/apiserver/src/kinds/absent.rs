@@ -22,7 +22,6 @@ const fn absent(
 /// All of them.
 pub static ALL: &[Kind] = &[
     absent("", "ConfigMap", "configmaps", "configmap"),
-    absent("", "Endpoints", "endpoints", "endpoints"),
     Kind { namespaced: false, ..absent("", "PersistentVolume", "persistentvolumes", "persistentvolume") },
     absent("", "PersistentVolumeClaim", "persistentvolumeclaims", "persistentvolumeclaim"),
     absent("", "ReplicationController", "replicationcontrollers", "replicationcontroller"),

@@ -3,13 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-pub(super) use pod::addresses::IpFamily;
+pub(crate) use pod::addresses::IpFamily;
 
 use crate::accounts::Account;
 pub(super) use crate::accounts::number_of as number;
 
 /// What the kinds need of a family.
-pub(super) trait FamilyExt: Sized {
+pub(crate) trait FamilyExt: Sized {
     /// The family that `spec.ipFamilies` calls `name`.
     fn from_name(name: &str) -> Option<Self>;
 

@@ -6,8 +6,9 @@ mod age;
 mod columns;
 mod config;
 pub mod endpoint_slice;
+pub mod endpoints;
 pub mod event;
-mod family;
+pub(crate) mod family;
 mod faults;
 pub mod ip_address;
 mod meta;
@@ -28,6 +29,7 @@ mod testing;
 mod verbs;
 
 pub use config::{Config, CriEndpoint, PoolRange, PortRange};
+pub(crate) use family::{FamilyExt, IpFamily};
 
 use std::sync::Arc;
 
@@ -53,6 +55,7 @@ pub fn all(config: Config) -> Vec<Box<dyn Resource>> {
         Box::new(ip_address::IpAddresses),
         Box::new(service::Services::new(config.clone())),
         Box::new(endpoint_slice::EndpointSlices),
+        Box::new(endpoints::Endpoints),
         Box::new(event::Events),
         // Follows the kind that stores its objects.
         Box::new(event::v1::EventsV1),
@@ -69,6 +72,7 @@ fn namespace_contents(config: &Arc<Config>) -> Vec<Box<dyn Resource>> {
     vec![
         Box::new(service::Services::new(config.clone())),
         Box::new(endpoint_slice::EndpointSlices),
+        Box::new(endpoints::Endpoints),
         Box::new(event::Events),
     ]
 }

@@ -49,7 +49,7 @@ fn peers() -> BTreeMap<&'static str, Peer> {
         "io.k8s.api.core.v1": core_v1 {
             Service, ServiceSpec, ServicePort, SessionAffinityConfig, ClientIpConfig as "ClientIPConfig", ServiceStatus,
             LoadBalancerStatus, LoadBalancerIngress, PortStatus, Namespace, NamespaceSpec, NamespaceStatus,
-            NamespaceCondition, ObjectReference, Event, EventSeries, EventSource, Node, NodeSpec, NodeStatus,
+            NamespaceCondition, Endpoints, EndpointSubset, EndpointAddress, EndpointPort, ObjectReference, Event, EventSeries, EventSource, Node, NodeSpec, NodeStatus,
             NodeCondition, NodeAddress, Pod, PodSpec, PodStatus,
             Container, ContainerPort, PodCondition, ContainerStatus,
             PodIp as "PodIP", HostIp as "HostIP",

@@ -13,6 +13,7 @@ mod stored;
 mod tests;
 mod transaction;
 mod writer;
+mod writes;
 
 pub use events::{Event, EventKind, Watch};
 pub use metadata::is_same;
@@ -20,6 +21,7 @@ pub use options::{
     Applied, Apply, Change, DeleteOptions, Deleted, Patch, Policy, Updated, Warnings, WriteOptions,
 };
 pub use read::{Key, List, ListQuery, Piece};
+pub use writes::Write;
 
 use std::any::Any;
 use std::collections::BTreeMap;

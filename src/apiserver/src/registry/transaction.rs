@@ -1,5 +1,6 @@
 //! A change while it is made: its reads and writes, and how they are undone.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -31,6 +32,8 @@ pub(super) enum Outcome {
     Gone(Stored),
     /// The list of the objects that were deleted.
     Many(List),
+    /// The versions of several changes.
+    Versions(RangeInclusive<u64>),
 }
 
 /// Makes a change.
@@ -40,7 +43,7 @@ impl Outcome {
     pub(super) fn stored(self) -> Stored {
         match self {
             Self::Stored(stored) | Self::Created(stored) | Self::Gone(stored) => stored,
-            Self::Many(_) => Stored { text: Arc::from("{}") },
+            Self::Many(_) | Self::Versions(_) => Stored { text: Arc::from("{}") },
         }
     }
 }

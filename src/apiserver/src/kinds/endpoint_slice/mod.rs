@@ -33,7 +33,8 @@ pub static KIND: Kind = Kind {
     )
 };
 
-const MANAGED_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
+/// The label that names the controller of a slice.
+pub(crate) const MANAGED_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 /// Kubernetes' own controllers, which write canonical addresses only.
 const CONTROLLERS: [&str; 2] =
     ["endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"];

@@ -1,0 +1,279 @@
+//! The loop: from changes of Services, pods, slices and Endpoints to the Services that they concern, and from there to writes.
+
+use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+use super::index::{Index, Key, key_of};
+use super::own::Address;
+use super::pod::Pod;
+use super::queue::Queue;
+use super::service::Service;
+use super::slices::Node;
+use super::sync::Sync;
+use super::trigger::Times;
+use crate::kind::Kind;
+use crate::kinds::{endpoint_slice, endpoints, node, pod, service};
+use crate::object::Object;
+use crate::registry::{Event, EventKind, ListQuery, Registry, Watch};
+use crate::status::ApiError;
+
+/// Most Services that are looked at before other changes are.
+const BATCH: usize = 64;
+/// Most objects of one piece of a list.
+const PIECE: u64 = 500;
+/// How often the pods are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// The pause before everything is listed again.
+const RELIST: Duration = Duration::from_millis(100);
+const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+
+/// Keeps the endpoints of all Services until the server stops. `own` is where pods reach the server.
+pub async fn run(registry: Registry, own: Address) {
+    loop {
+        let Err(error) = follow(registry.clone(), own.clone()).await;
+        // Too many changes at once for the log of changes are no failure: everything is listed again.
+        if error.code != 410 {
+            tracing::error!(cause = %error.message, "endpoints of Services are not kept; listing everything again");
+        }
+        tokio::time::sleep(RELIST).await;
+    }
+}
+
+async fn follow(registry: Registry, own: Address) -> Result<Infallible, ApiError> {
+    let mut watches = Watches::begin(&registry)?;
+    let mut controller = Controller {
+        registry,
+        own,
+        node: Node::default(),
+        index: Index::default(),
+        times: HashMap::new(),
+        queue: Queue::default(),
+        gone: HashSet::new(),
+        written: HashSet::new(),
+        has_pods: false,
+    };
+    controller.list()?;
+    loop {
+        controller.catch_up(&mut watches).await?;
+        if controller.queue.is_empty() {
+            controller.wait(&mut watches).await?;
+        } else {
+            controller.work().await;
+        }
+    }
+}
+
+/// What tells of changes.
+struct Watches {
+    services: Watch,
+    slices: Watch,
+    endpoints: Watch,
+    look: Interval,
+}
+
+impl Watches {
+    fn begin(registry: &Registry) -> Result<Self, ApiError> {
+        let version = registry.resource_version();
+        let watch = |kind: &'static Kind| registry.watch(kind, &ListQuery::default(), version);
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            services: watch(&service::KIND)?,
+            slices: watch(&endpoint_slice::KIND)?,
+            endpoints: watch(&endpoints::KIND)?,
+            look,
+        })
+    }
+}
+
+struct Controller {
+    registry: Registry,
+    own: Address,
+    node: Node,
+    index: Index,
+    times: HashMap<Key, Times>,
+    queue: Queue,
+    /// Services that were deleted, whose Endpoints have to go.
+    gone: HashSet<Key>,
+    /// Versions of the controller's own changes that the watches have not told yet.
+    written: HashSet<u64>,
+    /// Whether the pods are known.
+    has_pods: bool,
+}
+
+impl Controller {
+    /// Lists everything. Changes from before are told once more by the watches, which does no harm.
+    fn list(&mut self) -> Result<(), ApiError> {
+        let registry = self.registry.clone();
+        let mut services = HashSet::new();
+        each(&registry, &service::KIND, |object| {
+            let service = Service::of(&object);
+            self.index.set_service(&service);
+            services.insert(key_of(&object));
+            self.queue.add(key_of(&object));
+        })?;
+        each(&registry, &endpoint_slice::KIND, |object| {
+            self.index.set_slice(&object).into_iter().for_each(|key| self.queue.add(key));
+        })?;
+        each(&registry, &endpoints::KIND, |object| {
+            let key = key_of(&object);
+            // As upstream: somebody may have deleted the Service while the server was stopped.
+            if !services.contains(&key) && super::mirror::is_mirrored(&object) {
+                self.gone.insert(key.clone());
+                self.queue.add(key);
+            }
+        })
+    }
+
+    /// Notes all changes that were made until now.
+    async fn catch_up(&mut self, watches: &mut Watches) -> Result<(), ApiError> {
+        let version = self.registry.resource_version();
+        while let Some(event) = watches.services.next_until(version).await? {
+            self.service(&event)?;
+        }
+        while let Some(event) = watches.slices.next_until(version).await? {
+            self.slice(&event)?;
+        }
+        while let Some(event) = watches.endpoints.next_until(version).await? {
+            self.endpoints(&event)?;
+        }
+        if self.index.has_selectors() && !self.has_pods {
+            self.look()?;
+        }
+        self.queue.retry(Instant::now());
+        Ok(())
+    }
+
+    /// Waits for a change, and notes it.
+    async fn wait(&mut self, watches: &mut Watches) -> Result<(), ApiError> {
+        let retry = self.queue.next();
+        tokio::select! {
+            event = watches.services.next() => self.service(&event?),
+            event = watches.slices.next() => self.slice(&event?),
+            event = watches.endpoints.next() => self.endpoints(&event?),
+            _ = watches.look.tick(), if self.index.has_selectors() => self.look(),
+            () = tokio::time::sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => Ok(()),
+        }
+    }
+
+    fn service(&mut self, event: &Event) -> Result<(), ApiError> {
+        let object = event.stored.object()?;
+        let key = key_of(&object);
+        if event.kind == EventKind::Deleted {
+            self.index.remove_service(&key);
+            self.gone.insert(key.clone());
+        } else {
+            self.index.set_service(&Service::of(&object));
+            self.gone.remove(&key);
+        }
+        self.queue.add(key);
+        Ok(())
+    }
+
+    fn slice(&mut self, event: &Event) -> Result<(), ApiError> {
+        let object = event.stored.object()?;
+        let concerned = match event.kind {
+            EventKind::Deleted => self.index.remove_slice(&key_of(&object)),
+            _ => self.index.set_slice(&object),
+        };
+        if !self.written.remove(&event.version) {
+            concerned.into_iter().for_each(|key| self.queue.add(key));
+        }
+        Ok(())
+    }
+
+    fn endpoints(&mut self, event: &Event) -> Result<(), ApiError> {
+        if !self.written.remove(&event.version) {
+            self.queue.add(key_of(&event.stored.object()?));
+        }
+        Ok(())
+    }
+
+    /// Looks at the pods and the Node.
+    fn look(&mut self) -> Result<(), ApiError> {
+        let everything = ListQuery::default();
+        if let Some(object) = self.registry.found(&node::KIND, &everything)?.first() {
+            let zone = object.labels().find(|(key, _)| *key == ZONE_LABEL).map(|(_, zone)| zone.to_owned());
+            self.node = Node { name: object.name().to_owned(), zone: zone.filter(|zone| !zone.is_empty()) };
+        }
+        let pods = self.registry.found(&pod::KIND, &everything)?;
+        let concerned = self.index.set_pods(pods.iter().map(Pod::of).collect());
+        concerned.into_iter().for_each(|key| self.queue.add(key));
+        self.has_pods = true;
+        Ok(())
+    }
+
+    /// Writes what the next Services in the queue need.
+    async fn work(&mut self) {
+        let mut writes = JoinSet::new();
+        for key in self.queue.take(BATCH) {
+            let mut sync = Sync {
+                registry: &self.registry,
+                index: &self.index,
+                node: &self.node,
+                own: &self.own,
+                times: &mut self.times,
+            };
+            match sync.plan(&key, self.gone.contains(&key)) {
+                Ok(changes) if changes.is_empty() => self.succeeded(&key),
+                Ok(changes) => {
+                    let registry = self.registry.clone();
+                    writes.spawn(async move { (key, registry.write(changes).await) });
+                }
+                Err(error) => self.failed(key, &error),
+            }
+        }
+        while let Some(done) = writes.join_next().await {
+            match done {
+                Ok((key, Ok(versions))) => {
+                    self.written.extend(versions);
+                    self.succeeded(&key);
+                }
+                Ok((key, Err(error))) => self.failed(key, &error),
+                Err(error) => tracing::error!(cause = %error, "endpoints of a Service cannot be written"),
+            }
+        }
+        // Planning alone never waits.
+        tokio::task::yield_now().await;
+    }
+
+    fn succeeded(&mut self, key: &Key) {
+        self.gone.remove(key);
+        self.queue.succeeded(key);
+    }
+
+    fn failed(&mut self, key: Key, error: &ApiError) {
+        let (namespace, name) = &key;
+        match error.code {
+            // A namespace that is being deleted takes no new objects.
+            403 => return self.succeeded(&key),
+            // Somebody else was faster: it is planned again with what they wrote.
+            404 | 409 => {
+                tracing::debug!(%namespace, %name, cause = %error.message, "endpoints changed meanwhile")
+            }
+            _ => {
+                tracing::warn!(%namespace, %name, cause = %error.message, "endpoints of a Service cannot be written")
+            }
+        }
+        self.queue.failed(key, Instant::now());
+    }
+}
+
+/// Calls `take` for each object of a kind.
+fn each(registry: &Registry, kind: &'static Kind, mut take: impl FnMut(Object)) -> Result<(), ApiError> {
+    let mut query = ListQuery { limit: PIECE, ..ListQuery::default() };
+    loop {
+        let list = registry.list(kind, &query)?;
+        for stored in &list.items {
+            take(stored.object()?);
+        }
+        match list.continue_token {
+            Some(token) => query.continue_token = token,
+            None => return Ok(()),
+        }
+    }
+}
