@@ -23,8 +23,6 @@ pub enum Account {
     Waiting,
     /// 0, where a Namespace is being deleted.
     Terminating,
-    /// The uids of owners, in `metadata.ownerReferences` of objects of all kinds.
-    Owner,
 }
 
 /// A multiset of numbers, stored as runs of consecutive numbers.

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::accounts::{Account, Entry, number_of_uid};
+use super::accounts::Entry;
 use super::object::Object;
 use super::schema::Type;
 
@@ -154,12 +154,9 @@ impl Kind {
         self.view().map_or(self, |view| view.kind)
     }
 
-    /// Everything that `object` takes: its own numbers, and the uids of its owners.
+    /// The numbers that `object` takes.
     pub fn entries(&self, object: &Object) -> Vec<Entry> {
-        let mut entries = self.numbers.map(|numbers| numbers(object)).unwrap_or_default();
-        let owners = object.owners().filter_map(|owner| number_of_uid(owner["uid"].as_str()?));
-        entries.extend(owners.map(|uid| (Account::Owner, uid)));
-        entries
+        self.numbers.map(|numbers| numbers(object)).unwrap_or_default()
     }
 }
 

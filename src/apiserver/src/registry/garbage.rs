@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::changes::{self, take_away};
 use super::options::{DeleteOptions, Policy};
 use super::owners::{self, Key, has, text};
-use super::transaction::{Pending, stored_as};
+use super::transaction::Pending;
 use crate::object::{FOREGROUND, ORPHAN, Object};
 use crate::status::ApiError;
 
@@ -164,14 +164,12 @@ impl Pending<'_> {
     /// The objects that name this uid as that of an owner.
     fn dependents_of(&self, uid: &str) -> Result<Vec<(Key, Object)>, ApiError> {
         let mut dependents = Vec::new();
-        if !owners::has_dependents(self.accounts, uid) {
-            return Ok(dependents);
-        }
-        for (plural, row) in self.store.mentioning(uid).map_err(ApiError::internal)? {
-            let object = row.stored.object()?;
+        for key in self.dependents.of(uid) {
+            let Some(object) = self.object_at(key)? else { continue };
             let is_owned = object.owners().any(|owner| text(owner, "uid") == uid);
-            let key = stored_as(self.resources, &plural).and_then(|kind| owners::collectable(kind, &object));
-            dependents.extend(key.filter(|_| is_owned).map(|key| (key, object)));
+            if is_owned && owners::collectable(key.0, &object).is_some() {
+                dependents.push((key.clone(), object));
+            }
         }
         Ok(dependents)
     }

@@ -1,6 +1,7 @@
 //! All objects: any thread reads them, one thread changes them, and clients watch them.
 
 mod changes;
+mod dependents;
 mod events;
 mod found;
 mod garbage;
@@ -96,7 +97,8 @@ impl Registry {
             store.set_version(ahead).map_err(|cause| store.failed(cause))?;
             version = ahead;
         }
-        let accounts = Arc::new(Mutex::new(writer::count(&store, &resources)?));
+        let (accounts, dependents) = writer::count(&store, &resources)?;
+        let accounts = Arc::new(Mutex::new(accounts));
         let resources = Arc::new(resources);
         let events = Arc::new(Events::new(version));
         let (queue, jobs) = mpsc::channel();
@@ -104,6 +106,7 @@ impl Registry {
             store,
             resources: Arc::clone(&resources),
             accounts: Arc::clone(&accounts),
+            dependents,
             is_counted: true,
             has_lost_savepoint: false,
             version,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::accounts::{Account, Accounts, number_of_uid};
+use super::dependents::Dependents;
 use crate::kind::{Kind, Source};
 use crate::object::{FOREGROUND, ORPHAN, Object};
 use crate::resource::Resource;
@@ -56,14 +56,14 @@ impl Garbage {
     pub(super) fn note_removed(
         &mut self,
         resources: &[Box<dyn Resource>],
-        accounts: &Accounts,
+        dependents: &Dependents,
         kind: &'static Kind,
         object: &Object,
     ) {
         if !kind.has_owners {
             return;
         }
-        if has_dependents(accounts, object.uid()) {
+        if dependents.of(object.uid()).next().is_some() {
             self.gone.push(object.uid().to_owned());
         }
         self.note_owners(resources, object);
@@ -81,11 +81,6 @@ impl Garbage {
 /// The key of an object, if its kind takes part in garbage collection.
 pub(super) fn collectable(kind: &'static Kind, object: &Object) -> Option<Key> {
     kind.has_owners.then(|| (kind, object.namespace().to_owned(), object.name().to_owned()))
-}
-
-/// Whether any object names the uid as that of an owner.
-pub(super) fn has_dependents(accounts: &Accounts, uid: &str) -> bool {
-    number_of_uid(uid).is_some_and(|number| accounts.used(Account::Owner, number, number) > 0)
 }
 
 /// The place of the owner that a reference of `object` names; `None` if it is of a kind that is not looked for.

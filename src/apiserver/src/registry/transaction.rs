@@ -1,5 +1,6 @@
 //! A change while it is made: its reads and writes, and how they are undone.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -12,10 +13,11 @@ use crate::resource::{Allocation, Resource, Transaction};
 use crate::status::ApiError;
 use crate::store::{Store, Stored};
 
+use super::dependents::{Dependents, uids_of};
 use super::events::LogEntry;
 use super::found::{Difference, Found};
 use super::options::Applied;
-use super::owners::Garbage;
+use super::owners::{Garbage, Key};
 use super::read::List;
 
 /// Largest object, in bytes; etcd has the same limit.
@@ -72,6 +74,8 @@ pub(super) fn stored_as(resources: &[Box<dyn Resource>], plural: &str) -> Option
 enum Step {
     Added(Vec<Entry>),
     Removed(Vec<Entry>),
+    Owned(BTreeSet<u128>, Key),
+    Disowned(BTreeSet<u128>, Key),
 }
 
 /// A change that is being made, inside a savepoint of the batch's transaction.
@@ -81,6 +85,7 @@ pub(super) struct Pending<'a> {
     pub(super) accounts: &'a mut Accounts,
     /// What is found on the machine, as of this change.
     pub(super) found: &'a mut Found,
+    pub(super) dependents: &'a mut Dependents,
     /// The last resource version that was used.
     pub(super) version: &'a mut u64,
     pub(super) changes: Vec<LogEntry>,
@@ -107,7 +112,7 @@ impl<'a> Pending<'a> {
     pub(super) fn new(
         store: &'a Store,
         resources: &'a [Box<dyn Resource>],
-        accounts: &'a mut Accounts,
+        (accounts, dependents): (&'a mut Accounts, &'a mut Dependents),
         found: &'a mut Found,
         version: &'a mut u64,
         now: i64,
@@ -118,6 +123,7 @@ impl<'a> Pending<'a> {
             resources,
             accounts,
             found,
+            dependents,
             version,
             changes: Vec::new(),
             has_notes: false,
@@ -139,6 +145,8 @@ impl<'a> Pending<'a> {
             match step {
                 Step::Added(entries) => self.accounts.strike_out(&entries),
                 Step::Removed(entries) => self.accounts.enter(&entries),
+                Step::Owned(uids, key) => self.dependents.remove(&uids, &key),
+                Step::Disowned(uids, key) => self.dependents.add(&uids, &key),
             }
         }
         for change in self.changes.drain(..).rev() {
@@ -224,6 +232,7 @@ impl<'a> Pending<'a> {
             self.strike_out(kind.entries(before));
         }
         self.enter(kind.entries(object));
+        self.own(kind, before.as_ref(), Some(object));
         self.garbage.note_written(self.resources, kind, object, before.as_ref());
         let stored = Stored { text: Arc::from(text) };
         let new = Some(stored.clone());
@@ -243,7 +252,8 @@ impl<'a> Pending<'a> {
         *self.version += 1;
         let before = old.object()?;
         self.strike_out(kind.entries(&before));
-        self.garbage.note_removed(self.resources, self.accounts, kind, &before);
+        self.own(kind, Some(&before), None);
+        self.garbage.note_removed(self.resources, self.dependents, kind, &before);
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         self.changes.push(LogEntry {
             kind,
@@ -282,6 +292,21 @@ impl<'a> Pending<'a> {
         let change = LogEntry { kind, namespace, name, version: *self.version, old, new };
         self.found.apply(&change);
         self.changes.push(change);
+    }
+
+    /// Notes whom an object names as its owners, now and before.
+    fn own(&mut self, kind: &'static Kind, before: Option<&Object>, now: Option<&Object>) {
+        let uids = |object: Option<&Object>| object.map(uids_of).unwrap_or_default();
+        let (old, new) = (uids(before), uids(now));
+        if old == new {
+            return;
+        }
+        let Some(object) = now.or(before) else { return };
+        let key = (kind, object.namespace().to_owned(), object.name().to_owned());
+        self.dependents.remove(&old, &key);
+        self.dependents.add(&new, &key);
+        self.steps.push(Step::Disowned(old, key.clone()));
+        self.steps.push(Step::Owned(new, key));
     }
 
     fn enter(&mut self, entries: Vec<Entry>) {

@@ -9,18 +9,19 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::dependents::{Dependents, uids_in};
 use super::events::{Events, LogEntry};
 use super::found::Found;
 use super::garbage;
 use super::read::List;
 use super::transaction::{Outcome, Pending, Work, stored_as};
 use crate::accounts::Accounts;
-use crate::kind::{Kind, Source};
+use crate::kind::Source;
 use crate::object::Object;
 use crate::resource::{Allocation, Resource};
 use crate::status::ApiError;
 use crate::store::version_mark::VersionMark;
-use crate::store::{Row, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::time;
 
 /// Seconds before the server's own work is tried again after a failure.
@@ -66,7 +67,8 @@ pub(super) struct Writer {
     pub(super) resources: Arc<Vec<Box<dyn Resource>>>,
     /// Shared with the metrics; only the writer changes them.
     pub(super) accounts: Arc<Mutex<Accounts>>,
-    /// Whether the accounts agree with the store.
+    pub(super) dependents: Dependents,
+    /// Whether the accounts and the dependents agree with the store.
     pub(super) is_counted: bool,
     /// A savepoint of the batch could not be ended: the batch must not be committed.
     pub(super) has_lost_savepoint: bool,
@@ -227,9 +229,9 @@ impl Writer {
         let mut version = self.version;
         let resources = Arc::clone(&self.resources);
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let books = (&mut *accounts, &mut self.dependents);
         let (found, now) = (&mut self.found, time::now());
-        let mut pending =
-            Pending::new(&self.store, &resources, &mut accounts, found, &mut version, now, dry_run);
+        let mut pending = Pending::new(&self.store, &resources, books, found, &mut version, now, dry_run);
         let mut wake = None;
         let result = work(&mut pending).and_then(|outcome| {
             if !dry_run {
@@ -261,7 +263,8 @@ impl Writer {
     /// might be allocated twice.
     fn counted(&mut self) -> Result<(), ApiError> {
         if !self.is_counted {
-            let accounts = count(&self.store, &self.resources).map_err(ApiError::internal)?;
+            let (accounts, dependents) = count(&self.store, &self.resources).map_err(ApiError::internal)?;
+            self.dependents = dependents;
             *self.accounts.lock().unwrap_or_else(PoisonError::into_inner) = accounts;
             self.is_counted = true;
         }
@@ -269,31 +272,30 @@ impl Writer {
     }
 }
 
-/// Counts the accounts of all stored objects.
+/// Counts the accounts of all stored objects, and notes whom they name as their owners.
 ///
 /// # Errors
 /// The store cannot be read.
-pub(super) fn count(store: &Store, resources: &[Box<dyn Resource>]) -> Result<Accounts, StoreError> {
-    let mut accounts = Accounts::default();
+pub(super) fn count(
+    store: &Store,
+    resources: &[Box<dyn Resource>],
+) -> Result<(Accounts, Dependents), StoreError> {
+    let (mut accounts, mut dependents) = (Accounts::default(), Dependents::default());
     let failed = |cause| store.failed(cause);
-    let mut add = |kind: &Kind, row: &Row| {
-        let object = serde_json::from_str(&row.stored.text).map_err(|cause| store.damaged(cause))?;
-        accounts.enter(&kind.entries(&Object(object)));
-        Ok::<_, StoreError>(())
-    };
     let counted = resources.iter().map(|resource| resource.kind()).filter(|kind| kind.numbers.is_some());
     for kind in counted {
         for row in store.list(kind, None, ("", ""), i64::MAX).map_err(failed)? {
-            add(kind, &row)?;
+            let object = serde_json::from_str(&row.stored.text).map_err(|cause| store.damaged(cause))?;
+            accounts.enter(&kind.entries(&Object(object)));
         }
     }
-    // Of the other kinds only owners are counted.
     for (plural, row) in store.mentioning("\"ownerReferences\"").map_err(failed)? {
-        if let Some(kind) = stored_as(resources, &plural).filter(|kind| kind.numbers.is_none()) {
-            add(kind, &row)?;
+        if let Some(kind) = stored_as(resources, &plural) {
+            let uids = uids_in(&row.stored.text).map_err(|cause| store.damaged(cause))?;
+            dependents.add(&uids, &(kind, row.namespace, row.name));
         }
     }
-    Ok(accounts)
+    Ok((accounts, dependents))
 }
 
 /// Reconciles and collects garbage until neither changes anything. Returns when to reconcile next.

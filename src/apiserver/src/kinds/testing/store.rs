@@ -98,8 +98,6 @@ impl Store {
                 .filter(|object| object.is_being_deleted())
                 .map(|_| 0)
                 .collect(),
-            // The registry tracks owners.
-            Account::Owner => Vec::new(),
         };
         numbers.sort_unstable();
         numbers.dedup();

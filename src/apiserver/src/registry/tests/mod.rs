@@ -337,6 +337,7 @@ fn a_batch_whose_transaction_is_lost_keeps_nothing() {
         store,
         resources: Arc::new(vec![Box::new(Things), Box::new(Addresses)]),
         accounts: Arc::default(),
+        dependents: Default::default(),
         is_counted: true,
         has_lost_savepoint: false,
         version,
