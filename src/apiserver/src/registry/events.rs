@@ -208,7 +208,8 @@ impl Watch {
             if self.told >= version {
                 return Ok(None);
             }
-            if !self.read_on()? && self.latest.changed().await.is_err() {
+            // A version may have no change in the log.
+            if !self.read_on()? && self.told < version && self.latest.changed().await.is_err() {
                 return Err(ApiError::internal("the server is stopping"));
             }
         }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::time::Instant;
 
 use super::index::{Index, Key, key_of};
 use super::own::Address;
@@ -25,8 +25,6 @@ use crate::status::ApiError;
 const BATCH: usize = 64;
 /// Most objects of one piece of a list.
 const PIECE: u64 = 500;
-/// How often the pods are looked at.
-const LOOK: Duration = Duration::from_secs(1);
 /// The pause before everything is listed again.
 const RELIST: Duration = Duration::from_millis(100);
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
@@ -54,7 +52,6 @@ async fn follow(registry: Registry, own: Address) -> Result<Infallible, ApiError
         queue: Queue::default(),
         gone: HashSet::new(),
         written: HashSet::new(),
-        has_pods: false,
     };
     controller.list()?;
     loop {
@@ -72,20 +69,20 @@ struct Watches {
     services: Watch,
     slices: Watch,
     endpoints: Watch,
-    look: Interval,
+    pods: Watch,
+    nodes: Watch,
 }
 
 impl Watches {
     fn begin(registry: &Registry) -> Result<Self, ApiError> {
         let version = registry.resource_version();
         let watch = |kind: &'static Kind| registry.watch(kind, &ListQuery::default(), version);
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             services: watch(&service::KIND)?,
             slices: watch(&endpoint_slice::KIND)?,
             endpoints: watch(&endpoints::KIND)?,
-            look,
+            pods: watch(&pod::KIND)?,
+            nodes: watch(&node::KIND)?,
         })
     }
 }
@@ -101,14 +98,16 @@ struct Controller {
     gone: HashSet<Key>,
     /// Versions of the controller's own changes that the watches have not told yet.
     written: HashSet<u64>,
-    /// Whether the pods are known.
-    has_pods: bool,
 }
 
 impl Controller {
     /// Lists everything. Changes from before are told once more by the watches, which does no harm.
     fn list(&mut self) -> Result<(), ApiError> {
         let registry = self.registry.clone();
+        each(&registry, &node::KIND, |object| self.node(&object))?;
+        each(&registry, &pod::KIND, |object| {
+            self.index.set_pod(Pod::of(&object));
+        })?;
         let mut services = HashSet::new();
         each(&registry, &service::KIND, |object| {
             let service = Service::of(&object);
@@ -141,8 +140,11 @@ impl Controller {
         while let Some(event) = watches.endpoints.next_until(version).await? {
             self.endpoints(&event)?;
         }
-        if self.index.has_selectors() && !self.has_pods {
-            self.look()?;
+        while let Some(event) = watches.pods.next_until(version).await? {
+            self.pod(&event)?;
+        }
+        while let Some(event) = watches.nodes.next_until(version).await? {
+            self.node(&event.stored.object()?);
         }
         self.queue.retry(Instant::now());
         Ok(())
@@ -155,7 +157,8 @@ impl Controller {
             event = watches.services.next() => self.service(&event?),
             event = watches.slices.next() => self.slice(&event?),
             event = watches.endpoints.next() => self.endpoints(&event?),
-            _ = watches.look.tick(), if self.index.has_selectors() => self.look(),
+            event = watches.pods.next() => self.pod(&event?),
+            event = watches.nodes.next() => { self.node(&event?.stored.object()?); Ok(()) }
             () = tokio::time::sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => Ok(()),
         }
     }
@@ -193,18 +196,24 @@ impl Controller {
         Ok(())
     }
 
-    /// Looks at the pods and the Node.
-    fn look(&mut self) -> Result<(), ApiError> {
-        let everything = ListQuery::default();
-        if let Some(object) = self.registry.found(&node::KIND, &everything)?.first() {
-            let zone = object.labels().find(|(key, _)| *key == ZONE_LABEL).map(|(_, zone)| zone.to_owned());
-            self.node = Node { name: object.name().to_owned(), zone: zone.filter(|zone| !zone.is_empty()) };
-        }
-        let pods = self.registry.found(&pod::KIND, &everything)?;
-        let concerned = self.index.set_pods(pods.iter().map(Pod::of).collect());
+    fn pod(&mut self, event: &Event) -> Result<(), ApiError> {
+        let object = event.stored.object()?;
+        let concerned = match event.kind {
+            EventKind::Deleted => self.index.remove_pod(&key_of(&object)),
+            _ => self.index.set_pod(Pod::of(&object)),
+        };
         concerned.into_iter().for_each(|key| self.queue.add(key));
-        self.has_pods = true;
         Ok(())
+    }
+
+    /// Notes the Node. All Services are looked at if its zone is another one.
+    fn node(&mut self, object: &Object) {
+        let zone = object.labels().find(|(key, _)| *key == ZONE_LABEL).map(|(_, zone)| zone.to_owned());
+        let node = Node { name: object.name().to_owned(), zone: zone.filter(|zone| !zone.is_empty()) };
+        if self.node != node {
+            self.node = node;
+            self.index.services().for_each(|key| self.queue.add(key));
+        }
     }
 
     /// Writes what the next Services in the queue need.

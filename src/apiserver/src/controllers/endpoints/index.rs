@@ -1,7 +1,7 @@
 //! What the controller remembers of all objects, so that a change costs only the Services that it concerns: who selects
 //! whom, and which slices belong to which Service.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use super::pod::Pod;
 use super::service::{Service, labels};
@@ -33,7 +33,7 @@ struct Selector {
 pub(super) struct Index {
     selectors: HashMap<Key, Selector>,
     services: ByLabel,
-    pods: BTreeMap<Key, Pod>,
+    pods: HashMap<Key, Pod>,
     pods_by_label: ByLabel,
     /// The Service of each slice that a controller here keeps.
     slices: HashMap<Key, String>,
@@ -41,9 +41,9 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Whether any Service selects pods.
-    pub(super) fn has_selectors(&self) -> bool {
-        !self.selectors.is_empty()
+    /// The Services that select pods.
+    pub(super) fn services(&self) -> impl Iterator<Item = Key> {
+        self.selectors.keys().cloned()
     }
 
     /// Notes a Service.
@@ -68,30 +68,31 @@ impl Index {
         }
     }
 
-    /// Notes all pods. Returns the Services that have to be looked at.
-    pub(super) fn set_pods(&mut self, pods: Vec<Pod>) -> BTreeSet<Key> {
+    /// Notes a pod. Returns the Services that have to be looked at.
+    pub(super) fn set_pod(&mut self, pod: Pod) -> BTreeSet<Key> {
+        let key = (pod.namespace.clone(), pod.name.clone());
+        if self.pods.get(&key) == Some(&pod) {
+            return BTreeSet::new();
+        }
+        let mut concerned = self.remove_pod(&key);
+        self.selecting(&pod, &mut concerned);
+        for (name, value) in &pod.labels {
+            let names = self.pods_by_label.entry(label(&pod.namespace, name, value)).or_default();
+            names.insert(pod.name.clone());
+        }
+        self.pods.insert(key, pod);
+        concerned
+    }
+
+    /// Forgets a pod. Returns the Services that have to be looked at.
+    pub(super) fn remove_pod(&mut self, key: &Key) -> BTreeSet<Key> {
         let mut concerned = BTreeSet::new();
-        let pods = pods.into_iter().map(|pod| ((pod.namespace.clone(), pod.name.clone()), pod));
-        let now: BTreeMap<Key, Pod> = pods.collect();
-        let before = std::mem::take(&mut self.pods);
-        for (key, pod) in &before {
-            if now.get(key) != Some(pod) {
-                self.selecting(pod, &mut concerned);
-                for (name, value) in &pod.labels {
-                    remove(&mut self.pods_by_label, label(&pod.namespace, name, value), &pod.name);
-                }
+        if let Some(pod) = self.pods.remove(key) {
+            self.selecting(&pod, &mut concerned);
+            for (name, value) in &pod.labels {
+                remove(&mut self.pods_by_label, label(&pod.namespace, name, value), &pod.name);
             }
         }
-        for (key, pod) in &now {
-            if before.get(key) != Some(pod) {
-                self.selecting(pod, &mut concerned);
-                for (name, value) in &pod.labels {
-                    let names = self.pods_by_label.entry(label(&pod.namespace, name, value)).or_default();
-                    names.insert(pod.name.clone());
-                }
-            }
-        }
-        self.pods = now;
         concerned
     }
 

@@ -10,6 +10,7 @@ use super::super::index::Index;
 use super::super::{Address, run};
 use super::{pod, service};
 use crate::kind::Kind;
+use crate::kinds::pod::{self as pod_kind, Pods};
 use crate::kinds::{self, Config, endpoint_slice, endpoints, service as services};
 use crate::object::Object;
 use crate::registry::{Change, DeleteOptions, ListQuery, Registry, WriteOptions};
@@ -27,11 +28,12 @@ async fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 struct Cluster {
     registry: Registry,
+    pods: Pods,
     dir: tempfile::TempDir,
 }
 
 impl Cluster {
-    fn new() -> Self {
+    async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let pods = dir.path().join("pods");
         std::fs::create_dir(&pods).unwrap();
@@ -41,17 +43,25 @@ impl Cluster {
             pod_records: pods,
             ..Config::default()
         };
-        let registry = Registry::open(&dir.path().join("db"), kinds::all(config)).unwrap();
-        Self { registry, dir }
+        let registry = Registry::open(&dir.path().join("db"), kinds::all(config.clone())).unwrap();
+        let cluster = Self { registry, pods: Pods::new(config.into()), dir };
+        cluster.look().await;
+        cluster
     }
 
-    fn pod(&self, name: &str, address: Ipv4Addr, labels: &Value) {
+    /// Tells the registry of the pods that there are.
+    async fn look(&self) {
+        self.registry.find(&pod_kind::KIND, self.pods.look()).await.unwrap();
+    }
+
+    async fn pod(&self, name: &str, address: Ipv4Addr, labels: &Value) {
         let record = json!({
             "version": 1, "sandboxID": name, "namespace": "default", "name": name, "uid": format!("uid-{name}"),
             "podIPs": [address.to_string()], "labels": labels, "annotations": {}, "since": "2026-01-01T00:00:00Z",
         });
         let path = self.record(name);
         sys::fs::state_dir::replace(&path, record.to_string().as_bytes()).unwrap();
+        self.look().await;
     }
 
     fn record(&self, name: &str) -> std::path::PathBuf {
@@ -108,8 +118,8 @@ impl Cluster {
 
 #[tokio::test]
 async fn slices_follow_services_and_pods() {
-    let cluster = Cluster::new();
-    cluster.pod("web-1", [10, 244, 0, 2].into(), &json!({"app": "web"}));
+    let cluster = Cluster::new().await;
+    cluster.pod("web-1", [10, 244, 0, 2].into(), &json!({"app": "web"})).await;
     let running = cluster.start();
     let made = cluster.service("web", json!({})).await;
     cluster.has("web", &["10.244.0.2"]).await;
@@ -119,16 +129,17 @@ async fn slices_follow_services_and_pods() {
         slice.metadata()["annotations"]["endpoints.kubernetes.io/last-change-trigger-time"],
         made.metadata()["creationTimestamp"]
     );
-    cluster.pod("web-2", [10, 244, 0, 3].into(), &json!({"app": "web"}));
-    cluster.pod("other", [10, 244, 0, 4].into(), &json!({"app": "other"}));
+    cluster.pod("web-2", [10, 244, 0, 3].into(), &json!({"app": "web"})).await;
+    cluster.pod("other", [10, 244, 0, 4].into(), &json!({"app": "other"})).await;
     cluster.has("web", &["10.244.0.2", "10.244.0.3"]).await;
     // The endpoints of both kinds change together.
     let legacy = cluster.registry.get(&endpoints::KIND, "default", "web").unwrap().object().unwrap();
     let ips = |object: &Object| object.0["subsets"][0]["addresses"].as_array().map(Vec::len);
     assert_eq!(ips(&legacy), Some(2));
     sys::fs::state_dir::remove(&cluster.record("web-1")).unwrap();
+    cluster.look().await;
     cluster.has("web", &["10.244.0.3"]).await;
-    cluster.pod("web-2", [10, 244, 0, 3].into(), &json!({"app": "none"}));
+    cluster.pod("web-2", [10, 244, 0, 3].into(), &json!({"app": "none"})).await;
     cluster.has("web", &[]).await;
     assert_eq!(cluster.slices("web").len(), 1);
     cluster.delete(&services::KIND, "web").await;
@@ -140,8 +151,8 @@ async fn slices_follow_services_and_pods() {
 
 #[tokio::test]
 async fn what_somebody_spoils_is_put_right() {
-    let cluster = Cluster::new();
-    cluster.pod("web-1", [10, 244, 0, 2].into(), &json!({"app": "web"}));
+    let cluster = Cluster::new().await;
+    cluster.pod("web-1", [10, 244, 0, 2].into(), &json!({"app": "web"})).await;
     let running = cluster.start();
     cluster.service("web", json!({})).await;
     cluster.has("web", &["10.244.0.2"]).await;
@@ -174,7 +185,7 @@ async fn what_somebody_spoils_is_put_right() {
 
 #[tokio::test]
 async fn services_without_a_selector_are_served_by_what_is_written() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     let running = cluster.start();
     let written = json!({"metadata": {"name": "db"}, "subsets": [{"addresses": [{"ip": "192.0.2.7"}], "ports": [{"port": 1}]}]});
     cluster.create(&endpoints::KIND, written).await;
@@ -190,9 +201,9 @@ async fn services_without_a_selector_are_served_by_what_is_written() {
 
 #[tokio::test]
 async fn nothing_is_written_where_nothing_changed() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::new().await;
     for number in 1..=3 {
-        cluster.pod(&format!("web-{number}"), [10, 244, 0, number].into(), &json!({"app": "web"}));
+        cluster.pod(&format!("web-{number}"), [10, 244, 0, number].into(), &json!({"app": "web"})).await;
     }
     let first = cluster.start();
     cluster.service("web", json!({"spec": {"ipFamilyPolicy": "PreferDualStack"}})).await;
@@ -227,14 +238,14 @@ fn a_pod_concerns_only_the_services_that_select_it() {
     }
     let labels =
         |number: usize| json!({"metadata": {"labels": {"part-of": "shop", "app": format!("app-{number}")}}});
-    let found = index.set_pods(vec![pod(1, labels(7))]);
+    let found = index.set_pod(pod(1, labels(7)));
     assert_eq!(found.into_iter().map(|key| key.1).collect::<Vec<_>>(), ["s7"]);
     // The label that all Services have leads to few of them.
-    let found = index.set_pods(vec![pod(1, labels(8))]);
+    let found = index.set_pod(pod(1, labels(8)));
     assert_eq!(found.into_iter().map(|key| key.1).collect::<Vec<_>>(), ["s7", "s8"]);
-    assert!(index.set_pods(vec![pod(1, labels(8))]).is_empty());
+    assert!(index.set_pod(pod(1, labels(8))).is_empty());
     let selected = service(json!({"spec": {"selector": {"part-of": "shop", "app": "app-8"}}}));
     assert_eq!(index.pods_of(&selected).len(), 1);
     index.remove_service(&("default".to_owned(), "s8".to_owned()));
-    assert!(index.set_pods(Vec::new()).is_empty());
+    assert!(index.remove_pod(&("default".to_owned(), "web-0001".to_owned())).is_empty());
 }
