@@ -5,6 +5,8 @@ mod changes;
 mod clients;
 mod containerd;
 mod crash;
+mod endpoints;
+mod endpoints_rules;
 mod events;
 mod hostile;
 mod http;
