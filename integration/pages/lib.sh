@@ -11,7 +11,8 @@ kubectl() {
 }
 
 # Replaces what is another each time: addresses of Services, node ports, ages, uids, times. Columns of tables are as wide
-# as their longest text. Later kubectls than the page's tell from which namespace they delete, and describe more.
+# as their longest text. Later kubectls than the page's tell from which namespace they delete, describe more, and leave the
+# endpoints blank where a Service has a slice without any. Earlier ones ask for v1 Endpoints, of which a server of today warns.
 normal() {
     sed -E \
         -e 's/10\.96\.0\.([2-9]|[1-9][0-9]+)/IPV4/g' \
@@ -23,6 +24,8 @@ normal() {
         -e 's/ +([0-9]+[dhms])+$/ AGE/' \
         -e 's/ deleted from default namespace$/ deleted/' \
         -e '/^Internal Traffic Policy: +Cluster$/d' \
+        -e '/^Warning: v1 Endpoints is deprecated /d' \
+        -e 's/^Endpoints: +$/Endpoints:  <none>/' \
         -e '/^LoadBalancer Ingress:/s/ \(VIP\)//g' \
         -e 's/([^ ])  +/\1  /g'
 }

@@ -80,12 +80,9 @@ impl Pod {
     }
 }
 
-/// The condition that says whether a Pod is ready. Without an engine's answer there is no `Ready`: a pod that has its network
-/// is taken as ready then, for nothing will ever say more.
+/// The condition that says whether a Pod is ready.
 fn readiness(status: &Value) -> Option<&Value> {
-    let conditions = status["conditions"].as_array()?;
-    let of = |kind: &str| conditions.iter().find(|condition| condition["type"] == kind);
-    of("Ready").or_else(|| of("PodReadyToStartContainers"))
+    status["conditions"].as_array()?.iter().find(|condition| condition["type"] == "Ready")
 }
 
 /// The named ports, those of sidecars last (`FindPort`).

@@ -1,7 +1,8 @@
-//! The controller on a registry with pods of records.
+//! The controller on a registry.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,8 +11,7 @@ use super::super::index::Index;
 use super::super::{Address, run};
 use super::{pod, service};
 use crate::kind::Kind;
-use crate::kinds::pod::{self as pod_kind, Pods};
-use crate::kinds::{self, Config, endpoint_slice, endpoints, service as services};
+use crate::kinds::{self, Config, endpoint_slice, endpoints, pod as pod_kind, service as services};
 use crate::object::Object;
 use crate::registry::{Change, DeleteOptions, ListQuery, Registry, WriteOptions};
 
@@ -28,44 +28,49 @@ async fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 struct Cluster {
     registry: Registry,
-    pods: Pods,
-    dir: tempfile::TempDir,
+    pods: Mutex<BTreeMap<String, Object>>,
+    _dir: tempfile::TempDir,
 }
 
 impl Cluster {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let pods = dir.path().join("pods");
-        std::fs::create_dir(&pods).unwrap();
         let config = Config {
             service_cidrs: vec!["10.96.0.0/16".parse().unwrap(), "fd00:96::/112".parse().unwrap()],
             node_name: "node1".to_owned(),
-            pod_records: pods,
             ..Config::default()
         };
-        let registry = Registry::open(&dir.path().join("db"), kinds::all(config.clone())).unwrap();
-        let cluster = Self { registry, pods: Pods::new(config.into()), dir };
+        let registry = Registry::open(&dir.path().join("db"), kinds::all(config)).unwrap();
+        let cluster = Self { registry, pods: Mutex::default(), _dir: dir };
         cluster.look().await;
         cluster
     }
 
     /// Tells the registry of the pods that there are.
     async fn look(&self) {
-        self.registry.find(&pod_kind::KIND, self.pods.look()).await.unwrap();
+        let pods = self.pods.lock().unwrap().values().cloned().collect();
+        self.registry.find(&pod_kind::KIND, pods).await.unwrap();
     }
 
+    /// A ready pod.
     async fn pod(&self, name: &str, address: Ipv4Addr, labels: &Value) {
-        let record = json!({
-            "version": 1, "sandboxID": name, "namespace": "default", "name": name, "uid": format!("uid-{name}"),
-            "podIPs": [address.to_string()], "labels": labels, "annotations": {}, "since": "2026-01-01T00:00:00Z",
+        let since = "2026-01-01T00:00:00Z";
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": "default", "uid": format!("uid-{name}"), "labels": labels},
+            "spec": {"nodeName": "node1", "containers": []},
+            "status": {
+                "phase": "Running", "podIPs": [{"ip": address}],
+                "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": since}],
+            },
         });
-        let path = self.record(name);
-        sys::fs::state_dir::replace(&path, record.to_string().as_bytes()).unwrap();
+        self.pods.lock().unwrap().insert(name.to_owned(), Object::from_value(pod).unwrap());
         self.look().await;
     }
 
-    fn record(&self, name: &str) -> std::path::PathBuf {
-        Path::new(self.dir.path()).join(format!("pods/{name}.json"))
+    async fn remove_pod(&self, name: &str) {
+        self.pods.lock().unwrap().remove(name);
+        self.look().await;
     }
 
     async fn create(&self, kind: &'static Kind, object: Value) -> Object {
@@ -136,8 +141,7 @@ async fn slices_follow_services_and_pods() {
     let legacy = cluster.registry.get(&endpoints::KIND, "default", "web").unwrap().object().unwrap();
     let ips = |object: &Object| object.0["subsets"][0]["addresses"].as_array().map(Vec::len);
     assert_eq!(ips(&legacy), Some(2));
-    sys::fs::state_dir::remove(&cluster.record("web-1")).unwrap();
-    cluster.look().await;
+    cluster.remove_pod("web-1").await;
     cluster.has("web", &["10.244.0.3"]).await;
     cluster.pod("web-2", [10, 244, 0, 3].into(), &json!({"app": "none"})).await;
     cluster.has("web", &[]).await;

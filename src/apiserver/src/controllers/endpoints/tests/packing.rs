@@ -81,16 +81,13 @@ fn conditions_follow_the_pod_and_the_service() {
     let ending_unready = json!({"metadata": ending["metadata"], "status": not_ready["status"]});
     let no_ready =
         json!({"status": {"conditions": [{"type": "PodReadyToStartContainers", "status": "True"}]}});
-    let network_gone =
-        json!({"status": {"conditions": [{"type": "PodReadyToStartContainers", "status": "False"}]}});
     let all = json!({"spec": {"publishNotReadyAddresses": true}});
     for (of_service, of_pod, expected) in [
         (json!({}), json!({}), Some((true, true, false))),
         (json!({}), not_ready.clone(), Some((false, false, false))),
         (json!({}), ending.clone(), Some((false, true, true))),
         (json!({}), ending_unready.clone(), Some((false, false, true))),
-        (json!({}), no_ready, Some((true, true, false))),
-        (json!({}), network_gone, Some((false, false, false))),
+        (json!({}), no_ready, Some((false, false, false))),
         (all.clone(), not_ready, Some((true, false, false))),
         (all.clone(), ending, Some((true, true, true))),
         (all.clone(), ending_unready, Some((true, false, true))),
