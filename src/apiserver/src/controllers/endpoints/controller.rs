@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::index::{Index, Key, key_of};
@@ -18,11 +17,13 @@ use super::trigger::Times;
 use crate::kind::Kind;
 use crate::kinds::{endpoint_slice, endpoints, node, pod, service};
 use crate::object::Object;
-use crate::registry::{Event, EventKind, ListQuery, Registry, Watch};
+use crate::registry::{Event, EventKind, ListQuery, Registry, Watch, Write};
 use crate::status::ApiError;
 
 /// Most Services that are looked at before other changes are.
 const BATCH: usize = 64;
+/// Most Services whose endpoints are one change: other clients wait for it.
+const TOGETHER: usize = 16;
 /// Most objects of one piece of a list.
 const PIECE: u64 = 500;
 /// The pause before everything is listed again.
@@ -218,7 +219,7 @@ impl Controller {
 
     /// Writes what the next Services in the queue need.
     async fn work(&mut self) {
-        let mut writes = JoinSet::new();
+        let mut planned = Vec::new();
         for key in self.queue.take(BATCH) {
             let mut sync = Sync {
                 registry: &self.registry,
@@ -229,25 +230,36 @@ impl Controller {
             };
             match sync.plan(&key, self.gone.contains(&key)) {
                 Ok(changes) if changes.is_empty() => self.succeeded(&key),
-                Ok(changes) => {
-                    let registry = self.registry.clone();
-                    writes.spawn(async move { (key, registry.write(changes).await) });
+                Ok(changes) => planned.push((key, changes)),
+                Err(error) => self.failed(key, &error),
+            }
+        }
+        // What every change costs, few large ones cost seldom.
+        while !planned.is_empty() {
+            let rest = planned.split_off(planned.len().min(TOGETHER));
+            self.write(std::mem::replace(&mut planned, rest)).await;
+        }
+        // Planning alone never waits.
+        tokio::task::yield_now().await;
+    }
+
+    /// Writes the changes of some Services: all as one, or, where any of them fails, those of each Service as one.
+    async fn write(&mut self, planned: Vec<(Key, Vec<Write>)>) {
+        let all = planned.iter().flat_map(|(_, changes)| changes).cloned().collect();
+        if let Ok(versions) = self.registry.write(all).await {
+            self.written.extend(versions);
+            planned.iter().for_each(|(key, _)| self.succeeded(key));
+            return;
+        }
+        for (key, changes) in planned {
+            match self.registry.write(changes).await {
+                Ok(versions) => {
+                    self.written.extend(versions);
+                    self.succeeded(&key);
                 }
                 Err(error) => self.failed(key, &error),
             }
         }
-        while let Some(done) = writes.join_next().await {
-            match done {
-                Ok((key, Ok(versions))) => {
-                    self.written.extend(versions);
-                    self.succeeded(&key);
-                }
-                Ok((key, Err(error))) => self.failed(key, &error),
-                Err(error) => tracing::error!(cause = %error, "endpoints of a Service cannot be written"),
-            }
-        }
-        // Planning alone never waits.
-        tokio::task::yield_now().await;
     }
 
     fn succeeded(&mut self, key: &Key) {
