@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::harness::cni::CniNode;
+use crate::harness::containerd::{Containerd, each_containerd, sleeping};
+use crate::harness::outside::{self, FIRST, SECOND};
 use crate::harness::serve::{Server, kubectls};
 use crate::harness::{Run, needs};
 
@@ -259,3 +261,44 @@ fn the_service_kubernetes_leads_to_the_server() {
         alone.until("get ep,endpointslices", |text| !text.contains("kubernetes"));
     });
 }
+
+/// Pods of crictl's, with labels, and ports as the kubelet tells them to the engine.
+fn pods_of_an_engine_are_endpoints(containerd: &mut Containerd) {
+    let Some(kubectl) = kubectls().first().cloned() else { return };
+    outside::connect(&containerd.node);
+    let dir = containerd.node.path("server");
+    std::fs::create_dir(&dir).unwrap();
+    let server = Server::start_on(&containerd.node, &dir, &FLAGS);
+    let cluster = Cluster { node: &containerd.node, server, kubectl };
+    cluster.apply(&web(&json!({"ports": [{"port": 80, "targetPort": "http"}]})));
+    let pod = |name: &str| {
+        let mut config = containerd.pod_config(name);
+        config["labels"] = json!({"app": "web"});
+        let pod = containerd.pod(&config);
+        let mut container = sleeping("main");
+        let ports = json!([{"name": "http", "containerPort": 8080, "protocol": "TCP"}]);
+        container["annotations"] = json!({"io.kubernetes.container.ports": ports.to_string()});
+        let id = pod.start(&container);
+        (pod, id)
+    };
+    let (first, container) = pod("web-1");
+    let (second, _) = pod("web-2");
+    let addresses = [FIRST, SECOND];
+    let both = [0, 1].map(|family| addresses.map(|of_pod| of_pod[family]).join(","));
+    cluster.until("get endpointslices", |text| both.iter().all(|both| text.contains(both)));
+    let expected = [["IPv4", "8080", &both[0]], ["IPv6", "8080", &both[1]]];
+    assert_eq!(slices(&cluster, "web"), expected);
+    let ready =
+        "get endpointslices -o jsonpath={.items[?(@.addressType==\"IPv4\")].endpoints[*].conditions.ready}";
+    cluster.until(ready, |text| text == "true true");
+    assert!(cluster.run("describe svc web").contains(":8080"));
+    // A container that ends: its pod is no longer ready, and is said to be so until it is removed.
+    containerd.ask(&["stop", "-t", "0", &container]);
+    cluster.until("get ep web", |text| !text.contains(FIRST[0]) && text.contains(SECOND[0]));
+    first.remove();
+    cluster.until("get endpointslices", |text| !text.contains(FIRST[0]) && text.contains(SECOND[0]));
+    second.remove();
+    cluster.until("get endpointslices", |text| !text.contains(SECOND[0]));
+}
+
+each_containerd!(pods_of_an_engine_are_endpoints);
