@@ -100,3 +100,18 @@ fn what_follows_from_the_machine_is_made_with_it_or_not_at_all() {
     find(&registry, &[("x", "1", 1), ("y", "3", 1)]).unwrap();
     assert_eq!(told(&registry, before).len(), 1);
 }
+
+/// A controller catches up with the last version, which may be one that nothing in the log has.
+#[test]
+fn a_version_without_a_change_is_reached() {
+    let dir = tempfile::tempdir().unwrap();
+    let resources: Vec<Box<dyn Resource>> = vec![Box::new(Things), Box::new(Addresses), Box::new(Stones)];
+    let registry = Registry::open(&dir.path().join("db"), resources).unwrap();
+    let before = registry.resource_version();
+    let mut watch = registry.watch(&THINGS, &ListQuery::default(), before).unwrap();
+    let after = find(&registry, &[]).unwrap();
+    assert!(after > before);
+    let next =
+        async { tokio::time::timeout(std::time::Duration::from_secs(30), watch.next_until(after)).await };
+    assert!(run(next).unwrap().unwrap().is_none());
+}
