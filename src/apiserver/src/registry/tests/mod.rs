@@ -1,5 +1,6 @@
 mod found;
 mod watches;
+mod writes;
 
 use std::collections::BTreeSet;
 
