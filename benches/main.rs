@@ -12,7 +12,12 @@ mod harness;
 mod before;
 mod cni;
 mod pods;
+mod proxy;
 mod serve;
+
+#[path = "../integration/proxy/cluster.rs"]
+#[allow(dead_code, reason = "it uses a part of what tests use")]
+mod cluster;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -46,6 +51,10 @@ fn main() {
     if args.iter().any(|arg| arg == "--serve") {
         print_header();
         return serve::run();
+    }
+    if args.iter().any(|arg| arg == "--proxy") {
+        print_header();
+        return proxy::run();
     }
     if args.iter().any(|arg| arg == "--all") {
         return all();
@@ -105,6 +114,8 @@ fn all() {
     pods::run();
     println!();
     serve::run();
+    println!();
+    proxy::run();
 }
 
 fn pod(node: &Node) -> Bundle {

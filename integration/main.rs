@@ -17,7 +17,6 @@ mod configure;
 mod engines;
 
 mod apiserver;
-mod proxy;
 
 mod packaging;
 

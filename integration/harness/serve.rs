@@ -83,6 +83,10 @@ impl Server {
         if !flags.iter().any(|flag| flag.starts_with("--secure-port")) {
             command.arg("--secure-port=0");
         }
+        // In the network namespace that tests share, only one server could have the packet filter's table.
+        if !flags.iter().any(|flag| flag.starts_with("--proxy")) {
+            command.arg("--proxy=none");
+        }
         if !flags.iter().any(|flag| flag.starts_with("--node-name")) {
             command.arg("--node-name=node1");
         }

@@ -3,10 +3,14 @@
 mod addresses;
 mod announce;
 mod announce_rivals;
+mod cluster;
 mod conntrack;
+mod containerd;
 mod elements;
+mod life;
 mod link;
 mod programmer;
 mod table;
 mod table_traffic;
+mod traffic;
 mod world;

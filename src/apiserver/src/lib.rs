@@ -21,6 +21,7 @@ pub mod resource;
 pub mod run;
 pub mod schema;
 pub mod selector;
+mod service_proxy;
 pub mod status;
 pub mod store;
 mod tables;

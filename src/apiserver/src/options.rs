@@ -3,13 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use thiserror::Error;
 
 use crate::kinds::service_cidr::usable;
 use crate::kinds::{Config, CriEndpoint, PoolRange, PortRange};
 use crate::log::{Format, Level};
+use crate::service_proxy::Announcing;
 
 /// File name of the store in the data directory.
 pub(crate) const STORE: &str = "apiserver.db";
@@ -99,12 +100,30 @@ pub(crate) struct ServeArgs {
     /// External addresses for Services of type LoadBalancer: networks, or first and last address
     #[arg(long, value_name = "CIDR|FIRST-LAST", value_delimiter = ',')]
     pub(crate) load_balancer_pool: Vec<String>,
+    /// How connections to Services are led to their endpoints [default: nftables as root, else none]
+    #[arg(long, value_name = "MODE", value_enum)]
+    pub(crate) proxy: Option<ProxyMode>,
+    /// The interface on which load balancer addresses are answered, or none [default: the one whose network has them]
+    #[arg(long, value_name = "INTERFACE")]
+    pub(crate) load_balancer_interface: Option<String>,
+    /// Remove what the Service proxy made in the packet filter, and exit
+    #[arg(long)]
+    pub(crate) cleanup: bool,
     /// How each line of the log is written
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Json)]
     pub(crate) logging_format: Format,
     /// The least important lines that are logged; debug has one for each request [default: RUST_LOG, else info]
     #[arg(long, value_name = "LEVEL", value_enum)]
     pub(crate) log_level: Option<Level>,
+}
+
+/// How connections to Services are led to their endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProxyMode {
+    /// By the packet filter's table `inet podhosts-services`
+    Nftables,
+    /// Not at all
+    None,
 }
 
 /// A flag that makes no sense.
@@ -129,6 +148,22 @@ impl ServeArgs {
     pub(crate) fn insecure_address(&self) -> Option<SocketAddr> {
         let address = IpAddr::from(Ipv4Addr::LOCALHOST);
         Some(self.insecure_port).filter(|port| *port != 0).map(|port| SocketAddr::new(address, port))
+    }
+
+    /// How Services are served.
+    pub(crate) fn proxy(&self) -> ProxyMode {
+        let default =
+            if rustix::process::geteuid().is_root() { ProxyMode::Nftables } else { ProxyMode::None };
+        self.proxy.unwrap_or(default)
+    }
+
+    /// Where load balancer addresses are answered.
+    pub(crate) fn announcing(&self) -> Announcing {
+        match self.load_balancer_interface.as_deref() {
+            None => Announcing::OnTheirNetworks,
+            Some("none") => Announcing::Nowhere,
+            Some(interface) => Announcing::On(interface.to_owned()),
+        }
     }
 
     /// The configuration of the kinds, without the port and the facts about the node, which are found at the start.

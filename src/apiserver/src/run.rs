@@ -12,9 +12,10 @@ use super::http::{HttpError, Server};
 use super::kinds::{self, Config, service};
 use super::kubeconfig;
 use super::machine::Machine;
-use super::options::{Cli, Command, OptionError, STORE, ServeArgs};
+use super::options::{Cli, Command, OptionError, ProxyMode, STORE, ServeArgs};
 use super::pki::{self, Name, Pki, PkiError};
 use super::registry::{DeleteOptions, Registry};
+use super::service_proxy::{ProxyError, ServiceProxy, clean_up};
 use super::store::StoreError;
 use super::store::backup::{self, BackupError};
 use crate::log::{self, LogError};
@@ -43,6 +44,8 @@ pub(crate) enum ServeError {
     Start(std::io::Error),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
 }
 
 /// Runs the command line `args` and reports an error on stderr.
@@ -57,6 +60,7 @@ pub fn main(args: &[String]) -> ExitCode {
         }
     };
     let done = match cli.into_command() {
+        Command::Serve(args) if args.cleanup => clean_up().map(drop).map_err(Into::into),
         Command::Serve(args) => serve(&args),
         Command::Backup(args) => backup::backup(&args.data_dir.join(STORE), &args.file).map_err(Into::into),
         Command::Restore(args) => backup::restore(&args.data_dir.join(STORE), &args.file).map_err(Into::into),
@@ -111,10 +115,14 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     config.secure_port = server.address().port();
     let own = endpoints::Address::of(args.bind_address, &config.node_ips, config.secure_port);
     let registry = Registry::open(&args.data_dir.join(STORE), kinds::all(config.clone()))?;
-    let mut machine = Machine::new(registry.clone(), config);
+    let mut machine = Machine::new(registry.clone(), config.clone());
     machine.look().await;
     let token = kubeconfig::token(&args.data_dir.join("token"))?;
     kubeconfig::write(&args.kubeconfig_out, &url(server.address()), &trusted_pem, &token)?;
+    let proxy = match args.proxy() {
+        ProxyMode::Nftables => Some(ServiceProxy::start(registry.clone(), config, args.announcing()).await?),
+        ProxyMode::None => None,
+    };
     tell_started(args, &server);
     if let Some(version) = registry.ahead() {
         let why = "the store is older than what clients may know: versions go on above, and whoever watches lists again";
@@ -126,7 +134,7 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     let watchdog = watchdog(&notifier, &registry);
     let machine = tokio::spawn(machine.run());
     let mut endpoints = tokio::spawn(endpoints::run(registry.clone(), own));
-    let serving = server.run(registry.clone(), token, stopping);
+    let serving = server.run(registry.clone(), token, proxy.as_ref().map(ServiceProxy::metrics), stopping);
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
         () = &mut serving => {}

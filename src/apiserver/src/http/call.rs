@@ -13,6 +13,7 @@ use crate::api::parameters::Parameters;
 use crate::kind::{Kind, Subresource};
 use crate::registry::Registry;
 use crate::resource::Resource;
+use crate::service_proxy::ProxyMetrics;
 use crate::status::ApiError;
 
 /// What all connections share.
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) places: Places,
     pub(super) metrics: Metrics,
+    /// What the Service proxy counts, if there is one.
+    pub(super) proxy: Option<Arc<ProxyMetrics>>,
     /// The server's address, for clients.
     pub(super) address: String,
     /// Becomes true when the server is to stop.

@@ -19,6 +19,9 @@ use sys::process::limits;
 pub(super) fn page(shared: &Shared) -> Result<Answer, ApiError> {
     let mut page = Page::default();
     shared.metrics.write(&mut page);
+    if let Some(proxy) = &shared.proxy {
+        proxy.write(&mut page);
+    }
     let (requests, watches) = shared.limits.under_way();
     page.single("apiserver_current_inflight_requests", "gauge", "Requests that are worked on.", requests);
     page.single("apiserver_longrunning_requests", "gauge", "Watches.", watches);

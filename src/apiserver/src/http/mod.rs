@@ -32,9 +32,12 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
+pub(crate) use metrics::Page;
+
 use super::kinds;
 use super::pki::Pki;
 use super::registry::Registry;
+use super::service_proxy::ProxyMetrics;
 use sys::process::memory;
 
 /// How long requests may still take after the server is told to stop.
@@ -90,6 +93,7 @@ impl Server {
         self,
         registry: Registry,
         token: String,
+        proxy: Option<Arc<ProxyMetrics>>,
         stopping: tokio::sync::watch::Receiver<bool>,
     ) {
         let kinds = kinds::known(registry.resources());
@@ -100,6 +104,7 @@ impl Server {
             limits: limits::Limits::new(),
             places: places::Places::default(),
             metrics: metrics::Metrics::new(),
+            proxy,
             address: self.secure_address.to_string(),
             stopping,
         });

@@ -27,6 +27,7 @@ fn shared(dir: &tempfile::TempDir) -> Arc<Shared> {
         limits: Limits::new(),
         places: Places::default(),
         metrics: metrics::Metrics::new(),
+        proxy: None,
         address: String::new(),
         stopping,
     })

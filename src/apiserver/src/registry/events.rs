@@ -83,6 +83,11 @@ impl Events {
         *self.latest.borrow()
     }
 
+    /// The same, for whoever waits for the next one.
+    pub(super) fn versions(&self) -> watch::Receiver<u64> {
+        self.latest.subscribe()
+    }
+
     /// Adds committed changes.
     pub(super) fn publish(&self, changes: Vec<LogEntry>, version: u64) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);

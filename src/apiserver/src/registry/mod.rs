@@ -157,6 +157,11 @@ impl Registry {
         self.events.latest()
     }
 
+    /// The resource version of the last change, for whoever waits for the next one.
+    pub fn versions(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.events.versions()
+    }
+
     /// Counts the numbers in use from `first` to `last`, both included. Changes that are not committed yet count as well.
     pub fn used(&self, account: Account, first: u128, last: u128) -> u128 {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner).used(account, first, last)

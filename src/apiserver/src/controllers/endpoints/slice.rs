@@ -8,8 +8,7 @@ use crate::kinds::endpoint_slice::{KIND, MANAGED_LABEL};
 use crate::kinds::{FamilyExt, IpFamily};
 use crate::object::Object;
 
-/// The label with the name of the Service.
-pub(super) const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+pub(super) use crate::kinds::endpoint_slice::SERVICE_LABEL;
 /// The label of Services without a cluster IP.
 pub(super) const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 /// The time of the change that led to this state of the endpoints.

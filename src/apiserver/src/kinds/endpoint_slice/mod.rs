@@ -35,6 +35,8 @@ pub static KIND: Kind = Kind {
 
 /// The label that names the controller of a slice.
 pub(crate) const MANAGED_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
+/// The label with the name of the Service.
+pub(crate) const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 /// Kubernetes' own controllers, which write canonical addresses only.
 const CONTROLLERS: [&str; 2] =
     ["endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"];

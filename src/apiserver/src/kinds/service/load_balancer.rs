@@ -47,7 +47,8 @@ fn of_family(pools: &[PoolRange], wanted: IpFamily) -> impl Iterator<Item = (u12
     pools.iter().filter(move |pool| family(pool) == wanted).map(ends)
 }
 
-fn is_in_pool(pools: &[PoolRange], address: IpAddr) -> bool {
+/// Whether an address is one of the pools'.
+pub(crate) fn is_in_pool(pools: &[PoolRange], address: IpAddr) -> bool {
     let asked = number(address);
     of_family(pools, IpFamily::of(address)).any(|(first, last)| (first..=last).contains(&asked))
 }

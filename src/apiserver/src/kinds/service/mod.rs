@@ -29,6 +29,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use kind::KIND;
+pub(crate) use load_balancer::is_in_pool;
 
 use self::addresses::Owner;
 use self::node_ports::Ports;

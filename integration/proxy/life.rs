@@ -1,0 +1,171 @@
+//! The proxy's own life: its restart, its end, and others who change its table.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+use serde_json::json;
+
+use super::cluster::{From, World, on_node};
+use crate::harness::{Run, bin, in_new_netns, needs};
+
+/// A connection that is asked again and again, and has to answer each time.
+struct Stream {
+    client: Child,
+    input: ChildStdin,
+    output: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+const CLIENT: &str = r#"
+import socket, sys
+s = socket.create_connection((sys.argv[1], 80), 20)
+f = s.makefile("rw")
+print(f.readline().split()[0], flush=True)
+for line in sys.stdin:
+    f.write(line); f.flush()
+    print(f.readline().strip(), flush=True)
+"#;
+
+impl Stream {
+    fn open(world: &World, pod: usize, host: &str) -> Self {
+        let mut command = world.pods[pod].netns.command("python3");
+        command.args(["-c", CLIENT, host]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut client = command.spawn().unwrap();
+        let input = client.stdin.take().unwrap();
+        let mut output = BufReader::new(client.stdout.take().unwrap()).lines();
+        assert!(output.next().unwrap().unwrap().starts_with("pod"));
+        Self { client, input, output }
+    }
+
+    #[track_caller]
+    fn goes_on(&mut self) {
+        writeln!(self.input, "x").unwrap();
+        assert_eq!(self.output.next().unwrap().unwrap(), "x");
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let _ = self.client.kill();
+        let _ = self.client.wait();
+    }
+}
+
+/// The table without what counts packets and seconds.
+fn table() -> String {
+    on_node("nft list table inet podhosts-services | sed 's/ expires [0-9a-z]*//g'")
+}
+
+#[test]
+fn a_stream_outlives_a_restart_many_changes_and_a_flush_by_somebody_else() {
+    needs!("nft", "ip", "python3");
+    in_new_netns(|| {
+        let mut world = World::new(3);
+        let service = world.service("web", json!({}));
+        world.endpoints("web", &[0, 1]);
+        let mut streams: Vec<Stream> =
+            service.cluster_ips().iter().map(|host| Stream::open(&world, 2, host)).collect();
+        let mut go_on = || streams.iter_mut().for_each(Stream::goes_on);
+        go_on();
+        let before = table();
+        for how in ["stop", "kill"] {
+            let server = world.server.take().unwrap();
+            if how == "stop" {
+                assert!(server.stop().success());
+            } else {
+                server.kill();
+            }
+            assert_eq!(table(), before, "{how}");
+            go_on();
+            world.start(&[]);
+            assert_eq!(table(), before, "{how}");
+            go_on();
+        }
+        for number in 0..100 {
+            world.service(&format!("other-{number}"), json!({}));
+        }
+        world.settle();
+        go_on();
+        for flush in [
+            "nft flush table inet podhosts-services",
+            "nft delete table inet podhosts-services",
+            "nft flush ruleset",
+            "nft flush map inet podhosts-services endpoints4",
+            "nft flush chain inet podhosts-services prerouting",
+        ] {
+            let before = table();
+            on_node(flush);
+            go_on();
+            wait_for(|| table_if_any() == before);
+            assert!(
+                From::In(&world.pods[2].netns).get("tcp", &service.cluster_ips()[0], 80).starts_with("pod")
+            );
+            go_on();
+        }
+    });
+}
+
+fn table_if_any() -> String {
+    on_node("nft list table inet podhosts-services 2>/dev/null | sed 's/ expires [0-9a-z]*//g'")
+}
+
+/// Waits for what happens in a moment.
+#[track_caller]
+fn wait_for(is_so: impl Fn() -> bool) {
+    for _ in 0..1000 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("it does not happen");
+}
+
+#[test]
+fn tables_of_others_are_never_touched_and_cleanup_removes_ours() {
+    needs!("nft", "ip", "python3");
+    in_new_netns(|| {
+        on_node("nft add table inet other; nft add chain inet other x; nft add table ip kube-proxy");
+        let before = on_node(
+            "nft list ruleset; ip -o link | cut -d: -f2 | sort; sysctl -a 2>/dev/null | grep ^net.ipv4.conf.all",
+        );
+        let links = "ip -o link | cut -d: -f2 | sort; sysctl -a 2>/dev/null | grep ^net.ipv4.conf.all";
+        let mut world = World::new(0);
+        let (with_world, others) =
+            (on_node(links), "nft list table inet other; nft list table ip kube-proxy");
+        let theirs = on_node(others);
+        world.service("web", json!({"type": "LoadBalancer"}));
+        world.settle();
+        assert!(table().contains("10.96."));
+        assert_eq!(on_node(others), theirs);
+        let cleanup = || {
+            Run::from(
+                std::process::Command::new(bin("podhosts-apiserver")).arg("--cleanup").output().unwrap(),
+            )
+        };
+        // Not while a server runs.
+        let refused = cleanup().failure();
+        assert!(refused.contains("another podhosts-apiserver does in this network namespace"), "{refused}");
+        world.server.take().unwrap().stop();
+        cleanup().success();
+        cleanup().success();
+        assert_eq!(on_node("nft list tables"), "table inet other\ntable ip kube-proxy\n");
+        assert_eq!(on_node(links), with_world);
+        assert!(before.contains("table ip kube-proxy"));
+    });
+}
+
+#[test]
+fn a_second_server_does_not_take_the_table_over() {
+    needs!("nft", "ip", "python3");
+    in_new_netns(|| {
+        let _world = World::new(0);
+        let dir = tempfile::tempdir().unwrap();
+        let mut second = std::process::Command::new(bin("podhosts-apiserver"));
+        second.args(["serve", "--secure-port=0", "--proxy=nftables", "--node-name=node2", "--data-dir"]);
+        second.arg(dir.path().join("data")).arg("--kubeconfig-out").arg(dir.path().join("kubeconfig"));
+        let refused = Run::from(second.output().unwrap()).failure();
+        let why = "podhosts-apiserver: cannot serve Services: another podhosts-apiserver does in this network namespace \
+                   (--proxy=none serves the API alone)\n";
+        assert_eq!(refused, why);
+    });
+}
