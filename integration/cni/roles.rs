@@ -213,8 +213,12 @@ fn gc_believes_the_runtime_where_only_a_path_is_gone() {
         node.pod(pod);
         node.add(pod, &config);
     }
-    // c1's namespace lives on without its path, c2's path leads to another one.
-    node.sh("touch /run/kept; mount --bind /run/netns/c1 /run/kept; ip netns del c1; ip netns del c2; ip netns add c2");
+    // c1's namespace lives on without its path, c2's path leads to another one; that is made while c2's is there, since the
+    // kernel gives the number of a removed namespace to the next one.
+    node.sh("touch /run/kept; mount --bind /run/netns/c1 /run/kept; ip netns del c1");
+    node.sh(
+        "ip netns add c3; ip netns del c2; touch /run/netns/c2; mount --bind /run/netns/c3 /run/netns/c2",
+    );
     node.gc(&["c1", "c2"], &config);
     let holders = node.sh("ls /run/podhosts/networks/net/attachments");
     assert_eq!(holders, "c1:eth0\n");

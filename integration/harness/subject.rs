@@ -43,9 +43,9 @@ pub(crate) fn without_carrier(shown: &str) -> String {
     };
     let mut text = String::new();
     for line in shown.lines().filter(|line| !is_link_local(line)) {
-        let words = line
-            .split(' ')
-            .filter(|word| !matches!(*word, "linkdown" | "state" | "UP" | "DOWN" | "LOWERLAYERDOWN"));
+        let words = line.split(' ').filter(|word| {
+            !matches!(*word, "linkdown" | "state" | "UP" | "DOWN" | "LOWERLAYERDOWN" | "UNKNOWN")
+        });
         text.push_str(
             &words.collect::<Vec<_>>().join(" ").replace("NO-CARRIER,", "").replace(",LOWER_UP", ""),
         );
