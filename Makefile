@@ -28,12 +28,11 @@ DEMO_PACKAGES  := runc busybox-static
 TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables iptables containernetworking-plugins podman containerd python3 python3-venv debootstrap patch jq systemd
 # For @kubernetes/client-node. A node of another origin brings its own, and Debian's conflicts with it.
 TEST_PACKAGES += $(if $(shell command -v npm),,npm)
+# Takes kernel packages apart and makes disks; qemu itself comes by integration/kernels/fetch-qemu.sh.
+TEST_PACKAGES += kmod e2fsprogs xz-utils
 BENCH_PACKAGES := $(DEMO_PACKAGES) time iproute2 nftables containernetworking-plugins containerd
 
-# qemu, and what takes kernel packages apart.
-KERNEL_PACKAGES := $(TEST_PACKAGES) qemu-system-x86 kmod e2fsprogs xz-utils
-
-.PHONY: all build demo test kernels fuzz bench lint deny engines clients install uninstall clean need-demo need-test need-kernels need-fuzz need-bench
+.PHONY: all build demo test kernels fuzz bench lint deny engines clients kernel test-kernel install uninstall clean need-demo need-test need-fuzz need-bench
 
 all: build
 
@@ -52,7 +51,6 @@ endef
 
 need-demo: ; $(call install_packages,$(DEMO_PACKAGES))
 need-test: ; $(call install_packages,$(TEST_PACKAGES))
-need-kernels: ; $(call install_packages,$(KERNEL_PACKAGES))
 need-fuzz: ; $(call install_packages,g++)
 need-bench: ; $(call install_packages,$(BENCH_PACKAGES))
 
@@ -73,18 +71,31 @@ clients: need-test
 # Each part says when it begins, and one that fails how to run it alone.
 part = @echo "==> $(1)"; { $(2); } || { echo "FAILED: $(1). Again, alone: $(3)"; exit 1; }
 
-test: need-test engines clients lint deny build
+test: need-test engines clients kernel lint deny build
 	$(call part,unit tests,$(CARGO) test --locked --workspace --lib --quiet,$(CARGO) test --workspace --lib)
 	$(call part,integration tests,PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --locked --package podhosts-integration,\
 	  PODHOSTS_BIN_DIR=$(RELEASE) $(CARGO) test --package podhosts-integration -- NAME OF A TEST)
+	$(call part,some tests on Linux 6.1,$(kernel_tests) && $(on_kernels) quick,make test-kernel)
 
-# The test program is cargo's own of this moment: in the machine there is nothing to build it with.
-kernels: need-kernels engines build
-	@mkdir -p target/kernels
-	$(CARGO) test --locked --package podhosts-integration --test integration --no-run --message-format=json-render-diagnostics | \
-	  jq -r 'select(.target.name? == "integration" and .executable) | .executable' | \
-	  tail -n 1 | xargs -I{} cp {} target/kernels/integration
-	@sh integration/kernels/kernels.sh $(CURDIR)/target/kernels $(RELEASE) $(ENGINES)
+# In the machine there is nothing to build the test program with: it gets cargo's own of this moment.
+RUNS := $(CURDIR)/target/kernel-runs
+kernel_tests = mkdir -p $(RUNS) && rm -f $(RUNS)/integration && \
+  $(CARGO) test --locked --package podhosts-integration --test integration --no-run \
+  --message-format=json-render-diagnostics | \
+  jq -r 'select(.target.name? == "integration" and .executable) | .executable' | tail -n 1 | xargs -I{} cp {} $(RUNS)/integration
+on_kernels = sh integration/kernels/kernels.sh $(CURDIR)/target/kernels $(RUNS) $(RELEASE) $(ENGINES)
+
+# What `make test` takes for its tests on an older kernel.
+kernel: need-test engines
+	@$(on_kernels) fetch
+
+test-kernel: kernel build
+	@$(kernel_tests)
+	@$(on_kernels) quick
+
+kernels: need-test engines build
+	@$(kernel_tests)
+	@$(on_kernels)
 
 # With libFuzzer, and the stable compiler: see fuzz/run.sh.
 fuzz: need-fuzz

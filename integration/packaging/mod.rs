@@ -4,6 +4,7 @@ mod delivered;
 mod delivered_kubernetes;
 mod documents;
 mod install;
+mod kernel_lists;
 mod messages;
 mod removal;
 mod workspace;

@@ -42,6 +42,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_document_has_the_same_differences() {
+        let document = include_str!("../../../../docs/kernels.md");
+        let (_, rest) = document.split_once("\n## What is different on older kernels\n").unwrap();
+        let (section, _) = rest.split_once("\n## ").unwrap();
+        // Before 5.12 there is no seal, and no difference to name.
+        let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| 6.")).collect();
+        assert_eq!(rows.len(), BEFORE.len());
+        for (row, ((major, minor), what)) in rows.iter().zip(BEFORE) {
+            let meaning = what.strip_prefix(&format!("before {major}.{minor} ")).unwrap();
+            assert!(row.starts_with(&format!("| {major}.{minor} | {meaning}")), "{row} lacks {what}");
+        }
+    }
+
+    #[test]
     fn what_a_release_lacks() {
         let count = |release| lacks(release).len();
         assert_eq!(count("5.12.0"), 2);

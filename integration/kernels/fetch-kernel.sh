@@ -1,26 +1,14 @@
 #!/bin/sh
-# fetch.sh DIR NAME SUITE MIRROR PATTERN: puts the newest of Debian's kernels for the cloud that matches PATTERN into
-# DIR/NAME, by an apt of its own that leaves this machine's alone: `release`, `vmlinuz` and `modules.img`, a file system
-# with its modules. What is there already stays.
+# fetch-kernel.sh DIR NAME SUITE PATTERN: puts the newest of Debian's kernels for the cloud that matches PATTERN into
+# DIR/NAME: `release`, `vmlinuz`, `initramfs` with what finds the disks, and `modules.img`, a file system with its modules.
+# What is there already stays.
 set -eu
-dir=$1/$2 suite=$3 mirror=$4 pattern=$5
+dir=$1/$2 suite=$3 pattern=$4
 if [ -e "$dir/release" ]; then exit 0; fi
 rm -rf "$dir" && mkdir -p "$dir"
-apt=$1/apt/$suite
-mkdir -p "$apt/lists/partial" "$apt/archives/partial"
-echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$apt/sources.list"
-cat >"$apt/apt.conf" <<END
-Dir::State::lists "$apt/lists";
-Dir::State::status "/dev/null";
-Dir::Cache "$apt";
-Dir::Etc::sourcelist "$apt/sources.list";
-Dir::Etc::sourceparts "/dev/null";
-Dir::Etc::preferencesparts "/dev/null";
-Acquire::Languages "none";
-APT::Sandbox::User "root";
-END
-export APT_CONFIG="$apt/apt.conf"
-apt-get update -qq
+. "$(dirname "$0")/apt.sh"
+. "$(dirname "$0")/image.sh"
+private_apt "$1/apt/$suite" "$suite"
 # Newer releases have the parts of a kernel in packages of their own, and of some the archive has lost a part.
 for image in $(apt-cache pkgnames | grep -xE "linux-image-$pattern-cloud-amd64" | sort -rV); do
     release=${image#linux-image-}
@@ -41,7 +29,7 @@ mv "$(find "$dir/files" -type d -path "*/modules/$release")" "$dir/depmod/lib/mo
 depmod -b "$dir/depmod" "$release"
 mv "$(find "$dir/files" "$dir/depmod" -type f -name "vmlinuz*")" "$dir/vmlinuz"
 cp -a "$dir/depmod/lib/modules/$release" "$dir/modules/"
-mke2fs -q -t ext4 -O ^has_journal -d "$dir/modules" "$dir/modules.img" 400m
+image "$dir/modules.img" 400m "$dir/modules"
 # What finds the disks.
 mkdir -p "$dir/initramfs/bin" "$dir/initramfs/modules"
 number=10
