@@ -7,6 +7,7 @@ mod cluster;
 mod conntrack;
 mod containerd;
 mod elements;
+mod kills;
 mod life;
 mod link;
 mod programmer;
