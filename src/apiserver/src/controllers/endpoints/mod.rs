@@ -2,9 +2,9 @@
 //! somebody writes, and the endpoint of this server itself. It does what three controllers of kube-controller-manager do
 //! (`endpointslice`, `endpoint`, `endpointslicemirroring`), and what the API server does for itself.
 //!
-//! The plans are pure: from a Service, the pods that it selects and what exists, to the fewest changes ([`slices`],
-//! [`legacy`], [`mirror`], [`own`]). [`controller`] watches the registry, knows by [`index`] which Services a change concerns,
-//! and writes what [`sync`] plans for each of them, all of a Service as one change.
+//! The plans are pure: from a Service, the pods that it selects and what exists, to the fewest changes (`slices`,
+//! `legacy`, `mirror`, `own`). `controller` watches the registry, knows by `index` which Services a change concerns,
+//! and writes what `sync` plans for each of them, all of a Service as one change.
 
 mod changes;
 mod controller;
