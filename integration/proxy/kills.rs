@@ -48,7 +48,11 @@ fn change(world: &World, name: &str) {
         let token = server.token();
         let shown = crate::harness::serve::Shown::Token(&token);
         let connected = std::net::TcpStream::connect(server.address).is_ok();
-        connected.then(|| std::panic::catch_unwind(|| server.raw(shown, &format!("{method} {path}"), &headers, body.as_bytes())))
+        connected.then(|| {
+            std::panic::catch_unwind(|| {
+                server.raw(shown, &format!("{method} {path}"), &headers, body.as_bytes())
+            })
+        })
     };
     let slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
     let slice = |addresses: &[&str]| {
@@ -78,7 +82,11 @@ fn rules_equal_the_store_whenever_the_server_was_killed() {
         let mut strace = trace(&world, &[], &file);
         change(&world, "first");
         world.settle();
-        rustix::process::kill_process(rustix::process::Pid::from_child(&strace), rustix::process::Signal::INT).unwrap();
+        rustix::process::kill_process(
+            rustix::process::Pid::from_child(&strace),
+            rustix::process::Signal::INT,
+        )
+        .unwrap();
         strace.wait().unwrap();
         let counts = counts(&file);
         assert!(counts.iter().sum::<usize>() > 8, "{counts:?}");
