@@ -71,9 +71,10 @@ fn is_enabled() -> bool {
 /// Whether the file with the server's flags switches the Service proxy off.
 fn is_off(flags: &str) -> bool {
     let lines = flags.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let values = lines.filter_map(|line| line.split_once('=')).map(|(_, value)| value);
     let is_quote = |c: char| c.is_whitespace() || c == '"' || c == '\'';
     let words: Vec<&str> =
-        lines.flat_map(|line| line.split(is_quote)).filter(|word| !word.is_empty()).collect();
+        values.flat_map(|line| line.split(is_quote)).filter(|word| !word.is_empty()).collect();
     words.contains(&"--proxy=none") || words.windows(2).any(|pair| pair == ["--proxy", "none"])
 }
 
