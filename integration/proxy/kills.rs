@@ -1,4 +1,4 @@
-//! kill -9 of the server at the system calls of a change, and a start after it.
+//! Faults: kill -9 of the server at the system calls of a change, and a kernel that refuses changes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -114,5 +114,67 @@ fn rules_equal_the_store_whenever_the_server_was_killed() {
             }
         }
         assert!(kills > 8, "{kills}");
+    });
+}
+
+/// The number of the thread that serves Services.
+fn proxy_thread(world: &World) -> String {
+    let tasks = fs::read_dir(format!("/proc/{}/task", world.server().pid().as_raw_nonzero())).unwrap();
+    let is_proxy = |task: &fs::DirEntry| {
+        fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name == "proxy\n")
+    };
+    let found = tasks.map(Result::unwrap).find(is_proxy).unwrap();
+    found.file_name().into_string().unwrap()
+}
+
+#[test]
+fn changes_that_the_kernel_refuses_are_told_and_tried_again_with_pauses() {
+    needs!("ip", "nft", "strace");
+    in_new_netns(|| {
+        let world = World::new(0);
+        world.settle();
+        let file = world.dir.path().join("trace");
+        let mut strace = Command::new("strace");
+        strace.args([
+            "-p",
+            &proxy_thread(&world),
+            "-e",
+            "trace=sendto",
+            "-e",
+            "inject=sendto:error=ENOMEM",
+            "-o",
+        ]);
+        let mut strace = strace.arg(&file).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(strace.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.contains("attached"), "{said}");
+        world.service("web", json!({"type": "NodePort"}));
+        let log = world.dir.path().join("server.log");
+        let told = || fs::read_to_string(&log).unwrap().matches("Cannot allocate memory").count();
+        let wait_for = |is_so: &dyn Fn() -> bool| {
+            for _ in 0..1000 {
+                if is_so() {
+                    return;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            panic!("it does not happen: {}", fs::read_to_string(&log).unwrap());
+        };
+        let tries = || fs::read_to_string(&file).unwrap().lines().count();
+        // The pauses are of half a second and more, so three tries take a second and a half.
+        let begun = std::time::Instant::now();
+        wait_for(&|| told() > 0 && tries() >= 3);
+        let each_half_second = usize::try_from(begun.elapsed().as_millis() / 500).unwrap();
+        assert!(tries() <= 8 * (each_half_second + 2), "{} tries", tries());
+        assert!(!on_node("nft list map inet podhosts-services services4").contains("192.0.2.1"));
+        rustix::process::kill_process(
+            rustix::process::Pid::from_child(&strace),
+            rustix::process::Signal::INT,
+        )
+        .unwrap();
+        strace.wait().unwrap();
+        world.settle();
+        let table = on_node("nft list map inet podhosts-services services4");
+        assert!(table.contains("192.0.2.1"), "{table}");
     });
 }
