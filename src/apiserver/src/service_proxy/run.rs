@@ -193,65 +193,60 @@ impl<'a> Run<'a> {
     /// Takes all changes that the store has by now.
     async fn catch_up(&mut self) -> Result<(), ApiError> {
         let version = *self.versions.borrow_and_update();
+        self.take_services(version).await?;
+        self.take_slices(version).await?;
+        self.take_networks(version).await?;
+        self.version = version;
+        Ok(())
+    }
+
+    async fn take_services(&mut self, version: u64) -> Result<(), ApiError> {
         let (proxy, metrics) = (self.programmer.proxy_mut(), self.metrics);
         let (pools, load_balancers) = (&self.config.load_balancer_pools, &mut self.load_balancers);
         let is_readdressed = &mut self.is_readdressed;
-        self.feeds
-            .services
-            .until(version, |news| {
-                metrics.service_changed();
-                let (key, stored) = parts(news);
-                let (name, service) =
-                    (name(key), stored.and_then(|stored| read("Service", &stored, objects::service)));
-                let mut own = service
-                    .iter()
-                    .flat_map(|service| &service.load_balancer_ips)
-                    .copied()
-                    .collect::<Vec<_>>();
-                own.retain(|address| service::is_in_pool(pools, *address));
-                let before = if own.is_empty() {
-                    load_balancers.remove(&name)
-                } else {
-                    load_balancers.insert(name.clone(), own)
-                };
-                *is_readdressed |= before.as_ref() != load_balancers.get(&name);
-                proxy.set_service(name, service);
-            })
-            .await?;
+        let take = |news| {
+            metrics.service_changed();
+            let (key, stored) = parts(news);
+            let (name, service) =
+                (name(key), stored.and_then(|stored| read("Service", &stored, objects::service)));
+            let all = service.iter().flat_map(|service| &service.load_balancer_ips).copied();
+            let own: Vec<IpAddr> = all.filter(|address| service::is_in_pool(pools, *address)).collect();
+            let before = if own.is_empty() {
+                load_balancers.remove(&name)
+            } else {
+                load_balancers.insert(name.clone(), own)
+            };
+            *is_readdressed |= before.as_ref() != load_balancers.get(&name);
+            proxy.set_service(name, service);
+        };
+        self.feeds.services.until(version, take).await
+    }
+
+    async fn take_slices(&mut self, version: u64) -> Result<(), ApiError> {
+        let (proxy, metrics) = (self.programmer.proxy_mut(), self.metrics);
         let (triggered, started) = (&mut self.triggered, self.started);
-        self.feeds
-            .slices
-            .until(version, |news| {
-                metrics.slice_changed();
-                let (key, stored) = parts(news);
-                let slice = stored.and_then(|stored| read("EndpointSlice", &stored, objects::slice));
-                triggered
-                    .extend(slice.as_ref().and_then(|read| read.triggered).filter(|time| *time > started));
-                proxy.set_slice(name(key), slice.and_then(|read| read.slice));
-            })
-            .await?;
-        let (networks, pods) = (&mut self.service_networks, &mut self.pods);
+        let take = |news| {
+            metrics.slice_changed();
+            let (key, stored) = parts(news);
+            let slice = stored.and_then(|stored| read("EndpointSlice", &stored, objects::slice));
+            triggered.extend(slice.as_ref().and_then(|read| read.triggered).filter(|time| *time > started));
+            proxy.set_slice(name(key), slice.and_then(|read| read.slice));
+        };
+        self.feeds.slices.until(version, take).await
+    }
+
+    /// Takes the networks of ServiceCIDRs and the addresses of Pods.
+    async fn take_networks(&mut self, version: u64) -> Result<(), ApiError> {
         let mut is_changed = false;
-        let mut keep = |news| {
-            is_changed = true;
-            match news {
-                News::Is(key, stored) => drop(networks.insert(key, networks_of(&stored))),
-                News::Gone(key) => drop(networks.remove(&key)),
-            }
-        };
-        self.feeds.cidrs.until(version, &mut keep).await?;
-        let mut keep = |news| {
-            is_changed = true;
-            match news {
-                News::Is(key, stored) => drop(pods.insert(key, addresses_of(&stored))),
-                News::Gone(key) => drop(pods.remove(&key)),
-            }
-        };
-        self.feeds.pods.until(version, &mut keep).await?;
+        let networks = &mut self.service_networks;
+        let take = |news| is_changed |= keep(networks, news, networks_of);
+        self.feeds.cidrs.until(version, take).await?;
+        let pods = &mut self.pods;
+        let take = |news| is_changed |= keep(pods, news, addresses_of);
+        self.feeds.pods.until(version, take).await?;
         if is_changed {
             self.set_node();
         }
-        self.version = version;
         Ok(())
     }
 
@@ -306,6 +301,21 @@ impl<'a> Run<'a> {
 
 fn listen() -> Result<Readable<Notices>, ProxyError> {
     Ok(Readable::new(Notices::open()?, "the packet filter")?)
+}
+
+/// Keeps what is read of each object. Returns whether that changed.
+fn keep<T: PartialEq>(kept: &mut BTreeMap<Key, T>, news: News, read: impl Fn(&Stored) -> T) -> bool {
+    match news {
+        News::Is(key, stored) => {
+            let new = read(&stored);
+            if kept.get(&key) == Some(&new) {
+                return false;
+            }
+            kept.insert(key, new);
+            true
+        }
+        News::Gone(key) => kept.remove(&key).is_some(),
+    }
 }
 
 fn parts(news: News) -> (Key, Option<Stored>) {
