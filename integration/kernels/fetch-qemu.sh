@@ -14,7 +14,7 @@ for file in "$1"/apt/trixie/archives/*.deb; do dpkg -x "$file" "$qemu"; done
 rm -f "$1"/apt/trixie/archives/*.deb
 cat >"$qemu/run.new" <<END
 #!/bin/sh
-cd "$qemu/usr" && exec lib64/ld-linux-x86-64.so.2 --library-path lib/x86_64-linux-gnu bin/qemu-system-x86_64 \\
+cd "\$(dirname "\$0")/usr" && exec lib64/ld-linux-x86-64.so.2 --library-path lib/x86_64-linux-gnu bin/qemu-system-x86_64 \\
     -L share/qemu -L share/seabios "\$@"
 END
 chmod +x "$qemu/run.new" && mv "$qemu/run.new" "$qemu/run"
