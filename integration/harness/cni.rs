@@ -190,9 +190,11 @@ impl CniNode {
     }
 
     /// Everything that an ADD may leave on the node: interfaces, routes, rules, and files but locks and databases. That
-    /// a bridge has no port left the kernel notices in its own time.
+    /// a bridge has no port left the kernel notices in its own time, and so it does with the link-local address that it gives
+    /// a bridge itself.
     pub(crate) fn traces(&self) -> String {
-        self.sh("ip -o link | cut -d: -f2; ip -o addr | awk '{print $2,$4}'; (ip route; ip -6 route) | sed 's/ linkdown//'; \
+        self.sh("ip -o link | cut -d: -f2; ip -o addr | awk '{print $2,$4}' | sed '/ fe80::.*ff:fe/d'; \
+             (ip route; ip -6 route) | sed 's/ linkdown//; /^fe80::.64 dev/d'; \
              nft list ruleset; (grep -l 1 /proc/sys/net/ipv4/conf/*/route_localnet || true); cd /run; find podhosts -type f -o -type l 2>/dev/null | grep -v -e '/lock$' \
              -e 'gc.lock$' -e 'nftables.lock$' -e 'leases.db$' -e 'leases.db-journal$' | sort")
     }
