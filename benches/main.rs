@@ -52,6 +52,9 @@ fn main() {
         print_header();
         return serve::run();
     }
+    if args.iter().any(|arg| arg == "--under-change") {
+        return proxy::run_under_change();
+    }
     if args.iter().any(|arg| arg == "--proxy") {
         print_header();
         return proxy::run();

@@ -72,7 +72,7 @@ pub fn draw(rows: &[Row], dir: &Path) -> io::Result<()> {
 }
 
 fn pictures(rows: &[Row]) -> Vec<Picture> {
-    let all = [leases(rows), adds(rows), creates(rows)];
+    let all = [leases(rows), adds(rows), creates(rows), services(rows)];
     all.into_iter().filter(|picture| !picture.lines.is_empty()).collect()
 }
 
@@ -127,6 +127,18 @@ fn creates(rows: &[Row]) -> Picture {
     }
     let title = "Creating a Service, durably, one client";
     Picture { file: "creates.svg", title, ours: "podhosts-apiserver", theirs: "SQLite's insert alone", lines }
+}
+
+/// One more Service in the packet filter, by the number of those that are there.
+fn services(rows: &[Row]) -> Picture {
+    let line = |row: &Row| {
+        let count = row.name.strip_prefix("one more Service, ")?;
+        let theirs = row.peer.starts_with("kube-proxy").then_some(row.theirs);
+        Some(Line { label: format!("{} Services", thousands(count)), ours: row.ours, theirs })
+    };
+    let lines = rows.iter().filter_map(line).collect();
+    let title = "One more Service in the packet filter, by the number of Services";
+    Picture { file: "services.svg", title, ours: "podhosts", theirs: "kube-proxy's layout, by nft", lines }
 }
 
 /// Digits in groups of three.
@@ -255,7 +267,9 @@ lease ADD+DEL, 60000 in use (peer: host-local)                3.40 ms 2021.58 ms
 lease ADD+DEL, 60000 in use (peer: none in use)               3.40 ms    3.16 ms   1.05x   0.14 ms
 lease ADD+DEL, 1000000 in use (peer: none in use)             3.14 ms    3.16 ms   0.99x  -0.02 ms
 resident memory, 2000 Services                                12288 KiB
-create, TLS (peer: SQLite's own insert)                       0.54 ms    0.22 ms   2.44x   0.32 ms";
+create, TLS (peer: SQLite's own insert)                       0.54 ms    0.22 ms   2.44x   0.32 ms
+one more Service, 10000 (peer: kube-proxy's layout, by nft)   0.032 ms  55.160 ms   0.00x -55.128 ms
+one more Service, 100000 (peer: itself)                      0.032 ms   0.032 ms   1.00x  0.000 ms";
 
     /// The numbers of an attribute of all elements of a kind.
     fn numbers(svg: &str, element: &str, attribute: &str) -> Vec<f64> {
@@ -270,7 +284,7 @@ create, TLS (peer: SQLite's own insert)                       0.54 ms    0.22 ms
     #[test]
     fn rows_are_found_among_other_lines_and_the_first_counts() {
         let rows = rows(OUTPUT);
-        assert_eq!(rows.len(), 8);
+        assert_eq!(rows.len(), 10);
         let row = |ours, theirs| Row { name: "ADD, routed".into(), peer: "bridge".into(), ours, theirs };
         assert_eq!(rows[1], row(3.66, 14.8));
     }
@@ -291,7 +305,7 @@ create, TLS (peer: SQLite's own insert)                       0.54 ms    0.22 ms
 
     #[test]
     fn everything_is_inside_the_picture() {
-        for file in ["leases.svg", "add.svg", "creates.svg"] {
+        for file in ["leases.svg", "add.svg", "creates.svg", "services.svg"] {
             let svg = drawn(file);
             let x = numbers(&svg, "circle", "cx").into_iter().chain(numbers(&svg, "text", "x"));
             assert!(x.into_iter().all(|x| (10.0..WIDTH - 60.0).contains(&x)), "{svg}");

@@ -35,8 +35,27 @@ pub(crate) fn run() {
         in_new_netns(|| commits(size));
     }
     in_new_netns(server);
+    run_under_change();
+}
+
+/// Runs the connections that have to survive changes.
+pub(crate) fn run_under_change() {
     in_new_netns(under_change);
 }
+
+/// Connects again and again, and prints why a connection failed. It resets each: thousands of ports that wait for a minute
+/// would leave none for the next ones.
+const CLIENT: &str = r#"
+import socket, struct, sys
+for _ in range(int(sys.argv[2])):
+    try:
+        with socket.create_connection((sys.argv[1], 80), 0.9) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if not s.recv(100).startswith(b"pod"):
+                print("no answer")
+    except OSError as error:
+        print(error)
+"#;
 
 /// Prints medians in milliseconds with a microsecond's precision.
 fn print_row(name: &str, ours: &[Duration], peer: &[Duration]) {
@@ -309,18 +328,17 @@ fn under_change() {
             }
             count
         });
-        let clients: Vec<_> = (0..2)
-            .map(|_| {
-                let (world, cluster_ip) = (&world, &cluster_ip);
-                scope.spawn(move || {
-                    let client = From::In(&world.pods[3].netns);
-                    // A SYN that is lost is sent again after a second: that counts as stalled.
-                    client.answers("tcp", cluster_ip, 80, UNDER_CHANGE / 2, "0.9")
-                })
-            })
-            .collect();
+        let client = || {
+            let mut client = world.pods[3].netns.command("python3");
+            // A SYN that is lost is sent again after a second: that counts as stalled.
+            client.args(["-c", CLIENT, &cluster_ip, &(UNDER_CHANGE / 2).to_string()]);
+            String::from_utf8(client.output().unwrap().stdout).unwrap()
+        };
+        let clients = [(); 2].map(|()| scope.spawn(client));
         for client in clients {
-            failed += client.join().unwrap().iter().filter(|answer| !answer.starts_with("pod")).count();
+            let failures = client.join().unwrap();
+            failed += failures.lines().count();
+            failures.lines().take(3).for_each(|failure| println!("  {failure}"));
         }
         is_done.store(true, std::sync::atomic::Ordering::Relaxed);
         changes = changing.join().unwrap();
