@@ -13,7 +13,7 @@ use sys::net::services::{
     Balance, Element, Endpoint, EndpointSet, Handling, Notices, Origin, Place, Scope, Table,
 };
 
-use super::cluster::{From, PORT, World};
+use super::cluster::{PORT, World};
 use super::harness::in_new_netns;
 use super::median;
 
