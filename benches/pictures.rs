@@ -333,7 +333,7 @@ one more Service, 100000 (peer: itself)                      0.032 ms   0.032 ms
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
         let text = fs::read_to_string(docs.join("benchmarks.md")).unwrap();
         let pictures = pictures(&rows(&text));
-        assert_eq!(pictures.len(), 3);
+        assert_eq!(pictures.len(), 4);
         for picture in pictures {
             let there = fs::read_to_string(docs.join("pictures").join(picture.file)).unwrap();
             assert_eq!(there, svg(&picture), "{}: see CONTRIBUTING.md, Measuring", picture.file);
