@@ -11,6 +11,7 @@ mod kills;
 mod life;
 mod link;
 mod programmer;
+mod sctp;
 mod table;
 mod table_traffic;
 mod traffic;

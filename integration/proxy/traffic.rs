@@ -152,6 +152,31 @@ fn endpoints_that_terminate_serve_as_long_as_there_are_no_others() {
 }
 
 #[test]
+fn hints_lead_to_the_endpoints_that_are_for_this_node() {
+    needs!("nft", "ip", "python3");
+    in_world(3, |world| {
+        let service = world.service("web", json!({}));
+        let hint = |name: &str| json!({"forNodes": [{"name": name}], "forZones": [{"name": "a"}]});
+        world.endpoints_with("web", &[0, 1], |pod, endpoint| {
+            endpoint["hints"] = hint(["other", "node1"][pod]);
+        });
+        for family in [0, 1] {
+            let client = From::In(&world.pods[2].netns);
+            let answers = client.answers("tcp", &service.cluster_ips()[family], 80, 50, "20");
+            assert_eq!(counts(&answers).keys().collect::<Vec<_>>(), [&"pod1"]);
+        }
+        // An endpoint without hints: hints count for nothing.
+        world.endpoints_with("web", &[0, 1], |pod, endpoint| {
+            if pod == 1 {
+                endpoint["hints"] = hint("node1");
+            }
+        });
+        let answers = From::In(&world.pods[2].netns).answers("tcp", &service.cluster_ips()[0], 80, 50, "20");
+        assert_eq!(counts(&answers).len(), 2);
+    });
+}
+
+#[test]
 fn a_policy_of_local_keeps_the_clients_address_and_drops_where_there_is_no_endpoint() {
     needs!("nft", "ip", "python3");
     in_world(3, |world| {
