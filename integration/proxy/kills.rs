@@ -37,7 +37,7 @@ fn trace(world: &World, options: &[&str], file: &Path) -> Child {
     strace
 }
 
-/// A Service gets an address, an endpoint, another one, and loses the first.
+/// A Service gets an address, an endpoint, another one, loses the first, and is deleted.
 fn change(world: &World, name: &str) {
     let body = json!({"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}}).to_string();
     let server = world.server();
@@ -65,6 +65,7 @@ fn change(world: &World, name: &str) {
     ask("POST", slices, &slice(&["10.244.0.2"]));
     ask("PUT", &format!("{slices}/{name}"), &slice(&["10.244.0.2", "10.244.0.3"]));
     ask("PUT", &format!("{slices}/{name}"), &slice(&["10.244.0.3"]));
+    ask("DELETE", &format!("/api/v1/namespaces/default/services/{name}"), "");
 }
 
 /// How often the server made each call.
