@@ -167,5 +167,6 @@ fn a_second_server_does_not_take_the_table_over() {
         let why = "podhosts-apiserver: cannot serve Services: another podhosts-apiserver does in this network namespace \
                    (--proxy=none serves the API alone)\n";
         assert_eq!(refused, why);
+        assert!(!dir.path().join("kubeconfig").exists());
     });
 }

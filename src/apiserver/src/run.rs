@@ -117,12 +117,12 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     let registry = Registry::open(&args.data_dir.join(STORE), kinds::all(config.clone()))?;
     let mut machine = Machine::new(registry.clone(), config.clone());
     machine.look().await;
-    let token = kubeconfig::token(&args.data_dir.join("token"))?;
-    kubeconfig::write(&args.kubeconfig_out, &url(server.address()), &trusted_pem, &token)?;
     let proxy = match args.proxy() {
         ProxyMode::Nftables => Some(ServiceProxy::start(registry.clone(), config, args.announcing()).await?),
         ProxyMode::None => None,
     };
+    let token = kubeconfig::token(&args.data_dir.join("token"))?;
+    kubeconfig::write(&args.kubeconfig_out, &url(server.address()), &trusted_pem, &token)?;
     tell_started(args, &server);
     if let Some(version) = registry.ahead() {
         let why = "the store is older than what clients may know: versions go on above, and whoever watches lists again";
