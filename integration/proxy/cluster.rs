@@ -33,7 +33,6 @@ name, port = sys.argv[1], int(sys.argv[2])
 tcp = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1000)
 udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-# A datagram is answered from the address that it was sent to.
 udp.bind(("::", port))
 def answer(peer):
     return (name + " " + peer[0].removeprefix("::ffff:") + "\n").encode()
