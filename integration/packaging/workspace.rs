@@ -14,6 +14,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("podhosts-sqlite", &[]),
     ("podhosts-cri", &[]),
     ("podhosts-sys", &["podhosts-pod"]),
+    ("podhosts-logging", &["podhosts-pod"]),
     ("podhosts-proxy", &["podhosts-pod", "podhosts-sys"]),
     ("podhosts-records", &["podhosts-pod", "podhosts-sys"]),
     ("podhosts-container", &["podhosts-pod", "podhosts-records", "podhosts-sys"]),
@@ -24,12 +25,17 @@ const CRATES: &[(&str, &[&str])] = &[
         "podhosts-apiserver",
         &[
             "podhosts-cri",
+            "podhosts-logging",
             "podhosts-pod",
             "podhosts-proxy",
             "podhosts-records",
             "podhosts-sqlite",
             "podhosts-sys",
         ],
+    ),
+    (
+        "podhosts-node",
+        &["podhosts-logging", "podhosts-pod", "podhosts-proxy", "podhosts-records", "podhosts-sys"],
     ),
     ("podhosts", &["podhosts-container", "podhosts-cri", "podhosts-pod", "podhosts-records", "podhosts-sys"]),
 ];

@@ -11,7 +11,6 @@ mod http;
 pub mod kind;
 pub mod kinds;
 mod kubeconfig;
-mod log;
 mod machine;
 pub mod object;
 mod options;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+use logging::{Format, Level};
 use thiserror::Error;
 
 use crate::kinds::service_cidr::usable;
 use crate::kinds::{Config, CriEndpoint, PoolRange, PortRange};
-use crate::log::{Format, Level};
 use crate::service_proxy::Announcing;
 
 /// File name of the store in the data directory.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Parser;
+use logging::LogError;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -18,7 +19,6 @@ use super::registry::{DeleteOptions, Registry};
 use super::service_proxy::{ProxyError, ServiceProxy, clean_up};
 use super::store::StoreError;
 use super::store::backup::{self, BackupError};
-use crate::log::{self, LogError};
 use sys::fs::files::FileError;
 use sys::process::limits;
 use sys::process::memory;
@@ -83,7 +83,7 @@ const THREADS: usize = 2;
 
 fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let config = args.config()?;
-    log::begin(args.logging_format, args.log_level)?;
+    logging::begin(args.logging_format, args.log_level)?;
     memory::keep_little();
     limits::allow_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -77,7 +77,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::log::{Level, tests::written};
+    use logging::{Level, testing::written};
 
     #[test]
     fn a_failure_says_who_asked_at_every_level() {

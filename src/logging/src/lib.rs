@@ -7,21 +7,24 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+pub use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::format::{Full, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt as lines};
+use tracing_subscriber::{Layer, Registry, fmt as lines};
 
 use pod::validation::printable_json;
+
+pub mod testing;
 
 /// The variable with a filter in the syntax of [`EnvFilter`].
 const VARIABLE: &str = "RUST_LOG";
 
 /// How a line is written (`--logging-format`, with Kubernetes' names).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub enum Format {
     /// One JSON object
     Json,
     /// Time, level, message and fields, for people
@@ -30,24 +33,32 @@ pub(crate) enum Format {
 
 /// The least important lines that are logged (`--log-level`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Level {
+pub enum Level {
+    /// What does not work
     Error,
+    /// What an administrator should look at
     Warn,
+    /// What happens once in a while
     Info,
+    /// Each request
     Debug,
+    /// Everything
     Trace,
 }
 
 /// `RUST_LOG` is no filter.
 #[derive(Debug, Error)]
 #[error("cannot use {VARIABLE} {given:?}: expected levels such as info or podhosts_apiserver=debug: {cause}")]
-pub(crate) struct LogError {
+pub struct LogError {
     given: String,
     cause: ParseError,
 }
 
 /// Begins to log. `level` is for podhosts' own events; without it `RUST_LOG` decides about all crates' events.
-pub(crate) fn begin(format: Format, level: Option<Level>) -> Result<(), LogError> {
+///
+/// # Errors
+/// [`LogError`]: the variable has no filter.
+pub fn begin(format: Format, level: Option<Level>) -> Result<(), LogError> {
     #[allow(clippy::disallowed_methods, reason = "the variable that users of tracing know")]
     let variable = std::env::var(VARIABLE).ok();
     let subscriber = subscriber(format, filter(level, variable)?, std::io::stderr);
@@ -56,7 +67,11 @@ pub(crate) fn begin(format: Format, level: Option<Level>) -> Result<(), LogError
     Ok(())
 }
 
-fn filter(level: Option<Level>, variable: Option<String>) -> Result<EnvFilter, LogError> {
+/// What is logged with `level` and the text of `RUST_LOG`.
+///
+/// # Errors
+/// [`LogError`]: the variable has no filter.
+pub fn filter(level: Option<Level>, variable: Option<String>) -> Result<EnvFilter, LogError> {
     let given = match (level, variable.filter(|text| !text.is_empty())) {
         (None, Some(given)) => given,
         (level, _) => format!("podhosts={:?}", level.unwrap_or(Level::Info)),
@@ -64,7 +79,8 @@ fn filter(level: Option<Level>, variable: Option<String>) -> Result<EnvFilter, L
     EnvFilter::builder().parse(&given).map_err(|cause| LogError { given, cause })
 }
 
-fn subscriber<W>(format: Format, filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
+/// Writes the events that `filter` lets through to `writer`.
+pub fn subscriber<W>(format: Format, filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
@@ -155,37 +171,13 @@ where
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::io::{self, Write};
-    use std::sync::{Arc, Mutex};
-
+mod tests {
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    use crate::testing::written_as;
 
-    impl Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// The lines of JSON that `log` writes with this level.
-    pub(crate) fn written(level: Option<Level>, log: impl FnOnce()) -> String {
-        written_as(Format::Json, filter(level, None).unwrap(), log)
-    }
-
-    fn written_as(format: Format, filter: EnvFilter, log: impl FnOnce()) -> String {
-        let written = Written::default();
-        let writer = written.clone();
-        let subscriber = subscriber(format, filter, move || writer.clone());
-        tracing::subscriber::with_default(subscriber, log);
-        let bytes = written.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+    fn written(level: Option<Level>, log: impl FnOnce()) -> String {
+        crate::testing::written(level, log)
     }
 
     #[test]
