@@ -14,7 +14,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("podhosts-sqlite", &[]),
     ("podhosts-cri", &[]),
     ("podhosts-sys", &["podhosts-pod"]),
-    ("podhosts-logging", &["podhosts-pod"]),
+    ("podhosts-telemetry", &["podhosts-pod"]),
     ("podhosts-proxy", &["podhosts-pod", "podhosts-sys"]),
     ("podhosts-records", &["podhosts-pod", "podhosts-sys"]),
     ("podhosts-container", &["podhosts-pod", "podhosts-records", "podhosts-sys"]),
@@ -25,17 +25,17 @@ const CRATES: &[(&str, &[&str])] = &[
         "podhosts-apiserver",
         &[
             "podhosts-cri",
-            "podhosts-logging",
             "podhosts-pod",
             "podhosts-proxy",
             "podhosts-records",
             "podhosts-sqlite",
             "podhosts-sys",
+            "podhosts-telemetry",
         ],
     ),
     (
         "podhosts-node",
-        &["podhosts-logging", "podhosts-pod", "podhosts-proxy", "podhosts-records", "podhosts-sys"],
+        &["podhosts-pod", "podhosts-proxy", "podhosts-records", "podhosts-sys", "podhosts-telemetry"],
     ),
     ("podhosts", &["podhosts-container", "podhosts-cri", "podhosts-pod", "podhosts-records", "podhosts-sys"]),
 ];

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
-use logging::{Format, Level};
+use telemetry::log::{Format, Level};
 use thiserror::Error;
 
 use crate::kinds::service_cidr::usable;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Parser;
-use logging::LogError;
+use telemetry::log::{self, LogError};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -83,7 +83,7 @@ const THREADS: usize = 2;
 
 fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let config = args.config()?;
-    logging::begin(args.logging_format, args.log_level)?;
+    log::begin(args.logging_format, args.log_level)?;
     memory::keep_little();
     limits::allow_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -1,5 +1,12 @@
 //! `podhosts-node`: the network of a cluster's node, as the cluster's API server has it.
+//!
+//! `api` follows objects of the API server and keeps of them what is used. `report` tells administrators and the cluster what
+//! works: the Node's conditions, Events, health checks and metrics. `run` is the whole program, from start to stop.
 
+mod api;
+mod options;
+mod problem;
+mod report;
 pub mod run;
 
 /// The program's name, in its usage and in front of its errors.

@@ -1,11 +1,11 @@
-//! Counts requests, and writes Prometheus' text format.
+//! Counts requests.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use hyper::Method;
+use telemetry::page::Page;
 
 /// The upper bounds of the histogram's buckets, in seconds.
 const BUCKETS: [f64; 8] = [0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 5.0];
@@ -92,30 +92,6 @@ impl Metrics {
     }
 }
 
-/// The text of the page.
-#[derive(Default)]
-pub(crate) struct Page(pub(crate) String);
-
-impl Page {
-    pub(crate) fn head(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing into a String cannot fail.
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    pub(crate) fn line(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
-        let _ = if labels.is_empty() {
-            writeln!(self.0, "{name} {value}")
-        } else {
-            writeln!(self.0, "{name}{{{labels}}} {value}")
-        };
-    }
-
-    pub(crate) fn single(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
-        self.head(name, kind, help);
-        self.line(name, "", value);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,7 +111,7 @@ mod tests {
             format!("apiserver_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} 2\n"),
             format!("apiserver_request_duration_seconds_sum{{{labels}}} 0.033\n"),
         ] {
-            assert!(page.0.contains(&line), "{line}{}", page.0);
+            assert!(page.text().contains(&line), "{line}{}", page.text());
         }
     }
 

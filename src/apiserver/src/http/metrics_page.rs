@@ -7,13 +7,13 @@ use hyper::header::HeaderValue;
 
 use super::answer::{self, Answer};
 use super::call::Shared;
-use super::metrics::Page;
 use crate::kinds::service_cidr;
 use crate::registry::ListQuery;
 use crate::resource::{Allocation, Scope};
 use crate::status::ApiError;
 use crate::store::Stored;
 use sys::process::limits;
+use telemetry::page::{MEDIA_TYPE, Page};
 
 /// Builds the page.
 pub(super) fn page(shared: &Shared) -> Result<Answer, ApiError> {
@@ -41,7 +41,7 @@ pub(super) fn page(shared: &Shared) -> Result<Answer, ApiError> {
             memory,
         );
     }
-    Ok(answer::whole(200, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"), page.0))
+    Ok(answer::whole(200, HeaderValue::from_static(MEDIA_TYPE), page.into_text()))
 }
 
 /// How full each block of each ServiceCIDR is.

@@ -32,7 +32,6 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-pub(crate) use metrics::Page;
 
 use super::kinds;
 use super::pki::Pki;

@@ -77,7 +77,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use logging::{Level, testing::written};
+    use telemetry::log::Level;
+    use telemetry::log::testing::written;
 
     #[test]
     fn a_failure_says_who_asked_at_every_level() {

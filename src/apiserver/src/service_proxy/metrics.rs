@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::http::Page;
+use telemetry::page::Page;
 use crate::time;
 
 /// The upper bounds of the histograms' buckets, in seconds: kube-proxy's begin at a millisecond.
@@ -162,7 +162,7 @@ mod tests {
             format!("{name}_bucket{{le=\"+Inf\"}} 1\n"),
             format!("{name}_sum 0.0002\n"),
         ] {
-            assert!(page.0.contains(&line), "{line}{}", page.0);
+            assert!(page.text().contains(&line), "{line}{}", page.text());
         }
     }
 }

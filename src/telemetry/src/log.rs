@@ -174,10 +174,10 @@ where
 mod tests {
     use super::*;
 
-    use crate::testing::written_as;
+    use super::testing::written_as;
 
     fn written(level: Option<Level>, log: impl FnOnce()) -> String {
-        crate::testing::written(level, log)
+        super::testing::written(level, log)
     }
 
     #[test]
