@@ -227,7 +227,7 @@ mod tests {
         };
         assert_eq!((lines(None, None), lines(None, Some(""))), (2, 2));
         assert_eq!((lines(Some(Level::Error), Some("trace")), lines(Some(Level::Debug), None)), (1, 3));
-        assert_eq!((lines(None, Some("debug")), lines(None, Some("podhosts_apiserver=error"))), (4, 1));
+        assert_eq!((lines(None, Some("debug")), lines(None, Some("podhosts_telemetry=error"))), (4, 1));
         let error = filter(None, Some("podhosts=loud".to_owned())).unwrap_err().to_string();
         assert!(error.starts_with("cannot use RUST_LOG \"podhosts=loud\": expected levels"), "{error}");
     }

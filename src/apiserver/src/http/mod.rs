@@ -32,7 +32,6 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-
 use super::kinds;
 use super::pki::Pki;
 use super::registry::Registry;

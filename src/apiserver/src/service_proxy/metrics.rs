@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use telemetry::page::Page;
 use crate::time;
+use telemetry::page::Page;
 
 /// The upper bounds of the histograms' buckets, in seconds: kube-proxy's begin at a millisecond.
 const BUCKETS: [f64; 12] =

@@ -10,7 +10,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::standing::Standing;
+use super::standing::{Part, Standing};
 use crate::api::fault;
 use crate::api::node::{Condition, NodeObject};
 use crate::problem::Problem;
@@ -34,8 +34,8 @@ pub(crate) struct Present {
     pub(crate) changed: Notify,
 }
 
-/// What the conditions are to say.
-fn wanted(is_up: bool, faults: &[String], problems: &[Problem]) -> [Condition; 2] {
+/// What the conditions are to say, with the parts that do not work and the problems that stand.
+fn wanted(faults: &[(Part, String)], problems: &[Problem]) -> [Condition; 2] {
     let condition = |r#type: &str, status: bool, reason: &str, message: String| Condition {
         r#type: r#type.to_owned(),
         status: if status { "True" } else { "False" }.to_owned(),
@@ -43,22 +43,28 @@ fn wanted(is_up: bool, faults: &[String], problems: &[Problem]) -> [Condition; 2
         message,
         last_transition_time: None,
     };
-    let unavailable = if is_up {
+    let spell = |(part, fault): &(Part, String)| format!("{}: {fault}", part.name());
+    let of_network: Vec<String> =
+        faults.iter().filter(|(part, _)| matches!(part, Part::Nodes | Part::Network)).map(spell).collect();
+    let unavailable = if of_network.is_empty() {
         condition(UNAVAILABLE, false, "PodhostsIsUp", "routes and masquerading are set up".to_owned())
     } else {
-        condition(UNAVAILABLE, true, "PodhostsIsNotUp", faults.join("; "))
+        condition(UNAVAILABLE, true, "PodhostsIsNotUp", listed(&of_network))
     };
-    let degraded = match problems.first() {
-        None => condition(DEGRADED, false, "NoProblems", "no problem is known".to_owned()),
-        Some(first) => condition(DEGRADED, true, first.reason, listed(problems)),
+    let mut texts: Vec<String> = faults.iter().map(spell).collect();
+    texts.extend(problems.iter().map(|problem| problem.text.clone()));
+    let reason = problems.first().map_or("PodhostsIsNotUp", |first| first.reason);
+    let degraded = if texts.is_empty() {
+        condition(DEGRADED, false, "NoProblems", "no problem is known".to_owned())
+    } else {
+        condition(DEGRADED, true, reason, listed(&texts))
     };
     [unavailable, degraded]
 }
 
-fn listed(problems: &[Problem]) -> String {
-    let texts: Vec<&str> = problems.iter().take(SHOWN).map(|problem| problem.text.as_str()).collect();
-    let mut text = texts.join("; ");
-    if let Some(more) = problems.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+fn listed(texts: &[String]) -> String {
+    let mut text = texts.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+    if let Some(more) = texts.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         // Writing into a String cannot fail.
         let _ = write!(text, "; and {more} more");
     }
@@ -116,10 +122,12 @@ pub(crate) async fn keep(api: Api<NodeObject>, name: String, standing: Rc<Standi
 fn due(standing: &Standing, present: &Present) -> Vec<Value> {
     let present = present.conditions.borrow();
     let Some(present) = present.as_ref() else { return Vec::new() };
-    let faults: Vec<String> =
-        standing.faults().into_iter().map(|(part, fault)| format!("{}: {fault}", part.name())).collect();
+    // The conditions of before a restart stay until more is known: a Node that is said to have no network gets no pods.
+    if standing.begins() && TYPES.iter().all(|ours| present.iter().any(|has| has.r#type == *ours)) {
+        return Vec::new();
+    }
     let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
-    changes(present, &wanted(faults.is_empty(), &faults, &standing.problems()), &now)
+    changes(present, &wanted(&standing.faults(), &standing.problems()), &now)
 }
 
 #[cfg(test)]
@@ -132,7 +140,7 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_patched_and_the_time_is_that_of_the_status() {
-        let wanted = wanted(true, &[], &[problem("a"), problem("b")]);
+        let wanted = wanted(&[], &[problem("a"), problem("b")]);
         let mut present = wanted.to_vec();
         for condition in &mut present {
             condition.last_transition_time = Some("then".to_owned());
@@ -151,8 +159,28 @@ mod tests {
     #[test]
     fn many_problems_are_counted() {
         let problems: Vec<Problem> = (0..SHOWN + 3).map(|number| problem(&number.to_string())).collect();
-        assert!(wanted(false, &["network: no".to_owned()], &problems)[1].message.ends_with("7; and 3 more"));
-        let unavailable = &wanted(false, &["network: no".to_owned()], &[])[0];
-        assert_eq!((unavailable.status.as_str(), unavailable.message.as_str()), ("True", "network: no"));
+        assert!(wanted(&[], &problems)[1].message.ends_with("7; and 3 more"));
+    }
+
+    #[test]
+    fn the_network_is_unavailable_only_for_want_of_the_network() {
+        let said = |part| {
+            wanted(&[(part, "no".to_owned())], &[])
+                .map(|condition| format!("{} {}", condition.status, condition.message))
+        };
+        assert_eq!(said(Part::Network), ["True network: no", "True network: no"]);
+        assert_eq!(said(Part::Pods), ["False routes and masquerading are set up", "True pods: no"]);
+    }
+
+    #[test]
+    fn a_restart_changes_no_condition_before_more_is_known() {
+        let (standing, present) = (Standing::of(&[Part::Network]), Present::default());
+        assert_eq!(due(&standing, &present), Vec::<Value>::new());
+        *present.conditions.borrow_mut() = Some(Vec::new());
+        assert_eq!(due(&standing, &present).len(), 2);
+        *present.conditions.borrow_mut() = Some(wanted(&[], &[]).to_vec());
+        assert_eq!(due(&standing, &present), Vec::<Value>::new());
+        standing.fails(Part::Network, "no".to_owned());
+        assert_eq!(due(&standing, &present).len(), 2);
     }
 }

@@ -33,11 +33,21 @@ impl Part {
     }
 }
 
+/// Whether a part does its work.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Work {
+    /// It has not come to it yet.
+    #[default]
+    Begins,
+    Done,
+    /// What keeps it from working. What it did before may go on.
+    Fails(String),
+}
+
 /// How a part stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct State {
-    /// What keeps it from working; `None` once it works.
-    fault: Option<String>,
+    work: Work,
     problems: Vec<Problem>,
     /// How often it failed.
     failures: u64,
@@ -57,22 +67,20 @@ pub(crate) struct Standing {
 impl Standing {
     /// Of these parts, none of which works yet.
     pub(crate) fn of(parts: &[Part]) -> Self {
-        let starting = |part: &Part| {
-            (*part, State { fault: Some("it has not begun to work yet".to_owned()), ..State::default() })
-        };
-        Self { parts: RefCell::new(parts.iter().map(starting).collect()), ..Self::default() }
+        let parts = parts.iter().map(|part| (*part, State::default())).collect();
+        Self { parts: RefCell::new(parts), ..Self::default() }
     }
 
     /// The part works, apart from these problems.
     pub(crate) fn works(&self, part: Part, problems: Vec<Problem>) {
-        self.change(part, |state| (state.fault, state.problems) = (None, problems));
+        self.change(part, |state| (state.work, state.problems) = (Work::Done, problems));
     }
 
-    /// The part does not work. What it did before may go on.
+    /// The part does not work.
     pub(crate) fn fails(&self, part: Part, fault: String) {
         self.change(part, |state| {
             state.failures += 1;
-            state.fault = Some(fault);
+            state.work = Work::Fails(fault);
         });
     }
 
@@ -105,8 +113,18 @@ impl Standing {
 
     /// What keeps the agent from being ready: each part that does not work, with its fault.
     pub(crate) fn faults(&self) -> Vec<(Part, String)> {
-        let parts = self.parts.borrow();
-        parts.iter().filter_map(|(part, state)| Some((*part, state.fault.clone()?))).collect()
+        let fault = |state: &State| match &state.work {
+            Work::Begins => Some("it has not begun to work yet".to_owned()),
+            Work::Fails(fault) => Some(fault.clone()),
+            Work::Done => None,
+        };
+        self.parts.borrow().iter().filter_map(|(part, state)| Some((*part, fault(state)?))).collect()
+    }
+
+    /// Whether a part has neither worked nor failed yet. After a restart this says nothing about the network, which stays
+    /// as it was.
+    pub(crate) fn begins(&self) -> bool {
+        self.parts.borrow().values().any(|state| state.work == Work::Begins)
     }
 
     /// All problems, sorted.
@@ -129,7 +147,7 @@ impl Standing {
         page.head("podhosts_node_part_up", "gauge", "Whether a part of the agent works.");
         for (part, state) in self.parts.borrow().iter() {
             let labels = format!("part=\"{}\"", part.name());
-            page.line("podhosts_node_part_up", &labels, u8::from(state.fault.is_none()));
+            page.line("podhosts_node_part_up", &labels, u8::from(state.work == Work::Done));
         }
         page.head("podhosts_node_part_failures_total", "counter", "How often a part of the agent failed.");
         for (part, state) in self.parts.borrow().iter() {
@@ -154,11 +172,12 @@ mod tests {
     #[test]
     fn parts_and_problems_are_told() {
         let standing = Standing::of(&[Part::Nodes, Part::Network]);
-        assert_eq!(standing.faults().len(), 2);
+        assert_eq!((standing.faults().len(), standing.begins()), (2, true));
         let problem = Problem { reason: "NodeNotOnLink", node: Some("n2".to_owned()), text: "x".to_owned() };
         standing.works(Part::Nodes, Vec::new());
         standing.works(Part::Network, vec![problem.clone()]);
         assert_eq!((standing.faults(), standing.problems()), (Vec::new(), vec![problem]));
+        assert!(!standing.begins());
         standing.fails(Part::Network, "no".to_owned());
         assert_eq!(standing.faults(), [(Part::Network, "no".to_owned())]);
         let mut page = Page::default();
