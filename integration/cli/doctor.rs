@@ -13,6 +13,7 @@ for dir in /opt /var/lib; do mount -t tmpfs tmpfs $dir; done
 mkdir -p /opt/cni/bin /etc/containerd /etc/crio /run/bin
 rm -rf /etc/cni/net.d/* /etc/containers/*
 ln -s "$BIN/podhosts-cni" /opt/cni/bin/podhosts-cni
+ln -s /usr/lib/cni/loopback /opt/cni/bin/loopback
 for name in podhosts podhosts-hook podhosts-runtime; do cp "$BIN/$name" /run/bin; done
 echo "version = 2" >/etc/containerd/config.toml
 echo >/etc/crio/crio.conf

@@ -319,6 +319,13 @@ pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 45] = [
         "make install CNI_BIN_DIR=/opt/cni/bin",
     ),
     (
+        "rm /opt/cni/bin/loopback",
+        "cni",
+        "error",
+        "containerd calls the plugin loopback with each network, and it is no program in /opt/cni/bin",
+        "install the reference plugins",
+    ),
+    (
         "echo '{\"name\": \"other\", \"plugins\": [{\"type\": \"ptp\"}]}' >/etc/cni/net.d/05-other.conflist",
         "cni",
         "warning",

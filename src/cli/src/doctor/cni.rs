@@ -16,6 +16,8 @@ use sys::process::programs;
 const CHECK: &str = "cni";
 /// Largest network configuration that is read, in bytes.
 const CONFIG_MAX: usize = 1 << 20;
+/// The plugin by which containerd sets the interface `lo` up.
+const LOOPBACK: &str = "loopback";
 /// The capability by which containerd hands the pod's annotations to CNI plugins.
 const POD_ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
 
@@ -28,26 +30,36 @@ pub(crate) struct Paths {
     pub conf_dir: PathBuf,
     /// The directories of plugins, in order.
     pub bin_dirs: Vec<PathBuf>,
+    /// Whether an engine calls a plugin for the loopback interface beside those of the network.
+    pub calls_loopback: bool,
 }
 
 impl Default for Paths {
     /// What containerd, CRI-O and podman agree on.
     fn default() -> Self {
-        Self { engines: Vec::new(), conf_dir: "/etc/cni/net.d".into(), bin_dirs: vec!["/opt/cni/bin".into()] }
+        Self {
+            engines: Vec::new(),
+            conf_dir: "/etc/cni/net.d".into(),
+            bin_dirs: vec!["/opt/cni/bin".into()],
+            calls_loopback: false,
+        }
     }
 }
 
 impl Paths {
     /// An engine's.
     pub(super) fn of(engine: &'static str, conf_dir: PathBuf, bin_dirs: Vec<PathBuf>) -> Self {
-        Self { engines: vec![engine], conf_dir, bin_dirs }
+        Self { engines: vec![engine], conf_dir, bin_dirs, calls_loopback: false }
     }
 
     /// Adds these to `all`, in which each place is once.
     pub(super) fn add_to(self, all: &mut Vec<Self>) {
         let is_same = |other: &&mut Self| other.conf_dir == self.conf_dir && other.bin_dirs == self.bin_dirs;
         match all.iter_mut().find(is_same) {
-            Some(other) => other.engines.extend(self.engines),
+            Some(other) => {
+                other.engines.extend(self.engines);
+                other.calls_loopback |= self.calls_loopback;
+            }
             None => all.push(self),
         }
     }
@@ -127,21 +139,29 @@ pub(crate) fn has_our_network(paths: &Paths) -> bool {
 /// Whether the programs of all plugins are there.
 fn plugins(network: &NetworkConfigList, paths: &Paths, report: &mut Report) {
     let shown = network.path.display();
+    let is_there = |plugin: &str| paths.bin_dirs.iter().any(|dir| executable(&dir.join(plugin)).is_ok());
+    let dirs: Vec<String> = paths.bin_dirs.iter().map(|dir| dir.display().to_string()).collect();
+    let dirs = dirs.join(", ");
+    if paths.calls_loopback && !is_there(LOOPBACK) {
+        let message = format!(
+            "containerd calls the plugin {LOOPBACK} with each network, and it is no program in {dirs}"
+        );
+        let remedy = "install the reference plugins (Debian: containernetworking-plugins, in /usr/lib/cni)";
+        report.error(CHECK, message, remedy);
+    }
     for plugin in network.plugins.iter().flat_map(types) {
-        let there = paths.bin_dirs.iter().any(|dir| executable(&dir.join(plugin)).is_ok());
-        if !there {
-            let dirs: Vec<String> = paths.bin_dirs.iter().map(|dir| dir.display().to_string()).collect();
+        if !is_there(plugin) {
             let whose = match paths.engines.as_slice() {
                 [] => "engines look".to_owned(),
                 [engine] => format!("{engine} looks"),
                 engines => format!("{} look", engines.join(" and ")),
             };
             let message = format!(
-                "{shown} names the plugin {plugin}, which is no program in {}, where {whose} for plugins",
-                dirs.join(", ")
+                "{shown} names the plugin {plugin}, which is no program in {dirs}, where {whose} for plugins"
             );
             let remedy = if plugin == PROGRAM {
-                format!("make install CNI_BIN_DIR={}", dirs.first().map_or("", String::as_str))
+                let first = paths.bin_dirs.first().map(|dir| dir.display().to_string());
+                format!("make install CNI_BIN_DIR={}", first.unwrap_or_default())
             } else {
                 format!("install the plugin {plugin}, or take it out of the list")
             };

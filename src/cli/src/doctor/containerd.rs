@@ -75,7 +75,10 @@ pub(super) fn check(engine: &Installation, report: &mut Report) -> Option<cni::P
         report.ok(CHECK, format!("{}: runtime handler {}", engine.config.display(), names.join(", ")));
     }
     let paths = match (config.cni_conf_dir(), config.cni_bin_dirs()) {
-        (Ok(conf_dir), Ok(bin_dirs)) => Some(cni::Paths::of("containerd", conf_dir, bin_dirs)),
+        (Ok(conf_dir), Ok(bin_dirs)) => {
+            let paths = cni::Paths::of("containerd", conf_dir, bin_dirs);
+            Some(cni::Paths { calls_loopback: !config.sets_up_loopback(), ..paths })
+        }
         _ => None,
     };
     if ours.is_empty() && !by_nri && !paths.as_ref().is_some_and(cni::has_our_network) {

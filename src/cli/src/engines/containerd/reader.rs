@@ -170,6 +170,12 @@ impl Containerd {
         Ok(dirs.into_iter().map(PathBuf::from).collect())
     }
 
+    /// Whether containerd sets `lo` up itself (2.0 and later, `use_internal_loopback`), and calls no plugin for it.
+    pub(crate) fn sets_up_loopback(&self) -> bool {
+        let cni = self.cri.table(&["cni"]).ok().flatten();
+        cni.and_then(|cni| cni.get("use_internal_loopback")?.as_bool()).unwrap_or(false)
+    }
+
     /// Whether there is no handler for pods that name none. containerd then does not load its CRI plugin.
     ///
     /// # Errors

@@ -29,6 +29,18 @@ const IMPORT_V2: &str = r#"
 "#;
 
 #[test]
+fn containerd_may_set_up_loopback_itself() {
+    let said = |value: &str| {
+        let text = format!(
+            "version = 3\n[plugins.'io.containerd.cri.v1.runtime'.cni]\nuse_internal_loopback = {value}\n"
+        );
+        read(&[("/n/config.toml", text.as_str())], Some((2, 1))).unwrap().sets_up_loopback()
+    };
+    assert_eq!([said("true"), said("false"), said("'x'")], [true, false, false]);
+    assert!(!read(&[("/n/config.toml", "version = 3\n")], Some((2, 1))).unwrap().sets_up_loopback());
+}
+
+#[test]
 fn imported_sections_replace_before_2_0_and_are_merged_after_it() {
     let files = [("/n/config.toml", MAIN_V2), ("/n/conf.d/a.toml", IMPORT_V2)];
     let names = |config: &Containerd| {
