@@ -15,7 +15,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("podhosts-cri", &[]),
     ("podhosts-sys", &["podhosts-pod"]),
     ("podhosts-telemetry", &["podhosts-pod"]),
-    ("podhosts-proxy", &["podhosts-pod", "podhosts-sys"]),
+    ("podhosts-proxy", &["podhosts-pod", "podhosts-sys", "podhosts-telemetry"]),
     ("podhosts-records", &["podhosts-pod", "podhosts-sys"]),
     ("podhosts-container", &["podhosts-pod", "podhosts-records", "podhosts-sys"]),
     ("podhosts-hook", &["podhosts-container", "podhosts-pod", "podhosts-sys"]),

@@ -144,7 +144,10 @@ fn tables_of_others_are_never_touched_and_cleanup_removes_ours() {
         };
         // Not while a server runs.
         let refused = cleanup().failure();
-        assert!(refused.contains("another podhosts-apiserver does in this network namespace"), "{refused}");
+        assert!(
+            refused.contains("another podhosts-apiserver or podhosts-node does in this network"),
+            "{refused}"
+        );
         world.server.take().unwrap().stop();
         cleanup().success();
         cleanup().success();
@@ -164,8 +167,8 @@ fn a_second_server_does_not_take_the_table_over() {
         second.args(["serve", "--secure-port=0", "--proxy=nftables", "--node-name=node2", "--data-dir"]);
         second.arg(dir.path().join("data")).arg("--kubeconfig-out").arg(dir.path().join("kubeconfig"));
         let refused = Run::from(second.output().unwrap()).failure();
-        let why = "podhosts-apiserver: cannot serve Services: another podhosts-apiserver does in this network namespace \
-                   (--proxy=none serves the API alone)\n";
+        let why = "podhosts-apiserver: cannot serve Services: another podhosts-apiserver or podhosts-node does in this network \
+                   namespace (--proxy=none serves the API alone)\n";
         assert_eq!(refused, why);
         assert!(!dir.path().join("kubeconfig").exists());
     });

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::kinds::service_cidr::usable;
 use crate::kinds::{Config, CriEndpoint, PoolRange, PortRange};
-use crate::service_proxy::Announcing;
+use proxy::thread::Announcing;
 
 /// File name of the store in the data directory.
 pub(crate) const STORE: &str = "apiserver.db";

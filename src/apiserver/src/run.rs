@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Parser;
-use telemetry::log::{self, LogError};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,14 +15,16 @@ use super::machine::Machine;
 use super::options::{Cli, Command, OptionError, ProxyMode, STORE, ServeArgs};
 use super::pki::{self, Name, Pki, PkiError};
 use super::registry::{DeleteOptions, Registry};
-use super::service_proxy::{ProxyError, ServiceProxy, clean_up};
+use super::service_proxy;
 use super::store::StoreError;
 use super::store::backup::{self, BackupError};
+use proxy::thread::{ProxyError, ServiceProxy};
 use sys::fs::files::FileError;
 use sys::process::limits;
 use sys::process::memory;
 use sys::report::ExitCode;
 use sys::service::notify::Notifier;
+use telemetry::log::{self, LogError};
 
 /// Why the server does not run.
 #[derive(Debug, Error)]
@@ -60,7 +61,7 @@ pub fn main(args: &[String]) -> ExitCode {
         }
     };
     let done = match cli.into_command() {
-        Command::Serve(args) if args.cleanup => clean_up().map(drop).map_err(Into::into),
+        Command::Serve(args) if args.cleanup => service_proxy::clean_up().map_err(Into::into),
         Command::Serve(args) => serve(&args),
         Command::Backup(args) => backup::backup(&args.data_dir.join(STORE), &args.file).map_err(Into::into),
         Command::Restore(args) => backup::restore(&args.data_dir.join(STORE), &args.file).map_err(Into::into),
@@ -118,7 +119,7 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     let mut machine = Machine::new(registry.clone(), config.clone());
     machine.look().await;
     let proxy = match args.proxy() {
-        ProxyMode::Nftables => Some(ServiceProxy::start(registry.clone(), config, args.announcing()).await?),
+        ProxyMode::Nftables => Some(service_proxy::start(&registry, &config, args.announcing()).await?),
         ProxyMode::None => None,
     };
     let token = kubeconfig::token(&args.data_dir.join("token"))?;

@@ -13,8 +13,8 @@ use crate::api::parameters::Parameters;
 use crate::kind::{Kind, Subresource};
 use crate::registry::Registry;
 use crate::resource::Resource;
-use crate::service_proxy::ProxyMetrics;
 use crate::status::ApiError;
+use proxy::thread::ProxyMetrics;
 
 /// What all connections share.
 #[derive(Debug)]

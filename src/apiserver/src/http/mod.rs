@@ -35,7 +35,7 @@ use tokio_rustls::TlsAcceptor;
 use super::kinds;
 use super::pki::Pki;
 use super::registry::Registry;
-use super::service_proxy::ProxyMetrics;
+use proxy::thread::ProxyMetrics;
 use sys::process::memory;
 
 /// How long requests may still take after the server is told to stop.

@@ -1,19 +1,38 @@
-//! `--proxy nftables`: a thread that keeps the packet filter equal to the Services and EndpointSlices in the store.
-//!
-//! It reads the registry's changes as every watch does and gives them to the library `proxy`. A thread of its own, so that
-//! a long transaction of the kernel's keeps no request waiting.
+//! `--proxy nftables`: Services are led to their endpoints by the library `proxy`, which follows the registry.
 
-mod announce;
 mod feed;
-mod health;
-mod lock;
-mod metrics;
-mod node;
-mod objects;
-mod readable;
-mod run;
-mod thread;
+mod source;
 
-pub(crate) use announce::Announcing;
-pub(crate) use metrics::ProxyMetrics;
-pub(crate) use thread::{ProxyError, ServiceProxy, clean_up};
+use proxy::thread::{Announcing, ProxyError, ServiceProxy, Settings};
+
+use crate::kinds::{Config, service};
+use crate::registry::Registry;
+use source::RegistrySource;
+
+/// What a user can do where Services cannot be served.
+const HINT: &str = "--proxy=none serves the API alone";
+
+/// Starts the proxy, and waits until the packet filter has the Services that the store has.
+///
+/// # Errors
+/// [`ProxyError`]; nothing of the packet filter was changed.
+pub(crate) async fn start(
+    registry: &Registry,
+    config: &Config,
+    announcing: Announcing,
+) -> Result<ServiceProxy, ProxyError> {
+    let pools = config.load_balancer_pools.clone();
+    let is_announced = Box::new(move |address| service::is_in_pool(&pools, address));
+    let source = RegistrySource::new(registry, config);
+    let mut proxy = ServiceProxy::start(source, Settings { announcing, is_announced, hint: HINT }).await?;
+    proxy.programmed().await?;
+    Ok(proxy)
+}
+
+/// Removes the table of the packet filter.
+///
+/// # Errors
+/// The kernel's answer, or a running server has the table.
+pub(crate) fn clean_up() -> Result<(), ProxyError> {
+    proxy::thread::clean_up(HINT).map(drop)
+}

@@ -27,9 +27,7 @@ impl Proxy {
             change.flows.extend(flows::changed(&before.flows, &after.flows));
             change.parts.push(Part { service: Some(service), removed, added });
         }
-        let node = self.node_elements();
-        let (mut removed, mut added) = difference(&self.node_before, &node);
-        self.node_before = node;
+        let (mut removed, mut added) = self.take_node_change();
         let (unneeded, needed) = self.shared.difference(shared);
         removed.extend(unneeded);
         added.extend(needed);
@@ -45,6 +43,7 @@ impl Proxy {
     pub fn take_difference(&mut self, mut present: Vec<Element>) -> Change {
         self.before.clear();
         self.node_before = self.node_elements();
+        self.is_node_changed = false;
         self.shared = Shared::default();
         let mut wanted = self.node_before.clone();
         for name in self.services.keys() {
@@ -76,6 +75,17 @@ impl Proxy {
         wanted.sort_unstable();
         wanted.dedup();
         wanted
+    }
+
+    /// A cluster has a network for each node, so the ranges are made only when they may be others.
+    fn take_node_change(&mut self) -> (Vec<Element>, Vec<Element>) {
+        if !mem::take(&mut self.is_node_changed) {
+            return (Vec::new(), Vec::new());
+        }
+        let node = self.node_elements();
+        let change = difference(&self.node_before, &node);
+        self.node_before = node;
+        change
     }
 
     fn node_elements(&self) -> Vec<Element> {

@@ -33,6 +33,8 @@ pub struct Proxy {
     before: BTreeMap<Arc<ObjectName>, State>,
     /// What the node needed then.
     node_before: Vec<Element>,
+    /// Whether it may need something else since.
+    is_node_changed: bool,
 }
 
 /// A Service and its EndpointSlices, which may come before it.
@@ -46,7 +48,7 @@ struct Entry {
 impl Proxy {
     /// A proxy without Services.
     pub fn new(node: Node) -> Self {
-        Self { node, ..Self::default() }
+        Self { node, is_node_changed: true, ..Self::default() }
     }
 
     /// The node.
@@ -141,7 +143,8 @@ impl Proxy {
 
     /// Takes the node as it is now.
     pub fn set_node(&mut self, node: Node) {
-        let Node { name, zone, addresses, .. } = &self.node;
+        let Node { name, zone, addresses, inside, service_networks } = &self.node;
+        self.is_node_changed |= (inside, service_networks) != (&node.inside, &node.service_networks);
         if (name, zone, addresses) == (&node.name, &node.zone, &node.addresses) {
             self.node = node;
             return;

@@ -1,10 +1,9 @@
 //! What the proxy counts, under kube-proxy's names.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::time;
 use telemetry::page::Page;
 
 /// The upper bounds of the histograms' buckets, in seconds: kube-proxy's begin at a millisecond.
@@ -41,14 +40,14 @@ impl Histogram {
 
 /// The counters.
 #[derive(Debug, Default)]
-pub(crate) struct ProxyMetrics {
+pub struct ProxyMetrics {
     syncs: Mutex<Histogram>,
     programming: Mutex<Histogram>,
     service_changes: AtomicU64,
     slice_changes: AtomicU64,
     failures: AtomicU64,
     repairs: AtomicU64,
-    last: AtomicI64,
+    last: AtomicU64,
     version: AtomicU64,
 }
 
@@ -56,7 +55,8 @@ impl ProxyMetrics {
     /// Counts a change of the packet filter that took `time`.
     pub(super) fn synced(&self, time: Duration) {
         self.syncs.lock().unwrap_or_else(PoisonError::into_inner).add(time);
-        self.last.store(time::now(), Ordering::Relaxed);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.last.store(now.as_secs(), Ordering::Relaxed);
     }
 
     /// Counts a change of endpoints that is in the packet filter `time` after it happened.
@@ -89,7 +89,8 @@ impl ProxyMetrics {
         self.repairs.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn write(&self, page: &mut Page) {
+    /// Writes the counters.
+    pub fn write(&self, page: &mut Page) {
         let histogram = |page: &mut Page, histogram: &Mutex<Histogram>, name: &str, help: &str| {
             histogram.lock().unwrap_or_else(PoisonError::into_inner).write(page, name, help);
         };
@@ -139,7 +140,7 @@ impl ProxyMetrics {
         page.single(
             "podhosts_proxy_resource_version",
             "gauge",
-            "The resource version up to which changes are in the packet filter.",
+            "The newest resource version that is in the packet filter.",
             self.version.load(Ordering::Relaxed),
         );
     }

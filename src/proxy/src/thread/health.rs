@@ -13,10 +13,11 @@ use hyper::body::Bytes;
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use proxy::ObjectName;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+use crate::objects::ObjectName;
 
 /// How long a client may take to send its question.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,6 +37,7 @@ type States = Arc<Mutex<BTreeMap<u16, Local>>>;
 
 /// The listeners.
 pub(super) struct HealthChecks {
+    /// The node's addresses.
     addresses: Vec<IpAddr>,
     states: States,
     listeners: BTreeMap<SocketAddr, JoinHandle<()>>,
@@ -49,30 +51,30 @@ impl Drop for HealthChecks {
 }
 
 impl HealthChecks {
-    /// None yet; they are to listen on these addresses of the node.
-    pub(super) fn new(addresses: Vec<IpAddr>) -> Self {
+    pub(super) fn new() -> Self {
         let connections = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
-        Self { addresses, states: States::default(), listeners: BTreeMap::new(), connections }
+        Self { addresses: Vec::new(), states: States::default(), listeners: BTreeMap::new(), connections }
     }
 
-    /// Listens on these ports, and no others.
-    pub(super) fn set(&mut self, wanted: BTreeMap<u16, Local>) {
+    /// Listens on these addresses and ports, and no others.
+    pub(super) fn set(&mut self, addresses: &[IpAddr], wanted: BTreeMap<u16, Local>) {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        if *states == wanted {
+        if *states == wanted && self.addresses == addresses {
             return;
         }
         states.clone_from(&wanted);
         drop(states);
+        self.addresses = addresses.to_vec();
         self.listeners.retain(|address, listener| {
-            let stays = wanted.contains_key(&address.port());
+            let stays = wanted.contains_key(&address.port()) && addresses.contains(&address.ip());
             if !stays {
                 listener.abort();
             }
             stays
         });
         for (port, local) in &wanted {
-            for ip in self.addresses.clone() {
-                self.listen(SocketAddr::new(ip, *port), &local.service);
+            for ip in addresses {
+                self.listen(SocketAddr::new(*ip, *port), &local.service);
             }
         }
     }

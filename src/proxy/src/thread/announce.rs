@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Instant;
 
+use sys::net::announce::{Event, Responder, interface_of};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::readable::Readable;
-use sys::net::announce::{Event, Responder, interface_of};
 
 /// Where load balancers' addresses are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Announcing {
+pub enum Announcing {
     /// On the interface whose network has the address.
     OnTheirNetworks,
     /// On this interface.
