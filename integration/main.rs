@@ -10,6 +10,7 @@ mod kernels;
 mod runtime;
 
 mod cni;
+mod network;
 mod proxy;
 
 mod cli;

@@ -23,6 +23,7 @@ mod topology;
 
 pub use change::{Change, Part};
 pub use flows::Leads;
+pub use networks::ranges;
 pub use objects::{Hints, Node, ObjectName, Service, ServicePort, Slice, SliceEndpoint, SlicePort};
 pub use owners::Conflict;
 pub use programmer::{Done, Programmer, Refusal};

@@ -7,7 +7,7 @@ use pod::addresses::IpFamily;
 use sys::net::services::Network;
 
 /// The addresses of all networks of a family in ranges that neither overlap nor touch, in their order.
-pub(crate) fn ranges(networks: &[IpNet], family: IpFamily) -> Vec<Network> {
+pub fn ranges(networks: &[IpNet], family: IpFamily) -> Vec<Network> {
     let of_family = networks.iter().filter(|network| IpFamily::of(network.addr()) == family);
     IpNet::aggregate(&of_family.copied().collect())
         .into_iter()

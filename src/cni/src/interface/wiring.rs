@@ -231,15 +231,16 @@ impl<'a> Wiring<'a> {
         let wanted = self.routes.iter().filter(|route| self.has(IpFamily::of(route.dst.addr())));
         wanted
             .map(|route| NewRoute {
-                dst: route.dst,
-                gw: route.gw.or_else(|| gateway(IpFamily::of(route.dst.addr()))),
-                interface,
                 table: route.table,
                 scope: route.scope,
                 priority: route.priority,
                 mtu: route.mtu,
                 advmss: route.advmss,
-                source: None,
+                ..NewRoute::new(
+                    route.dst,
+                    route.gw.or_else(|| gateway(IpFamily::of(route.dst.addr()))),
+                    interface,
+                )
             })
             .collect()
     }

@@ -180,13 +180,13 @@ impl Responder {
         let Self { index, claims, news, .. } = &mut *self;
         news.read(|told| match told {
             Told::Lost => (link, addresses) = (true, true),
-            Told::Change(RouteNetlinkMessage::NewLink(of) | RouteNetlinkMessage::DelLink(of)) => {
+            Told::Change(RouteNetlinkMessage::NewLink(of) | RouteNetlinkMessage::DelLink(of), _) => {
                 link |= of.header.index == *index;
             }
-            Told::Change(RouteNetlinkMessage::NewAddress(of) | RouteNetlinkMessage::DelAddress(of)) => {
+            Told::Change(RouteNetlinkMessage::NewAddress(of) | RouteNetlinkMessage::DelAddress(of), _) => {
                 addresses |= address_in(&of).is_some_and(|address| claims.contains_key(&address));
             }
-            Told::Change(_) => {}
+            Told::Change(..) => {}
         })?;
         if link {
             self.look_at_link(now, events)?;

@@ -2,6 +2,8 @@
 
 pub(in crate::net) mod data;
 pub(in crate::net) mod family;
+pub(in crate::net) mod intervals;
 pub(in crate::net) mod message;
+pub(in crate::net) mod notices;
 pub(in crate::net) mod operations;
 pub(in crate::net) mod socket;

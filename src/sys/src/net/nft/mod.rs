@@ -18,8 +18,8 @@ mod maps;
 mod missing;
 mod rebuild;
 mod remove;
-mod rules;
-mod table;
+pub(in crate::net) mod rules;
+pub(in crate::net) mod table;
 mod types;
 mod wanted;
 

@@ -32,6 +32,8 @@ const LOCAL: u32 = 2;
 const FIB_ADDRESS_TYPE: u32 = 3;
 const FIB_DESTINATION: u32 = 2;
 const NAT_DESTINATION: u32 = 1;
+/// `NF_NAT_RANGE_PROTO_RANDOM_FULLY` of linux/netfilter/nf_nat.h.
+const FULLY_RANDOM: u32 = 1 << 4;
 /// `LOOPBACK_IFINDEX` of net/flow.h: the index of lo in every namespace.
 const LOOPBACK_INDEX: u32 = 1;
 /// `NFT_LOOKUP_F_INV`: goes on if there is no such element.
@@ -58,14 +60,14 @@ pub(super) enum Claim {
 
 /// A rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Rule {
+pub(in crate::net) struct Rule {
     table: Table,
     expressions: Attributes,
 }
 
 impl Rule {
-    /// A rule of the table `inet podhosts`.
-    pub(super) fn new() -> Self {
+    /// A rule of a table of the family inet.
+    pub(in crate::net) fn new() -> Self {
         Self::of(Table::Inet)
     }
 
@@ -74,7 +76,7 @@ impl Rule {
     }
 
     /// The list of its expressions.
-    pub(super) fn expressions(&self) -> &Attributes {
+    pub(in crate::net) fn expressions(&self) -> &Attributes {
         &self.expressions
     }
 
@@ -203,7 +205,7 @@ impl Rule {
     }
 
     /// Goes on if the destination is not an address of the node's.
-    pub(super) fn not_to_the_node(self) -> Self {
+    pub(in crate::net) fn not_to_the_node(self) -> Self {
         let about = Attributes::new().number(1, FIRST).number(2, FIB_ADDRESS_TYPE);
         self.expression("fib", &about.number(3, FIB_DESTINATION)).compare(NOT_EQUAL, &LOCAL.to_ne_bytes())
     }
@@ -243,6 +245,23 @@ impl Rule {
 
     pub(super) fn masquerade(self) -> Self {
         self.expression("masq", &Attributes::new())
+    }
+
+    /// Goes on if a set has the packet's address.
+    pub(in crate::net) fn in_set(self, family: IpFamily, side: Side, set: &str) -> Self {
+        let about = Attributes::new().text(1, set).number(2, FIRST);
+        self.family(family).address(family, side).expression("lookup", &about)
+    }
+
+    /// Goes on if a set does not have the packet's address. The rule has checked the family before.
+    pub(in crate::net) fn not_in_set(self, family: IpFamily, side: Side, set: &str) -> Self {
+        let about = Attributes::new().text(1, set).number(2, FIRST).number(5, ABSENT);
+        self.address(family, side).expression("lookup", &about)
+    }
+
+    /// Masquerades with a random port, so that many connections at once do not try the same one.
+    pub(in crate::net) fn masquerade_fully_random(self) -> Self {
+        self.expression("masq", &Attributes::new().number(1, FULLY_RANDOM))
     }
 }
 

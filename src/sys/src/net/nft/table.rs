@@ -250,7 +250,8 @@ fn unread(map: Map) -> impl Fn(io::Error) -> NftError {
     move |cause| unanswered(format!("read the {}", map.shown()), cause)
 }
 
-fn is_rule(found: &[u8], rule: &Rule) -> bool {
+/// Whether the kernel lists this rule.
+pub(in crate::net) fn is_rule(found: &[u8], rule: &Rule) -> bool {
     let found = find(found, RULE_EXPRESSIONS).unwrap_or_default();
     let wanted = rule.expressions().as_bytes();
     attributes(found).count() == attributes(wanted).count() && covers(found, wanted)

@@ -115,6 +115,15 @@ impl RouteSocket {
         Ok(found.into_iter().filter_map(address).collect())
     }
 
+    /// All addresses, each with the index of its interface.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn address_owners(&mut self) -> Result<Vec<(IpAddr, u32)>, NetworkError> {
+        let found = self.all_addresses()?;
+        Ok(found.iter().filter_map(|message| Some((address_in(message)?, message.header.index))).collect())
+    }
+
     /// The addresses of the interface with that index, in the kernel's order.
     ///
     /// # Errors

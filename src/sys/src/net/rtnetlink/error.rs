@@ -68,6 +68,11 @@ impl NetworkError {
         self.errno() == Some(libc::EAFNOSUPPORT)
     }
 
+    /// Whether there is no way to a gateway.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self.errno(), Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN))
+    }
+
     fn errno(&self) -> Option<i32> {
         match self {
             Self::NoNamespace(_) => None,

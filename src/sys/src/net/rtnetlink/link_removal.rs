@@ -68,8 +68,8 @@ impl RouteSocket {
         }
         // Whoever has sent a request has its answer, unless there was no room for it among the news.
         while told.answer.is_none()
-            && receive(socket, buffer, libc::MSG_DONTWAIT, |sequence, payload| {
-                told.read(of, sequence, payload);
+            && receive(socket, buffer, libc::MSG_DONTWAIT, |header, payload| {
+                told.read(of, header.sequence_number, payload);
                 Ok(())
             })
             .is_ok()
@@ -98,8 +98,8 @@ fn wait<T>(
             Ok(_) => {}
             Err(_) => return,
         }
-        let read = receive(socket, buffer, libc::MSG_DONTWAIT, |sequence, payload| {
-            told.read(of, sequence, payload);
+        let read = receive(socket, buffer, libc::MSG_DONTWAIT, |header, payload| {
+            told.read(of, header.sequence_number, payload);
             Ok(())
         });
         if read.is_err() {

@@ -145,7 +145,7 @@ pub(super) fn named(name: &str) -> LinkMessage {
 }
 
 impl RouteSocket {
-    fn new_link(&mut self, message: LinkMessage, what: String) -> Result<(), NetworkError> {
+    pub(super) fn new_link(&mut self, message: LinkMessage, what: String) -> Result<(), NetworkError> {
         self.change(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
             .map_err(|cause| NetworkError::Refused { verb: "make", what, cause })
     }
@@ -222,6 +222,14 @@ impl RouteSocket {
         self.look_up(link(index), name)
     }
 
+    /// The MTU of the interface with that index, if there is one.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn mtu(&mut self, index: u32) -> Result<Option<u32>, NetworkError> {
+        Ok(self.link_at(index, &format!("interface {index}"))?.map(|link| link.mtu))
+    }
+
     fn look_up(&mut self, mut message: LinkMessage, name: &str) -> Result<Option<Link>, NetworkError> {
         // The counters are more than half of an answer, and are not used.
         message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
@@ -293,7 +301,7 @@ pub(super) fn name_in(message: &LinkMessage) -> Option<&str> {
     })
 }
 
-fn link_of(message: &RouteNetlinkMessage) -> Option<Link> {
+pub(super) fn link_of(message: &RouteNetlinkMessage) -> Option<Link> {
     let RouteNetlinkMessage::NewLink(message) = message else { return None };
     let mut link = Link {
         index: message.header.index,

@@ -74,6 +74,12 @@ impl RouteSocket {
         namespace.inside(home, Self::here)
     }
 
+    /// The number by which the kernel names this socket as the sender of a change; 0 if it does not tell.
+    pub fn port_id(&self) -> u32 {
+        let mut address = SocketAddr::new(0, 0);
+        self.socket.get_address(&mut address).map_or(0, |()| address.port_number())
+    }
+
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
     }
@@ -191,18 +197,18 @@ impl RouteSocket {
     /// Reads one datagram; `take` gets each of its messages with its number.
     fn receive(
         &mut self,
-        take: impl FnMut(u32, NetlinkPayload<RouteNetlinkMessage>) -> io::Result<()>,
+        mut take: impl FnMut(u32, NetlinkPayload<RouteNetlinkMessage>) -> io::Result<()>,
     ) -> io::Result<()> {
-        receive(&self.socket, &mut self.buffer, 0, take)
+        receive(&self.socket, &mut self.buffer, 0, |header, payload| take(header.sequence_number, payload))
     }
 }
 
-/// Reads one datagram into `buffer`; `take` gets each of its messages with its number.
+/// Reads one datagram into `buffer`; `take` gets each of its messages.
 pub(super) fn receive(
     socket: &Socket,
     buffer: &mut Vec<u8>,
     flags: i32,
-    mut take: impl FnMut(u32, NetlinkPayload<RouteNetlinkMessage>) -> io::Result<()>,
+    mut take: impl FnMut(&NetlinkHeader, NetlinkPayload<RouteNetlinkMessage>) -> io::Result<()>,
 ) -> io::Result<()> {
     // Room that was zeroed before would have each of its pages touched, in every call of the plugin.
     buffer.clear();
@@ -218,7 +224,7 @@ pub(super) fn receive(
         let (header, payload) = message.into_parts();
         let taken = usize::try_from(header.length).unwrap_or(rest.len()).next_multiple_of(4);
         rest = rest.get(taken..).unwrap_or_default();
-        take(header.sequence_number, payload)?;
+        take(&header, payload)?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use super::error::NetworkError;
 use super::netlink::{NetworkChange, RouteSocket};
 
 /// `RT_TABLE_MAIN` of linux/rtnetlink.h.
-const TABLE_MAIN: u32 = 254;
+pub(super) const TABLE_MAIN: u32 = 254;
 
 /// A route that is to be added.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,10 @@ pub struct NewRoute {
     /// The source address of this host's own packets on the route; the kernel's choice unless given. The kernel removes
     /// an IPv4 route together with its source address.
     pub source: Option<IpAddr>,
+    /// Who makes it, as `ip route` shows it: `proto`. The default is boot.
+    pub protocol: Option<u8>,
+    /// The next hop counts as reachable by the interface, whatever the other routes say.
+    pub is_on_link: bool,
 }
 
 impl NewRoute {
@@ -54,10 +58,12 @@ impl NewRoute {
             mtu: None,
             advmss: None,
             source: None,
+            protocol: None,
+            is_on_link: false,
         }
     }
 
-    fn message(&self) -> RouteMessage {
+    pub(super) fn message(&self) -> RouteMessage {
         let table = self.table.unwrap_or(TABLE_MAIN);
         let scope = match (self.scope, self.gw) {
             (Some(scope), _) => scope.into(),
@@ -70,7 +76,8 @@ impl NewRoute {
             destination_prefix_length: self.dst.prefix_len(),
             // A number that does not fit is only in the attribute.
             table: u8::try_from(table).unwrap_or(0),
-            protocol: RouteProtocol::Boot,
+            protocol: self.protocol.map_or(RouteProtocol::Boot, RouteProtocol::from),
+            flags: if self.is_on_link { RouteFlags::Onlink } else { RouteFlags::default() },
             scope,
             kind: RouteType::Unicast,
             ..RouteHeader::default()
@@ -91,7 +98,7 @@ impl NewRoute {
         message
     }
 
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         match self.gw {
             Some(gw) => format!("{} via {gw}", self.dst),
             None => self.dst.to_string(),
@@ -162,7 +169,7 @@ impl RouteSocket {
 }
 
 /// Whether there is no route, or one that refuses.
-fn is_unreachable(cause: &std::io::Error) -> bool {
+pub(super) fn is_unreachable(cause: &std::io::Error) -> bool {
     let errno = [libc::ENETUNREACH, libc::EHOSTUNREACH, libc::EACCES, libc::EINVAL];
     cause.raw_os_error().is_some_and(|cause| errno.contains(&cause))
 }
@@ -206,7 +213,7 @@ fn route_of(message: &RouteNetlinkMessage, interface: u32) -> Option<(IpNet, Opt
     wanted.then_some((dst?, gw))
 }
 
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
+pub(super) fn ip(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(v4) => Some((*v4).into()),
         RouteAddress::Inet6(v6) => Some((*v6).into()),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+pub use crate::net::netfilter::intervals::Network;
 use crate::net::nft::Protocol;
 
 /// Where connections to a Service are made to: a cluster IP, an external IP, a load balancer's address, or an address of
@@ -81,15 +82,6 @@ pub struct Balance {
     pub affinity_seconds: u32,
     /// Whether only sources with an [`Element::SourceRange`] may connect; other packets are dropped.
     pub checks_source: bool,
-}
-
-/// The addresses from `first` to `last`, both included, of one family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Network {
-    /// The first address.
-    pub first: IpAddr,
-    /// The last address.
-    pub last: IpAddr,
 }
 
 /// An element of a map or set of the table.
@@ -176,12 +168,6 @@ impl fmt::Display for EndpointSet {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} port {}", self.address, self.port)
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", self.first, self.last)
     }
 }
 

@@ -1,56 +1,18 @@
 //! Elements as the kernel has them: keys and values of maps and sets.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::element::{Element, Endpoint, EndpointSet, Handling, Network, Origin, Place, SLOTS_MAX};
 use super::error::Fault;
 use super::handling::{handling_word, is_slot_count, port_word};
 use super::maps::{Map, Purpose};
-use crate::net::netfilter::data::{data, octets, padded};
-use crate::net::netfilter::message::Attributes;
+use crate::net::netfilter::data::{octets, padded};
+use crate::net::netfilter::intervals::{Item, after, before, bounds, interval};
 use pod::addresses::IpFamily;
-
-/// Attributes of linux/netfilter/nf_tables.h of an element, and the flag of an interval's end.
-pub(super) const KEY: u16 = 1;
-pub(super) const DATA: u16 = 2;
-pub(super) const FLAGS: u16 = 3;
-pub(super) const KEY_END: u16 = 10;
-pub(super) const INTERVAL_END: u32 = 1;
 
 /// The number with which values begin whose other fields are parts of keys.
 const UNUSED: [u8; 4] = [0; 4];
-
-/// An element of the kernel. Intervals of a single field are two: their first address, and the one after their last,
-/// unless that is the family's last.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Item {
-    pub(super) key: Vec<u8>,
-    pub(super) is_interval_end: bool,
-    /// The end of an interval of concatenated fields, included.
-    pub(super) key_end: Option<Vec<u8>>,
-    pub(super) value: Option<Vec<u8>>,
-}
-
-impl Item {
-    fn new(key: Vec<u8>, value: Option<Vec<u8>>) -> Self {
-        Self { key, is_interval_end: false, key_end: None, value }
-    }
-
-    /// The attributes that make it, or with `is_keyed` only those that find it.
-    pub(super) fn describe(&self, is_keyed: bool) -> Attributes {
-        let about = Attributes::new().nested(KEY, &data(&self.key));
-        let about = match &self.value {
-            Some(value) if !is_keyed => about.nested(DATA, &data(value)),
-            _ => about,
-        };
-        let about = if self.is_interval_end { about.number(FLAGS, INTERVAL_END) } else { about };
-        match &self.key_end {
-            Some(end) => about.nested(KEY_END, &data(end)),
-            None => about,
-        }
-    }
-}
 
 impl Element {
     /// The map or set that has it.
@@ -179,13 +141,6 @@ fn service_value(place: &Place, handling: &Handling) -> Vec<u8> {
     [UNUSED.to_vec(), set, number(timeout), number(handling_word(handling))].concat()
 }
 
-/// The two elements of an interval, or one if it reaches to the end of the family.
-fn interval(network: &Network, value: Option<Vec<u8>>) -> Vec<Item> {
-    let first = Item::new(octets(network.first), value);
-    let end = after(network.last).map(|end| Item { is_interval_end: true, ..Item::new(octets(end), None) });
-    [first].into_iter().chain(end).collect()
-}
-
 /// The intervals of a family's `origins`: those inside, and the gaps. `inside` is in order, without overlaps.
 pub(super) fn coverage(family: IpFamily, inside: &BTreeSet<Network>) -> Vec<Item> {
     let value = |origin| Some(origin_value(origin));
@@ -203,36 +158,4 @@ pub(super) fn coverage(family: IpFamily, inside: &BTreeSet<Network>) -> Vec<Item
     }
     items.extend(next.into_iter().flat_map(|first| gap(first, end)));
     items
-}
-
-/// The first network that begins before another one ends.
-pub(super) fn overlap(networks: &BTreeSet<Network>) -> Option<&Network> {
-    networks
-        .iter()
-        .zip(networks.iter().skip(1))
-        .find(|(one, next)| next.first <= one.last)
-        .map(|(_, next)| next)
-}
-
-/// The first and the last address.
-pub(super) fn bounds(family: IpFamily) -> (IpAddr, IpAddr) {
-    match family {
-        IpFamily::V4 => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()),
-        IpFamily::V6 => (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::from(u128::MAX).into()),
-    }
-}
-
-fn after(address: IpAddr) -> Option<IpAddr> {
-    match address {
-        IpAddr::V4(address) => u32::from(address).checked_add(1).map(|next| Ipv4Addr::from(next).into()),
-        IpAddr::V6(address) => u128::from(address).checked_add(1).map(|next| Ipv6Addr::from(next).into()),
-    }
-}
-
-/// The address before this one.
-pub(super) fn before(address: IpAddr) -> Option<IpAddr> {
-    match address {
-        IpAddr::V4(address) => u32::from(address).checked_sub(1).map(|next| Ipv4Addr::from(next).into()),
-        IpAddr::V6(address) => u128::from(address).checked_sub(1).map(|next| Ipv6Addr::from(next).into()),
-    }
 }

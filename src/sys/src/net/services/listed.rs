@@ -4,32 +4,13 @@ use std::collections::BTreeSet;
 
 use super::element::{Element, Endpoint, Network, Origin, Place};
 use super::handling::{handling_of, protocol_of, set_of};
-use super::items::{
-    DATA, FLAGS, INTERVAL_END, Item, KEY, KEY_END, before, bounds, coverage, origin_number, origin_value,
-};
+use super::items::{coverage, origin_number, origin_value};
 use super::maps::{Map, Purpose};
 use crate::net::netfilter::data::{DATA_VALUE, DATA_VERDICT, address, port};
 use crate::net::netfilter::family::Encoding;
+use crate::net::netfilter::intervals::{DATA, ELEMENTS, Item, KEY, intervals};
 use crate::net::netfilter::message::{attributes, find, find_in};
 use pod::addresses::IpFamily;
-
-/// The list of elements in a message.
-pub(super) const ELEMENTS: u16 = 3;
-
-/// The items in a message.
-pub(super) fn items(message: &[u8]) -> impl Iterator<Item = Option<Item>> {
-    attributes(find(message, ELEMENTS).unwrap_or_default()).map(|element| item(element.value))
-}
-
-fn item(element: &[u8]) -> Option<Item> {
-    let flags = find(element, FLAGS).and_then(|flags| Some(u32::from_be_bytes(*flags.first_chunk()?)));
-    Some(Item {
-        key: find_in(element, &[KEY, DATA_VALUE])?.to_vec(),
-        is_interval_end: flags.unwrap_or(0) & INTERVAL_END != 0,
-        key_end: find_in(element, &[KEY_END, DATA_VALUE]).map(<[u8]>::to_vec),
-        value: find_in(element, &[DATA, DATA_VALUE]).map(<[u8]>::to_vec),
-    })
-}
 
 /// The keys and verdicts in a message.
 pub(super) fn verdicts(message: &[u8]) -> impl Iterator<Item = Option<(u32, &[u8])>> {
@@ -61,24 +42,6 @@ pub(super) fn inside(family: IpFamily, mut items: Vec<Item>) -> Option<BTreeSet<
     wanted.sort();
     items.sort();
     (items == wanted).then_some(inside)
-}
-
-/// Pairs each first address with the end that follows it.
-fn intervals(family: IpFamily, mut items: Vec<Item>) -> Option<Vec<(Network, Option<Vec<u8>>)>> {
-    // An end comes before the interval that begins there.
-    items.sort_by(|a, b| (&a.key, !a.is_interval_end).cmp(&(&b.key, !b.is_interval_end)));
-    let mut intervals = Vec::new();
-    let mut items = items.into_iter().peekable();
-    while let Some(item) = items.next() {
-        let first = address(family, &item.key).filter(|_| !item.is_interval_end)?;
-        let last = match items.next_if(|next| next.is_interval_end) {
-            Some(end) => before(address(family, &end.key)?)?,
-            None if items.peek().is_none() => bounds(family).1,
-            None => return None,
-        };
-        intervals.push((Network { first, last }, item.value));
-    }
-    Some(intervals)
 }
 
 /// Takes fields from the front.

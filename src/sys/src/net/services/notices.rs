@@ -1,137 +1,40 @@
-//! Notifications of changes, to see when somebody else changes the table.
+//! The kernel's notifications of changes, to see when somebody else changes the table.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
-use rustix::net::sockopt::set_socket_recv_buffer_size_force;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::error::ServicesError;
-use super::transaction::{FAMILY, is_table};
-use crate::net::netfilter::message::{Reply, find, replies};
-use crate::net::netfilter::operations::NEW_GENERATION;
-use crate::net::netfilter::socket::SUBSYSTEM;
+use super::transaction::TABLE;
+use crate::net::netfilter::notices::TableNotices;
 
-/// `NFNLGRP_NFTABLES` of linux/netfilter/nfnetlink.h.
-const GROUP: u32 = 7;
-/// Room for some ten thousand notifications. Without the right to have it the kernel's default remains.
-const ROOM: usize = 4 << 20;
-const DATAGRAM_MAX: usize = 64 * 1024;
-/// Offset of the sender in `nlmsghdr`.
-const SENDER: u32 = 12;
-
-/// A subscription to changes of the packet filter.
-pub struct Notices {
-    socket: Socket,
-    /// The socket whose notifications the kernel leaves out.
-    left_out: Option<u32>,
-    buffer: Vec<u8>,
-}
+/// A subscription to changes of the table.
+pub struct Notices(TableNotices);
 
 impl Notices {
     /// Subscribes to the changes in the calling thread's network namespace. While anybody is subscribed, the kernel makes a
     /// notification for each element, with which a large [`super::Table::replace`] takes several times as long: subscribe
     /// after it.
     pub fn open() -> Result<Self, ServicesError> {
-        let subscribe = || {
-            let mut socket = Socket::new(NETLINK_NETFILTER)?;
-            socket.bind(&SocketAddr::new(0, 0))?;
-            let _ = set_socket_recv_buffer_size_force(&socket, ROOM);
-            socket.add_membership(GROUP)?;
-            Ok(socket)
-        };
-        let failed = |cause: io::Error| match cause.raw_os_error() {
+        TableNotices::of(TABLE).map(Self).map_err(|cause| match cause.raw_os_error() {
             Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => ServicesError::NoNfTables,
-            _ => ServicesError::Socket { verb: "watch", cause },
-        };
-        let socket = subscribe().map_err(failed)?;
-        Ok(Self { socket, left_out: None, buffer: Vec::with_capacity(DATAGRAM_MAX) })
+            _ => unwatched(cause),
+        })
     }
 
     /// Reads what has arrived, without waiting. Returns true if another socket than `own` changed the table, or
     /// notifications were lost. From the first call on the kernel keeps those of `own` to itself, so that a large change
     /// does not fill the buffer: call it once before.
     pub fn has_foreign_change(&mut self, own: u32) -> Result<bool, ServicesError> {
-        let failed = |cause| ServicesError::Socket { verb: "watch", cause };
-        if self.left_out != Some(own) {
-            leave_out(&self.socket, own).map_err(failed)?;
-            self.left_out = Some(own);
-        }
-        let mut is_foreign = false;
-        loop {
-            self.buffer.clear();
-            match self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT) {
-                Ok(_) => is_foreign |= replies(&self.buffer).any(|notice| is_change(&notice, own)),
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(is_foreign),
-                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-                Err(cause) if cause.raw_os_error() == Some(libc::ENOBUFS) => is_foreign = true,
-                Err(cause) => return Err(failed(cause)),
-            }
-        }
+        self.0.has_foreign_change(own).map_err(unwatched)
     }
 }
 
 impl AsFd for Notices {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.0.as_fd()
     }
 }
 
-/// Whether it tells of a change of the table by another socket.
-fn is_change(notice: &Reply<'_>, own: u32) -> bool {
-    let [subsystem, operation] = notice.kind.to_be_bytes();
-    u16::from(subsystem) == SUBSYSTEM
-        && u16::from(operation) != NEW_GENERATION
-        && notice.sender != own
-        && notice.payload.first() == Some(&FAMILY)
-        // The first attribute of every object is the name of its table.
-        && find(notice.attributes(), 1).is_some_and(is_table)
-}
-
-/// Has the kernel drop notifications whose first message, and so all of them, are of a sender.
-#[allow(unsafe_code)]
-fn leave_out(socket: &Socket, sender: u32) -> io::Result<()> {
-    let instruction = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
-    let mut program = [
-        instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, SENDER),
-        // What is loaded is taken for network byte order.
-        instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, sender.to_be()),
-        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
-        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
-    ];
-    let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
-    // SAFETY: the option takes a sock_fprog, whose `filter` points to `len` instructions; the kernel copies them.
-    let done = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ATTACH_FILTER,
-            (&raw const filter).cast(),
-            size_of::<libc::sock_fprog>() as libc::socklen_t,
-        )
-    };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::netfilter::message::{About, Attributes, message};
-    use crate::net::netfilter::operations::NEW_RULE;
-
-    #[test]
-    fn only_what_others_change_in_the_table_counts() {
-        let told = |kind: u16, sender: u32, family, table: &str| {
-            let about = About { family, resource: 0 };
-            let mut sent =
-                message((SUBSYSTEM << 8) | kind, 0, 1, about, &Attributes::new().text(1, table)).unwrap();
-            sent[12..16].copy_from_slice(&sender.to_ne_bytes());
-            replies(&sent).any(|notice| is_change(&notice, 7))
-        };
-        assert!(told(NEW_RULE, 8, FAMILY, "podhosts-services"));
-        assert!(!told(NEW_RULE, 7, FAMILY, "podhosts-services"));
-        assert!(!told(NEW_RULE, 8, 2, "podhosts-services"));
-        assert!(!told(NEW_RULE, 8, FAMILY, "podhosts"));
-        assert!(!told(NEW_GENERATION, 8, FAMILY, "podhosts-services"));
-    }
+fn unwatched(cause: io::Error) -> ServicesError {
+    ServicesError::Socket { verb: "watch", cause }
 }

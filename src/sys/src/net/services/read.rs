@@ -6,11 +6,11 @@ use std::io;
 use super::chains::{Chain, Way};
 use super::element::{Element, Handling};
 use super::error::ServicesError;
-use super::items::Item;
 use super::listed;
 use super::maps::{Map, Purpose, SET_FLAGS};
 use super::table::Present;
 use super::transaction::{FAMILY, in_table, is_table, named};
+use crate::net::netfilter::intervals::{self, Item};
 use crate::net::netfilter::message::{Attributes, attributes, covers, find, text};
 use crate::net::netfilter::operations::{GET_CHAIN, GET_ELEMENT, GET_RULE, GET_SET, GET_TABLE};
 use crate::net::netfilter::socket::Netfilter;
@@ -43,7 +43,8 @@ pub(super) fn items(netfilter: &mut Netfilter, map: Map) -> Result<Option<Vec<It
     for _ in 0..ATTEMPTS {
         let found = netfilter.list(FAMILY, GET_ELEMENT, &named(2, &map.name())).map_err(failed)?;
         let Some(messages) = found else { return Ok(None) };
-        let items: Option<Vec<Item>> = messages.iter().flat_map(|message| listed::items(message)).collect();
+        let items: Option<Vec<Item>> =
+            messages.iter().flat_map(|message| intervals::items(message)).collect();
         let Some(items) = items else { return Ok(None) };
         // While a map is moved to a larger one, the kernel goes on with a list at the same number in another order. Then
         // it has skipped as many items as it has listed twice.

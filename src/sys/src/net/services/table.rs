@@ -6,10 +6,10 @@ use std::io;
 use super::chains::Chain;
 use super::element::{Element, Network};
 use super::error::ServicesError;
-use super::items::overlap;
 use super::maps::{Map, Purpose};
 use super::transaction::{Action, commit, refused, try_out};
 use super::{listed, read};
+use crate::net::netfilter::intervals::overlap;
 use crate::net::netfilter::socket::Netfilter;
 use pod::addresses::IpFamily;
 

@@ -6,10 +6,10 @@ use std::io;
 use super::chains::{Chain, Way};
 use super::element::Element;
 use super::error::ServicesError;
-use super::items::{Item, KEY, coverage, number};
-use super::listed::ELEMENTS;
+use super::items::{coverage, number};
 use super::maps::{Map, Purpose};
 use crate::net::netfilter::data::data;
+use crate::net::netfilter::intervals::{ELEMENTS, Item, KEY};
 use crate::net::netfilter::message::Attributes;
 use crate::net::netfilter::operations::{
     APPEND, CREATE, DELETE_ELEMENT, DELETE_TABLE, EXCLUSIVE, NEW_CHAIN, NEW_ELEMENT, NEW_RULE, NEW_SET,
@@ -17,7 +17,7 @@ use crate::net::netfilter::operations::{
 };
 use crate::net::netfilter::socket::{Change, Netfilter, Refusal};
 
-const TABLE: &str = "podhosts-services";
+pub(super) const TABLE: &str = "podhosts-services";
 /// `NFPROTO_INET`.
 pub(super) const FAMILY: u8 = 1;
 /// A message has elements of at most so many bytes: a list is an attribute, and those end at 64 KiB.

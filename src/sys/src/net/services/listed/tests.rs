@@ -57,7 +57,7 @@ fn samples() -> Vec<Element> {
 fn sent(items: &[Item]) -> Vec<Item> {
     let list = items.iter().fold(Attributes::new(), |list, item| list.nested(1, &item.describe(false)));
     let message = Attributes::new().nested(ELEMENTS, &list);
-    super::items(message.as_bytes()).collect::<Option<_>>().unwrap()
+    crate::net::netfilter::intervals::items(message.as_bytes()).collect::<Option<_>>().unwrap()
 }
 
 #[test]

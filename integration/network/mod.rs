@@ -1,0 +1,3 @@
+//! The network between nodes, as `sys` makes it: what the kernel has afterwards.
+
+mod masquerade;
