@@ -1,9 +1,11 @@
 //! `podhosts-node`: the network of a cluster's node, as the cluster's API server has it.
 //!
 //! `api` follows objects of the API server and keeps of them what is used. `report` tells administrators and the cluster what
-//! works: the Node's conditions, Events, health checks and metrics. `run` is the whole program, from start to stop.
+//! works: the Node's conditions, Events, health checks and metrics. `network` has routes to the pods of other Nodes,
+//! masquerading and the plugin's configuration. `run` is the whole program, from start to stop.
 
 mod api;
+mod network;
 mod options;
 mod problem;
 mod report;

@@ -16,6 +16,7 @@ use tokio::task::{LocalSet, spawn_local};
 use crate::api::client::{ClientError, client};
 use crate::api::node::{Cluster, NodeObject};
 use crate::api::watch::{News, follow};
+use crate::network::{self, NetworkFault};
 use crate::options::Options;
 use crate::report::conditions::{self, Present};
 use crate::report::standing::{Part, Standing};
@@ -37,6 +38,10 @@ enum NodeError {
     Health { address: std::net::SocketAddr, cause: std::io::Error },
     #[error("cannot start: {0}")]
     Start(#[source] std::io::Error),
+    #[error(transparent)]
+    Network(#[from] NetworkFault),
+    #[error("cannot remove everything: {0}")]
+    CleanUp(String),
 }
 
 /// Runs the agent until a signal ends it.
@@ -60,11 +65,20 @@ pub fn main() -> ExitCode {
 
 fn run(options: Options) -> Result<(), NodeError> {
     log::begin(options.logging_format, options.log_level)?;
+    if options.cleanup {
+        return clean_up(&options);
+    }
     memory::keep_little();
     limits::allow_many_files();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(NodeError::Start)?;
     LocalSet::new().block_on(&runtime, serve(options))
+}
+
+/// Removes what the agent has made on this node.
+fn clean_up(options: &Options) -> Result<(), NodeError> {
+    let left = network::clean_up(options)?;
+    if left.is_empty() { Ok(()) } else { Err(NodeError::CleanUp(left.join("; "))) }
 }
 
 /// What the parts of the agent share.
@@ -90,7 +104,7 @@ async fn serve(options: Options) -> Result<(), NodeError> {
     let address = options.health_bind_address;
     let listener = health::listen(address).await.map_err(|cause| NodeError::Health { address, cause })?;
     let own = options.own_name();
-    let standing = Rc::new(Standing::of(&[Part::Nodes]));
+    let standing = Rc::new(Standing::of(&[Part::Nodes, Part::Network]));
     let agent = Rc::new(Agent {
         client,
         standing: Rc::clone(&standing),
@@ -104,9 +118,10 @@ async fn serve(options: Options) -> Result<(), NodeError> {
     let metrics = Rc::clone(&standing);
     spawn_local(health::serve(listener, standing, Rc::new(move |page| write_metrics(&metrics, page))));
     let following = spawn_local(follow_nodes(Rc::clone(&agent)));
+    let networking = spawn_local(network::keep(Rc::clone(&agent)));
     let telling = spawn_local(tell(Rc::clone(&agent)));
     notifier.tell("READY=1");
-    until_a_signal(terminate, interrupt, [following, telling]).await;
+    until_a_signal(terminate, interrupt, [following, networking, telling]).await;
     tracing::info!("stopping: what is in the kernel stays");
     notifier.tell("STOPPING=1");
     Ok(())
