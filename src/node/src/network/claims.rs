@@ -81,8 +81,8 @@ impl Claims<'_> {
         let is_own = fault.with.as_deref() == Some(cluster.own.as_str());
         if is_own && is_older(node, cluster) {
             let text = format!(
-                "spec.podCIDRs {network} of this Node's older Node {} overlaps its own: other nodes lead there, and new \
-                 pods here would have addresses twice",
+                "spec.podCIDRs {network} of Node {} overlaps this Node's, and is older: other nodes lead it there, and new \
+                 pods here would have addresses that others have",
                 node.name
             );
             self.dispute.get_or_insert(text);

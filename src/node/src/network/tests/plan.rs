@@ -157,7 +157,7 @@ fn this_nodes_own_network_is_never_led_away() {
     let older = node("b", 50, &["10.244.1.0/25"], &["192.0.2.2"]);
     let found = plan(&cluster(&[older]), &ways, false);
     expect(&found, &[], &["PodCIDRConflict b"]);
-    assert!(found.fault.unwrap().contains("older Node b"));
+    assert!(found.fault.unwrap().contains("is older"));
 }
 
 #[test]
