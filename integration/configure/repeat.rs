@@ -9,10 +9,11 @@ use cri::Client;
 use crate::configure::containerd::{newest, oldest};
 use crate::harness::containerd::{Containerd, Release, SOCKET};
 use crate::harness::etc::Etc;
-use crate::harness::needs;
+use crate::harness::{bin, needs};
 
 const CONFIG: &str = "/etc/containerd/config.toml";
 const LIST: &str = "/etc/cni/net.d/10-podhosts.conflist";
+const RESTART: &str = "containerd reads it at its start: systemctl restart containerd.service\n";
 
 #[test]
 fn what_is_not_told_stays() {
@@ -32,7 +33,6 @@ fn what_is_not_told_stays() {
     assert_eq!(node.tree(), configured);
     node.configure(&["containerd", "--set-as-default=false", "--with-cni=false"]);
     assert!(!node.read(CONFIG).contains("default_runtime_name") && !node.at(LIST).exists());
-    // A way without a handler has no default to keep.
     node.configure(&["containerd", "--set-as-default"]);
     node.unconfigure("containerd");
     assert_eq!(node.tree(), before);
@@ -54,6 +54,81 @@ fn what_is_not_told_stays() {
     assert!(node.configure(&["crio"]).starts_with("nothing to change\n"));
     node.unconfigure("crio");
     assert_eq!(node.tree(), before);
+}
+
+#[test]
+fn paths_and_podcidrs_stay() {
+    needs!("containerd");
+    let other = "/etc/other/config.toml";
+    let node = Etc::with(other, "version = 2\n");
+    let before = node.tree();
+    let programs = node.at("/etc/programs");
+    fs::create_dir(&programs).unwrap();
+    for name in ["podhosts", "podhosts-hook", "podhosts-runtime"] {
+        std::os::unix::fs::symlink(bin(name), programs.join(name)).unwrap();
+    }
+    let cidr = ["--with-cni", "--pod-cidr", "10.9.0.0/24"];
+    node.configure(&[&["containerd", "--config", other, "--bin-dir", "/etc/programs"], &cidr[..]].concat());
+    let (configured, list) = (node.tree(), node.read(LIST));
+    assert!(node.read(other).contains("\"/etc/programs/podhosts-runtime\""));
+    assert_eq!(node.configure(&["containerd"]), "nothing to change\n");
+    assert_eq!(node.tree(), configured);
+    // Also where the network was switched off in between, and where somebody removed it.
+    node.configure(&["containerd", "--with-cni=false"]);
+    assert!(!node.at(LIST).exists());
+    node.configure(&["containerd", "--with-cni"]);
+    assert_eq!(node.read(LIST), list);
+    fs::remove_file(node.at(LIST)).unwrap();
+    assert_eq!(node.configure(&["containerd"]), format!("made {LIST}\n{RESTART}"));
+    assert_eq!(node.read(LIST), list);
+    fs::remove_dir_all(&programs).unwrap();
+    node.unconfigure("containerd");
+    assert_eq!(node.tree(), before);
+}
+
+/// A mode without a handler has no default, and does not forget it.
+#[test]
+fn a_default_stays_from_one_mode_to_the_next() {
+    let node = Etc::new();
+    let drop_in = "/etc/crio/crio.conf.d/99-podhosts.conf";
+    node.configure(&["crio", "--mode", "wrapper", "--set-as-default"]);
+    let configured = node.read(drop_in);
+    node.configure(&["crio", "--mode", "nri"]);
+    assert!(!node.read(drop_in).contains("default_runtime"));
+    node.configure(&["crio", "--mode", "wrapper"]);
+    assert_eq!(node.read(drop_in), configured);
+    node.configure(&["crio", "--set-as-default=false"]);
+    node.configure(&["crio", "--mode", "nri"]);
+    node.configure(&["crio", "--mode", "wrapper"]);
+    assert!(!node.read(drop_in).contains("default_runtime"));
+}
+
+/// Pods run with it, whoever set it: a DaemonSet that is told nothing of it must not take it away.
+#[test]
+fn what_no_journal_tells_of_stays() {
+    needs!("containerd", "podman");
+    let wrapper = &["--mode", "wrapper", "--set-as-default"][..];
+    for (engine, args) in [
+        ("containerd", &["--set-as-default"][..]),
+        ("containerd", &["--mode", "base-spec", "--set-as-default"]),
+        ("containerd", &[]),
+        ("crio", wrapper),
+        ("crio", &["--mode", "wrapper"]),
+        ("crio", &["--mode", "nri"]),
+        ("podman", wrapper),
+    ] {
+        let node = Etc::with(CONFIG, "version = 2\n");
+        node.configure(&[&[engine], args].concat());
+        fs::remove_dir_all(node.at("/var/lib/podhosts")).unwrap();
+        let said = node.configure(&[engine]);
+        assert!(said.starts_with("nothing to change\n"), "{engine} {args:?}: {said}");
+        if args.contains(&"--set-as-default") {
+            node.configure(&[engine, "--set-as-default=false"]);
+            let is_default =
+                |text: &String| text.contains("default_runtime") || text.contains("\nruntime = ");
+            assert_eq!(node.tree().values().find(|text| is_default(text)), None, "{engine} {args:?}");
+        }
+    }
 }
 
 #[test]

@@ -188,15 +188,16 @@ pub(crate) struct PlaceArgs {
     /// The engine
     #[arg(long, value_name = "ENGINE")]
     pub(crate) runtime: RuntimeArg,
-    /// The engine's main configuration [default: /etc/containerd/config.toml, that of k3s or RKE2,
+    /// The engine's main configuration [default: as it is, or /etc/containerd/config.toml, that of k3s or RKE2,
     /// /etc/crio/crio.conf, /etc/containers/containers.conf]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The file for what is podhosts' own [default: conf.d/99-podhosts.toml beside containerd's configuration;
-    /// 99-podhosts.conf in crio.conf.d or containers.conf.d]
+    /// The file for what is podhosts' own [default: as it is, or conf.d/99-podhosts.toml beside containerd's
+    /// configuration; 99-podhosts.conf in crio.conf.d or containers.conf.d]
     #[arg(long, value_name = "FILE")]
     pub(crate) drop_in: Option<PathBuf>,
-    /// The hooks directory [default: /etc/containers/oci/hooks.d where the engine reads it, else one of podhosts' own]
+    /// The hooks directory [default: as it is, or /etc/containers/oci/hooks.d where the engine reads it, else one of
+    /// podhosts' own]
     #[arg(long, value_name = "DIR")]
     pub(crate) hooks_dir: Option<PathBuf>,
     /// Print the change as a diff, and change nothing
@@ -220,13 +221,14 @@ pub(crate) struct ConfigureArgs {
     /// Have podhosts-cni make the pods' network, too [default: as it is]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) with_cni: Option<bool>,
-    /// A podCIDR of the node; repeat it, in order [default: those of the network that is there]
+    /// A podCIDR of the node; repeat it, in order [default: those of the network that is there, or of the
+    /// calls before]
     #[arg(long, value_name = "CIDR")]
     pub(crate) pod_cidr: Vec<String>,
-    /// Have containerd fill in the Node's podCIDRs, which the kubelet tells it
+    /// Have containerd fill in the Node's podCIDRs, which the kubelet tells it [default: as it is]
     #[arg(long, value_name = "SOURCE", conflicts_with = "pod_cidr")]
     pub(crate) pod_cidr_from: Option<PodCidrFromArg>,
-    /// Where podhosts' programs are [default: where this one is]
+    /// Where podhosts' programs are [default: as it is, or where this one is]
     #[arg(long, value_name = "DIR")]
     pub(crate) bin_dir: Option<PathBuf>,
 }

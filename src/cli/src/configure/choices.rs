@@ -33,13 +33,25 @@ pub(crate) struct Choices {
     pub(crate) bin_dir: Option<PathBuf>,
 }
 
-/// The engine's files, as given now or in the call before.
-pub(super) fn place(call: &Invocation, last: Option<&LastChoices>) -> Result<Place, FileError> {
-    let path = |path: &Option<PathBuf>| path.clone().map(absolute).transpose();
-    let drop_in = path(&call.drop_in)?.or_else(|| last?.drop_in.clone());
-    let hooks_dir = path(&call.hooks_dir)?.or_else(|| last?.hooks_dir.clone());
-    let place = Place::new(call.engine, path(&call.config)?, drop_in, hooks_dir);
-    Ok(Place { program: exec::find_program(&[call.engine.program().to_owned()]), ..place })
+/// The call with absolute paths, and with those of the call before where it names none.
+pub(super) fn with_paths(call: &Invocation, last: Option<&LastChoices>) -> Result<Invocation, FileError> {
+    let path = |now: &Option<PathBuf>, before: fn(&LastChoices) -> &Option<PathBuf>| match now {
+        Some(path) => absolute(path.clone()).map(Some),
+        None => Ok(last.and_then(|last| before(last).clone())),
+    };
+    Ok(Invocation {
+        config: path(&call.config, |last| &last.config)?,
+        drop_in: path(&call.drop_in, |last| &last.drop_in)?,
+        hooks_dir: path(&call.hooks_dir, |last| &last.hooks_dir)?,
+        ..call.clone()
+    })
+}
+
+/// The engine's files, by a call from [`with_paths`].
+pub(super) fn place(call: &Invocation) -> Place {
+    let Invocation { engine, config, drop_in, hooks_dir, .. } = call.clone();
+    let place = Place::new(engine, config, drop_in, hooks_dir);
+    Place { program: exec::find_program(&[engine.program().to_owned()]), ..place }
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf, FileError> {
@@ -48,46 +60,62 @@ fn absolute(path: PathBuf) -> Result<PathBuf, FileError> {
 }
 
 impl Choices {
-    /// The setup that these choices mean after those of the call before.
-    pub(super) fn setup(
+    /// These choices, completed by those of the call before and by the defaults. `paths` is the call from
+    /// [`with_paths`].
+    pub(super) fn over(
         &self,
         call: &Invocation,
+        paths: &Invocation,
+        last: Option<LastChoices>,
+    ) -> Result<LastChoices, ConfigureError> {
+        let last = last.unwrap_or_default();
+        let mode = self.mode.or_else(|| Mode::named(&last.mode));
+        let mode = mode.or_else(|| call.engine.modes().first().copied()).unwrap_or(Mode::Wrapper);
+        let with_cni = self.with_cni.unwrap_or(last.with_cni);
+        self.check(call, mode, with_cni)?;
+        let names_cidrs = self.pod_cidrs_of_node || !self.pod_cidrs.is_empty();
+        Ok(LastChoices {
+            mode: mode.name().to_owned(),
+            set_as_default: self.set_as_default.unwrap_or(last.set_as_default),
+            with_cni,
+            pod_cidrs: if names_cidrs { self.pod_cidrs.clone() } else { last.pod_cidrs },
+            pod_cidrs_of_node: if names_cidrs { self.pod_cidrs_of_node } else { last.pod_cidrs_of_node },
+            config: paths.config.clone(),
+            drop_in: paths.drop_in.clone(),
+            hooks_dir: paths.hooks_dir.clone(),
+            bin_dir: self.bin_dir.clone().map(absolute).transpose()?.or(last.bin_dir),
+        })
+    }
+
+    /// The setup that `chosen`, from [`Choices::over`], means.
+    pub(super) fn setup(
+        &self,
+        chosen: &LastChoices,
         place: Place,
-        last: Option<&LastChoices>,
         version: Option<Version>,
     ) -> Result<Setup, ConfigureError> {
-        let mode = self.mode(place.engine, last);
-        let with_cni = self.with_cni.unwrap_or_else(|| last.is_some_and(|last| last.with_cni));
-        self.check(call, mode, with_cni)?;
-        let was_default = || last.is_some_and(|last| last.set_as_default) && mode.makes_handler();
-        let was_of_node = || last.is_some_and(|last| last.pod_cidrs_of_node) && self.pod_cidrs.is_empty();
-        let bin_dir = match &self.bin_dir {
-            Some(dir) => absolute(dir.clone())?,
-            None => own_dir()?,
-        };
+        let mode = Mode::named(&chosen.mode).unwrap_or(Mode::Wrapper);
+        // Kept for a later mode where this one has no handler, and an error where it was asked for just now.
+        let is_default = chosen.set_as_default && (mode.makes_handler() || self.set_as_default.is_some());
+        let bin_dir = chosen.bin_dir.clone().map_or_else(own_dir, Ok)?;
         let default_spec = match mode {
             Mode::BaseSpec => programs::output("ctr", &["oci", "spec"]).map_err(|error| error.to_string()),
             _ => Err(String::new()),
         };
         Ok(Setup {
-            is_drop_in_given: call.drop_in.is_some() || last.is_some_and(|last| last.drop_in.is_some()),
+            is_drop_in_given: chosen.drop_in.is_some(),
             place,
             mode,
-            set_as_default: self.set_as_default.unwrap_or_else(was_default),
-            with_cni,
+            set_as_default: is_default,
+            with_cni: chosen.with_cni,
             pod_cidrs: self.pod_cidrs.clone(),
-            pod_cidrs_of_node: with_cni && (self.pod_cidrs_of_node || was_of_node()),
+            last_pod_cidrs: chosen.pod_cidrs.clone(),
+            pod_cidrs_of_node: chosen.with_cni && chosen.pod_cidrs_of_node,
             bin_dir,
             version,
             others_run_wrapper: false,
             default_spec,
         })
-    }
-
-    fn mode(&self, engine: Engine, last: Option<&LastChoices>) -> Mode {
-        let before = || last.and_then(|last| Mode::named(&last.mode));
-        let usual = || engine.modes().first().copied();
-        self.mode.or_else(before).or_else(usual).unwrap_or(Mode::Wrapper)
     }
 
     /// Refuses options that mean nothing beside the others.

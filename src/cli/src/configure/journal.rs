@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::configure::change::{FileChange, new_dirs};
-use crate::configure::network::LIST;
+use crate::configure::network::{LIST, cidrs};
 use crate::configure::nri::SERVICE as NRI_SERVICE;
 use crate::configure::take_out::{still_imported, take_out, without_header};
 use crate::engines::containerd::handler::BASE_SPEC;
@@ -13,7 +13,7 @@ use crate::engines::engine::{Engine, Mode};
 use crate::engines::error::{EngineError, json_cause};
 use crate::engines::files::Files;
 use crate::engines::names::NAME;
-use crate::engines::setup::{HEADER, Setup};
+use crate::engines::setup::HEADER;
 use sys::fs::files::FileError;
 
 /// Directory of the journals, one file for each engine. For root only: an engine's configuration may hold passwords.
@@ -35,21 +35,30 @@ pub(crate) struct Journal {
 }
 
 /// The options of a call, which the next one keeps.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LastChoices {
     /// `--mode`.
     pub mode: String,
-    /// `--set-as-default`.
+    /// `--set-as-default`, also where the mode has no handler to be the default.
     pub set_as_default: bool,
     /// `--with-cni`.
     pub with_cni: bool,
+    /// `--pod-cidr`.
+    #[serde(default)]
+    pub pod_cidrs: Vec<String>,
     /// `--pod-cidr-from node`.
     #[serde(default)]
     pub pod_cidrs_of_node: bool,
+    /// `--config`.
+    #[serde(default)]
+    pub config: Option<PathBuf>,
     /// `--drop-in`.
     pub drop_in: Option<PathBuf>,
     /// `--hooks-dir`.
     pub hooks_dir: Option<PathBuf>,
+    /// `--bin-dir`.
+    #[serde(default)]
+    pub bin_dir: Option<PathBuf>,
 }
 
 /// One file that configure wrote.
@@ -76,20 +85,6 @@ pub(crate) fn others(engine: Engine) -> Vec<Journal> {
             Journal::parse(&path, &Files::on_disk(&path).ok()??).ok()
         })
         .collect()
-}
-
-impl LastChoices {
-    /// What the next call keeps of this setup.
-    pub(crate) fn of(setup: &Setup) -> Self {
-        Self {
-            mode: setup.mode.name().to_owned(),
-            set_as_default: setup.set_as_default,
-            with_cni: setup.with_cni,
-            pod_cidrs_of_node: setup.pod_cidrs_of_node,
-            drop_in: setup.is_drop_in_given.then(|| setup.place.drop_in.clone()),
-            hooks_dir: setup.place.hooks_dir.clone(),
-        }
-    }
 }
 
 impl Default for Journal {
@@ -158,7 +153,8 @@ impl Journal {
         if self.last.is_some() || self.files.is_empty() {
             return self.last.clone();
         }
-        let has = |name: &str| self.files.iter().any(|file| file.path.ends_with(name));
+        let file = |name: &str| self.files.iter().find(|file| file.path.ends_with(name));
+        let has = |name: &str| file(name).is_some();
         let mode = match () {
             () if has(NRI_SERVICE) => Mode::Nri,
             () if has(BASE_SPEC) => Mode::BaseSpec,
@@ -175,9 +171,8 @@ impl Journal {
             mode: mode.name().to_owned(),
             set_as_default: lines.any(|line| names(line) || podmans(line)),
             with_cni: has(LIST),
-            pod_cidrs_of_node: false,
-            drop_in: None,
-            hooks_dir: None,
+            pod_cidrs: file(LIST).map(|list| cidrs(&list.written)).unwrap_or_default(),
+            ..LastChoices::default()
         })
     }
 

@@ -4,6 +4,7 @@
 pub(crate) mod apply;
 pub(crate) mod change;
 pub(crate) mod choices;
+mod found;
 mod installed;
 pub(crate) mod journal;
 mod lock;
@@ -19,7 +20,7 @@ use crate::engines::engine::Mode;
 use crate::engines::error::ConfigureError;
 use crate::engines::files::Files;
 use crate::engines::in_use;
-use crate::engines::setup::{Place, Setup};
+use crate::engines::setup::Place;
 use crate::engines::version::Version;
 use change::{FileChange, SameMeaning};
 use choices::{Choices, Invocation};
@@ -43,7 +44,12 @@ pub(crate) struct Outcome {
 /// [`ConfigureError`]; nothing is changed then.
 pub(crate) fn configure(invocation: &Invocation, choices: &Choices) -> Result<Outcome, ConfigureError> {
     let call = Call::begin(invocation)?;
-    let mut setup = choices.setup(invocation, call.place.clone(), call.last.as_ref(), call.version)?;
+    let last = match &call.last {
+        Some(last) => Some(last.clone()),
+        None => found::choices(&call.place, call.version, &call.without)?,
+    };
+    let chosen = choices.over(invocation, &call.paths, last)?;
+    let mut setup = choices.setup(&chosen, call.place.clone(), call.version)?;
     setup.others_run_wrapper = call.others_run_wrapper();
     let mut planned = call.without.clone();
     let notes = plan::put_in(&mut planned, &setup)?;
@@ -53,7 +59,7 @@ pub(crate) fn configure(invocation: &Invocation, choices: &Choices) -> Result<Ou
         return Ok(Outcome { changes, notes, restart: None });
     }
     keep_network_in_use(&changes)?;
-    let journal = call.journal_after(&setup, &planned, &changes)?;
+    let journal = call.journal_after(chosen, &planned, &changes)?;
     if !changes.is_empty() || journal != call.journal {
         apply::apply(&changes, &call.journal_path, Some(&journal.to_json()), &call.journal.dirs)?;
     }
@@ -82,6 +88,8 @@ pub(crate) fn unconfigure(invocation: &Invocation) -> Result<Outcome, ConfigureE
 /// What both commands begin with: the lock, the journal, and the files without podhosts.
 struct Call {
     _lock: Option<Lock>,
+    /// The call with all its paths.
+    paths: Invocation,
     place: Place,
     version: Option<Version>,
     journal_path: PathBuf,
@@ -106,12 +114,13 @@ impl Call {
             dirs.for_each(node_files::remove_leftovers);
         }
         let last = journal.last_choices();
-        let place = choices::place(invocation, last.as_ref())?;
+        let paths = choices::with_paths(invocation, last.as_ref())?;
+        let place = choices::place(&paths);
         let mut without = Files::new();
         let others = journal::others(engine);
         let notes = plan::take_out(&mut without, &place, &journal, &others)?;
         let version = installed::version(engine);
-        Ok(Self { _lock: lock, place, version, journal_path, journal, others, last, without, notes })
+        Ok(Self { _lock: lock, paths, place, version, journal_path, journal, others, last, without, notes })
     }
 
     fn others_run_wrapper(&self) -> bool {
@@ -122,7 +131,7 @@ impl Call {
     /// The journal that unconfigure will need once the changes are made.
     fn journal_after(
         &self,
-        setup: &Setup,
+        chosen: LastChoices,
         planned: &Files,
         changes: &[FileChange],
     ) -> Result<Journal, ConfigureError> {
@@ -132,7 +141,7 @@ impl Call {
         };
         journal.dirs.extend(node_files::unfinished_dirs(&self.journal_path));
         journal.share(planned, &self.others);
-        journal.last = Some(LastChoices::of(setup));
+        journal.last = Some(chosen);
         Ok(journal)
     }
 

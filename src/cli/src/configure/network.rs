@@ -40,7 +40,7 @@ pub(crate) fn plan(files: &mut Files, setup: &Setup, notes: &mut Vec<String>) ->
         return of_node(files, setup, &dir, notes);
     }
     let path = dir.join(LIST);
-    files.put(&path, list(&path, &setup.pod_cidrs, |reason| setup.refused(reason))?);
+    files.put(&path, list(&path, &setup.pod_cidrs, &setup.last_pod_cidrs, |reason| setup.refused(reason))?);
     if let Some(first) = files.in_dir(&dir)?.into_iter().find(|path| is_network(path))
         && first != path
         && setup.place.engine != Engine::Podman
@@ -122,10 +122,11 @@ fn dirs(files: &Files, setup: &Setup) -> Result<(PathBuf, Vec<PathBuf>), EngineE
 }
 
 /// The list's text. A list that is there already, which is the node's own, stays, but for its addresses where others are
-/// given.
+/// given. One that is gone is made with the addresses of the `last` call.
 fn list(
     path: &Path,
     cidrs: &[String],
+    last: &[String],
     refused: impl Fn(String) -> ConfigureError,
 ) -> Result<String, ConfigureError> {
     let there = Files::on_disk(path)?;
@@ -137,6 +138,7 @@ fn list(
             return Ok(text.clone());
         }
     }
+    let cidrs = if cidrs.is_empty() { last } else { cidrs };
     let mut shown = Vec::new();
     for cidr in cidrs {
         match cidr.parse::<IpNet>() {
@@ -176,12 +178,23 @@ struct Ipam<'a> {
     pod_cidrs: &'a RawValue,
 }
 
+/// The podCIDRs of our plugin in a list, as they are written.
+fn written_cidrs(text: &str) -> Option<&str> {
+    let Plugins { plugins } = serde_json::from_str(text).ok()?;
+    let mut plugins =
+        plugins.into_iter().filter_map(|plugin| serde_json::from_str::<Plugin>(plugin.get()).ok());
+    let ours = plugins.find(|plugin| plugin.r#type == PLUGIN)?;
+    Some(serde_json::from_str::<Ipam>(ours.ipam?.get()).ok()?.pod_cidrs.get())
+}
+
+/// The podCIDRs of our plugin in a list; none where they cannot be told.
+pub(crate) fn cidrs(text: &str) -> Vec<String> {
+    written_cidrs(text).and_then(|cidrs| serde_json::from_str(cidrs).ok()).unwrap_or_default()
+}
+
 /// Replaces the podCIDRs of our plugin in a list, and keeps everything else.
 fn with_cidrs(text: &str, cidrs: &str) -> Option<String> {
-    let Plugins { plugins } = serde_json::from_str(text).ok()?;
-    let mut plugins = plugins.iter().filter_map(|plugin| serde_json::from_str::<Plugin>(plugin.get()).ok());
-    let ours = plugins.find(|plugin| plugin.r#type == PLUGIN)?;
-    let old = serde_json::from_str::<Ipam>(ours.ipam?.get()).ok()?.pod_cidrs.get();
+    let old = written_cidrs(text)?;
     let start = old.as_ptr().addr() - text.as_ptr().addr();
     Some([&text[..start], cidrs, &text[start + old.len()..]].concat())
 }
@@ -193,7 +206,7 @@ mod tests {
     fn made(path: &Path, cidrs: &[&str]) -> Result<String, String> {
         let cidrs: Vec<String> = cidrs.iter().map(|&cidr| cidr.to_owned()).collect();
         let refused = |reason| ConfigureError::Refused { engine: "e", reason };
-        list(path, &cidrs, refused).map_err(|error| error.to_string())
+        list(path, &cidrs, &[], refused).map_err(|error| error.to_string())
     }
 
     #[test]

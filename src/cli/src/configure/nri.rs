@@ -24,6 +24,14 @@ fn paths(engine: Engine) -> Option<[PathBuf; 2]> {
     Some([units.join(SERVICE), units.join(format!("{engine}.d/podhosts-nri.conf"))])
 }
 
+/// Whether the engine brings the plugin's service up.
+pub(crate) fn is_wanted(files: &Files, engine: Engine) -> Result<bool, EngineError> {
+    match paths(engine) {
+        Some([_, wants]) => Ok(files.read(&wants)?.is_some()),
+        None => Ok(false),
+    }
+}
+
 /// Plans the service. Plain files do all of it: a drop-in of the engine's unit wants the plugin's, so that nothing has
 /// to be enabled, nor disabled afterwards.
 pub(crate) fn plan(files: &mut Files, setup: &Setup) -> Result<(), ConfigureError> {

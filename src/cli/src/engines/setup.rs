@@ -41,6 +41,8 @@ pub(crate) struct Setup {
     pub with_cni: bool,
     /// The network's podCIDRs, where they are not those of the network that is there.
     pub pod_cidrs: Vec<String>,
+    /// Those of the calls until now, for a network that is no longer there.
+    pub last_pod_cidrs: Vec<String>,
     /// Whether containerd fills in the Node's podCIDRs.
     pub pod_cidrs_of_node: bool,
     /// The directory of podhosts' programs.
