@@ -8,6 +8,9 @@ use rustix::io::{Errno, read, write};
 
 use super::error::NetworkError;
 
+/// Where a container has the settings that it may write. Its /proc/sys is read-only unless it is privileged.
+const IN_CONTAINER: &str = "/host/proc/sys";
+
 /// The value of `key`, as in `net/ipv4/ip_forward`, in this thread's network namespace.
 pub(super) fn get(key: &str) -> Result<String, NetworkError> {
     let mut now = [0; 16];
@@ -18,7 +21,13 @@ pub(super) fn get(key: &str) -> Result<String, NetworkError> {
 }
 
 fn open(key: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-    openat(CWD, Path::new("/proc/sys").join(key), flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
+    let below = |dir: &str| {
+        openat(CWD, Path::new(dir).join(key), flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
+    };
+    match below("/proc/sys") {
+        Err(Errno::ROFS) => below(IN_CONTAINER).or(Err(Errno::ROFS)),
+        other => other,
+    }
 }
 
 /// Sets `key`, as in `net/ipv4/ip_forward`, in this thread's network namespace, unless it has the value: writing even
