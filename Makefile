@@ -3,6 +3,7 @@
 # make kernels  what depends on the kernel, on Debian's kernels in qemu: KERNELS="6.1 7.x" for some of them
 # make fuzz     what no parser may do, tried out: FUZZ_SECONDS=10 for each, FUZZ_TARGETS="json yaml" for some
 # make bench    what the hook, the wrapper, the CNI plugin and the API server cost: BEFORE=DIR beside an earlier build
+# make image    the image of vendor-configs/kubernetes from what `make build` left: target/image/podhosts.tar
 # make install  PREFIX=/usr/local DESTDIR= CNI_BIN_DIR=/opt/cni/bin
 
 PREFIX      ?= /usr/local
@@ -21,6 +22,13 @@ STATIC  := RUSTFLAGS="-C target-feature=+crt-static"
 TOOLS   := $(CURDIR)/target/tools
 CARGO_DENY := 0.20.2
 PROGRAMS := podhosts podhosts-hook podhosts-runtime podhosts-cni podhosts-apiserver
+# Built by a call of its own: one for all would give the hook the features that kube asks of the crates that both use.
+AGENT    := podhosts-node
+# The image, and the commands that the scripts in vendor-configs/kubernetes use.
+IMAGE      := $(CURDIR)/target/image
+IMAGE_NAME := docker.io/library/podhosts:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+IMAGE_PROGRAMS := podhosts podhosts-hook podhosts-runtime podhosts-cni podhosts-node
+IMAGE_COMMANDS := sh cat chmod cp ls mkdir mv rm sed sleep
 # Newer engines than this Debian's, as a root folder: see integration/engines.sh.
 ENGINES := $(CURDIR)/target/engines
 
@@ -32,12 +40,14 @@ TEST_PACKAGES += $(if $(shell command -v npm),,npm)
 TEST_PACKAGES += kmod e2fsprogs xz-utils
 BENCH_PACKAGES := $(DEMO_PACKAGES) time iproute2 nftables containernetworking-plugins containerd
 
-.PHONY: all build demo test kernels fuzz bench lint deny engines clients kernel test-kernel install uninstall clean need-demo need-test need-fuzz need-bench
+.PHONY: all build demo test kernels fuzz bench lint deny engines clients kernel test-kernel image install \
+  uninstall clean need-demo need-test need-fuzz need-image need-bench
 
 all: build
 
 build:
 	$(STATIC) $(CARGO) build --release --locked --target $(TARGET) $(addprefix -p ,$(PROGRAMS))
+	$(STATIC) $(CARGO) build --release --locked --target $(TARGET) -p $(AGENT)
 
 # Installs what is missing, where that is possible; without root the tests say what they skip.
 define install_packages
@@ -52,6 +62,7 @@ endef
 need-demo: ; $(call install_packages,$(DEMO_PACKAGES))
 need-test: ; $(call install_packages,$(TEST_PACKAGES))
 need-fuzz: ; $(call install_packages,g++)
+need-image: ; $(call install_packages,$(IMAGE_PACKAGES))
 need-bench: ; $(call install_packages,$(BENCH_PACKAGES))
 
 # Only the programs that it shows, and in a profile of its own: a release takes three times as long.
@@ -122,14 +133,30 @@ bench: need-bench build
 	TMPDIR=/dev/shm PODHOSTS_BIN_DIR=$(RELEASE) PODHOSTS_BEFORE_BIN_DIR=$(BEFORE) \
 	  $(CARGO) bench --locked --package podhosts-bench
 
+# An OCI archive with nothing from a registry: busybox's shell for the scripts of the DaemonSet, and the programs.
+# `ctr -n k8s.io images import` takes it, and skopeo copies it to a registry.
+image: need-image
+	@for program in $(IMAGE_PROGRAMS); do test -x $(RELEASE)/$$program || \
+	  { echo "$(RELEASE)/$$program is missing: run make build first"; exit 1; }; done
+	@rm -rf $(IMAGE) && mkdir -p $(IMAGE)/root/bin $(IMAGE)/root/podhosts
+	@install -m 755 $(addprefix $(RELEASE)/,$(IMAGE_PROGRAMS)) $(IMAGE)/root/podhosts
+	@install -m 755 $$(command -v busybox) $(IMAGE)/root/bin/busybox
+	@for name in $(IMAGE_COMMANDS); do ln -s busybox $(IMAGE)/root/bin/$$name; done
+	@set -e; image=$(IMAGE)/layout:$(IMAGE_NAME); umoci init --layout $(IMAGE)/layout; umoci new --image $$image; \
+	  own=$$([ "$$(id -u)" = 0 ] || echo --rootless); umoci insert $$own --image $$image $(IMAGE)/root /; \
+	  umoci config --image $$image --config.env PATH=/bin --config.cmd sh
+	@tar -C $(IMAGE)/layout --owner=0 --group=0 -cf $(IMAGE)/podhosts.tar . && rm -r $(IMAGE)/root $(IMAGE)/layout
+	@echo "$(IMAGE)/podhosts.tar has $(IMAGE_NAME)"
+
 # Takes what `make build` left: with sudo, root need not have a toolchain.
 install:
-	@test -x $(RELEASE)/podhosts-apiserver || { echo "$(RELEASE)/podhosts-apiserver is missing: run make build first"; exit 1; }
+	@for program in $(PROGRAMS) $(AGENT); do test -x $(RELEASE)/$$program || \
+	  { echo "$(RELEASE)/$$program is missing: run make build first"; exit 1; }; done
 	install -D -m 755 -t $(DESTDIR)$(CNI_BIN_DIR) $(RELEASE)/podhosts-cni
 	@# 0.1.0 had it beside the plugin, which would start that one first.
 	rm -f $(DESTDIR)$(CNI_BIN_DIR)/podhosts-apiserver
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin \
-	  $(RELEASE)/podhosts $(RELEASE)/podhosts-hook $(RELEASE)/podhosts-runtime $(RELEASE)/podhosts-apiserver
+	  $(addprefix $(RELEASE)/,$(filter-out podhosts-cni,$(PROGRAMS) $(AGENT)))
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(RELEASE)/man/*.1
 	install -D -m 644 $(RELEASE)/completions/podhosts.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/podhosts
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(RELEASE)/completions/_podhosts
@@ -147,7 +174,7 @@ uninstall:
 	    "delete them"; exit 1; }
 	@! ls $(DESTDIR)/var/lib/podhosts/configure/*.json 2>/dev/null || \
 	  { echo "these engines are configured still: run podhosts unconfigure first"; exit 1; }
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,podhosts podhosts-hook podhosts-runtime podhosts-apiserver)
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(filter-out podhosts-cni,$(PROGRAMS) $(AGENT)))
 	rm -f $(addprefix $(DESTDIR)$(CNI_BIN_DIR)/,podhosts-cni podhosts-apiserver)
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/podhosts.1 $(DESTDIR)$(PREFIX)/share/man/man1/podhosts-*.1
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/podhosts

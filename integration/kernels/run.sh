@@ -14,7 +14,7 @@ new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
 mkdir -p "$new/tree" "$new/bin"
 cp -a "$here/integration" "$here/docs" "$here/hooks" "$here/vendor-configs" "$here/examples" "$here"/*.md "$new/tree/"
-for program in podhosts podhosts-hook podhosts-runtime podhosts-cni podhosts-apiserver; do cp "$programs/$program" "$new/bin/"; done
+for program in podhosts podhosts-hook podhosts-runtime podhosts-cni podhosts-apiserver podhosts-node; do cp "$programs/$program" "$new/bin/"; done
 cp "$runs/integration" "$new/integration"
 cp "$scripts/guest-init" "$new/init"
 echo "$here" >"$new/manifest-dir"

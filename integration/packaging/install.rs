@@ -38,6 +38,7 @@ fn install_and_uninstall() {
         "opt/p/bin/podhosts-runtime",
         "opt/cni/bin/podhosts-cni",
         "opt/p/bin/podhosts-apiserver",
+        "opt/p/bin/podhosts-node",
         "opt/p/share/man/man1/podhosts.1",
         "opt/p/share/man/man1/podhosts-render.1",
         "opt/p/share/man/man1/podhosts-inspect.1",
@@ -51,6 +52,8 @@ fn install_and_uninstall() {
         "opt/p/lib/tmpfiles.d/podhosts.conf",
         "opt/p/share/podhosts/vendor-configs/cni/10-podhosts.conflist",
         "opt/p/share/podhosts/vendor-configs/kubernetes/daemonset.yaml",
+        "opt/p/share/podhosts/vendor-configs/kubernetes/Kustomization",
+        "opt/p/share/podhosts/vendor-configs/kubernetes-hook-only/kustomization.yaml",
     ] {
         assert!(at(name).is_file(), "{name}");
     }

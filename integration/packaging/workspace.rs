@@ -106,6 +106,35 @@ fn programs_of_every_container_have_neither_sqlite_nor_an_async_runtime() {
     }
 }
 
+/// In one call cargo builds each crate once, with the features that any of the programs asks for.
+#[test]
+fn programs_of_every_container_have_no_features_of_the_agents() {
+    let makefile = std::fs::read_to_string(repository().join("Makefile")).unwrap();
+    let variable = |name: &str| {
+        let line =
+            makefile.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(":= "));
+        line.unwrap().split(' ').collect::<Vec<_>>()
+    };
+    let (programs, agent) = (variable("PROGRAMS"), variable("AGENT"));
+    assert!(PER_CONTAINER.iter().all(|program| programs.contains(program)), "{programs:?}");
+    let features_with = |more: &[&str]| {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["tree", "--locked", "--offline", "--edges=normal", "--prefix=none", "--format={p} {f}"]);
+        for program in programs.iter().chain(more) {
+            cargo.args(["-p", program]);
+        }
+        let tree = cargo.current_dir(repository()).output().unwrap();
+        assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+        let tree = String::from_utf8(tree.stdout).unwrap();
+        let tracing = tree.lines().find_map(|line| line.strip_prefix("tracing v")).unwrap();
+        let features = tracing.split_once(' ').unwrap().1.trim_end_matches(" (*)");
+        features.split(',').map(str::to_owned).collect::<BTreeSet<String>>()
+    };
+    assert!(!features_with(&[]).contains("log"));
+    // Where this no longer holds, one call will do.
+    assert!(features_with(&agent).contains("log"));
+}
+
 /// Each file of the product's own code below `dir`.
 fn sources(dir: &Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
