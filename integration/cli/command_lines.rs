@@ -142,6 +142,7 @@ fn every_setting_is_in_the_reference() {
         ("podhosts-cni", "backup"),
         ("podhosts-cni", "restore"),
         ("podhosts-hook", ""),
+        ("podhosts-node", ""),
     ] {
         let args: Vec<&str> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let (owner, help) = (format!("{program} {verb}"), run(program, &args, &[]).success());
