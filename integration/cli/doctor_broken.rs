@@ -1,7 +1,7 @@
 //! Nodes on each of which one thing is broken, and what doctor says of it.
 
 /// Each row: what breaks the node; the check, its status, and what message and remedy have in them.
-pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 45] = [
+pub(crate) const BROKEN: [(&str, &str, &str, &str, &str); 46] = [
     (
         "echo 'on-eror = \"open\"' >/etc/podhosts/config.toml",
         "configuration",

@@ -206,6 +206,7 @@ fn what_stays_of_the_hook_alone_ends_when_it_is_asked_to() {
     );
     containerd.ask(&["stop", "-t", "60", &id]);
     let code = containerd.inspect("inspect", &id)["status"]["exitCode"].as_i64();
-    // 137 would be the signal that comes after a minute.
-    assert_eq!(code.unwrap_or_default(), 0);
+    // By its trap, or by the signal itself if that came before the trap was set. 137 is the one that comes after a minute.
+    let code = code.unwrap_or_default();
+    assert!([0, 143].contains(&code), "{code}");
 }
