@@ -7,7 +7,7 @@ use crate::harness::serve::{Server, kubectls};
 
 /// Runs a kubectl that has to succeed; what it printed.
 #[track_caller]
-fn run(server: &Server, kubectl: &Path, line: &str) -> String {
+pub(super) fn run(server: &Server, kubectl: &Path, line: &str) -> String {
     let args: Vec<&str> = line.split(' ').collect();
     let (succeeded, text) = server.kubectl(kubectl, &args);
     assert!(succeeded, "{line}: {text}");
@@ -16,7 +16,7 @@ fn run(server: &Server, kubectl: &Path, line: &str) -> String {
 
 /// Runs one that has to fail; what it printed.
 #[track_caller]
-fn refused(server: &Server, kubectl: &Path, line: &str) -> String {
+pub(super) fn refused(server: &Server, kubectl: &Path, line: &str) -> String {
     let args: Vec<&str> = line.split(' ').collect();
     let (succeeded, text) = server.kubectl(kubectl, &args);
     assert!(!succeeded, "{line}: {text}");

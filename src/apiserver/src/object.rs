@@ -121,16 +121,33 @@ impl Object {
         self.metadata().get("deletionTimestamp").is_some_and(|value| !value.is_null())
     }
 
-    /// Marks the object as being deleted since `now`, in seconds since 1970 (`markAsDeleting` in
-    /// `k8s.io/apiserver/pkg/registry/generic/registry/store.go`).
-    pub fn mark_deleted(&mut self, now: i64) {
+    /// `metadata.deletionGracePeriodSeconds`.
+    pub fn deletion_grace(&self) -> Option<i64> {
+        self.metadata().get("deletionGracePeriodSeconds").and_then(Value::as_i64)
+    }
+
+    /// Marks the object as being deleted since `now`, in seconds since 1970, and as ending within `grace` seconds
+    /// (`markAsDeleting` in `k8s.io/apiserver/pkg/registry/generic/registry/store.go`).
+    pub fn mark_deleted(&mut self, now: i64, grace: i64) {
         let metadata = self.metadata_mut();
-        metadata.insert("deletionTimestamp".to_owned(), time::format(now).into());
-        metadata.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+        metadata.insert("deletionTimestamp".to_owned(), time::format(now.saturating_add(grace)).into());
+        metadata.insert("deletionGracePeriodSeconds".to_owned(), grace.into());
         // Deletion changes the desired state.
         if let Some(count) = metadata.get("generation").and_then(Value::as_i64).filter(|count| *count > 0) {
             metadata.insert("generation".to_owned(), count.saturating_add(1).into());
         }
+    }
+
+    /// Lets an object that is being deleted end within `grace` seconds of when it was deleted.
+    pub fn shorten_grace(&mut self, grace: i64) {
+        let before = self.deletion_grace().unwrap_or_default();
+        let metadata = self.metadata_mut();
+        let end = metadata.get("deletionTimestamp").and_then(Value::as_str).and_then(time::parse);
+        if let Some(end) = end {
+            let end = end.saturating_sub(before).saturating_add(grace);
+            metadata.insert("deletionTimestamp".to_owned(), time::format(end).into());
+        }
+        metadata.insert("deletionGracePeriodSeconds".to_owned(), grace.into());
     }
 
     fn text(&self, key: &str) -> &str {

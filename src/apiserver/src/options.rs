@@ -9,7 +9,7 @@ use telemetry::log::{Format, Level};
 use thiserror::Error;
 
 use crate::kinds::service_cidr::usable;
-use crate::kinds::{Config, CriEndpoint, PoolRange, PortRange};
+use crate::kinds::{Config, CriEndpoint, NodeSource, PoolRange, PortRange};
 use proxy::thread::Announcing;
 
 /// File name of the store in the data directory.
@@ -97,10 +97,13 @@ pub(crate) struct ServeArgs {
     /// The socket of the container engine, as crictl has it; auto finds containerd's and CRI-O's, none asks no engine
     #[arg(long, value_name = "unix://SOCKET|auto|none", default_value = "auto")]
     pub(crate) cri_endpoint: String,
+    /// Which Nodes and Pods there are
+    #[arg(long, value_name = "SOURCE", value_enum, default_value_t)]
+    pub(crate) nodes: NodeSource,
     /// External addresses for Services of type LoadBalancer: networks, or first and last address
     #[arg(long, value_name = "CIDR|FIRST-LAST", value_delimiter = ',')]
     pub(crate) load_balancer_pool: Vec<String>,
-    /// How connections to Services are led to their endpoints [default: nftables as root, else none]
+    /// How connections to Services are led to their endpoints [default: nftables as root with --nodes=machine, else none]
     #[arg(long, value_name = "MODE", value_enum)]
     pub(crate) proxy: Option<ProxyMode>,
     /// The interface on which load balancer addresses are answered, or none [default: the one whose network has them]
@@ -152,8 +155,12 @@ impl ServeArgs {
 
     /// How Services are served.
     pub(crate) fn proxy(&self) -> ProxyMode {
-        let default =
-            if rustix::process::geteuid().is_root() { ProxyMode::Nftables } else { ProxyMode::None };
+        let is_node = self.nodes == NodeSource::Machine;
+        let default = if is_node && rustix::process::geteuid().is_root() {
+            ProxyMode::Nftables
+        } else {
+            ProxyMode::None
+        };
         self.proxy.unwrap_or(default)
     }
 
@@ -194,6 +201,7 @@ impl ServeArgs {
                 .map(IpNet::trunc)
                 .collect(),
             cri_endpoint: cri_endpoint(&self.cri_endpoint)?,
+            nodes: self.nodes,
             ..Config::default()
         })
     }

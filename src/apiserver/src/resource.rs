@@ -127,6 +127,13 @@ pub trait Resource: Send + Sync {
         false
     }
 
+    /// The seconds that `object` may take to end once it is deleted, of which the client `asked` for some. `None` for kinds
+    /// whose objects take no time.
+    fn grace(&self, object: &Object, asked: Option<i64>) -> Option<i64> {
+        let _ = (object, asked);
+        None
+    }
+
     /// Notes in `object` that its deletion has begun, besides in its metadata.
     fn mark_deleted(&self, object: &mut Object) {
         let _ = object;

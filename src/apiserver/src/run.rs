@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::controllers::endpoints;
 use super::http::{HttpError, Server};
-use super::kinds::{self, Config, service};
+use super::kinds::{self, Config, NodeSource, service};
 use super::kubeconfig;
 use super::machine::Machine;
 use super::options::{Cli, Command, OptionError, ProxyMode, STORE, ServeArgs};
@@ -117,7 +117,10 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     let own = endpoints::Address::of(args.bind_address, &config.node_ips, config.secure_port);
     let registry = Registry::open(&args.data_dir.join(STORE), kinds::all(config.clone()))?;
     let mut machine = Machine::new(registry.clone(), config.clone());
-    machine.look().await;
+    let is_node = config.nodes == NodeSource::Machine;
+    if is_node {
+        machine.look().await;
+    }
     let proxy = match args.proxy() {
         ProxyMode::Nftables => Some(service_proxy::start(&registry, &config, args.announcing()).await?),
         ProxyMode::None => None,
@@ -133,7 +136,7 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     let (stop, stopping) = tokio::sync::watch::channel(false);
     notifier.tell("READY=1");
     let watchdog = watchdog(&notifier, &registry);
-    let machine = tokio::spawn(machine.run());
+    let machine = is_node.then(|| tokio::spawn(machine.run()));
     let mut endpoints = tokio::spawn(endpoints::run(registry.clone(), own));
     let serving = server.run(registry.clone(), token, proxy.as_ref().map(ServiceProxy::metrics), stopping);
     let mut serving = std::pin::pin!(serving);
@@ -148,7 +151,9 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     notifier.tell("STOPPING=1");
     stop.send_replace(true);
     serving.await;
-    machine.abort();
+    if let Some(machine) = machine {
+        machine.abort();
+    }
     endpoints.abort();
     tracing::info!(resourceVersion = %registry.resource_version(), "stopped");
     Ok(())

@@ -54,7 +54,7 @@ fn prune_fields(
                 }
             }
             (Value::Array(present), Value::Array(old), Some(field))
-                if !matches!(field.merge, Merge::Replace) =>
+                if !matches!(field.apply, Merge::Replace) =>
             {
                 prune_list(present, old, &now, field);
                 if present.is_empty() && now.is_empty() {
@@ -70,7 +70,7 @@ fn prune_fields(
 }
 
 fn prune_list(present: &mut Vec<Value>, before: &[Value], applied: &[&Value], field: &'static Field) {
-    let keys = if let Merge::Key(_, keys) = field.merge { Some(keys) } else { None };
+    let keys = if let Merge::Key(keys) = field.apply { Some(keys) } else { None };
     let is_same = |one: &Value, other: &Value| match keys {
         Some(keys) => identity(one, keys) == identity(other, keys),
         None => one == other,
@@ -132,10 +132,10 @@ fn fields_declared(
 fn list_declared(list: &[Value], field: &'static Field, path: &mut String, faults: &mut Vec<String>) {
     let mut seen = HashSet::new();
     for (index, entry) in list.iter().enumerate() {
-        let place = match field.merge {
+        let place = match field.apply {
             Merge::Replace => format!("[{index}]"),
             Merge::Set => format!("[={entry}]"),
-            Merge::Key(_, keys) => {
+            Merge::Key(keys) => {
                 let id = identity(entry, keys);
                 if let Some(missing) = id.iter().position(Value::is_null) {
                     let key = keys[missing];
@@ -150,7 +150,7 @@ fn list_declared(list: &[Value], field: &'static Field, path: &mut String, fault
                 format!("[{}]", pairs.join(","))
             }
         };
-        if field.merge != Merge::Replace && !seen.insert(place.clone()) {
+        if field.apply != Merge::Replace && !seen.insert(place.clone()) {
             faults.push(format!("{path}: duplicate entries for key {place}"));
         }
         if let (Value::Object(map), Some(inner)) = (entry, field.form.inner()) {
@@ -190,7 +190,7 @@ fn merged(old: Value, applied: &Value, field: &'static Field) -> Result<Value, S
             merge(&mut old, applied, inner)?;
             Ok(Value::Object(old))
         }
-        (Value::Object(mut old), Value::Object(applied), Form::Texts | Form::Quantities) => {
+        (Value::Object(mut old), Value::Object(applied), Form::Texts | Form::Quantities | Form::Blobs) => {
             old.extend(applied.clone());
             Ok(Value::Object(old))
         }
@@ -202,7 +202,7 @@ fn merged(old: Value, applied: &Value, field: &'static Field) -> Result<Value, S
 }
 
 fn merge_list(mut list: Vec<Value>, applied: &[Value], field: &'static Field) -> Result<Vec<Value>, String> {
-    match field.merge {
+    match field.apply {
         Merge::Replace => return Ok(applied.to_vec()),
         Merge::Set => {
             for entry in applied {
@@ -211,7 +211,7 @@ fn merge_list(mut list: Vec<Value>, applied: &[Value], field: &'static Field) ->
                 }
             }
         }
-        Merge::Key(_, keys) => {
+        Merge::Key(keys) => {
             let inner = field.form.inner();
             for entry in applied {
                 let id = identity(entry, keys);
@@ -234,7 +234,11 @@ fn merge_list(mut list: Vec<Value>, applied: &[Value], field: &'static Field) ->
 /// The key of an entry. A missing protocol is TCP.
 fn identity(entry: &Value, keys: &[&str]) -> Vec<Value> {
     let key = |key: &&str| match entry.get(key) {
-        None if *key == "protocol" && entry.get("port").is_some() => Value::from("TCP"),
+        None if *key == "protocol"
+            && ["port", "containerPort"].iter().any(|port| entry.get(port).is_some()) =>
+        {
+            Value::from("TCP")
+        }
         value => value.cloned().unwrap_or_default(),
     };
     keys.iter().map(key).collect()

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value};
 
 use crate::schema::{Form, Type};
@@ -60,6 +62,9 @@ struct Fitting {
     faults: Vec<String>,
 }
 
+/// What amounts end with.
+const SUFFIXES: [&str; 16] =
+    ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 /// How Go writes a time of whole seconds, and one to the microsecond.
 const LAYOUT: &str = "2006-01-02T15:04:05Z07:00";
 const MICRO_LAYOUT: &str = "2006-01-02T15:04:05.000000Z07:00";
@@ -96,18 +101,22 @@ impl Fitting {
     }
 
     fn value(&mut self, value: &mut Value, form: Form, parent: &'static Type) -> Result<(), String> {
+        if matches!(form, Form::Quantity) {
+            amount(value)?;
+        }
         let fits = match (form, &mut *value) {
             (Form::Any, _)
             | (Form::Text | Form::IntOrString | Form::Quantity, Value::String(_))
-            | (Form::Boolean, Value::Bool(_))
-            | (Form::Quantity, Value::Number(_)) => true,
+            | (Form::Boolean, Value::Bool(_)) => true,
             (Form::Time, Value::String(text)) => return self.time(text, LAYOUT),
             (Form::MicroTime, Value::String(text)) => return self.time(text, MICRO_LAYOUT),
             (Form::Int64, Value::Number(number)) => number.is_i64(),
             (Form::Int32 | Form::IntOrString, Value::Number(number)) => {
                 number.as_i64().is_some_and(|number| i32::try_from(number).is_ok())
             }
-            (Form::Texts | Form::Quantities, Value::Object(map)) => return self.texts(map, form, parent),
+            (Form::Texts | Form::Quantities | Form::Blobs, Value::Object(map)) => {
+                return self.texts(map, form, parent);
+            }
             (Form::Object(schema), Value::Object(map)) => return self.structure(map, schema),
             (Form::List(item), Value::Array(list)) => return self.list(list, *item, parent),
             _ => false,
@@ -125,10 +134,17 @@ impl Fitting {
             if value.is_null() {
                 *value = Value::from("");
             }
-            let fits = value.is_string() || matches!(form, Form::Quantities) && value.is_number();
-            if !fits {
+            if matches!(form, Form::Quantities) {
+                amount(value)?;
+            }
+            if !value.is_string() {
                 self.path.enter_field(key);
                 return Err(self.misfit(value, Form::Text, parent));
+            }
+            if matches!(form, Form::Blobs)
+                && let Err(cause) = BASE64_STANDARD.decode(value.as_str().unwrap_or_default())
+            {
+                return Err(format!("illegal base64 data: {cause} ({}.{key})", self.path.full));
             }
         }
         Ok(())
@@ -192,8 +208,31 @@ impl Fitting {
 fn is_empty(value: &Value, form: Form) -> bool {
     match (form, value) {
         (Form::List(_), Value::Array(list)) => list.is_empty(),
-        (Form::Texts | Form::Quantities, Value::Object(map)) => map.is_empty(),
+        (Form::Texts | Form::Quantities | Form::Blobs, Value::Object(map)) => map.is_empty(),
         _ => false,
+    }
+}
+
+/// Checks an amount, and writes a number as text (`ParseQuantity` in `k8s.io/apimachinery/pkg/api/resource/quantity.go`).
+fn amount(value: &mut Value) -> Result<(), String> {
+    if let Value::Number(number) = value {
+        *value = Value::String(number.to_string());
+    }
+    let Some(text) = value.as_str() else { return Ok(()) };
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
+    let (number, suffix) = unsigned.split_at(end);
+    let is_number = number.matches('.').count() <= 1 && number.contains(|c: char| c.is_ascii_digit());
+    if !is_number {
+        let why = "quantities must match the regular expression \
+                   '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+        return Err(why.to_owned());
+    }
+    let is_exponent = suffix.strip_prefix(['e', 'E']).is_some_and(|exponent| exponent.parse::<i32>().is_ok());
+    if SUFFIXES.contains(&suffix) || is_exponent {
+        Ok(())
+    } else {
+        Err("unable to parse quantity's suffix".to_owned())
     }
 }
 
@@ -229,7 +268,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds::{endpoint_slice, service};
+    use crate::kinds::{endpoint_slice, node, service};
 
     fn service(mut value: Value) -> (Result<Vec<String>, String>, Value) {
         let faults = fit(value.as_object_mut().unwrap(), service::KIND.schema);
@@ -306,6 +345,27 @@ mod tests {
         for (value, expected) in table {
             let error = service(value).0.unwrap_err();
             assert_eq!(error, format!("json: cannot unmarshal {expected}"));
+        }
+    }
+
+    #[test]
+    fn amounts_are_looked_at() {
+        for (given, kept) in [
+            (json!("100m"), Some("100m")),
+            (json!("-1.5Gi"), Some("-1.5Gi")),
+            (json!("1e3"), Some("1e3")),
+            (json!("1E-3"), Some("1E-3")),
+            (json!(2), Some("2")),
+            (json!(0.5), Some("0.5")),
+            (json!("many"), None),
+            (json!(""), None),
+            (json!("1.2.3"), None),
+            (json!("1x"), None),
+            (json!("1e"), None),
+        ] {
+            let mut node = json!({"status": {"capacity": {"cpu": given}}});
+            let fits = fit(node.as_object_mut().unwrap(), node::KIND.schema).is_ok();
+            assert_eq!(fits.then(|| node["status"]["capacity"]["cpu"].as_str()).flatten(), kept, "{given}");
         }
     }
 

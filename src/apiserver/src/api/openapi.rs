@@ -122,14 +122,14 @@ pub(super) fn define(schema: &'static Type, definitions: &mut Map<String, Value>
     }
     definitions.insert(schema.name.to_owned(), Value::Null);
     let mut properties = Map::new();
-    for field in schema.fields {
+    for field in schema.all_fields() {
         properties.insert(field.name.to_owned(), property(field));
         if let Some(inner) = field.form.inner() {
             define(inner, definitions);
         }
     }
     let required: Vec<&str> =
-        schema.fields.iter().filter(|field| field.is_required).map(|field| field.name).collect();
+        schema.all_fields().filter(|field| field.is_required).map(|field| field.name).collect();
     let mut definition =
         json!({"description": schema.description, "type": "object", "properties": properties});
     if !required.is_empty() {
@@ -148,21 +148,22 @@ fn property(field: &Field) -> Value {
         form => shape(form),
     };
     property["description"] = field.description.into();
-    match field.merge {
+    match field.apply {
         Merge::Replace if matches!(field.form, Form::List(_)) => {
             property["x-kubernetes-list-type"] = "atomic".into();
         }
         Merge::Replace => {}
-        Merge::Set => {
-            property["x-kubernetes-list-type"] = "set".into();
-            property["x-kubernetes-patch-strategy"] = "merge".into();
-        }
-        Merge::Key(key, keys) => {
+        Merge::Set => property["x-kubernetes-list-type"] = "set".into(),
+        Merge::Key(keys) => {
             property["x-kubernetes-list-type"] = "map".into();
             property["x-kubernetes-list-map-keys"] = json!(keys);
-            property["x-kubernetes-patch-strategy"] = "merge".into();
-            property["x-kubernetes-patch-merge-key"] = key.into();
         }
+    }
+    if field.merge != Merge::Replace {
+        property["x-kubernetes-patch-strategy"] = "merge".into();
+    }
+    if let Merge::Key(key) = field.merge {
+        property["x-kubernetes-patch-merge-key"] = key.into();
     }
     property
 }
@@ -180,6 +181,9 @@ fn shape(form: Form) -> Value {
         Form::Any => json!({"type": "object"}),
         Form::Texts | Form::Quantities => {
             json!({"type": "object", "additionalProperties": {"type": "string"}})
+        }
+        Form::Blobs => {
+            json!({"type": "object", "additionalProperties": {"type": "string", "format": "byte"}})
         }
         Form::Object(inner) => reference(inner),
         Form::List(item) => json!({"type": "array", "items": shape(*item)}),

@@ -125,7 +125,7 @@ fn define(
     defined.push(schema.name);
     let (mut structure, mut properties) = (Message::default(), Message::default());
     structure.text(4, schema.description);
-    for field in schema.fields {
+    for field in schema.all_fields() {
         properties.message(1, named(field.name, &property(field)));
         if field.is_required {
             structure.text(19, field.name);
@@ -137,7 +137,7 @@ fn define(
         structure.message(31, extension("x-kubernetes-group-version-kind", &list));
     }
     definitions.message(1, named(schema.name, &structure));
-    for inner in schema.fields.iter().filter_map(|field| field.form.inner()) {
+    for inner in schema.all_fields().filter_map(|field| field.form.inner()) {
         define(inner, None, definitions, defined);
     }
 }
@@ -149,7 +149,7 @@ fn object_type(name: &str) -> Message {
 fn property(field: &Field) -> Message {
     let mut property = shape(field.form);
     property.text(4, field.description);
-    if let Merge::Key(key, _) = field.merge {
+    if let Merge::Key(key) = field.merge {
         property.message(31, extension("x-kubernetes-patch-merge-key", key));
     }
     if field.merge != Merge::Replace {
@@ -168,7 +168,7 @@ fn shape(form: Form) -> Message {
         Form::Time | Form::MicroTime => of_type("string").text(2, "date-time").done(),
         Form::IntOrString => of_type("string").text(2, "int-or-string").done(),
         Form::Any => of_type("object"),
-        Form::Texts | Form::Quantities => {
+        Form::Texts | Form::Quantities | Form::Blobs => {
             let value = Message::default().message(1, of_type("string")).done();
             of_type("object").message(21, value).done()
         }

@@ -3,6 +3,8 @@
 //! The table of the kind maps numbers to fields, so that a body is converted to JSON and the rest of the server knows only
 //! JSON. Go writes empty texts and numbers in protobuf; in JSON they are left out.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value};
 
 use super::json_text::VALUES_MAX;
@@ -96,6 +98,11 @@ fn message(
     let mut map = Map::new();
     let mut reader = Reader(bytes);
     while let Some((number, wire)) = reader.field()? {
+        let inlined = schema.inlined.iter().find(|(own, _)| *own == number);
+        if let (Some((_, inner)), Wire::Bytes(bytes)) = (inlined, wire) {
+            map.extend(message(bytes, inner, values)?);
+            continue;
+        }
         let Some(field) = schema.numbered(number) else { continue };
         *values += 1;
         if *values > VALUES_MAX {
@@ -107,7 +114,7 @@ fn message(
             }
             continue;
         }
-        if matches!(field.form, Form::Texts | Form::Quantities) {
+        if matches!(field.form, Form::Texts | Form::Quantities | Form::Blobs) {
             let (key, entry) = entry(wire, field.form, field.name)?;
             if let Value::Object(texts) = map.entry(field.name).or_insert_with(|| Value::Object(Map::new())) {
                 texts.insert(key, entry);
@@ -184,6 +191,7 @@ fn entry(wire: Wire<'_>, form: Form, name: &'static str) -> Result<(String, Valu
         match (number, wire) {
             (1, Wire::Bytes(bytes)) => key = text(bytes, name)?,
             (2, Wire::Bytes(bytes)) if matches!(form, Form::Quantities) => value = text(first(bytes)?, name)?,
+            (2, Wire::Bytes(bytes)) if matches!(form, Form::Blobs) => value = BASE64_STANDARD.encode(bytes),
             (2, Wire::Bytes(bytes)) => value = text(bytes, name)?,
             _ => {}
         }

@@ -64,3 +64,42 @@ fn types_and_texts_that_do_not_fit_are_refused() {
     let time = decode(b"\x0a\x08\x42\x06\x08\x80\xa3\x05\x10\x00", schema).unwrap();
     assert_eq!(time["metadata"]["creationTimestamp"], "1970-01-02T00:00:00Z");
 }
+
+/// Structures that JSON has inlined are messages of their own: `volumeSource`, `handler`.
+#[test]
+fn inlined_structures_are_read() {
+    use k8s_pb::api::core::v1::{
+        Container, HostPathVolumeSource, Pod, PodSpec, Probe, ProbeHandler, TcpSocketAction, Volume,
+        VolumeSource,
+    };
+    use prost::Message;
+
+    let text = |text: &str| Some(text.to_owned());
+    let path = HostPathVolumeSource { path: text("/x"), r#type: text("") };
+    let volume = Volume {
+        name: text("v"),
+        volume_source: Some(VolumeSource { host_path: Some(path), ..VolumeSource::default() }),
+    };
+    let handler = ProbeHandler {
+        tcp_socket: Some(TcpSocketAction { host: text("h"), ..TcpSocketAction::default() }),
+        ..ProbeHandler::default()
+    };
+    let probe = Probe { handler: Some(handler), period_seconds: Some(5), ..Probe::default() };
+    let container = Container { name: text("c"), liveness_probe: Some(probe), ..Container::default() };
+    let spec = PodSpec {
+        volumes: vec![volume],
+        containers: vec![container],
+        node_name: text("n1"),
+        host_network: Some(false),
+        host_users: Some(false),
+        ..PodSpec::default()
+    };
+    let pod = Pod { spec: Some(spec), ..Pod::default() };
+    let expected = json!({"spec": {
+        "volumes": [{"name": "v", "hostPath": {"path": "/x", "type": ""}}],
+        "containers": [{"name": "c", "livenessProbe": {"tcpSocket": {"host": "h"}, "periodSeconds": 5}}],
+        "nodeName": "n1", "hostUsers": false,
+    }});
+    let found = decode(&pod.encode_to_vec(), &crate::schema::published::Pod).unwrap();
+    assert_eq!(Value::Object(found), expected);
+}

@@ -141,7 +141,7 @@ fn merge_list(old: Vec<Value>, patch: &[Value], field: &'static Field) -> Result
             }
             in_order(list, patch, &old, field.merge)
         }
-        Merge::Key(key, _) => {
+        Merge::Key(key) => {
             let list = merge_entries(old.clone(), patch, key, field.form.inner())?;
             in_order(list, patch, &old, field.merge)
         }
@@ -230,7 +230,7 @@ fn check_orders(patch: &Map<String, Value>, schema: Option<&'static Type>) -> Re
 /// Puts a list into the order that upstream gives it (`normalizeElementOrder` in `strategicpatch/patch.go`): the entries
 /// that `order` names stand as they do there, the others as they stood `before`, each before the first of those that it
 /// stood before then. So what is new comes before the others that are left.
-fn in_order(list: Vec<Value>, order: &[Value], before: &[Value], merge: Merge) -> Vec<Value> {
+fn in_order(list: Vec<Value>, order: &[Value], before: &[Value], merge: Merge<&str>) -> Vec<Value> {
     let places = |list: &[Value]| {
         // Of equal elements the first counts.
         let places = list.iter().enumerate().rev();
@@ -259,9 +259,9 @@ fn in_order(list: Vec<Value>, order: &[Value], before: &[Value], merge: Merge) -
 }
 
 /// The key of a list entry.
-fn identity(entry: &Value, merge: Merge) -> String {
+fn identity(entry: &Value, merge: Merge<&str>) -> String {
     match merge {
-        Merge::Key(key, _) => entry.get(key).unwrap_or(&Value::Null).to_string(),
+        Merge::Key(key) => entry.get(key).unwrap_or(&Value::Null).to_string(),
         Merge::Set | Merge::Replace => entry.to_string(),
     }
 }

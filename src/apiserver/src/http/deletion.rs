@@ -82,7 +82,8 @@ fn options(call: &Call<'_>, received: &Received) -> Result<(DeleteOptions, bool)
         _ => Policy::Default,
     };
     let (dry_run, uid, resource_version) = (!asked.dry_runs.is_empty(), asked.uid, asked.resource_version);
-    Ok((DeleteOptions { dry_run, uid, resource_version, policy }, asked.orphan == Some(false)))
+    let options = DeleteOptions { dry_run, uid, resource_version, policy, grace: asked.grace };
+    Ok((options, asked.orphan == Some(false)))
 }
 
 /// The options of a deletion, as they are given.
@@ -93,15 +94,13 @@ struct Asked {
     dry_runs: Vec<String>,
     uid: Option<String>,
     resource_version: Option<String>,
+    grace: Option<i64>,
 }
 
 impl Asked {
     /// `Convert_url_Values_To_v1_DeleteOptions` in `k8s.io/apimachinery/pkg/apis/meta/v1/conversion.go`.
     fn of_query(query: &Parameters) -> Result<Self, ApiError> {
-        // Nothing here takes time to end, but the period has to be a number.
-        if let Some(given) = &query.grace_period {
-            parameters::go_int(given).map_err(ApiError::bad_request)?;
-        }
+        let grace = query.grace_period.as_deref().map(parameters::go_int).transpose();
         let precondition = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         Ok(Self {
             policy: query.propagation_policy.clone(),
@@ -109,6 +108,7 @@ impl Asked {
             dry_runs: query.dry_runs.clone(),
             uid: precondition(&query.uid),
             resource_version: precondition(&query.resource_version),
+            grace: grace.map_err(ApiError::bad_request)?,
         })
     }
 
@@ -122,6 +122,7 @@ impl Asked {
             dry_runs: dry_runs.filter_map(|value| text(Some(value))).collect(),
             uid: precondition("uid"),
             resource_version: precondition("resourceVersion"),
+            grace: options.get("gracePeriodSeconds").and_then(Value::as_i64),
         }
     }
 }

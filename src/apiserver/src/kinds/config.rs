@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use ipnet::IpNet;
 
 use records::record::RECORD_DIR;
@@ -31,6 +32,16 @@ pub enum CriEndpoint {
     Socket(PathBuf),
 }
 
+/// Which Nodes and Pods there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum NodeSource {
+    /// This machine, and the pods of its container engine
+    #[default]
+    Machine,
+    /// Those that clients write, as in a cluster; for tests of programs that run on several nodes
+    Stored,
+}
+
 /// What the command line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -52,6 +63,8 @@ pub struct Config {
     pub pod_records: PathBuf,
     /// `--cri-endpoint`.
     pub cri_endpoint: CriEndpoint,
+    /// `--nodes`.
+    pub nodes: NodeSource,
 }
 
 impl Default for Config {
@@ -66,6 +79,7 @@ impl Default for Config {
             pod_cidrs: Vec::new(),
             pod_records: PathBuf::from(RECORD_DIR),
             cri_endpoint: CriEndpoint::None,
+            nodes: NodeSource::default(),
         }
     }
 }

@@ -28,6 +28,11 @@ pub(super) fn duplicate(field: impl Into<String>, value: &Value) -> Cause {
     fault("FieldValueDuplicate", field, format!("Duplicate value: {}", shown(value)), "")
 }
 
+/// The value names something that is not there.
+pub(super) fn not_found(field: impl Into<String>, value: &Value) -> Cause {
+    fault("FieldValueNotFound", field, format!("Not found: {}", shown(value)), "")
+}
+
 /// The value is not one of `supported`, which are sorted.
 pub(super) fn unsupported(field: impl Into<String>, value: &str, supported: &[&str]) -> Cause {
     let supported: Vec<String> = supported.iter().map(|value| go_quote(value)).collect();

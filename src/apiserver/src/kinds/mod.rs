@@ -24,16 +24,17 @@ pub mod service;
 pub mod service_cidr;
 #[cfg(test)]
 mod small_tests;
+mod stored;
 #[cfg(test)]
 mod testing;
 mod verbs;
 
-pub use config::{Config, CriEndpoint, PoolRange, PortRange};
+pub use config::{Config, CriEndpoint, NodeSource, PoolRange, PortRange};
 pub(crate) use family::{FamilyExt, IpFamily};
 
 use std::sync::Arc;
 
-use super::kind::Kind;
+use super::kind::{Kind, Source};
 use super::resource::Resource;
 
 /// All kinds: those that are served, and those without objects ([`absent`]).
@@ -41,15 +42,23 @@ pub fn every() -> Vec<&'static Kind> {
     known(&all(Config::default()))
 }
 
+/// All kinds whose objects a store may have.
+pub fn stored() -> Vec<&'static Kind> {
+    let all = all(Config { nodes: NodeSource::Stored, ..Config::default() });
+    all.iter().map(|resource| resource.kind()).filter(|kind| kind.source == Source::Stored).collect()
+}
+
 /// The kinds of `served` and those without objects. A path names one of these.
 pub fn known(served: &[Box<dyn Resource>]) -> Vec<&'static Kind> {
-    served.iter().map(|resource| resource.kind()).chain(absent::ALL).collect()
+    let served: Vec<&'static Kind> = served.iter().map(|resource| resource.kind()).collect();
+    let absent = absent::ALL.iter().filter(|kind| !served.contains(kind));
+    served.iter().copied().chain(absent).collect()
 }
 
 /// All kinds, in the order in which they reconcile: a Service needs its namespace and a ServiceCIDR.
 pub fn all(config: Config) -> Vec<Box<dyn Resource>> {
     let config = Arc::new(config);
-    vec![
+    let mut all: Vec<Box<dyn Resource>> = vec![
         Box::new(namespace::Namespaces::new(namespace_contents(&config))),
         Box::new(service_cidr::ServiceCidrs::new(config.clone())),
         Box::new(ip_address::IpAddresses),
@@ -59,20 +68,29 @@ pub fn all(config: Config) -> Vec<Box<dyn Resource>> {
         Box::new(event::Events),
         // Follows the kind that stores its objects.
         Box::new(event::v1::EventsV1),
-        Box::new(node::Nodes),
-        Box::new(pod::Pods),
-        Box::new(review::Access),
+    ];
+    match config.nodes {
+        NodeSource::Machine => all.extend([Box::new(node::Nodes) as Box<dyn Resource>, Box::new(pod::Pods)]),
+        NodeSource::Stored => all.extend(stored::resources()),
+    }
+    all.extend([
+        Box::new(review::Access) as Box<dyn Resource>,
         Box::new(review::Rules),
         Box::new(review::Subject),
-    ]
+    ]);
+    all
 }
 
 /// The kinds that are in namespaces and stored.
 fn namespace_contents(config: &Arc<Config>) -> Vec<Box<dyn Resource>> {
-    vec![
+    let mut contents: Vec<Box<dyn Resource>> = vec![
         Box::new(service::Services::new(config.clone())),
         Box::new(endpoint_slice::EndpointSlices),
         Box::new(endpoints::Endpoints),
         Box::new(event::Events),
-    ]
+    ];
+    if config.nodes == NodeSource::Stored {
+        contents.extend(stored::resources().filter(|resource| resource.kind().namespaced));
+    }
+    contents
 }

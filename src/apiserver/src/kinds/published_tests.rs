@@ -19,7 +19,8 @@ use k8s_pb::api::{apps, batch};
 use k8s_pb::apimachinery::pkg::apis::meta::v1 as meta;
 use prost::Message;
 
-use super::every;
+use super::{every, stored};
+use crate::kind::Kind;
 use crate::schema::meta::DELETE_OPTIONS;
 use crate::schema::{Field, Form, Merge, Type};
 
@@ -71,14 +72,15 @@ fn peers() -> BTreeMap<&'static str, Peer> {
 }
 
 /// All structures of the tables, by name.
-fn types() -> BTreeMap<&'static str, &'static Type> {
+fn types(kinds: impl IntoIterator<Item = &'static Kind>) -> BTreeMap<&'static str, &'static Type> {
     fn add(schema: &'static Type, all: &mut BTreeMap<&'static str, &'static Type>) {
         if all.insert(schema.name, schema).is_none() {
-            schema.fields.iter().filter_map(|field| field.form.inner()).for_each(|inner| add(inner, all));
+            schema.all_fields().filter_map(|field| field.form.inner()).for_each(|inner| add(inner, all));
         }
     }
     let mut all = BTreeMap::new();
-    every().iter().filter(|kind| !kind.verbs.is_empty()).for_each(|kind| add(kind.schema, &mut all));
+    let served = kinds.into_iter().filter(|kind| !kind.verbs.is_empty());
+    served.for_each(|kind| add(kind.schema, &mut all));
     add(&DELETE_OPTIONS, &mut all);
     all
 }
@@ -99,6 +101,7 @@ fn written(number: u32, form: Form) -> Vec<u8> {
         Form::Text => of_length(b"sample"),
         Form::Texts => of_length(&[written(1, Form::Text), written(2, Form::Text)].concat()),
         Form::Quantities => of_length(&[written(1, Form::Text), written(2, Form::Quantity)].concat()),
+        Form::Blobs => of_length(&[written(1, Form::Text), written(2, Form::Text)].concat()),
         Form::Time | Form::MicroTime | Form::IntOrString | Form::Quantity | Form::Any | Form::Object(_) => {
             of_length(&[])
         }
@@ -127,6 +130,7 @@ fn is_of(value: &str, form: Form) -> bool {
         Form::Any => value.contains('{'),
         Form::Texts => value.starts_with("{\n") && value.contains("\"sample\": \"sample\""),
         Form::Quantities => value.starts_with("{\n") && value.contains("\"sample\": Quantity {"),
+        Form::Blobs => value.starts_with("{\n") && value.contains("\"sample\": ByteString"),
         Form::Object(inner) => holds(inner.go_name()),
         Form::List(item) => value.strip_prefix('[').is_some_and(|value| is_of(value.trim_start(), *item)),
     }
@@ -159,7 +163,7 @@ fn is_in_envelope(field: &Field) -> bool {
 
 #[test]
 fn every_field_is_the_published_one() {
-    let (peers, types) = (peers(), types());
+    let (peers, types) = (peers(), types(every()));
     let mut differences = Vec::new();
     for (name, schema) in &types {
         let Some(peer) = peers.get(name) else {
@@ -236,15 +240,24 @@ fn every_kind_has_the_published_names() {
 
 #[test]
 fn tables_are_sound() {
-    for (name, schema) in types() {
+    let published = stored().into_iter().filter(|kind| kind.schema.description.is_empty());
+    for (name, schema) in types(published).into_iter().chain(types(every())) {
+        let fields: Vec<&Field> = schema.all_fields().collect();
+        for (index, field) in fields.iter().enumerate() {
+            let is_other = |other: &&Field| other.name != field.name;
+            assert!(fields[..index].iter().all(is_other), "{name}.{}", field.name);
+        }
         for (index, field) in schema.fields.iter().enumerate() {
-            let is_other = |other: &Field| other.name != field.name && other.number != field.number;
-            assert!(schema.fields[..index].iter().all(is_other), "{name}.{}", field.name);
-            assert!(!field.description.is_empty(), "{name}.{}", field.name);
-            if let Merge::Key(key, keys) = field.merge {
+            let is_other = |number: u32| number != field.number;
+            let numbers = schema.inlined.iter().map(|(number, _)| *number);
+            let before = schema.fields[..index].iter().map(|other| other.number);
+            assert!(before.chain(numbers).all(is_other), "{name}.{}", field.name);
+            let is_described = !field.description.is_empty() || schema.description.is_empty();
+            assert!(is_described, "{name}.{}", field.name);
+            if let Merge::Key(keys) = field.apply {
                 let inner = field.form.inner().unwrap();
                 assert!(matches!(field.form, Form::List(_)), "{name}.{}", field.name);
-                assert!(keys.iter().chain([&key]).all(|key| inner.field(key).is_some()), "{}", field.name);
+                assert!(keys.iter().all(|key| inner.field(key).is_some()), "{}", field.name);
             }
         }
     }

@@ -120,18 +120,27 @@ pub(super) fn delete(
         }
     }
     resource.may_delete(&object)?;
+    let before = object.clone();
+    let grace = resource.grace(&object, options.grace);
+    if let Some(left) = object.deletion_grace().filter(|_| grace.is_some()) {
+        // Its end may only be moved forward.
+        let Some(asked) = options.grace.filter(|asked| *asked < left) else {
+            return Ok(Outcome::Stored(stored));
+        };
+        object.shorten_grace(asked);
+    }
     let finalizers = deletion_finalizers(&object, options.policy, kind.has_owners);
-    if finalizers.is_empty() && !resource.is_held(&object) {
+    let takes_time = grace > Some(0) && !object.is_being_deleted();
+    if finalizers.is_empty() && !takes_time && !resource.is_held(&object) {
         take_away(pending, kind, &object)?;
         let gone = if pending.dry_run { stored } else { stored.at_version(*pending.version)? };
         return Ok(Outcome::Gone(gone));
     }
-    let before = object.clone();
     if finalizers != object.finalizers() {
         object.set_finalizers(&finalizers);
     }
     if !object.is_being_deleted() {
-        object.mark_deleted(pending.now);
+        object.mark_deleted(pending.now, grace.unwrap_or_default());
         resource.mark_deleted(&mut object);
     }
     if object == before {

@@ -152,6 +152,11 @@ impl Registry {
         transaction::resource_of(&self.resources, kind)
     }
 
+    /// The kind under which the objects of `kind` are kept: here two kinds of the same name are one.
+    fn kept_as(&self, kind: &'static Kind) -> &'static Kind {
+        transaction::served(&self.resources, kind).storage()
+    }
+
     /// The resource version of the last change.
     pub fn resource_version(&self) -> u64 {
         self.events.latest()
@@ -294,7 +299,7 @@ impl Registry {
     /// `Expired` if the log no longer has those changes.
     pub fn watch(&self, kind: &'static Kind, query: &ListQuery, since: u64) -> Result<Watch, ApiError> {
         let (namespace, selector) = (query.namespace.clone(), query.selector.clone());
-        Watch::new(Arc::clone(&self.events), kind.storage(), namespace, selector, since)
+        Watch::new(Arc::clone(&self.events), self.kept_as(kind), namespace, selector, since)
     }
 
     async fn change(&self, work: Work, dry_run: bool) -> Result<Outcome, ApiError> {
@@ -310,7 +315,7 @@ impl Registry {
     /// # Errors
     /// `NotFound`.
     pub fn get(&self, kind: &'static Kind, namespace: &str, name: &str) -> Result<Stored, ApiError> {
-        let kind = kind.storage();
+        let kind = self.kept_as(kind);
         let found = if kind.source == Source::Machine {
             self.found(|found| found.get(kind, namespace, name).cloned())
         } else {
@@ -324,12 +329,12 @@ impl Registry {
     /// # Errors
     /// `BadRequest` for an invalid token.
     pub fn list(&self, kind: &'static Kind, query: &ListQuery) -> Result<List, ApiError> {
-        let token = query.token()?;
+        let (kind, token) = (self.kept_as(kind), query.token()?);
         if kind.source == Source::Machine {
             let Piece { items, version, .. } = self.piece(kind, query, Key::default())?;
             return Ok(List { items, resource_version: version, continue_token: None, remaining: None });
         }
-        self.read_at_once(|store| read::list(store, kind.storage(), query, token))
+        self.read_at_once(|store| read::list(store, kind, query, token))
     }
 
     /// Lists the objects after `after` that a query selects, up to its limit.
@@ -337,10 +342,11 @@ impl Registry {
     /// # Errors
     /// The store cannot be read.
     pub fn piece(&self, kind: &'static Kind, query: &ListQuery, after: Key) -> Result<Piece, ApiError> {
+        let kind = self.kept_as(kind);
         if kind.source == Source::Machine {
             return self.found(|found| found.piece(kind, query, self.resource_version()));
         }
-        self.read_at_once(|store| read::piece(store, kind.storage(), query, after))
+        self.read_at_once(|store| read::piece(store, kind, query, after))
     }
 
     /// Makes `objects` all objects of a kind that is found on the machine. Only what differs is changed, in one transaction

@@ -98,6 +98,8 @@ pub struct DeleteOptions {
     pub resource_version: Option<String>,
     /// What to do with its dependents.
     pub policy: Policy,
+    /// The seconds that it may take to end, for kinds whose objects take time.
+    pub grace: Option<i64>,
 }
 
 /// What to do with the dependents of an object that is deleted.

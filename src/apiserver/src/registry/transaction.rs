@@ -62,6 +62,11 @@ pub(super) fn resource_of<'a>(
     found.ok_or_else(ApiError::no_such_path)
 }
 
+/// The kind that is served under the names of `kind`: Nodes and Pods come from different places on different servers.
+pub(super) fn served(resources: &[Box<dyn Resource>], kind: &'static Kind) -> &'static Kind {
+    resource_of(resources, kind).map_or(kind, Resource::kind)
+}
+
 /// The kind whose objects the store has under the name `plural`.
 pub(super) fn stored_as(resources: &[Box<dyn Resource>], plural: &str) -> Option<&'static Kind> {
     let mut stored =
@@ -352,6 +357,7 @@ impl Transaction for Pending<'_> {
     }
 
     fn get(&mut self, kind: &'static Kind, namespace: &str, name: &str) -> Result<Option<Object>, ApiError> {
+        let kind = served(self.resources, kind);
         let stored = match kind.source {
             Source::Machine => self.found.get(kind, namespace, name).cloned(),
             _ => self.stored(kind, namespace, name)?,
@@ -360,6 +366,7 @@ impl Transaction for Pending<'_> {
     }
 
     fn list(&mut self, kind: &'static Kind) -> Result<Vec<Object>, ApiError> {
+        let kind = served(self.resources, kind);
         if kind.source == Source::Machine {
             return self.found.all(kind).map(|(_, stored)| stored.object()).collect();
         }
@@ -368,6 +375,7 @@ impl Transaction for Pending<'_> {
     }
 
     fn list_in(&mut self, kind: &'static Kind, namespace: &str) -> Result<Vec<Object>, ApiError> {
+        let kind = served(self.resources, kind);
         if kind.source == Source::Machine {
             let own = self.found.all(kind).filter(|((other, _), _)| other == namespace);
             return own.map(|(_, stored)| stored.object()).collect();

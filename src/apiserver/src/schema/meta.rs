@@ -170,3 +170,28 @@ static PRECONDITIONS: Type = Type::new(
         Field::new(2, "resourceVersion", Form::Text, "Its resource version."),
     ],
 );
+
+/// `LabelSelector`.
+pub(crate) static LABEL_SELECTOR: Type = Type::new(
+    "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector",
+    "Selects objects that meet all of its requirements.",
+    &[
+        Field::new(1, "matchLabels", Form::Texts, "Labels that objects have to have."),
+        Field::new(
+            2,
+            "matchExpressions",
+            Form::List(&Form::Object(&LABEL_SELECTOR_REQUIREMENT)),
+            "Requirements of single labels.",
+        ),
+    ],
+);
+
+static LABEL_SELECTOR_REQUIREMENT: Type = Type::new(
+    "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement",
+    "A requirement of one label.",
+    &[
+        Field::new(1, "key", Form::Text, "The label.").required(),
+        Field::new(2, "operator", Form::Text, "In, NotIn, Exists or DoesNotExist.").required(),
+        Field::new(3, "values", Form::List(&Form::Text), "The values that In and NotIn mean."),
+    ],
+);

@@ -5,6 +5,7 @@
 
 pub(crate) mod core;
 pub mod meta;
+pub(crate) mod published;
 
 /// A structure.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub struct Type {
     pub description: &'static str,
     /// Its fields.
     pub fields: &'static [Field],
+    /// Structures whose fields are its own in JSON. In protobuf they are messages of their own, under these numbers.
+    pub inlined: &'static [(u32, &'static Type)],
     /// Whether fields that are not in the table are kept as they are.
     pub is_open: bool,
 }
@@ -28,8 +31,10 @@ pub struct Field {
     pub number: u32,
     /// Its type.
     pub form: Form,
-    /// How a strategic merge patch and apply treat a list.
-    pub merge: Merge,
+    /// How a strategic merge patch treats a list: by one field of its entries, if by any.
+    pub merge: Merge<&'static str>,
+    /// How apply treats it.
+    pub apply: Merge<&'static [&'static str]>,
     /// Whether it is required.
     pub is_required: bool,
     /// Whether it is a pointer in Go: then 0, false and empty text differ from a missing field.
@@ -63,6 +68,8 @@ pub enum Form {
     Texts,
     /// Amounts by name.
     Quantities,
+    /// Bytes by name, which JSON has in base64.
+    Blobs,
     /// A structure.
     Object(&'static Type),
     /// A list.
@@ -71,24 +78,24 @@ pub enum Form {
 
 /// How two versions of a list are merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Merge {
+pub enum Merge<Key> {
     /// The new one replaces the old.
     Replace,
     /// Their union.
     Set,
-    /// Entries of the same key are merged: the key of a strategic merge patch, and the keys of apply.
-    Key(&'static str, &'static [&'static str]),
+    /// Entries of the same key are merged.
+    Key(Key),
 }
 
 impl Type {
     /// A structure.
     pub const fn new(name: &'static str, description: &'static str, fields: &'static [Field]) -> Self {
-        Self { name, description, fields, is_open: false }
+        Self { name, description, fields, inlined: &[], is_open: false }
     }
 
     /// A structure with more fields than the table has.
     pub const fn open(name: &'static str, description: &'static str, fields: &'static [Field]) -> Self {
-        Self { name, description, fields, is_open: true }
+        Self { name, description, fields, inlined: &[], is_open: true }
     }
 
     /// The name of the Go type: `ServiceSpec`.
@@ -96,9 +103,14 @@ impl Type {
         self.name.rsplit('.').next().unwrap_or(self.name)
     }
 
+    /// All fields that it has in JSON.
+    pub fn all_fields(&self) -> impl Iterator<Item = &'static Field> + use<> {
+        self.fields.iter().chain(self.inlined.iter().flat_map(|(_, inner)| inner.fields))
+    }
+
     /// A field by its name in JSON.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
-        self.fields.iter().find(|field| field.name == name)
+        self.all_fields().find(|field| field.name == name)
     }
 
     /// A field by its number in protobuf.
@@ -110,7 +122,8 @@ impl Type {
 impl Field {
     /// An optional field.
     pub const fn new(number: u32, name: &'static str, form: Form, description: &'static str) -> Self {
-        Self { name, number, form, merge: Merge::Replace, is_required: false, is_pointer: false, description }
+        let (merge, apply) = (Merge::Replace, Merge::Replace);
+        Self { name, number, form, merge, apply, is_required: false, is_pointer: false, description }
     }
 
     /// Makes it required.
@@ -125,15 +138,38 @@ impl Field {
         self
     }
 
-    /// Merges its entries by a key.
+    /// Merges its entries: by the field `key` in strategic merge patches, by all of `apply_keys` in apply.
     pub const fn keyed(mut self, key: &'static str, apply_keys: &'static [&'static str]) -> Self {
-        self.merge = Merge::Key(key, apply_keys);
-        self
+        self.merge = Merge::Key(key);
+        self.applied_by(apply_keys)
     }
 
     /// Merges it as a set.
-    pub const fn set(mut self) -> Self {
+    pub const fn set(self) -> Self {
+        self.patch_set().apply_set()
+    }
+
+    /// Lets strategic merge patches merge its entries by the field `key`.
+    pub const fn patched_by(mut self, [key]: &'static [&'static str; 1]) -> Self {
+        self.merge = Merge::Key(*key);
+        self
+    }
+
+    /// Lets strategic merge patches merge it as a set.
+    pub const fn patch_set(mut self) -> Self {
         self.merge = Merge::Set;
+        self
+    }
+
+    /// Lets apply merge its entries by the fields `keys`.
+    pub const fn applied_by(mut self, keys: &'static [&'static str]) -> Self {
+        self.apply = Merge::Key(keys);
+        self
+    }
+
+    /// Lets apply merge it as a set.
+    pub const fn apply_set(mut self) -> Self {
+        self.apply = Merge::Set;
         self
     }
 }
@@ -153,6 +189,7 @@ impl Form {
             Self::Any => "v1.FieldsV1".to_owned(),
             Self::Texts => "map[string]string".to_owned(),
             Self::Quantities => "v1.ResourceList".to_owned(),
+            Self::Blobs => "map[string][]uint8".to_owned(),
             Self::Object(inner) => format!("v1.{}", inner.go_name()),
             Self::List(item) => format!("[]{}", item.go_name()),
         }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::api::body;
 use crate::api::media::Content;
 use crate::api::parameters::Validation;
-use crate::kind::{Kind, Source};
+use crate::kind::Kind;
 use crate::kinds;
 use crate::object::Object;
 
@@ -25,9 +25,9 @@ pub(super) fn fault(db: &Connection) -> rusqlite::Result<Option<Fault>> {
         Ok(last) => last,
         Err(fault) => return Ok(Some(fault)),
     };
-    let kinds = kinds::every();
+    let kinds = kinds::stored();
     let stored = |plural: &str| {
-        let found = kinds.iter().find(|kind| kind.plural == plural && kind.source == Source::Stored);
+        let found = kinds.iter().find(|kind| kind.plural == plural);
         found.copied().ok_or_else(|| format!("there is no kind {:?}", shown(plural)))
     };
     let objects = first(db, "SELECT kind, namespace, name, version, json FROM objects", |row| {

@@ -54,7 +54,7 @@ pub(super) fn remove(
             }
             left.add(kind, &content);
             if !content.is_being_deleted() {
-                content.mark_deleted(transaction.now());
+                content.mark_deleted(transaction.now(), 0);
                 transaction.put(kind, &mut content)?;
             }
         }

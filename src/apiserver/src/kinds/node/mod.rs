@@ -2,6 +2,7 @@
 
 pub(super) mod schema;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -115,10 +116,10 @@ impl Resource for Nodes {
         };
         [
             object.name().to_owned(),
-            if is_ready(status) { "Ready" } else { "NotReady" }.to_owned(),
-            "<none>".to_owned(),
+            state(object),
+            roles(object),
             age::since(object.metadata().get("creationTimestamp"), now),
-            info("kubeletVersion"),
+            status["nodeInfo"]["kubeletVersion"].as_str().unwrap_or_default().to_owned(),
             address("InternalIP"),
             address("ExternalIP"),
             info("osImage"),
@@ -130,9 +131,30 @@ impl Resource for Nodes {
     }
 }
 
-fn is_ready(status: &Value) -> bool {
+/// Whether it is ready, and takes pods.
+fn state(node: &Object) -> String {
+    let status = node.0.get("status").unwrap_or(&Value::Null);
     let mut conditions = status["conditions"].as_array().into_iter().flatten();
-    conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    let state = match conditions.find(|condition| condition["type"] == "Ready") {
+        None => "Unknown",
+        Some(ready) if ready["status"] == "True" => "Ready",
+        Some(_) => "NotReady",
+    };
+    let is_closed = node.spec()["unschedulable"] == true;
+    if is_closed { format!("{state},SchedulingDisabled") } else { state.to_owned() }
+}
+
+/// Its roles, by its labels (`findNodeRoles`).
+fn roles(node: &Object) -> String {
+    let roles: BTreeSet<&str> = node
+        .labels()
+        .filter_map(|(key, value)| match key.strip_prefix("node-role.kubernetes.io/") {
+            None if key == "kubernetes.io/role" => Some(value),
+            role => role,
+        })
+        .filter(|role| !role.is_empty())
+        .collect();
+    if roles.is_empty() { "<none>".to_owned() } else { roles.into_iter().collect::<Vec<_>>().join(",") }
 }
 
 /// The Node object of this machine, created when it was booted.

@@ -151,7 +151,7 @@ impl Cluster {
                 store.erase(kind, &object);
                 resource.deleted(store, std::slice::from_ref(&object))?;
             } else if !object.is_being_deleted() {
-                object.mark_deleted(store.now);
+                object.mark_deleted(store.now, 0);
                 resource.mark_deleted(&mut object);
                 store.insert(kind, &mut object);
             }

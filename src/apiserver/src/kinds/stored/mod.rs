@@ -1,0 +1,177 @@
+//! Kinds that are stored as clients write them. Each is a [`Shape`]: its fields are checked against Kubernetes' own tables
+//! ([`crate::schema::published`]), and its rules are the few that clients notice.
+//!
+//! They are served with `--nodes=stored` only, for tests of programs that a cluster's API server would serve.
+
+mod lease;
+mod node;
+mod pod;
+mod tidy;
+
+use serde_json::Value;
+
+use super::meta::{self, NameRule};
+use super::{age, namespace};
+use crate::kind::{Kind, Subresource};
+use crate::object::Object;
+use crate::resource::{Resource, Transaction};
+use crate::status::{ApiError, Cause};
+
+/// All of them, in the order in which discovery has them.
+const ALL: &[&Shape] = &[&node::SHAPE, &pod::SHAPE, &lease::SHAPE];
+
+/// The rules of all of them.
+pub(super) fn resources() -> impl Iterator<Item = Box<dyn Resource>> {
+    ALL.iter().map(|shape| Box::new(Stored(shape)) as Box<dyn Resource>)
+}
+
+/// What a kind has besides its fields. `..Shape::new(&KIND)` fills in what is usual.
+struct Shape {
+    kind: &'static Kind,
+    /// Which names objects may have.
+    name: NameRule,
+    /// Whether `metadata.generation` counts the changes of everything but the metadata and the status.
+    has_generation: bool,
+    /// Whether PUT creates an object that is not there.
+    may_be_created_by_update: bool,
+    /// Whether the answer to a deletion is the object.
+    is_returned_when_deleted: bool,
+    /// Prepares a new object, before defaults are filled in. Usually takes its status away if that is written on its own.
+    begin: fn(&mut Object),
+    /// Fills in defaults.
+    fill: fn(&mut Object),
+    /// The faults of an object, which may replace another one, besides those of its metadata.
+    faults: fn(&Object, Option<&Object>) -> Vec<Cause>,
+    /// The seconds that a deleted object may take to end, of which a client may have asked for some.
+    grace: Option<fn(&Object, Option<i64>) -> i64>,
+    /// The cells of its row, one for each column.
+    cells: fn(&Object, i64) -> Vec<Value>,
+}
+
+impl Shape {
+    /// A kind without rules of its own: objects have DNS names, and a table of names and ages.
+    const fn new(kind: &'static Kind) -> Self {
+        Self {
+            kind,
+            name: meta::subdomain,
+            has_generation: false,
+            may_be_created_by_update: false,
+            is_returned_when_deleted: false,
+            begin: if has_status(kind) { without_status } else { |_| {} },
+            fill: |_| {},
+            faults: |_, _| Vec::new(),
+            grace: None,
+            cells: |object, now| vec![object.name().into(), age::cell(object, now)],
+        }
+    }
+}
+
+/// The rules of a kind that is stored as clients write it.
+struct Stored(&'static Shape);
+
+impl Stored {
+    /// Leaves out what Go leaves out, and fills in defaults.
+    fn prepare(&self, object: &mut Object) {
+        tidy::structure(&mut object.0, self.0.kind.schema);
+        (self.0.fill)(object);
+    }
+
+    fn check(&self, object: &Object, old: Option<&Object>) -> Result<(), ApiError> {
+        let mut faults = match old {
+            None => meta::faults(object, self.0.name),
+            Some(old) => {
+                let mut faults = meta::change_faults(object, old);
+                faults.extend(meta::kept_faults(object));
+                faults
+            }
+        };
+        faults.extend((self.0.faults)(object, old));
+        meta::checked(self.0.kind, object, &faults)
+    }
+}
+
+impl Resource for Stored {
+    fn kind(&self) -> &'static Kind {
+        self.0.kind
+    }
+
+    fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
+        if self.0.kind.namespaced {
+            namespace::must_exist(transaction, self.0.kind, object)?;
+        }
+        (self.0.begin)(object);
+        self.prepare(object);
+        self.check(object, None)?;
+        if self.0.has_generation {
+            object.metadata_mut().insert("generation".to_owned(), 1.into());
+        }
+        Ok(())
+    }
+
+    fn update(&self, _: &mut dyn Transaction, object: &mut Object, old: &Object) -> Result<(), ApiError> {
+        if has_status(self.0.kind) {
+            take_over(object, old, "status");
+        }
+        self.prepare(object);
+        self.check(object, Some(old))?;
+        if self.0.has_generation && !is_same_but_metadata(object, old) {
+            let before = old.metadata().get("generation").and_then(Value::as_i64).unwrap_or_default();
+            object.metadata_mut().insert("generation".to_owned(), before.saturating_add(1).into());
+        }
+        Ok(())
+    }
+
+    fn update_part(
+        &self,
+        _: &mut dyn Transaction,
+        _: Subresource,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
+        object.keep_only("status", old);
+        self.prepare(object);
+        self.check(object, Some(old))
+    }
+
+    fn grace(&self, object: &Object, asked: Option<i64>) -> Option<i64> {
+        self.0.grace.map(|grace| grace(object, asked))
+    }
+
+    fn is_held(&self, object: &Object) -> bool {
+        self.0.grace.is_some() && object.deletion_grace() > Some(0)
+    }
+
+    fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
+        (self.0.cells)(object, now)
+    }
+
+    fn may_be_created_by_update(&self) -> bool {
+        self.0.may_be_created_by_update
+    }
+
+    fn is_returned_when_deleted(&self) -> bool {
+        self.0.is_returned_when_deleted
+    }
+}
+
+/// Whether the status is written on its own.
+const fn has_status(kind: &Kind) -> bool {
+    !kind.subresources.is_empty()
+}
+
+fn without_status(object: &mut Object) {
+    object.0.remove("status");
+}
+
+/// Gives `object` the member `part` of `old`.
+fn take_over(object: &mut Object, old: &Object, part: &str) {
+    match old.0.get(part) {
+        Some(value) => object.0.insert(part.to_owned(), value.clone()),
+        None => object.0.remove(part),
+    };
+}
+
+fn is_same_but_metadata(one: &Object, other: &Object) -> bool {
+    let rest = |(key, _): &(&String, &Value)| *key != "metadata";
+    one.0.iter().filter(rest).eq(other.0.iter().filter(rest))
+}
