@@ -238,3 +238,50 @@ fn a_thousand_nodes_are_applied_and_one_more() {
         assert_eq!(apply(&all, "all others gone"), (1999, 0));
     });
 }
+
+#[test]
+fn the_plugins_configuration_is_written_last_and_stays() {
+    if !is_root() {
+        return eprintln!("SKIP: not root");
+    }
+    let (world, nodes) = far_world();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("net.d/10-podhosts.conflist");
+    let options = NetworkOptions { conflist: Some(path.clone()), ..options(false) };
+    let read = || sys::fs::files::read(&path, 4096, sys::fs::files::LastLink::Refuse).ok();
+    world.nodes[0].inside(|| {
+        let mut network = Network::open(options.clone()).unwrap();
+        let whole = cluster(&nodes, 0);
+        let own = |cluster: &Cluster| cluster.nodes["n0"].clone();
+        let mut unfit = whole.clone();
+        unfit.nodes.get_mut("n0").unwrap().pod_cidrs.clear();
+        assert!(network.apply(&unfit).fault.unwrap().contains("no spec.podCIDRs"));
+        unfit.nodes.remove("n0");
+        assert!(network.apply(&unfit).fault.is_some());
+        // Another Node's trouble is no reason to wait, and neither is another program's table.
+        assert_eq!(read(), None);
+        let applied = network.apply(&whole);
+        expect_reasons(&applied, &["NodeNotOnLink", "NodeNotOnLink"]);
+        let written: serde_json::Value = serde_json::from_slice(&read().unwrap()).unwrap();
+        let plugin = &written["plugins"][0];
+        assert_eq!(plugin["ipam"]["podCIDRs"], serde_json::json!(["10.244.0.0/24", "fd00:a0::/64"]));
+        assert_eq!((&plugin["ipMasq"], &plugin["mtu"]), (&false.into(), &1500.into()));
+        // One more network, of a family that is there already.
+        let mut more = whole.clone();
+        more.nodes.insert("n0".to_owned(), {
+            let mut own = own(&whole);
+            own.pod_cidrs.push("10.244.7.0/24".parse().unwrap());
+            own
+        });
+        assert!(network.apply(&more).fault.is_none());
+        let written = read().unwrap();
+        assert!(String::from_utf8_lossy(&written).contains("10.244.7.0/24"));
+        // It stays when this Node is gone, and a configuration that goes before it is told.
+        sys::fs::state_dir::replace(&dir.path().join("net.d/05-other.conf"), b"{}").unwrap();
+        let applied = network.apply(&unfit);
+        assert!(applied.problems.iter().any(|problem| problem.reason == "ForeignNetworkConfiguration"));
+        assert_eq!(read(), Some(written));
+        assert_eq!(network.clean_up(), [""; 0]);
+        assert_eq!(read(), None);
+    });
+}
