@@ -9,7 +9,7 @@ use super::options::PATIENCE;
 use sys::fs::files::{self, LastLink};
 use sys::net::conntrack::Conntrack;
 use sys::net::firewalls;
-use sys::net::rtnetlink::RouteSocket;
+use sys::net::kube_proxy;
 use sys::net::services::{Present, Table};
 use sys::process::{exec, programs};
 
@@ -21,11 +21,6 @@ const UNIT: &str = "podhosts-apiserver.service";
 const FLAGS: &str = "/etc/default/podhosts-apiserver";
 /// Largest file that is read, in bytes.
 const TEXT_MAX: usize = 1 << 16;
-/// kube-proxy's tables in its mode nftables, its chain in its mode iptables, and its interface in its mode ipvs.
-const OTHER_TABLES: [&str; 2] = ["ip kube-proxy", "ip6 kube-proxy"];
-const OTHER_CHAIN: &str = "KUBE-SERVICES";
-const OTHER_INTERFACE: &str = "kube-ipvs0";
-
 /// iptables of the old kind, which nf_tables does not show: the kernel's list of its tables, and its program.
 const LEGACY: [(&str, &str); 2] =
     [("/proc/net/ip_tables_names", "iptables-legacy"), ("/proc/net/ip6_tables_names", "ip6tables-legacy")];
@@ -47,7 +42,7 @@ pub(super) fn check(report: &mut Report) {
     }
     own_table(is_there, report);
     tracking(report);
-    other_proxies(&tables, report);
+    other_proxy(report);
     match firewalls::chains() {
         Ok(chains) => firewall(&chains, report),
         Err(cause) => {
@@ -121,32 +116,25 @@ fn tracking(report: &mut Report) {
     }
 }
 
-fn other_proxies(tables: &[String], report: &mut Report) {
-    let has_interface = RouteSocket::here()
-        .and_then(|mut route| route.link(OTHER_INTERFACE))
-        .is_ok_and(|link| link.is_some());
-    let found = tables.iter().filter(|table| OTHER_TABLES.contains(&table.as_str()));
-    let mut found: Vec<String> = found.map(|table| format!("the table {table}")).collect();
-    found.extend(has_interface.then(|| format!("the interface {OTHER_INTERFACE}")));
-    if !found.is_empty() {
-        other_proxy(&found.join(" and "), report);
+fn other_proxy(report: &mut Report) {
+    match kube_proxy::traces() {
+        Ok(traces) if traces.is_empty() => {}
+        Ok(traces) => {
+            let found = traces.join(" and ");
+            let message = format!("{found} is kube-proxy's: two programs lead connections to Services here");
+            let remedy = "stop kube-proxy and call kube-proxy --cleanup, or start podhosts-apiserver with --proxy none";
+            report.warning(CHECK, message, remedy);
+        }
+        Err(cause) => {
+            let message = format!("cannot look for kube-proxy's rules: {cause}");
+            report.error(CHECK, message, "run podhosts doctor as the node's root");
+        }
     }
-}
-
-fn other_proxy(found: &str, report: &mut Report) {
-    let message = format!("{found} is kube-proxy's: two programs lead connections to Services here");
-    let remedy =
-        "stop kube-proxy and call kube-proxy --cleanup, or start podhosts-apiserver with --proxy none";
-    report.warning(CHECK, message, remedy);
 }
 
 fn firewall(chains: &[firewalls::Chain], report: &mut Report) {
     for chain in chains.iter().filter(|chain| chain.refuses_forwarding) {
         refuses(&format!("the chain {} of the table {}", chain.name, chain.table), report);
-    }
-    let mut kubes = chains.iter().filter(|chain| chain.name == OTHER_CHAIN);
-    if let Some(chain) = kubes.next() {
-        other_proxy(&format!("the chain {OTHER_CHAIN} of the table {}", chain.table), report);
     }
 }
 
@@ -169,9 +157,6 @@ fn legacy(names: &Path, program: &'static str, report: &mut Report) {
     };
     if has("filter") && listed(&path, &["-S", "FORWARD"]).lines().any(|line| line == "-P FORWARD DROP") {
         refuses(&format!("the chain FORWARD of {program}"), report);
-    }
-    if has("nat") && !listed(&path, &["-t", "nat", "-S", OTHER_CHAIN]).is_empty() {
-        other_proxy(&format!("the chain {OTHER_CHAIN} of {program}"), report);
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod announce;
 pub mod conntrack;
 pub mod firewalls;
+pub mod kube_proxy;
 pub mod masquerade;
 mod netfilter;
 pub mod nft;
