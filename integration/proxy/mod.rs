@@ -1,6 +1,7 @@
 //! Services that are reachable: the packet filter's table, real packets, and the server that keeps it.
 
 mod addresses;
+mod agent;
 mod announce;
 mod announce_rivals;
 mod cluster;

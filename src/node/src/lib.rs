@@ -10,6 +10,7 @@ mod options;
 mod problem;
 mod report;
 pub mod run;
+mod services;
 
 /// The program's name, in its usage and in front of its errors.
 pub const PROGRAM: &str = "podhosts-node";

@@ -17,10 +17,11 @@ use crate::api::client::{ClientError, client};
 use crate::api::node::{Cluster, NodeObject};
 use crate::api::watch::{News, follow};
 use crate::network::{self, NetworkFault};
-use crate::options::Options;
+use crate::options::{Options, ProxyMode};
 use crate::report::conditions::{self, Present};
 use crate::report::standing::{Part, Standing};
 use crate::report::{events, health};
+use crate::services::{self, Services, ServicesError};
 use sys::process::{limits, memory};
 use sys::report::ExitCode;
 use sys::service::notify::Notifier;
@@ -36,6 +37,8 @@ enum NodeError {
     Client(#[from] ClientError),
     #[error("cannot listen on --health-bind-address {address}: {cause}")]
     Health { address: std::net::SocketAddr, cause: std::io::Error },
+    #[error(transparent)]
+    Services(#[from] ServicesError),
     #[error("cannot start: {0}")]
     Start(#[source] std::io::Error),
     #[error(transparent)]
@@ -77,7 +80,10 @@ fn run(options: Options) -> Result<(), NodeError> {
 
 /// Removes what the agent has made on this node.
 fn clean_up(options: &Options) -> Result<(), NodeError> {
-    let left = network::clean_up(options)?;
+    let mut left = network::clean_up(options)?;
+    if options.proxy == ProxyMode::Nftables {
+        left.extend(services::remove().err().map(|error| error.to_string()));
+    }
     if left.is_empty() { Ok(()) } else { Err(NodeError::CleanUp(left.join("; "))) }
 }
 
@@ -104,7 +110,13 @@ async fn serve(options: Options) -> Result<(), NodeError> {
     let address = options.health_bind_address;
     let listener = health::listen(address).await.map_err(|cause| NodeError::Health { address, cause })?;
     let own = options.own_name();
-    let standing = Rc::new(Standing::of(&[Part::Nodes, Part::Network]));
+    let services = match options.proxy {
+        ProxyMode::Nftables => Some(Services::start().await?),
+        ProxyMode::None => None,
+    };
+    let mut parts = vec![Part::Nodes, Part::Network];
+    parts.extend(services.as_ref().map(|_| Part::Services));
+    let standing = Rc::new(Standing::of(&parts));
     let agent = Rc::new(Agent {
         client,
         standing: Rc::clone(&standing),
@@ -115,13 +127,18 @@ async fn serve(options: Options) -> Result<(), NodeError> {
         options,
     });
     tracing::info!(node = own, healthAddress = %address, "starting");
-    let metrics = Rc::clone(&standing);
-    spawn_local(health::serve(listener, standing, Rc::new(move |page| write_metrics(&metrics, page))));
+    let (metrics, proxy) = (Rc::clone(&standing), services.as_ref().map(Services::metrics));
+    let write = move |page: &mut Page| {
+        write_metrics(&metrics, page);
+        proxy.iter().for_each(|proxy| proxy.write(page));
+    };
+    spawn_local(health::serve(listener, standing, Rc::new(write)));
     let following = spawn_local(follow_nodes(Rc::clone(&agent)));
     let networking = spawn_local(network::keep(Rc::clone(&agent)));
     let telling = spawn_local(tell(Rc::clone(&agent)));
+    let serving = services.map(|services| spawn_local(services.run(Rc::clone(&agent))));
     notifier.tell("READY=1");
-    until_a_signal(terminate, interrupt, [following, networking, telling]).await;
+    until_a_signal(terminate, interrupt, [following, networking, telling].into_iter().chain(serving)).await;
     tracing::info!("stopping: what is in the kernel stays");
     notifier.tell("STOPPING=1");
     Ok(())

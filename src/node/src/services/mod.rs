@@ -1,0 +1,177 @@
+//! `--proxy nftables`: Services are led to their endpoints by the library `proxy`, which follows the API server.
+
+mod changes;
+mod nodes;
+mod objects;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::ListParams;
+use kube::runtime::watcher::Config;
+use kube::{Api, Resource};
+use proxy::ObjectName;
+use proxy::thread::{Announcing, News as Told, ProxyError, ProxyMetrics, ServiceProxy, Settings, clean_up};
+use sys::net::kube_proxy;
+use sys::process::memory;
+use thiserror::Error;
+
+use crate::api::watch::{Key, News, follow};
+use crate::report::standing::Part;
+use crate::run::Agent;
+use changes::{Changes, ChangesSource, Kind};
+use objects::{KeptCidr, KeptService, KeptSlice};
+
+/// What a user can do where Services cannot be served.
+const HINT: &str = "--proxy=none leaves Services to another program";
+/// Services that another program leads to their endpoints, and headless ones, which have no place to connect to. Their
+/// EndpointSlices have the same labels.
+const OURS: &str = "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless";
+/// How often an API server that has no ServiceCIDRs is asked again: it may be of another version then.
+const RECHECK: Duration = Duration::from_secs(600);
+
+/// Why Services are not served.
+#[derive(Debug, Error)]
+pub(crate) enum ServicesError {
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    #[error(
+        "cannot serve Services: {found} is kube-proxy's, and does so already (stop kube-proxy and call kube-proxy --cleanup; {HINT})"
+    )]
+    KubeProxy { found: String },
+    #[error("cannot look for kube-proxy's rules: {0}")]
+    Look(#[source] std::io::Error),
+}
+
+/// The proxy, and what feeds it.
+pub(crate) struct Services {
+    proxy: ServiceProxy,
+    changes: Changes,
+}
+
+impl Services {
+    /// Starts the proxy. It changes nothing before it knows all objects.
+    ///
+    /// # Errors
+    /// [`ServicesError`].
+    pub(crate) async fn start() -> Result<Self, ServicesError> {
+        let found = kube_proxy::traces().map_err(ServicesError::Look)?;
+        if !found.is_empty() {
+            return Err(ServicesError::KubeProxy { found: found.join(" and ") });
+        }
+        let (changes, source) = changes::changes();
+        Ok(Self { proxy: serve(source).await?, changes })
+    }
+
+    /// What the proxy counts.
+    pub(crate) fn metrics(&self) -> Arc<ProxyMetrics> {
+        self.proxy.metrics()
+    }
+
+    /// Feeds the proxy. It ends only if the proxy does.
+    pub(crate) async fn run(self, agent: Rc<Agent>) {
+        let Self { mut proxy, changes } = self;
+        let programming = async {
+            match proxy.programmed().await {
+                Ok(()) => {
+                    agent.standing.works(Part::Services, Vec::new());
+                    // The first lists and the first transaction need more than what comes later.
+                    memory::give_back();
+                }
+                Err(error) => return tracing::error!("{error}"),
+            }
+            std::future::pending().await
+        };
+        let feeding = async {
+            tokio::join!(
+                nodes::follow_cluster(&agent, &changes),
+                follow_services(&agent, &changes),
+                follow_slices(&agent, &changes),
+                follow_cidrs(&agent, &changes),
+            );
+        };
+        tokio::select! {
+            () = programming => {}
+            () = feeding => {}
+        }
+    }
+}
+
+async fn serve(source: ChangesSource) -> Result<ServiceProxy, ProxyError> {
+    // Load balancers of a cluster are others' concern.
+    let (announcing, is_announced) = (Announcing::Nowhere, Box::new(|_| false));
+    ServiceProxy::start(source, Settings { announcing, is_announced, hint: HINT }).await
+}
+
+/// Removes the table of the packet filter.
+///
+/// # Errors
+/// The kernel's answer, or a running program has the table.
+pub(crate) fn remove() -> Result<(), ServicesError> {
+    Ok(clean_up(HINT).map(drop)?)
+}
+
+async fn follow_services(agent: &Agent, changes: &Changes) {
+    let api: Api<KeptService> = Api::all(agent.client.clone());
+    let tell = |news| {
+        tell(agent, changes, Kind::Services, news, |name, object: Option<KeptService>| {
+            Told::Service(name, object.and_then(|object| object.service))
+        });
+    };
+    follow(api, Config::default().labels(OURS), tell).await;
+}
+
+async fn follow_slices(agent: &Agent, changes: &Changes) {
+    let api: Api<KeptSlice> = Api::all(agent.client.clone());
+    let tell = |news| {
+        tell(agent, changes, Kind::Slices, news, |name, object: Option<KeptSlice>| {
+            Told::Slice(name, object.map(|object| object.read))
+        });
+    };
+    follow(api, Config::default().labels(OURS), tell).await;
+}
+
+async fn follow_cidrs(agent: &Agent, changes: &Changes) {
+    let api: Api<KeptCidr> = Api::all(agent.client.clone());
+    // Kubernetes has them since 1.33.
+    while is_absent(&api).await {
+        changes.listed(Kind::ServiceNetworks);
+        tokio::time::sleep(RECHECK).await;
+    }
+    let tell = |news| {
+        tell(agent, changes, Kind::ServiceNetworks, news, |name, object: Option<KeptCidr>| {
+            Told::ServiceNetworks(name, object.map(|object| object.networks).unwrap_or_default())
+        });
+    };
+    follow(api, Config::default(), tell).await;
+}
+
+/// Whether the API server does not know the kind. If it does not answer, the watch finds out why.
+async fn is_absent(api: &Api<KeptCidr>) -> bool {
+    let answer = api.list(&ListParams::default().limit(1)).await;
+    matches!(answer, Err(kube::Error::Api(status)) if status.code == 404)
+}
+
+/// Passes on what a watch tells; `read` makes of an object what the proxy is told.
+fn tell<K: Resource>(
+    agent: &Agent,
+    changes: &Changes,
+    kind: Kind,
+    news: News<K>,
+    read: impl Fn(ObjectName, Option<K>) -> Told,
+) {
+    let name = |(namespace, name): Key| ObjectName { namespace, name };
+    match news {
+        News::Is(key, object) => {
+            let version = object.meta().resource_version.clone();
+            changes.tell(read(name(key), Some(object)), version.as_deref());
+        }
+        News::Gone(key) => changes.tell(read(name(key), None), None),
+        News::Listed => {
+            agent.standing.connected();
+            changes.listed(kind);
+        }
+        News::Lost(error) => agent.standing.lost(kind.resource(), &error),
+    }
+}
