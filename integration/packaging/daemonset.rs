@@ -10,6 +10,7 @@ use super::image::{NAME, libraries, on_node, with_image};
 use super::manifests::{built, container, in_folder, pod, strings};
 use crate::harness::containerd::{CONFIG, Containerd, Pod};
 use crate::harness::needs;
+use crate::harness::serve::Server;
 
 /// The pod of a manifest in a containerd, and what the kubelet knows of it.
 struct Kubelet<'a> {
@@ -58,9 +59,15 @@ impl<'a> Kubelet<'a> {
         let masked =
             ["asound", "acpi", "kcore", "keys", "latency_stats", "timer_list", "sched_debug", "scsi"];
         let readonly = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
+        let expanded = |arg: &&str| {
+            self.env
+                .iter()
+                .fold(arg.to_string(), |arg, (key, value)| arg.replace(&format!("$({key})"), value))
+        };
+        let args: Vec<String> = strings(&container["args"]).iter().map(expanded).collect();
         json!({
             "metadata": {"name": name}, "image": {"image": NAME}, "log_path": format!("{name}.log"),
-            "command": container["command"], "args": container["args"].as_array().cloned().unwrap_or_default(),
+            "command": container["command"], "args": args,
             "envs": envs.collect::<Vec<_>>(), "mounts": mounts.chain(libraries()).collect::<Vec<_>>(),
             "linux": {"security_context": {
                 "capabilities": {"add_capabilities": added, "drop_capabilities": ["ALL"]},
@@ -71,6 +78,21 @@ impl<'a> Kubelet<'a> {
                 "readonly_paths": below_proc(&readonly),
             }},
         })
+    }
+
+    /// Waits until the readiness probe of the agent's container succeeds.
+    #[track_caller]
+    fn until_ready(&self, id: &str) {
+        let probe = &container(&self.spec, "podhosts-node")["readinessProbe"]["httpGet"];
+        let [host, path] = ["host", "path"].map(|key| probe[key].as_str().unwrap());
+        let url = format!("http://{host}:{}{path}", probe["port"]);
+        for _ in 0..600 {
+            if self.containerd.node.run("busybox", &["wget", "-qO-", &url]).ok {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("never ready: {:?}", self.containerd.crictl(&["logs", id]));
     }
 
     /// Runs a container to its end, which has to be a success: what it printed.
@@ -190,6 +212,70 @@ fn the_agents_container_has_the_rights_that_the_agent_needs() {
     }
     let refused = containerd.exec(&id, "echo x >/run/api-server/kubeconfig").failure();
     assert!(refused.contains("Read-only file system"), "{refused}");
+}
+
+/// What the agent makes on a node, and its address there.
+const MADE: &str =
+    "nft list tables | grep podhosts-; ls /etc/cni/net.d; cat /proc/sys/net/ipv6/conf/all/forwarding";
+const ADDRESSES: &str = "ip link add up0 type dummy; ip link set up0 up; ip addr add 192.0.2.1/24 dev up0; \
+                         ip addr add 2001:db8::1/64 dev up0 nodad; ip route add default via 192.0.2.254; \
+                         ip -6 route add default via 2001:db8::fe; echo 0 >/proc/sys/net/ipv6/conf/all/forwarding";
+const SERVER: [&str; 6] = [
+    "--cri-endpoint=none",
+    "--secure-port=6443",
+    "--node-name=n1",
+    "--node-ip=192.0.2.1,2001:db8::1",
+    "--pod-cidr=10.244.1.0/24,fd00:10:244:1::/64",
+    "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112",
+];
+
+/// From a node without a network to one with pods, an update, and back.
+#[test]
+fn its_pod_makes_the_network_of_a_node() {
+    needs!("make", "umoci", "busybox", "tar", "ip", "nft");
+    let Some(containerd) = with_image() else { return };
+    let node = &containerd.node;
+    node.sh(ADDRESSES);
+    let server = Server::start_on(node, &node.path(""), &SERVER);
+    let objects = in_folder();
+    let mut kubelet = Kubelet::start(&containerd, "podhosts", pod(&objects));
+    kubelet.env.extend([("API_SERVER", "https://127.0.0.1:6443"), ("NODE_NAME", "n1")]);
+    let account = kubelet.volume("account");
+    for (from, to) in [("pki/ca.crt", "ca.crt"), ("token", "token")] {
+        fs::copy(server.dir.join("data").join(from), node.file(&format!("{account}/{to}"))).unwrap();
+    }
+    kubelet.run("install");
+    kubelet.run("api-server");
+    let agent = kubelet.pod.start(&kubelet.config("podhosts-node"));
+    kubelet.until_ready(&agent);
+    let tables = "table inet podhosts-node\n";
+    let made = node.sh(MADE);
+    assert!(made.contains(tables) && made.ends_with("10-podhosts.conflist\n1\n"), "{made}");
+    let list = fs::metadata(node.file("/etc/cni/net.d/10-podhosts.conflist")).unwrap().ino();
+    containerd.until(&["info", "-q"], |info| {
+        let info: Value = serde_json::from_str(info).unwrap();
+        info["status"]["conditions"].as_array().unwrap().iter().all(|condition| condition["status"] == true)
+    });
+    let other = containerd.pod_with(&containerd.pod_config("web"), &[]);
+    assert_eq!(other.addresses(), ["10.244.1.2", "fd00:10:244:1::2"]);
+
+    // An update ends one agent, and starts another, which changes nothing.
+    containerd.ask(&["stop", "-t", "60", &agent]);
+    let code = containerd.inspect("inspect", &agent)["status"]["exitCode"].as_i64();
+    assert_eq!((code.unwrap_or_default(), node.sh(MADE)), (0, made.clone()));
+    containerd.ask(&["rm", &agent]);
+    let agent = kubelet.pod.start(&kubelet.config("podhosts-node"));
+    kubelet.until_ready(&agent);
+    assert_eq!(node.sh(MADE), made);
+    assert_eq!(fs::metadata(node.file("/etc/cni/net.d/10-podhosts.conflist")).unwrap().ino(), list);
+
+    // As docs/kubernetes.md has it.
+    other.remove();
+    containerd.ask(&["stop", &agent]);
+    node.run("/opt/podhosts/bin/podhosts-node", &["--cleanup"]).success();
+    assert_eq!(node.sh(MADE), "1\n");
+    node.run("/opt/podhosts/bin/podhosts", &["unconfigure", "--runtime", "containerd"]).success();
+    assert_eq!(node.run("/opt/podhosts/bin/podhosts", &["in-use"]).success(), "");
 }
 
 #[test]
