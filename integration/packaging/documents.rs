@@ -47,6 +47,11 @@ fn every_test_that_limits_md_names_exists() {
     expect_tests("docs/limits.md", 50);
 }
 
+#[test]
+fn every_test_that_kubernetes_md_names_exists() {
+    expect_tests("docs/kubernetes.md", 9);
+}
+
 /// A row of the table in docs/limits.md begins with the first words of its limit, which is a bullet above, in its order.
 #[test]
 fn every_limit_has_its_row() {
