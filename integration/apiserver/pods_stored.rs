@@ -19,7 +19,8 @@ fn serve() -> Server {
 }
 
 fn ask(server: &Server, method: &str, path: &str, media_type: &str, body: &Value) -> (u16, Value) {
-    let answer = server.ask(method, path, media_type, body.to_string().as_bytes());
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let answer = server.ask(method, path, media_type, body.as_bytes());
     (answer.code, answer.json())
 }
 
@@ -195,7 +196,7 @@ fn services_lead_to_them_with_their_nodes() {
         all.flat_map(|slice| slice["endpoints"].as_array().into_iter().flatten().cloned().collect::<Vec<_>>())
             .collect()
     };
-    let found = until(&endpoints, |found| found.len() == 2);
+    let found = until(endpoints, |found| found.len() == 2);
     let mut addresses: Vec<&str> = found.iter().map(|one| one["addresses"][0].as_str().unwrap()).collect();
     addresses.sort_unstable();
     assert_eq!(addresses, ["10.244.1.5", "fd00::5"]);
@@ -208,9 +209,9 @@ fn services_lead_to_them_with_their_nodes() {
     }
     // While it ends it is no longer ready.
     done(&server, "DELETE", &format!("{PODS}/a"), JSON, &json!({}));
-    until(&endpoints, |found| found.iter().all(|one| one["conditions"]["terminating"] == true));
+    until(endpoints, |found| found.iter().all(|one| one["conditions"]["terminating"] == true));
     done(&server, "DELETE", &format!("{PODS}/a?gracePeriodSeconds=0"), JSON, &Value::Null);
-    until(&endpoints, |found| found.is_empty());
+    until(endpoints, |found| found.is_empty());
 }
 
 /// Asks until the answer is wanted, 30 s at most.

@@ -252,7 +252,7 @@ fn a_backup_holds_what_no_server_has_stored() {
         (format!("UPDATE objects SET json = replace(json, '\"Service\"', '\"Pod\"') {web}"), "Pod"),
         (format!("UPDATE objects SET name = '../../etc' {web}"), "the object is another one"),
         (format!("UPDATE objects SET namespace = '' {web}"), "the object is another one"),
-        (format!("UPDATE objects SET kind = 'pods' {web}"), "there is no kind \"pods\""),
+        (format!("UPDATE objects SET kind = 'jobs' {web}"), "there is no kind \"jobs\""),
         (format!("UPDATE objects SET kind = char(27) || '[2J' {web}"), "there is no kind \"\\u{1b}[2J\""),
         (format!("UPDATE objects SET version = version + 1000000 {web}"), "it has version "),
         (format!("UPDATE objects SET version = 'new' {web}"), ""),

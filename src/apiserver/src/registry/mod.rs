@@ -9,6 +9,7 @@ mod metadata;
 mod options;
 mod owners;
 mod read;
+mod served;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -149,12 +150,12 @@ impl Registry {
     /// # Errors
     /// The kind is not served.
     pub fn resource(&self, kind: &Kind) -> Result<&dyn Resource, ApiError> {
-        transaction::resource_of(&self.resources, kind)
+        served::resource_of(&self.resources, kind)
     }
 
     /// The kind under which the objects of `kind` are kept: here two kinds of the same name are one.
     fn kept_as(&self, kind: &'static Kind) -> &'static Kind {
-        transaction::served(&self.resources, kind).storage()
+        served::served(&self.resources, kind).storage()
     }
 
     /// The resource version of the last change.

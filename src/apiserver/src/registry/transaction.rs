@@ -19,6 +19,7 @@ use super::found::{Difference, Found};
 use super::options::Applied;
 use super::owners::{Garbage, Key};
 use super::read::List;
+use super::served::{resource_of, served};
 
 /// Largest object, in bytes; etcd has the same limit.
 const OBJECT_MAX: usize = 3 << 19;
@@ -48,30 +49,6 @@ impl Outcome {
             Self::Many(_) | Self::Versions(_) => Stored { text: Arc::from("{}") },
         }
     }
-}
-
-/// The rules of a kind.
-///
-/// # Errors
-/// The kind is not served.
-pub(super) fn resource_of<'a>(
-    resources: &'a [Box<dyn Resource>],
-    kind: &Kind,
-) -> Result<&'a dyn Resource, ApiError> {
-    let found = resources.iter().map(AsRef::as_ref).find(|resource| resource.kind() == kind);
-    found.ok_or_else(ApiError::no_such_path)
-}
-
-/// The kind that is served under the names of `kind`: Nodes and Pods come from different places on different servers.
-pub(super) fn served(resources: &[Box<dyn Resource>], kind: &'static Kind) -> &'static Kind {
-    resource_of(resources, kind).map_or(kind, Resource::kind)
-}
-
-/// The kind whose objects the store has under the name `plural`.
-pub(super) fn stored_as(resources: &[Box<dyn Resource>], plural: &str) -> Option<&'static Kind> {
-    let mut stored =
-        resources.iter().map(|resource| resource.kind()).filter(|kind| kind.source == Source::Stored);
-    stored.find(|kind| kind.plural == plural)
 }
 
 /// A step in the accounts, to be undone if the change fails.
@@ -299,6 +276,18 @@ impl<'a> Pending<'a> {
         self.changes.push(change);
     }
 
+    /// The objects of a kind, by namespace and name.
+    fn objects(&self, kind: &'static Kind, namespace: Option<&str>) -> Result<Vec<Object>, ApiError> {
+        let kind = served(self.resources, kind);
+        if kind.source == Source::Machine {
+            let all =
+                self.found.all(kind).filter(|((own, _), _)| namespace.is_none_or(|wanted| wanted == own));
+            return all.map(|(_, stored)| stored.object()).collect();
+        }
+        let all = self.store.list(kind, namespace, ("", ""), i64::MAX).map_err(ApiError::internal)?;
+        all.iter().map(|row| row.stored.object()).collect()
+    }
+
     /// Notes whom an object names as its owners, now and before.
     fn own(&mut self, kind: &'static Kind, before: Option<&Object>, now: Option<&Object>) {
         let uids = |object: Option<&Object>| object.map(uids_of).unwrap_or_default();
@@ -366,22 +355,11 @@ impl Transaction for Pending<'_> {
     }
 
     fn list(&mut self, kind: &'static Kind) -> Result<Vec<Object>, ApiError> {
-        let kind = served(self.resources, kind);
-        if kind.source == Source::Machine {
-            return self.found.all(kind).map(|(_, stored)| stored.object()).collect();
-        }
-        let all = self.store.list(kind, None, ("", ""), i64::MAX).map_err(ApiError::internal)?;
-        all.iter().map(|row| row.stored.object()).collect()
+        self.objects(kind, None)
     }
 
     fn list_in(&mut self, kind: &'static Kind, namespace: &str) -> Result<Vec<Object>, ApiError> {
-        let kind = served(self.resources, kind);
-        if kind.source == Source::Machine {
-            let own = self.found.all(kind).filter(|((other, _), _)| other == namespace);
-            return own.map(|(_, stored)| stored.object()).collect();
-        }
-        let all = self.store.list(kind, Some(namespace), ("", ""), i64::MAX).map_err(ApiError::internal)?;
-        all.iter().map(|row| row.stored.object()).collect()
+        self.objects(kind, Some(namespace))
     }
 
     fn put(&mut self, kind: &'static Kind, object: &mut Object) -> Result<(), ApiError> {
