@@ -215,9 +215,9 @@ fn the_agents_container_has_the_rights_that_the_agent_needs() {
 }
 
 /// What the agent makes on a node, and its address there.
-const MADE: &str =
-    "nft list tables | grep podhosts-; ls /etc/cni/net.d; cat /proc/sys/net/ipv6/conf/all/forwarding";
-const ADDRESSES: &str = "ip link add up0 type dummy; ip link set up0 up; ip addr add 192.0.2.1/24 dev up0; \
+const MADE: &str = "nft list tables | sed -n /podhosts-/p; ls /etc/cni/net.d; \
+                    cat /proc/sys/net/ipv6/conf/all/forwarding";
+const ADDRESSES: &str = "ip link add up0 type veth peer name up1; ip link set up1 up; ip link set up0 up; ip addr add 192.0.2.1/24 dev up0; \
                          ip addr add 2001:db8::1/64 dev up0 nodad; ip route add default via 192.0.2.254; \
                          ip -6 route add default via 2001:db8::fe; echo 0 >/proc/sys/net/ipv6/conf/all/forwarding";
 const SERVER: [&str; 6] = [
@@ -229,6 +229,16 @@ const SERVER: [&str; 6] = [
     "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112",
 ];
 
+/// Waits until containerd says that there is a network for pods, or none.
+#[track_caller]
+fn until_network(containerd: &Containerd, is_there: bool) {
+    containerd.until(&["info", "-q"], |info| {
+        let info: Value = serde_json::from_str(info).unwrap();
+        let conditions = info["status"]["conditions"].as_array().unwrap();
+        conditions.iter().any(|one| one["type"] == "NetworkReady" && one["status"] == is_there)
+    });
+}
+
 /// From a node without a network to one with pods, an update, and back.
 #[test]
 fn its_pod_makes_the_network_of_a_node() {
@@ -236,14 +246,17 @@ fn its_pod_makes_the_network_of_a_node() {
     let Some(containerd) = with_image() else { return };
     let node = &containerd.node;
     node.sh(ADDRESSES);
+    // What this machine may have.
+    node.sh("rm -f /etc/cni/net.d/*");
+    until_network(&containerd, false);
     let server = Server::start_on(node, &node.path(""), &SERVER);
     let objects = in_folder();
     let mut kubelet = Kubelet::start(&containerd, "podhosts", pod(&objects));
     kubelet.env.extend([("API_SERVER", "https://127.0.0.1:6443"), ("NODE_NAME", "n1")]);
     let account = kubelet.volume("account");
-    for (from, to) in [("pki/ca.crt", "ca.crt"), ("token", "token")] {
-        fs::copy(server.dir.join("data").join(from), node.file(&format!("{account}/{to}"))).unwrap();
-    }
+    fs::copy(server.dir.join("data/pki/ca.crt"), node.file(&format!("{account}/ca.crt"))).unwrap();
+    // Without a newline, as the kubelet writes it.
+    fs::write(node.file(&format!("{account}/token")), server.token()).unwrap();
     kubelet.run("install");
     kubelet.run("api-server");
     let agent = kubelet.pod.start(&kubelet.config("podhosts-node"));
@@ -252,10 +265,7 @@ fn its_pod_makes_the_network_of_a_node() {
     let made = node.sh(MADE);
     assert!(made.contains(tables) && made.ends_with("10-podhosts.conflist\n1\n"), "{made}");
     let list = fs::metadata(node.file("/etc/cni/net.d/10-podhosts.conflist")).unwrap().ino();
-    containerd.until(&["info", "-q"], |info| {
-        let info: Value = serde_json::from_str(info).unwrap();
-        info["status"]["conditions"].as_array().unwrap().iter().all(|condition| condition["status"] == true)
-    });
+    until_network(&containerd, true);
     let other = containerd.pod_with(&containerd.pod_config("web"), &[]);
     assert_eq!(other.addresses(), ["10.244.1.2", "fd00:10:244:1::2"]);
 
