@@ -21,6 +21,7 @@ pub mod run;
 pub mod schema;
 pub mod selector;
 mod service_proxy;
+mod small_set;
 pub mod status;
 pub mod store;
 mod tables;

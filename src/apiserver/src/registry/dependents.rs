@@ -7,10 +7,11 @@ use serde::Deserialize;
 use super::owners::Key;
 use crate::accounts::number_of_uid;
 use crate::object::Object;
+use crate::small_set::SmallSet;
 
 /// The objects by the uids that they name in `metadata.ownerReferences`.
 #[derive(Debug, Default)]
-pub(super) struct Dependents(HashMap<u128, BTreeSet<Key>>);
+pub(super) struct Dependents(HashMap<u128, SmallSet<Key>>);
 
 /// The uids that an object names, each once.
 pub(super) fn uids_of(object: &Object) -> BTreeSet<u128> {
@@ -66,6 +67,7 @@ impl Dependents {
 
     /// The objects that name the uid, in the order of their kinds and names.
     pub(super) fn of(&self, uid: &str) -> impl Iterator<Item = &Key> {
-        number_of_uid(uid).and_then(|uid| self.0.get(&uid)).into_iter().flatten()
+        let found = number_of_uid(uid).and_then(|uid| self.0.get(&uid));
+        found.into_iter().flat_map(SmallSet::iter)
     }
 }

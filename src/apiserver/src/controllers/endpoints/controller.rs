@@ -1,6 +1,6 @@
 //! The loop: from changes of Services, pods, slices and Endpoints to the Services that they concern, and from there to writes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -13,7 +13,6 @@ use super::queue::Queue;
 use super::service::Service;
 use super::slices::Node;
 use super::sync::Sync;
-use super::trigger::Times;
 use crate::kind::Kind;
 use crate::kinds::{endpoint_slice, endpoints, node, pod, service};
 use crate::object::Object;
@@ -49,7 +48,6 @@ async fn follow(registry: Registry, own: Address) -> Result<Infallible, ApiError
         own,
         node: Node::default(),
         index: Index::default(),
-        times: HashMap::new(),
         queue: Queue::default(),
         gone: HashSet::new(),
         written: HashSet::new(),
@@ -93,7 +91,6 @@ struct Controller {
     own: Address,
     node: Node,
     index: Index,
-    times: HashMap<Key, Times>,
     queue: Queue,
     /// Services that were deleted, whose Endpoints have to go.
     gone: HashSet<Key>,
@@ -221,13 +218,8 @@ impl Controller {
     async fn work(&mut self) {
         let mut planned = Vec::new();
         for key in self.queue.take(BATCH) {
-            let mut sync = Sync {
-                registry: &self.registry,
-                index: &self.index,
-                node: &self.node,
-                own: &self.own,
-                times: &mut self.times,
-            };
+            let mut sync =
+                Sync { registry: &self.registry, index: &mut self.index, node: &self.node, own: &self.own };
             match sync.plan(&key, self.gone.contains(&key)) {
                 Ok(changes) if changes.is_empty() => self.succeeded(&key),
                 Ok(changes) => planned.push((key, changes)),

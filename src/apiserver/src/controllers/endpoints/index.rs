@@ -1,172 +1,262 @@
 //! What the controller remembers of all objects, so that a change costs only the Services that it concerns: who selects
 //! whom, and which slices belong to which Service.
+//!
+//! It has something of every Service, and there may be a hundred thousand: each name is kept once, and labels as numbers.
 
+use std::collections::hash_map::{DefaultHasher, Entry};
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher, BuildHasherDefault};
+use std::sync::Arc;
 
 use super::pod::Pod;
 use super::service::{Service, labels};
 use super::slice::SERVICE_LABEL;
+use super::trigger::Times;
 use super::{mirror, own, slices};
 use crate::object::Object;
+use crate::small_set::SmallSet;
 
 /// Namespace and name.
 pub(super) type Key = (String, String);
-/// A label in a namespace: namespace, key and value.
-type Label = (String, String, String);
+/// The hash of a label's key and value. If two labels have the same, a Service is looked at in vain.
+type Label = u64;
 /// Names by a label.
-type ByLabel = HashMap<Label, BTreeSet<String>>;
+type ByLabel = HashMap<Label, SmallSet<Arc<str>>>;
 
 /// The key of an object.
 pub(super) fn key_of(object: &Object) -> Key {
     (object.namespace().to_owned(), object.name().to_owned())
 }
 
-/// The selector of a Service, and the one of its labels by which it is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Selector {
-    pairs: Vec<(String, String)>,
-    found_by: Label,
+fn label((name, value): &(String, String)) -> Label {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one((name, value))
 }
 
 /// The index.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    selectors: HashMap<Key, Selector>,
-    services: ByLabel,
-    pods: HashMap<Key, Pod>,
-    pods_by_label: ByLabel,
-    /// The Service of each slice that a controller here keeps.
-    slices: HashMap<Key, String>,
-    slices_of: HashMap<Key, BTreeSet<String>>,
+    namespaces: HashMap<String, Namespace>,
 }
 
 impl Index {
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.namespaces.is_empty()
+    }
+
     /// The Services that select pods.
     pub(super) fn services(&self) -> impl Iterator<Item = Key> {
-        self.selectors.keys().cloned()
+        self.namespaces.iter().flat_map(|(namespace, inside)| {
+            let selecting = inside.services.iter().filter(|(_, known)| !known.selector.is_empty());
+            selecting.map(|(name, _)| (namespace.clone(), name.as_ref().to_owned()))
+        })
     }
 
     /// Notes a Service.
     pub(super) fn set_service(&mut self, service: &Service) {
-        let key = (service.namespace.clone(), service.name.clone());
-        self.remove_service(&key);
-        if !service.is_managed() {
-            return;
-        }
-        // The label that fewest Services are found by: one that all of them have would find all of them.
-        let labels = service.selector.iter().map(|(name, value)| label(&service.namespace, name, value));
-        let count = |label: &Label| self.services.get(label).map_or(0, BTreeSet::len);
-        let Some(found_by) = labels.min_by_key(count) else { return };
-        self.services.entry(found_by.clone()).or_default().insert(service.name.clone());
-        self.selectors.insert(key, Selector { pairs: service.selector.clone(), found_by });
+        let selector: Vec<Label> =
+            if service.is_managed() { service.selector.iter().map(label).collect() } else { Vec::new() };
+        self.within(&service.namespace, |inside| inside.set_selector(&service.name, selector));
     }
 
-    /// Forgets a Service.
-    pub(super) fn remove_service(&mut self, key: &Key) {
-        if let Some(selector) = self.selectors.remove(key) {
-            remove(&mut self.services, selector.found_by, &key.1);
-        }
+    /// Forgets what a Service selects.
+    pub(super) fn remove_service(&mut self, (namespace, name): &Key) {
+        self.within(namespace, |inside| inside.set_selector(name, Vec::new()));
+    }
+
+    /// The times of a Service that were noted last.
+    pub(super) fn times(&self, (namespace, name): &Key) -> Option<&Times> {
+        self.namespaces.get(namespace)?.services.get(name.as_str())?.times.as_ref()
+    }
+
+    /// Notes the times of a Service.
+    pub(super) fn set_times(&mut self, (namespace, name): &Key, times: Option<Times>) {
+        self.within(namespace, |inside| inside.change(name, |known| known.times = times));
     }
 
     /// Notes a pod. Returns the Services that have to be looked at.
     pub(super) fn set_pod(&mut self, pod: Pod) -> BTreeSet<Key> {
-        let key = (pod.namespace.clone(), pod.name.clone());
-        if self.pods.get(&key) == Some(&pod) {
-            return BTreeSet::new();
-        }
-        let mut concerned = self.remove_pod(&key);
-        self.selecting(&pod, &mut concerned);
-        for (name, value) in &pod.labels {
-            let names = self.pods_by_label.entry(label(&pod.namespace, name, value)).or_default();
-            names.insert(pod.name.clone());
-        }
-        self.pods.insert(key, pod);
-        concerned
+        let namespace = pod.namespace.clone();
+        let concerned = self.within(&namespace, |inside| inside.set_pod(pod));
+        concerned.into_iter().map(|name| key(&namespace, &name)).collect()
     }
 
     /// Forgets a pod. Returns the Services that have to be looked at.
-    pub(super) fn remove_pod(&mut self, key: &Key) -> BTreeSet<Key> {
-        let mut concerned = BTreeSet::new();
-        if let Some(pod) = self.pods.remove(key) {
-            self.selecting(&pod, &mut concerned);
-            for (name, value) in &pod.labels {
-                remove(&mut self.pods_by_label, label(&pod.namespace, name, value), &pod.name);
-            }
-        }
-        concerned
-    }
-
-    /// Adds the Services that select a pod.
-    fn selecting(&self, pod: &Pod, to: &mut BTreeSet<Key>) {
-        for (name, value) in &pod.labels {
-            let found = self.services.get(&label(&pod.namespace, name, value)).into_iter().flatten();
-            let keys = found.map(|name| (pod.namespace.clone(), name.clone()));
-            let selects = |key: &Key| {
-                let selector = self.selectors.get(key);
-                selector.is_some_and(|selector| selector.pairs.iter().all(|pair| pod.labels.contains(pair)))
-            };
-            to.extend(keys.filter(selects));
-        }
+    pub(super) fn remove_pod(&mut self, (namespace, name): &Key) -> BTreeSet<Key> {
+        let concerned = self.within(namespace, |inside| inside.remove_pod(name));
+        concerned.into_iter().map(|name| key(namespace, &name)).collect()
     }
 
     /// The pods that a Service selects, by name.
     pub(super) fn pods_of(&self, service: &Service) -> Vec<&Pod> {
-        let found = |(name, value): &(String, String)| {
-            self.pods_by_label.get(&label(&service.namespace, name, value))
-        };
-        let count = |pair: &&(String, String)| found(pair).map_or(0, BTreeSet::len);
-        let rarest = service.selector.iter().min_by_key(count).and_then(found);
-        let pods = rarest.into_iter().flatten();
-        let pods = pods.filter_map(|name| self.pods.get(&(service.namespace.clone(), name.clone())));
-        pods.filter(|pod| service.selects(pod)).collect()
+        self.namespaces.get(&service.namespace).map(|inside| inside.pods_of(service)).unwrap_or_default()
     }
 
     /// Notes a slice. Returns the Services that have to be looked at.
-    pub(super) fn set_slice(&mut self, slice: &Object) -> Vec<Key> {
-        let key = key_of(slice);
-        let mut concerned = self.remove_slice(&key);
+    pub(super) fn set_slice(&mut self, slice: &Object) -> BTreeSet<Key> {
         let labels = labels(slice);
-        if !slices::is_managed(&labels) && !mirror::is_managed(&labels) {
-            return concerned;
-        }
-        if let Some((_, service)) = labels.into_iter().find(|(name, _)| name == SERVICE_LABEL) {
-            let of = (key.0.clone(), service.clone());
-            self.slices_of.entry(of.clone()).or_default().insert(key.1.clone());
-            self.slices.insert(key, service);
-            concerned.push(of);
-        }
-        concerned
+        let is_kept = slices::is_managed(&labels) || mirror::is_managed(&labels);
+        let service = labels.into_iter().find(|(name, _)| name == SERVICE_LABEL).filter(|_| is_kept);
+        self.lead(&key_of(slice), service.as_ref().map(|(_, service)| service.as_str()))
     }
 
     /// Forgets a slice. Returns the Services that have to be looked at.
-    pub(super) fn remove_slice(&mut self, key: &Key) -> Vec<Key> {
-        let is_own = key.0 == own::NAMESPACE && key.1 == own::NAME;
-        let mut concerned = if is_own { vec![key.clone()] } else { Vec::new() };
-        if let Some(service) = self.slices.remove(key) {
-            let of = (key.0.clone(), service);
-            if let Some(names) = self.slices_of.get_mut(&of) {
-                names.remove(&key.1);
-                if names.is_empty() {
-                    self.slices_of.remove(&of);
-                }
-            }
-            concerned.push(of);
+    pub(super) fn remove_slice(&mut self, key: &Key) -> BTreeSet<Key> {
+        self.lead(key, None)
+    }
+
+    /// Notes which Service a controller here keeps a slice for.
+    fn lead(&mut self, slice: &Key, service: Option<&str>) -> BTreeSet<Key> {
+        let (namespace, name) = slice;
+        let concerned = self.within(namespace, |inside| inside.lead(name, service));
+        let mut concerned: BTreeSet<Key> = concerned.iter().map(|name| key(namespace, name)).collect();
+        if namespace == own::NAMESPACE && name == own::NAME {
+            concerned.insert(slice.clone());
         }
         concerned
     }
 
     /// The names of the slices that a controller here keeps for a Service.
-    pub(super) fn slices_of(&self, service: &Key) -> Vec<String> {
-        self.slices_of.get(service).into_iter().flatten().cloned().collect()
+    pub(super) fn slices_of(&self, (namespace, name): &Key) -> Vec<String> {
+        let known = self.namespaces.get(namespace).and_then(|inside| inside.services.get(name.as_str()));
+        let slices = known.into_iter().flat_map(|known| known.slices.iter());
+        slices.map(|name| name.as_ref().to_owned()).collect()
+    }
+
+    /// Changes a namespace, and forgets it if nothing is left of it.
+    fn within<T>(&mut self, namespace: &str, change: impl FnOnce(&mut Namespace) -> T) -> T {
+        let mut entry = match self.namespaces.entry(namespace.to_owned()) {
+            Entry::Occupied(entry) => entry,
+            Entry::Vacant(entry) => entry.insert_entry(Namespace::default()),
+        };
+        let done = change(entry.get_mut());
+        if entry.get().is_empty() {
+            entry.remove();
+        }
+        done
     }
 }
 
-fn label(namespace: &str, name: &str, value: &str) -> Label {
-    (namespace.to_owned(), name.to_owned(), value.to_owned())
+fn key(namespace: &str, name: &str) -> Key {
+    (namespace.to_owned(), name.to_owned())
+}
+
+/// What is known of a Service, which may be gone while its slices are there.
+#[derive(Debug, Default)]
+struct Known {
+    /// The labels that it selects. It is found by the first one.
+    selector: Box<[Label]>,
+    slices: SmallSet<Arc<str>>,
+    times: Option<Times>,
+}
+
+/// A namespace: no object selects one of another namespace.
+#[derive(Debug, Default)]
+struct Namespace {
+    services: HashMap<Arc<str>, Known>,
+    selecting: ByLabel,
+    pods: HashMap<Arc<str>, Pod>,
+    pods_by_label: ByLabel,
+    /// The Service of each slice that a controller here keeps.
+    slices: HashMap<Arc<str>, Arc<str>>,
+}
+
+impl Namespace {
+    fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.pods.is_empty() && self.slices.is_empty()
+    }
+
+    /// Changes what is known of a Service, and forgets it if nothing is. Returns its name, as it is kept.
+    fn change(&mut self, name: &str, change: impl FnOnce(&mut Known)) -> Arc<str> {
+        let name = match self.services.get_key_value(name) {
+            Some((name, _)) => Arc::clone(name),
+            None => name.into(),
+        };
+        let known = self.services.entry(Arc::clone(&name)).or_default();
+        change(known);
+        if known.selector.is_empty() && known.slices.is_empty() && known.times.is_none() {
+            self.services.remove(&name);
+        }
+        name
+    }
+
+    fn set_selector(&mut self, service: &str, mut selector: Vec<Label>) {
+        let before = self.services.get(service).and_then(|known| known.selector.first().copied());
+        if let Some(found_by) = before {
+            remove(&mut self.selecting, found_by, service);
+        }
+        // The label that fewest Services are found by: one that all of them have would find all of them.
+        let count = |place: &usize| {
+            let label = selector.get(*place);
+            label.and_then(|label| self.selecting.get(label)).map_or(0, SmallSet::len)
+        };
+        if let Some(rarest) = (0..selector.len()).min_by_key(count) {
+            selector.swap(0, rarest);
+        }
+        let found_by = selector.first().copied();
+        let service = self.change(service, |known| known.selector = selector.into());
+        if let Some(found_by) = found_by {
+            self.selecting.entry(found_by).or_default().insert(service);
+        }
+    }
+
+    fn set_pod(&mut self, pod: Pod) -> BTreeSet<Arc<str>> {
+        if self.pods.get(pod.name.as_str()) == Some(&pod) {
+            return BTreeSet::new();
+        }
+        let mut concerned = self.remove_pod(&pod.name);
+        concerned.extend(self.selecting(&pod));
+        let name: Arc<str> = pod.name.as_str().into();
+        for label in pod.labels.iter().map(label) {
+            self.pods_by_label.entry(label).or_default().insert(Arc::clone(&name));
+        }
+        self.pods.insert(name, pod);
+        concerned
+    }
+
+    fn remove_pod(&mut self, name: &str) -> BTreeSet<Arc<str>> {
+        let Some(pod) = self.pods.remove(name) else { return BTreeSet::new() };
+        for label in pod.labels.iter().map(label) {
+            remove(&mut self.pods_by_label, label, name);
+        }
+        self.selecting(&pod)
+    }
+
+    /// The Services that select a pod.
+    fn selecting(&self, pod: &Pod) -> BTreeSet<Arc<str>> {
+        let labels: BTreeSet<Label> = pod.labels.iter().map(label).collect();
+        let found = labels.iter().filter_map(|label| self.selecting.get(label)).flat_map(SmallSet::iter);
+        let selects = |name: &&Arc<str>| {
+            let known = self.services.get(*name);
+            known.is_some_and(|known| known.selector.iter().all(|label| labels.contains(label)))
+        };
+        found.filter(selects).cloned().collect()
+    }
+
+    fn pods_of(&self, service: &Service) -> Vec<&Pod> {
+        let found = service.selector.iter().map(|pair| self.pods_by_label.get(&label(pair)));
+        let rarest = found.min_by_key(|names| names.map_or(0, SmallSet::len)).flatten();
+        let pods = rarest.into_iter().flat_map(SmallSet::iter).filter_map(|name| self.pods.get(name));
+        pods.filter(|pod| service.selects(pod)).collect()
+    }
+
+    fn lead(&mut self, slice: &str, service: Option<&str>) -> Vec<Arc<str>> {
+        let mut concerned = Vec::new();
+        if let Some(before) = self.slices.remove(slice) {
+            concerned.push(self.change(&before, |known| known.slices.remove(slice)));
+        }
+        if let Some(service) = service {
+            let slice: Arc<str> = slice.into();
+            let service = self.change(service, |known| known.slices.insert(Arc::clone(&slice)));
+            concerned.push(Arc::clone(&service));
+            self.slices.insert(slice, service);
+        }
+        concerned
+    }
 }
 
 fn remove(from: &mut ByLabel, label: Label, name: &str) {
-    if let std::collections::hash_map::Entry::Occupied(mut entry) = from.entry(label) {
+    if let Entry::Occupied(mut entry) = from.entry(label) {
         entry.get_mut().remove(name);
         if entry.get().is_empty() {
             entry.remove();

@@ -1,7 +1,5 @@
 //! What has to be written for one Service.
 
-use std::collections::HashMap;
-
 use super::index::{Index, Key};
 use super::own::{self, Address};
 use super::service::Service;
@@ -18,10 +16,9 @@ use crate::status::ApiError;
 /// The objects that the changes of a Service depend on.
 pub(super) struct Sync<'a> {
     pub(super) registry: &'a Registry,
-    pub(super) index: &'a Index,
+    pub(super) index: &'a mut Index,
     pub(super) node: &'a Node,
     pub(super) own: &'a Address,
-    pub(super) times: &'a mut HashMap<Key, Times>,
 }
 
 impl Sync<'_> {
@@ -41,7 +38,7 @@ impl Sync<'_> {
             list.push(slice);
         }
         let Some(service) = service else {
-            self.times.remove(key);
+            self.index.set_times(key, None);
             let mut writes = mirror::plan(None, mirrored).into_writes();
             writes
                 .extend(endpoints.filter(|_| is_gone).map(|object| Write::delete(&endpoints::KIND, &object)));
@@ -51,7 +48,7 @@ impl Sync<'_> {
             return self.of_server(&service, endpoints, mirrored);
         }
         if !service.is_managed() {
-            self.times.remove(key);
+            self.index.set_times(key, None);
             let source =
                 endpoints.filter(|object| service.selector.is_empty() && mirror::is_mirrored(object));
             return Ok(mirror::plan(source.as_ref(), mirrored).into_writes());
@@ -70,8 +67,7 @@ impl Sync<'_> {
         managed: Vec<Slice>,
     ) -> Vec<Write> {
         let pods = self.index.pods_of(service);
-        let (times, trigger) = Times::of(service, &pods, self.times.get(key));
-        self.times.insert(key.clone(), times);
+        let (times, trigger) = Times::of(service, &pods, self.index.times(key));
         let mut changes = slices::plan(service, &pods, managed, self.node);
         let written = changes.create.iter_mut().chain(&mut changes.replace);
         written.for_each(|slice| slice.set_trigger(trigger.as_deref()));
@@ -80,6 +76,7 @@ impl Sync<'_> {
             let object = legacy::plan(service, &pods, endpoints, trigger.as_deref());
             writes.extend(object.map(|object| put(&endpoints::KIND, object, endpoints.is_some())));
         }
+        self.index.set_times(key, Some(times));
         writes
     }
 

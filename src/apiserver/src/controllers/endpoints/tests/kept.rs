@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::index::Index;
+use super::super::trigger::Times;
 use super::super::{Address, run};
 use super::{pod, service};
 use crate::kind::Kind;
@@ -252,4 +253,37 @@ fn a_pod_concerns_only_the_services_that_select_it() {
     assert_eq!(index.pods_of(&selected).len(), 1);
     index.remove_service(&("default".to_owned(), "s8".to_owned()));
     assert!(index.remove_pod(&("default".to_owned(), "web-0001".to_owned())).is_empty());
+}
+
+#[test]
+fn slices_follow_their_label_and_nothing_is_kept_of_objects_that_are_gone() {
+    let mut index = Index::default();
+    let slice = |name: &str, service: &str| {
+        let labels = json!({"kubernetes.io/service-name": service,
+            "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"});
+        Object::from_value(json!({"metadata": {"name": name, "namespace": "default", "labels": labels}}))
+            .unwrap()
+    };
+    let key = |name: &str| ("default".to_owned(), name.to_owned());
+    let web = service(json!({}));
+    index.set_service(&web);
+    index.set_pod(pod(1, json!({})));
+    let (times, _) = Times::of(&web, &index.pods_of(&web), None);
+    index.set_times(&key("web"), Some(times.clone()));
+    for name in ["b", "a"] {
+        assert_eq!(index.set_slice(&slice(name, "web")), [key("web")].into());
+    }
+    assert_eq!(index.slices_of(&key("web")), ["a", "b"]);
+    // Somebody takes it for another Service, which need not be there.
+    assert_eq!(index.set_slice(&slice("a", "other")), [key("other"), key("web")].into());
+    assert_eq!((index.slices_of(&key("web")).len(), index.slices_of(&key("other")).len()), (1, 1));
+    assert_eq!(index.services().collect::<Vec<_>>(), [key("web")]);
+    assert_eq!(index.times(&key("web")), Some(&times));
+
+    index.remove_service(&key("web"));
+    index.set_times(&key("web"), None);
+    assert_eq!(index.remove_slice(&key("a")), [key("other")].into());
+    assert_eq!(index.remove_slice(&key("b")), [key("web")].into());
+    index.remove_pod(&key("web-0001"));
+    assert!(index.is_empty(), "{index:?}");
 }

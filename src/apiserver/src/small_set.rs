@@ -1,0 +1,109 @@
+//! A sorted set for maps that have a set for each of many objects, nearly all of them with one element or two.
+
+use std::borrow::Borrow;
+use std::collections::BTreeSet;
+
+/// The largest number of elements that are searched in a list: a tree's smallest node has room for as many.
+const FEW: usize = 11;
+
+/// A sorted set that takes the memory of its elements alone while they are few.
+#[derive(Debug)]
+pub(crate) enum SmallSet<T> {
+    Few(Vec<T>),
+    Many(BTreeSet<T>),
+}
+
+impl<T> Default for SmallSet<T> {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
+impl<T: Ord> SmallSet<T> {
+    pub(crate) fn insert(&mut self, element: T) {
+        match self {
+            Self::Few(list) => {
+                let Err(place) = list.binary_search(&element) else { return };
+                if list.len() < FEW {
+                    list.reserve_exact(1);
+                    list.insert(place, element);
+                } else {
+                    let all = std::mem::take(list).into_iter().chain([element]);
+                    *self = Self::Many(all.collect());
+                }
+            }
+            Self::Many(tree) => {
+                tree.insert(element);
+            }
+        }
+    }
+
+    pub(crate) fn remove<Q: Ord + ?Sized>(&mut self, element: &Q)
+    where
+        T: Borrow<Q>,
+    {
+        match self {
+            Self::Few(list) => {
+                if let Ok(place) = list.binary_search_by(|other| other.borrow().cmp(element)) {
+                    list.remove(place);
+                }
+            }
+            Self::Many(tree) => {
+                tree.remove(element);
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Few(list) => list.len(),
+            Self::Many(tree) => tree.len(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        let (few, many) = match self {
+            Self::Few(list) => (Some(list), None),
+            Self::Many(tree) => (None, Some(tree)),
+        };
+        few.into_iter().flatten().chain(many.into_iter().flatten())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_a_set_however_many_elements_it_has() {
+        let (mut set, mut tree) = (SmallSet::default(), BTreeSet::new());
+        // A fixed sequence that goes up to more elements than a list takes, and down again.
+        for step in 0..200_u32 {
+            let element = step.wrapping_mul(2_654_435_761) % 50;
+            if (step / 50) % 2 == 0 {
+                set.insert(element);
+                tree.insert(element);
+            } else {
+                set.remove(&element);
+                tree.remove(&element);
+            }
+            assert!(set.iter().eq(&tree), "{step}: {set:?}");
+            assert_eq!((set.len(), set.is_empty()), (tree.len(), tree.is_empty()));
+        }
+        assert!(matches!(set, SmallSet::Many(_)));
+    }
+
+    #[test]
+    fn few_elements_take_no_more_room_than_they_need() {
+        let mut set = SmallSet::default();
+        for element in 0..FEW {
+            set.insert(element);
+            assert!(matches!(&set, SmallSet::Few(list) if list.capacity() == list.len()), "{set:?}");
+        }
+    }
+}
