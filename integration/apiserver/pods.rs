@@ -196,12 +196,10 @@ fn pods_are_told_as_they_change(containerd: &mut Containerd) {
     assert_eq!(found["spec"]["hostNetwork"], true);
     assert_eq!(found["status"]["podIPs"], json!([{"ip": NODE[0]}, {"ip": NODE[1]}]));
 
-    // containerd 1.6 has no events, and is asked every two seconds.
-    let version = kubectl.get("node/node1")["status"]["nodeInfo"]["containerRuntimeVersion"].clone();
-    let is_old = version.as_str().unwrap().starts_with("containerd://1.6");
+    // That of containerd 1.6 too, whose CRI has no events.
     let log = fs::read_to_string(server.dir.join("server.log")).unwrap();
-    assert_eq!(log.contains("no events of the container engine"), is_old, "{version} {log}");
-    assert_eq!(log.contains("an event of the container engine"), !is_old, "{version} {log}");
+    assert!(log.contains("an event of the container engine"), "{log}");
+    assert!(!log.contains("no events of the container engine"), "{log}");
 }
 
 fn an_engine_goes_and_comes_back(containerd: &mut Containerd) {

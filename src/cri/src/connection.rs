@@ -12,15 +12,20 @@ use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use crate::messages::{
-    ContainerEventResponse, ContainerStatus, ContainerStatusRequest, ContainerStatusResponse,
+    ContainerEventResponse, ContainerStatus, ContainerStatusRequest, ContainerStatusResponse, Envelope,
     GetEventsRequest, ListContainersRequest, ListContainersResponse, ListPodSandboxRequest,
     ListPodSandboxResponse, PodSandboxStatus, PodSandboxStatusRequest, PodSandboxStatusResponse,
-    StatusRequest, StatusResponse, VersionRequest, VersionResponse,
+    StatusRequest, StatusResponse, SubscribeRequest, VersionRequest, VersionResponse,
 };
 use crate::{CriError, RUNTIME_SERVICE};
 
 /// Largest message, in bytes; the kubelet and crictl have the same limit.
 const MESSAGE_MAX: usize = 16 << 20;
+/// What is asked of containerd's events: those of its CRI's containers, sandboxes among them.
+const CONTAINERD_EVENTS: [&str; 2] = [
+    r#"namespace==k8s.io,topic~="^/tasks/(start|exit|delete|paused|resumed)$""#,
+    r#"namespace==k8s.io,topic~="^/containers/(create|delete)$""#,
+];
 
 /// A connection to an engine. A clone is the same connection.
 #[derive(Debug, Clone)]
@@ -137,15 +142,39 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Self::call`]; [`Code::Unimplemented`] if the engine has no events.
-    pub async fn events(&self, mut told: impl FnMut() + Send) -> Result<(), CriError> {
-        const METHOD: &str = "GetContainerEvents";
-        let name = self.name(RUNTIME_SERVICE, METHOD)?;
-        let mut grpc = self.ready(METHOD).await?;
-        let codec = ProstCodec::<GetEventsRequest, ContainerEventResponse>::default();
-        let stream = grpc.server_streaming(Request::new(GetEventsRequest {}), name, codec).await;
-        let mut stream: Streaming<ContainerEventResponse> =
-            stream.map_err(|status| self.failed(METHOD, &status))?.into_inner();
-        while stream.message().await.map_err(|status| self.failed(METHOD, &status))?.is_some() {
+    pub async fn events(&self, told: impl FnMut() + Send) -> Result<(), CriError> {
+        let request = GetEventsRequest {};
+        self.stream::<_, ContainerEventResponse>(RUNTIME_SERVICE, "GetContainerEvents", request, told).await
+    }
+
+    /// The same for the events that containerd tells all its clients, where its CRI has none (before 1.7). They come a
+    /// moment before the CRI knows of the change.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn containerd_events(&self, told: impl FnMut() + Send) -> Result<(), CriError> {
+        let filters = CONTAINERD_EVENTS.map(str::to_owned).into();
+        let request = SubscribeRequest { filters };
+        self.stream::<_, Envelope>("containerd.services.events.v1.Events", "Subscribe", request, told).await
+    }
+
+    /// Calls a method with a stream of responses, and `told` for each.
+    async fn stream<Q, A>(
+        &self,
+        service: &str,
+        method: &'static str,
+        request: Q,
+        mut told: impl FnMut() + Send,
+    ) -> Result<(), CriError>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
+        let name = self.name(service, method)?;
+        let mut grpc = self.ready(method).await?;
+        let stream = grpc.server_streaming(Request::new(request), name, ProstCodec::<Q, A>::default()).await;
+        let mut stream: Streaming<A> = stream.map_err(|status| self.failed(method, &status))?.into_inner();
+        while stream.message().await.map_err(|status| self.failed(method, &status))?.is_some() {
             told();
         }
         Ok(())

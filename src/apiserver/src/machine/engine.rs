@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -16,12 +17,18 @@ use cri::{Code, Connection, CriError};
 
 /// Where engines listen by default, containerd and CRI-O.
 const DEFAULTS: [&str; 2] = ["/run/containerd/containerd.sock", "/run/crio/crio.sock"];
+/// The name of the engine that has events of its own.
+const CONTAINERD: &str = "containerd";
 /// Longest call. The first look at an engine that hangs keeps the server from its start that long.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Pauses between looks where the engine tells of changes: at first, as events may have been missed, and later.
-const WITH_EVENTS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
-/// Pause between looks where it does not.
-const POLL: Duration = Duration::from_secs(2);
+/// Pauses between the first looks where the engine tells of changes, as events may have been missed, and between those after
+/// an event, as containerd's own events come a moment before its CRI knows of the change.
+const WITH_EVENTS: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(2)];
+/// Pause between all later looks.
+const SELDOM: Duration = Duration::from_secs(10);
+/// Pause between looks where it does not; the kubelet looks as often.
+const POLL: Duration = Duration::from_secs(1);
 /// First pause before an engine that is gone is looked for again; each is twice as long as the one before, up to [`POLL`].
 const FIRST_PAUSE: Duration = Duration::from_millis(125);
 
@@ -31,7 +38,8 @@ struct Link {
     connection: Connection,
     /// Waits for events. It ends with the connection, or if the engine has no events.
     events: JoinHandle<()>,
-    looks: u32,
+    /// The looks since the last event.
+    looks: Arc<AtomicUsize>,
 }
 
 impl Drop for Link {
@@ -73,10 +81,13 @@ impl Engine {
     /// How long nothing has to be asked, unless it tells of a change.
     pub(super) fn pause(&self) -> Duration {
         match &self.link {
-            _ if self.endpoint == CriEndpoint::None => WITH_EVENTS[1],
+            _ if self.endpoint == CriEndpoint::None => SELDOM,
             None => FIRST_PAUSE.saturating_mul(1 << self.misses.min(8)).min(POLL),
             Some(link) if link.events.is_finished() => POLL,
-            Some(link) => WITH_EVENTS[usize::from(link.looks > 2)],
+            Some(link) => {
+                let looks = link.looks.load(Ordering::Relaxed).saturating_sub(1);
+                WITH_EVENTS.get(looks).copied().unwrap_or(SELDOM)
+            }
         }
     }
 
@@ -140,13 +151,16 @@ impl Engine {
 
     fn begin(&mut self, connection: Connection, name: &str, version: &str) {
         tracing::info!(socket = %connection.path().display(), %name, %version, "asking the container engine for pods");
-        let (changed, asked) = (Arc::clone(&self.changed), connection.clone());
+        let (changed, asked, looks) =
+            (Arc::clone(&self.changed), connection.clone(), Arc::<AtomicUsize>::default());
+        let (since, is_containerd) = (Arc::clone(&looks), name == CONTAINERD);
         let events = tokio::spawn(async move {
             let told = || {
                 tracing::debug!("an event of the container engine");
+                since.store(0, Ordering::Relaxed);
                 changed.notify_one();
             };
-            if let Err(error) = asked.events(told).await {
+            if let Err(error) = events(&asked, is_containerd, told).await {
                 tracing::debug!(cause = %error, "no events of the container engine");
             }
             // It may have gone.
@@ -158,12 +172,12 @@ impl Engine {
         }
         name.clone_into(&mut self.seen.engine);
         self.shown.version = format!("{name}://{version}");
-        self.link = Some(Link { connection, events, looks: 0 });
+        self.link = Some(Link { connection, events, looks });
     }
 
     async fn read(&mut self) -> Result<(), CriError> {
-        let Some(link) = &mut self.link else { return Ok(()) };
-        link.looks = link.looks.saturating_add(1);
+        let Some(link) = &self.link else { return Ok(()) };
+        link.looks.fetch_add(1, Ordering::Relaxed);
         let connection = link.connection.clone();
         let fault = fault(&connection.status(false).await?);
         self.read_sandboxes(&connection).await?;
@@ -221,6 +235,20 @@ impl Engine {
 fn has_network(status: &PodSandboxStatus) -> bool {
     let sandbox = Sandbox { status: status.clone(), containers: Vec::new() };
     sandbox.is_on_host() || sandbox.addresses().next().is_some()
+}
+
+/// Calls `told` for each event, until there are no more.
+async fn events(
+    connection: &Connection,
+    is_containerd: bool,
+    mut told: impl FnMut() + Send,
+) -> Result<(), CriError> {
+    match connection.events(&mut told).await {
+        Err(CriError::Call { code: Code::Unimplemented, .. }) if is_containerd => {
+            connection.containerd_events(told).await
+        }
+        other => other,
+    }
 }
 
 /// Connects; with the name and the version of the engine.

@@ -1,10 +1,12 @@
 //! The messages of the CRI API (`runtime.v1`) that podhosts sends and reads; fields it has no use for are left out,
 //! which protocol buffers allow.
 
+mod events;
 mod pods;
 
 use std::collections::BTreeMap;
 
+pub use events::*;
 pub use pods::*;
 
 /// `VersionRequest`.
