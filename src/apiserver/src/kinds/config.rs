@@ -1,5 +1,6 @@
 //! What the command line says about the kinds.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -55,6 +56,8 @@ pub struct Config {
     pub secure_port: u16,
     /// `metadata.name` of the Node.
     pub node_name: String,
+    /// `--node-labels`, beside those that every Node has.
+    pub node_labels: BTreeMap<String, String>,
     /// The addresses of the machine, the most important one first.
     pub node_ips: Vec<IpAddr>,
     /// The networks that this machine's pods get their addresses from.
@@ -67,6 +70,16 @@ pub struct Config {
     pub nodes: NodeSource,
 }
 
+/// The label with the zone of a Node.
+pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+
+impl Config {
+    /// The zone of the Node.
+    pub fn zone(&self) -> Option<&str> {
+        self.node_labels.get(ZONE_LABEL).map(String::as_str).filter(|zone| !zone.is_empty())
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -75,6 +88,7 @@ impl Default for Config {
             load_balancer_pools: Vec::new(),
             secure_port: 6443,
             node_name: String::new(),
+            node_labels: BTreeMap::new(),
             node_ips: Vec::new(),
             pod_cidrs: Vec::new(),
             pod_records: PathBuf::from(RECORD_DIR),

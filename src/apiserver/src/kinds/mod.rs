@@ -29,7 +29,7 @@ mod stored;
 mod testing;
 mod verbs;
 
-pub use config::{Config, CriEndpoint, NodeSource, PoolRange, PortRange};
+pub use config::{Config, CriEndpoint, NodeSource, PoolRange, PortRange, ZONE_LABEL};
 pub(crate) use family::{FamilyExt, IpFamily};
 
 use std::sync::Arc;

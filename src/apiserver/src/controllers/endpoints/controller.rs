@@ -14,7 +14,7 @@ use super::service::Service;
 use super::slices::Node;
 use super::sync::Sync;
 use crate::kind::Kind;
-use crate::kinds::{endpoint_slice, endpoints, node, pod, service};
+use crate::kinds::{ZONE_LABEL, endpoint_slice, endpoints, node, pod, service};
 use crate::object::Object;
 use crate::registry::{Event, EventKind, ListQuery, Registry, Watch, Write};
 use crate::status::ApiError;
@@ -27,7 +27,6 @@ const TOGETHER: usize = 16;
 const PIECE: u64 = 500;
 /// The pause before everything is listed again.
 const RELIST: Duration = Duration::from_millis(100);
-const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 
 /// Keeps the endpoints of all Services until the server stops. `own` is where pods reach the server.
 pub async fn run(registry: Registry, own: Address) {

@@ -169,10 +169,13 @@ fn node(finder: &Finder) -> Object {
         spec["podCIDR"] = json!(first);
         spec["podCIDRs"] = json!(cidrs);
     }
+    // As the kubelet does: what is given replaces what is found.
+    let mut labels = json!({"kubernetes.io/hostname": config.node_name, "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": architecture()});
+    config.node_labels.iter().for_each(|(key, value)| labels[key] = value.as_str().into());
     found.object(
         &KIND,
-        &json!({"kubernetes.io/hostname": config.node_name, "kubernetes.io/os": "linux",
-            "kubernetes.io/arch": architecture()}),
+        &labels,
         &json!({}),
         spec,
         json!({
@@ -257,10 +260,17 @@ mod tests {
             node_name: "n1".to_owned(),
             node_ips: vec!["10.0.0.5".parse().unwrap(), "fd00::5".parse().unwrap()],
             pod_cidrs: vec!["10.244.1.0/24".parse().unwrap(), "2001:db8::/64".parse().unwrap()],
+            node_labels: [("kubernetes.io/os", "other"), ("rack", "r1")]
+                .map(|(k, v)| (k.into(), v.into()))
+                .into(),
             ..Config::default()
         };
         let nodes = Nodes;
         let node = Finder::new(Arc::new(config)).node(&Engine::default(), time::now());
+        let labels: Vec<_> = node.labels().filter(|(key, _)| !key.ends_with("/arch")).collect();
+        let expected = [("kubernetes.io/hostname", "n1"), ("kubernetes.io/os", "other"), ("rack", "r1")];
+        assert_eq!(labels.len(), expected.len());
+        assert!(expected.iter().all(|label| labels.contains(label)), "{labels:?}");
         assert_eq!(node.spec()["podCIDRs"], json!(["10.244.1.0/24", "2001:db8::/64"]));
         let addresses: Vec<&str> = node.0["status"]["addresses"]
             .as_array()
