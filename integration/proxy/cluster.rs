@@ -131,6 +131,12 @@ impl World {
     }
 
     pub(crate) fn with_flags(pods: usize, flags: &[&str]) -> Self {
+        let mut world = Self::without_server(pods);
+        world.start(flags);
+        world
+    }
+
+    pub(crate) fn without_server(pods: usize) -> Self {
         on_node(NO_ADDRESS_DETECTION);
         on_node(
             "ip link set lo up; echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding",
@@ -159,13 +165,16 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let mut world = Self { pods: Vec::new(), outside, server: None, dir };
         (0..pods).for_each(|_| world.add_pod());
-        world.start(flags);
         world
     }
 
-    /// Starts the server.
+    /// Starts the server. `flags` replace those of [`FLAGS`].
     pub(crate) fn start(&mut self, flags: &[&str]) {
-        self.server = Some(Server::start_in(self.dir.path(), &[&FLAGS, flags].concat()));
+        let name = |flag: &str| flag.split_once('=').map_or(flag, |(name, _)| name).to_owned();
+        let is_replaced = |flag: &&str| flags.iter().any(|other| name(other) == name(flag));
+        let others = FLAGS.into_iter().filter(|flag| !is_replaced(flag));
+        let all: Vec<&str> = others.chain(flags.iter().copied()).collect();
+        self.server = Some(Server::start_in(self.dir.path(), &all));
     }
 
     pub(crate) fn server(&self) -> &Server {
@@ -233,6 +242,13 @@ impl World {
     /// The same, each endpoint changed by `change`.
     #[track_caller]
     pub(crate) fn endpoints_with(&self, service: &str, pods: &[usize], change: impl Fn(usize, &mut Value)) {
+        self.write_endpoints(service, pods, change);
+        self.settle();
+    }
+
+    /// The same, without waiting for the packet filter.
+    #[track_caller]
+    pub(crate) fn write_endpoints(&self, service: &str, pods: &[usize], change: impl Fn(usize, &mut Value)) {
         for (family, kind) in ["IPv4", "IPv6"].into_iter().enumerate() {
             let endpoint = |pod: &usize| {
                 let mut endpoint = json!({"addresses": [self.pods[*pod].addresses[family]], "nodeName": "node1", "conditions": {"ready": true}});
@@ -253,21 +269,22 @@ impl World {
                 self.ask("POST", all, &slice);
             }
         }
-        self.settle();
+    }
+
+    /// The number on a line of the metrics.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let page = String::from_utf8(self.server().get("/metrics").body).unwrap();
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {page}")).parse().unwrap()
     }
 
     /// Waits until the packet filter has every change that was acknowledged.
     pub(crate) fn settle(&self) {
         // The proxy follows within milliseconds; the bound is for a machine that does other things.
-        let programmed = |page: &str| {
-            let line = page.lines().find_map(|line| line.strip_prefix("podhosts_proxy_resource_version "));
-            line.and_then(|version| version.parse::<u64>().ok())
-        };
         for _ in 0..1000 {
             let list = self.server().get("/api/v1/namespaces/default/services").json();
-            let latest: u64 = list["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
-            let page = String::from_utf8(self.server().get("/metrics").body).unwrap();
-            if programmed(&page) >= Some(latest) {
+            let latest: f64 = list["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
+            if self.metric("podhosts_proxy_resource_version") >= latest {
                 return;
             }
             std::thread::sleep(std::time::Duration::from_millis(20));

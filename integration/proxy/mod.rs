@@ -12,6 +12,7 @@ mod kills;
 mod life;
 mod link;
 mod programmer;
+mod refusals;
 mod sctp;
 mod table;
 mod table_traffic;

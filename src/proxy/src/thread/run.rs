@@ -185,15 +185,9 @@ impl<'a, S: Source> Run<'a, S> {
         if done.removed + done.added > 0 || done.replaced {
             self.metrics.synced(begun.elapsed());
         }
-        for refusal in &done.refused {
-            self.metrics.failed();
-            let service = refusal.service.as_ref().map(ToString::to_string);
-            tracing::error!(service, "{}", refusal.error);
-        }
-        if let Some(error) = &done.error {
-            self.metrics.failed();
-            tracing::error!("{error}");
-        }
+        // The programmer told of each failure when it was new, and tries again.
+        let failures = done.refused.len() + usize::from(done.error.is_some());
+        (0..failures).for_each(|_| self.metrics.failed());
         if let (None, Some(version)) = (done.retry, self.version) {
             self.metrics.reached(version);
             let now = SystemTime::now();
