@@ -8,6 +8,7 @@ mod cluster;
 mod conntrack;
 mod containerd;
 mod elements;
+mod hints;
 mod kills;
 mod life;
 mod link;

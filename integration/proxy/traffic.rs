@@ -11,7 +11,7 @@ const BOTH: [&str; 2] = ["tcp", "udp"];
 const REFUSED: &str = "ConnectionRefusedError";
 
 /// Runs a test in a world of `pods` pods.
-fn in_world(pods: usize, test: impl FnOnce(&mut World) + Send) {
+pub(super) fn in_world(pods: usize, test: impl FnOnce(&mut World) + Send) {
     in_new_netns(|| test(&mut World::new(pods)));
 }
 
@@ -22,7 +22,7 @@ fn parts(answer: &str) -> (&str, &str) {
 }
 
 /// How often each pod answered.
-fn counts(answers: &[String]) -> BTreeMap<&str, usize> {
+pub(super) fn counts(answers: &[String]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     answers.iter().for_each(|answer| *counts.entry(parts(answer).0).or_default() += 1);
     counts
@@ -148,31 +148,6 @@ fn endpoints_that_terminate_serve_as_long_as_there_are_no_others() {
         assert_eq!(answering(world), ["pod1"]);
         world.endpoints_with("web", &[0], |_, endpoint| endpoint["conditions"] = terminating.clone());
         assert_eq!(answering(world), ["pod0"]);
-    });
-}
-
-#[test]
-fn hints_lead_to_the_endpoints_that_are_for_this_node() {
-    needs!("nft", "ip", "python3");
-    in_world(3, |world| {
-        let service = world.service("web", json!({}));
-        let hint = |name: &str| json!({"forNodes": [{"name": name}], "forZones": [{"name": "a"}]});
-        world.endpoints_with("web", &[0, 1], |pod, endpoint| {
-            endpoint["hints"] = hint(["other", "node1"][pod]);
-        });
-        for family in [0, 1] {
-            let client = From::In(&world.pods[2].netns);
-            let answers = client.answers("tcp", &service.cluster_ips()[family], 80, 50, "20");
-            assert_eq!(counts(&answers).keys().collect::<Vec<_>>(), [&"pod1"]);
-        }
-        // An endpoint without hints: hints count for nothing.
-        world.endpoints_with("web", &[0, 1], |pod, endpoint| {
-            if pod == 1 {
-                endpoint["hints"] = hint("node1");
-            }
-        });
-        let answers = From::In(&world.pods[2].netns).answers("tcp", &service.cluster_ips()[0], 80, 50, "20");
-        assert_eq!(counts(&answers).len(), 2);
     });
 }
 

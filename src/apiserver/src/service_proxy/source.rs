@@ -31,6 +31,7 @@ impl RegistrySource {
     pub(super) fn new(registry: &Registry, config: &Config) -> Self {
         let feed = |kind| Feed::new(registry.clone(), kind);
         let (name, addresses) = (config.node_name.clone(), config.node_ips.clone());
+        let zone = config.zone().map(str::to_owned);
         Self {
             versions: registry.versions(),
             services: feed(&service::KIND),
@@ -38,7 +39,7 @@ impl RegistrySource {
             cidrs: feed(&service_cidr::KIND),
             pods: feed(&pod::KIND),
             pod_cidrs: config.pod_cidrs.clone(),
-            node: Some(NodeFacts { name, zone: None, addresses }),
+            node: Some(NodeFacts { name, zone, addresses }),
         }
     }
 
