@@ -14,7 +14,7 @@ use crate::harness::{Run, needs};
 
 each_containerd!(a_service_of_crictls_pods_is_reached_from_everywhere);
 
-const FLAGS: [&str; 5] = [
+pub(super) const FLAGS: [&str; 5] = [
     "--proxy=nftables",
     "--node-ip=192.0.2.1,2001:db8::1",
     "--pod-cidr=10.244.0.0/24,fd00:10:244::/64",
@@ -22,29 +22,39 @@ const FLAGS: [&str; 5] = [
     "--load-balancer-pool=192.0.2.128/28,2001:db8::100-2001:db8::10f",
 ];
 
-const SERVICE: &str = r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {
+pub(super) const SERVICE: &str = r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {
     "type": "LoadBalancer", "ipFamilyPolicy": "RequireDualStack", "selector": {"app": "web"},
     "ports": [{"name": "tcp", "port": 80, "targetPort": "http"}, {"name": "udp", "protocol": "UDP", "port": 80, "targetPort": 8080}]}}"#;
 
 /// A pod with one container, and its network namespace.
 fn pod<'a>(containerd: &'a Containerd, name: &str, app: &str) -> (Pod<'a>, String) {
+    let (pod, _, netns) = pod_of(containerd, name, app, sleeping("main"));
+    (pod, netns)
+}
+
+/// A pod with this container, the container, and the pod's network namespace.
+pub(super) fn pod_of<'a>(
+    containerd: &'a Containerd,
+    name: &str,
+    app: &str,
+    mut container: Value,
+) -> (Pod<'a>, String, String) {
     let mut config = containerd.pod_config(name);
     config["labels"] = json!({"app": app});
     let pod = containerd.pod(&config);
-    let mut container = sleeping("main");
     let ports = json!([{"name": "http", "containerPort": 8080, "protocol": "TCP"}]);
     container["annotations"] = json!({"io.kubernetes.container.ports": ports.to_string()});
-    pod.start(&container);
+    let container = pod.start(&container);
     let address = &pod.addresses()[0];
     let script = format!(
         "for n in /run/netns/*; do if nsenter --net=$n ip -o addr | grep -q ' {address}/'; then echo $n; fi; done"
     );
     let netns = containerd.node.sh(&script).trim().to_owned();
-    (pod, netns)
+    (pod, container, netns)
 }
 
 /// Python in a network namespace of the node's, or on the node itself.
-fn python(node: &CniNode, netns: Option<&str>) -> Command {
+pub(super) fn python(node: &CniNode, netns: Option<&str>) -> Command {
     match netns {
         Some(netns) => node.command("nsenter", &[&format!("--net={netns}"), "python3"]),
         None => node.command("python3", &[]),
