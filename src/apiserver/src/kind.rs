@@ -235,6 +235,8 @@ pub enum Subresource {
     Status,
     /// `spec.finalizers` of a Namespace.
     Finalize,
+    /// A token of a ServiceAccount: it is asked for, and not stored.
+    Token,
 }
 
 impl Subresource {
@@ -243,6 +245,7 @@ impl Subresource {
         match self {
             Self::Status => "status",
             Self::Finalize => "finalize",
+            Self::Token => "token",
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod accounts;
 pub mod api;
+pub mod auth;
 pub mod controllers;
 mod http;
 pub mod kind;

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use telemetry::log::{Format, Level};
 use thiserror::Error;
 
+use crate::auth::Mode;
 use crate::kinds::service_cidr::usable;
 use crate::kinds::{Config, CriEndpoint, NodeSource, PoolRange, PortRange};
 use pod::validation::labels::{label_value_errors, qualified_name_errors};
@@ -104,6 +105,9 @@ pub(crate) struct ServeArgs {
     /// Which Nodes and Pods there are
     #[arg(long, value_name = "SOURCE", value_enum, default_value_t)]
     pub(crate) nodes: NodeSource,
+    /// Who may do what: everybody with a token everything, or what roles and bindings say, with --nodes=stored
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    pub(crate) authorization_mode: Mode,
     /// External addresses for Services of type LoadBalancer: networks, or first and last address
     #[arg(long, value_name = "CIDR|FIRST-LAST", value_delimiter = ',')]
     pub(crate) load_balancer_pool: Vec<String>,
@@ -184,6 +188,9 @@ impl ServeArgs {
     pub(crate) fn config(&self) -> Result<Config, OptionError> {
         if self.insecure_port != 0 && self.insecure_port == self.secure_port {
             return Err(fault("insecure-port", self.insecure_port, "another port than --secure-port"));
+        }
+        if self.authorization_mode == Mode::Rbac && self.nodes != NodeSource::Stored {
+            return Err(fault("authorization-mode", "RBAC", "AlwaysAllow, or RBAC with --nodes=stored"));
         }
         let node_name = match &self.node_name {
             None => String::new(),

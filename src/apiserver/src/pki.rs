@@ -13,6 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 
+use crate::auth::{ADMIN, MASTERS};
 use sys::fs::files::{self, FileError, LastLink};
 use sys::fs::state_dir;
 
@@ -153,8 +154,9 @@ fn server_certificate(
 
 /// A certificate for clients that authenticate with one instead of a token.
 fn client_certificate(dir: &Path, issuer: &Issuer<'_, KeyPair>, end: SystemTime) -> Result<(), PkiError> {
-    let params = leaf_params("kubernetes-admin", ExtendedKeyUsagePurpose::ClientAuth);
-    leaf(dir, "admin", "kubernetes-admin", params, issuer, end)
+    let mut params = leaf_params(ADMIN, ExtendedKeyUsagePurpose::ClientAuth);
+    params.distinguished_name.push(DnType::OrganizationName, MASTERS);
+    leaf(dir, "admin", &format!("{ADMIN},{MASTERS}"), params, issuer, end)
 }
 
 /// Makes a certificate and its key, unless there is one for the same names that does not end soon. It ends with the CA,

@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::accounts::Account;
+use super::auth::{Judge, User};
 use super::kind::{Kind, Subresource};
 use super::object::Object;
 use super::status::ApiError;
@@ -69,8 +70,8 @@ pub trait Resource: Send + Sync {
     ///
     /// # Errors
     /// The answer that the API server gives.
-    fn answer(&self, object: &Object) -> Result<Object, ApiError> {
-        let _ = object;
+    fn answer(&self, judge: &dyn Judge, object: &Object) -> Result<Object, ApiError> {
+        let _ = (judge, object);
         Err(ApiError::method_not_allowed())
     }
 
@@ -188,6 +189,11 @@ pub trait Transaction {
     /// The API group in the request's path; empty for the core and for the server's own changes.
     fn group(&self) -> &'static str {
         ""
+    }
+
+    /// Who asks for the change, where rules say what users may do; `None` for the server's own changes.
+    fn author(&self) -> Option<&User> {
+        None
     }
 
     /// The time of this change, in seconds since 1970.

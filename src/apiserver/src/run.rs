@@ -7,6 +7,8 @@ use clap::Parser;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::auth::token::{Key, KeyError};
+use super::auth::{Gate, Mode, bootstrap};
 use super::controllers::endpoints;
 use super::http::{HttpError, Server};
 use super::kinds::{self, Config, NodeSource, service};
@@ -41,6 +43,10 @@ pub(crate) enum ServeError {
     Pki(#[from] PkiError),
     #[error(transparent)]
     Http(#[from] HttpError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("cannot create the roles of the server: {0}")]
+    Roles(String),
     #[error("cannot start: {0}")]
     Start(std::io::Error),
     #[error(transparent)]
@@ -125,6 +131,7 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
         ProxyMode::Nftables => Some(service_proxy::start(&registry, &config, args.announcing()).await?),
         ProxyMode::None => None,
     };
+    let gate = gate(args, &registry).await?;
     let token = kubeconfig::token(&args.data_dir.join("token"))?;
     kubeconfig::write(&args.kubeconfig_out, &url(server.address()), &trusted_pem, &token)?;
     tell_started(args, &server);
@@ -138,7 +145,8 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     let watchdog = watchdog(&notifier, &registry);
     let machine = is_node.then(|| tokio::spawn(machine.run()));
     let mut endpoints = tokio::spawn(endpoints::run(registry.clone(), own));
-    let serving = server.run(registry.clone(), token, proxy.as_ref().map(ServiceProxy::metrics), stopping);
+    let serving =
+        server.run(registry.clone(), (token, gate), proxy.as_ref().map(ServiceProxy::metrics), stopping);
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
         () = &mut serving => {}
@@ -157,6 +165,16 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     endpoints.abort();
     tracing::info!(resourceVersion = %registry.resource_version(), "stopped");
     Ok(())
+}
+
+/// Who may do what.
+async fn gate(args: &ServeArgs, registry: &Registry) -> Result<Gate, ServeError> {
+    let (mode, is_cluster) = (args.authorization_mode, args.nodes == NodeSource::Stored);
+    if mode == Mode::Rbac {
+        bootstrap::create(registry).await.map_err(|error| ServeError::Roles(error.message))?;
+    }
+    let key = is_cluster.then(|| Key::at(&args.data_dir.join("service-account.key"))).transpose()?;
+    Ok(Gate::new(mode, key))
 }
 
 fn tell_started(args: &ServeArgs, server: &Server) {

@@ -1,7 +1,8 @@
 //! Errors as `Status` objects of the Kubernetes API. Facts from `k8s.io/apimachinery/pkg/api/errors`.
 
+use pod::validation::go_quote;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::kind::Kind;
 
@@ -61,6 +62,22 @@ impl ApiError {
     pub fn forbidden(kind: &Kind, name: &str, why: &str) -> Self {
         let message = format!("{} {name:?} is forbidden: {why}", kind.qualified_plural());
         Self::new(403, "Forbidden", message, Self::named(kind, name, kind.plural))
+    }
+
+    /// The request is not allowed; `resource` is empty for a path that is no object's, and `name` for all objects
+    /// (`NewForbidden`).
+    pub fn refused(group: &str, resource: &str, name: &str, why: &str) -> Self {
+        let qualified = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+        let message = match (resource, name) {
+            ("", _) => format!("forbidden: {why}"),
+            (_, "") => format!("{qualified} is forbidden: {why}"),
+            _ => format!("{qualified} {} is forbidden: {why}", go_quote(name)),
+        };
+        let given = [("name", name), ("group", group), ("kind", resource)];
+        let given = given.into_iter().filter(|(_, text)| !text.is_empty());
+        let details: Map<String, Value> =
+            given.map(|(key, text)| (key.to_owned(), Value::from(text))).collect();
+        Self::new(403, "Forbidden", message, Value::Object(details))
     }
 
     /// The object has another uid or version than the request says.

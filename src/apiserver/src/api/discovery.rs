@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::kind::{Kind, Source};
+use crate::kind::{Kind, Source, Subresource};
+use crate::kinds::review::TOKEN_REQUEST;
 
 /// All kinds, with those that never have objects.
 type Kinds<'a> = &'a [&'static Kind];
@@ -85,10 +86,16 @@ pub fn kinds_of(kinds: Kinds<'_>, group: &str, version: &str) -> Option<Value> {
         }
         resources.push(entry);
         for (subresource, verbs) in kind.subresources {
-            resources.push(json!({
+            let mut entry = json!({
                 "name": format!("{}/{}", kind.plural, subresource.name()), "singularName": "", "namespaced": kind.namespaced,
                 "kind": kind.name, "verbs": verbs,
-            }));
+            });
+            if *subresource == Subresource::Token {
+                let of = &TOKEN_REQUEST;
+                (entry["group"], entry["version"], entry["kind"]) =
+                    (of.group.into(), of.version.into(), of.name.into());
+            }
+            resources.push(entry);
         }
     }
     Some(json!({
@@ -116,8 +123,12 @@ pub fn aggregated(kinds: Kinds<'_>, is_core: bool, discovery_version: &str) -> V
     })
 }
 
+fn response_kind(kind: &Kind) -> Value {
+    json!({"group": kind.group, "version": kind.version, "kind": kind.name})
+}
+
 fn aggregated_kind(kind: &'static Kind) -> Value {
-    let response = json!({"group": kind.group, "version": kind.version, "kind": kind.name});
+    let response = response_kind(kind);
     let mut entry = json!({
         "resource": kind.plural, "responseKind": response, "singularResource": kind.singular,
         "scope": if kind.namespaced { "Namespaced" } else { "Cluster" }, "verbs": kind.verbs,
@@ -130,7 +141,11 @@ fn aggregated_kind(kind: &'static Kind) -> Value {
     }
     let parts = kind.subresources.iter();
     let parts: Vec<Value> = parts
-        .map(|(part, verbs)| json!({"subresource": part.name(), "responseKind": response, "verbs": verbs}))
+        .map(|(part, verbs)| {
+            let response =
+                if *part == Subresource::Token { response_kind(&TOKEN_REQUEST) } else { response.clone() };
+            json!({"subresource": part.name(), "responseKind": response, "verbs": verbs})
+        })
         .collect();
     if !parts.is_empty() {
         entry["subresources"] = parts.into();

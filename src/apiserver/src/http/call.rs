@@ -10,6 +10,7 @@ use super::metrics::Metrics;
 use super::places::Places;
 use crate::api::media::{self, Form};
 use crate::api::parameters::Parameters;
+use crate::auth::User;
 use crate::kind::{Kind, Subresource};
 use crate::registry::Registry;
 use crate::resource::Resource;
@@ -43,12 +44,12 @@ impl Shared {
 }
 
 /// The client, as far as the connection tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Caller {
     /// Not authenticated: a token is needed.
     Anybody,
     /// Authenticated by a certificate of the CA, or on the insecure port.
-    Trusted,
+    Trusted(Arc<User>),
     /// There is no room for the connection.
     Refused,
 }
@@ -56,6 +57,7 @@ pub(super) enum Caller {
 /// A checked request for objects.
 pub(super) struct Call<'a> {
     pub(super) shared: &'a Arc<Shared>,
+    pub(super) user: Arc<User>,
     pub(super) resource: &'a dyn Resource,
     pub(super) kind: &'static Kind,
     /// Empty for cluster-scoped kinds and for all namespaces.

@@ -11,11 +11,12 @@ use super::body::{self, Received};
 use super::call::Call;
 use super::deletion::{delete, delete_collection};
 use super::limits::Room;
+use super::token_request;
 use crate::api::media::{Content, OBJECTS, PATCHES};
 use crate::api::parameters::Validation;
 use crate::api::patch::Patch;
 use crate::api::{apply, body as contents, owners};
-use crate::kind::{Kind, Source, Verb, View};
+use crate::kind::{Kind, Source, Subresource, Verb, View};
 use crate::object::Object;
 use crate::registry::{Change, Registry, Warnings, WriteOptions, is_same};
 use crate::status::ApiError;
@@ -63,7 +64,9 @@ impl Call<'_> {
     }
 
     fn options(&self, warnings: &Warnings) -> WriteOptions {
+        let has_rules = self.shared.access.gate.has_rules();
         WriteOptions {
+            author: Some(Arc::clone(&self.user)).filter(|_| has_rules),
             dry_run: self.parameters.dry_run,
             field_manager: self.parameters.field_manager.clone(),
             group: self.kind.group,
@@ -74,17 +77,26 @@ impl Call<'_> {
 
     /// The object in a body, and the faults in it that are only warned of.
     fn received(&self, received: &Received) -> Result<(Object, Vec<String>), ApiError> {
+        let (mut object, faults) = self.received_as(received, self.kind)?;
+        if let Some(view) = self.kind.view() {
+            view.to_stored(&mut object);
+        }
+        Ok((object, faults))
+    }
+
+    /// The same for an object of `kind`.
+    pub(super) fn received_as(
+        &self,
+        received: &Received,
+        kind: &Kind,
+    ) -> Result<(Object, Vec<String>), ApiError> {
         let is_whole =
             |content: &Content| matches!(content, Content::Json | Content::Yaml | Content::Protobuf);
         let content = received.content.filter(is_whole);
         let content =
             content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
         let validation = self.parameters.validation;
-        let (mut object, faults) = contents::object(&received.bytes, content, self.kind, validation)?;
-        if let Some(view) = self.kind.view() {
-            view.to_stored(&mut object);
-        }
-        Ok((object, faults))
+        contents::object(&received.bytes, content, kind, validation)
     }
 }
 
@@ -92,9 +104,12 @@ async fn create(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
     if call.kind.namespaced && call.namespace.is_empty() {
         return Err(ApiError::method_not_allowed());
     }
+    if call.part == Some(Subresource::Token) {
+        return token_request::answer(call, received);
+    }
     let (mut object, mut told) = call.received(received)?;
     if call.kind.source == Source::Question {
-        let answered = call.resource.answer(&object)?;
+        let answered = tokio::task::block_in_place(|| call.resource.answer(call, &object))?;
         return Ok(with_warnings(answer::json(201, &answered.into_value()), &told));
     }
     told.extend(owners::once(&mut object, ""));

@@ -19,6 +19,7 @@ use super::call::{Caller, Shared};
 use super::handle::handle;
 use super::limits::{HANDSHAKE_TIME, HEADER_TIME, UNREAD_TIME};
 use super::places::{Peer, Place};
+use crate::auth::User;
 use sys::net::rtnetlink::SocketOwners;
 use sys::process::limits;
 
@@ -87,18 +88,20 @@ fn peer(socket: &TcpStream, address: SocketAddr, owners: Option<&SocketOwners>) 
 }
 
 async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>, place: Arc<Place>) {
-    let caller = |trusted| match (place.is_served(), trusted) {
+    let caller = |user: Option<Arc<User>>| match (place.is_served(), user) {
         (false, _) => Caller::Refused,
-        (true, true) => Caller::Trusted,
-        (true, false) => Caller::Anybody,
+        (true, Some(user)) => Caller::Trusted(user),
+        (true, None) => Caller::Anybody,
     };
     let Some(tls) = tls else {
-        return serve(socket, shared, caller(true), Arc::clone(&place)).await;
+        let admin = shared.access.admin();
+        return serve(socket, shared, caller(Some(admin)), Arc::clone(&place)).await;
     };
     // Without a handshake there is no way to send an answer.
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, tls.accept(socket)).await else { return };
-    let is_known = stream.get_ref().1.peer_certificates().is_some_and(|chain| !chain.is_empty());
-    serve(stream, shared, caller(is_known), Arc::clone(&place)).await;
+    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let user = shown.and_then(|certificate| shared.access.user_of(certificate));
+    serve(stream, shared, caller(user), Arc::clone(&place)).await;
 }
 
 pub(super) async fn serve(
@@ -107,10 +110,11 @@ pub(super) async fn serve(
     caller: Caller,
     place: Arc<Place>,
 ) {
-    let builder = builder(caller);
+    let is_refused = caller == Caller::Refused;
+    let builder = builder(is_refused);
     let activity = Activity::new(place);
     let service = service_fn(|request| {
-        let (shared, under_way) = (Arc::clone(&shared), activity.begin());
+        let (shared, caller, under_way) = (Arc::clone(&shared), caller.clone(), activity.begin());
         async move { Ok::<_, Infallible>(handle(shared, caller, under_way, request).await) }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -119,20 +123,20 @@ pub(super) async fn serve(
         _ = &mut connection => return,
         () = shared.stopped() => {}
         () = activity.idle() => {}
-        () = activity.ended(), if caller == Caller::Refused => {}
+        () = activity.ended(), if is_refused => {}
     }
     connection.as_mut().graceful_shutdown();
     let _ = tokio::time::timeout(END_TIME, connection).await;
 }
 
-fn builder(caller: Caller) -> Builder<TokioExecutor> {
+fn builder(is_refused: bool) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
         .max_buf_size(HEADERS_MAX)
-        .keep_alive(caller != Caller::Refused);
+        .keep_alive(!is_refused);
     builder
         .http2()
         .timer(TokioTimer::new())

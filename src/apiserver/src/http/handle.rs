@@ -19,7 +19,8 @@ use super::{change, pages, read, watch};
 use crate::api::media::{self, Encoding, Form};
 use crate::api::parameters::Parameters;
 use crate::api::path::{self, PATH_MAX, Place, Route, Target};
-use crate::kind::{Source, Verb};
+use crate::auth::{Attributes, User};
+use crate::kind::{Source, Subresource, Verb};
 use crate::status::ApiError;
 
 /// Answers a request, in a span of its own.
@@ -94,12 +95,16 @@ async fn respond(
     labels: &mut Labels,
     deprecated: &mut Option<&'static str>,
 ) -> Result<Answer, ApiError> {
-    match caller {
+    let user = match caller {
         Caller::Refused => return Err(ApiError::busy()),
-        Caller::Anybody if !shared.access.admits(request.headers()) => return Err(ApiError::unauthorized()),
-        Caller::Anybody | Caller::Trusted => under_way.admit(),
-    }
-    access::as_oneself(request.headers())?;
+        Caller::Trusted(user) => user,
+        Caller::Anybody => {
+            let user = shared.access.user(&shared.registry, request.headers());
+            user.ok_or_else(ApiError::unauthorized)?
+        }
+    };
+    under_way.admit();
+    access::as_oneself(request.headers(), &user)?;
     if request.uri().path().len() > PATH_MAX {
         let message = format!("the path is too long: limit is {PATH_MAX}");
         return Err(ApiError {
@@ -109,10 +114,13 @@ async fn respond(
             details: serde_json::Value::Null,
         });
     }
+    let (method, uri) = (request.method(), request.uri());
+    let asked = Attributes::of(method.as_str(), uri.path(), uri.query().unwrap_or_default());
+    shared.access.gate.check(&shared.registry, &user, &asked)?;
     match path::parse(request.uri().path(), &shared.kinds).ok_or_else(ApiError::no_such_path)? {
         Route::Objects(target) => {
             *deprecated = target.kind.deprecated;
-            objects(shared, target, request, labels).await
+            objects(shared, user, target, request, labels).await
         }
         page if request.method() == Method::GET || request.method() == Method::HEAD => {
             pages::page(shared, &page, request.headers())
@@ -123,6 +131,7 @@ async fn respond(
 
 async fn objects(
     shared: &Arc<Shared>,
+    user: Arc<User>,
     target: Target,
     request: Request<Incoming>,
     labels: &mut Labels,
@@ -131,7 +140,7 @@ async fn objects(
     if target.kind.source == Source::Nowhere {
         return read::absent(shared, target.kind, &target.place, &request);
     }
-    let (call, verb) = call(shared, target, &request, labels)?;
+    let (call, verb) = call(shared, user, target, &request, labels)?;
     if verb == Verb::Watch {
         // YAML has no streams.
         if is_in_yaml(&request) {
@@ -159,6 +168,7 @@ async fn objects(
 /// Checks a request for objects.
 fn call<'a>(
     shared: &'a Arc<Shared>,
+    user: Arc<User>,
     Target { kind, place, is_watch }: Target,
     request: &Request<Incoming>,
     labels: &mut Labels,
@@ -167,7 +177,9 @@ fn call<'a>(
     let verb = if is_watch {
         Some(Verb::Watch).filter(|_| request.method() == Method::GET)
     } else {
-        verb(request.method(), matches!(place, Place::One { .. }), parameters.watch)
+        // A token is asked for like an object that has no name yet.
+        let is_named = matches!(&place, Place::One { part, .. } if *part != Some(Subresource::Token));
+        verb(request.method(), is_named, parameters.watch)
     };
     let verb = verb.ok_or_else(ApiError::method_not_allowed)?;
     labels.verb = verb.name();
@@ -179,7 +191,7 @@ fn call<'a>(
         return Err(ApiError::method_not_allowed());
     }
     let (resource, form) = (shared.registry.resource(kind)?, form(request.headers())?);
-    let call = Call { shared, resource, kind, namespace, name, part, parameters, form };
+    let call = Call { shared, user, resource, kind, namespace, name, part, parameters, form };
     if matches!(call.form, Form::Table(_)) {
         call.parameters.check_table()?;
     }

@@ -20,6 +20,7 @@ mod request_log;
 mod slow_tests;
 mod stream;
 mod tls;
+mod token_request;
 mod watch;
 
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
+use super::auth::Gate;
 use super::kinds;
 use super::pki::Pki;
 use super::registry::Registry;
@@ -90,7 +92,7 @@ impl Server {
     pub(crate) async fn run(
         self,
         registry: Registry,
-        token: String,
+        (token, gate): (String, Gate),
         proxy: Option<Arc<ProxyMetrics>>,
         stopping: tokio::sync::watch::Receiver<bool>,
     ) {
@@ -98,7 +100,7 @@ impl Server {
         let shared = Arc::new(call::Shared {
             registry,
             kinds,
-            access: access::Access::new(token),
+            access: access::Access::new(token, gate),
             limits: limits::Limits::new(),
             places: places::Places::default(),
             metrics: metrics::Metrics::new(),

@@ -10,6 +10,7 @@ use super::call::{Caller, Shared};
 use super::limits::{ADMISSION_TIME, ANSWERS_MAX, BODY_TIME, IDLE_TIME, Limits, UNREAD_TIME};
 use super::places::{Peer, Places};
 use super::{access, connection, metrics};
+use crate::auth::{Gate, User};
 use crate::kinds::{self, Config, service};
 use crate::object::Object;
 use crate::registry::{Registry, WriteOptions};
@@ -23,7 +24,7 @@ fn shared(dir: &tempfile::TempDir) -> Arc<Shared> {
     Arc::new(Shared {
         kinds: kinds::known(registry.resources()),
         registry,
-        access: access::Access::new("token".to_owned()),
+        access: access::Access::new("token".to_owned(), Gate::default()),
         limits: Limits::new(),
         places: Places::default(),
         metrics: metrics::Metrics::new(),
@@ -39,7 +40,7 @@ fn connect(dir: &tempfile::TempDir) -> DuplexStream {
 }
 
 fn connect_to(shared: &Arc<Shared>) -> DuplexStream {
-    connect_as(shared, Caller::Trusted)
+    connect_as(shared, Caller::Trusted(Arc::new(User::admin())))
 }
 
 fn connect_as(shared: &Arc<Shared>, caller: Caller) -> DuplexStream {
@@ -185,14 +186,14 @@ async fn who_was_admitted_is_known_by_the_place() {
     let dir = tempfile::tempdir().unwrap();
     let shared = shared(&dir);
     for (caller, path, is_admitted) in [
-        (Caller::Trusted, Some("/version"), true),
-        (Caller::Trusted, None, false),
+        (Caller::Trusted(Arc::new(User::admin())), Some("/version"), true),
+        (Caller::Trusted(Arc::new(User::admin())), None, false),
         (Caller::Anybody, Some("/version"), false),
         (Caller::Refused, Some("/version"), false),
     ] {
         let (client, server) = duplex(64 << 10);
         let place = Arc::new(shared.places.enter(Peer::User(0)));
-        tokio::spawn(connection::serve(server, Arc::clone(&shared), caller, Arc::clone(&place)));
+        tokio::spawn(connection::serve(server, Arc::clone(&shared), caller.clone(), Arc::clone(&place)));
         http2(client, path, 65_535).await;
         assert_eq!(place.is_admitted(), is_admitted, "{caller:?} {path:?}");
     }

@@ -31,6 +31,7 @@ mod verbs;
 
 pub use config::{Config, CriEndpoint, NodeSource, PoolRange, PortRange, ZONE_LABEL};
 pub(crate) use family::{FamilyExt, IpFamily};
+pub(crate) use stored::{account as service_account, rbac};
 
 use std::sync::Arc;
 
@@ -71,7 +72,10 @@ pub fn all(config: Config) -> Vec<Box<dyn Resource>> {
     ];
     match config.nodes {
         NodeSource::Machine => all.extend([Box::new(node::Nodes) as Box<dyn Resource>, Box::new(pod::Pods)]),
-        NodeSource::Stored => all.extend(stored::resources()),
+        NodeSource::Stored => {
+            all.extend(stored::resources());
+            all.extend([Box::new(review::OtherAccess) as Box<dyn Resource>, Box::new(review::Token)]);
+        }
     }
     all.extend([
         Box::new(review::Access) as Box<dyn Resource>,

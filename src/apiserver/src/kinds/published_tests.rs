@@ -15,11 +15,11 @@ use k8s_pb::api::core::v1 as core_v1;
 use k8s_pb::api::discovery::v1 as discovery_v1;
 use k8s_pb::api::events::v1 as events_v1;
 use k8s_pb::api::networking::v1 as networking_v1;
-use k8s_pb::api::{apps, batch};
+use k8s_pb::api::{apps, batch, coordination, node, rbac, scheduling};
 use k8s_pb::apimachinery::pkg::apis::meta::v1 as meta;
 use prost::Message;
 
-use super::{every, stored};
+use super::{Config, NodeSource, all, every, stored};
 use crate::kind::Kind;
 use crate::schema::meta::DELETE_OPTIONS;
 use crate::schema::{Field, Form, Merge, Type};
@@ -236,6 +236,27 @@ fn every_kind_has_the_published_names() {
         .map(|kind| (kind.group, kind.version, kind.name, kind.plural, kind.namespaced))
         .collect();
     assert_eq!(own, published);
+}
+
+#[test]
+fn every_kind_of_clusters_has_the_published_names() {
+    let published: BTreeSet<Names> = [
+        names::<coordination::v1::Lease>(),
+        names::<core_v1::ServiceAccount>(),
+        names::<scheduling::v1::PriorityClass>(),
+        names::<node::v1::RuntimeClass>(),
+        names::<rbac::v1::ClusterRole>(),
+        names::<rbac::v1::Role>(),
+        names::<rbac::v1::ClusterRoleBinding>(),
+        names::<rbac::v1::RoleBinding>(),
+        names::<authorization_v1::SubjectAccessReview>(),
+        names::<authentication_v1::TokenReview>(),
+    ]
+    .into();
+    let all = all(Config { nodes: NodeSource::Stored, ..Config::default() });
+    let kinds = all.iter().map(|resource| resource.kind()).filter(|kind| !every().contains(kind));
+    let own = kinds.map(|kind| (kind.group, kind.version, kind.name, kind.plural, kind.namespaced));
+    assert_eq!(own.collect::<BTreeSet<Names>>(), published);
 }
 
 #[test]

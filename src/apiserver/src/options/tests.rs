@@ -93,6 +93,8 @@ fn each_flag_that_makes_no_sense_is_named() {
         ("--cri-endpoint", "unix://containerd.sock"),
         ("--logging-format", "xml"),
         ("--log-level", "4"),
+        ("--authorization-mode", "RBAC"),
+        ("--authorization-mode", "Node"),
     ] {
         let error = parse(&[flag, value]).unwrap_err();
         assert!(error.contains(flag), "{flag} {value}: {error}");

@@ -3,6 +3,7 @@
 use super::metadata;
 use super::options::{Change, DeleteOptions, Policy};
 use super::transaction::{Outcome, Pending};
+use crate::auth::escalation::check_creation;
 use crate::kind::Kind;
 use crate::object::{FOREGROUND, ORPHAN, Object};
 use crate::status::ApiError;
@@ -59,10 +60,12 @@ pub(super) fn update(
             let mut object = patch(None)?;
             object.metadata_mut().insert("name".to_owned(), name.into());
             object.metadata_mut().remove("resourceVersion");
+            check_creation(pending, kind, namespace, name)?;
             return create(pending, kind, namespace, object).map(Outcome::Created);
         }
         (Change::Replace(mut object), ..) if resource.may_be_created_by_update() => {
             metadata::of_missing(kind, &mut object, name)?;
+            check_creation(pending, kind, namespace, name)?;
             return create(pending, kind, namespace, object).map(Outcome::Created);
         }
         (Change::Replace(_), ..) => return Err(ApiError::not_found(kind, name)),

@@ -104,6 +104,13 @@ impl Events {
         self.latest.send_replace(version);
     }
 
+    /// Whether objects of one of these kinds have changed after `version`, as far as is known.
+    pub(super) fn has_changed(&self, version: u64, kinds: &[&'static Kind]) -> bool {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = log.changes.partition_point(|change| change.version <= version);
+        version < log.forgotten || log.changes.iter().skip(start).any(|change| kinds.contains(&change.kind))
+    }
+
     /// Says that the log has no changes of a kind up to `version`.
     pub(super) fn begin(&self, kind: &'static Kind, version: u64) {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, version);

@@ -163,6 +163,11 @@ impl Registry {
         self.events.latest()
     }
 
+    /// Whether objects of one of these kinds may have changed after `version`.
+    pub(crate) fn has_changed(&self, version: u64, kinds: &[&'static Kind]) -> bool {
+        self.events.has_changed(version, kinds)
+    }
+
     /// The resource version of the last change, for whoever waits for the next one.
     pub fn versions(&self) -> tokio::sync::watch::Receiver<u64> {
         self.events.versions()
@@ -190,9 +195,9 @@ impl Registry {
         options: WriteOptions,
     ) -> Result<Stored, ApiError> {
         let (kind, namespace) = (kind.storage(), namespace.to_owned());
-        let (warnings, group) = (options.warnings, options.group);
+        let (warnings, group, author) = (options.warnings, options.group, options.author);
         let work: Work = Box::new(move |pending| {
-            pending.group = group;
+            (pending.group, pending.author) = (group, author);
             let created = create(pending, kind, &namespace, object)?;
             warnings.add(std::mem::take(&mut pending.warnings));
             Ok(Outcome::Created(created))
@@ -215,6 +220,7 @@ impl Registry {
         let (kind, namespace, name) = (kind.storage(), namespace.to_owned(), name.to_owned());
         let (dry_run, manager) = (options.dry_run, options.field_manager);
         let (warnings, group, part) = (options.warnings, options.group, options.part);
+        let author = options.author;
         let work = move |pending: &mut Pending<'_>| match change {
             Change::Apply(applied, apply) => {
                 let change =
@@ -233,7 +239,7 @@ impl Registry {
             change => update(pending, kind, &namespace, &name, change),
         };
         let work: Work = Box::new(move |pending| {
-            (pending.group, pending.part) = (group, part);
+            (pending.group, pending.part, pending.author) = (group, part, author);
             let outcome = work(pending)?;
             warnings.add(std::mem::take(&mut pending.warnings));
             Ok(outcome)

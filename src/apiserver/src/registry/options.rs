@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
+use crate::auth::User;
 use crate::kind::Subresource;
 use crate::object::Object;
 use crate::status::ApiError;
@@ -22,6 +23,8 @@ pub struct WriteOptions {
     pub part: Option<Subresource>,
     /// Receives warnings for the client.
     pub warnings: Warnings,
+    /// Who asks for it, where rules say what users may do.
+    pub author: Option<Arc<User>>,
 }
 
 /// Warnings about a change. Clones share them.

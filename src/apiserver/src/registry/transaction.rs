@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::accounts::{Account, Accounts, Entry};
+use crate::auth::User;
 use crate::kind::{Kind, Source, Subresource};
 use crate::object::Object;
 use crate::resource::{Allocation, Resource, Transaction};
@@ -77,6 +78,8 @@ pub(super) struct Pending<'a> {
     pub(super) group: &'static str,
     /// The part of the object to write; `None` for the whole object.
     pub(super) part: Option<Subresource>,
+    /// Who asks for the change, where rules say what users may do.
+    pub(super) author: Option<Arc<User>>,
     /// Warnings for the client.
     pub(super) warnings: Vec<String>,
     /// Attempts to allocate an address.
@@ -111,6 +114,7 @@ impl<'a> Pending<'a> {
             has_notes: false,
             group: "",
             part: None,
+            author: None,
             warnings: Vec::new(),
             allocations: Vec::new(),
             now,
@@ -321,6 +325,10 @@ impl Transaction for Pending<'_> {
 
     fn group(&self) -> &'static str {
         self.group
+    }
+
+    fn author(&self) -> Option<&User> {
+        self.author.as_deref()
     }
 
     fn now(&self) -> i64 {

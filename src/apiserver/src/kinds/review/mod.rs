@@ -1,21 +1,18 @@
-//! Reviews: questions of clients about themselves. There is one user, who may do everything that is served.
+//! Reviews: questions about who somebody is and what they may do.
 
 pub(super) mod schema;
+mod spec;
 
 use serde_json::{Value, json};
 
-use super::faults::invalid;
 use super::verbs;
+use crate::auth::{ISSUER, Judge, Rule, User};
 use crate::kind::{Kind, Source};
 use crate::object::Object;
 use crate::resource::Resource;
 use crate::schema::Type;
 use crate::status::ApiError;
 use crate::time;
-
-/// The name of the user, also in the certificate of `admin`.
-pub const USER: &str = "kubernetes-admin";
-const GROUPS: [&str; 2] = ["system:masters", "system:authenticated"];
 
 /// A kind whose objects are questions.
 const fn question(
@@ -34,6 +31,7 @@ const fn question(
 }
 
 const AUTHORIZATION: &str = "authorization.k8s.io";
+const AUTHENTICATION: &str = "authentication.k8s.io";
 static ACCESS: Kind = question(
     AUTHORIZATION,
     "SelfSubjectAccessReview",
@@ -48,13 +46,25 @@ static RULES: Kind = question(
     "selfsubjectrulesreview",
     &schema::SELF_SUBJECT_RULES_REVIEW,
 );
+static OTHER: Kind = question(
+    AUTHORIZATION,
+    "SubjectAccessReview",
+    "subjectaccessreviews",
+    "subjectaccessreview",
+    &schema::SUBJECT_ACCESS_REVIEW,
+);
 static SUBJECT: Kind = question(
-    "authentication.k8s.io",
+    AUTHENTICATION,
     "SelfSubjectReview",
     "selfsubjectreviews",
     "selfsubjectreview",
     &schema::SELF_SUBJECT_REVIEW,
 );
+static TOKEN: Kind =
+    question(AUTHENTICATION, "TokenReview", "tokenreviews", "tokenreview", &schema::TOKEN_REVIEW);
+/// The body of a request for a token. It has no path of its own.
+pub(crate) static TOKEN_REQUEST: Kind =
+    question(AUTHENTICATION, "TokenRequest", "", "", &schema::TOKEN_REQUEST);
 
 /// The question with its answer.
 fn answered(object: &Object, status: Value) -> Object {
@@ -73,29 +83,45 @@ impl Resource for Access {
     }
 
     /// `pkg/registry/authorization/selfsubjectaccessreview/rest.go` and `pkg/apis/authorization/validation`.
-    fn answer(&self, object: &Object) -> Result<Object, ApiError> {
-        let (of_resource, of_path) =
-            (&object.spec()["resourceAttributes"], &object.spec()["nonResourceAttributes"]);
-        let fault = match (of_resource.is_null(), of_path.is_null()) {
-            (false, false) => {
-                let why = "cannot be specified in combination with resourceAttributes";
-                invalid("spec.nonResourceAttributes", of_path, why)
-            }
-            (true, true) => {
-                let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-                invalid("spec.resourceAttributes", &Value::Null, why)
-            }
-            // Impersonation is refused: the server knows no other users.
-            _ if of_resource["verb"] == "impersonate" => {
-                let status = json!({"allowed": false, "reason": "impersonation is not served"});
-                return Ok(answered(object, status));
-            }
-            _ => {
-                let reason = "whoever has the token or a client certificate may do everything that is served";
-                return Ok(answered(object, json!({"allowed": true, "reason": reason})));
-            }
-        };
-        Err(ApiError::invalid(&ACCESS, "", &[fault]))
+    fn answer(&self, judge: &dyn Judge, object: &Object) -> Result<Object, ApiError> {
+        let faults = spec::faults(object.spec());
+        if !faults.is_empty() {
+            return Err(ApiError::invalid(&ACCESS, "", &faults));
+        }
+        if object.spec()["resourceAttributes"]["verb"] == "impersonate" {
+            let status = json!({"allowed": false, "reason": "impersonation is not served"});
+            return Ok(answered(object, status));
+        }
+        Ok(answered(object, decided(judge, judge.user(), object)?))
+    }
+}
+
+/// The status of a question whether `user` may do something.
+fn decided(judge: &dyn Judge, user: &User, object: &Object) -> Result<Value, ApiError> {
+    let decision = judge.decide(user, &spec::attributes(object.spec()))?;
+    let mut status = json!({"allowed": decision.is_allowed});
+    if !decision.reason.is_empty() {
+        status["reason"] = decision.reason.into();
+    }
+    Ok(status)
+}
+
+/// SubjectAccessReviews: whether somebody else may do something.
+pub struct OtherAccess;
+
+impl Resource for OtherAccess {
+    fn kind(&self) -> &'static Kind {
+        &OTHER
+    }
+
+    /// `pkg/registry/authorization/subjectaccessreview/rest.go`.
+    fn answer(&self, judge: &dyn Judge, object: &Object) -> Result<Object, ApiError> {
+        let mut faults = spec::faults(object.spec());
+        faults.extend(spec::subject_fault(object.spec()));
+        if !faults.is_empty() {
+            return Err(ApiError::invalid(&OTHER, "", &faults));
+        }
+        Ok(answered(object, decided(judge, &spec::subject(object.spec()), object)?))
     }
 }
 
@@ -108,15 +134,23 @@ impl Resource for Rules {
     }
 
     /// `pkg/registry/authorization/selfsubjectrulesreview/rest.go`.
-    fn answer(&self, object: &Object) -> Result<Object, ApiError> {
-        if object.spec()["namespace"].as_str().is_none_or(str::is_empty) {
+    fn answer(&self, judge: &dyn Judge, object: &Object) -> Result<Object, ApiError> {
+        let namespace = object.spec()["namespace"].as_str().unwrap_or_default();
+        if namespace.is_empty() {
             return Err(ApiError::bad_request("no namespace on request"));
         }
-        let status = json!({
-            "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
-            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+        let (rules, faults) = judge.rules(namespace)?;
+        let of = |is_shown: fn(&Rule) -> bool, shown: fn(&Rule) -> Value| {
+            rules.iter().filter(|rule| is_shown(rule)).map(shown).collect::<Vec<_>>()
+        };
+        let mut status = json!({
+            "resourceRules": of(|rule| !rule.resources.is_empty(), Rule::on_resources),
+            "nonResourceRules": of(|rule| !rule.paths.is_empty(), Rule::on_paths),
             "incomplete": false,
         });
+        if !faults.is_empty() {
+            status["evaluationError"] = faults.join(", ").into();
+        }
         Ok(answered(object, status))
     }
 }
@@ -130,9 +164,38 @@ impl Resource for Subject {
     }
 
     /// `pkg/registry/authentication/selfsubjectreview/rest.go`.
-    fn answer(&self, object: &Object) -> Result<Object, ApiError> {
+    fn answer(&self, judge: &dyn Judge, object: &Object) -> Result<Object, ApiError> {
         let mut object = object.clone();
         object.metadata_mut().insert("creationTimestamp".to_owned(), time::format(time::now()).into());
-        Ok(answered(&object, json!({"userInfo": {"username": USER, "groups": GROUPS}})))
+        Ok(answered(&object, json!({"userInfo": judge.user().info()})))
+    }
+}
+
+/// TokenReviews: whose token this is.
+pub struct Token;
+
+impl Resource for Token {
+    fn kind(&self) -> &'static Kind {
+        &TOKEN
+    }
+
+    /// `pkg/registry/authentication/tokenreview/storage.go`.
+    fn answer(&self, judge: &dyn Judge, object: &Object) -> Result<Object, ApiError> {
+        let token = object.spec()["token"].as_str().unwrap_or_default();
+        if token.is_empty() {
+            return Err(ApiError::bad_request("token is required for TokenReview in authentication"));
+        }
+        let audiences = object.spec()["audiences"].as_array().into_iter().flatten();
+        let audiences: Vec<String> = audiences.filter_map(Value::as_str).map(str::to_owned).collect();
+        let status = match judge.bearer(token, &audiences) {
+            Some((user, audiences)) => {
+                json!({"authenticated": true, "user": user.info(), "audiences": audiences})
+            }
+            None if audiences.is_empty() || audiences.iter().any(|one| one == ISSUER) => {
+                json!({"error": "invalid bearer token"})
+            }
+            None => json!({"error": "invalid bearer token, or one for other audiences"}),
+        };
+        Ok(answered(object, status))
     }
 }

@@ -116,3 +116,119 @@ static USER_INFO: Type = Type::new(
         Field::new(4, "extra", Form::Any, "More about the user."),
     ],
 );
+
+pub(in crate::kinds) static SUBJECT_ACCESS_REVIEW: Type = Type::new(
+    "io.k8s.api.authorization.v1.SubjectAccessReview",
+    "Asks whether somebody may do something.",
+    &[
+        API_VERSION,
+        KIND,
+        METADATA,
+        Field::new(2, "spec", Form::Object(&SUBJECT_ACCESS_SPEC), "What is asked.").required(),
+        Field::new(3, "status", Form::Object(&ACCESS_STATUS), "The answer."),
+    ],
+);
+
+static SUBJECT_ACCESS_SPEC: Type = Type::new(
+    "io.k8s.api.authorization.v1.SubjectAccessReviewSpec",
+    "What is to be done, and by whom.",
+    &[
+        Field::new(1, "resourceAttributes", Form::Object(&RESOURCE_ATTRIBUTES), "Something with objects."),
+        Field::new(
+            2,
+            "nonResourceAttributes",
+            Form::Object(&NON_RESOURCE_ATTRIBUTES),
+            "Something with another path.",
+        ),
+        Field::new(3, "user", Form::Text, "The user's name."),
+        Field::new(4, "groups", Form::List(&Form::Text), "The groups that the user is in."),
+        Field::new(5, "extra", Form::Any, "More about the user; no rule is about it."),
+        Field::new(6, "uid", Form::Text, "What tells the user from an earlier one of the name."),
+    ],
+);
+
+pub(in crate::kinds) static TOKEN_REVIEW: Type = Type::new(
+    "io.k8s.api.authentication.v1.TokenReview",
+    "Asks whose token this is.",
+    &[
+        API_VERSION,
+        KIND,
+        METADATA,
+        Field::new(2, "spec", Form::Object(&TOKEN_REVIEW_SPEC), "The token.").required(),
+        Field::new(3, "status", Form::Object(&TOKEN_REVIEW_STATUS), "The answer."),
+    ],
+);
+
+static TOKEN_REVIEW_SPEC: Type = Type::new(
+    "io.k8s.api.authentication.v1.TokenReviewSpec",
+    "A token.",
+    &[
+        Field::new(1, "token", Form::Text, "The token."),
+        Field::new(
+            2,
+            "audiences",
+            Form::List(&Form::Text),
+            "For whom it has to be, one of them; the API server if there are none.",
+        ),
+    ],
+);
+
+static TOKEN_REVIEW_STATUS: Type = Type::new(
+    "io.k8s.api.authentication.v1.TokenReviewStatus",
+    "Whose token it is.",
+    &[
+        Field::new(1, "authenticated", Form::Boolean, "Whether the token is valid."),
+        Field::new(2, "user", Form::Object(&USER_INFO), "The user."),
+        Field::new(4, "audiences", Form::List(&Form::Text), "Those of the audiences that it is for."),
+        Field::new(3, "error", Form::Text, "Why it is not valid."),
+    ],
+);
+
+pub(in crate::kinds) static TOKEN_REQUEST: Type = Type::new(
+    "io.k8s.api.authentication.v1.TokenRequest",
+    "Asks for a token of a ServiceAccount.",
+    &[
+        API_VERSION,
+        KIND,
+        METADATA,
+        Field::new(2, "spec", Form::Object(&TOKEN_REQUEST_SPEC), "What the token is for.").required(),
+        Field::new(3, "status", Form::Object(&TOKEN_REQUEST_STATUS), "The token."),
+    ],
+);
+
+static TOKEN_REQUEST_SPEC: Type = Type::new(
+    "io.k8s.api.authentication.v1.TokenRequestSpec",
+    "What a token is for.",
+    &[
+        Field::new(
+            1,
+            "audiences",
+            Form::List(&Form::Text),
+            "For whom it is; the API server if there are none.",
+        )
+        .required(),
+        Field::new(4, "expirationSeconds", Form::Int64, "How long it is valid.").pointer(),
+        Field::new(3, "boundObjectRef", Form::Object(&BOUND_OBJECT), "Not served here."),
+        Field::new(5, "attestations", Form::Any, "Not served here."),
+    ],
+);
+
+static BOUND_OBJECT: Type = Type::new(
+    "io.k8s.api.authentication.v1.BoundObjectReference",
+    "The object with which a token ends.",
+    &[
+        Field::new(1, "kind", Form::Text, "Its kind."),
+        Field::new(2, "apiVersion", Form::Text, "Its API group and version."),
+        Field::new(3, "name", Form::Text, "Its name."),
+        Field::new(4, "uid", Form::Text, "Its uid."),
+    ],
+);
+
+static TOKEN_REQUEST_STATUS: Type = Type::new(
+    "io.k8s.api.authentication.v1.TokenRequestStatus",
+    "A token.",
+    &[
+        Field::new(1, "token", Form::Text, "The token.").required(),
+        Field::new(2, "expirationTimestamp", Form::Time, "When it ends.").required(),
+    ],
+);

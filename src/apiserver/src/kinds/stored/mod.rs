@@ -3,10 +3,14 @@
 //!
 //! They are served with `--nodes=stored` only, for tests of programs that a cluster's API server would serve.
 
+pub(crate) mod account;
 mod lease;
+mod manifest;
 mod node;
 mod pod;
+pub(crate) mod rbac;
 mod tidy;
+mod workload;
 
 use serde_json::Value;
 
@@ -18,12 +22,29 @@ use crate::resource::{Resource, Transaction};
 use crate::status::{ApiError, Cause};
 
 /// All of them, in the order in which discovery has them.
-const ALL: &[&Shape] = &[&node::SHAPE, &pod::SHAPE, &lease::SHAPE];
+const ALL: &[&Shape] = &[
+    &node::SHAPE,
+    &pod::SHAPE,
+    &lease::SHAPE,
+    &account::SHAPE,
+    &manifest::CONFIG_MAP_SHAPE,
+    &workload::DAEMON_SET_SHAPE,
+    &workload::DEPLOYMENT_SHAPE,
+    &manifest::PRIORITY_CLASS_SHAPE,
+    &manifest::RUNTIME_CLASS_SHAPE,
+    &rbac::CLUSTER_ROLE_SHAPE,
+    &rbac::ROLE_SHAPE,
+    &rbac::CLUSTER_ROLE_BINDING_SHAPE,
+    &rbac::ROLE_BINDING_SHAPE,
+];
 
 /// The rules of all of them.
 pub(super) fn resources() -> impl Iterator<Item = Box<dyn Resource>> {
     ALL.iter().map(|shape| Box::new(Stored(shape)) as Box<dyn Resource>)
 }
+
+/// Decides about an object that may replace another one.
+type Allowed = fn(&mut dyn Transaction, &Object, Option<&Object>) -> Result<(), ApiError>;
 
 /// What a kind has besides its fields. `..Shape::new(&KIND)` fills in what is usual.
 struct Shape {
@@ -42,6 +63,8 @@ struct Shape {
     fill: fn(&mut Object),
     /// The faults of an object, which may replace another one, besides those of its metadata.
     faults: fn(&Object, Option<&Object>) -> Vec<Cause>,
+    /// Refuses what the author of the change may not do, though the object has no faults.
+    allowed: Allowed,
     /// The seconds that a deleted object may take to end, of which a client may have asked for some.
     grace: Option<fn(&Object, Option<i64>) -> i64>,
     /// The cells of its row, one for each column.
@@ -60,6 +83,7 @@ impl Shape {
             begin: if has_status(kind) { without_status } else { |_| {} },
             fill: |_| {},
             faults: |_, _| Vec::new(),
+            allowed: |_, _, _| Ok(()),
             grace: None,
             cells: |object, now| vec![object.name().into(), age::cell(object, now)],
         }
@@ -102,18 +126,25 @@ impl Resource for Stored {
         (self.0.begin)(object);
         self.prepare(object);
         self.check(object, None)?;
+        (self.0.allowed)(transaction, object, None)?;
         if self.0.has_generation {
             object.metadata_mut().insert("generation".to_owned(), 1.into());
         }
         Ok(())
     }
 
-    fn update(&self, _: &mut dyn Transaction, object: &mut Object, old: &Object) -> Result<(), ApiError> {
+    fn update(
+        &self,
+        transaction: &mut dyn Transaction,
+        object: &mut Object,
+        old: &Object,
+    ) -> Result<(), ApiError> {
         if has_status(self.0.kind) {
             take_over(object, old, "status");
         }
         self.prepare(object);
         self.check(object, Some(old))?;
+        (self.0.allowed)(transaction, object, Some(old))?;
         if self.0.has_generation && !is_same_but_metadata(object, old) {
             let before = old.metadata().get("generation").and_then(Value::as_i64).unwrap_or_default();
             object.metadata_mut().insert("generation".to_owned(), before.saturating_add(1).into());
@@ -154,9 +185,9 @@ impl Resource for Stored {
     }
 }
 
-/// Whether the status is written on its own.
+/// Whether the status is written on its own. It is the last of an object's parts.
 const fn has_status(kind: &Kind) -> bool {
-    !kind.subresources.is_empty()
+    matches!(kind.subresources, [.., (Subresource::Status, _)])
 }
 
 fn without_status(object: &mut Object) {

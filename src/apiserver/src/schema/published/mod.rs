@@ -4,6 +4,7 @@
 
 #![allow(non_upper_case_globals, reason = "a structure has its own name")]
 
+use super::core::OBJECT_REFERENCE as ObjectReference;
 use super::meta::{LABEL_SELECTOR as LabelSelector, OBJECT_META as ObjectMeta};
 
 /// Makes a static of each structure: the number, the name and the type of each field, and how it differs from other fields.
@@ -70,10 +71,13 @@ macro_rules! form {
     };
 }
 
+mod config;
 mod container;
 mod node;
 mod pod;
+mod rbac;
 mod small;
 mod volume;
+mod workload;
 
-pub(crate) use {container::*, node::*, pod::*, small::*, volume::*};
+pub(crate) use {config::*, container::*, node::*, pod::*, rbac::*, small::*, volume::*, workload::*};

@@ -292,4 +292,8 @@ types! { "io.k8s.api.core.v1"
         2 containers: [Text] apply_set;
         3 resources: Quantities required;
     }
+    PodTemplateSpec {
+        1 metadata: ObjectMeta;
+        2 spec: PodSpec;
+    }
 }
