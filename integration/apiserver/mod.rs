@@ -8,6 +8,7 @@ mod crash;
 mod endpoints;
 mod endpoints_rules;
 mod events;
+mod grants;
 mod hostile;
 mod http;
 mod kubectl;

@@ -24,6 +24,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("…, in …", "it follows the message of another row"),
     ("cannot be specified in combination with resourceAttributes", "Kubernetes' words"),
     ("cannot be set on create", "Kubernetes' words"),
+    ("cannot change roleRef", "Kubernetes' words"),
 ];
 
 /// A string literal of the code, and the file that it is in, below src/.
