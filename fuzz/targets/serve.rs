@@ -58,14 +58,19 @@ pub(super) fn query(data: &[u8]) {
 }
 
 /// The kinds that are written, and where.
-const KINDS: [(&Kind, &str); 6] = [
-    (&service::KIND, "default"),
-    (&kinds::service_cidr::KIND, ""),
-    (&kinds::ip_address::KIND, ""),
-    (&kinds::namespace::KIND, ""),
-    (&kinds::endpoint_slice::KIND, "default"),
-    (&kinds::event::KIND, "default"),
-];
+static KINDS: LazyLock<Vec<(&Kind, &str)>> = LazyLock::new(|| {
+    let first = [
+        &service::KIND,
+        &kinds::service_cidr::KIND,
+        &kinds::ip_address::KIND,
+        &kinds::namespace::KIND,
+        &kinds::endpoint_slice::KIND,
+        &kinds::event::KIND,
+    ];
+    let others = kinds::stored().into_iter().filter(|kind| !first.contains(kind));
+    let all = first.into_iter().chain(others);
+    all.map(|kind| (kind, if kind.namespaced { "default" } else { "" })).collect()
+});
 
 /// A body, behind the number of its kind.
 pub(super) fn json(data: &[u8]) {
@@ -153,6 +158,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         service_cidrs: cidrs.to_vec(),
         load_balancer_pools: pools,
         node_name: "node1".to_owned(),
+        nodes: kinds::NodeSource::Stored,
         ..kinds::Config::default()
     };
     let registry = Registry::open(&dir.path().join("apiserver.db"), kinds::all(config)).expect("opens");

@@ -181,8 +181,16 @@ fn a_status_takes_every_patch() {
     assert!([400, 422].contains(&ask(&server, "PATCH", STATUS, MERGE, &wrong).0));
 }
 
+/// Begins a watch of what a list has.
+pub(super) fn watch(server: &Server, path: &str) -> impl BufRead + use<> {
+    let mut stream = BufReader::new(server.connect(Shown::Nothing));
+    let (line, token) = (format!("GET {path}&watch=true HTTP/1.1"), server.token());
+    write!(stream.get_mut(), "{line}\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n").unwrap();
+    stream
+}
+
 /// Reads the next event of a watch.
-fn next(stream: &mut impl BufRead) -> (String, Value) {
+pub(super) fn next(stream: &mut impl BufRead) -> (String, Value) {
     let mut line = String::new();
     loop {
         line.clear();
@@ -202,11 +210,8 @@ fn an_agent_watches_its_node() {
         done(&server, "POST", NODES, JSON, &json!({"metadata": {"name": name}}));
     }
     let version = server.get(NODES).json()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
-    let mut stream = BufReader::new(server.connect(Shown::Nothing));
-    let line =
-        format!("GET {NODES}?watch=true&fieldSelector=metadata.name%3Dn1&resourceVersion={version} HTTP/1.1");
-    let token = server.token();
-    write!(stream.get_mut(), "{line}\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n").unwrap();
+    let path = format!("{NODES}?fieldSelector=metadata.name%3Dn1&resourceVersion={version}");
+    let mut stream = watch(&server, &path);
     done(&server, "PATCH", "/api/v1/nodes/n2", MERGE, &json!({"metadata": {"labels": {"a": "b"}}}));
     done(&server, "PATCH", N1, MERGE, &json!({"spec": {"podCIDR": "10.0.0.0/24"}}));
     let (event, node) = next(&mut stream);

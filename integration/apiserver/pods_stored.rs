@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::kubectl::{refused, run};
+use super::nodes_stored::{next, watch};
 use crate::harness::needs;
 use crate::harness::serve::{Server, kubectls};
 
@@ -176,6 +177,30 @@ fn pods_end_in_their_time() {
     assert_eq!(waiting["metadata"]["deletionGracePeriodSeconds"], 0);
     done(&server, "PATCH", &path("b"), MERGE, &json!({"metadata": {"finalizers": null}}));
     assert_eq!(server.get(&path("b")).code, 404);
+}
+
+#[test]
+fn an_agent_sees_that_its_pods_end() {
+    needs!();
+    let server = serve();
+    let version = server.get(PODS).json()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3Dn1&resourceVersion={version}");
+    let mut stream = watch(&server, &path);
+    let mut expect = |wanted: &str, grace: Value| {
+        let (event, pod) = next(&mut stream);
+        let metadata = &pod["metadata"];
+        assert_eq!((event.as_str(), &metadata["deletionGracePeriodSeconds"]), (wanted, &grace));
+        assert_eq!(metadata["deletionTimestamp"].is_string(), !grace.is_null(), "{pod}");
+    };
+    for (name, node) in [("elsewhere", "n2"), ("a", "n1")] {
+        done(&server, "POST", PODS, JSON, &pod(name, node));
+    }
+    expect("ADDED", Value::Null);
+    done(&server, "DELETE", &format!("{PODS}/a"), JSON, &json!({}));
+    expect("MODIFIED", json!(30));
+    done(&server, "DELETE", &format!("{PODS}/a"), JSON, &json!({"gracePeriodSeconds": 0}));
+    expect("MODIFIED", json!(0));
+    expect("DELETED", json!(0));
 }
 
 #[test]

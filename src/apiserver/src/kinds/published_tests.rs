@@ -25,9 +25,9 @@ use crate::schema::meta::DELETE_OPTIONS;
 use crate::schema::{Field, Form, Merge, Type};
 
 /// What the published type makes of bytes, as `{:#?}` shows it.
-type Peer = fn(&[u8]) -> Result<String, prost::DecodeError>;
+pub(super) type Peer = fn(&[u8]) -> Result<String, prost::DecodeError>;
 
-fn shown<T: Message + Default + Debug>(bytes: &[u8]) -> Result<String, prost::DecodeError> {
+pub(super) fn shown<T: Message + Default + Debug>(bytes: &[u8]) -> Result<String, prost::DecodeError> {
     Ok(format!("{:#?}", T::decode(bytes)?))
 }
 
@@ -86,7 +86,7 @@ fn types(kinds: impl IntoIterator<Item = &'static Kind>) -> BTreeMap<&'static st
 }
 
 /// A field as protobuf writes it, with a value that tells its type: number, wire type, value.
-fn written(number: u32, form: Form) -> Vec<u8> {
+pub(super) fn written(number: u32, form: Form) -> Vec<u8> {
     let varint = |value: u64| {
         let mut bytes = Vec::new();
         prost::encoding::encode_varint(value, &mut bytes);
@@ -152,12 +152,12 @@ fn values(shown: &str) -> BTreeMap<String, String> {
 }
 
 /// A field's name without what Rust and JSON write differently.
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     name.trim_start_matches("r#").replace('_', "").to_lowercase()
 }
 
 /// `apiVersion` and `kind` are in the envelope, and so have no number of their own.
-fn is_in_envelope(field: &Field) -> bool {
+pub(super) fn is_in_envelope(field: &Field) -> bool {
     field.number > 1000 && matches!(field.name, "apiVersion" | "kind")
 }
 

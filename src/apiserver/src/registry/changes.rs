@@ -102,7 +102,7 @@ pub(super) fn delete(
     options: &DeleteOptions,
 ) -> Result<Outcome, ApiError> {
     let resource = pending.resource(kind)?;
-    let stored = pending.stored(kind, namespace, name)?.ok_or_else(|| ApiError::not_found(kind, name))?;
+    let mut stored = pending.stored(kind, namespace, name)?.ok_or_else(|| ApiError::not_found(kind, name))?;
     let mut object = stored.object()?;
     let version = object.resource_version().to_string();
     // `BeforeDelete` in `k8s.io/apiserver/pkg/registry/rest/delete.go`.
@@ -135,6 +135,13 @@ pub(super) fn delete(
     let finalizers = deletion_finalizers(&object, options.policy, kind.has_owners);
     let takes_time = grace > Some(0) && !object.is_being_deleted();
     if finalizers.is_empty() && !takes_time && !resource.is_held(&object) {
+        if grace.is_some() {
+            // Watches see that it ends before it is gone.
+            if !object.is_being_deleted() {
+                object.mark_deleted(pending.now, 0);
+            }
+            stored = pending.write(kind, &mut object, Some(stored))?;
+        }
         take_away(pending, kind, &object)?;
         let gone = if pending.dry_run { stored } else { stored.at_version(*pending.version)? };
         return Ok(Outcome::Gone(gone));

@@ -8,6 +8,8 @@ mod lease;
 mod manifest;
 mod node;
 mod pod;
+#[cfg(test)]
+mod published_tests;
 pub(crate) mod rbac;
 mod tidy;
 mod workload;

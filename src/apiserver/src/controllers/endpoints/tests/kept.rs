@@ -193,8 +193,9 @@ async fn services_without_a_selector_are_served_by_what_is_written() {
     let cluster = Cluster::new().await;
     let running = cluster.start();
     let written = json!({"metadata": {"name": "db"}, "subsets": [{"addresses": [{"ip": "192.0.2.7"}], "ports": [{"port": 1}]}]});
-    cluster.create(&endpoints::KIND, written).await;
+    // The Service first: a controller that only now begins deletes Endpoints without one.
     cluster.service("db", json!({"spec": {"selector": null}})).await;
+    cluster.create(&endpoints::KIND, written).await;
     cluster.has("db", &["192.0.2.7"]).await;
     let hand = json!({"metadata": {"name": "by-hand", "labels": {"kubernetes.io/service-name": "db"}},
         "addressType": "IPv4", "endpoints": [{"addresses": ["192.0.2.9"]}]});
