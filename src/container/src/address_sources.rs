@@ -2,6 +2,8 @@
 //!
 //! This is pure: the kernel's answer comes from the caller, and only where no better source has addresses.
 
+use std::net::IpAddr;
+
 use pod::addresses::{self, InterfaceAddress, IpFamily, Source};
 use pod::annotations::{AnnotationError, PodAnnotations};
 use pod::kubelet_file::KubeletFile;
@@ -14,6 +16,8 @@ pub(crate) struct AddressSources<'a> {
     pub kubelet: Option<&'a KubeletFile>,
     /// Whether the pod is on the node's network.
     pub on_node_network: bool,
+    /// The pod's addresses in the cluster's API.
+    pub cluster: &'a [String],
     /// The addresses in the pod's CNI record.
     pub record: &'a [String],
     /// The addresses that the engine told the NRI plugin.
@@ -65,10 +69,13 @@ impl<'a> AddressSources<'a> {
         }
         for (told, source) in [(self.record, Source::Cni), (self.nri, Source::Nri)] {
             if !told.is_empty() {
-                return Ok(PodAddresses::Own(told.to_vec(), source));
+                return Ok(PodAddresses::Own(in_order_of(self.cluster, told), source));
             }
         }
         let found = interfaces()?;
+        if is_of_this_sandbox(self.cluster, &found) {
+            return Ok(PodAddresses::Own(self.cluster.to_vec(), Source::Cluster));
+        }
         let confirmed = addresses::confirmed(self.crio, &found);
         if !confirmed.is_empty() {
             return Ok(PodAddresses::Own(confirmed, Source::CriO));
@@ -83,6 +90,23 @@ impl<'a> AddressSources<'a> {
     }
 }
 
+/// The addresses that were `told`, those first that the cluster's API has, in its order. It has one of each family.
+fn in_order_of(cluster: &[String], told: &[String]) -> Vec<String> {
+    let is_first = |ip: &&String| told.contains(ip);
+    let first = cluster.iter().filter(is_first);
+    first.chain(told.iter().filter(|ip| !cluster.contains(ip))).cloned().collect()
+}
+
+/// Whether the addresses in the cluster's API are those of the sandbox whose addresses were `found`. After a sandbox was
+/// made anew, the API has the earlier one's until the kubelet tells it otherwise.
+fn is_of_this_sandbox(cluster: &[String], found: &[InterfaceAddress]) -> bool {
+    let is_found =
+        |ip: &String| ip.parse().is_ok_and(|ip: IpAddr| found.iter().any(|found| found.address == ip));
+    // Of a user-space network the namespace tells nothing.
+    let tells = found.iter().any(|found| addresses::is_global(found.address));
+    !cluster.is_empty() && (!tells || cluster.iter().all(is_found))
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
@@ -91,11 +115,12 @@ mod tests {
     use pod::annotations::{Annotations, POD_IPS};
 
     /// The sources in their order, each as the letter that the table uses for it.
-    const ORDER: [(char, Source); 8] = [
+    const ORDER: [(char, Source); 9] = [
         ('k', Source::Kubelet),
         ('h', Source::Node),
         ('r', Source::Cni),
         ('n', Source::Nri),
+        ('p', Source::Cluster),
         ('c', Source::CriO),
         ('i', Source::Netns),
         ('a', Source::Annotation),
@@ -110,9 +135,11 @@ mod tests {
         let annotations: Annotations =
             one('a', "10.0.0.6").into_iter().map(|ip| (POD_IPS.to_owned(), ip)).collect();
         let (record, nri, crio) = (one('r', "10.0.0.2"), one('n', "10.0.0.3"), one('c', "169.254.0.4"));
+        let cluster = one('p', "10.0.0.7");
         let sources = AddressSources {
             kubelet: has('k').then_some(&kubelet),
             on_node_network: has('h'),
+            cluster: &cluster,
             record: &record,
             nri: &nri,
             crio: &crio,
@@ -123,7 +150,8 @@ mod tests {
         let interfaces = || {
             was_asked.set(true);
             // CRI-O's address is there, but not of global scope: from_namespace would not take it.
-            let ips = one('c', "169.254.0.4").into_iter().chain(one('i', "10.0.0.5"));
+            let ips =
+                one('c', "169.254.0.4").into_iter().chain(one('i', "10.0.0.5")).chain(one('p', "10.0.0.7"));
             let eth0 =
                 |ip: String| InterfaceAddress { interface: "eth0".to_owned(), address: ip.parse().unwrap() };
             Ok::<_, AnnotationError>(ips.map(eth0).collect())
@@ -137,13 +165,13 @@ mod tests {
         (source, ips, was_asked.get())
     }
 
-    /// All 128 sets of sources: the first one in the order answers, and the kernel is asked only for those behind NRI.
+    /// All 256 sets of sources: the first one in the order answers, and the kernel is asked only for those behind NRI.
     #[test]
     fn the_first_source_that_is_there_answers() {
-        let ips = ["", "", "10.0.0.2", "10.0.0.3", "169.254.0.4", "10.0.0.5", "10.0.0.6", ""];
-        for set in 0..1_u32 << 7 {
+        let ips = ["", "", "10.0.0.2", "10.0.0.3", "10.0.0.7", "169.254.0.4", "10.0.0.5", "10.0.0.6", ""];
+        for set in 0..1_u32 << 8 {
             let there: String =
-                (0..7).filter(|bit| set >> bit & 1 == 1).map(|bit| ORDER[bit].0).chain(['-']).collect();
+                (0..8).filter(|bit| set >> bit & 1 == 1).map(|bit| ORDER[bit].0).chain(['-']).collect();
             let first = ORDER.iter().position(|(letter, _)| there.contains(*letter)).unwrap();
             let expected: Vec<&str> = Some(ips[first]).filter(|ip| !ip.is_empty()).into_iter().collect();
             let (source, found, was_asked) = resolve(&there);
@@ -159,6 +187,7 @@ mod tests {
         let sources = |record| AddressSources {
             kubelet: None,
             on_node_network: false,
+            cluster: &[],
             record,
             nri: &[],
             crio: &[],
@@ -172,5 +201,41 @@ mod tests {
         assert_eq!(error.to_string(), "cannot read annotation the namespace: it was asked");
         let error = sources(&[]).resolve(|| Ok::<_, AnnotationError>(Vec::new())).unwrap_err();
         assert!(error.to_string().starts_with("cannot read annotation podhosts.io/pod-ips: "), "{error}");
+    }
+    fn strings(ips: &[&str]) -> Vec<String> {
+        ips.iter().map(|&ip| ip.to_owned()).collect()
+    }
+
+    #[test]
+    fn the_api_gives_the_order_of_what_the_sandbox_has() {
+        for (cluster, told, expected) in [
+            (&["fd00::1", "10.0.0.1"][..], &["10.0.0.1", "fd00::1"][..], &["fd00::1", "10.0.0.1"][..]),
+            (&["10.0.0.2"], &["10.0.0.1", "10.0.0.2"], &["10.0.0.2", "10.0.0.1"]),
+            // Of an earlier sandbox, or not there yet.
+            (&["10.0.0.9", "fd00::9"], &["10.0.0.1", "fd00::1"], &["10.0.0.1", "fd00::1"]),
+            (&[], &["10.0.0.1"], &["10.0.0.1"]),
+        ] {
+            assert_eq!(in_order_of(&strings(cluster), &strings(told)), expected, "{cluster:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_an_earlier_sandbox_are_not_used() {
+        let found = |ips: &[&str]| -> Vec<InterfaceAddress> {
+            let on_eth0 =
+                |ip: &&str| InterfaceAddress { interface: "eth0".into(), address: ip.parse().unwrap() };
+            ips.iter().map(on_eth0).collect()
+        };
+        for (cluster, found_ips, expected) in [
+            (&["10.0.0.1"][..], &["10.0.0.1", "fd00::1"][..], true),
+            (&["10.0.0.1", "fd00:0::1"], &["10.0.0.1", "fd00::1"], true),
+            (&["10.0.0.1", "fd00::2"], &["10.0.0.1", "fd00::1"], false),
+            (&["10.0.0.1"], &["127.0.0.1", "fe80::1"], true),
+            (&[], &["10.0.0.1"], false),
+            (&[], &[], false),
+        ] {
+            let is_used = is_of_this_sandbox(&strings(cluster), &found(found_ips));
+            assert_eq!(is_used, expected, "{cluster:?} {found_ips:?}");
+        }
     }
 }

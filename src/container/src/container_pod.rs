@@ -14,6 +14,7 @@ use pod::addresses::InterfaceAddress;
 use pod::annotations::{AnnotationError, Annotations, PodAnnotations};
 use pod::host_name::{NameFields, Naming};
 use pod::kubelet_file::KubeletFile;
+use records::cluster_pod::{self, ClusterPod, ClusterPodError};
 use records::record::{self, PodRecord, RECORD_DIR, ReadError};
 use sys::fs::files::{self, FileError, LastLink};
 
@@ -44,6 +45,9 @@ pub enum InputError {
     /// The CNI record.
     #[error(transparent)]
     Record(#[from] ReadError),
+    /// The record of the cluster's pod.
+    #[error(transparent)]
+    Cluster(#[from] ClusterPodError),
     /// An annotation.
     #[error(transparent)]
     Annotation(#[from] AnnotationError),
@@ -59,6 +63,8 @@ pub struct ContainerPod {
     pub identity: PodIdentity,
     /// The record that podhosts-cni wrote for the pod.
     pub record: Option<PodRecord>,
+    /// The record that podhosts-node wrote for the pod.
+    pub cluster: Option<ClusterPod>,
     /// The pod's own annotations, where the engine tells them beside the container's.
     pod_annotations: Option<Annotations>,
     /// `None` where the container has no bundle yet.
@@ -102,12 +108,20 @@ impl ContainerPod {
             Some(sandbox_id) => record::read(sandbox_id)?,
             None => own_record(&identity, id)?,
         };
-        Ok(Self { config, identity, record, pod_annotations: None, bundle: Some(bundle.to_owned()) })
+        let cluster = cluster_pod(&identity)?;
+        Ok(Self { config, identity, record, cluster, pod_annotations: None, bundle: Some(bundle.to_owned()) })
     }
 
     /// The pod of a container that has no bundle yet, as the engine tells it.
     pub fn told(identity: PodIdentity, config: Config, pod_annotations: Annotations) -> Self {
-        Self { config, identity, record: None, pod_annotations: Some(pod_annotations), bundle: None }
+        Self {
+            config,
+            identity,
+            record: None,
+            cluster: None,
+            pod_annotations: Some(pod_annotations),
+            bundle: None,
+        }
     }
 
     /// The host name that the engine gave the pod, from a file that only the engine can write.
@@ -168,6 +182,7 @@ impl ContainerPod {
         let sources = AddressSources {
             kubelet: known.kubelet,
             on_node_network: known.on_node_network,
+            cluster: self.cluster.as_ref().map(|pod| pod.pod_ips.as_slice()).unwrap_or_default(),
             record: self.record.as_ref().map(|record| record.pod_ips.as_slice()).unwrap_or_default(),
             nri: known.nri_pod_ips,
             crio: &self.identity.crio_ips,
@@ -184,6 +199,16 @@ impl ContainerPod {
     pub fn decide(&self, node: &NodeConfig) -> Result<Decision, AnnotationError> {
         decision::decide(&self.config, &self.identity, self.annotations(), node)
     }
+}
+
+/// The record of the cluster's pod, where the engine itself tells the uid. A record of another name is none of this pod's:
+/// early containerd 1.6 lets a pod write the uid's annotation, and in the API anybody who may create Pods can claim the uid of
+/// a static pod (see `docs/design/inputs.md`).
+fn cluster_pod(identity: &PodIdentity) -> Result<Option<ClusterPod>, ClusterPodError> {
+    let is_engines = matches!(identity.dialect, Dialect::Containerd | Dialect::CriO);
+    let uid = identity.uid.as_deref().filter(|_| is_engines && !identity.is_sandbox && !identity.is_guess);
+    let pod = uid.map_or(Ok(None), cluster_pod::read)?;
+    Ok(pod.filter(|pod| pod.name == identity.name && pod.namespace == identity.namespace))
 }
 
 /// The host name in the configuration of the pod's sandbox, if there is a sandbox and it has one.

@@ -13,6 +13,7 @@ pub mod address_sources;
 pub mod container_pod;
 pub mod decision;
 pub mod identity;
+pub use records::cluster_pod;
 
 mod mounts;
 

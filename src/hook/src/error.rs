@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::cluster::Disagreement;
 use container::container_pod::InputError;
 use container::decision::HOSTS_FILE_MAX;
 use container::state::StateError;
@@ -40,6 +41,12 @@ pub enum HookError {
     /// The kubelet's file is of a pod on another network.
     #[error("cannot use the kubelet's hosts file {0}: it is of a pod on {1}, expected one on {2}")]
     KubeletNetwork(PathBuf, &'static str, &'static str),
+    /// The kubelet's file and the record of the cluster's pod differ.
+    #[error("cannot use the kubelet's hosts file {0}: {1}")]
+    KubeletCluster(PathBuf, #[source] Disagreement),
+    /// The record of the cluster's pod is of a pod on another network.
+    #[error("cannot use the record of the cluster's pod: it is of a pod on {0}, expected one on {1}")]
+    ClusterNetwork(&'static str, &'static str),
     /// The kubelet's file contradicts the engine or the network.
     #[error("cannot use the kubelet's hosts file {0}: {1}")]
     KubeletPod(PathBuf, #[source] Contradiction),

@@ -16,7 +16,7 @@ use sys::fs::files::{self, LastLink};
 
 /// How often a kubelet's file that is empty or unfinished is read: the kubelet truncates and rewrites it whenever
 /// another container of the pod starts.
-const KUBELET_TRIES: u32 = 24;
+pub(super) const KUBELET_TRIES: u32 = 24;
 
 /// The pause after a try. It grows, so that the hook cannot fall into step with a program that rewrites the file again
 /// and again and see each time only its unfinished part. All pauses together are 276 ms.
@@ -33,6 +33,7 @@ pub(super) fn read(
     path: &Path,
     node_hosts: Option<&[u8]>,
     node_hosts_max: usize,
+    most_tries: u32,
 ) -> Result<KubeletFile, HookError> {
     let limit = HOSTS_FILE_MAX + if node_hosts.is_some() { node_hosts_max } else { 0 };
     let bytes_now = || match files::read(path, limit, LastLink::Refuse) {
@@ -46,9 +47,9 @@ pub(super) fn read(
         match KubeletFile::parse(&bytes, node_hosts) {
             // The first lines of a file that is being written may look like a whole one.
             Ok(Some(file)) if bytes_now()? == bytes => return Ok(file),
-            Ok(None) if tries == KUBELET_TRIES => return Err(HookError::KubeletHeader(path.to_owned())),
-            Err(error) if tries == KUBELET_TRIES => return Err(HookError::Kubelet(path.to_owned(), error)),
-            Ok(Some(_)) if tries == KUBELET_TRIES => return Err(HookError::KubeletBusy(path.to_owned())),
+            Ok(None) if tries == most_tries => return Err(HookError::KubeletHeader(path.to_owned())),
+            Err(error) if tries == most_tries => return Err(HookError::Kubelet(path.to_owned(), error)),
+            Ok(Some(_)) if tries == most_tries => return Err(HookError::KubeletBusy(path.to_owned())),
             Ok(_) | Err(_) => std::thread::sleep(pause_after(tries)),
         }
     }

@@ -1,9 +1,11 @@
 //! The createRuntime hook: from the state on stdin to the sealed file, one call for each stage.
 
+mod cluster;
 mod error;
 mod kubelet;
 mod options;
 
+pub use cluster::Disagreement;
 pub use error::HookError;
 pub use options::{Answer, Options};
 
@@ -12,6 +14,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::kubelet::KUBELET_TRIES;
 use container::address_sources::PodAddresses;
 use container::bundle::{self, CONFIG_JSON};
 use container::container_pod::{ContainerPod, KnownNetwork};
@@ -24,6 +27,7 @@ use container::reporter::Reporter;
 use container::state::{STATE_MAX, State};
 use pod::Network;
 use pod::addresses::Source;
+use pod::kubelet_file::KubeletFile;
 use pod::validation::ip::IpRules;
 use sys::container::capabilities;
 use sys::container::engine_mounts::EngineMounts;
@@ -52,7 +56,8 @@ struct Progress {
 }
 
 enum Done {
-    Sealed(Source),
+    /// From this source; and why the kubelet's file is not the source.
+    Sealed(Source, Option<String>),
     Skipped(Skip),
 }
 
@@ -68,7 +73,8 @@ pub fn run(options: &Options, stdin: impl Read) -> ExitCode {
     let mut progress = Progress::default();
     let result = seal_container(&node, options, stdin, &mut progress);
     let (outcome, reason) = match result {
-        Ok(Done::Sealed(source)) => (Outcome::Sealed, source.name().to_owned()),
+        Ok(Done::Sealed(source, None)) => (Outcome::Sealed, source.name().to_owned()),
+        Ok(Done::Sealed(source, Some(unused))) => (Outcome::Sealed, format!("{} ({unused})", source.name())),
         Ok(Done::Skipped(skip)) => (Outcome::Skipped, skip.to_string()),
         Err(error) if node.on_error.lets_start() => (Outcome::Open, error.to_string()),
         Err(error) => (Outcome::Failed, error.to_string()),
@@ -129,28 +135,17 @@ fn seal_container(
     capabilities.expect_all()?;
     let container = Container::pin(state.pid)?;
     let node_hosts = read_node_hosts(node, &container)?;
-    let read_kubelet = |path: &PathBuf| kubelet::read(path, node_hosts.as_deref(), node.node_hosts_max_bytes);
-    let kubelet_file = kubelet_path.as_ref().map(read_kubelet).transpose()?;
-    if let (Some(path), Some(file)) = (&kubelet_path, &kubelet_file) {
-        kubelet::check_network(path, file, container.on_node_network)?;
-        if let Some(lines) = &file.pod {
-            kubelet::check_pod(path, lines, &pod, &options.nri_pod_ips, &container)?;
-        }
-    }
+    let known =
+        Known { node, pod: &pod, container: &container, kubelet_path: kubelet_path.as_deref(), options };
+    let file = known.hosts_file(node_hosts)?;
     let root = RootFs::open(&bundle.join(pod.config.root_path()))?;
-    let known = KnownNetwork {
-        kubelet: kubelet_file.as_ref(),
-        on_node_network: container.on_node_network,
-        nri_pod_ips: &options.nri_pod_ips,
-    };
-    let file = hosts_file(node, &pod, known, node_hosts, &container)?;
     progress.bytes = file.bytes.len();
     let engine = EngineMounts {
         sources: pod.config.mount_sources(&seal.replaced_mounts).collect(),
         put_back: node.on_error.lets_start(),
     };
     attach_seal(&file, &pod, &engine, &container, &root)?;
-    Ok(Done::Sealed(file.source))
+    Ok(Done::Sealed(file.source, file.unused))
 }
 
 /// crun has passed `/` for the bundle more than once; the current directory is the bundle then.
@@ -177,12 +172,23 @@ fn read_node_hosts(node: &NodeConfig, container: &Container) -> Result<Option<Ve
     }
 }
 
+/// What the hook knows of a container that it is going to seal.
+struct Known<'a> {
+    node: &'a NodeConfig,
+    pod: &'a ContainerPod,
+    container: &'a Container,
+    kubelet_path: Option<&'a Path>,
+    options: &'a Options,
+}
+
 /// A rendered hosts file.
 struct Rendered {
     bytes: Vec<u8>,
     source: Source,
     /// The length of the copy of the node's own file in it.
     of_node: usize,
+    /// Why the kubelet's file is not the source, where the record of the cluster's pod is.
+    unused: Option<String>,
 }
 
 impl Rendered {
@@ -191,28 +197,54 @@ impl Rendered {
     }
 }
 
-/// Renders the file from the first source that answers.
-fn hosts_file(
-    node: &NodeConfig,
-    pod: &ContainerPod,
-    known: KnownNetwork<'_>,
-    node_hosts: Option<Vec<u8>>,
-    container: &Container,
-) -> Result<Rendered, HookError> {
-    let node_hosts = node_hosts.unwrap_or_default();
-    let of_node = node_hosts.len();
-    let addresses = pod.addresses(node, known, || netns::addresses(container).map_err(HookError::from))?;
-    let source = addresses.source();
-    let bytes = match addresses {
-        PodAddresses::Kubelet(file) => kubelet::render(file, &node_hosts),
-        PodAddresses::Node => render(pod, &Network::Host(node_hosts), &node.cluster_domain)?,
-        PodAddresses::Own(ips, _) => render(pod, &Network::Pod(ips), &node.cluster_domain)?,
-    };
-    let file = Rendered { bytes, source, of_node };
-    if file.of_pod() > HOSTS_FILE_MAX {
-        return Err(HookError::TooLarge(file.of_pod()));
+impl Known<'_> {
+    /// Renders the file from the first source that answers.
+    fn hosts_file(&self, node_hosts: Option<Vec<u8>>) -> Result<Rendered, HookError> {
+        let file = match &self.pod.cluster {
+            Some(record) => self.of_cluster(record, node_hosts.as_deref())?,
+            None => self.without_cluster(node_hosts)?,
+        };
+        if file.of_pod() > HOSTS_FILE_MAX {
+            return Err(HookError::TooLarge(file.of_pod()));
+        }
+        Ok(file)
     }
-    Ok(file)
+
+    fn without_cluster(&self, node_hosts: Option<Vec<u8>>) -> Result<Rendered, HookError> {
+        let kubelet =
+            self.kubelet_path.map(|path| self.kubelet_file(path, node_hosts.as_deref())).transpose()?;
+        let node_hosts = node_hosts.unwrap_or_default();
+        let of_node = node_hosts.len();
+        let network = self.network(kubelet.as_ref());
+        let interfaces = || netns::addresses(self.container).map_err(HookError::from);
+        let addresses = self.pod.addresses(self.node, network, interfaces)?;
+        let source = addresses.source();
+        let domain = &self.node.cluster_domain;
+        let bytes = match addresses {
+            PodAddresses::Kubelet(file) => kubelet::render(file, &node_hosts),
+            PodAddresses::Node => render(self.pod, &Network::Host(node_hosts), domain)?,
+            PodAddresses::Own(ips, _) => render(self.pod, &Network::Pod(ips), domain)?,
+        };
+        Ok(Rendered { bytes, source, of_node, unused: None })
+    }
+
+    /// The kubelet's file, in which everything that another source tells is what that source tells.
+    fn kubelet_file(&self, path: &Path, node_hosts: Option<&[u8]>) -> Result<KubeletFile, HookError> {
+        let file = kubelet::read(path, node_hosts, self.node.node_hosts_max_bytes, KUBELET_TRIES)?;
+        kubelet::check_network(path, &file, self.container.on_node_network)?;
+        if let Some(lines) = &file.pod {
+            kubelet::check_pod(path, lines, self.pod, &self.options.nri_pod_ips, self.container)?;
+        }
+        Ok(file)
+    }
+
+    fn network<'b>(&'b self, kubelet: Option<&'b KubeletFile>) -> KnownNetwork<'b> {
+        KnownNetwork {
+            kubelet,
+            on_node_network: self.container.on_node_network,
+            nri_pod_ips: &self.options.nri_pod_ips,
+        }
+    }
 }
 
 fn render(pod: &ContainerPod, network: &Network, cluster_domain: &str) -> Result<Vec<u8>, HookError> {

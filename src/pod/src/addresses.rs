@@ -45,6 +45,8 @@ pub enum Source {
     Node,
     /// The kubelet's own file.
     Kubelet,
+    /// The record of a cluster's pod that podhosts-node wrote.
+    Cluster,
     /// The record that podhosts-cni wrote.
     Cni,
     /// The engine, over NRI.
@@ -61,9 +63,10 @@ pub enum Source {
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Node,
         Self::Kubelet,
+        Self::Cluster,
         Self::Cni,
         Self::Nri,
         Self::CriO,
@@ -77,6 +80,7 @@ impl Source {
         match self {
             Self::Node => "node",
             Self::Kubelet => "kubelet",
+            Self::Cluster => "cluster",
             Self::Cni => "cni",
             Self::Nri => "nri",
             Self::CriO => "cri-o",
@@ -92,6 +96,7 @@ impl fmt::Display for Source {
         f.write_str(match self {
             Self::Node => "the node's network",
             Self::Kubelet => "the kubelet's hosts file",
+            Self::Cluster => "the cluster's API, by podhosts-node",
             Self::Cni => "the CNI record",
             Self::Nri => "the engine, over NRI",
             Self::CriO => "CRI-O's annotations, checked against the network namespace",
@@ -145,7 +150,7 @@ pub fn confirmed(listed: &[String], found: &[InterfaceAddress]) -> Vec<String> {
 }
 
 /// Global scope as the kernel assigns it, apart from unique local addresses, which pods do use.
-pub(crate) fn is_global(address: IpAddr) -> bool {
+pub fn is_global(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             !(v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || v4.is_multicast())

@@ -1,6 +1,6 @@
 //! HostAliases: the list that a Pod carries in `spec.hostAliases`, and our annotation carries as JSON.
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::json::Object;
 use crate::validation::dns::subdomain_errors;
@@ -8,7 +8,7 @@ use crate::validation::ip::{IpRules, ip_error};
 use crate::validation::{FieldError, go_quote};
 
 /// One entry of `spec.hostAliases`: an address and the names it gets, both written as they were given.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostAlias {
     /// The address, verbatim: the kubelet does not bring it into a canonical form, so neither do we.

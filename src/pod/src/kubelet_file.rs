@@ -128,7 +128,8 @@ impl PodLines {
 
     /// The addresses that are none of `known`.
     pub fn unknown_ips(&self, known: &[IpAddr]) -> impl Iterator<Item = &str> {
-        let is_known = |ip: &str| parse_sloppy(ip).is_some_and(|ip| known.contains(&ip));
+        let known: std::collections::HashSet<IpAddr> = known.iter().copied().collect();
+        let is_known = move |ip: &str| parse_sloppy(ip).is_some_and(|ip| known.contains(&ip));
         self.ips.iter().map(String::as_str).filter(move |ip| !is_known(ip))
     }
 

@@ -49,6 +49,22 @@ pub enum FileError {
     /// Not text.
     #[error("cannot read {0}: it is not UTF-8")]
     NotUtf8(PathBuf),
+    /// Somebody else's.
+    #[error("cannot use {path}: it belongs to user {owner}, expected root")]
+    NotRoots {
+        /// The file.
+        path: PathBuf,
+        /// The number of its owner.
+        owner: u32,
+    },
+    /// Others may write to it.
+    #[error("cannot use {path}: it has mode {mode:04o}, expected one in which only root may write")]
+    Writable {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
 }
 
 impl FileError {
@@ -90,25 +106,58 @@ pub(crate) fn read_at(
     limit: usize,
     last_link: LastLink,
 ) -> Result<Vec<u8>, FileError> {
+    read_fd(open_at(dir, name, shown, last_link)?, shown, limit)
+}
+
+fn open_at(dir: impl AsFd, name: &Path, shown: &Path, last_link: LastLink) -> Result<OwnedFd, FileError> {
     // Without NONBLOCK a fifo in the file's place would hang us.
     let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     if last_link == LastLink::Refuse {
         flags |= OFlags::NOFOLLOW;
     }
-    let fd = openat(dir, name, flags, Mode::empty()).map_err(|cause| FileError::io("open", shown, cause))?;
-    read_fd(fd, shown, limit)
+    openat(dir, name, flags, Mode::empty()).map_err(|cause| FileError::io("open", shown, cause))
 }
+
+/// Reads a regular file of at most `limit` bytes that is no link, belongs to root, and that nobody else may write to.
+///
+/// # Errors
+/// [`FileError`] naming the file.
+pub fn read_of_root(path: &Path, limit: usize) -> Result<Vec<u8>, FileError> {
+    let fd = open_at(CWD, path, path, LastLink::Refuse)?;
+    read_checked(fd, path, limit, |metadata| {
+        let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+        match (owner, mode & WRITABLE_BY_OTHERS) {
+            (0, 0) => Ok(()),
+            (0, _) => Err(FileError::Writable { path: path.to_owned(), mode }),
+            _ => Err(FileError::NotRoots { path: path.to_owned(), owner }),
+        }
+    })
+}
+
+/// The permissions with which others than the owner may write to a file.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// Reads an open file, which has to be a regular one.
 ///
 /// # Errors
 /// [`FileError`] naming the file as `shown`.
 pub(crate) fn read_fd(fd: OwnedFd, shown: &Path, limit: usize) -> Result<Vec<u8>, FileError> {
+    read_checked(fd, shown, limit, |_| Ok(()))
+}
+
+/// The same, of a file whose metadata passes `check`.
+fn read_checked(
+    fd: OwnedFd,
+    shown: &Path,
+    limit: usize,
+    check: impl FnOnce(&Metadata) -> Result<(), FileError>,
+) -> Result<Vec<u8>, FileError> {
     let file = File::from(fd);
     let metadata = file.metadata().map_err(|cause| FileError::io("stat", shown, cause))?;
     if !metadata.is_file() {
         return Err(FileError::NotRegular(shown.to_owned()));
     }
+    check(&metadata)?;
     read_stream(file, shown, limit, usize::try_from(metadata.len()).unwrap_or(limit))
 }
 
@@ -240,6 +289,28 @@ mod tests {
         assert!(read_text_if_present(&dir.path().join("none"), 5, LastLink::Refuse).unwrap().is_none());
         put(&path, b"\xff");
         assert!(matches!(read_text_if_present(&path, 5, LastLink::Refuse), Err(FileError::NotUtf8(_))));
+    }
+
+    #[test]
+    fn a_file_of_roots_is_one_that_root_alone_may_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        put(&path, b"1");
+        let read = || read_of_root(&path, 1).map_err(|error| error.to_string());
+        assert_eq!(read().unwrap(), b"1");
+        for (mode, is_private) in [(0o644, true), (0o400, true), (0o620, false), (0o602, false)] {
+            rustix::fs::chmod(&path, Mode::from_raw_mode(mode)).unwrap();
+            let expected = format!(
+                "cannot use {}: it has mode {mode:04o}, expected one in which only root may write",
+                path.display()
+            );
+            assert_eq!(read().err(), (!is_private).then_some(expected));
+        }
+        std::os::unix::fs::chown(&path, Some(1000), None).unwrap();
+        assert!(read().unwrap_err().ends_with("it belongs to user 1000, expected root"));
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("f", &link).unwrap();
+        assert!(matches!(read_of_root(&link, 1), Err(FileError::Io { verb: "open", .. })));
     }
 
     #[test]

@@ -118,6 +118,18 @@ pub fn remove(path: &Path) -> Result<bool, FileError> {
     }
 }
 
+/// Removes a directory that is empty; tells whether it did.
+///
+/// # Errors
+/// [`FileError`] naming the directory.
+pub fn remove_empty(dir: &Path) -> Result<bool, FileError> {
+    match unlinkat(CWD, dir, AtFlags::REMOVEDIR) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+        Err(cause) => Err(refused("remove", dir)(cause)),
+    }
+}
+
 /// Gives a file another name.
 ///
 /// # Errors
