@@ -18,6 +18,7 @@ use crate::api::node::{Cluster, NodeObject};
 use crate::api::watch::{News, follow};
 use crate::network::{self, NetworkFault};
 use crate::options::{Options, ProxyMode};
+use crate::pods;
 use crate::report::conditions::{self, Present};
 use crate::report::standing::{Part, Standing};
 use crate::report::{events, health};
@@ -81,6 +82,7 @@ fn run(options: Options) -> Result<(), NodeError> {
 /// Removes what the agent has made on this node.
 fn clean_up(options: &Options) -> Result<(), NodeError> {
     let mut left = network::clean_up(options)?;
+    left.extend(pods::clean_up().err());
     if options.proxy == ProxyMode::Nftables {
         left.extend(services::remove().err().map(|error| error.to_string()));
     }
@@ -114,7 +116,7 @@ async fn serve(options: Options) -> Result<(), NodeError> {
         ProxyMode::Nftables => Some(Services::start().await?),
         ProxyMode::None => None,
     };
-    let mut parts = vec![Part::Nodes, Part::Network];
+    let mut parts = vec![Part::Nodes, Part::Network, Part::Pods];
     parts.extend(services.as_ref().map(|_| Part::Services));
     let standing = Rc::new(Standing::of(&parts));
     let agent = Rc::new(Agent {
@@ -137,8 +139,14 @@ async fn serve(options: Options) -> Result<(), NodeError> {
     let networking = spawn_local(network::keep(Rc::clone(&agent)));
     let telling = spawn_local(tell(Rc::clone(&agent)));
     let serving = services.map(|services| spawn_local(services.run(Rc::clone(&agent))));
+    let records = spawn_local(pods::keep(agent));
     notifier.tell("READY=1");
-    until_a_signal(terminate, interrupt, [following, networking, telling].into_iter().chain(serving)).await;
+    until_a_signal(
+        terminate,
+        interrupt,
+        [following, networking, telling, records].into_iter().chain(serving),
+    )
+    .await;
     tracing::info!("stopping: what is in the kernel stays");
     notifier.tell("STOPPING=1");
     Ok(())
