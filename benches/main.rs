@@ -9,11 +9,19 @@
 #[allow(dead_code, unused_macros, unused_imports, reason = "it uses a part of what tests use")]
 mod harness;
 
+#[path = "../integration/cluster/agents.rs"]
+#[allow(dead_code, reason = "it uses a part of what tests use")]
+mod agents;
 mod before;
 mod cni;
+mod nodes;
 mod pods;
 mod proxy;
 mod serve;
+
+#[path = "../integration/cluster/world.rs"]
+#[allow(dead_code, reason = "it uses a part of what tests use")]
+mod world;
 
 #[path = "../integration/proxy/cluster.rs"]
 #[allow(dead_code, reason = "it uses a part of what tests use")]
@@ -58,6 +66,10 @@ fn main() {
     if args.iter().any(|arg| arg == "--proxy") {
         print_header();
         return proxy::run();
+    }
+    if args.iter().any(|arg| arg == "--cluster") {
+        print_header();
+        return nodes::run();
     }
     if args.iter().any(|arg| arg == "--all") {
         return all();
@@ -119,6 +131,8 @@ fn all() {
     serve::run();
     println!();
     proxy::run();
+    println!();
+    nodes::run();
 }
 
 fn pod(node: &Node) -> Bundle {

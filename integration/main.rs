@@ -13,6 +13,9 @@ mod cni;
 mod network;
 mod proxy;
 
+// Several nodes.
+mod cluster;
+
 mod cli;
 mod configure;
 mod engines;

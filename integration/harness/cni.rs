@@ -87,6 +87,11 @@ impl CniNode {
         Self { holder, inside: 0, enter: &["-m", "-n", "--"], dir }
     }
 
+    /// The process that is in it, as `ip link set … netns` wants it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.inside
+    }
+
     /// A directory of the test's that is the same inside the node.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

@@ -139,6 +139,11 @@ impl Containerd {
     /// Starts the daemon and waits until it is ready.
     pub(crate) fn launch(&mut self) {
         self.spawn();
+        self.is_launched();
+    }
+
+    /// Waits until the daemon is ready, its network included.
+    pub(crate) fn is_launched(&self) {
         self.until(&["info", "-q"], |info| {
             let info: Value = serde_json::from_str(info).unwrap();
             info["status"]["conditions"]

@@ -19,6 +19,7 @@ pub(crate) mod podman;
 pub(crate) mod serve;
 mod snapshot;
 pub(crate) mod subject;
+pub(crate) mod talk;
 
 pub(crate) use bundle::{Bundle, DEFAULT_CAPABILITIES, busybox_root};
 pub(crate) use netns::{Netns, in_new_netns};

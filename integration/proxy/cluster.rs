@@ -1,11 +1,11 @@
 //! A node with an API server and its Service proxy, pods, and an outside: each a network namespace.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::harness::serve::Server;
+pub(crate) use crate::harness::talk::{CLIENT, Process, SERVER};
 use crate::harness::{Netns, Run};
 
 /// The node's addresses on its uplink.
@@ -25,79 +25,10 @@ const FLAGS: [&str; 8] = [
     "--load-balancer-interface=none",
 ];
 
-/// Answers every connection and datagram with its name and the address that it came from. It closes a connection only
-/// when the client does: a client that sends lines gets each back.
-pub(crate) const SERVER: &str = r#"
-import selectors, socket, sys, threading
-name, port = sys.argv[1], int(sys.argv[2])
-tcp = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1000)
-udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-udp.bind(("::", port))
-def answer(peer):
-    return (name + " " + peer[0].removeprefix("::ffff:") + "\n").encode()
-def stream(connection, peer):
-    with connection:
-        try:
-            connection.sendall(answer(peer))
-            while data := connection.recv(1000):
-                connection.sendall(data)
-        except OSError:
-            pass
-def datagrams():
-    while True:
-        _, peer = udp.recvfrom(100)
-        udp.sendto(answer(peer), peer)
-threading.Thread(target=datagrams, daemon=True).start()
-print("ready", flush=True)
-while True:
-    threading.Thread(target=stream, args=tcp.accept(), daemon=True).start()
-"#;
-
-/// Connects a number of times, one after the other, and prints what each got, or why it got nothing.
-pub(crate) const CLIENT: &str = r#"
-import socket, sys
-kind, host, port, times, patience = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
-family = socket.AF_INET6 if ":" in host else socket.AF_INET
-def answer():
-    with socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM) as s:
-        s.settimeout(patience)
-        s.connect((host, port))
-        if kind == "udp":
-            s.send(b"?")
-        return s.recv(100).decode().strip()
-for _ in range(times):
-    try:
-        print(answer())
-    except OSError as error:
-        print(type(error).__name__)
-"#;
-
 /// How long a client waits for an answer that has to come, in seconds; the answer is there at once.
 const PATIENCE: &str = "20";
 /// How long a client waits for an answer that must not come.
 const IMPATIENCE: &str = "1";
-
-/// A program that goes with the value.
-pub(crate) struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Process {
-    /// Starts a program, and waits until it says that it is ready.
-    pub(crate) fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
-        Self(child)
-    }
-}
 
 /// A pod that serves on [`PORT`].
 pub(crate) struct Pod {

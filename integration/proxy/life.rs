@@ -1,54 +1,10 @@
 //! The proxy's own life: its restart, its end, and others who change its table.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-
 use serde_json::json;
 
 use super::cluster::{From, World, on_node};
+use crate::harness::talk::Stream;
 use crate::harness::{Run, bin, in_new_netns, needs};
-
-/// A connection that is asked again and again, and has to answer each time.
-struct Stream {
-    client: Child,
-    input: ChildStdin,
-    output: std::io::Lines<BufReader<ChildStdout>>,
-}
-
-const CLIENT: &str = r#"
-import socket, sys
-s = socket.create_connection((sys.argv[1], 80), 20)
-f = s.makefile("rw")
-print(f.readline().split()[0], flush=True)
-for line in sys.stdin:
-    f.write(line); f.flush()
-    print(f.readline().strip(), flush=True)
-"#;
-
-impl Stream {
-    fn open(world: &World, pod: usize, host: &str) -> Self {
-        let mut command = world.pods[pod].netns.command("python3");
-        command.args(["-c", CLIENT, host]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut client = command.spawn().unwrap();
-        let input = client.stdin.take().unwrap();
-        let mut output = BufReader::new(client.stdout.take().unwrap()).lines();
-        assert!(output.next().unwrap().unwrap().starts_with("pod"));
-        Self { client, input, output }
-    }
-
-    #[track_caller]
-    fn goes_on(&mut self) {
-        writeln!(self.input, "x").unwrap();
-        assert_eq!(self.output.next().unwrap().unwrap(), "x");
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        let _ = self.client.kill();
-        let _ = self.client.wait();
-    }
-}
 
 /// The table without what counts packets and seconds.
 fn table() -> String {
@@ -62,8 +18,10 @@ fn a_stream_outlives_a_restart_many_changes_and_a_flush_by_somebody_else() {
         let mut world = World::new(3);
         let service = world.service("web", json!({}));
         world.endpoints("web", &[0, 1]);
+        let python = || world.pods[2].netns.command("python3");
         let mut streams: Vec<Stream> =
-            service.cluster_ips().iter().map(|host| Stream::open(&world, 2, host)).collect();
+            service.cluster_ips().iter().map(|host| Stream::open(python(), host, 80)).collect();
+        assert!(streams.iter().all(|stream| stream.peer.starts_with("pod")));
         let mut go_on = || streams.iter_mut().for_each(Stream::goes_on);
         go_on();
         let before = table();

@@ -1,0 +1,11 @@
+//! Several nodes on one link, an agent on each, and the API server that they follow.
+
+mod agents;
+mod flaps;
+mod kills;
+mod life;
+mod members;
+mod pods;
+mod reach;
+mod removal;
+mod world;
