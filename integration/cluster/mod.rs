@@ -2,6 +2,7 @@
 
 mod agents;
 mod flaps;
+mod hosts;
 mod kills;
 mod life;
 mod members;
