@@ -1,16 +1,20 @@
 //! The agents of the nodes: starting and ending them, what they tell, and what they have to have made.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::world::{Cluster, Member, NODES};
-use crate::harness::bin;
+use crate::harness::{bin, repository};
 
 /// Where an agent answers on its node.
 const HEALTH: &str = "http://127.0.0.1:10263";
+
+/// Where the agents' account is.
+const ACCOUNTS: &str = "/api/v1/namespaces/kube-system/serviceaccounts";
 
 /// A route to another node's pods: network, next hop, device.
 pub(super) type Route = (String, String, String);
@@ -56,8 +60,35 @@ impl Cluster {
         }
     }
 
+    /// The agents' kubeconfig, with the account that is delivered for them and a token of it.
     fn kubeconfig(&self) -> PathBuf {
-        self.dir.path().join("kubeconfig")
+        let path = self.dir.path().join("agents.kubeconfig");
+        if !path.exists() {
+            let own = fs::read_to_string(self.dir.path().join("kubeconfig")).unwrap();
+            let mut config: Value = serde_json::from_str(&own).unwrap();
+            config["users"][0]["user"] = json!({"token": self.token()});
+            fs::write(&path, config.to_string()).unwrap();
+        }
+        path
+    }
+
+    /// Creates the delivered account with its rights; a token.
+    fn token(&self) -> String {
+        let delivered = repository().join("vendor-configs/kubernetes/rbac.yaml");
+        let delivered = fs::read_to_string(delivered).unwrap();
+        for object in delivered.split("\n---\n") {
+            let object: Value = serde_saphyr::from_str(object).unwrap();
+            let path = match object["kind"].as_str().unwrap() {
+                "ServiceAccount" => ACCOUNTS,
+                "ClusterRole" => "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+                "ClusterRoleBinding" => "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+                kind => panic!("a new kind: {kind}"),
+            };
+            self.ask("POST", path, &object);
+        }
+        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+        let answer = self.ask("POST", &format!("{ACCOUNTS}/podhosts-node/token"), &request);
+        answer["status"]["token"].as_str().unwrap().to_owned()
     }
 
     /// What agents may change, of each node.

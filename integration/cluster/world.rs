@@ -23,13 +23,14 @@ pub(crate) const PORT: u16 = 8080;
 /// Where clients of the API server find it again.
 const API_PORT: &str = "--secure-port=6443";
 
-const FLAGS: [&str; 6] = [
+const FLAGS: [&str; 7] = [
     "--bind-address=192.0.2.254",
     API_PORT,
     "--proxy=none",
     "--cri-endpoint=none",
     "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112",
     "--nodes=stored",
+    "--authorization-mode=RBAC",
 ];
 
 /// Link-local addresses are tentative for a second otherwise. Packets are forwarded as kubeadm asks for.
