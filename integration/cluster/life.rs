@@ -29,7 +29,7 @@ fn connections_outlive_every_end_of_the_agents_and_their_upgrade() {
     in_cluster(|cluster| {
         cluster.of_three(1);
         let service = cluster.service("web", &[(1, 0), (2, 0)]);
-        until("the Service is there", || cluster.faults(&[service.clone()], "1").is_empty());
+        until("the Service is there", || cluster.faults(std::slice::from_ref(&service), "1").is_empty());
         let mut streams = streams(cluster, &service);
         let mut go_on = || streams.iter_mut().for_each(Stream::goes_on);
         let before = cluster.states();
@@ -61,7 +61,7 @@ fn nothing_changes_while_the_api_server_is_away_and_everything_follows_when_it_i
     in_cluster(|cluster| {
         cluster.of_three(1);
         let service = cluster.service("web", &[(1, 0), (2, 0)]);
-        until("the Service is there", || cluster.faults(&[service.clone()], "1").is_empty());
+        until("the Service is there", || cluster.faults(std::slice::from_ref(&service), "1").is_empty());
         let mut streams = streams(cluster, &service);
         let before = cluster.states();
         let failures = |cluster: &Cluster, member: usize| {
@@ -80,7 +80,7 @@ fn nothing_changes_while_the_api_server_is_away_and_everything_follows_when_it_i
         }
         assert_same(&cluster.states(), &before);
         streams.iter_mut().for_each(Stream::goes_on);
-        cluster.assert_all_reach_all(&[service.clone()]);
+        cluster.assert_all_reach_all(std::slice::from_ref(&service));
         // The network is whole: pods are started on it as before.
         cluster.members[0].add_pod();
         cluster.members[0].remove_pod();
@@ -96,7 +96,7 @@ fn nothing_changes_while_the_api_server_is_away_and_everything_follows_when_it_i
                 .any(|(network, via, _)| network == "10.244.9.0/24" && via == "192.0.2.9")
         );
         let another = cluster.service("another", &[(0, 0)]);
-        until("the new Service is there", || cluster.faults(&[another.clone()], "1").is_empty());
+        until("the new Service is there", || cluster.faults(std::slice::from_ref(&another), "1").is_empty());
         streams.iter_mut().for_each(Stream::goes_on);
         cluster.delete_node("new");
         cluster.settle();

@@ -31,7 +31,7 @@ fn cleanup_leaves_a_node_as_it_was() {
         }
         let service = cluster.service("web", &[(0, 0), (2, 0)]);
         cluster.assert_all_reach_all(&[]);
-        until("the Service", || cluster.faults(&[service.clone()], "1").is_empty());
+        until("the Service", || cluster.faults(std::slice::from_ref(&service), "1").is_empty());
         let cleanup = |member: &Member| member.node().run(bin("podhosts-node"), &["--cleanup"]);
         for member in &mut cluster.members {
             member.remove_pod();

@@ -310,8 +310,8 @@ impl Member {
     pub(crate) fn network(&self) -> Option<Value> {
         let mut files: Vec<_> = fs::read_dir(self.node().file("/etc/cni/net.d")).unwrap().collect();
         files.sort_by_key(|file| file.as_ref().unwrap().file_name());
-        let paths = files.into_iter().map(|file| file.unwrap().path());
-        let list = paths.filter(|path| path.extension().is_some_and(|it| it == "conflist")).next()?;
+        let mut paths = files.into_iter().map(|file| file.unwrap().path());
+        let list = paths.find(|path| path.extension().is_some_and(|it| it == "conflist"))?;
         let list: Value = serde_json::from_slice(&fs::read(list).unwrap()).unwrap();
         let mut config = list["plugins"][0].clone();
         assert_eq!((&config["type"], &list["plugins"][1]), (&json!("podhosts-cni"), &Value::Null));

@@ -266,7 +266,8 @@ mod tests {
         }
         let read = Claims::of(&whole, 1500).unwrap();
         assert_eq!((read.namespace, read.name, read.uid, read.id), ("a", "b", "u", "id"));
-        let changes: [(&str, fn(&mut Value)); 9] = [
+        type Change = fn(&mut Value);
+        let changes: [(&str, Change); 9] = [
             ("another issuer", |claims| claims["iss"] = "https://example".into()),
             ("no end", |claims| claims["exp"] = Value::Null),
             ("an end as text", |claims| claims["exp"] = "9999".into()),

@@ -110,6 +110,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "a file that somebody cut short")]
     fn the_key_stays_and_is_for_root_only() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/key");

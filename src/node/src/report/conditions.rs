@@ -24,8 +24,8 @@ pub(crate) const TYPES: [&str; 2] = [UNAVAILABLE, DEGRADED];
 
 /// As many problems are spelt out in a message.
 const SHOWN: usize = 8;
-/// The pause after a patch that failed.
-const PAUSE: Duration = Duration::from_secs(2);
+/// The pauses after patches that failed: each is twice as long as the one before.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// The conditions of ours that the Node has, as the API server told last; `None` before this Node was told.
 #[derive(Debug, Default)]
@@ -93,6 +93,7 @@ fn changes(present: &[Condition], wanted: &[Condition], now: &str) -> Vec<Value>
 
 /// Keeps the conditions as things stand. It does not end.
 pub(crate) async fn keep(api: Api<NodeObject>, name: String, standing: Rc<Standing>, present: Rc<Present>) {
+    let mut pause = PAUSES.0;
     loop {
         let (stands, told) = (standing.changed.notified(), present.changed.notified());
         let (mut stands, mut told) = (std::pin::pin!(stands), std::pin::pin!(told));
@@ -104,10 +105,14 @@ pub(crate) async fn keep(api: Api<NodeObject>, name: String, standing: Rc<Standi
             let patch = json!({"status": {"conditions": changes}});
             match api.patch_status(&name, &PatchParams::default(), &Patch::Strategic(patch)).await {
                 // The watch tells it; until then there is nothing new to say.
-                Ok(node) => *present.conditions.borrow_mut() = Some(node.conditions(&TYPES)),
+                Ok(node) => {
+                    *present.conditions.borrow_mut() = Some(node.conditions(&TYPES));
+                    pause = PAUSES.0;
+                }
                 Err(error) => {
                     tracing::warn!("cannot patch the conditions of the Node {name}: {}", fault::text(&error));
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSES.1);
                     continue;
                 }
             }
