@@ -101,6 +101,10 @@ impl<'a> Kubelet<'a> {
         let id = self.pod.start(&self.config(name));
         let state = || self.containerd.inspect("inspect", &id)["status"].clone();
         self.containerd.until(&["inspect", &id], |said| said.contains("CONTAINER_EXITED"));
+        // containerd writes the log in its own time.
+        if state()["exitCode"].as_i64().unwrap_or_default() == 0 {
+            self.containerd.until(&["logs", &id], |said| said.ends_with('\n'));
+        }
         let said = self.containerd.crictl(&["logs", &id]);
         assert_eq!(state()["exitCode"].as_i64().unwrap_or_default(), 0, "{said:?}");
         self.containerd.ask(&["rm", &id]);

@@ -4,8 +4,12 @@
 
 use std::collections::BTreeSet;
 
+use k8s_pb::api::apps::v1 as apps_v1;
 use k8s_pb::api::coordination::v1 as coordination_v1;
 use k8s_pb::api::core::v1 as core_v1;
+use k8s_pb::api::node::v1 as node_v1;
+use k8s_pb::api::rbac::v1 as rbac_v1;
+use k8s_pb::api::scheduling::v1 as scheduling_v1;
 
 use crate::kinds::published_tests::{Peer, is_in_envelope, plain, shown, written};
 use crate::kinds::stored;
@@ -72,10 +76,20 @@ impl Comparison {
 
 #[test]
 fn every_field_of_a_stored_kind_is_the_published_one() {
-    let peers: [(&str, Peer); 3] = [
+    let peers: [(&str, Peer); 13] = [
         ("Node", shown::<core_v1::Node>),
         ("Pod", shown::<core_v1::Pod>),
         ("Lease", shown::<coordination_v1::Lease>),
+        ("ServiceAccount", shown::<core_v1::ServiceAccount>),
+        ("ConfigMap", shown::<core_v1::ConfigMap>),
+        ("Role", shown::<rbac_v1::Role>),
+        ("RoleBinding", shown::<rbac_v1::RoleBinding>),
+        ("ClusterRole", shown::<rbac_v1::ClusterRole>),
+        ("ClusterRoleBinding", shown::<rbac_v1::ClusterRoleBinding>),
+        ("DaemonSet", shown::<apps_v1::DaemonSet>),
+        ("Deployment", shown::<apps_v1::Deployment>),
+        ("PriorityClass", shown::<scheduling_v1::PriorityClass>),
+        ("RuntimeClass", shown::<node_v1::RuntimeClass>),
     ];
     let mut comparison = Comparison { peer: peers[0].1, seen: BTreeSet::new(), differences: BTreeSet::new() };
     for kind in stored::ALL.iter().map(|shape| shape.kind) {
