@@ -59,6 +59,38 @@ fn elements_of_every_kind_are_read_back() {
     });
 }
 
+/// Any networks inside become any others: those at the ends of the family, neighbours of the changed ones, none, and all.
+#[test]
+fn networks_inside_become_any_others() {
+    in_new_netns(|| {
+        let mut table = Table::open().unwrap();
+        table.replace(&[]).unwrap();
+        let mut random = fastrand::Rng::with_seed(7);
+        let all: Vec<Element> = (0..128u8)
+            .flat_map(|number| {
+                let four = (format!("{}.0.0.0", number * 2), format!("{}.255.255.255", number * 2));
+                let six = (
+                    format!("{:x}00::", number * 2),
+                    format!("{:x}ff:{}ffff", number * 2, "ffff:".repeat(6)),
+                );
+                [four, six].map(|(first, last)| Element::Inside(network(&first, &last)))
+            })
+            .chain([Element::Inside(network("255.255.255.255", "255.255.255.255"))])
+            .collect();
+        let mut inside: Vec<Element> = Vec::new();
+        for round in 0..40 {
+            let share = [1, 64, 127, 128][round % 4];
+            let wanted: Vec<Element> = all.iter().filter(|_| random.usize(0..128) < share).copied().collect();
+            let without = |these: &[Element], those: &[Element]| -> Vec<Element> {
+                these.iter().filter(|element| !those.contains(element)).copied().collect()
+            };
+            table.change(&without(&inside, &wanted), &without(&wanted, &inside)).unwrap();
+            assert_eq!(read(&mut table), sorted(wanted.clone()), "round {round}");
+            inside = wanted;
+        }
+    });
+}
+
 #[test]
 fn nft_prints_the_table() {
     needs!("nft");

@@ -141,21 +141,39 @@ fn service_value(place: &Place, handling: &Handling) -> Vec<u8> {
     [UNUSED.to_vec(), set, number(timeout), number(handling_word(handling))].concat()
 }
 
-/// The intervals of a family's `origins`: those inside, and the gaps. `inside` is in order, without overlaps.
-pub(super) fn coverage(family: IpFamily, inside: &BTreeSet<Network>) -> Vec<Item> {
-    let value = |origin| Some(origin_value(origin));
+/// The intervals of a family's `origins`: those inside, and the gaps. `inside` is without overlaps.
+fn intervals(family: IpFamily, inside: &BTreeSet<Network>) -> BTreeSet<(Network, Origin)> {
     let (start, end) = bounds(family);
-    let (mut items, mut next) = (Vec::new(), Some(start));
-    let gap = |first, last| interval(&Network { first, last }, value(Origin::Outside));
+    let (mut intervals, mut next) = (BTreeSet::new(), Some(start));
     for network in inside {
         if let (Some(first), Some(last)) =
             (next.filter(|first| *first < network.first), before(network.first))
         {
-            items.extend(gap(first, last));
+            intervals.insert((Network { first, last }, Origin::Outside));
         }
-        items.extend(interval(network, value(Origin::Inside)));
+        intervals.insert((*network, Origin::Inside));
         next = after(network.last);
     }
-    items.extend(next.into_iter().flat_map(|first| gap(first, end)));
-    items
+    intervals.extend(next.map(|first| (Network { first, last: end }, Origin::Outside)));
+    intervals
+}
+
+/// What a family's `origins` has.
+pub(super) fn coverage(family: IpFamily, inside: &BTreeSet<Network>) -> Vec<Item> {
+    intervals(family, inside).iter().flat_map(covering).collect()
+}
+
+/// What goes from a family's `origins`, and what comes, if other networks are inside.
+pub(super) fn coverage_change(
+    family: IpFamily,
+    before: &BTreeSet<Network>,
+    after: &BTreeSet<Network>,
+) -> (Vec<Item>, Vec<Item>) {
+    let (before, after) = (intervals(family, before), intervals(family, after));
+    let of = |difference: Vec<&(Network, Origin)>| difference.into_iter().flat_map(covering).collect();
+    (of(before.difference(&after).collect()), of(after.difference(&before).collect()))
+}
+
+fn covering((network, origin): &(Network, Origin)) -> Vec<Item> {
+    interval(network, Some(origin_value(*origin)))
 }

@@ -64,7 +64,7 @@ impl Table {
                 transaction.make_affinity(*family, *seconds);
             }
             for (family, inside) in &inside {
-                transaction.cover(*family, inside, true);
+                transaction.cover(*family, inside);
             }
             transaction.elements(Action::Add, elements);
         })
@@ -91,7 +91,9 @@ impl Table {
                 transaction.make_affinity(*family, *seconds);
             }
             for (family, inside) in &inside {
-                transaction.cover(*family, &inside.iter().collect::<Vec<_>>(), false);
+                let (before, after): (Vec<_>, Vec<_>) =
+                    (inside.before.iter().collect(), inside.after.iter().collect());
+                transaction.change_coverage(*family, &before, &after);
             }
             transaction.elements(Action::TakeAway, removed);
             transaction.elements(Action::Add, added);
@@ -114,13 +116,13 @@ impl Table {
         self.port
     }
 
-    /// The networks inside after a change, `None` if it does not touch them.
+    /// The networks inside before and after a change, `None` if it does not touch them.
     fn changed_inside(
         &mut self,
         family: IpFamily,
         removed: &[Element],
         added: &[Element],
-    ) -> Result<Option<Vec<Element>>, ServicesError> {
+    ) -> Result<Option<Inside>, ServicesError> {
         let (removed, added) = (insides(family, removed), insides(family, added));
         if removed.is_empty() && added.is_empty() {
             return Ok(None);
@@ -132,16 +134,23 @@ impl Table {
             let first = removed.first().or(added.first()).copied();
             return first.map_or(Ok(None), |first| Err(refused("change", first, libc::ENOENT)));
         };
-        let mut inside: BTreeSet<Element> = networks.into_iter().map(Element::Inside).collect();
+        let before: BTreeSet<Element> = networks.into_iter().map(Element::Inside).collect();
+        let mut after = before.clone();
         for element in removed {
-            if !inside.remove(element) {
+            if !after.remove(element) {
                 return Err(refused("take away", element, libc::ENOENT));
             }
         }
-        inside.extend(added.iter().copied().copied());
-        no_overlap(&inside.iter().collect::<Vec<_>>())?;
-        Ok(Some(inside.into_iter().collect()))
+        after.extend(added.iter().copied().copied());
+        no_overlap(&after.iter().collect::<Vec<_>>())?;
+        Ok(Some(Inside { before, after }))
     }
+}
+
+/// The networks inside, of one family, before and after a change.
+struct Inside {
+    before: BTreeSet<Element>,
+    after: BTreeSet<Element>,
 }
 
 fn check(elements: &[Element]) -> Result<(), ServicesError> {

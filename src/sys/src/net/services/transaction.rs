@@ -6,16 +6,17 @@ use std::io;
 use super::chains::{Chain, Way};
 use super::element::Element;
 use super::error::ServicesError;
-use super::items::{coverage, number};
+use super::items::{coverage, coverage_change, number};
 use super::maps::{Map, Purpose};
 use crate::net::netfilter::data::data;
-use crate::net::netfilter::intervals::{ELEMENTS, Item, KEY};
+use crate::net::netfilter::intervals::{ELEMENTS, Item, KEY, Network};
 use crate::net::netfilter::message::Attributes;
 use crate::net::netfilter::operations::{
     APPEND, CREATE, DELETE_ELEMENT, DELETE_TABLE, EXCLUSIVE, NEW_CHAIN, NEW_ELEMENT, NEW_RULE, NEW_SET,
     NEW_TABLE,
 };
 use crate::net::netfilter::socket::{Change, Netfilter, Refusal};
+use pod::addresses::IpFamily;
 
 pub(super) const TABLE: &str = "podhosts-services";
 /// `NFPROTO_INET`.
@@ -130,27 +131,39 @@ impl<'a> Transaction<'a> {
     }
 
     /// Makes the chain that renews affinity for so long.
-    pub(super) fn make_affinity(&mut self, family: pod::addresses::IpFamily, seconds: u32) {
+    pub(super) fn make_affinity(&mut self, family: IpFamily, seconds: u32) {
         self.make_chain(&Chain::affinity(family, seconds));
         let way = Way::affinity(family, seconds);
         self.make_ways(way.map, &[way]);
     }
 
-    /// Makes a family's `origins` anew. `inside` are the elements of which they consist.
-    pub(super) fn cover(&mut self, family: pod::addresses::IpFamily, inside: &[&'a Element], is_new: bool) {
+    /// Fills a family's `origins`, which is empty. `inside` are the elements of which it consists.
+    pub(super) fn cover(&mut self, family: IpFamily, inside: &[&'a Element]) {
+        self.fill(Map(Purpose::Origins, family), Action::Add, &coverage(family, &networks(inside)), inside);
+    }
+
+    /// Changes a family's `origins`, where `before` are inside, so that `after` are: only the intervals that differ, for the
+    /// kernel takes long to fill a map with thousands of them.
+    pub(super) fn change_coverage(
+        &mut self,
+        family: IpFamily,
+        before: &[&'a Element],
+        after: &[&'a Element],
+    ) {
         let map = Map(Purpose::Origins, family);
-        let networks: BTreeSet<_> = inside.iter().filter_map(|element| element.inside()).collect();
-        if !is_new {
-            // Without a list: all.
-            let step = format!("empty the map {}", map.name());
-            self.part(DELETE_ELEMENT, 0, named(2, &map.name()), step);
+        let (gone, new) = coverage_change(family, &networks(before), &networks(after));
+        self.fill(map, Action::TakeAway, &gone, before);
+        self.fill(map, Action::Add, &new, after);
+    }
+
+    /// Adds items of a map, or takes them away, which are there because of `elements`.
+    fn fill(&mut self, map: Map, action: Action, items: &[Item], elements: &[&'a Element]) {
+        let mut chunk = Chunk { list: Attributes::new(), elements: elements.to_vec() };
+        for item in items {
+            chunk.push(item, action);
+            self.end(map, action, &mut chunk, LIST_MAX);
         }
-        let mut chunk = Chunk { list: Attributes::new(), elements: inside.to_vec() };
-        for item in coverage(family, &networks) {
-            chunk.push(&item, Action::Add);
-            self.end(map, Action::Add, &mut chunk, LIST_MAX);
-        }
-        self.end(map, Action::Add, &mut chunk, 0);
+        self.end(map, action, &mut chunk, 0);
     }
 
     /// Adds elements, or takes them away.
@@ -212,6 +225,11 @@ impl<'a> Transaction<'a> {
     }
 }
 
+/// The networks of the elements that are inside.
+fn networks(elements: &[&Element]) -> BTreeSet<Network> {
+    elements.iter().filter_map(|element| element.inside()).collect()
+}
+
 impl Chunk<'_> {
     fn push(&mut self, item: &Item, action: Action) {
         let list = std::mem::take(&mut self.list);
@@ -244,7 +262,7 @@ pub(super) fn commit<'a>(
 pub(super) fn try_out(netfilter: &mut Netfilter) -> Result<(), ServicesError> {
     let mut transaction = Transaction::default();
     transaction.make_table();
-    for family in pod::addresses::IpFamily::ALL {
+    for family in IpFamily::ALL {
         transaction.make_affinity(family, 1);
     }
     // It is there already: so the kernel undoes everything before.

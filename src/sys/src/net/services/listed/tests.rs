@@ -1,8 +1,11 @@
+use std::net::Ipv4Addr;
+
 use super::*;
 use crate::net::netfilter::message::Attributes;
 use crate::net::nft::Protocol;
 use crate::net::services::element::{Balance, EndpointSet, Handling, SLOTS_MAX, Scope};
 use crate::net::services::error::Fault;
+use crate::net::services::items::coverage_change;
 
 fn ip(text: &str) -> std::net::IpAddr {
     text.parse().unwrap()
@@ -84,6 +87,23 @@ fn keys_and_values_have_the_lengths_of_their_maps() {
             assert_eq!(item.value.map(|value| value.len()), value, "{element}");
         }
     }
+}
+
+/// A cluster has a network inside for each node, and the kernel takes long to fill the map anew for each that comes.
+#[test]
+fn one_more_network_inside_changes_its_neighbours_alone() {
+    let node = |number: u32| {
+        let first = 0x0a00_0000 + (number << 8);
+        Network { first: Ipv4Addr::from(first).into(), last: Ipv4Addr::from(first + 127).into() }
+    };
+    let before: BTreeSet<Network> = (0..1000).filter(|number| *number != 500).map(node).collect();
+    let after: BTreeSet<Network> = (0..1000).map(node).collect();
+    let (gone, new) = coverage_change(IpFamily::V4, &before, &after);
+    // A gap and its end; what is inside, and the gaps on both sides.
+    assert_eq!((gone.len(), new.len()), (2, 6));
+    let (back, again) = coverage_change(IpFamily::V4, &after, &before);
+    assert_eq!((back, again), (new, gone));
+    assert_eq!(coverage_change(IpFamily::V4, &after, &after), (Vec::new(), Vec::new()));
 }
 
 #[test]
