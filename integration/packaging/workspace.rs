@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::repository;
+use crate::harness::{bin, is_complete, repository};
 
 /// The crates of the product from the bottom up, each with those of ours that it uses.
 const CRATES: &[(&str, &[&str])] = &[
@@ -103,6 +103,20 @@ fn programs_of_every_container_have_neither_sqlite_nor_an_async_runtime() {
         for banned in ["tokio", "libsqlite3-sys", "rusqlite", "async-std", "clap"] {
             assert!(!tree.contains(banned), "{program} is linked with {banned}");
         }
+    }
+}
+
+/// They are read from the disk for every container: 1.8 MiB is the most that docs/design/dependencies.md allows.
+#[test]
+fn programs_of_every_container_stay_small() {
+    for program in PER_CONTAINER {
+        let path = bin(program);
+        let is_release = path.parent().unwrap().ends_with("release");
+        if !is_complete((!is_release).then(|| format!("{} is no release program", path.display()))) {
+            return;
+        }
+        let size = path.metadata().unwrap().len();
+        assert!(size <= 1_887_436, "{program}: {size} bytes");
     }
 }
 
