@@ -190,7 +190,7 @@ fn imports_that_would_make_it_void() {
     node.configure(&["containerd", "--config", "/etc/containerd/more.toml"]);
     refuses(
         &node,
-        &["containerd", "--drop-in", "/etc/containerd/d.toml"],
+        &["containerd", "--config", "/etc/containerd/config.toml", "--drop-in", "/etc/containerd/d.toml"],
         "cannot use --drop-in: /etc/containerd/config.toml has version 2",
     );
     refuses(&node, &["containerd", "--mode", "nri"], "containerd 1.6 has no NRI, 1.7 has");
