@@ -63,6 +63,10 @@ fn main() {
     if args.iter().any(|arg| arg == "--under-change") {
         return proxy::run_under_change();
     }
+    if args.iter().any(|arg| arg == "--services") {
+        print_header();
+        return proxy::run_server();
+    }
     if args.iter().any(|arg| arg == "--proxy") {
         print_header();
         return proxy::run();

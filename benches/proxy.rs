@@ -25,7 +25,7 @@ const SIZES: [u32; 3] = [1_000, 10_000, 100_000];
 const PEER_MAX: u32 = 10_000;
 /// Services of the measurements with a server.
 const SERVICES: usize = 10_000;
-const CONNECTIONS: usize = 1_500;
+const CONNECTIONS: usize = 10_000;
 /// Connections while endpoints change.
 const UNDER_CHANGE: usize = 100_000;
 
@@ -34,8 +34,13 @@ pub(crate) fn run() {
     for size in SIZES {
         in_new_netns(|| commits(size));
     }
-    in_new_netns(server);
+    run_server();
     run_under_change();
+}
+
+/// Runs what needs a server.
+pub(crate) fn run_server() {
+    in_new_netns(server);
 }
 
 /// Runs the connections that have to survive changes.
@@ -62,6 +67,16 @@ fn print_row(name: &str, ours: &[Duration], peer: &[Duration]) {
     let ms = |times: &[Duration]| median(times.iter().map(|time| time.as_secs_f64() * 1000.0).collect());
     let (ours, peer) = (ms(ours), ms(peer));
     println!("{name:<58} {ours:>7.3} ms {peer:>7.3} ms {:>6.2}x {:>6.3} ms", ours / peer, ours - peer);
+}
+
+/// The same, with the medians of the ratios and differences of pairs.
+fn print_pairs(name: &str, ours: &[Duration], peer: &[Duration]) {
+    let ms = |time: &Duration| time.as_secs_f64() * 1000.0;
+    let of_pairs =
+        |f: fn(f64, f64) -> f64| median(ours.iter().zip(peer).map(|(a, b)| f(ms(a), ms(b))).collect());
+    let (ratio, more) = (of_pairs(|a, b| a / b), of_pairs(|a, b| a - b));
+    let (ours, peer) = (median(ours.iter().map(ms).collect()), median(peer.iter().map(ms).collect()));
+    println!("{name:<58} {ours:>7.3} ms {peer:>7.3} ms {ratio:>6.2}x {more:>6.3} ms");
 }
 
 fn address(number: u32) -> IpAddr {
@@ -271,31 +286,48 @@ fn changes(api: &mut Api, pods: &[String]) {
     );
 }
 
-/// Connects to a pod and through its Service in turn.
+/// Connects to pods and through their Service. A pair has one connection of each, in random order, to a pod that is chosen
+/// at random, as the Service chooses: the one pod that is always asked, and the side that always follows the other, would be
+/// faster. Client and servers share a processor, else most of the time goes by until another one wakes up.
 fn connections(world: &World, title: &str) {
     const CLIENT: &str = r#"
-import socket, sys, time
-def once(host, port):
+import os, random, socket, struct, sys, time
+cluster_ip, port, count, *servers = sys.argv[1:]
+pods, pids = servers[::2], servers[1::2]
+for pid in [0, *map(int, pids)]:
+    os.sched_setaffinity(pid, {0})
+def once(address):
     begun = time.perf_counter_ns()
-    s = socket.create_connection((host, port))
+    s = socket.create_connection(address)
     took = time.perf_counter_ns() - begun
     s.recv(100)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     s.close()
     return took
-for _ in range(int(sys.argv[3])):
-    print(once(sys.argv[1], 80), once(sys.argv[2], int(sys.argv[4])))
+def through():
+    return once((cluster_ip, 80))
+def direct():
+    return once((random.choice(pods), int(port)))
+for _ in range(int(count)):
+    if random.random() < 0.5:
+        print(through(), direct())
+    else:
+        took = direct()
+        print(through(), took)
 "#;
     let service = world.ask("GET", "/api/v1/namespaces/default/services/first", &json!(null));
     let cluster_ip = service["spec"]["clusterIP"].as_str().unwrap();
-    let pod = &world.pods[0].addresses[0];
     let mut client = world.pods[2].netns.command("python3");
-    client.args(["-c", CLIENT, cluster_ip, pod, &CONNECTIONS.to_string(), &PORT.to_string()]);
+    client.args(["-c", CLIENT, cluster_ip, &PORT.to_string(), &CONNECTIONS.to_string()]);
+    for pod in &world.pods[..2] {
+        client.args([&pod.addresses[0], &pod.server.pid().to_string()]);
+    }
     let output = String::from_utf8(client.output().unwrap().stdout).unwrap();
     let times = |at: usize| -> Vec<Duration> {
         let one = |line: &str| Duration::from_nanos(line.split(' ').nth(at).unwrap().parse().unwrap());
         output.lines().map(one).collect()
     };
-    print_row(title, &times(0), &times(1));
+    print_pairs(title, &times(0), &times(1));
 }
 
 /// Connections while the endpoints of their Service change all the time.

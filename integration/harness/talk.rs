@@ -65,6 +65,10 @@ impl Drop for Process {
 }
 
 impl Process {
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Starts a program, and waits until it says that it is ready.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();

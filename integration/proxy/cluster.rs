@@ -34,7 +34,7 @@ const IMPATIENCE: &str = "1";
 pub(crate) struct Pod {
     pub(crate) addresses: [String; 2],
     pub(crate) netns: Netns,
-    _server: Process,
+    pub(crate) server: Process,
 }
 
 /// Everything. It is built around the network namespace of the calling thread, which is the node's.
@@ -134,8 +134,8 @@ impl World {
         netns.ip(&["-6", "route", "add", "default", "via", "fe80::1", "dev", "eth0", "src", &addresses[1]]);
         let mut command = netns.command("python3");
         command.args(["-c", SERVER, &name, &PORT.to_string()]);
-        let _server = Process::start(command);
-        self.pods.push(Pod { addresses, netns, _server });
+        let server = Process::start(command);
+        self.pods.push(Pod { addresses, netns, server });
     }
 
     /// Makes a request of the server that has to succeed.
