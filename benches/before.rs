@@ -2,10 +2,22 @@
 //! that a change shows what it costs.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
 
 use super::harness::bin;
+use super::harness::serve::Server;
+use super::serve::{Client, encrypted, free_port, plain, service};
 use super::{Prepared, RUNS, create, print_row};
+
+/// Creates of a batch, and batches of each side. A server may have something to do after its answer, which is to be part of
+/// its own time and not of the other's.
+const CREATES: u32 = 20;
+const BATCHES: u32 = 100;
 
 /// A program of the earlier build, where one is named.
 pub(super) fn program(name: &str) -> Option<PathBuf> {
@@ -49,4 +61,51 @@ fn wrapper(dir: &Path, before: &Path) {
     }
     fs::write(&path, &config).unwrap();
     print_row("wrapper, adding the hook (peer: the build before)", &ours, &earlier);
+}
+
+/// Services that both API servers create, side by side.
+pub(super) fn creates() {
+    let Some(before) = program("podhosts-cni") else { return };
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let ports = [free_port(), free_port()];
+    // Flags that each build knows.
+    let start = |program: &Path, name: &str, port: u16, flags: &[&str]| {
+        let dir = dir.path().join(name);
+        fs::create_dir(&dir).unwrap();
+        let mut command = Command::new(program);
+        command.args(["serve", "--secure-port=0", "--node-name=node1"]).args(flags);
+        command.arg(format!("--insecure-port={port}"));
+        Server::start_as_told(command, &dir)
+    };
+    let ours = start(&bin("podhosts-cni"), "ours", ports[0], &["--proxy=none", "--cri-endpoint=none"]);
+    let earlier = start(&before, "before", ports[1], &[]);
+    let selectorless = |name: &str| {
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": {"app": name}},
+            "spec": {"ports": [{"name": "http", "port": 80}]}})
+        .to_string()
+    };
+    let clients = || ports.map(plain);
+    batches("create, no selector, plain HTTP", "a", clients(), selectorless);
+    batches("create, no selector, TLS", "b", [encrypted(&ours), encrypted(&earlier)], selectorless);
+    batches("create, plain HTTP", "c", clients(), service);
+    batches("create, TLS", "d", [encrypted(&ours), encrypted(&earlier)], service);
+}
+
+/// Batches of both sides in turn; each time is the mean of a batch.
+fn batches<S: Read + Write>(
+    title: &str,
+    prefix: &str,
+    mut clients: [Client<S>; 2],
+    object: impl Fn(&str) -> String,
+) {
+    let mut times = [Vec::new(), Vec::new()];
+    for batch in 0..BATCHES {
+        // The one is not always the one after the other.
+        for side in [batch % 2, (batch + 1) % 2].map(|side| side as usize) {
+            let create = |number| clients[side].create_object(&object(&format!("{prefix}{batch}-{number}")));
+            times[side].push((0..CREATES).map(create).sum::<Duration>() / CREATES);
+        }
+    }
+    let [ours, earlier] = &times;
+    print_row(&format!("{title} (peer: the build before)"), ours, earlier);
 }

@@ -60,6 +60,10 @@ fn main() {
         print_header();
         return serve::run();
     }
+    if args.iter().any(|arg| arg == "--before") {
+        print_header();
+        return before::creates();
+    }
     if args.iter().any(|arg| arg == "--under-change") {
         return proxy::run_under_change();
     }

@@ -16,6 +16,7 @@ use sys::net::services::{
 use super::cluster::{PORT, World};
 use super::harness::in_new_netns;
 use super::median;
+use super::serve::free_port;
 
 const RUNS: usize = 300;
 const PEER_RUNS: usize = 50;
@@ -210,10 +211,6 @@ impl Api {
         let slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
         [service, self.ask("POST", slices, &slice.to_string()).1]
     }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn connect(port: u16) -> Api {

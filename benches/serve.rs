@@ -19,20 +19,24 @@ const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 const KUBERNETES: f64 = 216.0;
 
 /// A connection that stays open.
-struct Client<S> {
+pub(super) struct Client<S> {
     stream: S,
     token: String,
     received: Vec<u8>,
 }
 
 impl<S: Read + Write> Client<S> {
-    fn new(stream: S, token: String) -> Self {
+    pub(super) fn new(stream: S, token: String) -> Self {
         Self { stream, token, received: Vec::new() }
     }
 
-    /// Creates a Service and waits for the answer.
+    /// Creates a Service with a selector and waits for the answer.
     fn create(&mut self, name: &str) -> Duration {
-        let body = service(name);
+        self.create_object(&service(name))
+    }
+
+    /// Creates the Service `body` and waits for the answer.
+    pub(super) fn create_object(&mut self, body: &str) -> Duration {
         let request = format!(
             "POST /api/v1/namespaces/default/services HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -63,7 +67,7 @@ impl<S: Read + Write> Client<S> {
     }
 }
 
-fn service(name: &str) -> String {
+pub(super) fn service(name: &str) -> String {
     json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": {"app": name}},
         "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": 80}]}})
     .to_string()
@@ -98,6 +102,20 @@ impl Peer {
     }
 }
 
+/// A connection with TLS.
+pub(super) fn encrypted(server: &Server) -> Client<impl Read + Write + use<>> {
+    let stream = server.connect(Shown::Nothing);
+    stream.sock.set_nodelay(true).unwrap();
+    Client::new(stream, server.token())
+}
+
+/// A connection without TLS.
+pub(super) fn plain(port: u16) -> Client<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    Client::new(stream, String::new())
+}
+
 struct Bench {
     server: Server,
     insecure: u16,
@@ -108,20 +126,24 @@ struct Bench {
 /// Runs everything; the stores are on a disk.
 pub(crate) fn run() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let free = free_port();
     let server = Server::start_in(dir.path(), &[&format!("--insecure-port={free}")]);
     println!("{:<58} {:>6} KiB", "resident memory, empty", server.memory());
     let mut bench = Bench { server, insecure: free, peer: Peer::new(dir.path()), count: 0 };
     bench.sequential("create, plain HTTP (peer: SQLite's own insert)", false);
     bench.sequential("create, TLS (peer: SQLite's own insert)", true);
     bench.sizes();
+    super::before::creates();
+}
+
+/// A port of the loopback interface that nobody listens on.
+pub(super) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Bench {
     fn plain(&self) -> Client<TcpStream> {
-        let stream = TcpStream::connect(("127.0.0.1", self.insecure)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Client::new(stream, String::new())
+        plain(self.insecure)
     }
 
     fn name(&mut self) -> String {
@@ -131,10 +153,7 @@ impl Bench {
 
     fn sequential(&mut self, title: &str, tls: bool) {
         let times = if tls {
-            let stream = self.server.connect(Shown::Nothing);
-            stream.sock.set_nodelay(true).unwrap();
-            let client = Client::new(stream, self.server.token());
-            self.creates(client, RUNS)
+            self.creates(encrypted(&self.server), RUNS)
         } else {
             let client = self.plain();
             self.creates(client, RUNS)

@@ -90,6 +90,11 @@ impl Server {
         if !flags.iter().any(|flag| flag.starts_with("--node-name")) {
             command.arg("--node-name=node1");
         }
+        Self::start_as_told(command, dir)
+    }
+
+    /// A server with the flags that `command` has, and this directory.
+    pub(crate) fn start_as_told(mut command: Command, dir: &Path) -> Self {
         command.arg("--data-dir").arg(dir.join("data")).arg("--kubeconfig-out").arg(dir.join("kubeconfig"));
         let mut process = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
         let mut stderr = BufReader::new(process.stderr.take().unwrap());
