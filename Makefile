@@ -115,6 +115,8 @@ fuzz: need-fuzz
 lint:
 	$(call part,formatting,$(CARGO) fmt --all --check && \
 	  $(CARGO) fmt --check --manifest-path integration/apiserver/clients/rust/Cargo.toml,$(CARGO) fmt --all)
+	$(call part,the lock file of the fuzz targets,$(CARGO) metadata --locked --format-version=1 --manifest-path=fuzz/Cargo.toml \
+	  >/dev/null,make lint)
 	$(call part,clippy,$(CARGO) clippy --locked --workspace --all-targets -- -D warnings,make lint)
 	$(call part,documents of the code,RUSTDOCFLAGS="-D warnings" \
 	  $(CARGO) doc --locked --workspace --no-deps --document-private-items,make lint)
