@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::harness::cni::{Call, CniNode, error_of};
-use crate::harness::{bin, needs};
+use crate::harness::{bin, needs, skip};
 
 /// Counts the datagrams that arrive at an address of the node, and prints a line for each, until it is asked to stop.
 const LISTEN: &str = r"
@@ -186,7 +186,7 @@ fn a_pod_in_a_vlan_knocks_at_the_nodes_loopback_after_the_last_host_port() {
     needs!("ip", "nft", "python3");
     let (node, config) = (CniNode::new(), config("bridge", &json!({"vlan": 7})));
     if !node.run("ip", &["link", "add", "probe", "type", "bridge", "vlan_filtering", "1"]).ok {
-        println!("SKIP: this kernel has no VLAN filtering");
+        skip("this kernel has no VLAN filtering");
         return;
     }
     for pod in ["c1", "c2"] {

@@ -143,7 +143,8 @@ fn every_layout_there_and_back_without_crio() {
 /// The same with CRI-O's own word. Without one on this machine the layouts are judged by our reader alone, above.
 #[test]
 fn every_layout_there_and_back_with_crio() {
-    crio::program().iter().for_each(|program| check_all(Some(program)));
+    let Some(program) = crio::program() else { return };
+    check_all(Some(&program));
 }
 
 /// What is read of a configuration.
