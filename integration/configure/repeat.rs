@@ -142,6 +142,47 @@ fn a_pod_cidr_is_written_when_it_is_told() {
     assert_eq!(node.tree(), before);
 }
 
+/// podhosts-node writes the same file: pods have no network without it.
+#[test]
+fn a_list_that_the_agent_has_taken_over_stays() {
+    needs!("containerd");
+    for engine in ["containerd", "crio"] {
+        let node = Etc::new();
+        if engine == "containerd" {
+            node.write(CONFIG, "version = 2\n");
+        }
+        let make = || node.configure(&[engine, "--with-cni", "--pod-cidr", "10.9.0.0/24"]);
+        let take_over = || {
+            node.edit(LIST, "\"ipMasq\": true", "\"ipMasq\": false");
+            node.edit(LIST, "10.9.0.0/24", "10.10.0.0/24");
+            node.read(LIST)
+        };
+        let note =
+            format!("note: {LIST} stays: podhosts-node keeps it, and podhosts-node --cleanup removes it\n");
+        make();
+        let agents = take_over();
+        // It also stays where only something else is told.
+        node.configure(&[engine]);
+        assert_eq!(node.read(LIST), agents);
+        let said = node.configure(&[engine, "--with-cni=false"]);
+        assert!(said.contains(&note), "{engine}: {said}");
+        assert_eq!(node.read(LIST), agents);
+        // From then on it is none of ours, whoever writes it.
+        node.write(LIST, "{\"plugins\": [{\"type\": \"podhosts-cni\"}]}");
+        assert!(!node.unconfigure(engine).contains("note: "));
+        fs::remove_file(node.at(LIST)).unwrap();
+        make();
+        let agents = take_over();
+        let said = node.unconfigure(engine);
+        assert!(said.contains(&note), "{engine}: {said}");
+        assert_eq!(node.read(LIST), agents);
+        fs::remove_file(node.at(LIST)).unwrap();
+        make();
+        node.unconfigure(engine);
+        assert!(!node.at(LIST).exists());
+    }
+}
+
 /// containerd makes the network of the Node's podCIDRs, which it learns from the kubelet.
 #[test]
 fn the_podcidrs_of_the_node() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::configure::change::{FileChange, new_dirs};
-use crate::configure::network::{LIST, cidrs};
+use crate::configure::network::{LIST, agents_list, cidrs, is_of_agent};
 use crate::configure::nri::SERVICE as NRI_SERVICE;
 use crate::configure::take_out::{still_imported, take_out, without_header};
 use crate::engines::containerd::handler::BASE_SPEC;
@@ -209,8 +209,21 @@ impl Journal {
         self.dirs.dedup();
     }
 
-    /// Plans to restore every file, except those that another engine still needs; returns notes. In a file that was edited
-    /// since, only configure's own edit is undone.
+    /// The list of plugins that configure wrote and podhosts-node has taken over since.
+    ///
+    /// # Errors
+    /// [`FileError`] naming a list that cannot be read.
+    pub(crate) fn taken_over(&self) -> Result<Option<&Path>, FileError> {
+        for JournalEntry { path, written, .. } in &self.files {
+            if path.ends_with(LIST) && Files::on_disk(path)?.is_some_and(|now| is_of_agent(&now, written)) {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Plans to restore every file, except those that others still need: another engine, or podhosts-node; returns notes.
+    /// In a file that was edited since, only configure's own edit is undone.
     ///
     /// # Errors
     /// [`EngineError`] naming a file that can no longer be read.
@@ -219,8 +232,10 @@ impl Journal {
         files: &mut Files,
         is_shared: &dyn Fn(&Path) -> bool,
     ) -> Result<Vec<String>, EngineError> {
-        let mut notes = Vec::new();
-        let mut remembered: Vec<_> = self.files.iter().filter(|file| !is_shared(&file.path)).collect();
+        let taken_over = self.taken_over()?;
+        let mut notes: Vec<String> = taken_over.into_iter().map(agents_list).collect();
+        let is_ours = |file: &&JournalEntry| !is_shared(&file.path) && taken_over != Some(&file.path);
+        let mut remembered: Vec<_> = self.files.iter().filter(is_ours).collect();
         // New files first: an import that then leads to no file can go, too.
         remembered.sort_by_key(|file| file.before.is_some());
         for JournalEntry { path, before, written } in remembered {

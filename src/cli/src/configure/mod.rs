@@ -52,7 +52,10 @@ pub(crate) fn configure(invocation: &Invocation, choices: &Choices) -> Result<Ou
     let mut setup = choices.setup(&chosen, call.place.clone(), call.version)?;
     setup.others_run_wrapper = call.others_run_wrapper();
     let mut planned = call.without.clone();
-    let notes = plan::put_in(&mut planned, &setup)?;
+    let mut notes = plan::put_in(&mut planned, &setup)?;
+    if !setup.with_cni {
+        notes.extend(call.journal.taken_over()?.map(network::agents_list));
+    }
     plan::keeps_default(&planned, &call.place, call.version)?;
     let changes = change::changes(&planned, SameMeaning::Keep)?;
     if invocation.dry_run {
@@ -140,6 +143,9 @@ impl Call {
             false => self.journal.after(&self.without, planned, changes)?,
         };
         journal.dirs.extend(node_files::unfinished_dirs(&self.journal_path));
+        if let Some(list) = self.journal.taken_over()?.filter(|list| !planned.planned().contains_key(*list)) {
+            journal.files.retain(|file| file.path != list);
+        }
         journal.share(planned, &self.others);
         journal.last = Some(chosen);
         Ok(journal)

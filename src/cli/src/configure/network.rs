@@ -93,6 +93,21 @@ pub(crate) fn take_made_out(files: &mut Files, place: &Place) -> Result<(), Engi
     Ok(())
 }
 
+/// Whether `now`, the list's text, is no longer the one that configure wrote but the one that podhosts-node writes, by what
+/// the agent itself goes by (`remove` in src/node/src/network/conflist.rs).
+pub(crate) fn is_of_agent(now: &str, written: &str) -> bool {
+    now != written
+        && serde_json::from_str(now).is_ok_and(|list: Value| {
+            let plugin = &list["plugins"][0];
+            list["name"] == "podhosts" && plugin["type"] == PLUGIN && plugin["ipMasq"] == false
+        })
+}
+
+/// The note on a list that stays because podhosts-node keeps it.
+pub(crate) fn agents_list(path: &Path) -> String {
+    format!("{} stays: podhosts-node keeps it, and podhosts-node --cleanup removes it", path.display())
+}
+
 /// Whether a list runs our plugin.
 fn is_of_plugin(text: &str) -> bool {
     serde_json::from_str(text).is_ok_and(|list: Value| {
