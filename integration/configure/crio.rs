@@ -6,8 +6,8 @@ mod layouts;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use podhosts::engines::crio::printed::Printed;
 use podhosts::engines::crio::reader::Crio;
-use podhosts::engines::crio::view::View;
 use podhosts::engines::files::Files;
 use toml::{Table, Value};
 
@@ -182,7 +182,7 @@ fn our_reader_agrees_with_crio() {
             files.put(&Path::new("/etc/crio").join(path), text.clone());
         }
         let ours = Crio::read(&files, main, drop_ins);
-        let theirs = View::of(&program, &files, main, drop_ins);
+        let theirs = Printed::of(&program, &files, main, drop_ins);
         let (Ok(ours), Ok(Some(theirs))) = (&ours, &theirs) else {
             if layout.judged.is_none() && layout.refused == [""; 4] && !matches!(theirs, Ok(None)) {
                 faults.push(format!("{}: {:?} {:?}", layout.name, ours.err(), theirs.err()));

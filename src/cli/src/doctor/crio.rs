@@ -7,7 +7,7 @@ use super::installation::{self, Installation};
 use super::programs::executable;
 use super::{cni, nri};
 use crate::engines::crio::Crio;
-use crate::engines::crio::view::View;
+use crate::engines::crio::printed::Printed;
 use crate::engines::engine::Engine;
 use crate::engines::error::EngineError;
 use crate::engines::files::Files;
@@ -32,9 +32,9 @@ pub(super) fn check(engine: &Installation, report: &mut Report) -> Option<cni::P
             socket: config.nri_socket()?,
             refuses_connections: config.nri_refuses_connections()?,
         };
-        let view = view(engine, report);
+        let printed = printed(engine, report);
         let by_nri = nri::check(CHECK, taken, answers, CONFIGURE, report);
-        let found = files(&config, view.as_ref(), by_nri, report)?;
+        let found = files(&config, printed.as_ref(), by_nri, report)?;
         let paths = cni::Paths::of("CRI-O", config.cni_conf_dir()?, config.cni_bin_dirs()?);
         is_ours = found || cni::has_our_network(&paths);
         Ok(paths)
@@ -57,10 +57,10 @@ pub(super) fn check(engine: &Installation, report: &mut Report) -> Option<cni::P
 }
 
 /// What CRI-O itself makes of its files, where its program is there; that it does not read them is reported.
-fn view(engine: &Installation, report: &mut Report) -> Option<View> {
+fn printed(engine: &Installation, report: &mut Report) -> Option<Printed> {
     let program = engine.program.as_deref()?;
-    match View::of(program, &Files::new(), &engine.config, Path::new(crio::DROP_INS)) {
-        Ok(view) => view,
+    match Printed::of(program, &Files::new(), &engine.config, Path::new(crio::DROP_INS)) {
+        Ok(printed) => printed,
         Err(said) => {
             let message = format!("CRI-O does not read its files: {said}");
             report.error(CHECK, message, "correct the file; CRI-O would not start with it");
@@ -77,13 +77,18 @@ pub(super) fn runs_wrapper(engine: &Installation) -> bool {
 }
 
 /// Whether anything leads to podhosts, after a look at each.
-fn files(config: &Crio, view: Option<&View>, by_nri: bool, report: &mut Report) -> Result<bool, EngineError> {
+fn files(
+    config: &Crio,
+    printed: Option<&Printed>,
+    by_nri: bool,
+    report: &mut Report,
+) -> Result<bool, EngineError> {
     let mut found = by_nri;
     for handler in config.handlers()? {
         let path = handler.runtime_path.as_deref().filter(|path| is_wrapper(path));
         let Some(path) = path.map(Path::new) else { continue };
         found = true;
-        if view.map(|view| view.has(&handler)).transpose()? == Some(false) {
+        if printed.map(|printed| printed.has(&handler)).transpose()? == Some(false) {
             let message = format!(
                 "runtime handler {}: {} is in its files, and `crio config` has it not",
                 handler.name,
@@ -108,7 +113,7 @@ fn files(config: &Crio, view: Option<&View>, by_nri: bool, report: &mut Report) 
             }
         }
     }
-    let dirs = view.map_or(config, |view| &view.crio).hooks_dirs()?;
+    let dirs = printed.map_or(config, |printed| &printed.crio).hooks_dirs()?;
     let dirs = dirs.unwrap_or_else(|| vec![hooks::DISTRIBUTION.to_owned()]);
     let dirs = vec![dirs.into_iter().map(Into::into).collect()];
     found |= installation::hooks(Engine::Crio, &dirs, Rules::crio(), report);

@@ -13,7 +13,7 @@ use crate::engines::files::Files;
 use crate::engines::hooks::Rules;
 use crate::engines::names::NAME;
 use crate::engines::podman;
-use crate::engines::podman::view::View;
+use crate::engines::podman::printed::Printed;
 use crate::engines::podman::{Places, Podman};
 use crate::engines::version::{Version, version_in};
 use sys::process::programs;
@@ -25,16 +25,16 @@ const CONFIGURE: &str = "podhosts configure --runtime podman";
 pub(super) fn check(engine: &Installation, report: &mut Report) -> Option<cni::Paths> {
     let version = version(engine);
     // podman itself says whether it reads its files.
-    let view = match engine.program.as_deref().map(View::of_disk) {
+    let printed = match engine.program.as_deref().map(Printed::of_disk) {
         Some(Err(said)) => {
             report.error(CHECK, format!("podman does not read its files: {said}"), "correct the file");
             return None;
         }
-        Some(Ok(view)) => view,
+        Some(Ok(printed)) => printed,
         None => None,
     };
     let found = Podman::read(&Files::new(), &Places::usual(version)).and_then(|config| {
-        files(&config, view.as_ref(), version, report)?;
+        files(&config, printed.as_ref(), version, report)?;
         let is_cni = config.network_backend()? == Some("cni");
         let paths = cni::Paths::of("podman", config.cni_conf_dir()?, config.cni_bin_dirs()?);
         Ok(is_cni.then_some(paths))
@@ -63,7 +63,7 @@ pub(super) fn runs_wrapper(engine: &Installation) -> bool {
 
 fn files(
     config: &Podman,
-    view: Option<&View>,
+    printed: Option<&Printed>,
     version: Option<Version>,
     report: &mut Report,
 ) -> Result<(), EngineError> {
@@ -74,7 +74,7 @@ fn files(
     } else if let Some(program) = programs.first() {
         report.ok(CHECK, format!("runtime {NAME}: {program}"));
     }
-    let told = view.map(View::hooks_dirs).filter(|dirs| !dirs.is_empty());
+    let told = printed.map(Printed::hooks_dirs).filter(|dirs| !dirs.is_empty());
     let dirs = told.map_or_else(|| config.hooks_dirs(), |dirs| Ok(Some(dirs)))?;
     let groups = Podman::hooks_groups(dirs.as_deref(), version);
     if !installation::hooks(Engine::Podman, &groups, Rules::podman(version), report) && programs.is_empty() {

@@ -31,12 +31,12 @@ const WHOLE: &str = "version of all files";
 /// What containerd makes of some files: the program's own word, or a conclusion for each release that may read them.
 #[derive(Debug)]
 pub(crate) struct View {
-    releases: Vec<Seen>,
+    releases: Vec<Loaded>,
 }
 
 /// The configuration as one release loads it.
 #[derive(Debug)]
-struct Seen {
+struct Loaded {
     config: Containerd,
     values: BTreeMap<Vec<String>, String>,
 }
@@ -51,21 +51,21 @@ impl View {
         let concluded = |release: Release| {
             let config = Containerd::new(layers.clone(), &place.config, release)?;
             let values = values_of(&concluded_table(&config));
-            Ok(Seen { config, values })
+            Ok(Loaded { config, values })
         };
-        let releases: Vec<Seen> = Release::possible(version, &layers)?
+        let releases: Vec<Loaded> = Release::possible(version, &layers)?
             .into_iter()
             .map(concluded)
             .collect::<Result<_, EngineError>>()?;
         let Some(dump) = dump(files, place, &layers)? else { return Ok(Self { releases }) };
         let values = values_of(&dump);
-        let dumped = |seen: Seen| Seen { config: seen.config.as_dumped(dump), values };
+        let dumped = |loaded: Loaded| Loaded { config: loaded.config.as_dumped(dump), values };
         Ok(Self { releases: releases.into_iter().next().map(dumped).into_iter().collect() })
     }
 
     /// What each release makes of the files.
     pub(crate) fn configs(&self) -> impl Iterator<Item = &Containerd> {
-        self.releases.iter().map(|seen| &seen.config)
+        self.releases.iter().map(|loaded| &loaded.config)
     }
 
     /// Refuses a change after which something that is not podhosts' would be another one.
@@ -73,14 +73,14 @@ impl View {
     /// # Errors
     /// [`ConfigureError::Refused`] naming the key and a file that sets it.
     pub(crate) fn keeps_others(&self, after: &Self, place: &Place) -> Result<(), ConfigureError> {
-        for seen in &self.releases {
-            let Some(then) = after.releases.iter().find(|then| then.config.release == seen.config.release)
+        for loaded in &self.releases {
+            let Some(then) = after.releases.iter().find(|then| then.config.release == loaded.config.release)
             else {
                 continue;
             };
-            let keys = seen.values.keys().chain(then.values.keys());
+            let keys = loaded.values.keys().chain(then.values.keys());
             let is_changed = |key: &&Vec<String>| {
-                let (now, then) = (seen.values.get(*key), then.values.get(*key));
+                let (now, then) = (loaded.values.get(*key), then.values.get(*key));
                 now != then && !is_ours(key, [now, then])
             };
             if let Some(key) = keys.into_iter().find(is_changed) {
@@ -91,7 +91,7 @@ impl View {
                     "{} would be {} instead of {}, for {}",
                     dotted(&keys),
                     shown(&then.values),
-                    shown(&seen.values),
+                    shown(&loaded.values),
                     mixture(&then.config.layers, &keys)
                 );
                 return Err(ConfigureError::Refused { engine: place.engine.name(), reason });

@@ -3,8 +3,8 @@
 use toml::Table;
 use toml_edit::Array;
 
-use super::judge::{RUNTIMES, Seen, hooks_dirs};
 use super::reader::Crio;
+use super::view::{RUNTIMES, View, hooks_dirs};
 use crate::engines::edit::{copied, plain};
 use crate::engines::engine::Mode;
 use crate::engines::error::ConfigureError;
@@ -36,7 +36,7 @@ pub(crate) fn own_keys(files: &Files, place: &Place) -> OwnKeys {
 
 pub(crate) fn plan(files: &mut Files, setup: &Setup, notes: &mut Vec<String>) -> Result<(), ConfigureError> {
     let drop_in = &setup.place.drop_in;
-    let before = Seen::of(files, &setup.place)?;
+    let before = View::of(files, &setup.place)?;
     let crio = &before.crio;
     let without = files.clone();
     let mut expected = hooks_dirs(crio)?;
@@ -73,7 +73,7 @@ fn put_handler(
     if beside.is_none() {
         let mut with_ours = files.clone();
         put(&mut with_ours, setup, None)?;
-        beside = Seen::of(&with_ours, &setup.place)?.built_in();
+        beside = View::of(&with_ours, &setup.place)?.built_in();
     }
     let is_oci = |(_, table): &(String, Table)| {
         table.get("runtime_type").and_then(toml::Value::as_str).is_none_or(|kind| matches!(kind, "" | "oci"))
@@ -121,18 +121,18 @@ pub(crate) fn keeps_default(planned: &Files, place: &Place) -> Result<(), Config
 /// Refuses to remove podhosts where that would change other settings.
 pub(crate) fn keeps_others(planned: &Files, place: &Place) -> Result<(), ConfigureError> {
     // What CRI-O cannot read now is nobody's any longer.
-    let Ok(before) = Seen::of(&Files::new(), place) else { return Ok(()) };
-    before.keeps_others(&Seen::of(planned, place)?, place)
+    let Ok(before) = View::of(&Files::new(), place) else { return Ok(()) };
+    before.keeps_others(&View::of(planned, place)?, place)
 }
 
 /// Whether CRI-O would have ours, where a later file may say otherwise, and all hooks that it has without us.
 fn verify(
-    (without, before): (&Files, &Seen),
+    (without, before): (&Files, &View),
     files: &Files,
     setup: &Setup,
     expected: &[String],
 ) -> Result<(), ConfigureError> {
-    let after = Seen::of(files, &setup.place)?;
+    let after = View::of(files, &setup.place)?;
     is_set(&after.crio, setup, expected)?;
     after.is_loaded(before, setup, expected)?;
     if setup.mode == Mode::HooksDir {

@@ -2,7 +2,7 @@
 
 mod merge;
 pub(crate) mod plan;
+pub(crate) mod printed;
 pub(crate) mod reader;
-pub(crate) mod view;
 
 pub(crate) use reader::*;

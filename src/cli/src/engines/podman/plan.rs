@@ -9,7 +9,7 @@ use crate::engines::hooks::Rules;
 use crate::engines::hooks::plan::{own_dirs, put_hook};
 use crate::engines::names::{NAME, WRAPPER};
 use crate::engines::own_keys::OwnKeys;
-use crate::engines::podman::view::{About, View, is_usual};
+use crate::engines::podman::printed::{About, Printed, is_usual};
 use crate::engines::podman::{Environment, Places, Podman};
 use crate::engines::setup::{Place, Setup, edited};
 use crate::engines::version::Version;
@@ -34,13 +34,13 @@ pub(crate) fn places(place: &Place, version: Option<Version>) -> Places {
     Places { main: place.config.clone(), drop_ins: place.drop_ins().to_owned(), version, environment }
 }
 
-/// podman's files, and podman's own view of them if its program is there.
-struct Seen {
+/// podman's files, and podman's own word on them if its program is there.
+struct View {
     podman: Podman,
-    view: Option<View>,
+    printed: Option<Printed>,
 }
 
-impl Seen {
+impl View {
     fn of(files: &Files, setup: &Setup) -> Result<Self, ConfigureError> {
         let places = places(&setup.place, setup.version);
         let podman = Podman::read(files, &places)?;
@@ -50,18 +50,18 @@ impl Seen {
         podman.runtime(NAME)?;
         let is_on_disk = files.are_on_disk()? && is_usual(&places);
         let about = if is_on_disk { About::Disk } else { About::Files(&podman) };
-        let view = match &setup.place.program {
-            Some(program) => View::of(program, about).map_err(|said| {
+        let printed = match &setup.place.program {
+            Some(program) => Printed::of(program, about).map_err(|said| {
                 setup.refused(format!("{} does not read its files: {said}", program.display()))
             })?,
             None => None,
         };
-        Ok(Self { podman, view })
+        Ok(Self { podman, printed })
     }
 
     /// The hooks directories; nothing where no file names any.
     fn hooks_dirs(&self) -> Result<Option<Vec<String>>, ConfigureError> {
-        let told = self.view.as_ref().map(View::hooks_dirs).filter(|dirs| !dirs.is_empty());
+        let told = self.printed.as_ref().map(Printed::hooks_dirs).filter(|dirs| !dirs.is_empty());
         let concluded = self.podman.hooks_dirs()?;
         Ok(match told {
             // What podman has without any file.
@@ -73,7 +73,7 @@ impl Seen {
 
     /// The name or path of the default runtime, if podman or a file names one.
     fn runtime(&self) -> Result<Option<String>, ConfigureError> {
-        let told = self.view.as_ref().map(|view| view.runtime().to_owned());
+        let told = self.printed.as_ref().map(|printed| printed.runtime().to_owned());
         let concluded = self.podman.default_runtime()?.map(str::to_owned);
         Ok(told.or(concluded).filter(|name| !name.is_empty()))
     }
@@ -81,36 +81,36 @@ impl Seen {
 
 pub(crate) fn plan(files: &mut Files, setup: &Setup, notes: &mut Vec<String>) -> Result<(), ConfigureError> {
     let without = files.clone();
-    let seen = Seen::of(files, setup)?;
+    let view = View::of(files, setup)?;
     let is_wrapper = setup.mode == Mode::Wrapper;
-    let needs_backend = setup.with_cni && seen.podman.network_backend()? != Some("cni");
+    let needs_backend = setup.with_cni && view.podman.network_backend()? != Some("cni");
     if setup.with_cni && setup.version.is_some_and(|(major, _)| major >= 5) {
         return Err(setup.refused("podman 5 has no CNI; leave --with-cni out".to_owned()));
     }
     let mut dirs = None;
-    let mut expected = seen.hooks_dirs()?;
+    let mut expected = view.hooks_dirs()?;
     if !is_wrapper {
-        dirs = put_hook(files, setup, &read_now(&seen, setup)?);
+        dirs = put_hook(files, setup, &read_now(&view, setup)?);
         expected = dirs.clone().or(expected);
     }
     if dirs.is_some() || needs_backend || is_wrapper {
         put_drop_in(files, setup, dirs.as_deref(), needs_backend)?;
     }
     if is_wrapper && setup.set_as_default {
-        let name = seen.runtime()?.unwrap_or_else(|| "crun".to_owned());
-        low_level::keep_podmans(files, setup, &seen.podman, &name, notes)?;
+        let name = view.runtime()?.unwrap_or_else(|| "crun".to_owned());
+        low_level::keep_podmans(files, setup, &view.podman, &name, notes)?;
     }
     if needs_backend {
         notes.push("networks that podman made with another backend are not seen with cni".to_owned());
     }
-    verify((&without, &seen), files, setup, expected.as_deref())?;
+    verify((&without, &view), files, setup, expected.as_deref())?;
     notes.extend(modules(files, setup)?);
     Ok(())
 }
 
 /// The directories whose hooks podman reads.
-fn read_now(seen: &Seen, setup: &Setup) -> Result<Vec<String>, ConfigureError> {
-    let dirs = seen.hooks_dirs()?;
+fn read_now(view: &View, setup: &Setup) -> Result<Vec<String>, ConfigureError> {
+    let dirs = view.hooks_dirs()?;
     if dirs.as_ref().is_some_and(Vec::is_empty) && setup.version.is_none() {
         let reason = "engine.hooks_dir is empty, which podman before 4.8 takes for no directory, and later ones for two: \
                       name the directories"
@@ -175,13 +175,13 @@ pub(crate) fn keeps_default(
 
 /// Checks that podman would use our hook or runtime, and keep everything else.
 fn verify(
-    (without, before): (&Files, &Seen),
+    (without, before): (&Files, &View),
     files: &Files,
     setup: &Setup,
     expected: Option<&[String]>,
 ) -> Result<(), ConfigureError> {
-    let after = Seen::of(files, setup)?;
-    if let (Some(before), Some(after)) = (&before.view, &after.view)
+    let after = View::of(files, setup)?;
+    if let (Some(before), Some(after)) = (&before.printed, &after.printed)
         && let Some([name, was, is]) = before.difference(after)
     {
         let reason = format!("podman's --{name} would be {is:?} instead of {was:?}");

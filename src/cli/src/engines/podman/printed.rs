@@ -21,9 +21,9 @@ const NOT_STARTED: i32 = 127;
 const HOOKS_DIR: &str = "hooks-dir";
 const RUNTIME: &str = "runtime";
 
-/// podman's view of its files.
+/// What podman printed of its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct View {
+pub(crate) struct Printed {
     options: BTreeMap<String, String>,
 }
 
@@ -36,7 +36,7 @@ pub(crate) enum About<'a> {
     Files(&'a Podman),
 }
 
-impl View {
+impl Printed {
     /// Asks podman about its files on the disk; nothing where it cannot be started.
     ///
     /// # Errors
@@ -64,11 +64,11 @@ impl View {
         if run.status.code() == Some(NOT_STARTED) {
             return Ok(None);
         }
-        let view = Self::parse(&String::from_utf8_lossy(&run.stdout));
-        if !run.status.success() || !view.options.contains_key(HOOKS_DIR) {
+        let printed = Self::parse(&String::from_utf8_lossy(&run.stdout));
+        if !run.status.success() || !printed.options.contains_key(HOOKS_DIR) {
             return Err(said(&run.last_error_line()));
         }
-        Ok(Some(view))
+        Ok(Some(printed))
     }
 
     fn parse(help: &str) -> Self {
@@ -173,13 +173,13 @@ mod tests {
 
     #[test]
     fn help_tells_the_defaults() {
-        let view = View::parse(HELP);
-        assert_eq!(view.hooks_dirs(), ["/a b", "/c,\"d"]);
-        assert_eq!((view.runtime(), view.option("tmpdir")), ("crun", "\"/run/libpod\""));
-        let other = View::parse(&HELP.replace("/run/libpod", "/r").replace("crun", "runc"));
-        assert_eq!(view.difference(&other), Some(["tmpdir", "\"/run/libpod\"", "\"/r\""]));
-        assert_eq!(view.difference(&View::parse(&HELP.replace("/a b", "/b"))), None);
-        let none = View::parse("      --hooks-dir strings   Set it\n");
+        let printed = Printed::parse(HELP);
+        assert_eq!(printed.hooks_dirs(), ["/a b", "/c,\"d"]);
+        assert_eq!((printed.runtime(), printed.option("tmpdir")), ("crun", "\"/run/libpod\""));
+        let other = Printed::parse(&HELP.replace("/run/libpod", "/r").replace("crun", "runc"));
+        assert_eq!(printed.difference(&other), Some(["tmpdir", "\"/run/libpod\"", "\"/r\""]));
+        assert_eq!(printed.difference(&Printed::parse(&HELP.replace("/a b", "/b"))), None);
+        let none = Printed::parse("      --hooks-dir strings   Set it\n");
         assert_eq!((none.hooks_dirs().len(), none.runtime()), (0, ""));
     }
 
