@@ -57,7 +57,7 @@ fn states() {
         (&huge, "cannot read stdin: it is larger than 4194304 bytes"),
         (&state(NOBODY, &bundle), "cannot use pid 4194305: there is no such process"),
         (&state(-1, &bundle), "state's pid -1: expected the container's process"),
-        (&state("1234", &bundle), "expected i64"),
+        (&state("1234", &bundle), "expected i32"),
         (&state(NOBODY, Path::new("relative")), "state's bundle \"relative\": expected an absolute path"),
     ];
     for (input, expected) in cases {

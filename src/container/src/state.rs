@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use oci_spec::runtime;
-use serde::Deserialize;
+use serde::de::Error as _;
 use thiserror::Error;
 
 use pod::json;
@@ -39,19 +39,13 @@ pub enum StateError {
     Json(#[from] serde_json::Error),
     /// A process id that cannot be a container's.
     #[error("cannot use the state's pid {0}: expected the container's process, greater than 1")]
-    Pid(i64),
+    Pid(i32),
     /// A bundle that is not an absolute path.
     #[error("cannot use the state's bundle {0:?}: expected an absolute path")]
     Bundle(PathBuf),
     /// No container id.
     #[error("cannot use the state's id: it is empty")]
     Id,
-}
-
-/// oci-spec's pid is an `i32`: a number out of its range would be wrong JSON instead of a wrong pid.
-#[derive(Deserialize)]
-struct Pid {
-    pid: i64,
 }
 
 impl State {
@@ -64,12 +58,14 @@ impl State {
             return Err(StateError::Empty);
         }
         let text = str::from_utf8(json).map_err(|_| StateError::NotUtf8)?;
-        let state: runtime::State = json::members(text, &["id", "bundle"])?;
-        let Pid { pid } = json::members(text, &["pid"])?;
+        let state: runtime::State = json::members(text, &["id", "pid", "bundle"])?;
+        let pid = state.pid().ok_or_else(|| serde_json::Error::missing_field("pid"))?;
         if state.id().is_empty() {
             return Err(StateError::Id);
         }
-        let pid = i32::try_from(pid).ok().filter(|pid| *pid > 1).ok_or(StateError::Pid(pid))?;
+        if pid <= 1 {
+            return Err(StateError::Pid(pid));
+        }
         if !state.bundle().is_absolute() {
             return Err(StateError::Bundle(state.bundle().clone()));
         }
@@ -113,13 +109,13 @@ mod tests {
             (b"\xff\xfe", "it is not UTF-8"),
             (b"{\"id\":\"\xff\"}", "it is not UTF-8"),
             (br#"{"id":"c","bundle":"/b"}"#, "missing field `pid`"),
-            (br#"{"id":"c","pid":"42","bundle":"/b"}"#, "expected i64"),
+            (br#"{"id":"c","pid":"42","bundle":"/b"}"#, "expected i32"),
             (br#"{"id":"c","pid":42}"#, "bundle \"\""),
             (br#"{"pid":42,"bundle":"/b"}"#, "id: it is empty"),
             (br#"{"id":"c","pid":42,"pid":43,"bundle":"/b"}"#, "duplicate field `pid`"),
             (br#"{"id":"c","pid":42,"bundle":"/b"} {}"#, "trailing characters"),
             (br#"{"id":"c","pid":1,"bundle":"/b"}"#, "state's pid 1"),
-            (br#"{"id":"c","pid":99999999999,"bundle":"/b"}"#, "state's pid 99999999999"),
+            (br#"{"id":"c","pid":99999999999,"bundle":"/b"}"#, "`99999999999`, expected i32"),
             (br#"{"id":"c","pid":42,"bundle":"b"}"#, "bundle \"b\""),
             (br#"["c",42,"/b"]"#, "expected a JSON object"),
             (br#"{"id":"","pid":42,"bundle":"/b"}"#, "id: it is empty"),
