@@ -4,6 +4,8 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::net::netfilter::missing::{is_missing, is_unanswered};
+
 /// A change that failed; the table is as it was before.
 #[derive(Debug, Error)]
 pub enum MasqueradeError {
@@ -33,18 +35,14 @@ pub enum MasqueradeError {
 impl MasqueradeError {
     /// The error for a socket that cannot be used.
     pub(super) fn of_socket(verb: &'static str) -> impl Fn(io::Error) -> Self {
-        move |cause| match cause.raw_os_error() {
-            Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT | libc::EOPNOTSUPP) => Self::NoNfTables,
-            _ => Self::Socket { verb, cause },
-        }
+        move |cause| if is_missing(&cause) { Self::NoNfTables } else { Self::Socket { verb, cause } }
     }
 
     /// The error for a question without an answer.
     pub(super) fn unread(what: String, cause: io::Error) -> Self {
-        match cause.raw_os_error() {
-            // The question is valid, so EINVAL means that no subsystem answers it.
-            Some(libc::EINVAL) => Self::NoNfTables,
-            _ => Self::Refused { step: format!("read the {what}"), cause },
+        if is_unanswered(&cause) {
+            return Self::NoNfTables;
         }
+        Self::Refused { step: format!("read the {what}"), cause }
     }
 }

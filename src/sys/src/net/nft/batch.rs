@@ -1,7 +1,5 @@
 //! Transactions on the tables, and their errors.
 
-use std::io;
-
 use super::error::NftError;
 use super::maps::Table;
 use crate::net::netfilter::message::Attributes;
@@ -43,14 +41,13 @@ impl Batch {
     pub(super) fn explain(&self, refusal: Refusal) -> NftError {
         let step = refusal.change.and_then(|index| self.changes.get(index));
         match (step, refusal.cause.raw_os_error()) {
-            (None, Some(libc::EOPNOTSUPP)) => NftError::NoNfTables,
+            (None, _) => NftError::of_socket("change")(refusal.cause),
             // A kernel without the bridge family refuses the table or its chain.
             (Some(step), Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::ENOENT))
                 if step.table == Table::Bridge && step.change.flags & CREATE != 0 =>
             {
                 NftError::NoBridges
             }
-            (None, _) => NftError::Socket { verb: "change", cause: refusal.cause },
             (Some(step), _) => NftError::Refused { step: step.name.clone(), cause: refusal.cause },
         }
     }
@@ -58,11 +55,7 @@ impl Batch {
 
 impl Netfilter {
     pub(super) fn open() -> Result<Self, NftError> {
-        let failed = |cause: io::Error| match cause.raw_os_error() {
-            Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => NftError::NoNfTables,
-            _ => NftError::Socket { verb: "open a socket to", cause },
-        };
-        Self::new().map_err(failed)
+        Self::new().map_err(NftError::of_socket("open a socket to"))
     }
 
     /// Makes all changes, or none.
@@ -78,6 +71,8 @@ impl Netfilter {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::types::Protocol;
 use crate::fs::files::FileError;
+use crate::net::netfilter::missing::is_missing;
 use crate::net::rtnetlink::NetworkError;
 use crate::net::rtnetlink::localnet::LocalnetError;
 
@@ -73,6 +74,11 @@ pub enum NftError {
 }
 
 impl NftError {
+    /// The error for a socket that cannot be used.
+    pub(super) fn of_socket(verb: &'static str) -> impl Fn(io::Error) -> Self {
+        move |cause| if is_missing(&cause) { Self::NoNfTables } else { Self::Socket { verb, cause } }
+    }
+
     /// Whether another element or object is in the way.
     pub(super) fn is_clash(&self) -> bool {
         let Self::Refused { cause, .. } = self else { return false };

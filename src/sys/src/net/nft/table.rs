@@ -10,6 +10,7 @@ use super::maps::{Map, Table, Value};
 use super::rules::Rule;
 use crate::net::netfilter::data::VERDICTS;
 use crate::net::netfilter::message::{Attributes, attributes, covers, find};
+use crate::net::netfilter::missing::is_unanswered;
 use crate::net::netfilter::operations::{
     APPEND, CREATE, DELETE_CHAIN, DELETE_ELEMENT, DELETE_RULE, DELETE_TABLE, EXCLUSIVE, GET_CHAIN,
     GET_ELEMENT, GET_GENERATION, GET_RULE, GET_TABLE, NEW_CHAIN, NEW_ELEMENT, NEW_RULE, NEW_SET, NEW_TABLE,
@@ -239,11 +240,7 @@ impl Netfilter {
 }
 
 fn unanswered(step: String, cause: io::Error) -> NftError {
-    match cause.raw_os_error() {
-        // The question is valid, so EINVAL means that no subsystem answers it.
-        Some(libc::EINVAL) => NftError::NoNfTables,
-        _ => NftError::Refused { step, cause },
-    }
+    if is_unanswered(&cause) { NftError::NoNfTables } else { NftError::Refused { step, cause } }
 }
 
 fn unread(map: Map) -> impl Fn(io::Error) -> NftError {

@@ -6,6 +6,7 @@ use std::io;
 use thiserror::Error;
 
 use super::element::Element;
+use crate::net::netfilter::missing::is_missing;
 
 /// A change that failed; the table is as it was before.
 #[derive(Debug, Error)]
@@ -68,6 +69,11 @@ impl fmt::Display for Fault {
 }
 
 impl ServicesError {
+    /// The error for a socket that cannot be used.
+    pub(super) fn of_socket(verb: &'static str) -> impl Fn(io::Error) -> Self {
+        move |cause| if is_missing(&cause) { Self::NoNfTables } else { Self::Socket { verb, cause } }
+    }
+
     /// The element that stands in the way. The others may be tried without it.
     pub fn element(&self) -> Option<&Element> {
         match self {

@@ -12,6 +12,7 @@ use super::table::Present;
 use super::transaction::{FAMILY, in_table, is_table, named};
 use crate::net::netfilter::intervals::{self, Item};
 use crate::net::netfilter::message::{Attributes, attributes, covers, find, text};
+use crate::net::netfilter::missing::is_unanswered;
 use crate::net::netfilter::operations::{GET_CHAIN, GET_ELEMENT, GET_RULE, GET_SET, GET_TABLE};
 use crate::net::netfilter::socket::Netfilter;
 use pod::addresses::IpFamily;
@@ -179,9 +180,8 @@ fn has_rules(netfilter: &mut Netfilter, chains: &[Chain]) -> Result<bool, Servic
 }
 
 fn unread(what: String, cause: io::Error) -> ServicesError {
-    match cause.raw_os_error() {
-        // The question is valid, so EINVAL means that no subsystem answers it.
-        Some(libc::EINVAL) => ServicesError::NoNfTables,
-        _ => ServicesError::Refused { step: format!("read the {what}").into(), element: None, cause },
+    if is_unanswered(&cause) {
+        return ServicesError::NoNfTables;
     }
+    ServicesError::Refused { step: format!("read the {what}").into(), element: None, cause }
 }

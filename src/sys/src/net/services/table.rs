@@ -33,8 +33,9 @@ pub enum Present {
 impl Table {
     /// Opens a socket in the calling thread's network namespace. The table need not exist.
     pub fn open() -> Result<Self, ServicesError> {
-        let mut netfilter = Netfilter::new().map_err(unopened)?;
-        let port = netfilter.bind().map_err(unopened)?;
+        let failed = ServicesError::of_socket("open a socket to");
+        let mut netfilter = Netfilter::new().map_err(&failed)?;
+        let port = netfilter.bind().map_err(&failed)?;
         Ok(Self { netfilter, port })
     }
 
@@ -171,12 +172,5 @@ fn no_overlap(inside: &[&Element]) -> Result<(), ServicesError> {
     match overlap(&networks) {
         Some(network) => Err(refused("add", &Element::Inside(*network), libc::EEXIST)),
         None => Ok(()),
-    }
-}
-
-fn unopened(cause: io::Error) -> ServicesError {
-    match cause.raw_os_error() {
-        Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => ServicesError::NoNfTables,
-        _ => ServicesError::Socket { verb: "open a socket to", cause },
     }
 }

@@ -202,10 +202,7 @@ impl<'a> Transaction<'a> {
     fn explain(&self, refusal: Refusal) -> ServicesError {
         let step = refusal.change.and_then(|index| self.steps.get(index));
         let (step, element) = match step.map(|step| &step.about) {
-            None if refusal.cause.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-                return ServicesError::NoNfTables;
-            }
-            None => return ServicesError::Socket { verb: "change", cause: refusal.cause },
+            None => return ServicesError::of_socket("change")(refusal.cause),
             Some(Subject::Part(step)) => (step.clone(), None),
             Some(Subject::Elements(action, elements)) => {
                 let verb = if *action == Action::Add { "add" } else { "take away" };
