@@ -104,8 +104,8 @@ pub(crate) struct NriArgs {
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log_level: Option<LogLevelArg>,
     /// How events are written to stderr
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(crate) log_format: LogFormatArg,
+    #[arg(long, alias = "log-format", value_name = "FORMAT", default_value = "text")]
+    pub(crate) logging_format: LogFormatArg,
 }
 
 /// How severe an event is

@@ -22,7 +22,7 @@ pub(super) fn run(args: &NriArgs) -> Result<Vec<u8>, Vec<String>> {
     if !nri::is_index(&args.index) {
         return refused("index", &args.index, "two digits");
     }
-    let format = match args.log_format {
+    let format = match args.logging_format {
         LogFormatArg::Text => Format::Text,
         LogFormatArg::Json => Format::Json,
     };
@@ -63,4 +63,22 @@ pub(super) fn run_launched() -> Option<Result<Vec<u8>, Vec<String>>> {
             .map_err(|error| error.to_string())
     });
     Some(result.map(|()| Vec::new()).map_err(|error| vec![error]))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::LogFormatArg;
+    use crate::commands::args::{Cli, Command};
+
+    /// The servers' name of the flag, and its own older one.
+    #[test]
+    fn the_log_has_a_form_by_either_name_of_the_flag() {
+        for flag in ["--logging-format", "--log-format"] {
+            let cli = Cli::try_parse_from(["podhosts", "nri", flag, "json"]).unwrap();
+            let Command::Nri(args) = cli.command else { panic!("{cli:?}") };
+            assert!(matches!(args.logging_format, LogFormatArg::Json), "{flag}");
+        }
+    }
 }
