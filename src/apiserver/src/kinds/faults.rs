@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::status::Cause;
 use pod::validation::go_quote;
+use pod::validation::labels::qualified_name_errors;
 
 /// Most faults of one list that an answer has.
 pub(super) const MOST: usize = 100;
@@ -52,6 +53,21 @@ pub(super) fn too_many(field: impl Into<String>, count: usize, most: usize) -> C
     fault("FieldValueTooMany", field, format!("Too many: {count}"), &detail)
 }
 
+/// The faults of the protocols of an endpoints' port, in the words of Kubernetes for Endpoints and EndpointSlices; `field` has
+/// the path of a key.
+pub(super) fn of_protocols(port: &Value, field: impl Fn(&str) -> String) -> Vec<Cause> {
+    let mut faults = Vec::new();
+    let protocol = port["protocol"].as_str().unwrap_or_default();
+    if !matches!(protocol, "TCP" | "UDP" | "SCTP") {
+        faults.push(unsupported(field("protocol"), protocol, &["SCTP", "TCP", "UDP"]));
+    }
+    if let Some(protocol) = port["appProtocol"].as_str() {
+        let errors = qualified_name_errors(protocol);
+        faults.extend(errors.iter().map(|why| invalid(field("appProtocol"), &protocol.into(), why)));
+    }
+    faults
+}
+
 fn fault(reason: &'static str, field: impl Into<String>, what: String, detail: &str) -> Cause {
     let message = if detail.is_empty() { what } else { format!("{what}: {detail}") };
     Cause { reason, message, field: field.into() }
@@ -69,7 +85,8 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// An object in the order of Go's fields, as a list of keys and values, because JSON objects here have no order.
+/// Whether a value is a key with its value. An object in the order of Go's fields is a list of these, because JSON
+/// objects here have no order.
 fn is_pair(value: &Value) -> bool {
     value.as_array().is_some_and(|pair| matches!(&pair[..], [Value::String(_), _]))
 }

@@ -1,24 +1,24 @@
-//! What is filled in and refused of an EndpointSlice (`pkg/apis/discovery/v1/defaults.go` and
-//! `pkg/apis/discovery/validation/validation.go` of Kubernetes 1.36). Service proxies rely on it: kube-proxy ends at a
-//! port without a protocol, and programs no Service at all as long as one address is none.
+//! Defaults and validation of EndpointSlices (`pkg/apis/discovery/v1/defaults.go` and
+//! `pkg/apis/discovery/validation/validation.go` of Kubernetes 1.36). Service proxies rely on them: kube-proxy exits at
+//! a port without a protocol, and programs no Service while one address is invalid.
 
 use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use crate::kinds::faults::{MOST, duplicate, invalid, required, too_many, unsupported};
+use crate::kinds::faults::{MOST, duplicate, invalid, of_protocols, required, too_many, unsupported};
 use crate::kinds::meta;
 use crate::object::Object;
 use crate::status::Cause;
 use pod::validation::dns;
 use pod::validation::ip::{IpRules, canonical_error, endpoint_error, ip_error, parse_sloppy};
-use pod::validation::labels::{label_value_errors, qualified_name_errors};
+use pod::validation::labels::label_value_errors;
 
 const ENDPOINTS_MAX: usize = 1000;
 const ADDRESSES_MAX: usize = 100;
 const PORTS_MAX: usize = 20_000;
 const ADDRESS_TYPES: [&str; 3] = ["FQDN", "IPv4", "IPv6"];
-/// Most zones, and most nodes, that an endpoint is meant for.
+/// Most zones, and most nodes, in the hints of an endpoint.
 const HINTS_MAX: usize = 8;
 
 /// Fills in the names and protocols of ports, and drops `deprecatedTopology`, which this version only shows.
@@ -57,7 +57,7 @@ fn has_same_endpoints(one: &Object, other: &Object) -> bool {
     top(one, "endpoints") == top(other, "endpoints")
 }
 
-/// The faults of an EndpointSlice that takes the place of `old`. Endpoints that stay as they are were allowed once.
+/// The faults of an EndpointSlice that takes the place of `old`. Endpoints that did not change are not checked again.
 pub(super) fn faults(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let mut faults = meta::faults(object, meta::subdomain);
     match text(object, "addressType") {
@@ -93,14 +93,7 @@ fn port_faults(ports: &[Value]) -> Vec<Cause> {
         if !names.insert(name) {
             faults.push(duplicate(field("name"), &name.into()));
         }
-        let protocol = port["protocol"].as_str().unwrap_or_default();
-        if !matches!(protocol, "TCP" | "UDP" | "SCTP") {
-            faults.push(unsupported(field("protocol"), protocol, &["SCTP", "TCP", "UDP"]));
-        }
-        if let Some(protocol) = port["appProtocol"].as_str() {
-            let errors = qualified_name_errors(protocol);
-            faults.extend(errors.iter().map(|why| invalid(field("appProtocol"), &protocol.into(), why)));
-        }
+        faults.extend(of_protocols(port, field));
         faults
     });
     faults.take(MOST).collect()

@@ -1,15 +1,14 @@
-//! What is filled in and refused of Endpoints (`SetDefaults_Endpoints` in `pkg/apis/core/v1/defaults.go`,
-//! `ValidateEndpoints` in `pkg/apis/core/validation/validation.go` of Kubernetes 1.36).
+//! Defaults and validation of Endpoints (`SetDefaults_Endpoints` in `pkg/apis/core/v1/defaults.go`, `ValidateEndpoints`
+//! in `pkg/apis/core/validation/validation.go` of Kubernetes 1.36).
 
 use serde_json::Value;
 
-use crate::kinds::faults::{MOST, invalid, required, unsupported};
+use crate::kinds::faults::{MOST, invalid, of_protocols, required};
 use crate::kinds::meta;
 use crate::object::Object;
 use crate::status::Cause;
 use pod::validation::dns;
 use pod::validation::ip::{IpRules, endpoint_error, ip_error};
-use pod::validation::labels::qualified_name_errors;
 
 /// A list; empty if it is missing.
 pub(super) fn list(value: Option<&Value>) -> &[Value] {
@@ -27,7 +26,7 @@ pub(super) fn fill(object: &mut Object) {
     }
 }
 
-/// The faults of Endpoints that take the place of `old`. Subsets that stay as they are were allowed once.
+/// The faults of Endpoints that take the place of `old`. Subsets that did not change are not checked again.
 pub(super) fn faults(object: &Object, old: Option<&Object>) -> Vec<Cause> {
     let mut faults = meta::faults(object, meta::subdomain);
     let subsets = |object: &Object| list(object.0.get("subsets")).to_vec();
@@ -92,13 +91,6 @@ fn port_faults(port: &Value, is_named: bool, path: &str) -> Vec<Cause> {
     if !(1..=65535).contains(&number) {
         faults.push(invalid(field("port"), &number.into(), "must be between 1 and 65535, inclusive"));
     }
-    let protocol = port["protocol"].as_str().unwrap_or_default();
-    if !matches!(protocol, "TCP" | "UDP" | "SCTP") {
-        faults.push(unsupported(field("protocol"), protocol, &["SCTP", "TCP", "UDP"]));
-    }
-    if let Some(protocol) = port["appProtocol"].as_str() {
-        let errors = qualified_name_errors(protocol);
-        faults.extend(errors.iter().map(|why| invalid(field("appProtocol"), &protocol.into(), why)));
-    }
+    faults.extend(of_protocols(port, field));
     faults
 }
