@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::apiserver::rules::{JSON, MERGE, done, object, refused, server};
+use crate::apiserver::rules::{JSON, MERGE, object, refused, server};
 use crate::harness::needs;
 use crate::harness::serve::{Answer, Server};
 
@@ -28,14 +28,13 @@ fn warnings(answer: &Answer) -> Vec<String> {
 fn protocols_are_filled_in() {
     needs!();
     let server = server();
-    let made = done(&server, "POST", ENDPOINTS, JSON, &endpoints("a", &json!({})));
+    let made = server.done("POST", ENDPOINTS, JSON, &endpoints("a", &json!({})));
     assert_eq!(made["subsets"][0]["ports"], json!([{"port": 80, "protocol": "TCP"}]));
     // A PUT creates what is missing, as for Services.
     let path = format!("{ENDPOINTS}/b");
     let no_subsets = object("v1", "Endpoints", "b", &json!({}));
-    assert_eq!(done(&server, "PUT", &path, JSON, &no_subsets)["metadata"]["name"], "b");
-    let changed = done(
-        &server,
+    assert_eq!(server.done("PUT", &path, JSON, &no_subsets)["metadata"]["name"], "b");
+    let changed = server.done(
         "PATCH",
         &path,
         MERGE,

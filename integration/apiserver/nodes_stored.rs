@@ -30,14 +30,6 @@ fn ask(server: &Server, method: &str, path: &str, media_type: &str, body: &Value
     (answer.code, answer.json())
 }
 
-/// A request that has to succeed.
-#[track_caller]
-fn done(server: &Server, method: &str, path: &str, media_type: &str, body: &Value) -> Value {
-    let (code, object) = ask(server, method, path, media_type, body);
-    assert!([200, 201].contains(&code), "{method} {path}: {object}");
-    object
-}
-
 fn names(list: &Value) -> Vec<&str> {
     list["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].as_str().unwrap()).collect()
 }
@@ -50,7 +42,7 @@ fn nodes_are_those_that_clients_write() {
     let node = json!({"metadata": {"name": "n1", "labels": {"zone": "a"}},
         "spec": {"podCIDRs": ["10.244.1.0/24", "fd00:10:244:1::/64"], "providerID": ""},
         "status": {"capacity": {"cpu": "2"}, "addresses": [{"type": "InternalIP", "address": "192.0.2.1"}]}});
-    let made = done(&server, "POST", NODES, JSON, &node);
+    let made = server.done("POST", NODES, JSON, &node);
     assert_eq!(made["spec"], json!({"podCIDR": "10.244.1.0/24", "podCIDRs": node["spec"]["podCIDRs"]}));
     assert_eq!(made["status"]["allocatable"], json!({"cpu": "2"}));
     assert_eq!(made["status"]["addresses"], node["status"]["addresses"]);
@@ -58,7 +50,7 @@ fn nodes_are_those_that_clients_write() {
     assert_eq!(made["status"]["daemonEndpoints"], json!({"kubeletEndpoint": {"Port": 0}}));
     assert_eq!(made["status"]["nodeInfo"]["machineID"], "");
     assert_eq!(ask(&server, "POST", NODES, JSON, &node).0, 409);
-    done(&server, "POST", NODES, JSON, &json!({"metadata": {"name": "n2"}}));
+    server.done("POST", NODES, JSON, &json!({"metadata": {"name": "n2"}}));
     for (query, expected) in [
         ("fieldSelector=metadata.name%3Dn1", &["n1"][..]),
         ("fieldSelector=metadata.name!%3Dn1", &["n2"]),
@@ -74,7 +66,7 @@ fn nodes_are_those_that_clients_write() {
     changed["metadata"]["labels"]["zone"] = json!("b");
     changed["spec"]["unschedulable"] = json!(true);
     changed["status"] = json!({});
-    let changed = done(&server, "PUT", N1, JSON, &changed);
+    let changed = server.done("PUT", N1, JSON, &changed);
     assert_eq!(
         (&changed["metadata"]["labels"]["zone"], &changed["spec"]["unschedulable"]),
         (&json!("b"), &json!(true))
@@ -86,7 +78,7 @@ fn nodes_are_those_that_clients_write() {
     // They are there after a restart, too.
     let dir = tempfile::tempdir().unwrap();
     let first = Server::start_in(dir.path(), &["--nodes=stored"]);
-    done(&first, "POST", NODES, JSON, &node);
+    first.done("POST", NODES, JSON, &node);
     drop(first);
     let again = Server::start_in(dir.path(), &["--nodes=stored"]);
     assert_eq!(names(&again.get(NODES).json()), ["n1"]);
@@ -94,7 +86,7 @@ fn nodes_are_those_that_clients_write() {
     // A server of this machine does not show them.
     let machine = Server::start_in(dir.path(), &[]);
     assert_eq!(names(&machine.get(NODES).json()), ["node1"]);
-    assert_eq!(done(&server, "DELETE", N1, JSON, &json!({}))["status"], "Success");
+    assert_eq!(server.done("DELETE", N1, JSON, &json!({}))["status"], "Success");
     assert_eq!(names(&server.get(NODES).json()), ["n2"]);
 }
 
@@ -102,12 +94,12 @@ fn nodes_are_those_that_clients_write() {
 fn pod_networks_are_given_once() {
     needs!();
     let server = serve();
-    done(&server, "POST", NODES, JSON, &json!({"metadata": {"name": "n1"}}));
+    server.done("POST", NODES, JSON, &json!({"metadata": {"name": "n1"}}));
     let bad = json!({"spec": {"podCIDRs": ["10.0.0.0/24", "10.0.1.0/24"]}});
     let (code, told) = ask(&server, "PATCH", N1, MERGE, &bad);
     assert_eq!(code, 422, "{told}");
     let networks = json!({"spec": {"podCIDRs": ["10.244.1.0/24", "fd00:10:244:1::/64"]}});
-    let given = done(&server, "PATCH", N1, STRATEGIC, &networks);
+    let given = server.done("PATCH", N1, STRATEGIC, &networks);
     assert_eq!(given["spec"]["podCIDR"], "10.244.1.0/24");
     let other = json!({"spec": {"podCIDR": "10.244.2.0/24", "podCIDRs": ["10.244.2.0/24"]}});
     for patch in [&other, &json!({"spec": {"podCIDR": null, "podCIDRs": null}})] {
@@ -123,8 +115,7 @@ fn pod_networks_are_given_once() {
 fn a_status_takes_every_patch() {
     needs!();
     let server = serve();
-    done(
-        &server,
+    server.done(
         "POST",
         NODES,
         JSON,
@@ -138,38 +129,38 @@ fn a_status_takes_every_patch() {
             .collect()
     };
     let status = |conditions: Value| json!({"status": {"conditions": conditions}});
-    let first = done(&server, "PATCH", STATUS, STRATEGIC, &status(json!([condition("Ready", "False")])));
+    let first = server.done("PATCH", STATUS, STRATEGIC, &status(json!([condition("Ready", "False")])));
     assert_eq!(states(&first), ["Ready=False"]);
     // Others' conditions stay where lists are merged by their types.
     let two =
-        done(&server, "PATCH", STATUS, STRATEGIC, &status(json!([condition("NetworkUnavailable", "False")])));
+        server.done("PATCH", STATUS, STRATEGIC, &status(json!([condition("NetworkUnavailable", "False")])));
     assert_eq!(states(&two), ["NetworkUnavailable=False", "Ready=False"]);
     let ready =
-        done(&server, "PATCH", STATUS, STRATEGIC, &status(json!([{"type": "Ready", "status": "True"}])));
+        server.done("PATCH", STATUS, STRATEGIC, &status(json!([{"type": "Ready", "status": "True"}])));
     assert!(states(&ready).contains(&"Ready=True".to_owned()), "{ready}");
     assert_eq!(ready["status"]["conditions"].as_array().unwrap().len(), 2);
     let mut applied = status(json!([condition("NetworkUnavailable", "True")]));
     applied["apiVersion"] = json!("v1");
     applied["kind"] = json!("Node");
     let path = format!("{STATUS}?fieldManager=agent&force=true");
-    let applied = done(&server, "PATCH", &path, APPLY, &applied);
+    let applied = server.done("PATCH", &path, APPLY, &applied);
     assert_eq!(applied["status"]["conditions"].as_array().unwrap().len(), 2);
     assert!(states(&applied).contains(&"NetworkUnavailable=True".to_owned()), "{applied}");
     let operations = json!([{"op": "add", "path": "/status/volumesInUse", "value": ["v"]}]);
-    let operated = done(&server, "PATCH", STATUS, JSON_PATCH, &operations);
+    let operated = server.done("PATCH", STATUS, JSON_PATCH, &operations);
     assert_eq!(operated["status"]["volumesInUse"], json!(["v"]));
-    let replaced = done(&server, "PATCH", STATUS, MERGE, &status(json!([condition("Ready", "Unknown")])));
+    let replaced = server.done("PATCH", STATUS, MERGE, &status(json!([condition("Ready", "Unknown")])));
     assert_eq!(states(&replaced), ["Ready=Unknown"]);
     // It is all that is written here, and by this.
     let both = json!({"spec": {"podCIDR": "10.0.1.0/24"}, "status": {"phase": "Running"}});
-    let written = done(&server, "PATCH", STATUS, MERGE, &both);
+    let written = server.done("PATCH", STATUS, MERGE, &both);
     assert_eq!(
         (&written["spec"]["podCIDR"], &written["status"]["phase"]),
         (&json!("10.0.0.0/24"), &json!("Running"))
     );
     let mut whole = server.get(N1).json();
     whole["status"]["conditions"] = json!([condition("Ready", "True")]);
-    assert_eq!(states(&done(&server, "PUT", STATUS, JSON, &whole)), ["Ready=True"]);
+    assert_eq!(states(&server.done("PUT", STATUS, JSON, &whole)), ["Ready=True"]);
     let unknown = json!({"status": {"nodeInfo": {"foo": 1}}});
     let (code, told) =
         ask(&server, "PATCH", &format!("{STATUS}?fieldValidation=Strict"), STRATEGIC, &unknown);
@@ -207,16 +198,16 @@ fn an_agent_watches_its_node() {
     needs!();
     let server = serve();
     for name in ["n1", "n2"] {
-        done(&server, "POST", NODES, JSON, &json!({"metadata": {"name": name}}));
+        server.done("POST", NODES, JSON, &json!({"metadata": {"name": name}}));
     }
     let version = server.get(NODES).json()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
     let path = format!("{NODES}?fieldSelector=metadata.name%3Dn1&resourceVersion={version}");
     let mut stream = watch(&server, &path);
-    done(&server, "PATCH", "/api/v1/nodes/n2", MERGE, &json!({"metadata": {"labels": {"a": "b"}}}));
-    done(&server, "PATCH", N1, MERGE, &json!({"spec": {"podCIDR": "10.0.0.0/24"}}));
+    server.done("PATCH", "/api/v1/nodes/n2", MERGE, &json!({"metadata": {"labels": {"a": "b"}}}));
+    server.done("PATCH", N1, MERGE, &json!({"spec": {"podCIDR": "10.0.0.0/24"}}));
     let (event, node) = next(&mut stream);
     assert_eq!((event.as_str(), &node["spec"]["podCIDRs"]), ("MODIFIED", &json!(["10.0.0.0/24"])));
-    done(&server, "DELETE", N1, JSON, &json!({}));
+    server.done("DELETE", N1, JSON, &json!({}));
     let (event, node) = next(&mut stream);
     assert_eq!((event.as_str(), &node["metadata"]["name"]), ("DELETED", &json!("n1")));
 }
@@ -241,7 +232,7 @@ fn kubectls_read_and_write_nodes() {
             "addresses": [{"type": "InternalIP", "address": "192.0.2.1"}, {"type": "Hostname", "address": "n1"}],
             "nodeInfo": {"kubeletVersion": "v1.36.2", "osImage": "Debian", "kernelVersion": "6.1",
                 "architecture": "amd64", "containerRuntimeVersion": "containerd://2.1.9"}}});
-        done(&server, "PATCH", STATUS, STRATEGIC, &status);
+        server.done("PATCH", STATUS, STRATEGIC, &status);
         assert_eq!(row("get nodes --no-headers")[1], "Ready");
         run(&server, &kubectl, "cordon n1");
         let wide = row("get nodes -o wide --no-headers");
@@ -290,7 +281,7 @@ fn leases_are_held_and_renewed() {
     let (code, made) = ask(&server, "PUT", &n1, JSON, &lease);
     assert_eq!((code, &made["spec"]), (201, &lease["spec"]));
     let renewed =
-        done(&server, "PATCH", &n1, MERGE, &json!({"spec": {"renewTime": "2026-01-02T03:04:15.000006Z"}}));
+        server.done("PATCH", &n1, MERGE, &json!({"spec": {"renewTime": "2026-01-02T03:04:15.000006Z"}}));
     assert_eq!(renewed["spec"]["renewTime"], "2026-01-02T03:04:15.000006Z");
     assert_eq!(ask(&server, "PUT", &n1, JSON, &made).0, 409);
     let (code, told) = ask(&server, "PATCH", &n1, MERGE, &json!({"spec": {"leaseDurationSeconds": 0}}));
@@ -302,7 +293,7 @@ fn leases_are_held_and_renewed() {
     assert_eq!(names(&server.get("/apis/coordination.k8s.io/v1/leases").json()), ["n1"]);
     let elsewhere = "/apis/coordination.k8s.io/v1/namespaces/none/leases";
     assert_eq!(ask(&server, "POST", elsewhere, JSON, &lease).0, 404);
-    done(&server, "DELETE", LEASES, JSON, &json!({}));
+    server.done("DELETE", LEASES, JSON, &json!({}));
     assert_eq!(server.get(&n1).code, 404);
     // A server of this machine has none.
     let machine = Server::start(&[]);

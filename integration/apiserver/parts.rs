@@ -18,14 +18,6 @@ fn ask(server: &Server, method: &str, path: &str, media_type: &str, body: &Value
     server.ask(method, path, media_type, body.to_string().as_bytes())
 }
 
-/// A request that has to succeed.
-#[track_caller]
-fn done(server: &Server, method: &str, path: &str, media_type: &str, body: &Value) -> Value {
-    let answer = ask(server, method, path, media_type, body);
-    assert!([200, 201].contains(&answer.code), "{}", String::from_utf8_lossy(&answer.body));
-    answer.json()
-}
-
 /// A merge patch that is refused, with its message.
 #[track_caller]
 fn refused(server: &Server, path: &str, patch: &Value) -> String {
@@ -53,7 +45,7 @@ fn with_ingress(ingress: &Value) -> Value {
 fn load_balancers_of_others_write_their_addresses() {
     needs!();
     let server = Server::start(&["--load-balancer-pool=192.0.2.0/29"]);
-    done(&server, "POST", SERVICES, JSON, &balancer("theirs", "example.com/lb"));
+    server.done("POST", SERVICES, JSON, &balancer("theirs", "example.com/lb"));
     let (object, status) = (format!("{SERVICES}/theirs"), format!("{SERVICES}/theirs/status"));
     let ingress = |object: &Value| object["status"]["loadBalancer"]["ingress"].clone();
     let given = json!([{"ip": "198.51.100.1"}, {"hostname": "lb.example"}]);
@@ -62,19 +54,19 @@ fn load_balancers_of_others_write_their_addresses() {
     // Metadata goes with a status, the rest does not.
     patch["metadata"] = json!({"labels": {"a": "b"}});
     patch["spec"] = json!({"sessionAffinity": "ClientIP"});
-    let patched = done(&server, "PATCH", &status, MERGE, &patch);
+    let patched = server.done("PATCH", &status, MERGE, &patch);
     assert_eq!((ingress(&patched), &patched["metadata"]["labels"]["a"]), (expected.clone(), &json!("b")));
     assert_eq!(patched["spec"]["sessionAffinity"], "None");
     // It lasts over changes of the Service, and over a start of the server.
-    done(&server, "PATCH", &object, MERGE, &json!({"spec": {"sessionAffinity": "ClientIP"}}));
+    server.done("PATCH", &object, MERGE, &json!({"spec": {"sessionAffinity": "ClientIP"}}));
     assert_eq!(ingress(&server.get(&object).json()), expected);
     // What somebody writes with the whole object is not status.
-    let whole = done(&server, "PATCH", &object, MERGE, &with_ingress(&json!([])));
+    let whole = server.done("PATCH", &object, MERGE, &with_ingress(&json!([])));
     assert_eq!(ingress(&whole), expected);
     let mut put = server.get(&status).json();
     put["status"]["conditions"] = json!([{"type": "Ready", "status": "True", "reason": "a", "message": "",
         "lastTransitionTime": "2026-01-02T03:04:05Z"}]);
-    assert_eq!(done(&server, "PUT", &status, JSON, &put)["status"]["conditions"][0]["reason"], "a");
+    assert_eq!(server.done("PUT", &status, JSON, &put)["status"]["conditions"][0]["reason"], "a");
     assert_eq!(ask(&server, "PUT", &status, JSON, &put).code, 409);
     for (ingress, expected) in [
         (
@@ -95,14 +87,13 @@ fn load_balancers_of_others_write_their_addresses() {
         assert!(message.contains(expected), "{expected}: {message}");
     }
     // An address that another has taken is not given to a Service of the server's own.
-    done(&server, "PATCH", &status, MERGE, &with_ingress(&json!([{"ip": "192.0.2.1"}])));
-    let own = done(&server, "POST", SERVICES, JSON, &balancer("own", ""));
+    server.done("PATCH", &status, MERGE, &with_ingress(&json!([{"ip": "192.0.2.1"}])));
+    let own = server.done("POST", SERVICES, JSON, &balancer("own", ""));
     assert_eq!(ingress(&own), json!([{"ip": "192.0.2.2", "ipMode": "VIP"}]));
     // Those are the server's.
     let path = format!("{SERVICES}/own/status");
-    assert_eq!(ingress(&done(&server, "PATCH", &path, MERGE, &with_ingress(&given))), ingress(&own));
-    done(
-        &server,
+    assert_eq!(ingress(&server.done("PATCH", &path, MERGE, &with_ingress(&given))), ingress(&own));
+    server.done(
         "POST",
         SERVICES,
         JSON,
@@ -125,14 +116,14 @@ fn load_balancers_of_others_write_their_addresses() {
 fn without_pools_every_load_balancer_is_somebody_elses() {
     needs!();
     let server = Server::start(&[]);
-    done(&server, "POST", SERVICES, JSON, &balancer("a", ""));
+    server.done("POST", SERVICES, JSON, &balancer("a", ""));
     let given = json!([{"ip": "198.51.100.1", "ipMode": "Proxy"}]);
-    done(&server, "PATCH", &format!("{SERVICES}/a/status"), MERGE, &with_ingress(&given));
+    server.done("PATCH", &format!("{SERVICES}/a/status"), MERGE, &with_ingress(&given));
     let path = format!("{SERVICES}/a");
-    let kept = done(&server, "PATCH", &path, MERGE, &json!({"metadata": {"labels": {"a": "b"}}}));
+    let kept = server.done("PATCH", &path, MERGE, &json!({"metadata": {"labels": {"a": "b"}}}));
     assert_eq!(kept["status"]["loadBalancer"]["ingress"], given);
     // Another type has none.
-    let changed = done(&server, "PATCH", &path, MERGE, &json!({"spec": {"type": "ClusterIP"}}));
+    let changed = server.done("PATCH", &path, MERGE, &json!({"spec": {"type": "ClusterIP"}}));
     assert_eq!(changed["status"]["loadBalancer"], json!({}));
 }
 
@@ -146,20 +137,19 @@ fn service_cidrs_have_conditions_of_others() {
     let before = server.get(&path).json();
     let patch = json!({"status": {"conditions": [condition("Mine", "True"), condition("Ready", "False")]},
         "metadata": {"labels": {"a": "b"}}, "spec": {"cidrs": ["10.0.0.0/8"]}});
-    let patched = done(&server, "PATCH", &path, MERGE, &patch);
+    let patched = server.done("PATCH", &path, MERGE, &patch);
     let ready = before["status"]["conditions"][0].clone();
     assert_eq!(patched["status"]["conditions"], json!([condition("Mine", "True"), ready]));
     assert_eq!((&patched["spec"], &patched["metadata"].get("labels")), (&before["spec"], &None));
     // They stay when the server says something of it.
-    let made = done(
-        &server,
+    let made = server.done(
         "PATCH",
         &format!("{CIDRS}/kubernetes"),
         MERGE,
         &json!({"metadata": {"labels": {"a": "b"}}}),
     );
     assert_eq!(made["status"], patched["status"]);
-    done(&server, "PATCH", &path, MERGE, &json!({"status": null}));
+    server.done("PATCH", &path, MERGE, &json!({"status": null}));
     assert_eq!(server.get(&path).json()["status"]["conditions"], json!([ready]));
 }
 
@@ -169,18 +159,18 @@ fn namespaces_are_finalized_and_have_conditions_of_others() {
     needs!();
     let server = Server::start(&[]);
     let own = json!({"metadata": {"name": "n"}, "spec": {"finalizers": ["example.com/a"]}});
-    let made = done(&server, "POST", "/api/v1/namespaces", JSON, &own);
+    let made = server.done("POST", "/api/v1/namespaces", JSON, &own);
     assert_eq!(made["spec"]["finalizers"], json!(["example.com/a", "kubernetes"]));
     let (path, status) = ("/api/v1/namespaces/n", "/api/v1/namespaces/n/status");
     let conditions = json!([{"type": "Mine", "status": "True", "reason": "a", "message": "",
         "lastTransitionTime": "2026-01-02T03:04:05Z"}]);
-    let patched = done(&server, "PATCH", status, MERGE, &json!({"status": {"conditions": conditions}}));
+    let patched = server.done("PATCH", status, MERGE, &json!({"status": {"conditions": conditions}}));
     assert_eq!(patched["status"], json!({"phase": "Active", "conditions": conditions}));
     let message = refused(&server, status, &json!({"status": {"phase": "Terminating"}}));
     assert!(message.contains("status.Phase: Invalid value: \"Terminating\": may only be 'Active' if `deletionTimestamp` is empty"), "{message}");
     // Neither is changed with the whole.
     let whole = json!({"spec": {"finalizers": []}, "status": {"conditions": null}});
-    let patched = done(&server, "PATCH", path, MERGE, &whole);
+    let patched = server.done("PATCH", path, MERGE, &whole);
     assert_eq!((&patched["spec"], &patched["status"]["conditions"]), (&made["spec"], &conditions));
     // Only PUT finalizes.
     let finalize = format!("{path}/finalize");
@@ -200,8 +190,7 @@ fn namespaces_are_finalized_and_have_conditions_of_others() {
     );
     // One that is being deleted waits for the finalizers, and goes with the last of them.
     let services = format!("{path}/services");
-    done(
-        &server,
+    server.done(
         "POST",
         &services,
         JSON,
@@ -213,10 +202,10 @@ fn namespaces_are_finalized_and_have_conditions_of_others() {
     assert!(message.contains("may only be 'Terminating' if `deletionTimestamp` is not empty"), "{message}");
     let mut put = server.get(path).json();
     put["spec"]["finalizers"] = json!(["kubernetes"]);
-    assert_eq!(done(&server, "PUT", &finalize, JSON, &put)["spec"]["finalizers"], json!(["kubernetes"]));
+    assert_eq!(server.done("PUT", &finalize, JSON, &put)["spec"]["finalizers"], json!(["kubernetes"]));
     let mut put = server.get(path).json();
     put["spec"]["finalizers"] = json!([]);
-    done(&server, "PUT", &finalize, JSON, &put);
+    server.done("PUT", &finalize, JSON, &put);
     assert_eq!(server.get(path).code, 404);
     // Nothing is left behind that nobody can reach.
     assert_eq!(server.get("/api/v1/services").json()["items"].as_array().unwrap().len(), 1);
@@ -253,7 +242,7 @@ fn endpoint_slices_count_their_changes() {
     let generation = |object: &Value| object["metadata"]["generation"].clone();
     let slice = json!({"metadata": {"name": "a", "generation": 7}, "addressType": "IPv4",
         "endpoints": [{"addresses": ["192.0.2.1"], "hints": {"forZones": [{"name": "z"}]}}]});
-    let made = done(&server, "POST", SLICES, JSON, &slice);
+    let made = server.done("POST", SLICES, JSON, &slice);
     assert_eq!(
         (generation(&made), &made["endpoints"][0]["hints"]),
         (json!(1), &slice["endpoints"][0]["hints"])
@@ -267,7 +256,7 @@ fn endpoint_slices_count_their_changes() {
         (json!({"endpoints": []}), 4),
         (json!({"endpoints": []}), 4),
     ] {
-        assert_eq!(generation(&done(&server, "PATCH", &path, MERGE, &patch)), json!(expected), "{patch}");
+        assert_eq!(generation(&server.done("PATCH", &path, MERGE, &patch)), json!(expected), "{patch}");
     }
 }
 
@@ -290,8 +279,7 @@ fn another_range_than_the_one_that_is_kept_is_told() {
         let server = start("10.97.0.0/16");
         let spec = server.get(&format!("{CIDRS}/kubernetes")).json()["spec"].clone();
         assert_eq!(spec, json!({"cidrs": ["10.96.0.0/28"]}));
-        done(
-            &server,
+        server.done(
             "POST",
             SERVICES,
             JSON,

@@ -25,14 +25,6 @@ fn ask(server: &Server, method: &str, path: &str, media_type: &str, body: &Value
     (answer.code, answer.json())
 }
 
-/// A request that has to succeed.
-#[track_caller]
-fn done(server: &Server, method: &str, path: &str, media_type: &str, body: &Value) -> Value {
-    let (code, object) = ask(server, method, path, media_type, body);
-    assert!([200, 201].contains(&code), "{method} {path}: {object}");
-    object
-}
-
 /// A pod on a node, which is empty for none.
 fn pod(name: &str, node: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "web"}}, "spec": {
@@ -65,7 +57,7 @@ fn pods_are_kept_with_all_their_fields() {
     given["spec"]["affinity"] = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
         {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]}}});
     given["spec"]["hostUsers"] = json!(false);
-    let made = done(&server, "POST", PODS, JSON, &given);
+    let made = server.done("POST", PODS, JSON, &given);
     for key in ["initContainers", "volumes", "affinity", "hostUsers", "hostAliases", "nodeName", "containers"]
     {
         assert_kept(&given["spec"][key], &made["spec"][key], key);
@@ -113,10 +105,10 @@ fn agents_find_and_change_their_pods() {
     needs!();
     let server = serve();
     for (name, node) in [("a", "n1"), ("b", "n2"), ("c", "")] {
-        done(&server, "POST", PODS, JSON, &pod(name, node));
+        server.done("POST", PODS, JSON, &pod(name, node));
     }
     let status =
-        done(&server, "PATCH", &format!("{PODS}/a/status"), STRATEGIC, &running(&["10.244.1.5", "fd00::5"]));
+        server.done("PATCH", &format!("{PODS}/a/status"), STRATEGIC, &running(&["10.244.1.5", "fd00::5"]));
     assert_eq!(status["status"]["podIP"], "10.244.1.5");
     for (query, expected) in [
         ("fieldSelector=spec.nodeName%3Dn1", &["a"][..]),
@@ -129,7 +121,7 @@ fn agents_find_and_change_their_pods() {
     }
     // The conditions of others stay, and so does the spec.
     let more = json!({"spec": {"nodeName": "n9"}, "status": {"conditions": [{"type": "PodScheduled", "status": "True"}]}});
-    let more = done(&server, "PATCH", &format!("{PODS}/a/status"), STRATEGIC, &more);
+    let more = server.done("PATCH", &format!("{PODS}/a/status"), STRATEGIC, &more);
     assert_eq!(more["status"]["conditions"].as_array().unwrap().len(), 2);
     assert_eq!(more["spec"]["nodeName"], "n1");
     let (code, told) =
@@ -139,7 +131,7 @@ fn agents_find_and_change_their_pods() {
         "{told}"
     );
     let image = json!({"spec": {"containers": [{"name": "main", "image": "registry/web:2"}]}});
-    let changed = done(&server, "PATCH", &format!("{PODS}/a"), STRATEGIC, &image);
+    let changed = server.done("PATCH", &format!("{PODS}/a"), STRATEGIC, &image);
     assert_eq!(changed["spec"]["containers"][0]["ports"][0]["containerPort"], 8080);
     assert_eq!(changed["metadata"]["generation"], 2);
     assert_eq!(changed["status"], more["status"]);
@@ -150,32 +142,32 @@ fn pods_end_in_their_time() {
     needs!();
     let server = serve();
     let path = |name: &str| format!("{PODS}/{name}");
-    done(&server, "POST", PODS, JSON, &pod("nowhere", ""));
-    let gone = done(&server, "DELETE", &path("nowhere"), JSON, &json!({}));
+    server.done("POST", PODS, JSON, &pod("nowhere", ""));
+    let gone = server.done("DELETE", &path("nowhere"), JSON, &json!({}));
     assert_eq!((&gone["kind"], server.get(&path("nowhere")).code), (&json!("Pod"), 404));
-    done(&server, "POST", PODS, JSON, &pod("a", "n1"));
-    let ending = done(&server, "DELETE", &path("a"), JSON, &json!({}));
+    server.done("POST", PODS, JSON, &pod("a", "n1"));
+    let ending = server.done("DELETE", &path("a"), JSON, &json!({}));
     assert_eq!(ending["metadata"]["deletionGracePeriodSeconds"], 30);
     assert_eq!(ending["metadata"]["generation"], 2);
     let at = |pod: &Value| pod["metadata"]["deletionTimestamp"].as_str().unwrap().to_owned();
     // Its end can be moved forward and not back; changes do not end it.
-    let later = done(&server, "DELETE", &format!("{}?gracePeriodSeconds=60", path("a")), JSON, &Value::Null);
+    let later = server.done("DELETE", &format!("{}?gracePeriodSeconds=60", path("a")), JSON, &Value::Null);
     assert_eq!((at(&later), &later["metadata"]["deletionGracePeriodSeconds"]), (at(&ending), &json!(30)));
-    let earlier = done(&server, "DELETE", &path("a"), JSON, &json!({"gracePeriodSeconds": 5}));
+    let earlier = server.done("DELETE", &path("a"), JSON, &json!({"gracePeriodSeconds": 5}));
     assert!(at(&earlier) < at(&ending), "{earlier}");
-    done(&server, "PATCH", &format!("{PODS}/a/status"), MERGE, &json!({"status": {"phase": "Running"}}));
-    done(&server, "PATCH", &path("a"), MERGE, &json!({"metadata": {"labels": {"x": "y"}}}));
+    server.done("PATCH", &format!("{PODS}/a/status"), MERGE, &json!({"status": {"phase": "Running"}}));
+    server.done("PATCH", &path("a"), MERGE, &json!({"metadata": {"labels": {"x": "y"}}}));
     assert_eq!(server.get(&path("a")).code, 200);
-    done(&server, "DELETE", &path("a"), JSON, &json!({"gracePeriodSeconds": 0}));
+    server.done("DELETE", &path("a"), JSON, &json!({"gracePeriodSeconds": 0}));
     assert_eq!(server.get(&path("a")).code, 404);
     // One that has ended needs no time, and one with finalizers waits for them.
     let mut kept = pod("b", "n1");
     kept["metadata"]["finalizers"] = json!(["example.com/x"]);
-    done(&server, "POST", PODS, JSON, &kept);
-    done(&server, "PATCH", &format!("{PODS}/b/status"), MERGE, &json!({"status": {"phase": "Succeeded"}}));
-    let waiting = done(&server, "DELETE", &path("b"), JSON, &json!({}));
+    server.done("POST", PODS, JSON, &kept);
+    server.done("PATCH", &format!("{PODS}/b/status"), MERGE, &json!({"status": {"phase": "Succeeded"}}));
+    let waiting = server.done("DELETE", &path("b"), JSON, &json!({}));
     assert_eq!(waiting["metadata"]["deletionGracePeriodSeconds"], 0);
-    done(&server, "PATCH", &path("b"), MERGE, &json!({"metadata": {"finalizers": null}}));
+    server.done("PATCH", &path("b"), MERGE, &json!({"metadata": {"finalizers": null}}));
     assert_eq!(server.get(&path("b")).code, 404);
 }
 
@@ -193,12 +185,12 @@ fn an_agent_sees_that_its_pods_end() {
         assert_eq!(metadata["deletionTimestamp"].is_string(), !grace.is_null(), "{pod}");
     };
     for (name, node) in [("elsewhere", "n2"), ("a", "n1")] {
-        done(&server, "POST", PODS, JSON, &pod(name, node));
+        server.done("POST", PODS, JSON, &pod(name, node));
     }
     expect("ADDED", Value::Null);
-    done(&server, "DELETE", &format!("{PODS}/a"), JSON, &json!({}));
+    server.done("DELETE", &format!("{PODS}/a"), JSON, &json!({}));
     expect("MODIFIED", json!(30));
-    done(&server, "DELETE", &format!("{PODS}/a"), JSON, &json!({"gracePeriodSeconds": 0}));
+    server.done("DELETE", &format!("{PODS}/a"), JSON, &json!({"gracePeriodSeconds": 0}));
     expect("MODIFIED", json!(0));
     expect("DELETED", json!(0));
 }
@@ -208,12 +200,12 @@ fn services_lead_to_them_with_their_nodes() {
     needs!();
     let server = serve();
     let node = json!({"metadata": {"name": "n1", "labels": {"topology.kubernetes.io/zone": "z1"}}});
-    done(&server, "POST", "/api/v1/nodes", JSON, &node);
-    done(&server, "POST", PODS, JSON, &pod("a", "n1"));
+    server.done("POST", "/api/v1/nodes", JSON, &node);
+    server.done("POST", PODS, JSON, &pod("a", "n1"));
     let service = json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"},
         "ipFamilyPolicy": "PreferDualStack", "ports": [{"port": 80, "targetPort": "http"}]}});
-    done(&server, "POST", "/api/v1/namespaces/default/services", JSON, &service);
-    done(&server, "PATCH", &format!("{PODS}/a/status"), STRATEGIC, &running(&["10.244.1.5", "fd00::5"]));
+    server.done("POST", "/api/v1/namespaces/default/services", JSON, &service);
+    server.done("PATCH", &format!("{PODS}/a/status"), STRATEGIC, &running(&["10.244.1.5", "fd00::5"]));
     let slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector=kubernetes.io/service-name%3Dweb";
     let endpoints = || -> Vec<Value> {
         let list = server.get(slices).json();
@@ -233,9 +225,9 @@ fn services_lead_to_them_with_their_nodes() {
         );
     }
     // While it ends it is no longer ready.
-    done(&server, "DELETE", &format!("{PODS}/a"), JSON, &json!({}));
+    server.done("DELETE", &format!("{PODS}/a"), JSON, &json!({}));
     until(endpoints, |found| found.iter().all(|one| one["conditions"]["terminating"] == true));
-    done(&server, "DELETE", &format!("{PODS}/a?gracePeriodSeconds=0"), JSON, &Value::Null);
+    server.done("DELETE", &format!("{PODS}/a?gracePeriodSeconds=0"), JSON, &Value::Null);
     until(endpoints, |found| found.is_empty());
 }
 
@@ -263,7 +255,7 @@ fn kubectls_read_and_write_pods() {
         let tried = run(&server, &kubectl, &format!("create --dry-run=server -f {file}"));
         assert_eq!(tried, "pod/a created (server dry run)\n");
         assert_eq!(run(&server, &kubectl, &format!("create -f {file}")), "pod/a created\n");
-        done(&server, "PATCH", &format!("{PODS}/a/status"), STRATEGIC, &running(&["10.244.1.5"]));
+        server.done("PATCH", &format!("{PODS}/a/status"), STRATEGIC, &running(&["10.244.1.5"]));
         let wide = run(&server, &kubectl, "get pods -o wide --no-headers");
         let words: Vec<&str> = wide.split_whitespace().collect();
         assert_eq!(

@@ -22,14 +22,6 @@ fn ask(server: &Server, method: &str, path: &str, media_type: &str, body: &Value
     server.ask(method, path, media_type, body.to_string().as_bytes())
 }
 
-/// The object that comes of a request that has to succeed.
-#[track_caller]
-pub(crate) fn done(server: &Server, method: &str, path: &str, media_type: &str, body: &Value) -> Value {
-    let answer = ask(server, method, path, media_type, body);
-    assert!([200, 201].contains(&answer.code), "{}", String::from_utf8_lossy(&answer.body));
-    answer.json()
-}
-
 /// Sees that a request is refused with `code`, and that what is told of it has all of `parts`, in this order.
 #[track_caller]
 pub(crate) fn refused(server: &Server, request: (&str, &str, &str), body: &Value, code: u16, parts: &[&str]) {
@@ -67,8 +59,7 @@ fn services_are_taken_and_refused_as_in_1_36() {
     needs!();
     let server = server();
     // Forbidden until 1.32.
-    done(
-        &server,
+    server.done(
         "POST",
         SERVICES,
         JSON,
@@ -103,15 +94,15 @@ fn services_are_taken_and_refused_as_in_1_36() {
         &unspecified,
     );
     let elsewhere = json!({"type": "ExternalName", "externalName": "a.b", "internalTrafficPolicy": "Local"});
-    let made = done(&server, "POST", SERVICES, JSON, &service("elsewhere", &elsewhere));
+    let made = server.done("POST", SERVICES, JSON, &service("elsewhere", &elsewhere));
     assert_eq!(made["spec"].get("internalTrafficPolicy"), None);
-    done(&server, "POST", SERVICES, JSON, &service("a", &json!({})));
+    server.done("POST", SERVICES, JSON, &service("a", &json!({})));
     let path = format!("{SERVICES}/a");
     let changed = ["spec.clusterIPs[0]: Invalid value: [\"10.96.0.79\"]: may not change once set"];
     let patch = json!({"spec": {"clusterIP": "10.96.0.79", "clusterIPs": null}});
     refused(&server, ("PATCH", &path, MERGE), &patch, 422, &changed);
     let changed =
-        done(&server, "PATCH", &path, MERGE, &json!({"spec": {"type": "ExternalName", "externalName": "a"}}));
+        server.done("PATCH", &path, MERGE, &json!({"spec": {"type": "ExternalName", "externalName": "a"}}));
     assert_eq!(changed["spec"].get("internalTrafficPolicy"), None);
     let status = json!({"status": {"loadBalancer": {"ingress": [{"ip": "2001:DB8::1"}]}}});
     let answer = ask(&server, "PATCH", &format!("{SERVICES}/kubelet/status"), MERGE, &status);
@@ -124,7 +115,7 @@ fn services_are_taken_and_refused_as_in_1_36() {
 fn metadata_is_changed_as_in_1_36() {
     needs!();
     let server = server();
-    let uid = done(&server, "POST", SERVICES, JSON, &service("a", &json!({})))["metadata"]["uid"].clone();
+    let uid = server.done("POST", SERVICES, JSON, &service("a", &json!({})))["metadata"]["uid"].clone();
     let path = format!("{SERVICES}/a");
     let with = |key: &str, value: Value| json!({"metadata": {(key): value}});
     for (key, value, shown) in [
@@ -154,13 +145,13 @@ fn metadata_is_changed_as_in_1_36() {
         409,
         &["has been modified"],
     );
-    done(&server, "PATCH", &path, MERGE, &with("resourceVersion", json!("0")));
+    server.done("PATCH", &path, MERGE, &with("resourceVersion", json!("0")));
     let changed =
-        done(&server, "PATCH", &path, MERGE, &json!({"metadata": {"selfLink": "x", "generateName": "b-"}}));
+        server.done("PATCH", &path, MERGE, &json!({"metadata": {"selfLink": "x", "generateName": "b-"}}));
     assert_eq!(changed["metadata"].get("selfLink"), None);
     assert_eq!((&changed["metadata"]["generateName"], &changed["metadata"]["uid"]), (&json!("b-"), &uid));
     // Which nobody looks at any more.
-    done(&server, "PATCH", &path, MERGE, &with("generateName", json!("X_")));
+    server.done("PATCH", &path, MERGE, &with("generateName", json!("X_")));
     for (labels, part) in [
         (
             json!({"x/y/z": "1"}),
@@ -206,10 +197,10 @@ fn events_are_taken_and_refused_as_in_1_36() {
         event["involvedObject"] = json!({"kind": "Node", "name": "x"});
         event
     };
-    done(&server, "POST", EVENTS, JSON, &old("A_B", json!({})));
+    server.done("POST", EVENTS, JSON, &old("A_B", json!({})));
     let mut held = old("held", json!({}));
     held["metadata"]["finalizers"] = json!(["foo"]);
-    done(&server, "POST", EVENTS, JSON, &held);
+    server.done("POST", EVENTS, JSON, &held);
     let time = "2020-01-01T00:00:00.000000Z";
     let timed = json!({"eventTime": time, "reportingInstance": "i", "action": "A", "reason": "R"});
     refused(&server, ("POST", EVENTS, JSON), &old("a", timed), 422, &["reportingComponent: Required value"]);
@@ -236,8 +227,7 @@ fn events_are_taken_and_refused_as_in_1_36() {
             &[&layout, rest],
         );
     }
-    let made = done(
-        &server,
+    let made = server.done(
         "POST",
         NEW_EVENTS,
         JSON,
@@ -245,7 +235,7 @@ fn events_are_taken_and_refused_as_in_1_36() {
     );
     assert_eq!(made["eventTime"], "2020-01-01T00:00:00.123456Z");
     let made =
-        done(&server, "POST", EVENTS, JSON, &old("b", json!({"firstTimestamp": "2020-01-01T00:00:00.5Z"})));
+        server.done("POST", EVENTS, JSON, &old("b", json!({"firstTimestamp": "2020-01-01T00:00:00.5Z"})));
     assert_eq!(made["firstTimestamp"], "2020-01-01T00:00:00Z");
     for (method, name, message) in [
         ("DELETE", "none", "events.events.k8s.io \"none\" not found"),
@@ -291,13 +281,7 @@ fn networks_addresses_and_namespaces_are_refused_as_in_1_36() {
         refused(&server, ("POST", CIDRS, JSON), &cidrs(&given), 422, parts);
     }
     let parent = json!({"spec": {"parentRef": {"resource": "services", "name": "x", "namespace": "y"}}});
-    done(
-        &server,
-        "POST",
-        ADDRESSES,
-        JSON,
-        &object("networking.k8s.io/v1", "IPAddress", "192.0.2.7", &parent),
-    );
+    server.done("POST", ADDRESSES, JSON, &object("networking.k8s.io/v1", "IPAddress", "192.0.2.7", &parent));
     let none = ["[spec.parentRef: Required value, spec.parentRef: Invalid value: null: field is immutable]"];
     let path = format!("{ADDRESSES}/192.0.2.7");
     refused(&server, ("PATCH", &path, MERGE), &json!({"spec": {"parentRef": null}}), 422, &none);
@@ -323,11 +307,10 @@ fn requests_are_refused_as_in_1_36() {
     }
     let late = ["Timeout: Too large resource version: 999999, current: "];
     refused(&server, ("GET", &format!("{SERVICES}?resourceVersion=999999"), JSON), &json!({}), 504, &late);
-    done(&server, "POST", SERVICES, "", &service("a", &json!({})));
+    server.done("POST", SERVICES, "", &service("a", &json!({})));
     let path = format!("{SERVICES}/a");
     // What says how it is to be merged has no effect where there is nothing to merge it with.
-    let changed = done(
-        &server,
+    let changed = server.done(
         "PATCH",
         &path,
         STRATEGIC,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::apiserver::rules::{JSON, MERGE, done, object, refused, server};
+use crate::apiserver::rules::{JSON, MERGE, object, refused, server};
 use crate::harness::needs;
 
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
@@ -23,13 +23,13 @@ fn ports_of_endpoint_slices_are_filled_in() {
     let server = server();
     let given = json!({"ports": [{"port": 80}, {"name": "b", "port": 81, "protocol": "UDP"}],
         "endpoints": [{"addresses": ["10.0.0.1"], "deprecatedTopology": {"a": "b"}}]});
-    let made = done(&server, "POST", SLICES, JSON, &slice(&given));
+    let made = server.done("POST", SLICES, JSON, &slice(&given));
     let ports =
         json!([{"name": "", "port": 80, "protocol": "TCP"}, {"name": "b", "port": 81, "protocol": "UDP"}]);
     assert_eq!(made["ports"], ports);
     assert_eq!(made["endpoints"], json!([{"addresses": ["10.0.0.1"]}]));
     let path = format!("{SLICES}/a");
-    let changed = done(&server, "PATCH", &path, MERGE, &json!({"ports": [{"name": "c"}]}));
+    let changed = server.done("PATCH", &path, MERGE, &json!({"ports": [{"name": "c"}]}));
     assert_eq!(changed["ports"], json!([{"name": "c", "protocol": "TCP"}]));
     assert_eq!(changed["metadata"]["generation"], 2);
     let request = ("PATCH", path.as_str(), MERGE);

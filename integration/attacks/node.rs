@@ -1,12 +1,13 @@
 //! What a pod tells the node, and what the node tells a pod: router advertisements, and the source of its connections.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{ChildStdout, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::harness::cni::{CniNode, addresses, routed};
 use crate::harness::needs;
+use crate::harness::talk::Process;
 
 /// Sends router advertisements, as a router that wants everything: a default route, a prefix to make an address of, a
 /// route, an MTU, a DNS server.
@@ -176,24 +177,9 @@ with socket.create_connection((sys.argv[1], 8080), 20) as connection:
     print(connection.recv(100).decode())
 "#;
 
-/// A pod's server; it ends with the value.
-struct Server(Child);
-
-impl Server {
-    fn start(node: &CniNode, pod: &str) -> Self {
-        let args = ["netns", "exec", pod, "python3", "-c", SERVER];
-        let mut child = node.command("ip", &args).stdout(Stdio::piped()).spawn().unwrap();
-        let mut said = BufReader::new(child.stdout.take().unwrap());
-        assert_eq!(line(&mut said), "ready\n");
-        Self(child)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// A pod's server.
+fn serve(node: &CniNode, pod: &str) -> Process {
+    Process::start(node.command("ip", &["netns", "exec", pod, "python3", "-c", SERVER]))
 }
 
 /// Where the node's connections to a pod's addresses come from, for the server there and by `ip route get`.
@@ -248,7 +234,7 @@ fn the_source_of_the_nodes_connections_is_the_nodes_address() {
         config["runtimeConfig"] =
             json!({"portMappings": [{"hostPort": 8000, "containerPort": 8080, "protocol": "tcp"}]});
         let pod = addresses(&node.add("c1", &config));
-        let server = Server::start(&node, "c1");
+        let server = serve(&node, "c1");
         assert_eq!(sources(&node, &pod), expected, "{layout}");
         // kube-proxy may set it later.
         node.sh(ROUTE_LOCALNET);
@@ -266,7 +252,7 @@ fn the_source_of_the_nodes_connections_when_the_node_changes() {
     node.sh(&(ROUTE_LOCALNET.to_owned() + UPLINK));
     node.pod("c1");
     let pod = addresses(&node.add("c1", &routed()));
-    let _server = Server::start(&node, "c1");
+    let _server = serve(&node, "c1");
     node.sh("ip addr del 198.18.0.5/24 dev up0; ip addr del 2001:db8:9::5/64 dev up0
         ip addr add 198.18.0.6/24 dev up0; ip addr add 2001:db8:9::6/64 dev up0 nodad");
     assert_eq!(sources(&node, &pod), ["198.18.0.6", "2001:db8:9::6"]);
@@ -275,7 +261,7 @@ fn the_source_of_the_nodes_connections_when_the_node_changes() {
     node.sh(ROUTE_LOCALNET);
     node.pod("c1");
     let pod = addresses(&node.add("c1", &routed()));
-    let _server = Server::start(&node, "c1");
+    let _server = serve(&node, "c1");
     // Until it has an address of its own, IPv6 works all the same.
     assert_eq!(sources(&node, &pod[1..]), ["fe80::1"]);
     node.sh(UPLINK);

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::harness::cni::{CniNode, is_there};
 use crate::harness::outside::{self, FIRST, SERVER, asking, delivered, see_each_other, seen};
+use crate::harness::talk::Process;
 use crate::harness::{Run, bin, busybox_root, needs};
 
 /// Where go-cni looks without being told.
@@ -20,9 +21,6 @@ struct Containerd<'a> {
     daemon: Child,
     execs: Cell<u32>,
 }
-
-/// A container with the `ctr run` that waits for its end and gives its network back then.
-struct Running(Child);
 
 impl<'a> Containerd<'a> {
     fn new(node: &'a CniNode) -> Self {
@@ -82,9 +80,10 @@ impl<'a> Containerd<'a> {
         ctr
     }
 
+    /// Starts a container. `ctr run` waits for its end, and then gives its network back.
     #[track_caller]
-    fn start(&self, name: &str) -> Running {
-        let running = Running(self.command(name, &[]).spawn().unwrap());
+    fn start(&self, name: &str) -> Process {
+        let running = Process(self.command(name, &[]).spawn().unwrap());
         // ctr starts a container when its network is there.
         self.until(&format!("task ls | grep -q \"^{name} .*RUNNING\""));
         running
@@ -98,7 +97,7 @@ impl<'a> Containerd<'a> {
 
     /// Ends a container, and waits until ctr has given its network back.
     #[track_caller]
-    fn remove(&self, name: &str, mut running: Running) {
+    fn remove(&self, name: &str, mut running: Process) {
         self.call(&["task", "kill", "-s", "KILL", name]).success();
         running.0.wait().unwrap();
         self.call(&["container", "rm", name]).success();
@@ -129,13 +128,6 @@ impl Drop for Containerd<'_> {
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();
         self.node.run("sh", &["-c", &format!("rmdir /sys/fs/cgroup/*/{namespace}")]);
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

@@ -1,12 +1,12 @@
 //! Real packets through the rules: an outside, a node and two pods on a bridge, each a network namespace.
 
-use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use sys::net::nft::{PortMapping, Protocol, Rules, install};
 
 use crate::harness::nft::take_away;
+use crate::harness::talk::Process;
 use crate::harness::{Netns, in_new_netns, needs};
 
 /// The networks of the node's bridge. The outside has no route to them.
@@ -81,16 +81,6 @@ struct World {
     outside: Netns,
 }
 
-/// A program that goes with the value.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 impl World {
     /// Around the network namespace of the calling thread, the node.
     fn new() -> Self {
@@ -116,7 +106,7 @@ impl World {
     }
 
     /// Serves on [`PORT`] in the pod and outside.
-    fn servers(&self) -> [Server; 2] {
+    fn servers(&self) -> [Process; 2] {
         [serve(self.pod.command("python3")), serve(self.outside.command("python3"))]
     }
 }
@@ -142,12 +132,9 @@ fn node(script: &str) {
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn serve(mut python: Command) -> Server {
-    let mut child = python.args(["-c", SERVER, &PORT.to_string()]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line, "ready\n");
-    Server(child)
+fn serve(mut python: Command) -> Process {
+    python.args(["-c", SERVER, &PORT.to_string()]);
+    Process::start(python)
 }
 
 /// What a server that `python` asks answers: where the question came from.

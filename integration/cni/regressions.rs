@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::Child;
 
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::harness::cni::{Call, CniNode, addresses, error_of, is_there, routed};
 use crate::harness::needs;
+use crate::harness::talk::Process;
 
 const STORE: &str = "/run/podhosts/networks/net";
 
@@ -225,16 +225,6 @@ fn whereabouts_an_address_that_was_just_released_comes_last() {
     }
 }
 
-/// A process that ends with the value.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Its reconciler freed addresses of pods that run: <https://github.com/k8snetworkplumbingwg/whereabouts/issues/162>
 /// and <https://github.com/k8snetworkplumbingwg/whereabouts/issues/207>.
 #[test]
@@ -246,7 +236,7 @@ fn whereabouts_162_and_207_gc_frees_nothing_of_a_pod_that_runs() {
         node.add(pod, &config);
     }
     // The pod runs on, but its namespace has lost its name.
-    let lives = Running(node.command("ip", &["netns", "exec", "c2", "sleep", "1000"]).spawn().unwrap());
+    let lives = Process(node.command("ip", &["netns", "exec", "c2", "sleep", "1000"]).spawn().unwrap());
     let in_c2 = format!("ls -l /proc/{}/ns/net", lives.0.id());
     let inode = node.sh("stat -Lc %i /run/netns/c2");
     while !node.sh(&in_c2).contains(inode.trim()) {}

@@ -192,6 +192,16 @@ impl Server {
         self.raw(Shown::Token(&self.token()), &format!("{method} {path}"), &headers, body).unwrap()
     }
 
+    /// The object that comes of a request that has to succeed; it has no body for null.
+    #[track_caller]
+    pub(crate) fn done(&self, method: &str, path: &str, media_type: &str, body: &Value) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = self.ask(method, path, media_type, body.as_bytes());
+        let object = answer.json();
+        assert!([200, 201].contains(&answer.code), "{method} {path}: {object}");
+        object
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.raw(Shown::Token(&self.token()), &format!("GET {path}"), "", &[]).unwrap()
     }

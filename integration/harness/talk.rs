@@ -55,7 +55,7 @@ for _ in range(times):
 "#;
 
 /// A program that goes with the value.
-pub(crate) struct Process(Child);
+pub(crate) struct Process(pub(crate) Child);
 
 impl Drop for Process {
     fn drop(&mut self) {

@@ -11,10 +11,10 @@ use super::elements::{
     PORT, balance, balanced, endpoint, ip, local, network, place, service, services, set, slots,
 };
 use super::world::{
-    CLIENT, GATEWAY_A, NODE, POD_A, POD_B, Running, ask, ask_often, ask_shortly, asking, in_world, inside,
-    python,
+    CLIENT, GATEWAY_A, NODE, POD_A, POD_B, ask, ask_often, ask_shortly, asking, in_world, inside, python,
 };
 use crate::harness::needs;
+use crate::harness::talk::Process;
 
 const CLUSTER_IP: [&str; 2] = ["10.96.0.10", "fd96::10"];
 const KINDS: [(&str, Protocol); 2] = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];
@@ -283,11 +283,11 @@ fn no_connection_fails_while_endpoints_change() {
         let mut all = both_pods();
         let mut table = install(&all);
         let count = 4000;
-        let mut clients: Vec<Running> = [0, 1]
+        let mut clients: Vec<Process> = [0, 1]
             .map(|family| {
                 let mut client =
                     asking(world.client.command("python3"), "tcp", CLUSTER_IP[family], PORT, count, "0.9");
-                Running(client.stdout(Stdio::piped()).spawn().unwrap())
+                Process(client.stdout(Stdio::piped()).spawn().unwrap())
             })
             .into();
         let mut outputs = Vec::new();
@@ -331,7 +331,7 @@ fn connections_survive_that_the_table_is_made_anew() {
 print('ready', flush=True)
 for line in f: f.write(line); f.flush()";
         let _echo =
-            Running(world.a.command("python3").args(["-c", echo]).stdout(Stdio::null()).spawn().unwrap());
+            Process(world.a.command("python3").args(["-c", echo]).stdout(Stdio::null()).spawn().unwrap());
         let set = set(CLUSTER_IP[0], Protocol::Tcp);
         let mut all = inside();
         all.push(Element::Slot {
@@ -350,7 +350,7 @@ for line in sys.stdin:
     f.write(line); f.flush(); print(f.readline(), end='', flush=True)";
         let mut client = world.client.command("python3");
         client.args(["-c", talk, CLUSTER_IP[0]]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut client = Running(client.spawn().unwrap());
+        let mut client = Process(client.spawn().unwrap());
         let mut input = client.0.stdin.take().unwrap();
         let mut output = std::io::BufReader::new(client.0.stdout.take().unwrap());
         let mut said = |text: &str| {

@@ -1,11 +1,11 @@
 //! A client outside, a node and two pods, each a network namespace; the node routes between them.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use sys::net::services::Element;
 
 use super::elements::{TARGET, network};
+use crate::harness::talk::Process;
 use crate::harness::{Netns, in_new_netns};
 
 pub(super) const CLIENT: [&str; 2] = ["192.0.2.2", "2001:db8::2"];
@@ -62,22 +62,12 @@ for _ in range(count):
 /// How long a client waits for an answer that has to come, in seconds; the answer is there at once.
 const PATIENCE: &str = "20";
 
-/// A program that goes with the value.
-pub(super) struct Running(pub(super) Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Around the network namespace of the calling thread, the node. A server called "a" and one called "b" listen in the pods.
 pub(super) struct World {
     pub(super) client: Netns,
     pub(super) a: Netns,
     pub(super) b: Netns,
-    _servers: Vec<Running>,
+    _servers: Vec<Process>,
 }
 
 /// Runs a test in the node of a new world.
@@ -120,14 +110,10 @@ pub(super) fn node(script: &str) {
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn serve(netns: &Netns, name: &str) -> Running {
+fn serve(netns: &Netns, name: &str) -> Process {
     let mut python = netns.command("python3");
-    let mut child =
-        python.args(["-c", SERVER, &TARGET.to_string(), name]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line, "ready\n");
-    Running(child)
+    python.args(["-c", SERVER, &TARGET.to_string(), name]);
+    Process::start(python)
 }
 
 /// A client's command.
