@@ -56,10 +56,11 @@ fn policy(
     .unwrap()
 }
 
-/// `user` or `user@group`, verb, resource or path, namespace, name.
-type Asked = (&'static str, &'static str, &'static str, &'static str, &'static str);
-
-fn asked((user, verb, what, namespace, name): Asked) -> (User, Attributes) {
+/// Reads `user` or `user@group`, verb, resource or path, namespace and name. `-` is an empty one; those at the end may be
+/// left out.
+fn asked(words: &str) -> (User, Attributes) {
+    let mut words = words.split(' ').map(|word| if word == "-" { "" } else { word });
+    let [user, verb, what, namespace, name] = std::array::from_fn(|_| words.next().unwrap_or_default());
     let (user, group) = user.split_once('@').unwrap_or((user, ""));
     let user = User { name: user.to_owned(), groups: vec![group.to_owned()], ..User::default() };
     let mut attributes = Attributes { verb: verb.to_owned(), ..Attributes::default() };
@@ -76,11 +77,11 @@ fn asked((user, verb, what, namespace, name): Asked) -> (User, Attributes) {
 }
 
 #[track_caller]
-fn check(policy: &Policy, allowed: &[Asked], refused: &[Asked]) {
+fn check(policy: &Policy, allowed: &[&str], refused: &[&str]) {
     for (list, expected) in [(allowed, true), (refused, false)] {
         for case in list {
-            let (user, what) = asked(*case);
-            assert_eq!(policy.decide(&user, &what).is_allowed, expected, "{case:?}");
+            let (user, what) = asked(case);
+            assert_eq!(policy.decide(&user, &what).is_allowed, expected, "{case}");
         }
     }
 }
@@ -96,18 +97,14 @@ fn a_role_in_one_namespace() {
     );
     check(
         &policy,
+        &["admin get pods ns1", "user@admins get pods ns1", "user@admins delete services/status.other ns1 x"],
         &[
-            ("admin", "get", "pods", "ns1", ""),
-            ("user@admins", "get", "pods", "ns1", ""),
-            ("user@admins", "delete", "services/status.other", "ns1", "x"),
-        ],
-        &[
-            ("admin", "get", "pods", "ns2", ""),
-            ("admin", "get", "pods", "", ""),
-            ("user@admins", "get", "/anything", "", ""),
-            ("user@others", "get", "pods", "ns1", ""),
-            ("admins", "get", "pods", "ns1", ""),
-            ("user@admin", "get", "pods", "ns1", ""),
+            "admin get pods ns2",
+            "admin get pods",
+            "user@admins get /anything",
+            "user@others get pods ns1",
+            "admins get pods ns1",
+            "user@admin get pods ns1",
         ],
     );
 }
@@ -134,20 +131,20 @@ fn paths_that_are_no_objects() {
     check(
         &policy,
         &[
-            ("some", "get", "/apis", "", ""),
-            ("prefix", "get", "/foo/a/b", "", ""),
-            ("prefix", "get", "/foo/", "", ""),
-            ("prefix", "get", "/barn", "", ""),
-            ("all", "post", "/x", "", ""),
-            ("objects", "get", "nodes", "", ""),
+            "some get /apis",
+            "prefix get /foo/a/b",
+            "prefix get /foo/",
+            "prefix get /barn",
+            "all post /x",
+            "objects get nodes",
         ],
         &[
-            ("some", "get", "/apis/apps", "", ""),
-            ("some", "post", "/healthz", "", ""),
-            ("prefix", "get", "/foo", "", ""),
-            ("prefix", "get", "/fo", "", ""),
-            ("all", "get", "nodes", "", ""),
-            ("objects", "get", "/healthz", "", ""),
+            "some get /apis/apps",
+            "some post /healthz",
+            "prefix get /foo",
+            "prefix get /fo",
+            "all get nodes",
+            "objects get /healthz",
         ],
     );
 }
@@ -169,19 +166,19 @@ fn subresources() {
     check(
         &policy,
         &[
-            ("whole", "get", "pods", "ns", ""),
-            ("part", "patch", "pods/status", "ns", "p"),
-            ("parts", "get", "deployments/scale.apps", "ns", ""),
-            ("parts", "get", "pods/scale", "", ""),
-            ("all", "get", "pods/status", "ns", ""),
+            "whole get pods ns",
+            "part patch pods/status ns p",
+            "parts get deployments/scale.apps ns",
+            "parts get pods/scale",
+            "all get pods/status ns",
         ],
         &[
-            ("whole", "get", "pods/status", "ns", ""),
-            ("part", "get", "pods", "ns", ""),
-            ("part", "get", "pods/log", "ns", ""),
-            ("part", "get", "nodes/status", "", ""),
-            ("parts", "get", "pods", "", ""),
-            ("parts", "get", "pods/status", "", ""),
+            "whole get pods/status ns",
+            "part get pods ns",
+            "part get pods/log ns",
+            "part get nodes/status",
+            "parts get pods",
+            "parts get pods/status",
         ],
     );
 }
@@ -193,18 +190,14 @@ fn names_groups_and_verbs() {
         policy(&[role("", "named", &[named])], &[], &[binding("", "ClusterRole/named", &["User:u"])], &[]);
     check(
         &policy,
+        &["u get nodes - n1", "u update nodes - n2", "u get nodes.apps ns n1"],
         &[
-            ("u", "get", "nodes", "", "n1"),
-            ("u", "update", "nodes", "", "n2"),
-            ("u", "get", "nodes.apps", "ns", "n1"),
-        ],
-        &[
-            ("u", "get", "nodes", "", "n3"),
-            ("u", "get", "nodes", "", ""),
-            ("u", "list", "nodes", "", ""),
-            ("u", "patch", "nodes", "", "n1"),
-            ("u", "get", "nodes.batch", "", "n1"),
-            ("u", "get", "nodes/status", "", "n1"),
+            "u get nodes - n3",
+            "u get nodes",
+            "u list nodes",
+            "u patch nodes - n1",
+            "u get nodes.batch - n1",
+            "u get nodes/status - n1",
         ],
     );
 }
@@ -222,19 +215,19 @@ fn subjects_are_told_apart() {
     check(
         &policy,
         &[
-            ("system:serviceaccount:kube-system:agent", "get", "nodes", "", ""),
-            ("system:serviceaccount:ns:local", "get", "pods", "ns", ""),
+            "system:serviceaccount:kube-system:agent get nodes",
+            "system:serviceaccount:ns:local get pods ns",
             // A user of that name is that account.
-            ("u@system:masters", "delete", "nodes", "", ""),
+            "u@system:masters delete nodes",
         ],
         &[
-            ("agent", "get", "nodes", "", ""),
-            ("system:serviceaccount:default:agent", "get", "nodes", "", ""),
-            ("system:serviceaccount:kube-system:agent2", "get", "nodes", "", ""),
-            ("system:serviceaccount::lost", "get", "nodes", "", ""),
-            ("system:serviceaccount:ns:local", "get", "pods", "other", ""),
-            ("u", "get", "pods", "ns", ""),
-            ("", "get", "pods", "ns", ""),
+            "agent get nodes",
+            "system:serviceaccount:default:agent get nodes",
+            "system:serviceaccount:kube-system:agent2 get nodes",
+            "system:serviceaccount::lost get nodes",
+            "system:serviceaccount:ns:local get pods other",
+            "u get pods ns",
+            "- get pods ns",
         ],
     );
 }
@@ -247,11 +240,7 @@ fn a_role_of_another_namespace_gives_nothing() {
         &[binding("", "Role/r", &["User:u"])],
         &[binding("b", "Role/r", &["User:u"]), binding("a", "Role/r", &["User:v"])],
     );
-    check(
-        &policy,
-        &[("v", "get", "pods", "a", "")],
-        &[("u", "get", "pods", "a", ""), ("u", "get", "pods", "b", ""), ("v", "get", "pods", "b", "")],
-    );
+    check(&policy, &["v get pods a"], &["u get pods a", "u get pods b", "v get pods b"]);
 }
 
 #[test]
@@ -265,10 +254,10 @@ fn decisions_have_upstreams_words() {
         ],
         &[],
     );
-    let (user, get) = asked(("system:serviceaccount:kube-system:x", "get", "nodes", "", ""));
+    let (user, get) = asked("system:serviceaccount:kube-system:x get nodes");
     let expected = "RBAC: allowed by ClusterRoleBinding \"to-reader\" of ClusterRole \"reader\" to ServiceAccount \"x/kube-system\"";
     assert_eq!(policy.decide(&user, &get).reason, expected);
-    let (_, list) = asked(("", "list", "nodes", "", ""));
+    let (_, list) = asked("- list nodes");
     let decision = policy.decide(&user, &list);
     assert_eq!((decision.is_allowed, decision.reason.as_str()), (false, ""));
     let told = |user: &User, what: &Attributes| {
@@ -281,20 +270,20 @@ fn decisions_have_upstreams_words() {
         "nodes is forbidden: User \"system:serviceaccount:kube-system:x\" cannot list resource \"nodes\" in API group \"\" \
          at the cluster scope"
     );
-    let (user, patch) = asked(("u", "patch", "nodes/status", "", "n1"));
+    let (user, patch) = asked("u patch nodes/status - n1");
     assert_eq!(
         told(&user, &patch),
         "nodes \"n1\" is forbidden: User \"u\" cannot patch resource \"nodes/status\" in API group \"\" at the cluster \
          scope: RBAC: clusterrole.rbac.authorization.k8s.io \"missing\" not found"
     );
-    let (user, get) = asked(("v", "get", "daemonsets.apps", "ns", ""));
+    let (user, get) = asked("v get daemonsets.apps ns");
     assert_eq!(
         told(&user, &get),
         "daemonsets.apps is forbidden: User \"v\" cannot get resource \"daemonsets\" in API group \"apps\" in the \
          namespace \"ns\""
     );
-    let (user, page) = asked(("v", "get", "/metrics", "", ""));
+    let (user, page) = asked("v get /metrics");
     assert_eq!(told(&user, &page), "forbidden: User \"v\" cannot get path \"/metrics\"");
-    let (user, page) = asked(("<b>", "get", "/a&b", "", ""));
+    let (user, page) = asked("<b> get /a&b");
     assert_eq!(told(&user, &page), "forbidden: User \"&lt;b&gt;\" cannot get path \"/a&amp;b\"");
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::changes::Changes;
 use super::super::mirror::{is_mirrored, plan};
 use super::super::slice::Slice;
-use super::{addresses, merged, stored};
+use super::{addresses, counts, merged, stored};
 use crate::object::Object;
 
 fn endpoints(rest: Value) -> Object {
@@ -25,10 +25,6 @@ fn endpoints(rest: Value) -> Object {
 fn made(changes: &Changes) -> Vec<Slice> {
     let new = changes.create.iter().enumerate();
     new.map(|(index, slice)| stored(slice.clone(), &format!("db-{index}"))).collect()
-}
-
-fn counts(changes: &Changes) -> (usize, usize, usize) {
-    (changes.create.len(), changes.replace.len(), changes.delete.len())
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod packing;
 
 use serde_json::{Value, json};
 
+use super::changes::Changes;
 use super::pod::Pod;
 use super::service::Service;
 use super::slice::Slice;
@@ -69,6 +70,11 @@ fn stored(slice: Slice, name: &str) -> Slice {
     object.metadata_mut().insert("uid".to_owned(), format!("uid-{name}").into());
     object.metadata_mut().insert("resourceVersion".to_owned(), "7".into());
     Slice::of(object)
+}
+
+/// How many slices are created, replaced and deleted.
+fn counts(changes: &Changes) -> (usize, usize, usize) {
+    (changes.create.len(), changes.replace.len(), changes.delete.len())
 }
 
 /// The addresses of a slice.

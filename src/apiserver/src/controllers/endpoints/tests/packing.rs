@@ -8,7 +8,7 @@ use super::super::service::Service;
 use super::super::slice::Slice;
 use super::super::slices::{Node, SLICE_MAX, plan};
 use super::super::trigger::Times;
-use super::{addresses, pod, pods, service, stored};
+use super::{addresses, counts, pod, pods, service, stored};
 
 fn node() -> Node {
     Node { name: "node1".to_owned(), zone: None }
@@ -34,10 +34,6 @@ fn made(existing: &[Slice], changes: &Changes) -> Vec<Slice> {
 /// The slices of a Service with these pods.
 fn slices_of(service: &Service, pods: &[Pod]) -> Vec<Slice> {
     made(&[], &planned(service, pods, &[]))
-}
-
-fn counts(changes: &Changes) -> (usize, usize, usize) {
-    (changes.create.len(), changes.replace.len(), changes.delete.len())
 }
 
 #[test]
