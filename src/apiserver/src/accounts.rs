@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use uuid::Uuid;
 
-/// What the registry keeps account of, so that nothing has to be searched for.
+/// The numbers that the registry counts, so that it never searches all objects for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Account {
     /// IPv4 addresses that IPAddresses name.
@@ -19,9 +19,9 @@ pub enum Account {
     LoadBalancerV4,
     /// IPv6 addresses there.
     LoadBalancerV6,
-    /// The families, 4 or 6, of which Services wait for an address there.
+    /// 4 or 6 for each Service that waits for such an address of that family.
     Waiting,
-    /// 0, where a Namespace is being deleted.
+    /// 0 for each Namespace that is being deleted.
     Terminating,
 }
 
@@ -30,7 +30,7 @@ pub enum Account {
 struct Runs {
     /// The last number of each run, by its first.
     runs: BTreeMap<u128, u128>,
-    /// How many more times than once a number is in the set.
+    /// For each number that is in the set more than once: how many times more.
     more: BTreeMap<u128, u32>,
 }
 

@@ -68,7 +68,7 @@ pub enum Source {
 }
 
 impl Kind {
-    /// A kind in version `v1` that is stored, in namespaces, and has nothing but its names and fields.
+    /// A stored, namespaced kind in version `v1` with these names and fields, and nothing else.
     pub const fn new(
         group: &'static str,
         name: &'static str,
@@ -141,7 +141,7 @@ impl Kind {
         self.subresources.iter().map(|(part, _)| *part).find(|part| part.name() == name)
     }
 
-    /// The names that the objects have for fields that are stored under others.
+    /// The view, if the objects are stored as those of another kind.
     pub fn view(&self) -> Option<View> {
         match self.source {
             Source::View(view) => Some(view),

@@ -21,7 +21,7 @@ use sys::fs::state_dir;
 const FILE_MAX: usize = 1 << 20;
 /// How long certificates are valid. They are not renewed while the server runs.
 const VALIDITY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// The start replaces certificates that are valid for less time than this.
+/// At its start the server replaces certificates that end sooner than this.
 const RENEWAL: Duration = Duration::from_secs(365 * 24 * 3600);
 /// A new certificate is valid for clients whose clock is this much behind.
 const CLOCK_SKEW: Duration = Duration::from_secs(3600);
@@ -29,8 +29,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 const CA: &str = "the CA";
 /// Beginning of the first line of a certificate's file; PEM follows on the next line.
 const HEADER: &str = "# podhosts-apiserver: ";
-/// The same as 0.1.0 wrote it.
-/// The same as 0.1.0 wrote it.
+/// What version 0.1.0 wrote there.
 const OLD_HEADER: &str = "# podhosts-cni serve: ";
 
 /// Certificates that cannot be used or made.
@@ -79,8 +78,8 @@ impl std::fmt::Display for Name {
     }
 }
 
-/// The CA and the server's certificate in `dir`. Makes those that are missing, and a server's certificate anew if its
-/// names are not these or it ends soon.
+/// The CA and the server's certificate in `dir`. Makes what is missing, and replaces the server's certificate if it has
+/// other names or ends soon.
 ///
 /// # Errors
 /// [`PkiError`] naming the file.
@@ -160,7 +159,7 @@ fn client_certificate(dir: &Path, issuer: &Issuer<'_, KeyPair>, end: SystemTime)
 }
 
 /// Makes a certificate and its key, unless there is one for the same names that does not end soon. It ends with the CA,
-/// at `end`: a client that refuses it after the CA's end would not say why.
+/// at `end`: a client would refuse it after that anyway, and not say why.
 fn leaf(
     dir: &Path,
     name: &str,

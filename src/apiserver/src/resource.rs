@@ -128,8 +128,8 @@ pub trait Resource: Send + Sync {
         false
     }
 
-    /// The seconds that `object` may take to end once it is deleted, of which the client `asked` for some. `None` for kinds
-    /// whose objects take no time.
+    /// The seconds that `object` may take to end once it is deleted; `asked` is what the client asked for. `None` for
+    /// kinds whose objects end at once.
     fn grace(&self, object: &Object, asked: Option<i64>) -> Option<i64> {
         let _ = (object, asked);
         None
@@ -161,7 +161,7 @@ pub trait Resource: Send + Sync {
     }
 }
 
-/// Whether a certain address was asked for, in the words of Kubernetes' metrics.
+/// Whether the client asked for a certain address. The names are those of Kubernetes' metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
     /// No.
@@ -183,7 +183,7 @@ pub struct Allocation {
 
 /// The objects, as one change sees and changes them.
 pub trait Transaction {
-    /// Whether the change will be undone in any case.
+    /// Whether the change is undone even if it succeeds.
     fn is_dry_run(&self) -> bool;
 
     /// The API group in the request's path; empty for the core and for the server's own changes.
@@ -191,7 +191,7 @@ pub trait Transaction {
         ""
     }
 
-    /// Who asks for the change, where rules say what users may do; `None` for the server's own changes.
+    /// The user who asks for the change, if roles decide what users may do; `None` for the server's own changes.
     fn author(&self) -> Option<&User> {
         None
     }

@@ -195,7 +195,7 @@ async fn watchdog(notifier: &Notifier, registry: &Registry) {
     let mut questions = tokio::time::interval(watchdog.pause);
     loop {
         questions.tick().await;
-        // Goes the way of every change and changes nothing, for no object has an empty name.
+        // This takes the way of every change, and changes nothing: no object has an empty name.
         let options = DeleteOptions { dry_run: true, ..DeleteOptions::default() };
         let probe = registry.delete(&service::KIND, "", "", options);
         if tokio::time::timeout(watchdog.patience, probe).await.is_ok() {

@@ -1,4 +1,4 @@
-//! A sorted set for maps that have a set for each of many objects, nearly all of them with one element or two.
+//! A sorted set for maps with a set for each of many objects, where nearly all sets have one or two elements.
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;

@@ -92,7 +92,7 @@ impl ApiError {
         Self::new(409, "Conflict", message, Self::named(kind, name, kind.name))
     }
 
-    /// The error in the words of a group that shows the objects of another one, whose kind is `stored`.
+    /// Rewords an error about `stored` for the group that shows the same objects as `kind`.
     #[must_use]
     pub fn in_group(mut self, kind: &Kind, stored: &Kind) -> Self {
         if self.details["kind"] == stored.plural && self.details["group"].is_null() {

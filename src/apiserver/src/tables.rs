@@ -1,8 +1,8 @@
-//! The tables of a store, and whether a file has these and nothing else: what else a file may have runs when it is used.
+//! The tables of a store. A file with anything else is refused: SQLite would run its triggers and views.
 
 use rusqlite::Connection;
 
-/// The version of the tables that this program makes; it reads earlier ones, and makes them these.
+/// The version of the tables that this program makes. It converts older ones.
 pub(crate) const SCHEMA: i64 = 2;
 /// The table of all objects. Rows are large, so the key has an index of its own: a tree of whole rows is much deeper.
 pub(super) const OBJECTS: &str = "CREATE TABLE objects (

@@ -62,7 +62,7 @@ struct Fitting {
     faults: Vec<String>,
 }
 
-/// What amounts end with.
+/// The suffixes of amounts.
 const SUFFIXES: [&str; 16] =
     ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 /// How Go writes a time of whole seconds, and one to the microsecond.

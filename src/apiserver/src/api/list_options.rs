@@ -9,8 +9,8 @@ const NOT_OLDER_THAN: &str = "NotOlderThan";
 const EXACT: &str = "Exact";
 
 impl Parameters {
-    /// Lets a watch begin with all objects if its options do not decide that (`SetListOptionsDefaults` in
-    /// `k8s.io/apimachinery/pkg/apis/meta/internalversion/defaults.go`).
+    /// `sendInitialEvents` and `resourceVersionMatch` with their defaults, by which a watch without a version begins
+    /// with all objects (`SetListOptionsDefaults` in `k8s.io/apimachinery/pkg/apis/meta/internalversion/defaults.go`).
     fn with_defaults(&self) -> (Option<bool>, &str) {
         let given = (self.send_initial_events, self.resource_version_match.as_str());
         let is_legacy = matches!(self.resource_version.as_str(), "" | "0");

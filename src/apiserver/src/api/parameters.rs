@@ -147,8 +147,8 @@ impl Parameters {
         }
     }
 
-    /// Checks `timeout` (`parseTimeout` in `k8s.io/apiserver/pkg/endpoints/filters/request_deadline.go`), which a watch may
-    /// have as it likes.
+    /// Checks `timeout` (`parseTimeout` in `k8s.io/apiserver/pkg/endpoints/filters/request_deadline.go`), which a watch
+    /// ignores.
     ///
     /// # Errors
     /// `BadRequest` in upstream's words.
@@ -226,8 +226,8 @@ fn cause(reason: &'static str, field: &str, message: String) -> Cause {
 }
 
 impl Parameters {
-    /// Checks the options of a change, of the kind `options`; `is_apply` is set for patches
-    /// (`k8s.io/apimachinery/pkg/apis/meta/v1/validation/validation.go`).
+    /// Checks the options of a change. `options` is their kind, such as `CreateOptions`; `is_apply` is `None` unless
+    /// the change is a patch (`k8s.io/apimachinery/pkg/apis/meta/v1/validation/validation.go`).
     ///
     /// # Errors
     /// `Invalid` with all that is wrong.

@@ -207,7 +207,7 @@ fn check_retained(patch: &Map<String, Value>, kept: &[Value]) -> Result<(), Stri
     Err("invalid patch format of retainKeys".to_owned())
 }
 
-/// Refuses a list of which the entries that stay do not follow each other as in the order that the patch asks for
+/// Refuses a list whose remaining entries are not in the order that the patch asks for
 /// (`validatePatchWithSetOrderList`).
 fn check_orders(patch: &Map<String, Value>, schema: Option<&'static Type>) -> Result<(), String> {
     for (name, order) in patch.iter().filter_map(|(key, value)| Some((key.strip_prefix(ORDER)?, value))) {
@@ -227,9 +227,9 @@ fn check_orders(patch: &Map<String, Value>, schema: Option<&'static Type>) -> Re
     Ok(())
 }
 
-/// Puts a list into the order that upstream gives it (`normalizeElementOrder` in `strategicpatch/patch.go`): the entries
-/// that `order` names stand as they do there, the others as they stood `before`, each before the first of those that it
-/// stood before then. So what is new comes before the others that are left.
+/// Puts a list into the order that upstream gives it (`normalizeElementOrder` in `strategicpatch/patch.go`): entries
+/// that `order` names are in that order, all others in the order of `before`. One of the others goes before the next
+/// entry of `order` that it preceded in `before`, and behind all entries of `order` if there is none.
 fn in_order(list: Vec<Value>, order: &[Value], before: &[Value], merge: Merge<&str>) -> Vec<Value> {
     let places = |list: &[Value]| {
         // Of equal elements the first counts.

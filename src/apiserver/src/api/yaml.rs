@@ -37,9 +37,9 @@ enum Place {
 struct Node<'a> {
     text: &'a mut String,
     place: Place,
-    /// Of the keys of a map, or the dashes of a list, that stands here.
+    /// The indentation of the map's keys, or the list's dashes, that are written here.
     indent: usize,
-    /// Most bytes of all the text.
+    /// Most bytes that the whole text may have.
     most: usize,
 }
 

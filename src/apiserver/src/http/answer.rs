@@ -26,8 +26,8 @@ pub(super) type Answer = Response<Either<Whole, Stream>>;
 /// Bytes handed to the connection at a time; it keeps them until the client reads.
 const PIECE: usize = 64 << 10;
 
-/// A complete body. The part that the client has not read stays in it and takes up room, but not for ever: a client that
-/// opens no window in HTTP/2 never reads it.
+/// A complete body. Its unread part takes up room, but only for a limited time: an HTTP/2 client that opens no window
+/// never reads it.
 #[derive(Debug)]
 pub(super) struct Whole {
     rest: Arc<Mutex<Rest>>,

@@ -55,7 +55,7 @@ pub(super) async fn change(
     answer
 }
 
-/// Bodies above this size free enough memory to return it to the kernel.
+/// After a body above this size, freed memory is returned to the kernel.
 const LARGE: usize = 128 << 10;
 
 impl Call<'_> {
@@ -191,7 +191,7 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
     Ok(with_warnings(call.object(code, &updated.stored)?, &warnings))
 }
 
-/// What the writer needs to make the new object of a patch and the old one.
+/// What the writer needs to apply a patch to the old object.
 struct Patching {
     kind: &'static Kind,
     view: Option<View>,
@@ -253,7 +253,7 @@ impl Patching {
     }
 }
 
-/// The rules of upstream for server-side apply that do not come from merging.
+/// Upstream's rules for server-side apply, apart from those of merging.
 fn check_applied(call: &Call<'_>, applied: &Map<String, Value>) -> Result<(), ApiError> {
     let kind = call.kind;
     let given = |key: &str| applied.get(key).and_then(Value::as_str).unwrap_or_default();

@@ -58,7 +58,8 @@ pub(super) async fn delete_collection(
     in_form(call, deleted)
 }
 
-/// How to delete, and whether that is said with `orphanDependents: false`. Where there is a body, the query says nothing.
+/// How to delete, and whether the client says so with `orphanDependents: false`. If there is a body, the query is
+/// ignored.
 fn options(call: &Call<'_>, received: &Received) -> Result<(DeleteOptions, bool), ApiError> {
     let asked = if received.bytes.is_empty() {
         Asked::of_query(&call.parameters)?
@@ -127,7 +128,7 @@ impl Asked {
     }
 }
 
-/// What is wrong with how dependents are to be deleted (`ValidateDeleteOptions` in
+/// The faults of the options that say what to do with dependents (`ValidateDeleteOptions` in
 /// `k8s.io/apimachinery/pkg/apis/meta/v1/validation/validation.go`).
 fn policy_faults(policy: Option<&str>, orphan: Option<bool>) -> Vec<Cause> {
     let cause = |reason, message| Cause { reason, message, field: "propagationPolicy".to_owned() };

@@ -66,7 +66,7 @@ async fn answer(
     answer
 }
 
-/// Whether the client wants YAML, of a path that has it (`NegotiateOutputMediaType` in
+/// Whether the client wants YAML, for a path that can be answered in YAML (`NegotiateOutputMediaType` in
 /// `k8s.io/apiserver/pkg/endpoints/handlers/negotiation/negotiate.go`).
 fn is_in_yaml<T>(request: &Request<T>) -> bool {
     let is_api = matches!(request.uri().path().split('/').nth(1), Some("api" | "apis"));
@@ -74,8 +74,8 @@ fn is_in_yaml<T>(request: &Request<T>) -> bool {
     is_api && accepted().is_some_and(|(_, encoding)| encoding == Encoding::Yaml)
 }
 
-/// Takes room for an answer until the client has read it. Without room, a read fails; a change is answered, for it was
-/// made.
+/// Takes room for an answer until the client has read it. Without room a read fails, but a change is answered, because
+/// it was made.
 fn kept(shared: &Shared, mut answer: Answer, is_read: bool) -> Result<Answer, ApiError> {
     if let Either::Left(whole) = answer.body_mut() {
         match shared.limits.answer(whole.len()) {

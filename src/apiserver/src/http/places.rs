@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 /// Connections that are served.
 const SERVED_MAX: usize = 1024;
-/// Connections above that, which are answered that the server is busy.
+/// Further connections, which are told that the server is busy.
 const REFUSED_MAX: usize = 64;
 /// Unauthenticated connections of one peer. More would only wait for their TLS handshake, and make those of others wait.
 const SHARE_MAX: usize = 128;
@@ -43,7 +43,7 @@ struct State {
     admitted: BTreeSet<u64>,
     /// Served connections without one.
     served: Waiting,
-    /// Connections that are answered that the server is busy.
+    /// Connections that are told that the server is busy.
     refused: Waiting,
     next: u64,
 }
@@ -136,7 +136,7 @@ impl Waiting {
 }
 
 impl Place {
-    /// Whether the connection is served, and not only answered that the server is busy.
+    /// Whether the connection is served, rather than told that the server is busy.
     pub(super) fn is_served(&self) -> bool {
         self.is_served
     }

@@ -107,7 +107,7 @@ impl Call<'_> {
     }
 }
 
-/// The text of a stored object in the kind `info` of its view.
+/// The text of a stored object as an object of `kind`, by its view.
 pub(super) fn view_of(view: View, kind: &Kind, text: &str) -> Result<Arc<str>, ApiError> {
     let mut object = Object(serde_json::from_str(text).map_err(ApiError::internal)?);
     view.to_shown(&mut object, kind);

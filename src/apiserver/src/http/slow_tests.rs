@@ -66,7 +66,7 @@ const PING: u8 = 6;
 const ACK: u8 = 1;
 
 /// An HTTP/2 client that asks for `path`, if there is one, opens windows of that size, and only answers pings from then
-/// on. The sorts of frames that it got, and after how long the server hung up.
+/// on. Returns the kinds of frames that it got, and how long it took until the server hung up.
 async fn http2(mut client: DuplexStream, path: Option<&str>, window: u32) -> (Vec<u8>, Duration) {
     let begun = Instant::now();
     client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
@@ -99,7 +99,7 @@ async fn http2(mut client: DuplexStream, path: Option<&str>, window: u32) -> (Ve
     (kinds, begun.elapsed())
 }
 
-/// Sends `bytes` one by one, one in a second; what the server said before it hung up, and after how long that was.
+/// Sends `bytes` one by one, one in a second. Returns what the server said before it hung up, and how long that took.
 async fn sent_slowly(mut client: DuplexStream, start: &str) -> (String, Duration) {
     let begun = Instant::now();
     client.write_all(start.as_bytes()).await.unwrap();

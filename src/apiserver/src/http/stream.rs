@@ -23,7 +23,7 @@ struct Line {
     taken: Taken,
 }
 
-/// Held by a line until it is read, which its sender waits for.
+/// A line holds it until it is read, and the sender waits for that.
 #[derive(Debug)]
 struct Taken {
     _room: Room,
@@ -33,7 +33,7 @@ struct Taken {
 #[derive(Debug)]
 struct Queue {
     lines: Receiver<Line>,
-    /// Of the last line that the connection took; it keeps the line until it asks for the next.
+    /// Belongs to the last line that the connection took, and keeps until it asks for the next.
     taken: Option<Taken>,
     under_way: Option<UnderWay>,
 }
@@ -110,7 +110,7 @@ impl Lines {
             let (unread, read) = oneshot::channel();
             let taken = Taken { _room: room, _unread: unread };
             self.sender.send(Line { bytes: Bytes::from(line), taken }).await.ok()?;
-            // The sender is only dropped.
+            // Nothing is sent: the line drops its end when it is read.
             let _ = read.await;
             Some(())
         });

@@ -1,4 +1,4 @@
-//! The kinds and their field tables beside those that Kubernetes publishes: the crate `k8s-pb` is made of its
+//! Compares the kinds and their field tables with those that Kubernetes publishes: the crate `k8s-pb` is made of its
 //! `generated.proto` and OpenAPI documents.
 //!
 //! Compared: names, plurals, groups and versions of kinds and whether they are in namespaces; of every field its name, its

@@ -72,8 +72,8 @@ fn a_namespace_that_is_about_to_go_takes_nothing_new() {
     assert_eq!(error.details["causes"][0]["reason"], "NamespaceTerminating");
 }
 
-/// `pkg/controller/namespace/deletion/namespaced_resources_deleter.go`: what has finalizers keeps the namespace, and what
-/// the namespace has in its metadata keeps it alone.
+/// `pkg/controller/namespace/deletion/namespaced_resources_deleter.go`: objects with finalizers keep their namespace,
+/// and finalizers in its own metadata keep the namespace alone.
 #[test]
 fn what_has_finalizers_keeps_its_namespace() {
     let mut cluster = cluster();

@@ -21,7 +21,7 @@ pub(super) const ONE_BY_ONE: &[Verb] =
 /// Asking a question.
 pub(super) const ASK: &[Verb] = &[Verb::Create];
 
-/// Looking.
+/// Reading.
 pub(super) const READ_ONLY: &[Verb] = &[Verb::Get, Verb::List, Verb::Watch];
 
 /// A status that is written on its own.

@@ -19,15 +19,15 @@ use cri::{Code, Connection, CriError};
 const DEFAULTS: [&str; 2] = ["/run/containerd/containerd.sock", "/run/crio/crio.sock"];
 /// The name of the engine that has events of its own.
 const CONTAINERD: &str = "containerd";
-/// Longest call. The first look at an engine that hangs keeps the server from its start that long.
+/// Longest call. The first look at an engine that hangs delays the server's start that long.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Pauses between the first looks where the engine tells of changes, as events may have been missed, and between those after
-/// an event, as containerd's own events come a moment before its CRI knows of the change.
+/// Pauses with an engine that tells of changes: between the first looks, because events may have been missed, and
+/// between those after an event, because containerd's own events come a moment before its CRI knows of the change.
 const WITH_EVENTS: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(2)];
 /// Pause between all later looks.
 const SELDOM: Duration = Duration::from_secs(10);
-/// Pause between looks where it does not; the kubelet looks as often.
+/// Pause between looks at an engine that does not; the kubelet looks as often.
 const POLL: Duration = Duration::from_secs(1);
 /// First pause before an engine that is gone is looked for again; each is twice as long as the one before, up to [`POLL`].
 const FIRST_PAUSE: Duration = Duration::from_millis(125);
@@ -78,7 +78,7 @@ impl Engine {
         }
     }
 
-    /// How long nothing has to be asked, unless it tells of a change.
+    /// How long to wait before the next look, unless the engine tells of a change.
     pub(super) fn pause(&self) -> Duration {
         match &self.link {
             _ if self.endpoint == CriEndpoint::None => SELDOM,
@@ -91,7 +91,7 @@ impl Engine {
         }
     }
 
-    /// Asks for everything that changed. What it told last stays while it does not answer, since its containers go on.
+    /// Asks for everything that changed. While it does not answer, its last answer stays, since its containers go on.
     pub(super) async fn look(&mut self) {
         let done = match self.connect().await {
             Ok(true) => self.read().await.map(|()| true),
@@ -105,7 +105,7 @@ impl Engine {
         self.seen.is_connected = self.link.is_some();
     }
 
-    /// Notes that there is no answer. `auto` takes it for no fault if there is no engine, and never was one.
+    /// Notes that there is no answer. Without an `error` that is no fault: `auto` found no engine, and never knew one.
     fn miss(&mut self, error: Option<&CriError>) {
         self.link = None;
         self.misses = self.misses.saturating_add(1);
@@ -140,7 +140,7 @@ impl Engine {
                 }
                 Err(error) if is_asked_for || is_fault(socket, &error) => fault = fault.or(Some(error)),
                 Err(error) => {
-                    // An engine that was there is missed.
+                    // An engine that was there once is missed.
                     let is_known = !self.shown.version.is_empty();
                     fault = fault.or(Some(error).filter(|_| is_known));
                 }

@@ -34,7 +34,7 @@ impl RecordChanges {
         }
     }
 
-    /// How long no change is missed.
+    /// How long to wait for a change before the next look.
     pub(super) fn pause(&self) -> Duration {
         if self.changes.is_some() { Duration::MAX } else { POLL }
     }

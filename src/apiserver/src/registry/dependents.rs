@@ -54,7 +54,7 @@ impl Dependents {
         }
     }
 
-    /// Forgets that it does.
+    /// Forgets that the object at `key` names these uids.
     pub(super) fn remove(&mut self, uids: &BTreeSet<u128>, key: &Key) {
         for uid in uids {
             let Some(keys) = self.0.get_mut(uid) else { continue };

@@ -83,7 +83,7 @@ impl Events {
         *self.latest.borrow()
     }
 
-    /// The same, for whoever waits for the next one.
+    /// The same as a channel, to wait for the next one.
     pub(super) fn versions(&self) -> watch::Receiver<u64> {
         self.latest.subscribe()
     }

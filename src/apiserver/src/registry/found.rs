@@ -43,7 +43,7 @@ impl Found {
         self.kinds.entry(kind).or_default();
     }
 
-    /// Forgets that.
+    /// Forgets that the objects of a kind were looked for.
     pub(super) fn forget(&mut self, kind: &'static Kind) {
         self.kinds.remove(kind);
     }
@@ -91,7 +91,7 @@ impl Found {
         Ok(Piece { items, version: self.version.max(version), end: None })
     }
 
-    /// What has to change to have `objects` as all objects of a kind.
+    /// The changes after which `objects` are all objects of a kind.
     ///
     /// # Errors
     /// An object cannot be read.

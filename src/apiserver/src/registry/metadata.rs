@@ -100,7 +100,7 @@ pub(super) fn of_changed(kind: &Kind, object: &mut Object, old: &Object) -> Resu
     Ok(())
 }
 
-/// The version that a client says it saw; nothing where it says none, or 0.
+/// The version that a client says it saw; `None` if it says none, or 0.
 ///
 /// # Errors
 /// It is no number (`ObjectResourceVersion`).
@@ -112,7 +112,7 @@ fn version_of(text: &str) -> Result<Option<u64>, ApiError> {
     Ok(Some(version).filter(|version| *version > 0))
 }
 
-/// Refuses an object in the place of `old` that has another uid, by which the client says which object it means.
+/// Refuses to replace `old` by an object with another uid: the client means another object.
 ///
 /// # Errors
 /// `Conflict`.
@@ -125,8 +125,8 @@ pub fn is_same(kind: &Kind, object: &Object, old: &Object) -> Result<(), ApiErro
     Err(ApiError::conflict(kind, old.name(), &why))
 }
 
-/// Prepares the metadata of an object that was to take the place of one that is not there, and is created instead. The
-/// version that the client saw is no matter then, but the object must not be one that it knows (`Store.Update`).
+/// Prepares the metadata of an object that an update creates, because there is none to replace. The version that the
+/// client saw does not matter then, but a uid does: the client means an object that is gone (`Store.Update`).
 ///
 /// # Errors
 /// `BadRequest` where it has another name than `name`, `Conflict` where it has a uid.

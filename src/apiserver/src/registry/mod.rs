@@ -62,7 +62,7 @@ pub struct Registry {
     ahead: Option<u64>,
 }
 
-/// The queue of the writer. The writer ends with the last registry, after the changes that wait.
+/// The queue of the writer. The writer ends when the last registry is dropped, after the changes that wait.
 struct Queue {
     jobs: Option<Sender<Job>>,
     writer: Option<JoinHandle<()>>,
@@ -72,7 +72,7 @@ impl Drop for Queue {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(writer) = self.writer.take() {
-            // The log already has a panic of the writer.
+            // If the writer panicked, the log has it already.
             let _ = writer.join();
         }
     }
@@ -130,7 +130,7 @@ impl Registry {
         Ok(Self { resources, events, accounts, allocations, reader, found, queue, held: None, ahead })
     }
 
-    /// The version that counting went on from, if the store had gone back or might have.
+    /// The version from which counting went on, if the store was an older one or may have been.
     pub fn ahead(&self) -> Option<u64> {
         self.ahead
     }
@@ -168,7 +168,7 @@ impl Registry {
         self.events.has_changed(version, kinds)
     }
 
-    /// The resource version of the last change, for whoever waits for the next one.
+    /// The resource version of the last change as a channel, to wait for the next one.
     pub fn versions(&self) -> tokio::sync::watch::Receiver<u64> {
         self.events.versions()
     }

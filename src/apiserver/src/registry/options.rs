@@ -13,7 +13,7 @@ use crate::store::Stored;
 /// Options of a change.
 #[derive(Debug, Clone, Default)]
 pub struct WriteOptions {
-    /// Do everything but keep it (`dryRun=All`).
+    /// Make the change, but do not keep it (`dryRun=All`).
     pub dry_run: bool,
     /// The manager that asks for it.
     pub field_manager: String,
@@ -23,7 +23,7 @@ pub struct WriteOptions {
     pub part: Option<Subresource>,
     /// Receives warnings for the client.
     pub warnings: Warnings,
-    /// Who asks for it, where rules say what users may do.
+    /// The user who asks for it, if roles decide what users may do.
     pub author: Option<Arc<User>>,
 }
 
@@ -93,7 +93,7 @@ pub struct Updated {
 /// Options of a deletion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeleteOptions {
-    /// Do everything but keep it.
+    /// Make the deletion, but do not keep it.
     pub dry_run: bool,
     /// Precondition: the object has this uid.
     pub uid: Option<String>,

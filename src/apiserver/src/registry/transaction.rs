@@ -78,7 +78,7 @@ pub(super) struct Pending<'a> {
     pub(super) group: &'static str,
     /// The part of the object to write; `None` for the whole object.
     pub(super) part: Option<Subresource>,
-    /// Who asks for the change, where rules say what users may do.
+    /// The user who asks for the change, if roles decide what users may do.
     pub(super) author: Option<Arc<User>>,
     /// Warnings for the client.
     pub(super) warnings: Vec<String>,
@@ -252,8 +252,8 @@ impl<'a> Pending<'a> {
         Ok(())
     }
 
-    /// Changes objects of a kind that is found on the machine. At the first time, which is after a start, a version is
-    /// used in any case: a client cannot know which objects are gone since its last one.
+    /// Changes objects of a kind that is found on the machine. The first time after a start always uses a version: a
+    /// client cannot know which objects are gone since its last one.
     pub(super) fn find(&mut self, kind: &'static Kind, difference: Difference) -> Result<(), ApiError> {
         if !self.found.has(kind) {
             self.found.begin(kind);

@@ -76,7 +76,7 @@ impl Registry {
             for write in writes {
                 write.make(pending)?;
             }
-            // They are nobody's to be told of.
+            // There is no client to warn.
             pending.warnings.clear();
             Ok(Outcome::Versions(before + 1..=*pending.version))
         });

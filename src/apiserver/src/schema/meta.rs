@@ -2,7 +2,7 @@
 
 use super::{Field, Form, Type};
 
-/// `apiVersion` and `kind`, which protobuf has in the envelope and so have no number here that is ever sent.
+/// `apiVersion` and `kind`. Protobuf has them in the envelope, so their numbers here are never sent.
 pub(crate) const API_VERSION: Field = Field::new(
     1001,
     "apiVersion",

@@ -31,7 +31,7 @@ pub struct Field {
     pub number: u32,
     /// Its type.
     pub form: Form,
-    /// How a strategic merge patch treats a list: by one field of its entries, if by any.
+    /// How a strategic merge patch treats a list. A key is one field of its entries.
     pub merge: Merge<&'static str>,
     /// How apply treats it.
     pub apply: Merge<&'static [&'static str]>,

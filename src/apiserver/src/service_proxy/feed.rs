@@ -29,7 +29,7 @@ impl Feed {
         Self { registry, kind, watch: None, known: BTreeSet::new() }
     }
 
-    /// Everything that changed up to `version`, which is one that the registry has reached: so this does not wait.
+    /// Tells everything that changed up to `version`. The registry has reached it already, so this does not wait.
     ///
     /// # Errors
     /// The store cannot be read.

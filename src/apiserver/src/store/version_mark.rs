@@ -62,7 +62,7 @@ fn boot_id() -> String {
     String::from_utf8_lossy(&bytes).trim().to_owned()
 }
 
-/// The version at which a store whose last one is `version` has to go on, if not at that one.
+/// The version from which a store whose last one is `version` has to go on; `None` if that is `version` itself.
 pub(crate) fn beginning(store: &Path, version: u64) -> Option<u64> {
     go_on(read(store), version, &boot_id())
 }

@@ -32,7 +32,7 @@ const RELIST: Duration = Duration::from_millis(100);
 pub async fn run(registry: Registry, own: Address) {
     loop {
         let Err(error) = follow(registry.clone(), own.clone()).await;
-        // Too many changes at once for the log of changes are no failure: everything is listed again.
+        // A watch that fell behind the log of changes is no failure: everything is listed again.
         if error.code != 410 {
             tracing::error!(cause = %error.message, "endpoints of Services are not kept; listing everything again");
         }
@@ -62,7 +62,7 @@ async fn follow(registry: Registry, own: Address) -> Result<Infallible, ApiError
     }
 }
 
-/// What tells of changes.
+/// The watches that the controller follows.
 struct Watches {
     services: Watch,
     slices: Watch,
@@ -93,12 +93,12 @@ struct Controller {
     queue: Queue,
     /// Services that were deleted, whose Endpoints have to go.
     gone: HashSet<Key>,
-    /// Versions of the controller's own changes that the watches have not told yet.
+    /// Versions of the controller's own changes that no watch has told yet.
     written: HashSet<u64>,
 }
 
 impl Controller {
-    /// Lists everything. Changes from before are told once more by the watches, which does no harm.
+    /// Lists everything. The watches may tell earlier changes once more, which does no harm.
     fn list(&mut self) -> Result<(), ApiError> {
         let registry = self.registry.clone();
         each(&registry, &node::KIND, |object| self.node(&object))?;
@@ -203,7 +203,7 @@ impl Controller {
         Ok(())
     }
 
-    /// Notes the Node. All Services are looked at if its zone is another one.
+    /// Notes the Node. If its zone has changed, all Services are looked at.
     fn node(&mut self, object: &Object) {
         let zone = object.labels().find(|(key, _)| *key == ZONE_LABEL).map(|(_, zone)| zone.to_owned());
         let node = Node { name: object.name().to_owned(), zone: zone.filter(|zone| !zone.is_empty()) };
@@ -225,7 +225,7 @@ impl Controller {
                 Err(error) => self.failed(key, &error),
             }
         }
-        // What every change costs, few large ones cost seldom.
+        // Each change has a fixed cost, so the changes of several Services are made as one.
         while !planned.is_empty() {
             let rest = planned.split_off(planned.len().min(TOGETHER));
             self.write(std::mem::replace(&mut planned, rest)).await;
@@ -234,7 +234,7 @@ impl Controller {
         tokio::task::yield_now().await;
     }
 
-    /// Writes the changes of some Services: all as one, or, where any of them fails, those of each Service as one.
+    /// Writes the changes of some Services as one; if that fails, those of each Service as one.
     async fn write(&mut self, planned: Vec<(Key, Vec<Write>)>) {
         let all = planned.iter().flat_map(|(_, changes)| changes).cloned().collect();
         if let Ok(versions) = self.registry.write(all).await {

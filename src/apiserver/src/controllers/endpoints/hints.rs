@@ -6,7 +6,7 @@ use super::changes::Changes;
 use super::service::Hints;
 use super::slice::{Endpoint, Slice};
 
-/// Sets the hints of all slices that change, and adds those of `unchanged` to them whose hints are others.
+/// Sets the hints of all slices that change. A slice of `unchanged` with other hints is changed, too.
 pub(super) fn settle(wanted: Option<Hints>, changes: &mut Changes, unchanged: Vec<Slice>) {
     let is_wrong = |slice: &Slice| slice.endpoints.iter().any(|endpoint| is_wrong(wanted, endpoint));
     changes.replace.extend(unchanged.into_iter().filter(is_wrong));

@@ -1,7 +1,7 @@
 //! What the controller remembers of all objects, so that a change costs only the Services that it concerns: who selects
 //! whom, and which slices belong to which Service.
 //!
-//! It has something of every Service, and there may be a hundred thousand: each name is kept once, and labels as numbers.
+//! There may be a hundred thousand Services: each name is kept once, and labels as numbers.
 
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::collections::{BTreeSet, HashMap};
@@ -18,7 +18,7 @@ use crate::small_set::SmallSet;
 
 /// Namespace and name.
 pub(super) type Key = (String, String);
-/// The hash of a label's key and value. If two labels have the same, a Service is looked at in vain.
+/// The hash of a label's key and value. If two labels share one, a Service is looked at in vain.
 type Label = u64;
 /// Names by a label.
 type ByLabel = HashMap<Label, SmallSet<Arc<str>>>;
@@ -185,7 +185,7 @@ impl Namespace {
         if let Some(found_by) = before {
             remove(&mut self.selecting, found_by, service);
         }
-        // The label that fewest Services are found by: one that all of them have would find all of them.
+        // The label by which the fewest Services are found: by one that all of them have, all would be found.
         let count = |place: &usize| {
             let label = selector.get(*place);
             label.and_then(|label| self.selecting.get(label)).map_or(0, SmallSet::len)

@@ -11,7 +11,7 @@ use crate::object::Object;
 
 /// Most addresses of the object.
 const CAPACITY: usize = 1000;
-/// The annotation of an object that lacks some.
+/// The annotation of an object from which addresses were left out.
 const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
 
 /// The object that is to replace `existing`, or to be created; `None` if nothing changes.
@@ -123,7 +123,7 @@ fn unnamed(mut port: super::slice::Port) -> super::slice::Port {
     port
 }
 
-/// Leaves addresses out where there are too many, as many of each subset as it has in proportion, ready ones last
+/// Leaves addresses out if there are too many: from each subset in proportion to its size, ready ones last
 /// (`truncateEndpoints`). Returns whether any were left out.
 fn cut(mut subsets: Vec<Subset>) -> (Vec<Subset>, bool) {
     let count =

@@ -19,9 +19,9 @@ use ::pod::validation::ip::parse_sloppy;
 pub(super) const CONTROLLER: &str = "endpointslicemirroring-controller.k8s.io";
 /// The label of Endpoints that are not to be mirrored.
 pub(super) const SKIP_LABEL: &str = "endpointslice.kubernetes.io/skip-mirror";
-/// The annotation of Endpoints that are a lock and no endpoints.
+/// The annotation of Endpoints that serve as a lock.
 const LOCK: &str = "control-plane.alpha.kubernetes.io/leader";
-/// What kubectl applied to the Endpoints is not about the slice.
+/// What kubectl applied to the Endpoints, which their slices do not get.
 const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Most addresses of a subset that are mirrored.
 const SUBSET_MAX: usize = 1000;

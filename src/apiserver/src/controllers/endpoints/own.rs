@@ -18,15 +18,15 @@ pub(super) const NAME: &str = "kubernetes";
 /// Where the server is reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Address {
-    /// The address of each family that pods reach, of those that it listens on.
+    /// The addresses that pods reach, one of each family at most.
     pub ips: Vec<IpAddr>,
     /// The port.
     pub port: u16,
 }
 
 impl Address {
-    /// The addresses that pods reach of a server that listens on `bound`. An address that is not specified means all of the
-    /// node's, of which the first one of each family counts.
+    /// Where pods reach a server that listens on `bound`. If that is the unspecified address, it is the node's first
+    /// address of each family.
     pub fn of(bound: IpAddr, node_ips: &[IpAddr], port: u16) -> Self {
         let ips = if bound.is_unspecified() {
             // An IPv6 socket takes IPv4 connections, too.

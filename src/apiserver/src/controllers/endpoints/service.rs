@@ -134,8 +134,8 @@ fn port(port: &Value) -> ServicePort {
     }
 }
 
-/// The hints for `trafficDistribution`. The older annotation takes its place; it wants nodes in two zones at least, which one
-/// machine does not have.
+/// The hints for `trafficDistribution`. With the older annotation there are none: it needs nodes in two zones at least,
+/// and this is one machine.
 fn hints(object: &Object) -> Option<Hints> {
     let annotation = |key: &&str| object.metadata().get("annotations").and_then(|all| all.get(*key)).cloned();
     let asked = TOPOLOGY.iter().find_map(annotation);

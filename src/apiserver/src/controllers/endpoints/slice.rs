@@ -15,7 +15,7 @@ pub(super) const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 pub(super) const TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 /// The value of [`MANAGED_LABEL`] on slices that follow the pods.
 pub(super) const CONTROLLER: &str = "endpointslice-controller.k8s.io";
-/// The longest name that gets a hyphen behind it before the generated end.
+/// The longest name that gets a hyphen before the generated suffix.
 const NAME_MAX: usize = 253;
 
 /// One endpoint.

@@ -25,8 +25,7 @@ pub(super) struct Node {
 
 type Set = BTreeMap<Identity, Endpoint>;
 
-/// The changes from the slices `existing`, all of the controller's for this Service, to those of these pods, which the
-/// Service selects.
+/// The changes from `existing`, the controller's slices of this Service, to the slices of the `pods` that it selects.
 pub(super) fn plan(service: &Service, pods: &[&Pod], existing: Vec<Slice>, node: &Node) -> Changes {
     let mut existing: Vec<Slice> = existing.into_iter().filter(|slice| !slice.is_being_deleted()).collect();
     existing.sort_by(|one, other| one.name().cmp(other.name()));
@@ -82,7 +81,7 @@ fn of_family(
     changes
 }
 
-/// Where no slice would be left, one without endpoints tells clients that somebody looks after this Service.
+/// If no slice would be left, keeps one without endpoints: it tells clients that a controller looks after this Service.
 fn place_holder(service: &Service, family: IpFamily, changes: &mut Changes, unchanged: &mut Vec<Slice>) {
     let new = new_slice(service, family, Vec::new());
     let is_it = |old: &Slice| {

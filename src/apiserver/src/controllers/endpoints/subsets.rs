@@ -50,8 +50,8 @@ impl Address {
     }
 }
 
-/// Each combination of addresses and ports once, with the addresses that have the same ports together. An address that is
-/// ready and not ready for one port is not ready.
+/// Has each combination of addresses and ports once, and addresses with the same ports together. An address that is
+/// both ready and not ready for a port is not ready.
 pub(super) fn repacked(subsets: &[Subset]) -> Vec<Subset> {
     let mut addresses: BTreeMap<Identity, &Address> = BTreeMap::new();
     // `None` for addresses without ports.
@@ -88,7 +88,7 @@ pub(super) fn repacked(subsets: &[Subset]) -> Vec<Subset> {
     by_addresses.into_iter().map(subset).collect()
 }
 
-/// Whether two lists of subsets mean the same, whatever their order, and whatever version of a pod they refer to.
+/// Whether two lists of subsets are equal, apart from their order and from the versions of the pods that they refer to.
 pub(super) fn are_equal(one: &[Subset], other: &[Subset]) -> bool {
     let plain = |subsets: &[Subset]| {
         let mut subsets = repacked(subsets);

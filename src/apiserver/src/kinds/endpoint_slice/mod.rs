@@ -69,7 +69,7 @@ impl Resource for EndpointSlices {
             object.metadata().get("labels").cloned().unwrap_or_else(|| Value::Object(Map::default()))
         };
         let is_same = is_same_but_metadata(object, old) && labels(object) == labels(old);
-        // Those of before generations were counted have none.
+        // Slices from before generations were counted have none.
         let before = old.metadata().get("generation").and_then(Value::as_i64).unwrap_or_default();
         let generation = if is_same { before } else { before.saturating_add(1) };
         if generation > 0 {

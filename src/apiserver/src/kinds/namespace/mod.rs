@@ -232,8 +232,8 @@ fn phase_fault(object: &Object) -> Option<Cause> {
     (phase != wanted).then(|| invalid("status.Phase", &phase, why))
 }
 
-/// The faults of `spec.finalizers` (`validateFinalizerName`). `path` makes the path in messages of an index, which only
-/// some requests show.
+/// The faults of `spec.finalizers` (`validateFinalizerName`). `path` makes a finalizer's path from its index, which
+/// only some requests show.
 fn finalizer_faults(object: &Object, path: fn(usize) -> String) -> Vec<Cause> {
     let names = spec_finalizers(object).into_iter().enumerate();
     names.flat_map(|(index, name)| meta::finalizer_name_faults(name, &path(index))).take(MOST).collect()

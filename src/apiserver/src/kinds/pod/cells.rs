@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::kinds::age;
 use crate::object::Object;
 
-/// The reason of a pod whose node is not to be reached.
+/// The reason of a pod whose node cannot be reached.
 const LOST: &str = "NodeLost";
 
 /// What the statuses of the containers add up to.
@@ -70,7 +70,7 @@ fn is_true(status: &Value, kind: &Value) -> bool {
     list(&status["conditions"]).any(|condition| condition["type"] == *kind && condition["status"] == "True")
 }
 
-/// How many of the conditions beyond its containers a pod meets.
+/// How many of its readiness gates a pod meets.
 fn gates(spec: &Value, status: &Value) -> String {
     match list(&spec["readinessGates"]).count() {
         0 => "<none>".to_owned(),
@@ -106,7 +106,7 @@ fn summary(object: &Object, spec: &Value, status: &Value) -> Summary {
     summary
 }
 
-/// Adds up the init containers. Returns the restarts of those that go on beside the others, once all are through.
+/// Adds up the init containers. Returns the restarts of the sidecars, once the pod is initialized.
 fn initialize(summary: &mut Summary, spec: &Value, status: &Value) -> Option<Restarts> {
     let count = list(&spec["initContainers"]).count();
     let mut sidecars = Restarts::default();

@@ -170,7 +170,7 @@ struct Port {
     host_ip: String,
 }
 
-/// The ports of an annotation, without those that Kubernetes would not allow. It is empty on most containers of crictl's.
+/// The ports of an annotation, without those that Kubernetes would not allow. Most containers of crictl have none.
 fn ports(annotation: &str) -> Vec<Value> {
     let ports: Vec<Value> = serde_json::from_str(annotation).unwrap_or_default();
     ports.into_iter().filter_map(|port| self::port(serde_json::from_value(port).ok()?)).collect()

@@ -89,7 +89,7 @@ impl Finder {
         Self { config, left_out: BTreeSet::new() }
     }
 
-    /// All pods by namespace and name, of what the engine told and of the records as they are now.
+    /// All pods by namespace and name, from what the engine told and from the records as they are now.
     pub fn pods(&mut self, seen: &Seen) -> Vec<Object> {
         let (pods, left_out) = object::pods(&self.config, seen, &records(&self.config.pod_records));
         for pod in left_out.difference(&self.left_out) {

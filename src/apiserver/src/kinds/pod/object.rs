@@ -58,8 +58,8 @@ impl<'a> Known<'a> {
         self.sandbox.map(Sandbox::created).or_else(recorded).unwrap_or_default()
     }
 
-    /// Its addresses, at most one of each family: those of the record first, for it has the order of the CNI result. The
-    /// engine still tells those of a sandbox that was stopped, which may be another pod's by now.
+    /// Its addresses, at most one of each family: those of the record first, for it has the order of the CNI result.
+    /// For a stopped sandbox the engine still tells its addresses, which may be another pod's by now.
     fn addresses(&self, node: &[IpAddr]) -> Vec<IpAddr> {
         let recorded = self.record.into_iter().flat_map(|record| &record.pod_ips).map(String::as_str);
         let sandbox = self.sandbox.filter(|sandbox| sandbox.is_ready());

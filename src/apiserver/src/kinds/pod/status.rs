@@ -43,7 +43,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// A pod that only the record of its network is known of.
+    /// A pod of which only the record of its network is known.
     pub(super) fn of_record(created: i64, is_ready: bool) -> Self {
         let phase = if is_ready { Phase::Running } else { Phase::Pending };
         Self { phase, has_network: true, is_ready, created, since: created, unready: Vec::new() }

@@ -46,8 +46,8 @@ fn none(faults: Vec<Cause>) -> Result<(), Vec<Cause>> {
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// Whether a Service prefers two families and is not changed in this: it stays as it is, even if the cluster's families
-/// changed.
+/// Whether a Service prefers two families and the change leaves that alone: its families then stay, even if the
+/// cluster's have changed.
 fn is_settled(spec: &Spec, old: &Spec) -> bool {
     spec.kind == old.kind
         && spec.has_policy(PREFER_DUAL)
@@ -56,7 +56,7 @@ fn is_settled(spec: &Spec, old: &Spec) -> bool {
         && spec.ip_families == old.ip_families
 }
 
-/// `SingleStack` drops the second family, if nothing else is changed; every other policy must not lose it.
+/// Drops the second family with `SingleStack`, if nothing else is changed. With every other policy it must stay.
 fn shrink(spec: &mut Spec, old: &Spec) -> Vec<Cause> {
     let mut faults = Vec::new();
     if spec.has_policy(SINGLE) {

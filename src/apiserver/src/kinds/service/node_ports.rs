@@ -58,7 +58,7 @@ impl<'a> Ports<'a> {
         let are_given = are_given(spec);
         let asked: Vec<(i32, i32)> =
             spec.ports.iter().map(|port| (port.port, port.node_port)).filter(|(_, own)| *own != 0).collect();
-        // Node ports by port: DNS over UDP and TCP has one.
+        // Node ports by port: DNS over UDP and over TCP share one.
         let mut by_port: BTreeMap<i32, i32> = BTreeMap::new();
         for (index, port) in spec.ports.iter_mut().enumerate() {
             if port.node_port == 0 && !are_given {

@@ -10,7 +10,7 @@ use crate::object::Object;
 use crate::resource::Transaction;
 use crate::status::ApiError;
 
-/// Whether the networks `others` have all addresses of Services that `object` has.
+/// Whether every address of a Service in `object` is also in one of the networks `others`.
 ///
 /// # Errors
 /// The store cannot be read.

@@ -20,8 +20,8 @@ pub struct Usage {
     pub free: u128,
 }
 
-/// How full each block of `objects` is, each block once and in order; `used` tells how many numbers of an account are in
-/// use from one to another.
+/// How full each block of `objects` is, each block once and in order; `used` counts the numbers of an account that are
+/// in use from a first to a last one.
 pub fn usage(objects: &[Object], used: impl Fn(Account, u128, u128) -> u128) -> Vec<Usage> {
     let blocks: BTreeSet<IpNet> = objects.iter().flat_map(networks).collect();
     let usage = |network: IpNet| {

@@ -1,4 +1,4 @@
-//! Kinds that are in the manifests of programs for clusters, and that nothing here acts on.
+//! Kinds that occur in the manifests of programs for clusters. Nothing here acts on them.
 
 use serde_json::Value;
 

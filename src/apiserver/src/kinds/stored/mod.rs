@@ -48,7 +48,7 @@ pub(super) fn resources() -> impl Iterator<Item = Box<dyn Resource>> {
 /// Decides about an object that may replace another one.
 type Allowed = fn(&mut dyn Transaction, &Object, Option<&Object>) -> Result<(), ApiError>;
 
-/// What a kind has besides its fields. `..Shape::new(&KIND)` fills in what is usual.
+/// The rules of a kind. `..Shape::new(&KIND)` fills in the usual ones.
 struct Shape {
     kind: &'static Kind,
     /// Which names objects may have.
@@ -59,15 +59,15 @@ struct Shape {
     may_be_created_by_update: bool,
     /// Whether the answer to a deletion is the object.
     is_returned_when_deleted: bool,
-    /// Prepares a new object, before defaults are filled in. Usually takes its status away if that is written on its own.
+    /// Prepares a new object, before defaults are filled in. Usually removes the status if that is written on its own.
     begin: fn(&mut Object),
     /// Fills in defaults.
     fill: fn(&mut Object),
     /// The faults of an object, which may replace another one, besides those of its metadata.
     faults: fn(&Object, Option<&Object>) -> Vec<Cause>,
-    /// Refuses what the author of the change may not do, though the object has no faults.
+    /// Refuses a valid object if the author of the change may not write it.
     allowed: Allowed,
-    /// The seconds that a deleted object may take to end, of which a client may have asked for some.
+    /// The seconds that a deleted object may take to end; the number is what the client asked for.
     grace: Option<fn(&Object, Option<i64>) -> i64>,
     /// The cells of its row, one for each column.
     cells: fn(&Object, i64) -> Vec<Value>,

@@ -1,6 +1,6 @@
-//! The tables of stored kinds beside what Kubernetes publishes (the crate `k8s-pb`). Compared is whether the published types
-//! have each field of the tables in the same place: the same numbers from the object down to it, the same name, and bytes
-//! that they can read.
+//! Compares the tables of stored kinds with what Kubernetes publishes (the crate `k8s-pb`): the published types must
+//! have each field of the tables in the same place, under the same numbers from the object down to it, with the same
+//! name, and be able to read its bytes.
 
 use std::collections::BTreeSet;
 

@@ -199,7 +199,7 @@ pub(super) fn lines(table: &str) -> Vec<Value> {
     table.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// What a Service says about addresses, as the tables have it: addresses that nobody asked for by their network.
+/// The addresses of a Service as the tables have them: one that nobody asked for is shown as its network.
 pub(super) fn outcome(
     result: &Result<Object, ApiError>,
     given: &[String],

@@ -1,6 +1,6 @@
 //! The structures of kinds that are stored as clients write them, with the fields that Kubernetes 1.36 publishes.
 //!
-//! The tables of other kinds are by hand: they have a description of each field, and only what is served.
+//! The tables of other kinds are written by hand, with a description of each field, and only have what is served.
 
 #![allow(non_upper_case_globals, reason = "a structure has its own name")]
 

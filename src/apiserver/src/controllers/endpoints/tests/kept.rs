@@ -218,7 +218,7 @@ async fn nothing_is_written_where_nothing_changed() {
     wait("Endpoints", last).await;
     first.abort();
     let _ = first.await;
-    // After a restart of the controller everything is looked at: a Service that comes behind the others says when.
+    // A restarted controller looks at every Service; one that comes behind the others shows when it has.
     let version = cluster.registry.resource_version();
     let second = cluster.start();
     let created = cluster.service("zz", json!({})).await;

@@ -1,4 +1,4 @@
-//! The recorded tables, line by line: created without and with being kept, and changed.
+//! The recorded tables, line by line: creates in a dry run and for good, and changes.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ const UPDATES: &str = include_str!("../../../../../../integration/vectors/servic
 
 const DUAL_RANGES: &str = "10.96.0.0/28,2001:db8:fd00::/112";
 const SINGLE_RANGES: &str = "10.96.0.0/24";
-/// Which addresses nobody asked for are meant: a dry run is told those of the networks.
+/// The networks of addresses that nobody asked for: a dry run gets the address of the network itself.
 const DRY: [(&str, &str); 2] = [("<v4>", "10.96.0.0/32"), ("<v6>", "2001:db8:fd00::/128")];
 const REAL: [(&str, &str); 2] = [("<v4>", "10.96.0.0/24"), ("<v6>", "2001:db8:fd00::/112")];
 
@@ -58,8 +58,8 @@ fn creations(table: &str, ranges: &str, dry_run: bool) {
     none_differs(&differences);
 }
 
-/// What differs where it is kept: the address of the Service `kubernetes` is taken, and an address of no range is told
-/// so in other words.
+/// Turns the answer to a dry run into that to a create: the address of the Service `kubernetes` is taken, and an
+/// address in no range has another message.
 fn as_kept(expected: &mut Value, spec: &Value) {
     if expected.get("ok").is_some() && spec["clusterIP"] == "10.96.0.1" {
         let has_second = expected["ok"]["clusterIPs"].as_array().unwrap().len() == 2;

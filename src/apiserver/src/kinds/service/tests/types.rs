@@ -1,4 +1,4 @@
-//! Changes of what a Service is: what the server filled in goes when its reason goes.
+//! Changes of a Service's type: what the server filled in goes when its reason goes.
 //!
 //! The rules are `dropTypeDependentFields` of `pkg/registry/core/service/strategy.go`, and
 //! `validateServiceExternalTrafficFieldsUpdate` of `pkg/apis/core/validation/validation.go`.
@@ -33,7 +33,7 @@ fn patch<'a>(from: impl Iterator<Item = &'a String>, to: &Value) -> Value {
     json!({"spec": spec})
 }
 
-/// What is not as it has to be in the spec of a Service.
+/// What is wrong in the spec of a Service.
 fn faults(spec: &Value) -> Vec<String> {
     let (kind, has) = (spec["type"].as_str().unwrap(), |key: &str| spec.get(key).is_some());
     let (is_balancer, is_name) = (kind == "LoadBalancer", kind == "ExternalName");
@@ -88,7 +88,7 @@ fn what_was_filled_in_goes_with_its_reason() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-/// What the user changed as well is a fault, not passed over.
+/// A field that the user changes along with the type is refused, not ignored.
 #[test]
 fn what_was_changed_along_is_refused() {
     let policy = "spec.externalTrafficPolicy: Invalid value: \"Local\": may only be set for externally-accessible services";

@@ -1,4 +1,4 @@
-//! What is filled in and refused of a Node (`pkg/apis/core/v1/conversion.go`, `defaults.go`, and `ValidateNode` and
+//! Defaults and validation of Nodes (`pkg/apis/core/v1/conversion.go`, `defaults.go`, and `ValidateNode` and
 //! `ValidateNodeUpdate` in `pkg/apis/core/validation/validation.go`).
 
 use std::collections::HashSet;
@@ -14,7 +14,7 @@ use pod::validation::labels::{label_value_errors, qualified_name_errors};
 const POD_CIDRS: &str = "spec.podCIDRs";
 const EFFECTS: [&str; 3] = ["NoExecute", "NoSchedule", "PreferNoSchedule"];
 
-/// Keeps `podCIDR` and `podCIDRs` in step, and takes what can be allocated from what there is.
+/// Keeps `podCIDR` and `podCIDRs` in step, and copies `capacity` to a missing `allocatable`.
 pub(super) fn fill(node: &mut Object) {
     let spec = node.spec_mut();
     let first = spec.get("podCIDR").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -66,7 +66,7 @@ fn network_faults(cidrs: &[&str]) -> Vec<Cause> {
     faults
 }
 
-/// Under the path that Kubernetes gives them.
+/// The faults of the taints, with the path that Kubernetes gives them.
 fn taint_faults(node: &Object) -> Vec<Cause> {
     let mut faults = Vec::new();
     let mut seen = HashSet::new();
@@ -101,7 +101,7 @@ fn address_faults(node: &Object) -> Vec<Cause> {
     twice.map(|(index, address)| duplicate(format!("status.addresses[{index}]"), address)).collect()
 }
 
-/// The networks and the provider's id are given once.
+/// The networks and the provider's id cannot be changed once they are set.
 fn change_faults(node: &Object, old: &Object) -> Vec<Cause> {
     let mut faults = Vec::new();
     let (new_cidrs, old_cidrs) = (cidrs(node), cidrs(old));

@@ -1,4 +1,4 @@
-//! What is refused of the containers of a pod (`validateContainers` in `pkg/apis/core/validation/validation.go`).
+//! Validation of the containers of a pod (`validateContainers` in `pkg/apis/core/validation/validation.go`).
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! What is filled in of a pod, or of a template of pods (`pkg/apis/core/v1/defaults.go`).
+//! Defaults of a pod, or of a template of pods (`pkg/apis/core/v1/defaults.go`).
 
 use serde_json::{Map, Value, json};
 
@@ -139,7 +139,7 @@ fn fill_volume(volume: &mut Map<String, Value>) {
     }
 }
 
-/// Fills in which fields of the pod files have.
+/// Fills in the references of files to fields of the pod.
 fn fill_fields(files: &mut Map<String, Value>) {
     for file in maps(files, "items") {
         if let Some(field) = inner(file, "fieldRef") {

@@ -1,4 +1,4 @@
-//! What the server makes and refuses of a Pod besides its `spec` (`pkg/registry/core/pod/strategy.go`, and
+//! Status, defaults and validation of a Pod, apart from its `spec` (`pkg/registry/core/pod/strategy.go`, and
 //! `ValidatePodCreate`, `ValidatePodUpdate` and `ValidatePodStatusUpdate` in `pkg/apis/core/validation/validation.go`).
 
 use std::collections::HashSet;

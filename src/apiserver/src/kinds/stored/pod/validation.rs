@@ -1,4 +1,4 @@
-//! What is refused of a pod's `spec`, or of a template's: the faults that keep a kubelet from running it
+//! Validation of the `spec` of a pod, or of a template of pods: the faults that keep a kubelet from running it
 //! (`ValidatePodSpec` in `pkg/apis/core/validation/validation.go`). Not checked: security contexts, affinities,
 //! tolerations, and the sources of volumes.
 

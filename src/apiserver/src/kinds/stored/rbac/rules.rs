@@ -1,4 +1,4 @@
-//! What is filled in and refused of roles and bindings (`pkg/apis/rbac/v1/defaults.go` and
+//! Defaults and validation of roles and bindings (`pkg/apis/rbac/v1/defaults.go` and
 //! `pkg/apis/rbac/validation/validation.go` of Kubernetes 1.36).
 
 use serde_json::{Value, json};
