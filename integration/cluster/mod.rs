@@ -9,4 +9,5 @@ mod members;
 mod pods;
 mod reach;
 mod removal;
+mod rivals;
 mod world;

@@ -10,6 +10,7 @@ mod network;
 mod options;
 mod pods;
 mod problem;
+mod readiness;
 mod report;
 pub mod run;
 mod services;

@@ -2,20 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::os::fd::{AsFd, OwnedFd};
-use std::pin::pin;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use futures::future::select;
 use ipnet::IpNet;
 use sys::net::masquerade::{MasqueradeChanges, MasqueradeTable};
 use sys::net::rtnetlink::NetworkChanges;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::NetworkFault;
 use super::routes::PROTOCOL;
+use crate::readiness::Readiness;
 
 /// The time between two changes that are told of: two programs that undo each other's work do so at leisure.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -26,8 +23,8 @@ const BLIND: Duration = Duration::from_secs(1);
 pub(super) struct Changes {
     network: NetworkChanges,
     masquerade: MasqueradeChanges,
-    /// Descriptors of both sockets in the event loop, once somebody waits there.
-    readiness: Option<[AsyncFd<OwnedFd>; 2]>,
+    /// Both sockets in the event loop, once somebody waits there.
+    readiness: Option<Readiness>,
     /// No change is told of before.
     next: Option<Instant>,
 }
@@ -61,7 +58,7 @@ impl Changes {
         loop {
             let readiness = match &self.readiness {
                 Some(readiness) => readiness,
-                None => match self.register() {
+                None => match Readiness::of([self.network.as_fd(), self.masquerade.as_fd()]) {
                     Ok(readiness) => self.readiness.insert(readiness),
                     Err(error) => {
                         tracing::error!("cannot watch the network: {error}");
@@ -69,7 +66,7 @@ impl Changes {
                     }
                 },
             };
-            if !readable(readiness).await {
+            if !readiness.wait().await {
                 return std::future::pending().await;
             }
             let (network, masquerade) = self.read(own, destinations);
@@ -79,30 +76,6 @@ impl Changes {
                 return;
             }
         }
-    }
-
-    fn register(&self) -> std::io::Result<[AsyncFd<OwnedFd>; 2]> {
-        let descriptor = |fd: std::os::fd::BorrowedFd<'_>| {
-            #[allow(
-                deprecated,
-                reason = "it is unsound for types that may close the descriptor; OwnedFd does not"
-            )]
-            AsyncFd::with_interest(fd.try_clone_to_owned()?, Interest::READABLE)
-        };
-        Ok([descriptor(self.network.as_fd())?, descriptor(self.masquerade.as_fd())?])
-    }
-}
-
-/// Waits until one of the sockets can be read; false if the event loop has ended.
-async fn readable([network, masquerade]: &[AsyncFd<OwnedFd>; 2]) -> bool {
-    let (network, masquerade) = (pin!(network.readable()), pin!(masquerade.readable()));
-    match select(network, masquerade).await.factor_first().0 {
-        // Before it is read: what arrives in between wakes once more.
-        Ok(mut guard) => {
-            guard.clear_ready();
-            true
-        }
-        Err(_) => false,
     }
 }
 

@@ -3,6 +3,7 @@
 mod changes;
 mod nodes;
 mod objects;
+mod rival;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -81,7 +82,7 @@ impl Services {
                 }
                 Err(error) => return tracing::error!("{error}"),
             }
-            std::future::pending().await
+            rival::watch(&agent).await;
         };
         let feeding = async {
             tokio::join!(

@@ -1,4 +1,4 @@
-//! Notifications of changes, to see when somebody else changes the table.
+//! Notifications of changes, to see when somebody else changes a table, and which tables and chains come and go.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -6,8 +6,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 
-use super::message::{Reply, find, replies};
-use super::operations::NEW_GENERATION;
+use super::message::{Reply, find, replies, text};
+use super::operations::{
+    DELETE_CHAIN, DELETE_TABLE, DESTROY_CHAIN, DESTROY_TABLE, NEW_CHAIN, NEW_GENERATION, NEW_TABLE,
+};
 use super::socket::SUBSYSTEM;
 
 /// `NFNLGRP_NFTABLES` of linux/netfilter/nfnetlink.h.
@@ -19,26 +21,60 @@ const DATAGRAM_MAX: usize = 64 * 1024;
 const FAMILY: u8 = 1;
 /// Offset of the sender in `nlmsghdr`.
 const SENDER: u32 = 12;
+/// The first attribute of every object is the name of its table; `NFTA_CHAIN_NAME`.
+const TABLE_NAME: u16 = 1;
+const CHAIN_NAME: u16 = 3;
+
+/// A socket that gets the notifications of one network namespace.
+#[derive(Debug)]
+struct Subscription {
+    socket: Socket,
+    buffer: Vec<u8>,
+}
+
+impl Subscription {
+    fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_NETFILTER)?;
+        socket.bind(&SocketAddr::new(0, 0))?;
+        Ok(Self { socket, buffer: Vec::with_capacity(DATAGRAM_MAX) })
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        self.socket.add_membership(GROUP)
+    }
+
+    /// Reads what has arrived, without waiting. `take` gets each notification, and `None` where some were lost.
+    fn read(&mut self, mut take: impl FnMut(Option<&Reply<'_>>)) -> io::Result<()> {
+        loop {
+            self.buffer.clear();
+            match self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT) {
+                Ok(_) => replies(&self.buffer).for_each(|notice| take(Some(&notice))),
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) if cause.raw_os_error() == Some(libc::ENOBUFS) => take(None),
+                Err(cause) => return Err(cause),
+            }
+        }
+    }
+}
 
 /// A subscription to changes of one table of the family inet.
 #[derive(Debug)]
 pub(in crate::net) struct TableNotices {
-    socket: Socket,
+    subscription: Subscription,
     table: &'static str,
     /// The socket whose notifications the kernel leaves out.
     left_out: Option<u32>,
-    buffer: Vec<u8>,
 }
 
 impl TableNotices {
     /// Subscribes to the changes in the calling thread's network namespace. While anybody is subscribed, the kernel makes a
     /// notification for each element, with which a large transaction takes several times as long: subscribe after it.
     pub(in crate::net) fn of(table: &'static str) -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_NETFILTER)?;
-        socket.bind(&SocketAddr::new(0, 0))?;
-        let _ = set_socket_recv_buffer_size_force(&socket, ROOM);
-        socket.add_membership(GROUP)?;
-        Ok(Self { socket, table, left_out: None, buffer: Vec::with_capacity(DATAGRAM_MAX) })
+        let mut subscription = Subscription::open()?;
+        let _ = set_socket_recv_buffer_size_force(&subscription.socket, ROOM);
+        subscription.begin()?;
+        Ok(Self { subscription, table, left_out: None })
     }
 
     /// Reads what has arrived, without waiting. Returns true if another socket than `own` changed the table, or
@@ -46,28 +82,66 @@ impl TableNotices {
     /// does not fill the buffer: call it once before.
     pub(in crate::net) fn has_foreign_change(&mut self, own: u32) -> io::Result<bool> {
         if self.left_out != Some(own) {
-            leave_out(&self.socket, own)?;
+            leave_out(&self.subscription.socket, own)?;
             self.left_out = Some(own);
         }
-        let mut is_foreign = false;
-        loop {
-            self.buffer.clear();
-            match self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT) {
-                Ok(_) => {
-                    is_foreign |= replies(&self.buffer).any(|notice| is_change(&notice, self.table, own))
-                }
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(is_foreign),
-                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-                Err(cause) if cause.raw_os_error() == Some(libc::ENOBUFS) => is_foreign = true,
-                Err(cause) => return Err(cause),
-            }
-        }
+        let (table, mut is_foreign) = (self.table, false);
+        self.subscription
+            .read(|notice| is_foreign |= notice.is_none_or(|notice| is_change(notice, table, own)))?;
+        Ok(is_foreign)
     }
 }
 
 impl AsFd for TableNotices {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.subscription.socket.as_fd()
+    }
+}
+
+/// A subscription to tables and chains that come and go, whoever makes them.
+#[derive(Debug)]
+pub(in crate::net) struct LayoutNotices(Subscription);
+
+impl LayoutNotices {
+    /// Subscribes in the calling thread's network namespace.
+    pub(in crate::net) fn open() -> io::Result<Self> {
+        let mut subscription = Subscription::open()?;
+        subscription.begin()?;
+        Ok(Self(subscription))
+    }
+
+    /// Reads what has arrived, without waiting. Returns true if a table or chain has come or gone for which `is_meant` is
+    /// true, which gets the table's name and the chain's, or if notifications were lost.
+    pub(in crate::net) fn read(&mut self, is_meant: impl Fn(&str, Option<&str>) -> bool) -> io::Result<bool> {
+        let mut found = false;
+        self.0.read(|notice| {
+            found |= notice.is_none_or(|notice| {
+                layout(notice).is_some_and(|(table, chain)| is_meant(&table, chain.as_deref()))
+            });
+        })?;
+        Ok(found)
+    }
+}
+
+impl AsFd for LayoutNotices {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.socket.as_fd()
+    }
+}
+
+/// The table, or the table and the chain, that has come or gone.
+fn layout(notice: &Reply<'_>) -> Option<(String, Option<String>)> {
+    let [subsystem, operation] = notice.kind.to_be_bytes();
+    if u16::from(subsystem) != SUBSYSTEM {
+        return None;
+    }
+    let table = text(find(notice.attributes(), TABLE_NAME)?);
+    match u16::from(operation) {
+        NEW_TABLE | DELETE_TABLE | DESTROY_TABLE => Some((table, None)),
+        NEW_CHAIN | DELETE_CHAIN | DESTROY_CHAIN => {
+            Some((table, Some(text(find(notice.attributes(), CHAIN_NAME)?))))
+        }
+        _ => None,
     }
 }
 
@@ -79,8 +153,7 @@ fn is_change(notice: &Reply<'_>, table: &str, own: u32) -> bool {
         && u16::from(operation) != NEW_GENERATION
         && notice.sender != own
         && notice.payload.first() == Some(&FAMILY)
-        // The first attribute of every object is the name of its table.
-        && find(notice.attributes(), 1).is_some_and(is_table)
+        && find(notice.attributes(), TABLE_NAME).is_some_and(is_table)
 }
 
 /// Has the kernel drop notifications whose first message, and so all of them, are of a sender.
@@ -128,5 +201,24 @@ mod tests {
         assert!(!told(NEW_RULE, 8, 2, "podhosts-services"));
         assert!(!told(NEW_RULE, 8, FAMILY, "podhosts"));
         assert!(!told(NEW_GENERATION, 8, FAMILY, "podhosts-services"));
+    }
+
+    #[test]
+    fn tables_and_chains_are_named_and_nothing_else() {
+        let told = |kind: u16, attributes: &Attributes| {
+            let about = About { family: 2, resource: 0 };
+            let sent = message((SUBSYSTEM << 8) | kind, 0, 1, about, attributes).unwrap();
+            replies(&sent).next().and_then(|notice| layout(&notice))
+        };
+        let table = || Attributes::new().text(TABLE_NAME, "nat");
+        let chain = || table().text(CHAIN_NAME, "KUBE-SERVICES");
+        for operation in [NEW_TABLE, DELETE_TABLE, DESTROY_TABLE] {
+            assert_eq!(told(operation, &table()), Some(("nat".to_owned(), None)));
+        }
+        for operation in [NEW_CHAIN, DELETE_CHAIN, DESTROY_CHAIN] {
+            assert_eq!(told(operation, &chain()), Some(("nat".to_owned(), Some("KUBE-SERVICES".to_owned()))));
+        }
+        assert_eq!(told(NEW_RULE, &chain()), None);
+        assert_eq!(told(NEW_GENERATION, &Attributes::new()), None);
     }
 }

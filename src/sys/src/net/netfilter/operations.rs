@@ -16,6 +16,9 @@ pub(in crate::net) const GET_ELEMENT: u16 = 13;
 pub(in crate::net) const DELETE_ELEMENT: u16 = 14;
 pub(in crate::net) const NEW_GENERATION: u16 = 15;
 pub(in crate::net) const GET_GENERATION: u16 = 16;
+/// Since Linux 6.3.
+pub(in crate::net) const DESTROY_TABLE: u16 = 26;
+pub(in crate::net) const DESTROY_CHAIN: u16 = 27;
 
 /// Makes what is missing.
 pub(in crate::net) const CREATE: u16 = 0x400;
