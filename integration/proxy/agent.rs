@@ -1,5 +1,6 @@
 //! The Service proxy of the node's agent: fed over the API, and never beside kube-proxy.
 
+use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -34,6 +35,22 @@ fn agent(world: &Path, flags: &[&str]) -> Command {
     agent
 }
 
+/// What an agent says that has to end by itself.
+#[track_caller]
+fn refused(world: &Path) -> String {
+    let mut agent = Agent(agent(world, &[]).stderr(Stdio::piped()).spawn().unwrap());
+    let mut status = None;
+    let ends = || {
+        status = agent.0.try_wait().unwrap();
+        status.is_some()
+    };
+    wait_for(ends, || "the agent goes on".to_owned());
+    let mut said = String::new();
+    agent.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(!status.unwrap().success(), "{said}");
+    said
+}
+
 /// Replaces the server by one without a proxy. The table goes, too.
 fn without_proxy(world: &mut World) {
     assert!(world.server.take().unwrap().stop().success());
@@ -43,7 +60,7 @@ fn without_proxy(world: &mut World) {
 
 /// Waits for what happens in a moment; `told` says why it does not.
 #[track_caller]
-fn wait_for(is_so: impl Fn() -> bool, told: impl Fn() -> String) {
+fn wait_for(mut is_so: impl FnMut() -> bool, told: impl Fn() -> String) {
     for _ in 0..1000 {
         if is_so() {
             return;
@@ -111,27 +128,22 @@ fn an_agent_does_not_serve_services_where_another_program_does() {
     needs!("nft", "ip", "python3");
     in_new_netns(|| {
         let mut world = World::new(0);
-        let refused = |why: &str| {
-            let refused = Run::from(agent(world.dir.path(), &[]).output().unwrap()).failure();
-            assert!(refused.contains(why), "{why}: {refused}");
-        };
-        refused(
-            "podhosts-node: cannot serve Services: another podhosts-apiserver or podhosts-node does in this network \
-             namespace (--proxy=none leaves Services to another program)",
-        );
+        let said = refused(world.dir.path());
+        let why = "podhosts-node: cannot serve Services: another podhosts-apiserver or podhosts-node does in this network \
+                   namespace (--proxy=none leaves Services to another program)";
+        assert!(said.contains(why), "{said}");
         without_proxy(&mut world);
-        let refused = |found: &str| {
-            let refused = Run::from(agent(world.dir.path(), &[]).output().unwrap()).failure();
+        let is_refused = |found: &str| {
             let why = format!(
                 "podhosts-node: cannot serve Services: {found} is kube-proxy's, and does so already (stop kube-proxy and \
                  call kube-proxy --cleanup; --proxy=none leaves Services to another program)\n"
             );
-            assert_eq!(refused, why);
+            assert_eq!(refused(world.dir.path()), why);
             assert!(!on_node("nft list tables").contains("podhosts-services"));
         };
         on_node("nft add table ip kube-proxy; nft add table ip6 kube-proxy");
-        refused("the table ip kube-proxy and the table ip6 kube-proxy");
+        is_refused("the table ip kube-proxy and the table ip6 kube-proxy");
         on_node("nft flush ruleset; nft add table ip nat; nft add chain ip nat KUBE-SERVICES");
-        refused("the chain KUBE-SERVICES of the table ip nat");
+        is_refused("the chain KUBE-SERVICES of the table ip nat");
     });
 }
