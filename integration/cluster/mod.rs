@@ -1,6 +1,7 @@
 //! Several nodes on one link, an agent on each, and the API server that they follow.
 
 mod agents;
+mod events;
 mod flaps;
 mod hosts;
 mod kills;

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::rc::Rc;
 
 use clap::Parser;
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use thiserror::Error;
@@ -207,25 +206,10 @@ fn take_node(agent: &Agent, news: News<NodeObject>) {
 /// Tells the cluster how things stand, once this Node is known.
 async fn tell(agent: Rc<Agent>) {
     let own = agent.cluster.borrow().own.clone();
-    let uid = loop {
-        let mut changed = std::pin::pin!(agent.renoded.notified());
-        changed.as_mut().enable();
-        if let Some(node) = agent.cluster.borrow().nodes.get(&own) {
-            break node.uid.clone();
-        }
-        changed.await;
-    };
-    let node = ObjectReference {
-        api_version: Some("v1".to_owned()),
-        kind: Some("Node".to_owned()),
-        name: Some(own.clone()),
-        uid: Some(uid),
-        ..ObjectReference::default()
-    };
     let api = Api::all(agent.client.clone());
-    let conditions = conditions::keep(api, own, Rc::clone(&agent.standing), Rc::clone(&agent.present));
-    let events = events::tell(agent.client.clone(), node, Rc::clone(&agent.standing));
-    tokio::join!(conditions, events);
+    let conditions =
+        conditions::keep(api, own.clone(), Rc::clone(&agent.standing), Rc::clone(&agent.present));
+    tokio::join!(conditions, events::tell(&agent, own));
 }
 
 fn write_metrics(standing: &Standing, page: &mut Page) {

@@ -1,34 +1,79 @@
 //! Events about this Node: each problem once when it comes, and once when it is over.
 
-use std::collections::BTreeSet;
-use std::rc::Rc;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
-use super::standing::Standing;
 use crate::api::fault;
 use crate::problem::Problem;
+use crate::run::Agent;
 
 /// The pause after an Event that was not taken.
 const PAUSE: Duration = Duration::from_secs(2);
 /// The longest note that the API takes, in bytes.
 const NOTE_MAX: usize = 1024;
+/// How long a recorder adds to an Event that it has created, instead of creating another one.
+const SERIES: Duration = Duration::from_secs(360);
+/// As many Events of that time have notes of their own.
+const NOTES: usize = 32;
+
+/// A problem, and whether it is over.
+type News = (Problem, bool);
+
+/// Recorders of Events. A recorder adds to the Event that it has of a reason, whose note stays the first one, so each problem
+/// has a recorder of its own. If there are very many, one is for the rest: thousands of Events would tell less.
+struct Recorders {
+    client: Client,
+    reporter: Reporter,
+    own: BTreeMap<News, (Recorder, Instant)>,
+    rest: Recorder,
+}
+
+impl Recorders {
+    fn new(client: Client, reporter: Reporter) -> Self {
+        let rest = Recorder::new(client.clone(), reporter.clone());
+        Self { client, reporter, own: BTreeMap::new(), rest }
+    }
+
+    fn of(&mut self, news: &News, now: Instant) -> &Recorder {
+        self.own.retain(|_, (_, last)| now.duration_since(*last) < SERIES);
+        if self.own.len() >= NOTES && !self.own.contains_key(news) {
+            return &self.rest;
+        }
+        let new = || (Recorder::new(self.client.clone(), self.reporter.clone()), now);
+        let (recorder, last) = self.own.entry(news.clone()).or_insert_with(new);
+        *last = now;
+        recorder
+    }
+}
 
 /// Tells of problems that come and go. It does not end.
-pub(crate) async fn tell(client: Client, node: ObjectReference, standing: Rc<Standing>) {
-    let name = node.name.clone();
-    let recorder = Recorder::new(client, Reporter { controller: crate::PROGRAM.to_owned(), instance: name });
+pub(crate) async fn tell(agent: &Agent, name: String) {
+    let reporter = Reporter { controller: crate::PROGRAM.to_owned(), instance: Some(name.clone()) };
+    let mut recorders = Recorders::new(agent.client.clone(), reporter);
     let mut told: BTreeSet<Problem> = BTreeSet::new();
+    let mut uid = String::new();
     loop {
-        let mut changed = std::pin::pin!(standing.changed.notified());
+        let mut changed = std::pin::pin!(agent.standing.changed.notified());
+        let mut renoded = std::pin::pin!(agent.renoded.notified());
         changed.as_mut().enable();
-        let now: BTreeSet<Problem> = standing.problems().into_iter().collect();
-        let due = told.symmetric_difference(&now).next().cloned();
+        renoded.as_mut().enable();
+        // A Node that is registered anew is another object, of which nothing was told.
+        let known = agent.cluster.borrow().nodes.get(&name).map(|node| node.uid.clone());
+        if let Some(known) = known.filter(|known| *known != uid) {
+            uid = known;
+            told.clear();
+        }
+        let now: BTreeSet<Problem> = agent.standing.problems().into_iter().collect();
+        let due = told.symmetric_difference(&now).next().cloned().filter(|_| !uid.is_empty());
         let Some(problem) = due else {
-            changed.await;
+            tokio::select! {
+                () = changed => {}
+                () = renoded => {}
+            }
             continue;
         };
         let is_over = told.contains(&problem);
@@ -37,16 +82,30 @@ pub(crate) async fn tell(client: Client, node: ObjectReference, standing: Rc<Sta
         } else {
             tracing::warn!(reason = problem.reason, node = problem.node, "{}", problem.text);
         }
-        if let Err(error) = recorder.publish(&event(&problem, is_over), &node).await {
+        let news = (problem, is_over);
+        let event = event(&news.0, is_over);
+        if let Err(error) = recorders.of(&news, Instant::now()).publish(&event, &reference(&name, &uid)).await
+        {
             tracing::warn!("cannot create an Event: {}", fault::text(&error));
             tokio::time::sleep(PAUSE).await;
         }
         // The Node's condition has it also if the Event was not taken.
         if is_over {
-            told.remove(&problem);
+            told.remove(&news.0);
         } else {
-            told.insert(problem);
+            told.insert(news.0);
         }
+    }
+}
+
+/// The Node that Events are about.
+fn reference(name: &str, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Node".to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
     }
 }
 
@@ -58,5 +117,36 @@ fn event(problem: &Problem, is_over: bool) -> Event {
         note: Some(note[..note.floor_char_boundary(NOTE_MAX)].to_owned()),
         action: "Program".to_owned(),
         secondary: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn news(text: usize, is_over: bool) -> News {
+        (Problem { reason: "PodCIDRConflict", node: None, text: text.to_string() }, is_over)
+    }
+
+    #[test]
+    fn each_of_a_few_problems_has_an_event_of_its_own() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _entered = runtime.enter();
+        let client = Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        let mut recorders = Recorders::new(client, "test".into());
+        let begun = Instant::now();
+        for text in 0..NOTES / 2 {
+            for is_over in [false, true, false] {
+                recorders.of(&news(text, is_over), begun);
+            }
+        }
+        assert_eq!(recorders.own.len(), NOTES);
+        // One more is one of the rest, until the others are old; those that are known go on.
+        recorders.of(&news(NOTES, false), begun);
+        assert_eq!(recorders.own.len(), NOTES);
+        recorders.of(&news(0, true), begun + SERIES / 2);
+        recorders.of(&news(NOTES, false), begun + SERIES);
+        let left: Vec<&News> = recorders.own.keys().collect();
+        assert_eq!(left, [&news(0, true), &news(NOTES, false)]);
     }
 }
