@@ -1,5 +1,5 @@
-//! The Service proxy of podhosts-apiserver: whether the kernel can do what it needs, and what stands in its way. Only
-//! where it is in use: on other nodes none of this is podhosts' business.
+//! The Service proxy of podhosts-apiserver, or of podhosts-node in a cluster: whether the kernel can do what it needs, and
+//! what stands in its way. Only where it is in use: on other nodes none of this is podhosts' business.
 
 use std::fs;
 use std::path::Path;
@@ -38,7 +38,7 @@ pub(super) fn check(report: &mut Report) {
     };
     let is_there = tables.iter().any(|table| table == OUR_TABLE);
     if !is_wanted && !is_there {
-        return report.skipped(CHECK, "podhosts-apiserver leads no connections to Services here");
+        return report.skipped(CHECK, "podhosts leads no connections to Services here");
     }
     own_table(is_there, report);
     tracking(report);
@@ -74,9 +74,10 @@ fn is_off(flags: &str) -> bool {
 }
 
 fn own_table(is_there: bool, report: &mut Report) {
-    const RESTART: &str = "restart podhosts-apiserver, which makes the table anew";
+    const RESTART: &str =
+        "restart podhosts-apiserver or podhosts-node, whichever runs here: it makes the table anew";
     const LOAD: &str = "load the modules nf_tables, nft_chain_nat, nft_numgen, nft_fib_inet, nft_reject_inet and \
-        nft_masq, take a kernel with them, or start podhosts-apiserver with --proxy none";
+        nft_masq, take a kernel with them, or start podhosts-apiserver or podhosts-node with --proxy none";
     let mut table = match Table::open() {
         Ok(table) => table,
         Err(error) => return report.error(CHECK, error.to_string(), LOAD),
@@ -122,7 +123,8 @@ fn other_proxy(report: &mut Report) {
         Ok(traces) => {
             let found = traces.join(" and ");
             let message = format!("{found} is kube-proxy's: two programs lead connections to Services here");
-            let remedy = "stop kube-proxy and call kube-proxy --cleanup, or start podhosts-apiserver with --proxy none";
+            let remedy = "stop kube-proxy and call kube-proxy --cleanup, or start podhosts-apiserver or podhosts-node \
+                          with --proxy none";
             report.warning(CHECK, message, remedy);
         }
         Err(cause) => {
