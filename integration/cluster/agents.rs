@@ -61,7 +61,7 @@ impl Cluster {
     }
 
     /// The agents' kubeconfig, with the account that is delivered for them and a token of it.
-    fn kubeconfig(&self) -> PathBuf {
+    pub(super) fn kubeconfig(&self) -> PathBuf {
         let path = self.dir.path().join("agents.kubeconfig");
         if !path.exists() {
             let own = fs::read_to_string(self.dir.path().join("kubeconfig")).unwrap();

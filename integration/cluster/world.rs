@@ -267,6 +267,7 @@ impl Member {
         let config = format!("--kubeconfig={}", kubeconfig.display());
         let log = fs::File::options().append(true).create(true).open(self.log_file()).unwrap();
         let script = format!("echo $$ >{}; exec \"$@\"", self.pid_file().display());
+        let _ = fs::remove_file(self.pid_file());
         let mut command = self.node().command("sh", &["-c", &script, "sh"]);
         command.args(tracer).arg(agent).args([&name, &config]).args(flags);
         self.agent = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
@@ -298,8 +299,14 @@ impl Member {
     /// Ends the agent by `signal`, and waits until it is gone.
     pub(crate) fn end(&mut self, signal: &str) {
         let Some(mut agent) = self.agent.take() else { return };
-        self.node().sh(&format!("kill -{signal} $(cat {})", self.pid_file().display()));
+        self.signal(signal).success();
         agent.wait().unwrap();
+    }
+
+    /// Sends the agent a signal. One that was started just now may not have said its pid yet.
+    fn signal(&self, signal: &str) -> Run {
+        let script = "for _ in $(seq 3000); do test -s $0 && break; sleep 0.01; done; kill -$1 $(cat $0)";
+        self.node().run("sh", &["-ec", script, &self.pid_file().display().to_string(), signal])
     }
 
     /// The plugin's configuration, as an engine reads it: the first list of the directory.
@@ -363,7 +370,7 @@ impl Drop for Member {
     fn drop(&mut self) {
         // It may have ended by itself.
         let Some(mut agent) = self.agent.take() else { return };
-        self.node().run("sh", &["-c", &format!("kill -9 $(cat {})", self.pid_file().display())]);
+        self.signal("KILL");
         let _ = agent.wait();
     }
 }
