@@ -19,7 +19,7 @@ const API_ONLY: [&str; 4] = [
 ];
 
 /// An agent that stops with its test.
-struct Agent(Child);
+pub(super) struct Agent(Child);
 
 impl Drop for Agent {
     fn drop(&mut self) {
@@ -51,8 +51,21 @@ fn refused(world: &Path) -> String {
     said
 }
 
+/// Starts the agent, and waits until it serves Services.
+pub(super) fn start(world: &World) -> Agent {
+    let log = std::fs::File::create(world.dir.path().join("agent.log")).unwrap();
+    let agent = Agent(agent(world.dir.path(), &[]).stderr(log).spawn().unwrap());
+    let is_up = || metrics().lines().any(|line| line == "podhosts_node_part_up{part=\"services\"} 1");
+    wait_for(is_up, || log_of(world));
+    agent
+}
+
+pub(super) fn log_of(world: &World) -> String {
+    std::fs::read_to_string(world.dir.path().join("agent.log")).unwrap()
+}
+
 /// Replaces the server by one without a proxy. The table goes, too.
-fn without_proxy(world: &mut World) {
+pub(super) fn without_proxy(world: &mut World) {
     assert!(world.server.take().unwrap().stop().success());
     Run::from(Command::new(bin("podhosts-apiserver")).arg("--cleanup").output().unwrap()).success();
     world.server = Some(Server::start_in(world.dir.path(), &API_ONLY));
@@ -60,7 +73,7 @@ fn without_proxy(world: &mut World) {
 
 /// Waits for what happens in a moment; `told` says why it does not.
 #[track_caller]
-fn wait_for(mut is_so: impl FnMut() -> bool, told: impl Fn() -> String) {
+pub(super) fn wait_for(mut is_so: impl FnMut() -> bool, told: impl Fn() -> String) {
     for _ in 0..1000 {
         if is_so() {
             return;
@@ -78,11 +91,8 @@ fn an_agent_leads_connections_as_the_api_has_them() {
         let service = world.service("web", json!({"type": "NodePort"}));
         world.endpoints("web", &[0]);
         without_proxy(&mut world);
-        let log = std::fs::File::create(world.dir.path().join("agent.log")).unwrap();
-        let mut command = agent(world.dir.path(), &[]);
-        let _agent = Agent(command.stderr(log).spawn().unwrap());
-        let told = || std::fs::read_to_string(world.dir.path().join("agent.log")).unwrap();
-        wait_for(|| metrics().lines().any(|line| line == "podhosts_node_part_up{part=\"services\"} 1"), told);
+        let _agent = start(&world);
+        let told = || log_of(&world);
         let page = metrics();
         assert!(page.contains("kubeproxy_sync_proxy_rules_duration_seconds_count 1\n"), "{page}");
         let client = From::In(&world.pods[2].netns);

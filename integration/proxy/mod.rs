@@ -14,6 +14,7 @@ mod kills;
 mod life;
 mod link;
 mod metrics;
+mod others;
 mod programmer;
 mod refusals;
 mod sctp;

@@ -51,10 +51,8 @@ impl RegistrySource {
         }
         let take = |news| {
             let (name, stored) = parts(news);
-            tell(Told::Service(
-                name,
-                stored.and_then(|it| read::<ServiceObject>("Service", &it)).map(Into::into),
-            ));
+            let service = stored.and_then(|it| read::<ServiceObject>("Service", &it));
+            tell(Told::Service(name, service.and_then(ServiceObject::into_service)));
         };
         self.services.until(version, take).await?;
         let take = |news| {

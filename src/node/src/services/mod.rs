@@ -13,6 +13,7 @@ use kube::api::ListParams;
 use kube::runtime::watcher::Config;
 use kube::{Api, Resource};
 use proxy::ObjectName;
+use proxy::read::{SERVICES, SLICES};
 use proxy::thread::{Announcing, News as Told, ProxyError, ProxyMetrics, ServiceProxy, Settings, clean_up};
 use sys::net::kube_proxy;
 use sys::process::memory;
@@ -26,9 +27,6 @@ use objects::{KeptCidr, KeptService, KeptSlice};
 
 /// What a user can do where Services cannot be served.
 const HINT: &str = "--proxy=none leaves Services to another program";
-/// Services that another program leads to their endpoints, and headless ones, which have no place to connect to. Their
-/// EndpointSlices have the same labels.
-const OURS: &str = "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless";
 /// How often an API server that has no ServiceCIDRs is asked again: it may be of another version then.
 const RECHECK: Duration = Duration::from_secs(600);
 
@@ -120,7 +118,7 @@ async fn follow_services(agent: &Agent, changes: &Changes) {
             Told::Service(name, object.and_then(|object| object.service))
         });
     };
-    follow(api, Config::default().labels(OURS), tell).await;
+    follow(api, Config::default().labels(SERVICES), tell).await;
 }
 
 async fn follow_slices(agent: &Agent, changes: &Changes) {
@@ -130,7 +128,7 @@ async fn follow_slices(agent: &Agent, changes: &Changes) {
             Told::Slice(name, object.map(|object| object.read))
         });
     };
-    follow(api, Config::default().labels(OURS), tell).await;
+    follow(api, Config::default().labels(SLICES), tell).await;
 }
 
 async fn follow_cidrs(agent: &Agent, changes: &Changes) {

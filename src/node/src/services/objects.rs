@@ -13,7 +13,7 @@ use crate::api::object::object;
 #[serde(from = "ServiceObject")]
 pub(super) struct KeptService {
     metadata: ObjectMeta,
-    /// `None` without a cluster IP: it leads nowhere.
+    /// `None` if it leads nowhere.
     pub(super) service: Option<Service>,
 }
 
@@ -54,7 +54,7 @@ object!(KeptCidr, "ServiceCIDR", "networking.k8s.io", "v1", "servicecidrs", Clus
 impl From<ServiceObject> for KeptService {
     fn from(object: ServiceObject) -> Self {
         let metadata = kept(&object.metadata);
-        Self { metadata, service: Some(object.into()).filter(|it: &Service| !it.cluster_ips.is_empty()) }
+        Self { metadata, service: object.into_service() }
     }
 }
 

@@ -6,12 +6,18 @@ mod slice;
 use std::time::SystemTime;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use sys::net::nft::Protocol;
 
 use crate::objects::ObjectName;
 
 pub use service::ServiceObject;
 pub use slice::{ReadSlice, SliceObject};
+
+/// Selects the Services that no other proxy serves, as kube-proxy selects them.
+pub const SERVICES: &str = "!service.kubernetes.io/service-proxy-name";
+/// Selects the EndpointSlices of Services that are not headless, as kube-proxy selects them.
+pub const SLICES: &str = "!service.kubernetes.io/headless";
 
 /// An object's `metadata`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -33,6 +39,11 @@ pub struct Metadata {
 struct Labels {
     #[serde(rename = "kubernetes.io/service-name")]
     service: Option<String>,
+    // Present with any value, as `SERVICES` and `SLICES` have it.
+    #[serde(rename = "service.kubernetes.io/service-proxy-name")]
+    proxy_name: Option<IgnoredAny>,
+    #[serde(rename = "service.kubernetes.io/headless")]
+    headless: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

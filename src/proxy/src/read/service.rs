@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{Metadata, protocol, time};
 use crate::objects::{Service, ServicePort};
 
-/// A Service's JSON. `Service::from` reads it.
+/// A Service's JSON.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ServiceObject {
@@ -86,6 +86,15 @@ struct Ingress {
 
 /// Kubernetes' default for `timeoutSeconds` of session affinity.
 const AFFINITY_SECONDS: u32 = 10800;
+
+impl ServiceObject {
+    /// The Service to lead connections of. `None` for one that has no cluster IP (headless, or an ExternalName), or is left to
+    /// another proxy.
+    pub fn into_service(self) -> Option<Service> {
+        let is_left = self.metadata.labels.proxy_name.is_some();
+        Some(Service::from(self)).filter(|service| !is_left && !service.cluster_ips.is_empty())
+    }
+}
 
 impl From<ServiceObject> for Service {
     fn from(object: ServiceObject) -> Self {
@@ -184,10 +193,27 @@ mod tests {
     }
 
     #[test]
-    fn a_headless_service_leads_nowhere() {
-        let json =
-            r#"{"spec":{"type":"ClusterIP","clusterIPs":["None"],"ports":[{"port":80,"protocol":"TCP"}]}}"#;
-        assert_eq!(read(json).unwrap().cluster_ips, Vec::<IpAddr>::new());
+    fn services_of_others_and_without_an_address_are_left_alone() {
+        let labelled = |key: &str, value: &str| json!({"labels": {key: value}});
+        let plain = json!({"clusterIPs": ["10.96.0.5"]});
+        let other = "service.kubernetes.io/service-proxy-name";
+        for (metadata, spec, expected) in [
+            (json!({}), plain.clone(), true),
+            (labelled(other, "cilium"), plain.clone(), false),
+            (labelled(other, ""), plain.clone(), false),
+            // Only EndpointSlices are known to be headless by this label.
+            (labelled("service.kubernetes.io/headless", ""), plain, true),
+            (json!({}), json!({"type": "ClusterIP", "clusterIPs": ["None"]}), false),
+            (json!({}), json!({"type": "ExternalName", "externalName": "x"}), false),
+        ] {
+            let service = json!({"metadata": metadata, "spec": spec});
+            let read: ServiceObject = serde_json::from_value(service.clone()).unwrap();
+            assert_eq!(read.into_service().is_some(), expected, "{service}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_service_is_not_read() {
         assert!(read(r#"{"spec":{"ports":"x"}}"#).is_err());
     }
 }

@@ -61,7 +61,7 @@ struct Named {
 /// An EndpointSlice, and when the change happened from which it follows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadSlice {
-    /// `None` if it leads nowhere: it has names instead of addresses, or belongs to no Service.
+    /// `None` if it leads nowhere: it has names instead of addresses, or belongs to no Service or a headless one.
     pub slice: Option<Slice>,
     /// Annotation `endpoints.kubernetes.io/last-change-trigger-time`.
     pub triggered: Option<SystemTime>,
@@ -75,7 +75,8 @@ impl From<SliceObject> for ReadSlice {
             "IPv6" => IpFamily::V6,
             _ => return Self { slice: None, triggered },
         };
-        let slice = object.metadata.labels.service.map(|service| Slice {
+        let labels = object.metadata.labels;
+        let slice = labels.service.filter(|_| labels.headless.is_none()).map(|service| Slice {
             service,
             family,
             ports: object.ports.unwrap_or_default().into_iter().filter_map(slice_port).collect(),
@@ -144,10 +145,11 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_of_names_or_of_no_service_leads_nowhere() {
+    fn a_slice_of_names_or_of_no_service_or_a_headless_one_leads_nowhere() {
         for json in [
             r#"{"metadata":{"labels":{"kubernetes.io/service-name":"web"}},"addressType":"FQDN","endpoints":[]}"#,
             r#"{"metadata":{},"addressType":"IPv4","endpoints":null,"ports":null}"#,
+            r#"{"metadata":{"labels":{"kubernetes.io/service-name":"web","service.kubernetes.io/headless":""}},"addressType":"IPv4"}"#,
         ] {
             assert_eq!(read(json).slice, None);
         }
