@@ -30,5 +30,6 @@ mod service;
 mod slices;
 mod store;
 mod tokens;
+mod tokens_bound;
 mod versions;
 mod warnings;

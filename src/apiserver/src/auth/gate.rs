@@ -2,29 +2,23 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use serde_json::{Map, Value, json};
-use uuid::Uuid;
-
 use super::attributes::Attributes;
+use super::claims::{Bound, Claims, ISSUER, Named, Times, made};
 use super::policy::{Decision, Policy};
 use super::rule::Rule;
 use super::token::Key;
-use super::user::{User, service_account_name};
+use super::user::User;
 use crate::kind::Kind;
-use crate::kinds::{rbac, service_account};
+use crate::kinds::{node, pod, rbac, service_account};
 use crate::object::Object;
 use crate::registry::{ListQuery, Registry};
 use crate::status::ApiError;
 use crate::store::Stored;
 use crate::time;
-use pod::validation::go_quote;
+use ::pod::validation::go_quote;
 
-/// The audience of tokens for this server, and their issuer (`--service-account-issuer` of kubeadm).
-pub(crate) const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 /// Paths that everybody with a token or certificate may read (`--authorization-always-allow-paths`).
 const ALWAYS: [&str; 3] = ["/healthz", "/readyz", "/livez"];
-/// Seconds for which a token may seem to be of the future, after a clock was set back.
-const SKEW: i64 = 60;
 
 /// `--authorization-mode`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -46,14 +40,6 @@ pub(crate) struct Gate {
     key: Option<Key>,
     /// All roles and bindings as of a version.
     policy: Mutex<Option<(u64, std::sync::Arc<Policy>)>>,
-}
-
-/// A new token.
-#[derive(Debug)]
-pub(crate) struct Issued {
-    pub(crate) token: String,
-    /// Its end, in seconds since 1970.
-    pub(crate) end: i64,
 }
 
 impl Gate {
@@ -135,27 +121,20 @@ impl Gate {
         Ok(policy)
     }
 
-    /// Makes a token for a service account (`Claims` in `pkg/serviceaccount/claims.go`).
+    /// Makes a token for a service account.
     ///
     /// # Errors
     /// No tokens are served, or the kernel gives no random numbers.
     pub(crate) fn issue(
         &self,
         account: &Object,
+        bound: &Bound,
         audiences: &[String],
-        seconds: i64,
-    ) -> Result<Issued, ApiError> {
+        times: Times,
+    ) -> Result<String, ApiError> {
         let key = self.key.as_ref().ok_or_else(ApiError::no_such_path)?;
-        let now = time::now();
-        let end = now.saturating_add(seconds);
-        let (namespace, name) = (account.namespace(), account.name());
-        let claims = json!({
-            "aud": audiences, "exp": end, "iat": now, "nbf": now, "iss": ISSUER,
-            "jti": Uuid::new_v4().to_string(), "sub": service_account_name(namespace, name),
-            "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": name, "uid": account.uid()}},
-        });
-        let token = key.sign(&claims).map_err(|_| ApiError::internal("cannot sign a token"))?;
-        Ok(Issued { token, end })
+        let claims = made(account, bound, audiences, times, time::now());
+        key.sign(&claims).map_err(|_| ApiError::internal("cannot sign a token"))
     }
 
     /// The service account whose token this is, with those of `audiences` that it is meant for; this server's own where
@@ -166,8 +145,8 @@ impl Gate {
         token: &str,
         audiences: &[String],
     ) -> Option<(User, Vec<String>)> {
-        let claims = self.key.as_ref()?.open(token)?;
-        let claims = Claims::of(&claims, time::now())?;
+        let (claims, now) = (self.key.as_ref()?.open(token)?, time::now());
+        let claims = Claims::of(&claims, now)?;
         let own = [ISSUER.to_owned()];
         let wanted = if audiences.is_empty() { &own[..] } else { audiences };
         let meant: Vec<String> =
@@ -175,44 +154,18 @@ impl Gate {
         if meant.is_empty() {
             return None;
         }
-        let account = registry.get(&service_account::KIND, claims.namespace, claims.name).ok()?;
-        let account = account.object().ok()?;
-        if account.uid() != claims.uid || account.is_being_deleted() {
-            return None;
-        }
-        let mut user = User::service_account(claims.namespace, claims.name, claims.uid);
-        let id = format!("JTI={}", claims.id);
-        user.extra.insert("authentication.kubernetes.io/credential-id".to_owned(), vec![id]);
-        Some((user, meant))
-    }
-}
-
-/// What a token says.
-#[derive(Debug, PartialEq)]
-struct Claims<'a> {
-    namespace: &'a str,
-    name: &'a str,
-    uid: &'a str,
-    id: &'a str,
-    audiences: Vec<&'a str>,
-}
-
-impl<'a> Claims<'a> {
-    /// Reads the claims of a token that holds at `now`.
-    fn of(claims: &'a Map<String, Value>, now: i64) -> Option<Self> {
-        let time = |key: &str| claims.get(key)?.as_i64();
-        let text = |key: &str| claims.get(key)?.as_str();
-        if text("iss")? != ISSUER || time("exp")? <= now || time("nbf")? > now.saturating_add(SKEW) {
-            return None;
-        }
-        let own = claims.get("kubernetes.io")?;
-        let account = &own["serviceaccount"];
-        let (namespace, name) = (own["namespace"].as_str()?, account["name"].as_str()?);
-        if text("sub")? != service_account_name(namespace, name) {
-            return None;
-        }
-        let audiences = claims.get("aud")?.as_array()?.iter().filter_map(Value::as_str).collect();
-        Some(Self { namespace, name, uid: account["uid"].as_str()?, id: text("jti")?, audiences })
+        let is_there = |kind, namespace, named: Named<'_>| {
+            let found = registry.get(kind, namespace, named.name).and_then(|stored| stored.object());
+            found.is_ok_and(|object| named.means(&object, now))
+        };
+        let is_bound_well = match (claims.pod, claims.node) {
+            // The node of a pod is only told.
+            (Some(pod), _) => is_there(&pod::KIND, claims.namespace, pod),
+            (None, Some(node)) => is_there(&node::KIND, "", node),
+            (None, None) => true,
+        };
+        let is_whole = is_there(&service_account::KIND, claims.namespace, claims.account) && is_bound_well;
+        is_whole.then(|| (claims.user(), meant))
     }
 }
 
@@ -239,47 +192,4 @@ pub(super) fn refusal(user: &User, what: &Attributes, reason: &str) -> ApiError 
         why = format!("{why}: {reason}");
     }
     ApiError::refused(&what.group, &what.resource, &what.name, &why)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn claims(change: impl Fn(&mut Value)) -> Map<String, Value> {
-        let mut claims = json!({
-            "aud": [ISSUER], "exp": 2000, "iat": 1000, "nbf": 1000, "iss": ISSUER, "jti": "id",
-            "sub": "system:serviceaccount:a:b",
-            "kubernetes.io": {"namespace": "a", "serviceaccount": {"name": "b", "uid": "u"}},
-        });
-        change(&mut claims);
-        claims.as_object().unwrap().clone()
-    }
-
-    #[test]
-    fn claims_hold_for_their_time_and_account() {
-        let holds = |claims: &Map<String, Value>, now| Claims::of(claims, now).is_some();
-        let whole = claims(|_| {});
-        for (now, expected) in
-            [(900, false), (940, true), (1000, true), (1999, true), (2000, false), (i64::MAX, false)]
-        {
-            assert_eq!(holds(&whole, now), expected, "{now}");
-        }
-        let read = Claims::of(&whole, 1500).unwrap();
-        assert_eq!((read.namespace, read.name, read.uid, read.id), ("a", "b", "u", "id"));
-        type Change = fn(&mut Value);
-        let changes: [(&str, Change); 9] = [
-            ("another issuer", |claims| claims["iss"] = "https://example".into()),
-            ("no end", |claims| claims["exp"] = Value::Null),
-            ("an end as text", |claims| claims["exp"] = "9999".into()),
-            ("no beginning", |claims| claims["nbf"] = Value::Null),
-            ("another subject", |claims| claims["sub"] = "system:serviceaccount:a:c".into()),
-            ("no account", |claims| claims["kubernetes.io"]["serviceaccount"] = Value::Null),
-            ("no uid", |claims| claims["kubernetes.io"]["serviceaccount"]["uid"] = Value::Null),
-            ("no audience", |claims| claims["aud"] = Value::Null),
-            ("a namespace that hides a name", |claims| claims["kubernetes.io"]["namespace"] = "a:b".into()),
-        ];
-        for (what, change) in changes {
-            assert!(!holds(&claims(change), 1500), "{what}");
-        }
-    }
 }

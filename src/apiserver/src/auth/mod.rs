@@ -3,6 +3,7 @@
 mod attributes;
 pub(crate) mod bootstrap;
 mod certificate;
+mod claims;
 pub(crate) mod escalation;
 mod gate;
 mod policy;
@@ -14,7 +15,8 @@ mod user;
 
 pub use attributes::Attributes;
 pub(crate) use certificate::user as user_of_certificate;
-pub(crate) use gate::{Gate, ISSUER, Mode};
+pub(crate) use claims::{Bound, ISSUER, Times, UNASKED};
+pub(crate) use gate::{Gate, Mode};
 pub use policy::{Decision, Policy};
 pub use rule::Rule;
 pub use user::User;

@@ -75,6 +75,15 @@ impl Call<'_> {
         }
     }
 
+    /// Refuses a request whose object names another namespace than the path.
+    pub(super) fn check_namespace(&self, request: &Object) -> Result<(), ApiError> {
+        if request.namespace().is_empty() || request.namespace() == self.namespace {
+            return Ok(());
+        }
+        let message = "the namespace of the provided object does not match the namespace sent on the request";
+        Err(ApiError::bad_request(message))
+    }
+
     /// The object in a body, and the faults in it that are only warned of.
     fn received(&self, received: &Received) -> Result<(Object, Vec<String>), ApiError> {
         let (mut object, faults) = self.received_as(received, self.kind)?;

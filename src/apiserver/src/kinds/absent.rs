@@ -19,13 +19,16 @@ const fn absent(
     Kind { source: Source::Nowhere, ..Kind::new(group, name, plural, singular, &NO_FIELDS) }
 }
 
+/// `secrets`.
+pub(crate) static SECRET: Kind = absent("", "Secret", "secrets", "secret");
+
 /// All of them.
 pub static ALL: &[Kind] = &[
     absent("", "ConfigMap", "configmaps", "configmap"),
     Kind { namespaced: false, ..absent("", "PersistentVolume", "persistentvolumes", "persistentvolume") },
     absent("", "PersistentVolumeClaim", "persistentvolumeclaims", "persistentvolumeclaim"),
     absent("", "ReplicationController", "replicationcontrollers", "replicationcontroller"),
-    absent("", "Secret", "secrets", "secret"),
+    SECRET,
     absent("apps", "DaemonSet", "daemonsets", "daemonset"),
     absent("apps", "Deployment", "deployments", "deployment"),
     absent("apps", "ReplicaSet", "replicasets", "replicaset"),

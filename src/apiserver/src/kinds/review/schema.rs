@@ -208,7 +208,7 @@ static TOKEN_REQUEST_SPEC: Type = Type::new(
         )
         .required(),
         Field::new(4, "expirationSeconds", Form::Int64, "How long it is valid.").pointer(),
-        Field::new(3, "boundObjectRef", Form::Object(&BOUND_OBJECT), "Not served here."),
+        Field::new(3, "boundObjectRef", Form::Object(&BOUND_OBJECT), "The object with which it ends."),
         Field::new(5, "attestations", Form::Any, "Not served here."),
     ],
 );
