@@ -1,5 +1,6 @@
 //! The API server, as its clients see it.
 
+mod accounts;
 mod answers;
 mod changes;
 mod clients;

@@ -57,6 +57,8 @@ fn pods_are_kept_with_all_their_fields() {
     given["spec"]["affinity"] = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
         {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]}}});
     given["spec"]["hostUsers"] = json!(false);
+    // Else a volume is added.
+    given["spec"]["automountServiceAccountToken"] = json!(false);
     let made = server.done("POST", PODS, JSON, &given);
     for key in ["initContainers", "volumes", "affinity", "hostUsers", "hostAliases", "nodeName", "containers"]
     {

@@ -232,6 +232,13 @@ pub trait Transaction {
     /// The store cannot be read.
     fn list_in(&mut self, kind: &'static Kind, namespace: &str) -> Result<Vec<Object>, ApiError>;
 
+    /// The objects of a kind that this transaction has changed so far, by namespace and name. `None` where there is no change
+    /// to follow up on, as at the start: then any object may have to be looked at.
+    fn changed(&self, kind: &Kind) -> Option<Vec<(String, String)>> {
+        let _ = kind;
+        None
+    }
+
     /// Stores an object without calling the rules of its kind: `create` and `update` use this for *other* objects (a Service
     /// for its IPAddresses). Sets the resource version and, for a new object, uid and creationTimestamp.
     ///

@@ -120,6 +120,7 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     let trusted_pem = pki.trusted_pem.clone();
     let server = Server::bind(args.secure_address(), args.insecure_address(), pki).await?;
     config.secure_port = server.address().port();
+    config.trusted_pem.clone_from(&trusted_pem);
     let own = endpoints::Address::of(args.bind_address, &config.node_ips, config.secure_port);
     let registry = Registry::open(&args.data_dir.join(STORE), kinds::all(config.clone()))?;
     let mut machine = Machine::new(registry.clone(), config.clone());

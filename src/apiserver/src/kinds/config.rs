@@ -68,6 +68,8 @@ pub struct Config {
     pub cri_endpoint: CriEndpoint,
     /// `--nodes`.
     pub nodes: NodeSource,
+    /// The certificates by which clients know the server, as PEM.
+    pub trusted_pem: String,
 }
 
 /// The label with the zone of a Node.
@@ -94,6 +96,7 @@ impl Default for Config {
             pod_records: PathBuf::from(RECORD_DIR),
             cri_endpoint: CriEndpoint::None,
             nodes: NodeSource::default(),
+            trusted_pem: String::new(),
         }
     }
 }

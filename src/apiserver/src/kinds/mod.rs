@@ -73,7 +73,7 @@ pub fn all(config: Config) -> Vec<Box<dyn Resource>> {
     match config.nodes {
         NodeSource::Machine => all.extend([Box::new(node::Nodes) as Box<dyn Resource>, Box::new(pod::Pods)]),
         NodeSource::Stored => {
-            all.extend(stored::resources());
+            all.extend(stored::resources(&config));
             all.extend([Box::new(review::OtherAccess) as Box<dyn Resource>, Box::new(review::Token)]);
         }
     }
@@ -94,7 +94,7 @@ fn namespace_contents(config: &Arc<Config>) -> Vec<Box<dyn Resource>> {
         Box::new(event::Events),
     ];
     if config.nodes == NodeSource::Stored {
-        contents.extend(stored::resources().filter(|resource| resource.kind().namespaced));
+        contents.extend(stored::resources(config).filter(|resource| resource.kind().namespaced));
     }
     contents
 }

@@ -35,9 +35,7 @@ pub(super) fn of_new(kind: &Kind, object: &mut Object, namespace: &str, now: i64
             return Err(ApiError::invalid_name_missing(kind));
         }
         let kept: String = prefix.chars().take(NAME_MAX - GENERATED).collect();
-        let suffix: String =
-            (0..GENERATED).map(|_| char::from(LETTERS[fastrand::usize(..LETTERS.len())])).collect();
-        object.metadata_mut().insert("name".to_owned(), (kept + &suffix).into());
+        object.metadata_mut().insert("name".to_owned(), (kept + &suffix()).into());
     }
     let metadata = object.metadata_mut();
     for key in [
@@ -53,6 +51,11 @@ pub(super) fn of_new(kind: &Kind, object: &mut Object, namespace: &str, now: i64
     }
     stamp(object, now);
     Ok(())
+}
+
+/// The random end of a generated name.
+pub(crate) fn suffix() -> String {
+    (0..GENERATED).map(|_| char::from(LETTERS[fastrand::usize(..LETTERS.len())])).collect()
 }
 
 /// Prepares the metadata of an object that is to take the place of `old`.

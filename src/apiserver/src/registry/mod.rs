@@ -19,6 +19,7 @@ mod writes;
 
 pub use events::{Event, EventKind, Watch};
 pub use metadata::is_same;
+pub(crate) use metadata::suffix;
 pub use options::{
     Applied, Apply, Change, DeleteOptions, Deleted, Patch, Policy, Updated, Warnings, WriteOptions,
 };

@@ -86,6 +86,8 @@ pub(super) struct Pending<'a> {
     pub(super) allocations: Vec<Allocation>,
     pub(super) now: i64,
     pub(super) dry_run: bool,
+    /// No change was asked for: the server looks at what there is.
+    pub(super) is_alone: bool,
     /// Notes for the garbage collector.
     pub(super) garbage: Garbage,
     /// The kind whose objects this change found first.
@@ -119,6 +121,7 @@ impl<'a> Pending<'a> {
             allocations: Vec::new(),
             now,
             dry_run,
+            is_alone: false,
             garbage: Garbage::default(),
             begun: None,
             steps: Vec::new(),
@@ -368,6 +371,12 @@ impl Transaction for Pending<'_> {
 
     fn list_in(&mut self, kind: &'static Kind, namespace: &str) -> Result<Vec<Object>, ApiError> {
         self.objects(kind, Some(namespace))
+    }
+
+    fn changed(&self, kind: &Kind) -> Option<Vec<(String, String)>> {
+        let changes = self.changes.iter().filter(|change| change.kind == kind);
+        let names = changes.map(|change| (change.namespace.clone(), change.name.clone()));
+        (!self.is_alone).then(|| names.collect())
     }
 
     fn put(&mut self, kind: &'static Kind, object: &mut Object) -> Result<(), ApiError> {

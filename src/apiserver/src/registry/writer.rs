@@ -177,7 +177,10 @@ impl Writer {
 
     /// Reconciles without a request.
     fn reconcile_alone(&mut self, changes: &mut Vec<LogEntry>) {
-        let nothing: Work = Box::new(|_| Ok(Outcome::Many(List::default())));
+        let nothing: Work = Box::new(|pending| {
+            pending.is_alone = true;
+            Ok(Outcome::Many(List::default()))
+        });
         if let Err(error) = self.one(nothing, false, changes) {
             // No client waits for this: it is tried again later.
             self.wake = Some(time::now() + RETRY);

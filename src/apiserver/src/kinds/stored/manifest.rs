@@ -1,12 +1,12 @@
 //! Kinds that occur in the manifests of programs for clusters. Nothing here acts on them.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::Shape;
+use super::{Shape, everywhere};
 use crate::kind::Kind;
 use crate::kinds::columns::{AGE, NAME, column};
 use crate::kinds::faults::{forbidden, invalid, too_long, unsupported};
-use crate::kinds::{age, verbs};
+use crate::kinds::{Config, age, verbs};
 use crate::object::Object;
 use crate::schema::published;
 use crate::status::Cause;
@@ -43,8 +43,12 @@ static RUNTIME_CLASS: Kind = Kind {
     ..Kind::new("node.k8s.io", "RuntimeClass", "runtimeclasses", "runtimeclass", &published::RuntimeClass)
 };
 
-pub(super) static CONFIG_MAP_SHAPE: Shape =
-    Shape { faults: config_map_faults, cells: config_map_cells, ..Shape::new(&CONFIG_MAP) };
+pub(super) static CONFIG_MAP_SHAPE: Shape = Shape {
+    faults: config_map_faults,
+    cells: config_map_cells,
+    everywhere: Some(certificates),
+    ..Shape::new(&CONFIG_MAP)
+};
 pub(super) static PRIORITY_CLASS_SHAPE: Shape = Shape {
     has_generation: true,
     fill: fill_priority_class,
@@ -64,6 +68,18 @@ pub(super) static RUNTIME_CLASS_SHAPE: Shape = Shape {
     },
     ..Shape::new(&RUNTIME_CLASS)
 };
+
+/// The ConfigMap with the server's certificates. Each namespace has it.
+pub(super) const CERTIFICATES: &str = "kube-root-ca.crt";
+pub(super) const CERTIFICATES_KEY: &str = "ca.crt";
+
+fn certificates(config: &Config) -> Object {
+    let data = ("data".to_owned(), json!({CERTIFICATES_KEY: config.trusted_pem}));
+    let mut object = everywhere::object(&CONFIG_MAP, CERTIFICATES, Map::from_iter([data]));
+    let why = "The certificates by which clients know the API server.";
+    object.metadata_mut().insert("annotations".to_owned(), json!({"kubernetes.io/description": why}));
+    object
+}
 
 const DATA: [&str; 2] = ["data", "binaryData"];
 /// Most bytes of the values of a ConfigMap.

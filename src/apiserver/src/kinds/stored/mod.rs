@@ -4,6 +4,7 @@
 //! They are served with `--nodes=stored` only, for tests of programs that a cluster's API server would serve.
 
 pub(crate) mod account;
+mod everywhere;
 mod lease;
 mod manifest;
 mod node;
@@ -17,7 +18,7 @@ mod workload;
 use serde_json::Value;
 
 use super::meta::{self, NameRule};
-use super::{age, namespace};
+use super::{Config, age, namespace};
 use crate::kind::{Kind, Subresource};
 use crate::object::Object;
 use crate::resource::{Resource, Transaction};
@@ -41,8 +42,11 @@ const ALL: &[&Shape] = &[
 ];
 
 /// The rules of all of them.
-pub(super) fn resources() -> impl Iterator<Item = Box<dyn Resource>> {
-    ALL.iter().map(|shape| Box::new(Stored(shape)) as Box<dyn Resource>)
+pub(super) fn resources(config: &Config) -> impl Iterator<Item = Box<dyn Resource>> {
+    ALL.iter().map(|shape| {
+        let everywhere = shape.everywhere.map(|object| object(config));
+        Box::new(Stored { shape, everywhere }) as Box<dyn Resource>
+    })
 }
 
 /// Decides about an object that may replace another one.
@@ -63,6 +67,8 @@ struct Shape {
     begin: fn(&mut Object),
     /// Fills in defaults.
     fill: fn(&mut Object),
+    /// Refuses or completes a new object by others, as admission plugins do. The object has its defaults.
+    admit: fn(&mut dyn Transaction, &mut Object) -> Result<(), ApiError>,
     /// The faults of an object, which may replace another one, besides those of its metadata.
     faults: fn(&Object, Option<&Object>) -> Vec<Cause>,
     /// Refuses a valid object if the author of the change may not write it.
@@ -71,6 +77,8 @@ struct Shape {
     grace: Option<fn(&Object, Option<i64>) -> i64>,
     /// The cells of its row, one for each column.
     cells: fn(&Object, i64) -> Vec<Value>,
+    /// The object that each namespace has.
+    everywhere: Option<fn(&Config) -> Object>,
 }
 
 impl Shape {
@@ -84,52 +92,59 @@ impl Shape {
             is_returned_when_deleted: false,
             begin: if has_status(kind) { without_status } else { |_| {} },
             fill: |_| {},
+            admit: |_, _| Ok(()),
             faults: |_, _| Vec::new(),
             allowed: |_, _, _| Ok(()),
             grace: None,
             cells: |object, now| vec![object.name().into(), age::cell(object, now)],
+            everywhere: None,
         }
     }
 }
 
 /// The rules of a kind that is stored as clients write it.
-struct Stored(&'static Shape);
+struct Stored {
+    shape: &'static Shape,
+    /// See [`Shape::everywhere`].
+    everywhere: Option<Object>,
+}
 
 impl Stored {
     /// Leaves out what Go leaves out, and fills in defaults.
     fn prepare(&self, object: &mut Object) {
-        tidy::structure(&mut object.0, self.0.kind.schema);
-        (self.0.fill)(object);
+        tidy::structure(&mut object.0, self.shape.kind.schema);
+        (self.shape.fill)(object);
     }
 
     fn check(&self, object: &Object, old: Option<&Object>) -> Result<(), ApiError> {
         let mut faults = match old {
-            None => meta::faults(object, self.0.name),
+            None => meta::faults(object, self.shape.name),
             Some(old) => {
                 let mut faults = meta::change_faults(object, old);
                 faults.extend(meta::kept_faults(object));
                 faults
             }
         };
-        faults.extend((self.0.faults)(object, old));
-        meta::checked(self.0.kind, object, &faults)
+        faults.extend((self.shape.faults)(object, old));
+        meta::checked(self.shape.kind, object, &faults)
     }
 }
 
 impl Resource for Stored {
     fn kind(&self) -> &'static Kind {
-        self.0.kind
+        self.shape.kind
     }
 
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
-        if self.0.kind.namespaced {
-            namespace::must_exist(transaction, self.0.kind, object)?;
+        if self.shape.kind.namespaced {
+            namespace::must_exist(transaction, self.shape.kind, object)?;
         }
-        (self.0.begin)(object);
+        (self.shape.begin)(object);
         self.prepare(object);
+        (self.shape.admit)(transaction, object)?;
         self.check(object, None)?;
-        (self.0.allowed)(transaction, object, None)?;
-        if self.0.has_generation {
+        (self.shape.allowed)(transaction, object, None)?;
+        if self.shape.has_generation {
             object.metadata_mut().insert("generation".to_owned(), 1.into());
         }
         Ok(())
@@ -141,13 +156,13 @@ impl Resource for Stored {
         object: &mut Object,
         old: &Object,
     ) -> Result<(), ApiError> {
-        if has_status(self.0.kind) {
+        if has_status(self.shape.kind) {
             take_over(object, old, "status");
         }
         self.prepare(object);
         self.check(object, Some(old))?;
-        (self.0.allowed)(transaction, object, Some(old))?;
-        if self.0.has_generation && !is_same_but_metadata(object, old) {
+        (self.shape.allowed)(transaction, object, Some(old))?;
+        if self.shape.has_generation && !is_same_but_metadata(object, old) {
             let before = old.metadata().get("generation").and_then(Value::as_i64).unwrap_or_default();
             object.metadata_mut().insert("generation".to_owned(), before.saturating_add(1).into());
         }
@@ -167,23 +182,34 @@ impl Resource for Stored {
     }
 
     fn grace(&self, object: &Object, asked: Option<i64>) -> Option<i64> {
-        self.0.grace.map(|grace| grace(object, asked))
+        self.shape.grace.map(|grace| grace(object, asked))
     }
 
     fn is_held(&self, object: &Object) -> bool {
-        self.0.grace.is_some() && object.deletion_grace() > Some(0)
+        self.shape.grace.is_some() && object.deletion_grace() > Some(0)
     }
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
-        (self.0.cells)(object, now)
+        (self.shape.cells)(object, now)
     }
 
     fn may_be_created_by_update(&self) -> bool {
-        self.0.may_be_created_by_update
+        self.shape.may_be_created_by_update
+    }
+
+    fn needs_version(&self) -> bool {
+        self.shape.needs_version
     }
 
     fn is_returned_when_deleted(&self) -> bool {
-        self.0.is_returned_when_deleted
+        self.shape.is_returned_when_deleted
+    }
+
+    fn reconcile(&self, transaction: &mut dyn Transaction) -> Result<Option<i64>, ApiError> {
+        if let Some(object) = &self.everywhere {
+            everywhere::keep(transaction, self.shape.kind, object)?;
+        }
+        Ok(None)
     }
 }
 

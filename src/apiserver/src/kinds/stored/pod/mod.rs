@@ -1,5 +1,6 @@
 //! Pods that clients write (`pkg/registry/core/pod/strategy.go`).
 
+mod account;
 mod containers;
 pub(super) mod defaults;
 mod rules;
@@ -25,6 +26,7 @@ pub(super) static SHAPE: Shape = Shape {
     has_generation: true,
     begin: rules::begin,
     fill: rules::fill,
+    admit: account::admit,
     faults: rules::faults,
     grace: Some(rules::grace),
     cells: |object, now| pod::Pods.cells(object, now),
