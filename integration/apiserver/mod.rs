@@ -21,6 +21,7 @@ mod options;
 mod owners;
 mod pages;
 mod parts;
+mod pod_requests;
 mod pods;
 mod pods_stored;
 mod rbac;

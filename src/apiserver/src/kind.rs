@@ -235,8 +235,12 @@ pub enum Subresource {
     Status,
     /// `spec.finalizers` of a Namespace.
     Finalize,
-    /// A token of a ServiceAccount: it is asked for, and not stored.
+    /// A token of a ServiceAccount.
     Token,
+    /// The node of a Pod.
+    Binding,
+    /// The end of a Pod that may be put off.
+    Eviction,
 }
 
 impl Subresource {
@@ -246,7 +250,14 @@ impl Subresource {
             Self::Status => "status",
             Self::Finalize => "finalize",
             Self::Token => "token",
+            Self::Binding => "binding",
+            Self::Eviction => "eviction",
         }
+    }
+
+    /// Whether it is asked for with an object of another kind, and not stored.
+    pub fn is_request(self) -> bool {
+        matches!(self, Self::Token | Self::Binding | Self::Eviction)
     }
 }
 

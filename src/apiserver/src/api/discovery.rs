@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::kind::{Kind, Source, Subresource};
-use crate::kinds::review::TOKEN_REQUEST;
+use crate::kind::{Kind, Source};
+use crate::kinds::requested;
 
 /// All kinds, with those that never have objects.
 type Kinds<'a> = &'a [&'static Kind];
@@ -90,10 +90,12 @@ pub fn kinds_of(kinds: Kinds<'_>, group: &str, version: &str) -> Option<Value> {
                 "name": format!("{}/{}", kind.plural, subresource.name()), "singularName": "", "namespaced": kind.namespaced,
                 "kind": kind.name, "verbs": verbs,
             });
-            if *subresource == Subresource::Token {
-                let of = &TOKEN_REQUEST;
-                (entry["group"], entry["version"], entry["kind"]) =
-                    (of.group.into(), of.version.into(), of.name.into());
+            if let Some(of) = requested(*subresource) {
+                entry["kind"] = of.name.into();
+                // Said where it is another one than that of the list.
+                if of.group != kind.group {
+                    (entry["group"], entry["version"]) = (of.group.into(), of.version.into());
+                }
             }
             resources.push(entry);
         }
@@ -142,8 +144,7 @@ fn aggregated_kind(kind: &'static Kind) -> Value {
     let parts = kind.subresources.iter();
     let parts: Vec<Value> = parts
         .map(|(part, verbs)| {
-            let response =
-                if *part == Subresource::Token { response_kind(&TOKEN_REQUEST) } else { response.clone() };
+            let response = requested(*part).map_or_else(|| response.clone(), response_kind);
             json!({"subresource": part.name(), "responseKind": response, "verbs": verbs})
         })
         .collect();

@@ -11,7 +11,7 @@ use super::body::{self, Received};
 use super::call::Call;
 use super::deletion::{delete, delete_collection};
 use super::limits::Room;
-use super::token_request;
+use super::{pod_requests, token_request};
 use crate::api::media::{Content, OBJECTS, PATCHES};
 use crate::api::parameters::Validation;
 use crate::api::patch::Patch;
@@ -63,7 +63,7 @@ impl Call<'_> {
         self.name.as_deref().unwrap_or_default()
     }
 
-    fn options(&self, warnings: &Warnings) -> WriteOptions {
+    pub(super) fn options(&self, warnings: &Warnings) -> WriteOptions {
         let has_rules = self.shared.access.gate.has_rules();
         WriteOptions {
             author: Some(Arc::clone(&self.user)).filter(|_| has_rules),
@@ -113,8 +113,11 @@ async fn create(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
     if call.kind.namespaced && call.namespace.is_empty() {
         return Err(ApiError::method_not_allowed());
     }
-    if call.part == Some(Subresource::Token) {
-        return token_request::answer(call, received);
+    match call.part {
+        Some(Subresource::Token) => return token_request::answer(call, received),
+        Some(Subresource::Binding) => return pod_requests::bind(call, registry, received).await,
+        Some(Subresource::Eviction) => return pod_requests::evict(call, registry, received).await,
+        _ => {}
     }
     let (mut object, mut told) = call.received(received)?;
     if call.kind.source == Source::Question {

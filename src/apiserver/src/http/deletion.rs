@@ -58,6 +58,11 @@ pub(super) async fn delete_collection(
     in_form(call, deleted)
 }
 
+/// How to delete, as options say that are part of another request.
+pub(super) fn options_in(options: &Map<String, Value>) -> Result<DeleteOptions, ApiError> {
+    read(Asked::of_body(options)).map(|(options, _)| options)
+}
+
 /// How to delete, and whether the client says so with `orphanDependents: false`. If there is a body, the query is
 /// ignored.
 fn options(call: &Call<'_>, received: &Received) -> Result<(DeleteOptions, bool), ApiError> {
@@ -71,6 +76,10 @@ fn options(call: &Call<'_>, received: &Received) -> Result<(DeleteOptions, bool)
             content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
         Asked::of_body(&contents::options(&received.bytes, content, &DELETE_OPTIONS)?)
     };
+    read(asked)
+}
+
+fn read(asked: Asked) -> Result<(DeleteOptions, bool), ApiError> {
     let mut faults = policy_faults(asked.policy.as_deref(), asked.orphan);
     faults.extend(parameters::dry_run_fault(&asked.dry_runs));
     if !faults.is_empty() {

@@ -178,7 +178,8 @@ fn call<'a>(
         Some(Verb::Watch).filter(|_| request.method() == Method::GET)
     } else {
         // A token is asked for like an object that has no name yet.
-        let is_named = matches!(&place, Place::One { part, .. } if *part != Some(Subresource::Token));
+        let is_named =
+            matches!(&place, Place::One { part, .. } if !part.is_some_and(Subresource::is_request));
         verb(request.method(), is_named, parameters.watch)
     };
     let verb = verb.ok_or_else(ApiError::method_not_allowed)?;

@@ -14,6 +14,7 @@ mod metrics;
 mod metrics_page;
 mod pages;
 mod places;
+mod pod_requests;
 mod read;
 mod request_log;
 #[cfg(test)]

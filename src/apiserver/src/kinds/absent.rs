@@ -36,6 +36,8 @@ pub static ALL: &[Kind] = &[
     absent("batch", "CronJob", "cronjobs", "cronjob"),
     absent("batch", "Job", "jobs", "job"),
     absent("networking.k8s.io", "Ingress", "ingresses", "ingress"),
+    // Older kubectls evict pods only where this group is.
+    absent("policy", "PodDisruptionBudget", "poddisruptionbudgets", "poddisruptionbudget"),
 ];
 
 /// The empty list of a kind.

@@ -16,6 +16,7 @@ pub mod namespace;
 pub mod node;
 mod owners;
 pub mod pod;
+pub(crate) mod pod_requests;
 #[cfg(test)]
 mod published_tests;
 mod read_only;
@@ -35,7 +36,7 @@ pub(crate) use stored::{account as service_account, rbac};
 
 use std::sync::Arc;
 
-use super::kind::{Kind, Source};
+use super::kind::{Kind, Source, Subresource};
 use super::resource::Resource;
 
 /// All kinds: those that are served, and those without objects ([`absent`]).
@@ -54,6 +55,16 @@ pub fn known(served: &[Box<dyn Resource>]) -> Vec<&'static Kind> {
     let served: Vec<&'static Kind> = served.iter().map(|resource| resource.kind()).collect();
     let absent = absent::ALL.iter().filter(|kind| !served.contains(kind));
     served.iter().copied().chain(absent).collect()
+}
+
+/// The kind of the objects with which a part is asked for.
+pub(crate) fn requested(part: Subresource) -> Option<&'static Kind> {
+    match part {
+        Subresource::Status | Subresource::Finalize => None,
+        Subresource::Token => Some(&review::TOKEN_REQUEST),
+        Subresource::Binding => Some(&pod_requests::BINDING),
+        Subresource::Eviction => Some(&pod_requests::EVICTION),
+    }
 }
 
 /// All kinds, in the order in which they reconcile: a Service needs its namespace and a ServiceCIDR.

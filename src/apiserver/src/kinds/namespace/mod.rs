@@ -121,7 +121,7 @@ impl Resource for Namespaces {
         faults.extend(match part {
             Subresource::Status => phase_fault(object).into_iter().collect(),
             Subresource::Finalize => finalizer_faults(object, |index| format!("spec.finalizers[{index}]")),
-            Subresource::Token => Vec::new(),
+            _ => Vec::new(),
         });
         meta::checked(&KIND, object, &faults)?;
         label(object);

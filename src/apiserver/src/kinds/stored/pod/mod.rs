@@ -6,7 +6,7 @@ pub(super) mod defaults;
 mod rules;
 pub(super) mod validation;
 
-use crate::kind::{Kind, Source};
+use crate::kind::{Kind, Source, Subresource};
 use crate::kinds::{pod, verbs};
 use crate::resource::Resource;
 use crate::schema::published;
@@ -15,7 +15,7 @@ use super::Shape;
 
 static KIND: Kind = Kind {
     verbs: verbs::ALL,
-    subresources: &[verbs::STATUS],
+    subresources: &[(Subresource::Binding, verbs::ASK), (Subresource::Eviction, verbs::ASK), verbs::STATUS],
     schema: &published::Pod,
     source: Source::Stored,
     ..pod::KIND
