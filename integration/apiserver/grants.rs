@@ -72,6 +72,14 @@ fn nobody_grants_more_than_they_have() {
         as_granter("PATCH", "clusterroles/of-granter", &json!({"rules": [rule(&["*"], "*", &["*"])]})),
         "{APIGroups:[\"*\"], Resources:[\"*\"], Verbs:[\"*\"]}",
     );
+    // PUT creates roles, too: with their own rules only, and for those who may create.
+    let whole = |rules: &Value| json!({"metadata": {"name": "put"}, "rules": [rules]});
+    missing(
+        as_granter("PUT", "clusterroles/put", &whole(&nodes)),
+        "{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"delete\"]}",
+    );
+    assert_eq!(as_granter("PUT", "clusterroles/put", &whole(&own)).0, 201);
+    assert_eq!(as_granter("PUT", "clusterroles/put", &whole(&own)).0, 200);
     // Its labels may change, and it may shrink.
     assert_eq!(
         as_granter("PATCH", "clusterroles/cluster-admin", &json!({"metadata": {"labels": {"a": "b"}}})).0,

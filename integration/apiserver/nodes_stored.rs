@@ -284,6 +284,12 @@ fn leases_are_held_and_renewed() {
         server.done("PATCH", &n1, MERGE, &json!({"spec": {"renewTime": "2026-01-02T03:04:15.000006Z"}}));
     assert_eq!(renewed["spec"]["renewTime"], "2026-01-02T03:04:15.000006Z");
     assert_eq!(ask(&server, "PUT", &n1, JSON, &made).0, 409);
+    // Who knows no version cannot take it from its holder.
+    let (code, told) = ask(&server, "PUT", &n1, JSON, &lease);
+    let why = "leases.coordination.k8s.io \"n1\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified \
+               for an update";
+    assert_eq!((code, &told["message"]), (422, &json!(why)));
+    assert_eq!(ask(&server, "PUT", &n1, JSON, &renewed).0, 200);
     let (code, told) = ask(&server, "PATCH", &n1, MERGE, &json!({"spec": {"leaseDurationSeconds": 0}}));
     let why = "Lease.coordination.k8s.io \"n1\" is invalid: spec.leaseDurationSeconds: Invalid value: 0: must be \
                greater than 0";

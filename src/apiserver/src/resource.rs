@@ -145,6 +145,11 @@ pub trait Resource: Send + Sync {
         false
     }
 
+    /// Whether an update has to say which version it replaces (the opposite of `AllowUnconditionalUpdate`).
+    fn needs_version(&self) -> bool {
+        false
+    }
+
     /// Whether a deletion is answered with the deleted object instead of a `Status` (`ReturnDeletedObject`).
     fn is_returned_when_deleted(&self) -> bool {
         false

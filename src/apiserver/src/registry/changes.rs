@@ -52,6 +52,7 @@ pub(super) fn update(
             // The name goes first, as it does upstream.
             if object.name() == name {
                 metadata::is_same(kind, &object, &old)?;
+                metadata::has_version(kind, resource, &object)?;
             }
             (object, old, stored)
         }

@@ -6,7 +6,8 @@ use uuid::Uuid;
 use crate::api::parameters::go_uint;
 use crate::kind::Kind;
 use crate::object::Object;
-use crate::status::ApiError;
+use crate::resource::Resource;
+use crate::status::{ApiError, Cause};
 use crate::time;
 
 /// The letters of generated suffixes: no vowels, so that no words appear, and no letters that look alike
@@ -126,6 +127,20 @@ pub fn is_same(kind: &Kind, object: &Object, old: &Object) -> Result<(), ApiErro
     }
     let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
     Err(ApiError::conflict(kind, old.name(), &why))
+}
+
+/// Refuses an object without a version in the place of another one, for kinds that need it.
+///
+/// # Errors
+/// `Invalid`, of the kind's plural, as upstream (`Store.Update`).
+pub(super) fn has_version(kind: &Kind, resource: &dyn Resource, object: &Object) -> Result<(), ApiError> {
+    let given = object.metadata().get("resourceVersion").and_then(Value::as_str).unwrap_or_default();
+    if !resource.needs_version() || version_of(given)?.is_some() {
+        return Ok(());
+    }
+    let message = "Invalid value: 0: must be specified for an update".to_owned();
+    let cause = Cause { reason: "FieldValueInvalid", message, field: "metadata.resourceVersion".to_owned() };
+    Err(ApiError::invalid(&Kind { name: kind.plural, ..*kind }, object.name(), &[cause]))
 }
 
 /// Prepares the metadata of an object that an update creates, because there is none to replace. The version that the

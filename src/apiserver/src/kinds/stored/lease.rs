@@ -17,7 +17,14 @@ static KIND: Kind = Kind {
     ..Kind::new("coordination.k8s.io", "Lease", "leases", "lease", &published::Lease)
 };
 
-pub(super) static SHAPE: Shape = Shape { may_be_created_by_update: true, faults, cells, ..Shape::new(&KIND) };
+pub(super) static SHAPE: Shape = Shape {
+    may_be_created_by_update: true,
+    // Two holders that know no version would both have it.
+    needs_version: true,
+    faults,
+    cells,
+    ..Shape::new(&KIND)
+};
 
 fn faults(object: &Object, _: Option<&Object>) -> Vec<Cause> {
     let spec = object.spec();

@@ -61,6 +61,8 @@ pub(super) static PRIORITY_CLASS_SHAPE: Shape = Shape {
     ..Shape::new(&PRIORITY_CLASS)
 };
 pub(super) static RUNTIME_CLASS_SHAPE: Shape = Shape {
+    may_be_created_by_update: true,
+    needs_version: true,
     faults: runtime_class_faults,
     cells: |object, now| {
         let handler = object.0.get("handler").cloned().unwrap_or_default();

@@ -61,6 +61,8 @@ struct Shape {
     has_generation: bool,
     /// Whether PUT creates an object that is not there.
     may_be_created_by_update: bool,
+    /// Whether PUT has to say which version it replaces.
+    needs_version: bool,
     /// Whether the answer to a deletion is the object.
     is_returned_when_deleted: bool,
     /// Prepares a new object, before defaults are filled in. Usually removes the status if that is written on its own.
@@ -89,6 +91,7 @@ impl Shape {
             name: meta::subdomain,
             has_generation: false,
             may_be_created_by_update: false,
+            needs_version: false,
             is_returned_when_deleted: false,
             begin: if has_status(kind) { without_status } else { |_| {} },
             fill: |_| {},

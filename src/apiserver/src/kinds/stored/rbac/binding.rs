@@ -45,6 +45,7 @@ const fn binding(
 
 pub(in crate::kinds::stored) static CLUSTER_ROLE_BINDING_SHAPE: Shape = Shape {
     name: meta::path_segment,
+    may_be_created_by_update: true,
     fill: rules::fill,
     faults: |object, old| rules::binding_faults(object, old, false),
     allowed: |transaction, object, old| check_binding(transaction, &CLUSTER_ROLE_BINDING, object, old),
@@ -54,6 +55,7 @@ pub(in crate::kinds::stored) static CLUSTER_ROLE_BINDING_SHAPE: Shape = Shape {
 
 pub(in crate::kinds::stored) static ROLE_BINDING_SHAPE: Shape = Shape {
     name: meta::path_segment,
+    may_be_created_by_update: true,
     fill: rules::fill,
     faults: |object, old| rules::binding_faults(object, old, true),
     allowed: |transaction, object, old| check_binding(transaction, &ROLE_BINDING, object, old),

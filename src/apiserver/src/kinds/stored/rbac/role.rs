@@ -30,6 +30,7 @@ const fn role(
 
 pub(in crate::kinds::stored) static CLUSTER_ROLE_SHAPE: Shape = Shape {
     name: meta::path_segment,
+    may_be_created_by_update: true,
     faults: |object, _| rules::role_faults(object, false),
     allowed: |transaction, object, old| check_role(transaction, &CLUSTER_ROLE, object, old),
     cells,
@@ -38,6 +39,7 @@ pub(in crate::kinds::stored) static CLUSTER_ROLE_SHAPE: Shape = Shape {
 
 pub(in crate::kinds::stored) static ROLE_SHAPE: Shape = Shape {
     name: meta::path_segment,
+    may_be_created_by_update: true,
     faults: |object, _| rules::role_faults(object, true),
     allowed: |transaction, object, old| check_role(transaction, &ROLE, object, old),
     cells,
