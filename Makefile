@@ -9,6 +9,9 @@
 PREFIX      ?= /usr/local
 DESTDIR     ?=
 CNI_BIN_DIR ?= /opt/cni/bin
+# Of `make bench` and `make fuzz`.
+BEFORE      ?=
+FUZZ_TARGETS ?=
 
 CARGO   ?= cargo
 # Without a toolchain (sudo make install) what was built tells.
@@ -38,6 +41,9 @@ TEST_PACKAGES  := $(DEMO_PACKAGES) crun strace iproute2 nftables iptables contai
 TEST_PACKAGES += $(if $(shell command -v npm),,npm)
 # Takes kernel packages apart and makes disks; qemu itself comes by integration/kernels/fetch-qemu.sh.
 TEST_PACKAGES += kmod e2fsprogs xz-utils
+IMAGE_PACKAGES := busybox-static umoci
+# For the tests of the image.
+TEST_PACKAGES += $(IMAGE_PACKAGES)
 BENCH_PACKAGES := $(DEMO_PACKAGES) time iproute2 nftables containernetworking-plugins containerd
 
 .PHONY: all build demo test kernels fuzz bench lint deny engines clients kernel test-kernel image install \

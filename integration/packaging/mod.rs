@@ -7,6 +7,7 @@ mod documents;
 mod image;
 mod install;
 mod kernel_lists;
+mod makefile;
 mod manifests;
 mod messages;
 mod removal;
