@@ -23,6 +23,10 @@ use crate::status::ApiError;
 const BATCH: usize = 64;
 /// Most Services whose endpoints are one change: other clients wait for it.
 const TOGETHER: usize = 16;
+/// How long changes are gathered after the first one. Writing each at once would cost a sync of the disk for each, for
+/// which the client that makes the next change waits, too. kube-controller-manager has
+/// `--endpointslice-updates-batch-period` for the same.
+const GATHER: Duration = Duration::from_millis(2);
 /// Most objects of one piece of a list.
 const PIECE: u64 = 500;
 /// The pause before everything is listed again.
@@ -56,6 +60,7 @@ async fn follow(registry: Registry, own: Address) -> Result<Infallible, ApiError
         controller.catch_up(&mut watches).await?;
         if controller.queue.is_empty() {
             controller.wait(&mut watches).await?;
+            tokio::time::sleep(GATHER).await;
         } else {
             controller.work().await;
         }
