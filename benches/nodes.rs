@@ -22,14 +22,27 @@ const STREAMS: usize = 9;
 /// How much one run sends.
 const MIB: usize = 1024;
 
+/// A link between the nodes, which is memory alone otherwise: the processor then has to make up for what a packet's way
+/// into the pod and out of it costs.
+const LINK: &str = "tc qdisc add dev eth0 root tbf rate 10gbit burst 1mb latency 20ms";
+
+/// What the way between two nodes' pods is compared with.
+enum Peer<'a> {
+    /// The way to an address, from the first node itself.
+    Node(&'a str),
+    /// The way between the same pods, by another gateway.
+    Gateway(&'a str),
+}
+
 /// Runs everything.
 pub(crate) fn run() {
     in_cluster(|cluster| {
         cluster.of_three(1);
         new_nodes(cluster, "a new Node's routes", 0);
-        throughput(cluster, "between pods of two nodes, routed (peer: between the nodes)", |member| {
-            member.addresses[0].clone()
-        });
+        let node = Peer::Node(&cluster.members[1].addresses[0]);
+        throughput(cluster, "between pods of two nodes, routed (peer: between the nodes)", &node);
+        cluster.members[0].node().sh(LINK);
+        throughput(cluster, "the same on a link of 10 Gbit/s (peer: between the nodes)", &node);
     });
     in_cluster(vxlan);
     in_cluster(many);
@@ -109,7 +122,7 @@ while True:
 "#;
 
 /// What the second node's pod receives from the first one's, beside another way between the same nodes.
-fn throughput(cluster: &Cluster, title: &str, peer: impl Fn(&Member) -> String) {
+fn throughput(cluster: &Cluster, title: &str, peer: &Peer<'_>) {
     let [from, to] = [0, 1].map(|member: usize| &cluster.members[member]);
     let receivers = [Some(&to.pods[0]), None].map(|pod| {
         let mut python = to.command(pod, "python3");
@@ -125,10 +138,18 @@ fn throughput(cluster: &Cluster, title: &str, peer: impl Fn(&Member) -> String) 
         )
     };
     let (mut pods, mut peers) = (Vec::new(), Vec::new());
-    let host = peer(to);
+    let (pod, address) = (Some(&from.pods[0]), to.pods[0].addresses[0].as_str());
     for _ in 0..STREAMS {
-        pods.push(once(Some(&from.pods[0]), &to.pods[0].addresses[0]));
-        peers.push(once(None, &host));
+        pods.push(once(pod, address));
+        peers.push(match peer {
+            Peer::Node(address) => once(None, address),
+            Peer::Gateway(gateway) => {
+                from.node().sh(&format!("ip route add {address} via {gateway}"));
+                let took = once(pod, address);
+                from.node().sh(&format!("ip route del {address} via {gateway}"));
+                took
+            }
+        });
     }
     drop(receivers);
     print_row(&format!("{MIB} MiB {title}"), ms(&pods), ms(&peers));
@@ -153,9 +174,12 @@ fn vxlan(cluster: &mut Cluster) {
              ip addr add 198.19.0.{number}/24 dev peer0; ip link set peer0 up"
         ));
     }
-    throughput(cluster, "between pods of two nodes, --overlay=vxlan (peer: Linux's VXLAN)", |_| {
-        "198.19.0.2".to_owned()
-    });
+    for (title, peer) in [
+        ("between pods of two nodes, --overlay=vxlan (peer: nodes, ip's VXLAN)", Peer::Node("198.19.0.2")),
+        ("between pods of two nodes, --overlay=vxlan (peer: pods, ip's VXLAN)", Peer::Gateway("198.19.0.2")),
+    ] {
+        throughput(cluster, title, &peer);
+    }
 }
 
 /// Many Nodes and Services: memory, a cold start, and one more Node.
