@@ -37,7 +37,17 @@ const CRATES: &[(&str, &[&str])] = &[
         "podhosts-node",
         &["podhosts-pod", "podhosts-proxy", "podhosts-records", "podhosts-sys", "podhosts-telemetry"],
     ),
-    ("podhosts", &["podhosts-container", "podhosts-cri", "podhosts-pod", "podhosts-records", "podhosts-sys"]),
+    (
+        "podhosts",
+        &[
+            "podhosts-container",
+            "podhosts-cri",
+            "podhosts-pod",
+            "podhosts-records",
+            "podhosts-sys",
+            "podhosts-telemetry",
+        ],
+    ),
 ];
 /// Programs that are started for every container. What they are linked with is read from the disk each time.
 const PER_CONTAINER: [&str; 2] = ["podhosts-hook", "podhosts-runtime"];

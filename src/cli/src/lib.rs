@@ -6,7 +6,6 @@ mod configure;
 mod doctor;
 pub mod engines;
 mod inspect;
-mod logging;
 pub mod nri;
 mod render;
 

@@ -48,7 +48,7 @@ pub enum Level {
 
 /// `RUST_LOG` is no filter.
 #[derive(Debug, Error)]
-#[error("cannot use {VARIABLE} {given:?}: expected levels such as info or podhosts_apiserver=debug: {cause}")]
+#[error("cannot use {VARIABLE} {given:?}: expected levels such as info or podhosts=debug: {cause}")]
 pub struct LogError {
     given: String,
     cause: ParseError,
@@ -59,9 +59,17 @@ pub struct LogError {
 /// # Errors
 /// [`LogError`]: the variable has no filter.
 pub fn begin(format: Format, level: Option<Level>) -> Result<(), LogError> {
+    begin_as(None, format, level)
+}
+
+/// Does the same. With `program` a line of text is its name and the message, like the errors that it writes to stderr.
+///
+/// # Errors
+/// [`LogError`]: the variable has no filter.
+pub fn begin_as(program: Option<&'static str>, format: Format, level: Option<Level>) -> Result<(), LogError> {
     #[allow(clippy::disallowed_methods, reason = "the variable that users of tracing know")]
     let variable = std::env::var(VARIABLE).ok();
-    let subscriber = subscriber(format, filter(level, variable)?, std::io::stderr);
+    let subscriber = subscriber(program, format, filter(level, variable)?, std::io::stderr);
     // Fails only where there is a subscriber already, as in tests.
     let _ = tracing::subscriber::set_global_default(subscriber);
     Ok(())
@@ -79,16 +87,24 @@ pub fn filter(level: Option<Level>, variable: Option<String>) -> Result<EnvFilte
     EnvFilter::builder().parse(&given).map_err(|cause| LogError { given, cause })
 }
 
-/// Writes the events that `filter` lets through to `writer`.
-pub fn subscriber<W>(format: Format, filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
+/// Writes the events that `filter` lets through to `writer`; those of a `program` as [`begin_as`] does.
+pub fn subscriber<W>(
+    program: Option<&'static str>,
+    format: Format,
+    filter: EnvFilter,
+    writer: W,
+) -> impl Subscriber + Send + Sync
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
     // If stderr cannot be written, there is nowhere to report it.
     let layer = lines::layer().with_writer(writer).with_ansi(false).log_internal_errors(false);
-    let layer = match format {
-        Format::Json => layer.fmt_fields(JsonFields::new()).event_format(Json).boxed(),
-        Format::Text => layer.event_format(Text(lines::format().with_target(false).with_ansi(false))).boxed(),
+    let layer = match (format, program) {
+        (Format::Json, _) => layer.fmt_fields(JsonFields::new()).event_format(Json).boxed(),
+        (Format::Text, Some(program)) => layer.event_format(Message { program }).boxed(),
+        (Format::Text, None) => {
+            layer.event_format(Text(lines::format().with_target(false).with_ansi(false))).boxed()
+        }
     };
     Registry::default().with(filter).with(layer)
 }
@@ -170,11 +186,33 @@ where
     }
 }
 
+/// `<program>: <message>`.
+struct Message {
+    program: &'static str,
+}
+
+impl<S, N> FormatEvent<S, N> for Message
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        write!(writer, "{}: ", self.program)?;
+        context.field_format().format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    use super::testing::written_as;
+    use super::testing::{written_as, written_by};
 
     fn written(level: Option<Level>, log: impl FnOnce()) -> String {
         super::testing::written(level, log)
@@ -211,6 +249,16 @@ mod tests {
         assert!(line.contains(": failed cause=a\\nb"), "{line}");
         let is_forged = |c: char| c.is_control() || c == '\u{202e}';
         assert!(line.ends_with('\n') && !line.trim_end().contains(is_forged), "{line:?}");
+    }
+
+    #[test]
+    fn a_program_tells_its_name_and_the_message_alone() {
+        let line = written_by(Some("podhosts nri"), Format::Text, filter(None, None).unwrap(), || {
+            let _entered = tracing::error_span!("container", pod = "default/web", id = "c1").entered();
+            tracing::error!("cannot read \"x\"");
+            tracing::debug!("sealed");
+        });
+        assert_eq!(line, "podhosts nri: cannot read \"x\"\n");
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! `podhosts nri`: the plugin of containerd's and CRI-O's Node Resource Interface.
 
 use super::args::{LogFormatArg, LogLevelArg, NriArgs};
-use crate::logging::{self, Format};
 use crate::nri::session::Registration;
 use crate::nri::{self, Endpoint, SOCKET_VARIABLE};
 use container::node_config::CONFIG_PATH;
 use sys::report::bounded;
 use sys::service::inherited;
-use tracing_subscriber::filter::LevelFilter;
+use telemetry::log::{self, Format, Level};
 
 /// The program's name in its log.
 const PROGRAM: &str = "podhosts nri";
@@ -26,7 +25,8 @@ pub(super) fn run(args: &NriArgs) -> Result<Vec<u8>, Vec<String>> {
         LogFormatArg::Text => Format::Text,
         LogFormatArg::Json => Format::Json,
     };
-    logging::start(PROGRAM, args.log_level.map(level), format).map_err(|error| vec![error])?;
+    log::begin_as(Some(PROGRAM), format, args.log_level.map(level))
+        .map_err(|error| vec![error.to_string()])?;
     let registration = Registration { name: args.name.clone(), index: args.index.clone() };
     match nri::run(&Endpoint::Socket(args.socket.clone()), &registration, &args.config) {
         Ok(()) => Ok(Vec::new()),
@@ -38,13 +38,13 @@ pub(super) fn run(args: &NriArgs) -> Result<Vec<u8>, Vec<String>> {
     }
 }
 
-fn level(level: LogLevelArg) -> LevelFilter {
+fn level(level: LogLevelArg) -> Level {
     match level {
-        LogLevelArg::Error => LevelFilter::ERROR,
-        LogLevelArg::Warn => LevelFilter::WARN,
-        LogLevelArg::Info => LevelFilter::INFO,
-        LogLevelArg::Debug => LevelFilter::DEBUG,
-        LogLevelArg::Trace => LevelFilter::TRACE,
+        LogLevelArg::Error => Level::Error,
+        LogLevelArg::Warn => Level::Warn,
+        LogLevelArg::Info => Level::Info,
+        LogLevelArg::Debug => Level::Debug,
+        LogLevelArg::Trace => Level::Trace,
     }
 }
 
@@ -58,7 +58,8 @@ pub(super) fn run_launched() -> Option<Result<Vec<u8>, Vec<String>>> {
         name: given("NRI_PLUGIN_NAME").unwrap_or_default(),
         index: given("NRI_PLUGIN_IDX").unwrap_or_default(),
     };
-    let result = logging::start(PROGRAM, None, Format::Text).and_then(|()| {
+    let begun = log::begin_as(Some(PROGRAM), Format::Text, None).map_err(|error| error.to_string());
+    let result = begun.and_then(|()| {
         nri::run(&Endpoint::Inherited(socket), &registration, CONFIG_PATH.as_ref())
             .map_err(|error| error.to_string())
     });

@@ -25,9 +25,19 @@ pub fn written(level: Option<Level>, log: impl FnOnce()) -> String {
 
 /// The lines that `log` writes in this format.
 pub fn written_as(format: Format, filter: EnvFilter, log: impl FnOnce()) -> String {
+    written_by(None, format, filter, log)
+}
+
+/// The lines that `log` writes in this format and program.
+pub fn written_by(
+    program: Option<&'static str>,
+    format: Format,
+    filter: EnvFilter,
+    log: impl FnOnce(),
+) -> String {
     let written = Written::default();
     let writer = written.clone();
-    let subscriber = subscriber(format, filter, move || writer.clone());
+    let subscriber = subscriber(program, format, filter, move || writer.clone());
     tracing::subscriber::with_default(subscriber, log);
     let bytes = written.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
     String::from_utf8_lossy(&bytes).into_owned()
