@@ -99,7 +99,8 @@ async fn http2(mut client: DuplexStream, path: Option<&str>, window: u32) -> (Ve
     (kinds, begun.elapsed())
 }
 
-/// Sends `bytes` one by one, one in a second. Returns what the server said before it hung up, and how long that took.
+/// Sends `start`, and then a byte in each second. Returns what the server said before it hung up, and how long that
+/// took.
 async fn sent_slowly(mut client: DuplexStream, start: &str) -> (String, Duration) {
     let begun = Instant::now();
     client.write_all(start.as_bytes()).await.unwrap();

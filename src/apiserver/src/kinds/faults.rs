@@ -53,8 +53,7 @@ pub(super) fn too_many(field: impl Into<String>, count: usize, most: usize) -> C
     fault("FieldValueTooMany", field, format!("Too many: {count}"), &detail)
 }
 
-/// The faults of the protocols of an endpoints' port, in the words of Kubernetes for Endpoints and EndpointSlices; `field` has
-/// the path of a key.
+/// The faults of `protocol` and `appProtocol` of a port of Endpoints or of an EndpointSlice; `field` makes the path of a key.
 pub(super) fn of_protocols(port: &Value, field: impl Fn(&str) -> String) -> Vec<Cause> {
     let mut faults = Vec::new();
     let protocol = port["protocol"].as_str().unwrap_or_default();

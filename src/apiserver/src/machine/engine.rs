@@ -105,7 +105,7 @@ impl Engine {
         self.seen.is_connected = self.link.is_some();
     }
 
-    /// Notes that there is no answer. Without an `error` that is no fault: `auto` found no engine, and never knew one.
+    /// Notes that there is no answer. Without an `error` there is no engine to ask, which is no fault.
     fn miss(&mut self, error: Option<&CriError>) {
         self.link = None;
         self.misses = self.misses.saturating_add(1);
