@@ -172,24 +172,25 @@ impl Server {
 
     /// Sends a request as it stands, `Connection: close` and what is shown being added; the answer, if there is one.
     pub(crate) fn raw(&self, shown: Shown<'_>, line: &str, headers: &str, body: &[u8]) -> Option<Answer> {
-        let mut stream = self.connect(shown);
-        let token = match shown {
-            Shown::Token(token) => format!("Authorization: Bearer {token}\r\n"),
-            _ => String::new(),
-        };
-        let head = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{token}{headers}\r\n");
-        stream.write_all(head.as_bytes()).ok()?;
-        // The server may have answered and hung up before it has everything.
-        let _ = stream.write_all(body);
-        let mut received = Vec::new();
-        let _ = stream.read_to_end(&mut received);
-        answer(&received)
+        exchange(self.connect(shown), shown, line, headers, body)
+    }
+
+    /// As [`Self::raw`], of somebody who may. On a machine that is very busy a handshake takes longer than the server waits.
+    fn asked(&self, line: &str, headers: &str, body: &[u8]) -> Answer {
+        let token = self.token();
+        let shown = Shown::Token(&token);
+        let ready = (0..10).find_map(|_| {
+            let mut stream = self.connect(shown);
+            stream.conn.complete_io(&mut stream.sock).ok()?;
+            Some(stream)
+        });
+        exchange(ready.expect("no handshake"), shown, line, headers, body).unwrap()
     }
 
     /// A request by somebody who may, with a body.
     pub(crate) fn ask(&self, method: &str, path: &str, media_type: &str, body: &[u8]) -> Answer {
         let headers = format!("Content-Type: {media_type}\r\nContent-Length: {}\r\n", body.len());
-        self.raw(Shown::Token(&self.token()), &format!("{method} {path}"), &headers, body).unwrap()
+        self.asked(&format!("{method} {path}"), &headers, body)
     }
 
     /// The object that comes of a request that has to succeed; it has no body for null.
@@ -203,7 +204,7 @@ impl Server {
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
-        self.raw(Shown::Token(&self.token()), &format!("GET {path}"), "", &[]).unwrap()
+        self.asked(&format!("GET {path}"), "", &[])
     }
 
     /// Runs a kubectl; whether it succeeded, and what it printed on stdout and stderr.
@@ -228,6 +229,27 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Sends a request over a connection; the answer, if there is one.
+fn exchange(
+    mut stream: rustls::StreamOwned<rustls::ClientConnection, TcpStream>,
+    shown: Shown<'_>,
+    line: &str,
+    headers: &str,
+    body: &[u8],
+) -> Option<Answer> {
+    let token = match shown {
+        Shown::Token(token) => format!("Authorization: Bearer {token}\r\n"),
+        _ => String::new(),
+    };
+    let head = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{token}{headers}\r\n");
+    stream.write_all(head.as_bytes()).ok()?;
+    // The server may have answered and hung up before it has everything.
+    let _ = stream.write_all(body);
+    let mut received = Vec::new();
+    let _ = stream.read_to_end(&mut received);
+    answer(&received)
 }
 
 fn answer(received: &[u8]) -> Option<Answer> {
