@@ -285,3 +285,54 @@ fn kubectls_read_and_write_pods() {
         assert_eq!(run(&server, &kubectl, "get pods -o name"), "");
     }
 }
+
+#[test]
+fn pods_have_a_priority_and_stay_on_their_node_for_a_while() {
+    needs!();
+    let server = serve();
+    const CLASSES: &str = "/apis/scheduling.k8s.io/v1/priorityclasses";
+    assert_eq!(names(&server.get(CLASSES).json()), ["system-cluster-critical", "system-node-critical"]);
+    let made = |name: &str, more: Value| {
+        let mut pod = pod(name, "n1");
+        pod["spec"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ask(&server, "POST", PODS, JSON, &pod)
+    };
+    let of =
+        |spec: &Value| ["priorityClassName", "priority", "preemptionPolicy"].map(|key| spec[key].clone());
+    let plain = made("a", json!({})).1;
+    let lower = json!("PreemptLowerPriority");
+    assert_eq!(of(&plain["spec"]), [Value::Null, json!(0), lower.clone()]);
+    let stay = |what: &str| json!({"key": format!("node.kubernetes.io/{what}"), "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
+    assert_eq!(plain["spec"]["tolerations"], json!([stay("not-ready"), stay("unreachable")]));
+    let critical = made("b", json!({"priorityClassName": "system-node-critical"})).1;
+    assert_eq!(of(&critical["spec"]), [json!("system-node-critical"), json!(2_000_001_000), lower]);
+    for (more, why) in [
+        (
+            json!({"priorityClassName": "lost"}),
+            "pods \"c\" is forbidden: no PriorityClass with name lost was found",
+        ),
+        (
+            json!({"priority": 7}),
+            "pods \"c\" is forbidden: the integer value of priority (7) must not be provided in pod spec; priority admission \
+             controller computed 0 from the given PriorityClass name",
+        ),
+    ] {
+        let (code, told) = made("c", more);
+        assert_eq!((code, &told["message"]), (403, &json!(why)));
+    }
+    let class = json!({"metadata": {"name": "usual"}, "value": 5, "globalDefault": true, "preemptionPolicy": "Never"});
+    done(&server, "POST", CLASSES, JSON, &class);
+    assert_eq!(of(&made("c", json!({})).1["spec"]), [json!("usual"), json!(5), json!("Never")]);
+    let (code, told) =
+        ask(&server, "POST", CLASSES, JSON, &json!({"metadata": {"name": "other"}, "globalDefault": true}));
+    let why = "priorityclasses.scheduling.k8s.io \"other\" is forbidden: PriorityClass usual is already marked as default. Only \
+               one default can exist";
+    assert_eq!((code, &told["message"]), (403, &json!(why)));
+    // A client that replaces a pod need not say what it was given.
+    let mut whole = plain.clone();
+    for key in ["tolerations", "priority", "preemptionPolicy"] {
+        whole["spec"].as_object_mut().unwrap().remove(key);
+    }
+    let replaced = done(&server, "PUT", &format!("{PODS}/a"), JSON, &whole);
+    assert_eq!(replaced["spec"], plain["spec"]);
+}

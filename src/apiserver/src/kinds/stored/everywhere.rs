@@ -1,4 +1,6 @@
-//! Objects that each namespace has. One that is deleted is made again at once, and one that is changed is put right
+//! Objects that the server makes itself.
+//!
+//! Some each namespace has. One that is deleted is made again at once, and one that is changed is put right
 //! (`pkg/controller/serviceaccount/serviceaccounts_controller.go` and
 //! `pkg/controller/certificates/rootcacertpublisher/publisher.go`).
 
@@ -12,7 +14,7 @@ use crate::object::Object;
 use crate::resource::Transaction;
 use crate::status::ApiError;
 
-/// An object for each namespace, with these members besides the metadata.
+/// An object with these members besides the metadata.
 pub(super) fn object(kind: &Kind, name: &str, members: Map<String, Value>) -> Object {
     let mut object = Object(members);
     object.0.insert("apiVersion".to_owned(), kind.api_version().into());
@@ -42,6 +44,26 @@ pub(super) fn keep(
         let found = transaction.get(&namespace::KIND, "", &name)?;
         if found.is_some_and(|namespace| !namespace.is_being_deleted()) {
             keep_in(transaction, kind, object, &name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes those of `objects`, which are in no namespace, that are missing, unless the transaction follows up on a change.
+///
+/// # Errors
+/// The store cannot be read or written.
+pub(super) fn begin(
+    transaction: &mut dyn Transaction,
+    kind: &'static Kind,
+    objects: fn() -> Vec<Object>,
+) -> Result<(), ApiError> {
+    if transaction.changed(kind).is_some() {
+        return Ok(());
+    }
+    for mut object in objects() {
+        if transaction.get(kind, "", object.name())?.is_none() {
+            transaction.put(kind, &mut object)?;
         }
     }
     Ok(())

@@ -8,8 +8,9 @@ use crate::kinds::columns::{AGE, NAME, column};
 use crate::kinds::faults::{forbidden, invalid, too_long, unsupported};
 use crate::kinds::{Config, age, verbs};
 use crate::object::Object;
+use crate::resource::Transaction;
 use crate::schema::published;
-use crate::status::Cause;
+use crate::status::{ApiError, Cause};
 use pod::validation::dns;
 
 static CONFIG_MAP: Kind = Kind {
@@ -18,7 +19,7 @@ static CONFIG_MAP: Kind = Kind {
     columns: &[NAME, column("Data", "How many entries it has."), AGE],
     ..Kind::new("", "ConfigMap", "configmaps", "configmap", &published::ConfigMap)
 };
-static PRIORITY_CLASS: Kind = Kind {
+pub(super) static PRIORITY_CLASS: Kind = Kind {
     short_names: &["pc"],
     namespaced: false,
     verbs: verbs::ALL,
@@ -53,6 +54,8 @@ pub(super) static PRIORITY_CLASS_SHAPE: Shape = Shape {
     has_generation: true,
     fill: fill_priority_class,
     faults: priority_class_faults,
+    allowed: one_default,
+    at_start: Some(system_classes),
     cells: |object, now| {
         let value = object.0.get("value").cloned().unwrap_or_else(|| 0.into());
         let is_default = object.0.get("globalDefault").and_then(Value::as_bool).unwrap_or_default();
@@ -190,6 +193,38 @@ fn priority_class_faults(object: &Object, old: Option<&Object>) -> Vec<Cause> {
 /// The classes that every cluster has.
 const SYSTEM_CLASSES: [(&str, i64); 2] =
     [("system-node-critical", 2_000_001_000), ("system-cluster-critical", 2_000_000_000)];
+
+fn system_classes() -> Vec<Object> {
+    let made = SYSTEM_CLASSES.into_iter().map(|(name, value)| {
+        let members = json!({"value": value, "preemptionPolicy": POLICIES[1], "metadata": {"generation": 1},
+            "description": "For pods without which a cluster does not work."});
+        everywhere::object(&PRIORITY_CLASS, name, members.as_object().cloned().unwrap_or_default())
+    });
+    made.collect()
+}
+
+/// Whether pods without a class have this one.
+pub(super) fn is_default(class: &Object) -> bool {
+    class.0.get("globalDefault") == Some(&Value::Bool(true))
+}
+
+/// Refuses a second default (`validatePriorityClass` in `plugin/pkg/admission/priority/admission.go`).
+fn one_default(
+    transaction: &mut dyn Transaction,
+    object: &Object,
+    _: Option<&Object>,
+) -> Result<(), ApiError> {
+    if !is_default(object) {
+        return Ok(());
+    }
+    let others = transaction.list(&PRIORITY_CLASS)?.into_iter();
+    let Some(other) = others.filter(is_default).find(|other| other.name() != object.name()) else {
+        return Ok(());
+    };
+    let why =
+        format!("PriorityClass {} is already marked as default. Only one default can exist", other.name());
+    Err(ApiError::forbidden(&PRIORITY_CLASS, object.name(), &why))
+}
 
 /// `ValidateRuntimeClass` and `ValidateRuntimeClassUpdate` in `pkg/apis/node/validation/validation.go`.
 fn runtime_class_faults(object: &Object, old: Option<&Object>) -> Vec<Cause> {

@@ -71,6 +71,8 @@ struct Shape {
     fill: fn(&mut Object),
     /// Refuses or completes a new object by others, as admission plugins do. The object has its defaults.
     admit: fn(&mut dyn Transaction, &mut Object) -> Result<(), ApiError>,
+    /// Takes over what a client that replaces an object need not say.
+    keep: fn(&mut Object, &Object),
     /// The faults of an object, which may replace another one, besides those of its metadata.
     faults: fn(&Object, Option<&Object>) -> Vec<Cause>,
     /// Refuses a valid object if the author of the change may not write it.
@@ -81,6 +83,8 @@ struct Shape {
     cells: fn(&Object, i64) -> Vec<Value>,
     /// The object that each namespace has.
     everywhere: Option<fn(&Config) -> Object>,
+    /// The objects that a start makes where they are missing.
+    at_start: Option<fn() -> Vec<Object>>,
 }
 
 impl Shape {
@@ -96,11 +100,13 @@ impl Shape {
             begin: if has_status(kind) { without_status } else { |_| {} },
             fill: |_| {},
             admit: |_, _| Ok(()),
+            keep: |_, _| {},
             faults: |_, _| Vec::new(),
             allowed: |_, _, _| Ok(()),
             grace: None,
             cells: |object, now| vec![object.name().into(), age::cell(object, now)],
             everywhere: None,
+            at_start: None,
         }
     }
 }
@@ -163,6 +169,7 @@ impl Resource for Stored {
             take_over(object, old, "status");
         }
         self.prepare(object);
+        (self.shape.keep)(object, old);
         self.check(object, Some(old))?;
         (self.shape.allowed)(transaction, object, Some(old))?;
         if self.shape.has_generation && !is_same_but_metadata(object, old) {
@@ -215,6 +222,9 @@ impl Resource for Stored {
     fn reconcile(&self, transaction: &mut dyn Transaction) -> Result<Option<i64>, ApiError> {
         if let Some(object) = &self.everywhere {
             everywhere::keep(transaction, self.shape.kind, object)?;
+        }
+        if let Some(objects) = self.shape.at_start {
+            everywhere::begin(transaction, self.shape.kind, objects)?;
         }
         Ok(None)
     }

@@ -3,13 +3,16 @@
 mod account;
 mod containers;
 pub(super) mod defaults;
+mod priority;
 mod rules;
 pub(super) mod validation;
 
 use crate::kind::{Kind, Source, Subresource};
 use crate::kinds::{pod, verbs};
-use crate::resource::Resource;
+use crate::object::Object;
+use crate::resource::{Resource, Transaction};
 use crate::schema::published;
+use crate::status::ApiError;
 
 use super::Shape;
 
@@ -26,9 +29,28 @@ pub(super) static SHAPE: Shape = Shape {
     has_generation: true,
     begin: rules::begin,
     fill: rules::fill,
-    admit: account::admit,
+    admit,
+    keep,
     faults: rules::faults,
     grace: Some(rules::grace),
     cells: |object, now| pod::Pods.cells(object, now),
     ..Shape::new(&KIND)
 };
+
+/// Does what admission plugins do with a new pod.
+fn admit(transaction: &mut dyn Transaction, pod: &mut Object) -> Result<(), ApiError> {
+    account::admit(transaction, pod)?;
+    priority::admit(transaction, pod)?;
+    priority::tolerate(pod.spec_mut());
+    Ok(())
+}
+
+/// Keeps what they gave a pod where a client that replaces it does not say it.
+fn keep(pod: &mut Object, old: &Object) {
+    for key in ["priority", "preemptionPolicy"] {
+        if let Some(value) = old.spec().get(key) {
+            pod.spec_mut().entry(key).or_insert_with(|| value.clone());
+        }
+    }
+    priority::tolerate(pod.spec_mut());
+}
