@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, UnparsedPublicKey,
+};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
@@ -273,9 +275,37 @@ fn kubectl_creates_tokens() {
 }
 
 #[test]
+fn whoever_has_the_public_key_knows_tokens() {
+    let server = serve();
+    let token = token_of(&server, "default", "agent");
+    let read = |path: &str| {
+        let answer = server.raw(Shown::Token(&token), &format!("GET {path}"), "", &[]).unwrap();
+        assert_eq!(answer.code, 200, "{path}");
+        answer.json()
+    };
+    let issuer = read("/.well-known/openid-configuration");
+    let keys = format!("https://{}/openid/v1/jwks", server.address);
+    assert_eq!((&issuer["issuer"], &issuer["jwks_uri"]), (&json!(ISSUER), &json!(keys)));
+    assert_eq!(issuer["id_token_signing_alg_values_supported"], json!(["ES256"]));
+    let key = read("/openid/v1/jwks")["keys"][0].clone();
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let header: Value =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(signed.split('.').next().unwrap()).unwrap()).unwrap();
+    assert_eq!((&header["kid"], &header["alg"]), (&key["kid"], &key["alg"]));
+    let part = |name: &str| URL_SAFE_NO_PAD.decode(key[name].as_str().unwrap()).unwrap();
+    let point = [vec![4], part("x"), part("y")].concat();
+    let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
+    key.verify(signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
+    assert!(key.verify(b"another", &URL_SAFE_NO_PAD.decode(signature).unwrap()).is_err());
+    assert_eq!(server.raw(Shown::Nothing, "GET /openid/v1/jwks", "", &[]).unwrap().code, 401);
+}
+
+#[test]
 fn one_machine_has_no_accounts() {
     let server = Server::start(&[]);
-    assert_eq!(server.get(ACCOUNTS).code, 404);
+    for path in [ACCOUNTS, "/openid/v1/jwks", "/.well-known/openid-configuration"] {
+        assert_eq!(server.get(path).code, 404);
+    }
     assert!(!server.dir.join("data/service-account.key").exists());
     assert_eq!(code(&server, "a.b.c"), 401);
 }

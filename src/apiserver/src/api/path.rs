@@ -18,6 +18,10 @@ pub enum Route {
     Health,
     /// `/metrics`.
     Metrics,
+    /// `/.well-known/openid-configuration`: who signs tokens.
+    Issuer,
+    /// `/openid/v1/jwks`: the keys by which tokens are known.
+    TokenKeys,
     /// `/api`: the versions of the core group.
     CoreVersions,
     /// `/apis`: the other groups.
@@ -92,6 +96,8 @@ pub fn parse(path: &str, kinds: &[&'static Kind]) -> Option<Route> {
         ["version"] => Some(Route::Version),
         ["healthz" | "livez" | "readyz"] | ["healthz" | "livez" | "readyz", "ping"] => Some(Route::Health),
         ["metrics"] => Some(Route::Metrics),
+        [".well-known", "openid-configuration"] => Some(Route::Issuer),
+        ["openid", "v1", "jwks"] => Some(Route::TokenKeys),
         ["api"] => Some(Route::CoreVersions),
         ["apis"] => Some(Route::Groups),
         ["apis", group] => Some(Route::Group(group.to_owned())),

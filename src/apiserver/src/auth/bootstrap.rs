@@ -62,6 +62,16 @@ fn objects() -> Vec<(&'static Kind, Value)> {
             ]),
         ),
         (
+            "system:service-account-issuer-discovery",
+            "system:serviceaccounts",
+            read(&[
+                "/.well-known/openid-configuration",
+                "/.well-known/openid-configuration/",
+                "/openid/v1/jwks",
+                "/openid/v1/jwks/",
+            ]),
+        ),
+        (
             "system:public-info-viewer",
             "system:authenticated",
             read(&["/healthz", "/livez", "/readyz", "/version", "/version/"]),

@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use serde_json::{Value, json};
+
 use super::attributes::Attributes;
 use super::claims::{Bound, Claims, ISSUER, Named, Times, made};
 use super::policy::{Decision, Policy};
@@ -119,6 +121,11 @@ impl Gate {
         let policy = std::sync::Arc::new(Policy::read(all)?);
         *known = Some((now, std::sync::Arc::clone(&policy)));
         Ok(policy)
+    }
+
+    /// The keys by which tokens of service accounts are known (RFC 7517); `None` where there are no such tokens.
+    pub(crate) fn keys(&self) -> Option<Value> {
+        self.key.as_ref().map(|key| json!({"keys": [key.public()]}))
     }
 
     /// Makes a token for a service account.

@@ -24,6 +24,8 @@ const FILE_MAX: usize = 64 << 10;
 /// Longest token that is looked at, in bytes.
 const TOKEN_MAX: usize = 16 << 10;
 const LABEL: &str = "PRIVATE KEY";
+/// Bytes of a coordinate of a point on P-256.
+const COORDINATE: usize = 32;
 
 /// A key that cannot be used or made.
 #[derive(Debug, Error)]
@@ -75,6 +77,16 @@ impl Key {
         let id = URL_SAFE_NO_PAD.encode(digest(&SHA256, pair.public_key().as_ref()));
         let header = URL_SAFE_NO_PAD.encode(json!({"alg": "ES256", "kid": id}).to_string());
         Ok(Self { pair, header })
+    }
+
+    /// The public key as a JSON Web Key (RFC 7517).
+    pub(crate) fn public(&self) -> Value {
+        let point = self.pair.public_key().as_ref();
+        // Both coordinates follow the byte that says that they do.
+        let (x, y) = point.get(1..).unwrap_or_default().split_at_checked(COORDINATE).unwrap_or_default();
+        let id = URL_SAFE_NO_PAD.encode(digest(&SHA256, point));
+        json!({"use": "sig", "kty": "EC", "kid": id, "crv": "P-256", "alg": "ES256",
+            "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y)})
     }
 
     /// The token with these claims.

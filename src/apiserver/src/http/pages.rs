@@ -1,6 +1,6 @@
 //! Pages that are not objects: discovery, health, OpenAPI, metrics.
 
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
+use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 
 use super::answer::{self, Answer, set};
 use super::call::{Shared, header, not_acceptable};
@@ -8,6 +8,7 @@ use super::metrics_page;
 use crate::api::media::{self, Form};
 use crate::api::path::Route;
 use crate::api::{discovery, openapi, openapi_v2, openapi_v2_json};
+use crate::auth::ISSUER;
 use crate::status::ApiError;
 
 pub(super) fn page(shared: &Shared, route: &Route, headers: &HeaderMap) -> Result<Answer, ApiError> {
@@ -20,6 +21,7 @@ pub(super) fn page(shared: &Shared, route: &Route, headers: &HeaderMap) -> Resul
         Route::Health if *shared.stopping.borrow() => return Ok(answer::plain(503, "stopping")),
         Route::Health => return Ok(answer::plain(200, "ok")),
         Route::Metrics => return metrics_page::page(shared),
+        Route::Issuer | Route::TokenKeys => return issuer(shared, route),
         Route::CoreVersions | Route::Groups => return groups(shared, route, headers),
         Route::Group(group) => found(discovery::group(kinds, group))?,
         Route::Kinds { group, version } => found(discovery::kinds_of(kinds, group, version))?,
@@ -29,6 +31,25 @@ pub(super) fn page(shared: &Shared, route: &Route, headers: &HeaderMap) -> Resul
         Route::Objects(_) => return Err(ApiError::no_such_path()),
     };
     Ok(answer::json(200, &value))
+}
+
+/// What clients that check tokens themselves need (`pkg/serviceaccount/openidmetadata.go`).
+fn issuer(shared: &Shared, route: &Route) -> Result<Answer, ApiError> {
+    let keys = shared.access.gate.keys().ok_or_else(ApiError::no_such_path)?;
+    let (value, media_type) = if *route == Route::TokenKeys {
+        (keys, "application/jwk-set+json")
+    } else {
+        let configuration = serde_json::json!({
+            "issuer": ISSUER, "jwks_uri": format!("https://{}/openid/v1/jwks", shared.address),
+            "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["ES256"],
+        });
+        (configuration, "application/json")
+    };
+    let mut answer = answer::json(200, &value);
+    set(&mut answer, CONTENT_TYPE, HeaderValue::from_static(media_type));
+    set(&mut answer, CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    Ok(answer)
 }
 
 /// `/openapi/v2`: JSON, or protobuf if `Accept` names it first (`pkg/handler/handler.go` of
