@@ -6,8 +6,6 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
@@ -38,36 +36,52 @@ struct Pauses(Duration);
 impl Pauses {
     const FIRST: Duration = Duration::from_millis(200);
     const LAST: Duration = Duration::from_secs(5);
-}
 
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
+    fn next(&mut self) -> Duration {
         let pause = self.0;
         self.0 = (pause * 2).min(Self::LAST);
-        Some(pause.mul_f64(1.0 + fastrand::f64() / 2.0))
+        pause.mul_f64(1.0 + fastrand::f64() / 2.0)
     }
-}
 
-impl Backoff for Pauses {
     fn reset(&mut self) {
         self.0 = Self::FIRST;
     }
 }
 
 /// Tells `tell` of all objects, and of every change. It does not end.
-pub(crate) async fn follow<K>(api: Api<K>, config: Config, mut tell: impl FnMut(News<K>))
+pub(crate) async fn follow<K>(api: Api<K>, config: Config, tell: impl FnMut(News<K>))
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let mut events = pin!(watcher(api, config).backoff(Pauses(Pauses::FIRST)));
-    let mut known = Known::default();
+    follow_pausing(api, config, tell, tokio::time::sleep).await;
+}
+
+/// Does what `follow` does, and calls `pause` for the pauses.
+async fn follow_pausing<K, P: Future<Output = ()>>(
+    api: Api<K>,
+    config: Config,
+    mut tell: impl FnMut(News<K>),
+    pause: impl Fn(Duration) -> P,
+) where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let mut events = pin!(watcher(api, config));
+    let (mut known, mut pauses) = (Known::default(), Pauses(Pauses::FIRST));
     // The stream of a watcher does not end.
     while let Some(event) = events.next().await {
         match event {
-            Ok(event) => known.take(event, &mut tell),
-            Err(error) => tell(News::Lost(fault::text(&error))),
+            Ok(event) => {
+                // `Init` comes before the API server is asked. `kube`'s own backoff takes it for an answer, and never
+                // grows where the list fails.
+                if !matches!(event, Event::Init) {
+                    pauses.reset();
+                }
+                known.take(event, &mut tell);
+            }
+            Err(error) => {
+                tell(News::Lost(fault::text(&error)));
+                pause(pauses.next()).await;
+            }
         }
     }
 }
@@ -113,20 +127,54 @@ fn key(object: &impl Resource) -> Key {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
+    use kube::Client;
+    use tokio::sync::Notify;
+
     use super::*;
     use crate::api::node::NodeObject;
 
+    /// The first `count` pauses of a watch whose API server's port is closed.
+    fn pauses_of_a_refused_watch(count: usize) -> Vec<Duration> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let (pauses, enough) = (RefCell::new(Vec::new()), Notify::new());
+        let pause = async |pause| {
+            pauses.borrow_mut().push(pause);
+            if pauses.borrow().len() == count {
+                enough.notify_one();
+                std::future::pending::<()>().await;
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = Client::try_from(kube::Config::new(server.parse().unwrap())).unwrap();
+            let api: Api<NodeObject> = Api::all(client);
+            tokio::select! {
+                () = follow_pausing(api, Config::default(), |_| {}, pause) => {}
+                () = enough.notified() => {}
+            }
+        });
+        pauses.into_inner()
+    }
+
     #[test]
-    fn pauses_grow_to_a_limit() {
+    fn pauses_grow_to_a_limit_while_the_api_server_is_away() {
+        let all = pauses_of_a_refused_watch(12);
+        assert!(all.is_sorted_by(|one, next| one < next || *one >= Pauses::LAST), "{all:?}");
+        let last = Pauses::LAST..=Pauses::LAST.mul_f64(1.5);
+        assert!(last.contains(&all[11]), "{all:?}");
+    }
+
+    #[test]
+    fn pauses_begin_anew_after_an_answer() {
         let mut pauses = Pauses(Pauses::FIRST);
-        let all: Vec<Duration> = pauses.by_ref().take(20).collect();
-        assert!(
-            all.iter().all(|pause| (Pauses::FIRST..=Pauses::LAST.mul_f64(1.5)).contains(pause)),
-            "{all:?}"
-        );
-        assert!(all[19] >= Pauses::LAST);
+        let first = Pauses::FIRST..=Pauses::FIRST.mul_f64(1.5);
+        assert!(first.contains(&pauses.next()) && !first.contains(&pauses.next()));
         pauses.reset();
-        assert!(pauses.next().unwrap() <= Pauses::FIRST.mul_f64(1.5));
+        assert!(first.contains(&pauses.next()));
     }
 
     fn node(name: &str) -> NodeObject {
