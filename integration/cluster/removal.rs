@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::agents::{assert_same, until, until_on};
-use super::world::{Member, SYSCTLS, in_cluster, on_router};
+use super::world::{Cluster, Member, SYSCTLS, in_cluster, on_router};
 use crate::harness::{bin, in_new_netns, needs};
 
 /// What others made on a node.
@@ -47,6 +47,24 @@ fn cleanup_leaves_a_node_as_it_was() {
             assert_eq!(member.node().sh(files), "", "{}", member.name);
             assert_same(&member.state(), &before);
         }
+    });
+}
+
+#[test]
+fn an_agent_that_leaves_the_services_to_another_program_removes_what_led_to_them() {
+    needs!("ip", "nft", "python3", "busybox");
+    in_cluster(|cluster| {
+        cluster.join();
+        cluster.start_agents(&[]);
+        cluster.members[0].add_pod();
+        let service = cluster.service("web", &[(0, 0)]);
+        until("the Service", || cluster.faults(std::slice::from_ref(&service), "1").is_empty());
+        let tables = |cluster: &Cluster| cluster.members[0].node().sh("nft list tables");
+        cluster.members[0].end("TERM");
+        assert!(tables(cluster).contains("inet podhosts-services\n"));
+        cluster.start_agents(&["--proxy=none"]);
+        let left = tables(cluster);
+        assert!(!left.contains("podhosts-services") && left.contains("inet podhosts-node\n"), "{left}");
     });
 }
 

@@ -113,7 +113,10 @@ async fn serve(options: Options) -> Result<(), NodeError> {
     let own = options.own_name();
     let services = match options.proxy {
         ProxyMode::Nftables => Some(Services::start().await?),
-        ProxyMode::None => None,
+        ProxyMode::None => {
+            services::leave()?;
+            None
+        }
     };
     let mut parts = vec![Part::Nodes, Part::Network, Part::Pods];
     parts.extend(services.as_ref().map(|_| Part::Services));

@@ -111,6 +111,22 @@ pub(crate) fn remove() -> Result<(), ServicesError> {
     Ok(clean_up(HINT).map(drop)?)
 }
 
+/// Removes the table that an agent before this one left: with it connections would go on to the endpoints of then. One that
+/// a running program has stays.
+///
+/// # Errors
+/// The kernel's answer.
+pub(crate) fn leave() -> Result<(), ServicesError> {
+    match clean_up(HINT) {
+        Ok(true) => {
+            tracing::info!("removed the packet filter's table: another program leads connections to Services")
+        }
+        Ok(false) | Err(ProxyError::Taken { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
 async fn follow_services(agent: &Agent, changes: &Changes) {
     let api: Api<KeptService> = Api::all(agent.client.clone());
     let tell = |news| {
