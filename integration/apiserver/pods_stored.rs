@@ -321,7 +321,7 @@ fn pods_have_a_priority_and_stay_on_their_node_for_a_while() {
         assert_eq!((code, &told["message"]), (403, &json!(why)));
     }
     let class = json!({"metadata": {"name": "usual"}, "value": 5, "globalDefault": true, "preemptionPolicy": "Never"});
-    done(&server, "POST", CLASSES, JSON, &class);
+    server.done("POST", CLASSES, JSON, &class);
     assert_eq!(of(&made("c", json!({})).1["spec"]), [json!("usual"), json!(5), json!("Never")]);
     let (code, told) =
         ask(&server, "POST", CLASSES, JSON, &json!({"metadata": {"name": "other"}, "globalDefault": true}));
@@ -333,6 +333,6 @@ fn pods_have_a_priority_and_stay_on_their_node_for_a_while() {
     for key in ["tolerations", "priority", "preemptionPolicy"] {
         whole["spec"].as_object_mut().unwrap().remove(key);
     }
-    let replaced = done(&server, "PUT", &format!("{PODS}/a"), JSON, &whole);
+    let replaced = server.done("PUT", &format!("{PODS}/a"), JSON, &whole);
     assert_eq!(replaced["spec"], plain["spec"]);
 }
