@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::agents::{comes_within, until};
+use super::agents::{comes_within, until, until_on};
 use super::world::{Cluster, in_cluster};
 use crate::harness::needs;
 
@@ -38,7 +38,7 @@ fn is_told(cluster: &Cluster, found: &str, limit: Duration) {
     let is_so = || condition().starts_with(&format!("True ForeignServiceProxy {found}"));
     assert!(comes_within(limit, is_so), "never: {found}: {}\n{}", condition(), cluster.members[0].log());
     assert_eq!(cluster.members[0].metric(METRIC), Some(1.0));
-    until("the Event", || {
+    until_on(&cluster.members[0], "the Event", || {
         cluster.events("node1", "ForeignServiceProxy").iter().any(|it| it.starts_with(found))
     });
     assert!(cluster.condition("node2", "PodNetworkDegraded").unwrap().starts_with("False "));
@@ -52,7 +52,7 @@ fn is_over(cluster: &Cluster, found: &str, limit: Duration) {
     let is_so = || condition().starts_with("False ");
     assert!(comes_within(limit, is_so), "never over: {found}: {}\n{}", condition(), cluster.members[0].log());
     assert_eq!(cluster.members[0].metric(METRIC), None);
-    until("the Event of the end", || {
+    until_on(&cluster.members[0], "the Event of the end", || {
         let events = cluster.events("node1", "ForeignServiceProxy");
         events.iter().any(|it| it.starts_with(&format!("no longer: {found}")))
     });
