@@ -13,6 +13,8 @@ use crate::run::Agent;
 
 /// The pause after an Event that was not taken.
 const PAUSE: Duration = Duration::from_secs(2);
+/// How often an Event is tried that was not answered.
+const TRIES: usize = 3;
 /// The longest note that the API takes, in bytes.
 const NOTE_MAX: usize = 1024;
 /// How long a recorder adds to an Event that it has created, instead of creating another one.
@@ -83,17 +85,26 @@ pub(crate) async fn tell(agent: &Agent, name: String) {
             tracing::warn!(reason = problem.reason, node = problem.node, "{}", problem.text);
         }
         let news = (problem, is_over);
-        let event = event(&news.0, is_over);
-        if let Err(error) = recorders.of(&news, Instant::now()).publish(&event, &reference(&name, &uid)).await
-        {
-            tracing::warn!("cannot create an Event: {}", fault::text(&error));
-            tokio::time::sleep(PAUSE).await;
-        }
+        let recorder = recorders.of(&news, Instant::now());
+        publish(recorder, &event(&news.0, is_over), &reference(&name, &uid)).await;
         // The Node's condition has it also if the Event was not taken.
         if is_over {
             told.remove(&news.0);
         } else {
             told.insert(news.0);
+        }
+    }
+}
+
+/// Creates an Event, or adds to it. A connection that was idle may end just when it is used, so that is tried again; an answer
+/// counts.
+async fn publish(recorder: &Recorder, event: &Event, node: &ObjectReference) {
+    for left in (0..TRIES).rev() {
+        let Err(error) = recorder.publish(event, node).await else { return };
+        tracing::warn!("cannot create an Event: {}", fault::text(&error));
+        tokio::time::sleep(PAUSE).await;
+        if left == 0 || matches!(error, kube::Error::Api(_)) {
+            return;
         }
     }
 }
@@ -148,5 +159,47 @@ mod tests {
         recorders.of(&news(NOTES, false), begun + SERIES);
         let left: Vec<&News> = recorders.own.keys().collect();
         assert_eq!(left, [&news(0, true), &news(NOTES, false)]);
+    }
+
+    /// A server that gives each connection the next of these answers, and closes it; how many came.
+    async fn serve(answers: &[&str]) -> (Recorder, tokio::task::JoinHandle<usize>) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let client = Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
+        let answers: Vec<String> = answers.iter().map(|it| (*it).to_owned()).collect();
+        let serving = tokio::spawn(async move {
+            let mut count = 0;
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                count += stream.read(&mut [0; 4096]).await.unwrap().min(1);
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            count
+        });
+        (Recorder::new(client, "test".into()), serving)
+    }
+
+    #[test]
+    fn an_event_without_an_answer_is_tried_again_and_a_refused_one_is_not() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let answer = |status: &str, body: &str| {
+            format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        };
+        let created = answer("201 Created", r#"{"metadata": {"name": "x"}, "eventTime": null}"#);
+        let refused = answer(
+            "403 Forbidden",
+            r#"{"kind": "Status", "status": "Failure", "message": "no", "code": 403}"#,
+        );
+        runtime.block_on(async {
+            let event = event(&news(1, false).0, false);
+            let (recorder, serving) = serve(&["", &created]).await;
+            publish(&recorder, &event, &reference("n", "u")).await;
+            let asked = tokio::time::timeout(Duration::from_secs(30), serving).await;
+            assert_eq!(asked.expect("it is not tried again").unwrap(), 2);
+            let (recorder, serving) = serve(&[&refused, "none"]).await;
+            publish(&recorder, &event, &reference("n", "u")).await;
+            assert!(!serving.is_finished());
+        });
     }
 }
