@@ -8,7 +8,7 @@ use super::body::Received;
 use super::call::Call;
 use super::deletion;
 use crate::kind::{Kind, Subresource};
-use crate::kinds::pod_requests::{self, BINDING, EVICTION};
+use crate::kinds::pod_requests::{self, BINDING, EVICTION, OLD_EVICTION};
 use crate::object::Object;
 use crate::registry::{Change, Registry, Warnings, WriteOptions};
 use crate::status::ApiError;
@@ -38,7 +38,8 @@ pub(super) async fn evict(
     registry: &Registry,
     received: &Received,
 ) -> Result<Answer, ApiError> {
-    let (eviction, told) = request(call, received, &EVICTION)?;
+    let (eviction, told) = request(call, received, &EVICTION)
+        .or_else(|error| request(call, received, &OLD_EVICTION).map_err(|_| error))?;
     let given = eviction.0.get("deleteOptions").and_then(Value::as_object);
     let mut options = deletion::options_in(given.unwrap_or(&serde_json::Map::new()))?;
     options.dry_run |= call.parameters.dry_run;

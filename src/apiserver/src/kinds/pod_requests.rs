@@ -19,6 +19,9 @@ pub(crate) static BINDING: Kind =
 pub(crate) static EVICTION: Kind =
     Kind { source: Source::Question, ..Kind::new("policy", "Eviction", "", "", &EVICTION_TYPE) };
 
+/// The same of older clients. Kubernetes takes it still.
+pub(crate) static OLD_EVICTION: Kind = Kind { version: "v1beta1", ..EVICTION };
+
 static BINDING_TYPE: Type = Type::new(
     "io.k8s.api.core.v1.Binding",
     "Gives a pod a node.",
