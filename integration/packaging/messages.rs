@@ -22,6 +22,11 @@ const FINDINGS: &str = "cli/src/doctor/";
 const LEFT_OUT: &[(&str, &str)] = &[
     ("…, in bundle …", "it follows the message of another row"),
     ("…, in …", "it follows the message of another row"),
+    (
+        "cannot bind token for serviceaccount … to pod running with different serviceaccount name.",
+        "Kubernetes' words",
+    ),
+    ("cannot bind token to object of type …/…, Kind=…", "Kubernetes' words"),
     ("cannot be specified in combination with resourceAttributes", "Kubernetes' words"),
     ("cannot be set on create", "Kubernetes' words"),
     ("cannot change roleRef", "Kubernetes' words"),
