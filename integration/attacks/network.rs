@@ -286,7 +286,7 @@ fn a_pod_sends_from_the_nodes_loopback() {
             for _ in 0..2 {
                 assert_eq!(node.run("ip", &args).success(), "");
             }
-            node.in_pod("c1", "busybox ping -c 1 -W 5 192.0.2.1");
+            node.in_pod("c1", "busybox ping -c 1 -W 20 192.0.2.1");
             assert_eq!(node.run("ip", &args).success(), "");
             listener.heard(&node, None)
         };

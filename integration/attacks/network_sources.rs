@@ -71,7 +71,7 @@ fn two_pods(config: &Value) -> (CniNode, Vec<String>, Vec<String>) {
 /// The first pod knows these neighbours from now on, so that nothing that it sends has to wait.
 fn get_to_know<'a>(node: &CniNode, neighbours: impl Iterator<Item = &'a str>) {
     for to in neighbours {
-        node.in_pod("c1", &format!("busybox ping -c 1 -W 5 {to}"));
+        node.in_pod("c1", &format!("busybox ping -c 1 -W 20 {to}"));
     }
 }
 

@@ -118,7 +118,7 @@ fn azure_885_and_aws_711_a_late_del_is_not_about_the_next_pod_of_that_name() {
     node.call(&Call::new("CHECK", "new", &checked)).success();
     let other = addresses(&node.add("other", &config));
     assert!(addresses(&new).iter().all(|one| !other.contains(one)));
-    node.in_pod("other", "busybox ping -c 1 -W 2 10.244.1.3; busybox ping -c 1 -W 2 2001:db8:1::3");
+    node.in_pod("other", "busybox ping -c 1 -W 20 10.244.1.3; busybox ping -c 1 -W 20 2001:db8:1::3");
     // Another interface of the same container is another attachment.
     node.call(&Call { ifname: "net1", ..Call::new("DEL", "new", &config) }).success();
     node.call(&Call::new("CHECK", "new", &checked)).success();
@@ -246,7 +246,7 @@ fn whereabouts_162_and_207_gc_frees_nothing_of_a_pod_that_runs() {
         node.gc(&["c1", "c2", "c3"], &config);
         assert_eq!(node.traces(), before);
     }
-    node.in_pod("c1", "busybox ping -c 1 -W 2 10.244.1.3; busybox ping -c 1 -W 2 2001:db8:1::3");
+    node.in_pod("c1", "busybox ping -c 1 -W 20 10.244.1.3; busybox ping -c 1 -W 20 2001:db8:1::3");
 }
 
 /// Addresses outside of the range (<https://github.com/kubernetes/kubernetes/issues/134193> and 138374, of a /64),

@@ -32,10 +32,10 @@ fn flannel_1309_a_second_pod_cidr_serves_on_the_same_bridge() {
         assert!(gateways.contains(gateway), "{gateways}");
     }
     for to in ["10.244.1.2", "2001:db8:1::2", "10.245.1.2", "2001:db8:1::3", "10.244.1.1"] {
-        node.in_pod("c3", &format!("busybox ping -c 1 -W 2 {to}"));
+        node.in_pod("c3", &format!("busybox ping -c 1 -W 20 {to}"));
     }
     // What the first podCIDR gave goes on when it is the second's turn only.
-    node.in_pod("c1", "busybox ping -c 1 -W 2 10.245.1.3");
+    node.in_pod("c1", "busybox ping -c 1 -W 20 10.245.1.3");
     for pod in ["c1", "c2", "c3"] {
         node.del(pod, &bridge(&["10.245.1.0/24", "2001:db8:2::/64"]));
     }

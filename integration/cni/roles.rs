@@ -20,9 +20,9 @@ fn two_pods_and_the_node_reach_each_other_in_both_families() {
     assert_eq!(addresses(&node.add("c2", &config)), ["10.244.1.3", "2001:db8:1::3"]);
     node.sh("ip addr add 192.0.2.1/32 dev lo; ip addr add 2001:db8:ffff::1/128 dev lo");
     for to in ["10.244.1.3", "2001:db8:1::3", "192.0.2.1", "2001:db8:ffff::1"] {
-        node.in_pod("c1", &format!("busybox ping -c 1 -W 2 {to}"));
+        node.in_pod("c1", &format!("busybox ping -c 1 -W 20 {to}"));
     }
-    node.sh("busybox ping -c 1 -W 2 10.244.1.2; busybox ping -c 1 -W 2 2001:db8:1::2");
+    node.sh("busybox ping -c 1 -W 20 10.244.1.2; busybox ping -c 1 -W 20 2001:db8:1::2");
     assert!(is_there(&node, "/run/podhosts/pods/c1.json"));
     node.sh("ip addr del 192.0.2.1/32 dev lo; ip addr del 2001:db8:ffff::1/128 dev lo");
     for pod in ["c1", "c2"] {
@@ -48,7 +48,7 @@ fn a_bridge_as_the_reference_plugin_has_it() {
     assert!(bridge.contains("mtu 1400"), "{bridge}");
     assert_eq!(node.sh("bridge -d link show").matches("hairpin on").count(), 2);
     for to in ["10.244.1.3", "2001:db8:1::3", "10.244.1.1", "2001:db8:1::1"] {
-        node.in_pod("c1", &format!("busybox ping -c 1 -W 2 {to}"));
+        node.in_pod("c1", &format!("busybox ping -c 1 -W 20 {to}"));
     }
     let mut checked = config.clone();
     checked["prevResult"] = json!({"ips": [{"address": "10.244.1.2/24"}, {"address": "2001:db8:1::2/64"}]});
@@ -129,7 +129,7 @@ fn a_pod_has_two_routed_interfaces() {
     node.call(&Call { command: "CHECK", config: &checked, ..call.clone() }).success();
     node.sh("ip addr add 198.51.100.1/32 dev lo; ip addr add 2001:db8:100::1/128 dev lo; ip addr add 192.0.2.1/32 dev lo");
     for to in ["198.51.100.1", "2001:db8:100::1", "192.0.2.1"] {
-        node.in_pod("c1", &format!("busybox ping -c 1 -W 2 {to}"));
+        node.in_pod("c1", &format!("busybox ping -c 1 -W 20 {to}"));
     }
     let way = node.in_pod("c1", "ip route get 198.51.100.1; ip route get 192.0.2.1");
     assert!(way.contains("dev net1 src 10.245.1.2") && way.contains("dev eth0 src 10.244.1.2"), "{way}");
@@ -144,13 +144,13 @@ fn a_pod_has_two_routed_interfaces() {
         routes.starts_with("default via 169.254.1.1 dev eth0 \n") && routes.matches("dev net2").count() == 2,
         "{routes}"
     );
-    node.in_pod("c1", "busybox ping -c 1 -W 2 192.0.2.1; busybox ping -c 1 -W 2 -I net2 192.0.2.1");
+    node.in_pod("c1", "busybox ping -c 1 -W 20 192.0.2.1; busybox ping -c 1 -W 20 -I net2 192.0.2.1");
     node.call(&Call { command: "DEL", ..of_third }).success();
     // The pod's record stays the first one's.
     let record: Value = serde_json::from_str(&node.sh("cat /run/podhosts/pods/c1.json")).unwrap();
     assert_eq!(json!(addresses(&first)), record["podIPs"]);
     node.call(&Call { command: "DEL", ..call }).success();
-    node.in_pod("c1", "busybox ping -c 1 -W 2 192.0.2.1");
+    node.in_pod("c1", "busybox ping -c 1 -W 20 192.0.2.1");
     assert!(is_there(&node, "/run/podhosts/pods/c1.json"));
     node.del("c1", &routed());
 }
@@ -165,7 +165,7 @@ fn a_pod_without_ipv6_needs_none_of_the_kernel() {
     config["mtu"] = 1000.into();
     config["ipam"]["podCIDRs"] = json!(["10.244.1.0/24"]);
     assert_eq!(addresses(&node.add("c1", &config)), ["10.244.1.2"]);
-    node.sh("ip addr add 192.0.2.1/32 dev lo; busybox ping -c 1 -W 2 10.244.1.2");
+    node.sh("ip addr add 192.0.2.1/32 dev lo; busybox ping -c 1 -W 20 10.244.1.2");
     node.del("c1", &config);
 }
 
@@ -238,6 +238,6 @@ fn a_routed_pod_has_several_addresses_of_a_family() {
     assert_eq!(addresses(&result), ["10.244.1.2", "10.244.2.2", "2001:db8:1::2"]);
     assert_eq!(result["routes"].as_array().unwrap().len(), 2, "{result}");
     for address in addresses(&result) {
-        node.sh(&format!("busybox ping -c 1 -W 5 {address}"));
+        node.sh(&format!("busybox ping -c 1 -W 20 {address}"));
     }
 }
