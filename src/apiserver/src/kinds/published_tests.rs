@@ -15,7 +15,7 @@ use k8s_pb::api::core::v1 as core_v1;
 use k8s_pb::api::discovery::v1 as discovery_v1;
 use k8s_pb::api::events::v1 as events_v1;
 use k8s_pb::api::networking::v1 as networking_v1;
-use k8s_pb::api::{apps, batch, coordination, node, rbac, scheduling};
+use k8s_pb::api::{apps, batch, coordination, node, policy, rbac, scheduling};
 use k8s_pb::apimachinery::pkg::apis::meta::v1 as meta;
 use prost::Message;
 
@@ -228,6 +228,7 @@ fn every_kind_has_the_published_names() {
         names::<batch::v1::CronJob>(),
         names::<batch::v1::Job>(),
         names::<networking_v1::Ingress>(),
+        names::<policy::v1::PodDisruptionBudget>(),
     ]
     .into();
     let kinds = every();
