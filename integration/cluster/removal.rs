@@ -34,6 +34,9 @@ fn cleanup_leaves_a_node_as_it_was() {
         until("the Service", || cluster.faults(std::slice::from_ref(&service), "1").is_empty());
         let cleanup = |member: &Member| member.node().run(bin("podhosts-node"), &["--cleanup"]);
         for member in &mut cluster.members {
+            // Its engine could not stop the pod any more.
+            let (network, said) = (member.network(), cleanup(member).failure());
+            assert!(said.contains("to stop the pods ") && member.network() == network, "{said}");
             member.remove_pod();
             member.end("TERM");
             cleanup(member).success();

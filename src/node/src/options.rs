@@ -72,6 +72,11 @@ impl Options {
     pub(crate) fn own_name(&self) -> String {
         self.node_name.clone().unwrap_or_else(|| sys::node_name().to_ascii_lowercase())
     }
+
+    /// The plugin's configuration; `None` if another program writes it.
+    pub(crate) fn conflist(&self) -> Option<PathBuf> {
+        (self.cni_conf_file != "none").then(|| self.cni_conf_dir.join(&self.cni_conf_file))
+    }
 }
 
 #[cfg(test)]

@@ -43,6 +43,10 @@ enum NodeError {
     Start(#[source] std::io::Error),
     #[error(transparent)]
     Network(#[from] NetworkFault),
+    #[error(
+        "cannot clean up: the engine needs {conflist} to stop the pods {pods}: stop the kubelet and delete them first"
+    )]
+    Connected { conflist: String, pods: String },
     #[error("cannot remove everything: {0}")]
     CleanUp(String),
 }
@@ -80,6 +84,13 @@ fn run(options: Options) -> Result<(), NodeError> {
 
 /// Removes what the agent has made on this node.
 fn clean_up(options: &Options) -> Result<(), NodeError> {
+    if let Some(conflist) = options.conflist() {
+        let pods = pods::connected();
+        if !pods.is_empty() {
+            let conflist = conflist.display().to_string();
+            return Err(NodeError::Connected { conflist, pods: pods.join(", ") });
+        }
+    }
     let mut left = network::clean_up(options)?;
     left.extend(pods::clean_up().err());
     if options.proxy == ProxyMode::Nftables {

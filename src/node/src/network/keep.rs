@@ -27,13 +27,11 @@ const LOOK: Duration = Duration::from_secs(60);
 impl NetworkOptions {
     /// Those of the command line.
     pub(crate) fn of(options: &Options) -> Self {
-        let conflist =
-            (options.cni_conf_file != "none").then(|| options.cni_conf_dir.join(&options.cni_conf_file));
         Self {
             non_masquerade: options.non_masquerade_cidr.clone(),
             overlay: (options.overlay == Overlay::Vxlan)
                 .then_some(VxlanOptions { id: VXLAN_ID, port: VXLAN_PORT }),
-            conflist,
+            conflist: options.conflist(),
         }
     }
 }

@@ -20,6 +20,8 @@ use crate::run::Agent;
 use files::PodFiles;
 use object::PodObject;
 use records::cluster_pod::CLUSTER_POD_DIR;
+use records::record::{self, RECORD_DIR};
+use sys::fs::state_dir;
 
 /// The pause before files are tried again that could not be written.
 const RETRY: Duration = Duration::from_secs(1);
@@ -89,6 +91,12 @@ async fn write(agent: &Agent, files: &RefCell<PodFiles>, changed: &Notify) {
             }
         }
     }
+}
+
+/// The sandboxes of pods that podhosts-cni has connected.
+pub(crate) fn connected() -> Vec<String> {
+    let names = state_dir::names(Path::new(RECORD_DIR)).unwrap_or_default();
+    names.iter().filter_map(|name| record::id_of(name)).map(str::to_owned).collect()
 }
 
 /// Removes what this program has written.
