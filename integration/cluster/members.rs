@@ -149,6 +149,32 @@ fn duplicate_pod_cidrs_are_told_and_not_routed() {
 }
 
 #[test]
+fn nodes_in_a_network_of_services_reach_each_other_and_it_is_told() {
+    needs!("ip", "nft", "python3", "busybox");
+    in_cluster(|cluster| {
+        cluster.of_three(1);
+        let path = "/apis/networking.k8s.io/v1/servicecidrs";
+        let cidr =
+            json!({"metadata": {"name": "nodes"}, "spec": {"cidrs": ["192.0.2.0/24", "2001:db8::/112"]}});
+        cluster.ask("POST", path, &cidr);
+        // Where the agents take it as it is, the nodes lose the API server.
+        let table = "nft list table inet podhosts-services";
+        let is_taken = || cluster.members[0].node().sh(table).contains("192.0.2.0/24");
+        let told = |member: &str| cluster.condition(member, "PodNetworkDegraded").unwrap();
+        until("it is known", || is_taken() || told("node1").contains("192.0.2.0/24"));
+        cluster.assert_all_reach_all(&[]);
+        for member in ["node1", "node2", "node3"] {
+            until("the condition", || {
+                told(member).starts_with("True ServiceCIDRContainsNode ")
+                    && told(member).contains("2001:db8::/112")
+            });
+        }
+        cluster.ask("DELETE", &format!("{path}/nodes"), &Value::Null);
+        until("no condition", || told("node1").starts_with("False "));
+    });
+}
+
+#[test]
 fn a_node_behind_a_router_is_told_and_reached_by_vxlan() {
     needs!("ip", "nft", "python3", "busybox");
     in_cluster(|cluster| {

@@ -1,6 +1,7 @@
 //! `--proxy nftables`: Services are led to their endpoints by the library `proxy`, which follows the API server.
 
 mod changes;
+mod networks;
 mod nodes;
 mod objects;
 mod rival;
@@ -20,9 +21,9 @@ use sys::process::memory;
 use thiserror::Error;
 
 use crate::api::watch::{Key, News, follow};
-use crate::report::standing::Part;
 use crate::run::Agent;
 use changes::{Changes, ChangesSource, Kind};
+use networks::ServiceNetworks;
 use objects::{KeptCidr, KeptService, KeptSlice};
 
 /// What a user can do where Services cannot be served.
@@ -71,10 +72,11 @@ impl Services {
     /// Feeds the proxy. It ends only if the proxy does.
     pub(crate) async fn run(self, agent: Rc<Agent>) {
         let Self { mut proxy, changes } = self;
+        let networks = ServiceNetworks::default();
         let programming = async {
             match proxy.programmed().await {
                 Ok(()) => {
-                    agent.standing.works(Part::Services, Vec::new());
+                    networks.programmed(&agent);
                     // The first lists and the first transaction need more than what comes later.
                     memory::give_back();
                 }
@@ -84,10 +86,10 @@ impl Services {
         };
         let feeding = async {
             tokio::join!(
-                nodes::follow_cluster(&agent, &changes),
+                nodes::follow_cluster(&agent, &changes, &networks),
                 follow_services(&agent, &changes),
                 follow_slices(&agent, &changes),
-                follow_cidrs(&agent, &changes),
+                follow_cidrs(&agent, &changes, &networks),
             );
         };
         tokio::select! {
@@ -147,17 +149,25 @@ async fn follow_slices(agent: &Agent, changes: &Changes) {
     follow(api, Config::default().labels(SLICES), tell).await;
 }
 
-async fn follow_cidrs(agent: &Agent, changes: &Changes) {
+async fn follow_cidrs(agent: &Agent, changes: &Changes, networks: &ServiceNetworks) {
     let api: Api<KeptCidr> = Api::all(agent.client.clone());
     // Kubernetes has them since 1.33.
     while is_absent(&api).await {
         changes.listed(Kind::ServiceNetworks);
         tokio::time::sleep(RECHECK).await;
     }
-    let tell = |news| {
-        tell(agent, changes, Kind::ServiceNetworks, news, |name, object: Option<KeptCidr>| {
-            Told::ServiceNetworks(name, object.map(|object| object.networks).unwrap_or_default())
-        });
+    let name = |(namespace, name): Key| ObjectName { namespace, name };
+    let tell = |news: News<KeptCidr>| {
+        match news {
+            News::Is(key, object) => networks.take(name(key), Some(object.networks)),
+            News::Gone(key) => networks.take(name(key), None),
+            News::Listed => {
+                agent.standing.connected();
+                return changes.listed(Kind::ServiceNetworks);
+            }
+            News::Lost(error) => return agent.standing.lost(Kind::ServiceNetworks.resource(), &error),
+        }
+        networks.tell(agent, changes);
     };
     follow(api, Config::default(), tell).await;
 }
