@@ -113,6 +113,42 @@ fn recreate(cluster: &Cluster, spec: &Value) {
 }
 
 #[test]
+fn pods_of_earlier_pod_cidrs_are_told() {
+    needs!("ip", "nft", "python3", "busybox");
+    in_cluster(|cluster| {
+        cluster.join();
+        cluster.start_agents(&[]);
+        let pods = "/api/v1/namespaces/default/pods";
+        let pod = json!({"metadata": {"name": "web"}, "spec": {"nodeName": "node1",
+            "containers": [{"name": "main", "image": "busybox"}]}});
+        cluster.ask("POST", pods, &pod);
+        let status = json!({"status": {"phase": "Running", "podIPs": [{"ip": "10.244.1.2"}]}});
+        cluster.ask("PATCH", &format!("{pods}/web/status"), &status);
+        let record = "cat /run/podhosts/cluster-pods/*.json";
+        until("its addresses are known", || cluster.members[0].node().sh(record).contains("10.244.1.2"));
+        let told = || cluster.condition("node1", "PodNetworkDegraded").unwrap_or_default();
+        assert!(told().starts_with("False "), "{}", told());
+        // The Node registers anew.
+        recreate(cluster, &json!({"podCIDR": "10.244.7.0/24", "podCIDRs": ["10.244.7.0/24"]}));
+        until("the condition", || {
+            told().starts_with("True PodOutsidePodCIDRs ") && told().contains("default/web has 10.244.1.2")
+        });
+        // kubectl describe shows the Events with the uid that the Node has now.
+        let uid = cluster.node_object("node1")["metadata"]["uid"].clone();
+        until("the Event", || {
+            let events = cluster.ask("GET", "/api/v1/events", &Value::Null);
+            events["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|event| event["reason"] == "PodOutsidePodCIDRs" && event["involvedObject"]["uid"] == uid)
+        });
+        cluster.ask("DELETE", &format!("{pods}/web?gracePeriodSeconds=0"), &Value::Null);
+        until("no condition", || told().starts_with("False "));
+    });
+}
+
+#[test]
 fn duplicate_pod_cidrs_are_told_and_not_routed() {
     needs!("ip", "nft", "python3", "busybox");
     in_cluster(|cluster| {

@@ -93,6 +93,11 @@ impl PodFiles {
         self.is_listed
     }
 
+    /// All pods that were told.
+    pub(crate) fn pods(&self) -> impl Iterator<Item = (&Key, &NodePod)> {
+        self.pods.iter()
+    }
+
     /// Removes all files, and the directory if it has no others.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 mod files;
 mod object;
+mod stranded;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use kube::runtime::watcher;
 use tokio::sync::Notify;
 
 use crate::api::watch::{News, follow};
+use crate::problem::Problem;
 use crate::report::standing::Part;
 use crate::run::Agent;
 use files::PodFiles;
@@ -68,14 +70,20 @@ async fn write(agent: &Agent, files: &RefCell<PodFiles>, changed: &Notify) {
     changed.notified().await;
     let mut last = None;
     loop {
+        // Before the Node is looked at: what changes from then on is not missed.
+        let mut renoded = std::pin::pin!(agent.renoded.notified());
+        renoded.as_mut().enable();
         let settled = files.borrow_mut().settle();
         match settled {
             Ok(()) => {
                 last = None;
                 if files.borrow().is_listed() {
-                    agent.standing.works(Part::Pods, files.borrow().problems());
+                    agent.standing.works(Part::Pods, problems(agent, &files.borrow()));
                 }
-                changed.notified().await;
+                tokio::select! {
+                    () = changed.notified() => {}
+                    () = renoded => {}
+                }
             }
             Err(error) => {
                 let error = error.to_string();
@@ -91,6 +99,17 @@ async fn write(agent: &Agent, files: &RefCell<PodFiles>, changed: &Notify) {
             }
         }
     }
+}
+
+/// What an administrator has to know of this node's pods.
+fn problems(agent: &Agent, files: &PodFiles) -> Vec<Problem> {
+    let mut problems = files.problems();
+    let cluster = agent.cluster.borrow();
+    // Pods of another program's network may have any addresses.
+    if let Some(node) = cluster.nodes.get(&cluster.own).filter(|_| agent.options.conflist().is_some()) {
+        problems.extend(stranded::problems(files.pods(), &node.pod_cidrs));
+    }
+    problems
 }
 
 /// The sandboxes of pods that podhosts-cni has connected.

@@ -49,6 +49,7 @@ struct Alias {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 struct Status {
+    phase: String,
     #[serde(rename = "podIPs", deserialize_with = "or_default")]
     pod_ips: Vec<PodIp>,
 }
@@ -66,6 +67,8 @@ pub(crate) struct NodePod {
     pub(crate) record: ClusterPod,
     /// The uid of the static pod that it stands for.
     pub(crate) mirrors: Option<String>,
+    /// Whether its containers have ended for good. Its addresses are free then.
+    pub(crate) has_ended: bool,
 }
 
 impl PodObject {
@@ -104,7 +107,8 @@ impl PodObject {
         };
         record.to_json().map_err(|error| error.to_string())?;
         let mirrors = metadata.annotations.and_then(|mut annotations| annotations.remove(MIRROR));
-        Ok(NodePod { record, mirrors })
+        let has_ended = matches!(status.phase.as_str(), "Succeeded" | "Failed");
+        Ok(NodePod { record, mirrors, has_ended })
     }
 }
 
@@ -145,7 +149,7 @@ mod tests {
             pod_ips: vec!["10.0.0.1".to_owned(), "fd00::1".to_owned()],
             host_aliases: vec![alias("10.1.1.1", &["db", "db.example"]), alias("10.001.1.1", &[])],
         };
-        assert_eq!(found, Ok(NodePod { record, mirrors: None }));
+        assert_eq!(found, Ok(NodePod { record, mirrors: None, has_ended: false }));
     }
 
     #[test]

@@ -27,7 +27,7 @@ fn pod(name: &str, uid: &str, pod_ips: &[&str]) -> NodePod {
         pod_ips: pod_ips.iter().map(|&ip| ip.to_owned()).collect(),
         host_aliases: Vec::new(),
     };
-    NodePod { record, mirrors: None }
+    NodePod { record, mirrors: None, has_ended: false }
 }
 
 fn mirror(name: &str, uid: &str, mirrors: &str) -> NodePod {
