@@ -65,6 +65,7 @@ impl Drop for Process {
 }
 
 impl Process {
+    #[allow(dead_code, reason = "benches ask")]
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
     }

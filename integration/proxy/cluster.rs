@@ -34,6 +34,7 @@ const IMPATIENCE: &str = "1";
 pub(crate) struct Pod {
     pub(crate) addresses: [String; 2],
     pub(crate) netns: Netns,
+    #[allow(dead_code, reason = "it goes with the pod, and benches ask for its process")]
     pub(crate) server: Process,
 }
 
