@@ -15,18 +15,18 @@ const LOOKS: Duration = Duration::from_secs(120);
 const MODES: [(&str, &str, &str); 3] = [
     (
         "nft add table ip kube-proxy; nft add table ip6 kube-proxy",
-        "the table ip kube-proxy and the table ip6 kube-proxy is kube-proxy's",
+        "kube-proxy has made the table ip kube-proxy and the table ip6 kube-proxy",
         "nft delete table ip kube-proxy; nft delete table ip6 kube-proxy",
     ),
     (
         "nft add table ip nat; nft add chain ip nat KUBE-SERVICES",
-        "the chain KUBE-SERVICES of the table ip nat is kube-proxy's",
+        "kube-proxy has made the chain KUBE-SERVICES of the table ip nat",
         "nft delete table ip nat",
     ),
     // Its own is of a kind that not every kernel has.
     (
         "ip link add kube-ipvs0 type bridge",
-        "the interface kube-ipvs0 is kube-proxy's",
+        "kube-proxy has made the interface kube-ipvs0",
         "ip link del kube-ipvs0",
     ),
 ];
@@ -85,7 +85,7 @@ fn kube_proxy_with_iptables_legacy_is_told_too() {
         cluster.join();
         cluster.start_agents(&[]);
         cluster.members[0].node().sh("iptables-legacy -t nat -N KUBE-SERVICES");
-        let found = "the chain KUBE-SERVICES of iptables-legacy is kube-proxy's";
+        let found = "kube-proxy has made the chain KUBE-SERVICES of iptables-legacy";
         is_told(cluster, found, LOOKS);
         cluster.members[0].node().sh("iptables-legacy -t nat -X KUBE-SERVICES");
         is_over(cluster, found, LOOKS);

@@ -145,7 +145,7 @@ fn an_agent_does_not_serve_services_where_another_program_does() {
         without_proxy(&mut world);
         let is_refused = |found: &str| {
             let why = format!(
-                "podhosts-node: cannot serve Services: {found} is kube-proxy's, and does so already (stop kube-proxy and \
+                "podhosts-node: cannot serve Services: kube-proxy does so already, and has made {found} (stop kube-proxy and \
                  call kube-proxy --cleanup; --proxy=none leaves Services to another program)\n"
             );
             assert_eq!(refused(world.dir.path()), why);

@@ -122,7 +122,8 @@ fn other_proxy(report: &mut Report) {
         Ok(traces) if traces.is_empty() => {}
         Ok(traces) => {
             let found = traces.join(" and ");
-            let message = format!("{found} is kube-proxy's: two programs lead connections to Services here");
+            let message =
+                format!("kube-proxy has made {found}: two programs lead connections to Services here");
             let remedy = "stop kube-proxy and call kube-proxy --cleanup, or start podhosts-apiserver or podhosts-node \
                           with --proxy none";
             report.warning(CHECK, message, remedy);

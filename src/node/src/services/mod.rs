@@ -37,7 +37,7 @@ pub(crate) enum ServicesError {
     #[error(transparent)]
     Proxy(#[from] ProxyError),
     #[error(
-        "cannot serve Services: {found} is kube-proxy's, and does so already (stop kube-proxy and call kube-proxy --cleanup; {HINT})"
+        "cannot serve Services: kube-proxy does so already, and has made {found} (stop kube-proxy and call kube-proxy --cleanup; {HINT})"
     )]
     KubeProxy { found: String },
     #[error("cannot look for kube-proxy's rules: {0}")]

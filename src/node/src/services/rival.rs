@@ -101,7 +101,7 @@ async fn look() -> io::Result<Vec<String>> {
 fn problem(found: &[String]) -> Option<Problem> {
     let text = || {
         format!(
-            "{} is kube-proxy's: two programs lead connections to Services on this node, and podhosts-node does not start \
+            "kube-proxy has made {}: two programs lead connections to Services on this node, and podhosts-node does not start \
              again beside it (stop kube-proxy and call kube-proxy --cleanup; {HINT})",
             found.join(" and ")
         )
@@ -119,7 +119,7 @@ mod tests {
         let found = ["the table ip kube-proxy", "the table ip6 kube-proxy"].map(str::to_owned);
         let problem = problem(&found).unwrap();
         assert_eq!(problem.reason, "ForeignServiceProxy");
-        let begin = "the table ip kube-proxy and the table ip6 kube-proxy is kube-proxy's: ";
+        let begin = "kube-proxy has made the table ip kube-proxy and the table ip6 kube-proxy: ";
         assert!(problem.text.starts_with(begin), "{}", problem.text);
         // A note of an Event has no room for more.
         assert!(problem.text.len() < 1024);
