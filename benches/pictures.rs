@@ -114,7 +114,9 @@ fn adds(rows: &[Row]) -> Picture {
 fn creates(rows: &[Row]) -> Picture {
     let mut lines = Vec::new();
     for row in rows {
-        let Some(name) = row.name.strip_prefix("create, ") else { continue };
+        let Some(name) = row.name.strip_prefix("create, ").filter(|_| row.peer != "the build before") else {
+            continue;
+        };
         if let Some(count) = name.strip_suffix(" Services") {
             lines.push(Line {
                 label: format!("HTTP, {} Services", thousands(count)),
