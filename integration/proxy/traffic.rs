@@ -77,6 +77,21 @@ fn an_endpoint_reaches_itself_through_its_service() {
 }
 
 #[test]
+fn a_service_cidr_over_the_nodes_own_address_cuts_nobody_off() {
+    needs!("nft", "ip", "python3");
+    in_world(0, |world| {
+        let spec =
+            json!({"metadata": {"name": "nodes"}, "spec": {"cidrs": ["192.0.2.0/25", "2001:db8::/120"]}});
+        world.ask("POST", "/apis/networking.k8s.io/v1/servicecidrs", &spec);
+        world.settle();
+        for address in NODE {
+            // Nobody listens there.
+            assert_eq!(From::In(&world.outside).get("tcp", address, 9), REFUSED);
+        }
+    });
+}
+
+#[test]
 fn connections_are_spread_evenly() {
     needs!("nft", "ip", "python3");
     in_world(4, |world| {

@@ -23,6 +23,8 @@ pub(super) struct RegistrySource {
     cidrs: Feed,
     pods: Feed,
     pod_cidrs: Vec<IpNet>,
+    /// This node's own addresses.
+    own: Vec<IpAddr>,
     /// This node, until it has been told.
     node: Option<NodeFacts>,
 }
@@ -39,6 +41,7 @@ impl RegistrySource {
             cidrs: feed(&service_cidr::KIND),
             pods: feed(&pod::KIND),
             pod_cidrs: config.pod_cidrs.clone(),
+            own: addresses.clone(),
             node: Some(NodeFacts { name, zone, addresses }),
         }
     }
@@ -61,9 +64,11 @@ impl RegistrySource {
             tell(Told::Slice(name, slice.map(ReadSlice::from)));
         };
         self.slices.until(version, take).await?;
+        let own = &self.own;
         let take = |news| {
             let (name, stored) = parts(news);
-            tell(Told::ServiceNetworks(name, stored.map(|it| networks(&it)).unwrap_or_default()));
+            let networks = stored.map(|it| networks(&it, &name, own)).unwrap_or_default();
+            tell(Told::ServiceNetworks(name, networks));
         };
         self.cidrs.until(version, take).await?;
         let pod_cidrs = &self.pod_cidrs;
@@ -113,8 +118,22 @@ fn read<T: DeserializeOwned>(kind: &str, stored: &Stored) -> Option<T> {
     }
 }
 
-fn networks(stored: &Stored) -> Vec<IpNet> {
-    stored.object().map(|object| service_cidr::networks(&object)).unwrap_or_default()
+/// The networks of a ServiceCIDR whose addresses are dropped if no Service has them. One that contains an address of this
+/// node's is left out: nobody would reach the server to take the ServiceCIDR back.
+fn networks(stored: &Stored, name: &ObjectName, own: &[IpAddr]) -> Vec<IpNet> {
+    let mut networks = stored.object().map(|object| service_cidr::networks(&object)).unwrap_or_default();
+    networks.retain(|network| {
+        let inside = own.iter().find(|address| network.contains(*address));
+        if let Some(address) = inside {
+            tracing::warn!(
+                "{network} of ServiceCIDR {} contains {address}, an address of this node: packets to addresses there that \
+                 no Service has are not dropped",
+                name.name
+            );
+        }
+        inside.is_none()
+    });
+    networks
 }
 
 fn addresses(stored: &Stored) -> Vec<IpAddr> {
