@@ -338,10 +338,15 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Prints the medians of both sides, and the medians of their ratios and differences run by run.
 fn print_row(name: &str, ours: &[Duration], peer: &[Duration]) {
+    print_pairs(name, ours, peer, 2);
+}
+
+/// The same, with `digits` digits of a millisecond's fraction.
+fn print_pairs(name: &str, ours: &[Duration], peer: &[Duration], digits: usize) {
     let ms = |time: &Duration| time.as_secs_f64() * 1000.0;
     let of_pairs =
         |f: fn(f64, f64) -> f64| median(ours.iter().zip(peer).map(|(a, b)| f(ms(a), ms(b))).collect());
     let (ratio, more) = (of_pairs(|a, b| a / b), of_pairs(|a, b| a - b));
     let (ours, peer) = (median(ours.iter().map(ms).collect()), median(peer.iter().map(ms).collect()));
-    println!("{name:<58} {ours:>7.2} ms {peer:>7.2} ms {ratio:>6.2}x {more:>6.2} ms");
+    println!("{name:<58} {ours:>7.digits$} ms {peer:>7.digits$} ms {ratio:>6.2}x {more:>6.digits$} ms");
 }

@@ -15,8 +15,8 @@ use sys::net::services::{
 
 use super::cluster::{PORT, World};
 use super::harness::in_new_netns;
-use super::median;
 use super::serve::free_port;
+use super::{median, print_pairs};
 
 const RUNS: usize = 300;
 const PEER_RUNS: usize = 50;
@@ -68,16 +68,6 @@ fn print_row(name: &str, ours: &[Duration], peer: &[Duration]) {
     let ms = |times: &[Duration]| median(times.iter().map(|time| time.as_secs_f64() * 1000.0).collect());
     let (ours, peer) = (ms(ours), ms(peer));
     println!("{name:<58} {ours:>7.3} ms {peer:>7.3} ms {:>6.2}x {:>6.3} ms", ours / peer, ours - peer);
-}
-
-/// The same, with the medians of the ratios and differences of pairs.
-fn print_pairs(name: &str, ours: &[Duration], peer: &[Duration]) {
-    let ms = |time: &Duration| time.as_secs_f64() * 1000.0;
-    let of_pairs =
-        |f: fn(f64, f64) -> f64| median(ours.iter().zip(peer).map(|(a, b)| f(ms(a), ms(b))).collect());
-    let (ratio, more) = (of_pairs(|a, b| a / b), of_pairs(|a, b| a - b));
-    let (ours, peer) = (median(ours.iter().map(ms).collect()), median(peer.iter().map(ms).collect()));
-    println!("{name:<58} {ours:>7.3} ms {peer:>7.3} ms {ratio:>6.2}x {more:>6.3} ms");
 }
 
 fn address(number: u32) -> IpAddr {
@@ -324,7 +314,7 @@ for _ in range(int(count)):
         let one = |line: &str| Duration::from_nanos(line.split(' ').nth(at).unwrap().parse().unwrap());
         output.lines().map(one).collect()
     };
-    print_pairs(title, &times(0), &times(1));
+    print_pairs(title, &times(0), &times(1), 3);
 }
 
 /// Connections while the endpoints of their Service change all the time.
