@@ -1,6 +1,6 @@
 //! Objects that the server makes itself.
 //!
-//! Some each namespace has. One that is deleted is made again at once, and one that is changed is put right
+//! Each namespace has some of them. If one is deleted, it is made again at once; if one is changed, it is put right
 //! (`pkg/controller/serviceaccount/serviceaccounts_controller.go` and
 //! `pkg/controller/certificates/rootcacertpublisher/publisher.go`).
 
@@ -49,7 +49,8 @@ pub(super) fn keep(
     Ok(())
 }
 
-/// Makes those of `objects`, which are in no namespace, that are missing, unless the transaction follows up on a change.
+/// Makes those of `objects` that are missing, when the server starts. A transaction that follows up on a change makes none.
+/// They are in no namespace.
 ///
 /// # Errors
 /// The store cannot be read or written.
