@@ -285,20 +285,21 @@ pub(super) fn count(
     resources: &[Box<dyn Resource>],
 ) -> Result<(Accounts, Dependents), StoreError> {
     let (mut accounts, mut dependents) = (Accounts::default(), Dependents::default());
-    let failed = |cause| store.failed(cause);
     let counted = resources.iter().map(|resource| resource.kind()).filter(|kind| kind.numbers.is_some());
     for kind in counted {
-        for row in store.list(kind, None, ("", ""), i64::MAX).map_err(failed)? {
-            let object = serde_json::from_str(&row.stored.text).map_err(|cause| store.damaged(cause))?;
+        store.each(kind, |text| {
+            let object = serde_json::from_str(text).map_err(|cause| store.damaged(cause))?;
             accounts.enter(&kind.entries(&Object(object)));
-        }
+            Ok(())
+        })?;
     }
-    for (plural, row) in store.mentioning("\"ownerReferences\"").map_err(failed)? {
-        if let Some(kind) = stored_as(resources, &plural) {
+    store.each_mentioning("\"ownerReferences\"", |plural, row| {
+        if let Some(kind) = stored_as(resources, plural) {
             let uids = uids_in(&row.stored.text).map_err(|cause| store.damaged(cause))?;
             dependents.add(&uids, &(kind, row.namespace, row.name));
         }
-    }
+        Ok(())
+    })?;
     Ok((accounts, dependents))
 }
 

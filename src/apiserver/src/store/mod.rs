@@ -5,12 +5,15 @@
 
 pub mod backup;
 mod contents;
+#[cfg(test)]
+mod tests;
 pub(crate) mod version_mark;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use thiserror::Error;
 
@@ -22,6 +25,10 @@ use sys::fs::state_dir::{self, Lock};
 
 /// How long to wait for another process (`backup`) that has the database.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Memory for the pages that the connection for reading keeps, as SQLite has it: negative, in KiB. Lists read each page once,
+/// and the kernel has the pages, too.
+const READER_CACHE: i32 = -512;
 
 /// Why a store cannot be used.
 #[derive(Debug, Error)]
@@ -123,6 +130,8 @@ impl Store {
     /// [`StoreError`] naming the file.
     pub(crate) fn open_for_reading(path: &Path) -> Result<Self, StoreError> {
         let store = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let pages = store.db.pragma_update(None, "cache_size", READER_CACHE);
+        pages.map_err(|cause| store.failed(cause))?;
         store.known_tables()?;
         Ok(store)
     }
@@ -143,6 +152,8 @@ impl Store {
             Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(sqlite)?;
         db.busy_timeout(PATIENCE).map_err(sqlite)?;
         sqlite::distrust(&db).map_err(sqlite)?;
+        // Otherwise SQLite plans a statement with a bound LIMIT anew each time that it is run.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(sqlite)?;
         db.set_prepared_statement_cache_capacity(32);
         Ok(Self { db, path: path.to_owned(), _lock: None })
     }
@@ -264,15 +275,45 @@ impl Store {
         }
     }
 
-    /// The objects in which `text` stands somewhere, with the plurals of their kinds. All objects are searched.
+    /// Calls `take` with the text of each object of a kind, in order. Only one of them is in memory at a time.
     ///
     /// # Errors
-    /// SQLite's.
-    pub(crate) fn mentioning(&self, text: &str) -> rusqlite::Result<Vec<(String, Row)>> {
+    /// SQLite's, and those of `take`.
+    pub(crate) fn each(
+        &self,
+        kind: &Kind,
+        mut take: impl FnMut(&str) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT json FROM objects WHERE kind = ?1 ORDER BY namespace, name";
+        let failed = |cause| self.failed(cause);
+        let mut statement = self.db.prepare(sql).map_err(failed)?;
+        let mut rows = statement.query([kind.plural]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            take(row.get_ref(0).and_then(|json| Ok(json.as_str()?)).map_err(failed)?)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `take` with the plural of the kind and the place of each object in which `text` stands somewhere, in order. All
+    /// objects are searched, and one of them is in memory at a time.
+    ///
+    /// # Errors
+    /// SQLite's, and those of `take`.
+    pub(crate) fn each_mentioning(
+        &self,
+        text: &str,
+        mut take: impl FnMut(&str, Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let sql = "SELECT json, namespace, name, kind FROM objects WHERE instr(json, ?1) > 0 \
                    ORDER BY kind, namespace, name";
-        let mut statement = self.db.prepare_cached(sql)?;
-        statement.query_map([text], |row| Ok((row.get(3)?, listed(row)?)))?.collect()
+        let failed = |cause| self.failed(cause);
+        let mut statement = self.db.prepare(sql).map_err(failed)?;
+        let mut rows = statement.query([text]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let plural: String = row.get(3).map_err(failed)?;
+            take(&plural, listed(row).map_err(failed)?)?;
+        }
+        Ok(())
     }
 
     /// How many objects of a kind there are.
