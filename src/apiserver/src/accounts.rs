@@ -21,9 +21,14 @@ pub enum Account {
     LoadBalancerV6,
     /// 4 or 6 for each Service that waits for such an address of that family.
     Waiting,
-    /// 0 for each Namespace that is being deleted.
+    /// [`NAMESPACE_NUMBER`] or [`SERVICE_CIDR_NUMBER`] for each object of those kinds that is being deleted.
     Terminating,
 }
+
+/// The number of a Namespace in [`Account::Terminating`].
+pub(crate) const NAMESPACE_NUMBER: u128 = 0;
+/// The number of a ServiceCIDR in [`Account::Terminating`].
+pub(crate) const SERVICE_CIDR_NUMBER: u128 = 1;
 
 /// A multiset of numbers, stored as runs of consecutive numbers.
 #[derive(Debug, Default)]

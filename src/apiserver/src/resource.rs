@@ -244,6 +244,11 @@ pub trait Transaction {
         None
     }
 
+    /// Whether there may be something to follow up on in objects of a kind.
+    fn may_have_changed(&self, kind: &Kind) -> bool {
+        self.changed(kind).is_none_or(|names| !names.is_empty())
+    }
+
     /// Stores an object without calling the rules of its kind: `create` and `update` use this for *other* objects (a Service
     /// for its IPAddresses). Sets the resource version and, for a new object, uid and creationTimestamp.
     ///

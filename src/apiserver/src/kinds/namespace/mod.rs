@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::columns::{AGE, NAME, column};
 use super::faults::{MOST, invalid};
 use super::{age, meta, verbs};
-use crate::accounts::{Account, Entry};
+use crate::accounts::{Account, Entry, NAMESPACE_NUMBER};
 use crate::kind::{Kind, Subresource, Verb};
 use crate::object::Object;
 use crate::resource::{Resource, Transaction};
@@ -38,9 +38,9 @@ const GRACE: i64 = 5;
 /// The server's finalizer in `spec.finalizers`.
 const FINALIZER: &str = "kubernetes";
 
-/// 0 while it is being deleted.
+/// Its entry while it is being deleted.
 fn numbers(object: &Object) -> Vec<Entry> {
-    if object.is_being_deleted() { vec![(Account::Terminating, 0)] } else { Vec::new() }
+    if object.is_being_deleted() { vec![(Account::Terminating, NAMESPACE_NUMBER)] } else { Vec::new() }
 }
 
 /// Refuses a new object if its namespace does not exist or is being deleted.
@@ -162,12 +162,12 @@ impl Resource for Namespaces {
 
     fn reconcile(&self, transaction: &mut dyn Transaction) -> Result<Option<i64>, ApiError> {
         let mut wake: Option<i64> = None;
-        if transaction.used(Account::Terminating, 0, 0) > 0 {
+        if transaction.used(Account::Terminating, NAMESPACE_NUMBER, NAMESPACE_NUMBER) > 0 {
             for object in transaction.list(&KIND)?.iter().filter(|object| object.is_being_deleted()) {
                 wake = [wake, self.empty(transaction, object)?].into_iter().flatten().min();
             }
         }
-        if transaction.get(&KIND, "", ALWAYS[0])?.is_some() {
+        if !transaction.may_have_changed(&KIND) || transaction.get(&KIND, "", ALWAYS[0])?.is_some() {
             return Ok(wake);
         }
         for name in ALWAYS {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::kind::KIND;
 use crate::kinds::config::Config;
-use crate::kinds::family::{FamilyExt, IpFamily};
+use crate::kinds::family::{FamilyExt, IpFamily, number};
 use crate::kinds::{ip_address, service_cidr};
 use crate::object::Object;
 use crate::resource::Transaction;
@@ -20,12 +20,12 @@ const NAME: &str = "kubernetes";
 pub(super) fn keep(transaction: &mut dyn Transaction, config: &Config) -> Result<(), ApiError> {
     let Some(network) = config.service_cidrs.first() else { return Ok(()) };
     let Some(address) = service_cidr::first_address(network) else { return Ok(()) };
-    let ip = address.to_string();
-    if transaction.get(&KIND, NAMESPACE, NAME)?.is_some()
-        || transaction.get(&ip_address::KIND, "", &ip)?.is_some()
-    {
+    let number = number(address);
+    let is_free = transaction.used(IpFamily::of(address).account(), number, number) == 0;
+    if !is_free || transaction.get(&KIND, NAMESPACE, NAME)?.is_some() {
         return Ok(());
     }
+    let ip = address.to_string();
     let service = json!({
         "apiVersion": KIND.api_version(), "kind": KIND.name,
         "metadata": {

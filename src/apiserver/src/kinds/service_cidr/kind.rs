@@ -1,9 +1,11 @@
 //! The names and columns of ServiceCIDRs.
 
 use super::schema;
+use crate::accounts::{Account, Entry, SERVICE_CIDR_NUMBER};
 use crate::kind::Kind;
 use crate::kinds::columns::{AGE, NAME, column};
 use crate::kinds::verbs;
+use crate::object::Object;
 
 /// `servicecidrs`.
 pub static KIND: Kind = Kind {
@@ -15,5 +17,11 @@ pub static KIND: Kind = Kind {
         AGE,
     ],
     subresources: &[verbs::STATUS],
+    numbers: Some(numbers),
     ..Kind::new("networking.k8s.io", "ServiceCIDR", "servicecidrs", "servicecidr", &schema::SERVICE_CIDR)
 };
+
+/// Its entry while it is being deleted.
+fn numbers(object: &Object) -> Vec<Entry> {
+    if object.is_being_deleted() { vec![(Account::Terminating, SERVICE_CIDR_NUMBER)] } else { Vec::new() }
+}

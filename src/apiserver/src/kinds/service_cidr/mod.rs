@@ -25,6 +25,7 @@ pub use usage::{Usage, usage};
 use super::age;
 use super::config::Config;
 use super::meta;
+use crate::accounts::{Account, SERVICE_CIDR_NUMBER};
 use crate::kind::{Kind, Subresource};
 use crate::object::Object;
 use crate::resource::{Resource, Transaction};
@@ -108,7 +109,9 @@ impl Resource for ServiceCidrs {
     }
 
     fn reconcile(&self, transaction: &mut dyn Transaction) -> Result<Option<i64>, ApiError> {
-        let objects = transaction.list(&KIND)?;
+        let is_any_deleted =
+            transaction.used(Account::Terminating, SERVICE_CIDR_NUMBER, SERVICE_CIDR_NUMBER) > 0;
+        let objects = if is_any_deleted { transaction.list(&KIND)? } else { Vec::new() };
         let mut wake: Option<i64> = None;
         for object in objects.iter().filter(|object| object.is_being_deleted()) {
             // Upstream also counts ServiceCIDRs being deleted, and can lose an address's last one.
@@ -116,7 +119,9 @@ impl Resource for ServiceCidrs {
                 objects.iter().filter(|other| is_ready(other)).flat_map(networks).collect();
             wake = [wake, bury(transaction, object, &others)?].into_iter().flatten().min();
         }
-        self.keep_default(transaction)?;
+        if transaction.may_have_changed(&KIND) {
+            self.keep_default(transaction)?;
+        }
         Ok(wake)
     }
 }

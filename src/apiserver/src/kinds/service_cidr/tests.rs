@@ -275,6 +275,11 @@ fn nothing_lists_the_addresses_or_the_services() {
     cluster.delete(SERVICES, "s").unwrap();
     let listed: Vec<&Kind> = cluster.store.lists.keys().copied().collect();
     assert_eq!(listed, [CIDRS]);
+    // Where none is being deleted they are read for the allocation alone.
+    cluster.store.lists.clear();
+    cluster.service("t", json!({"ports": [{"port": 80}]})).unwrap();
+    cluster.patch(SERVICES, "t", &json!({"metadata": {"labels": {"a": "b"}}})).unwrap();
+    assert_eq!(cluster.store.lists.get(CIDRS), Some(&1));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::accounts::Account;
 use crate::kind::Kind;
 use crate::kinds::family::{FamilyExt, number};
 use crate::kinds::service::numbers::waiting;
-use crate::kinds::{ip_address, namespace, service};
+use crate::kinds::{ip_address, namespace, service, service_cidr};
 use crate::object::Object;
 use crate::resource::Transaction;
 use crate::status::ApiError;
@@ -92,11 +92,12 @@ impl Store {
                 let waiting = self.all(&service::KIND).iter().flat_map(waiting).collect::<Vec<_>>();
                 waiting.into_iter().map(FamilyExt::waiting_number).collect()
             }
-            Account::Terminating => self
-                .all(&namespace::KIND)
-                .iter()
-                .filter(|object| object.is_being_deleted())
-                .map(|_| 0)
+            Account::Terminating => [&namespace::KIND, &service_cidr::KIND]
+                .into_iter()
+                .flat_map(|kind| {
+                    self.all(kind).iter().flat_map(|object| kind.entries(object)).collect::<Vec<_>>()
+                })
+                .map(|(_, number)| number)
                 .collect(),
         };
         numbers.sort_unstable();
