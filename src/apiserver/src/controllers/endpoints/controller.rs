@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::index::{Index, Key, key_of};
-use super::own::Address;
+use super::mirror;
+use super::own::{self, Address};
 use super::pod::Pod;
 use super::queue::Queue;
 use super::service::Service;
@@ -23,10 +24,13 @@ use crate::status::ApiError;
 const BATCH: usize = 64;
 /// Most Services whose endpoints are one change: other clients wait for it.
 const TOGETHER: usize = 16;
-/// How long changes are gathered after the first one. Writing each at once would cost a sync of the disk for each, for
-/// which the client that makes the next change waits, too. kube-controller-manager has
-/// `--endpointslice-updates-batch-period` for the same.
+/// How long changes are gathered after the first one, and at most while more follow without a pause. Writing each at once
+/// would cost a sync of the disk for each, for which the client that makes the next change waits, too.
+/// kube-controller-manager has `--endpointslice-updates-batch-period` for the same.
 const GATHER: Duration = Duration::from_millis(2);
+const GATHER_MOST: Duration = Duration::from_millis(16);
+/// A change that comes later than this after the ones before finds the controller at rest.
+const REST: Duration = Duration::from_millis(50);
 /// Most objects of one piece of a list.
 const PIECE: u64 = 500;
 /// The pause before everything is listed again.
@@ -56,11 +60,14 @@ async fn follow(registry: Registry, own: Address) -> Result<Infallible, ApiError
         written: HashSet::new(),
     };
     controller.list()?;
+    let (mut pause, mut last) = (GATHER, Instant::now());
     loop {
         controller.catch_up(&mut watches).await?;
         if controller.queue.is_empty() {
             controller.wait(&mut watches).await?;
-            tokio::time::sleep(GATHER).await;
+            pause = if last.elapsed() < REST { (pause * 2).min(GATHER_MOST) } else { GATHER };
+            tokio::time::sleep(pause).await;
+            last = Instant::now();
         } else {
             controller.work().await;
         }
@@ -112,21 +119,23 @@ impl Controller {
         })?;
         let mut services = HashSet::new();
         each(&registry, &service::KIND, |object| {
-            let service = Service::of(&object);
-            self.index.set_service(&service);
+            self.is(&Service::of(&object), key_of(&object));
             services.insert(key_of(&object));
-            self.queue.add(key_of(&object));
         })?;
         each(&registry, &endpoint_slice::KIND, |object| {
             self.index.set_slice(&object).into_iter().for_each(|key| self.queue.add(key));
         })?;
         each(&registry, &endpoints::KIND, |object| {
             let key = key_of(&object);
-            // As upstream: somebody may have deleted the Service while the server was stopped.
-            if !services.contains(&key) && super::mirror::is_mirrored(&object) {
-                self.gone.insert(key.clone());
-                self.queue.add(key);
+            if !mirror::is_mirrored(&object) {
+                return;
             }
+            self.index.set_mirrored(&key, true);
+            // As upstream: somebody may have deleted the Service while the server was stopped.
+            if !services.contains(&key) {
+                self.gone.insert(key.clone());
+            }
+            self.queue.add(key);
         })
     }
 
@@ -171,12 +180,20 @@ impl Controller {
         if event.kind == EventKind::Deleted {
             self.index.remove_service(&key);
             self.gone.insert(key.clone());
+            self.queue.add(key);
         } else {
-            self.index.set_service(&Service::of(&object));
             self.gone.remove(&key);
+            self.is(&Service::of(&object), key);
         }
-        self.queue.add(key);
         Ok(())
+    }
+
+    /// Notes a Service. One without a selector needs nothing as long as nobody writes endpoints for it.
+    fn is(&mut self, service: &Service, key: Key) {
+        self.index.set_service(service);
+        if self.index.knows(&key) || own::is_own(&key) {
+            self.queue.add(key);
+        }
     }
 
     fn slice(&mut self, event: &Event) -> Result<(), ApiError> {
@@ -192,8 +209,15 @@ impl Controller {
     }
 
     fn endpoints(&mut self, event: &Event) -> Result<(), ApiError> {
-        if !self.written.remove(&event.version) {
-            self.queue.add(key_of(&event.stored.object()?));
+        let (is_own, is_gone) = (self.written.remove(&event.version), event.kind == EventKind::Deleted);
+        if is_own && !is_gone {
+            return Ok(());
+        }
+        let object = event.stored.object()?;
+        let key = key_of(&object);
+        self.index.set_mirrored(&key, !is_gone && mirror::is_mirrored(&object));
+        if !is_own {
+            self.queue.add(key);
         }
         Ok(())
     }

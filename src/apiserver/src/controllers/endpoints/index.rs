@@ -74,6 +74,16 @@ impl Index {
         self.within(namespace, |inside| inside.change(name, |known| known.times = times));
     }
 
+    /// Notes whether there are Endpoints at `key` of which slices are made.
+    pub(super) fn set_mirrored(&mut self, (namespace, name): &Key, is_mirrored: bool) {
+        self.within(namespace, |inside| inside.change(name, |known| known.is_mirrored = is_mirrored));
+    }
+
+    /// Whether anything is known of a Service: otherwise it selects nothing, and nobody writes endpoints for it.
+    pub(super) fn knows(&self, (namespace, name): &Key) -> bool {
+        self.namespaces.get(namespace).is_some_and(|inside| inside.services.contains_key(name.as_str()))
+    }
+
     /// Notes a pod. Returns the Services that have to be looked at.
     pub(super) fn set_pod(&mut self, pod: Pod) -> BTreeSet<Key> {
         let namespace = pod.namespace.clone();
@@ -110,7 +120,7 @@ impl Index {
         let (namespace, name) = slice;
         let concerned = self.within(namespace, |inside| inside.lead(name, service));
         let mut concerned: BTreeSet<Key> = concerned.iter().map(|name| key(namespace, name)).collect();
-        if namespace == own::NAMESPACE && name == own::NAME {
+        if own::is_own(slice) {
             concerned.insert(slice.clone());
         }
         concerned
@@ -148,6 +158,14 @@ struct Known {
     selector: Box<[Label]>,
     slices: SmallSet<Arc<str>>,
     times: Option<Times>,
+    /// It has Endpoints of which slices are made.
+    is_mirrored: bool,
+}
+
+impl Known {
+    fn is_nothing(&self) -> bool {
+        self.selector.is_empty() && self.slices.is_empty() && self.times.is_none() && !self.is_mirrored
+    }
 }
 
 /// A namespace: no object selects one of another namespace.
@@ -174,7 +192,7 @@ impl Namespace {
         };
         let known = self.services.entry(Arc::clone(&name)).or_default();
         change(known);
-        if known.selector.is_empty() && known.slices.is_empty() && known.times.is_none() {
+        if known.is_nothing() {
             self.services.remove(&name);
         }
         name

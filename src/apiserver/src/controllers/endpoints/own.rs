@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::json;
 
+use super::index::Key;
 use super::mirror::SKIP_LABEL;
 use super::slice::SERVICE_LABEL;
 use crate::kinds::{FamilyExt, IpFamily};
@@ -14,6 +15,11 @@ use crate::object::Object;
 pub(super) const NAMESPACE: &str = "default";
 /// The name of the Service, its Endpoints and its slice.
 pub(super) const NAME: &str = "kubernetes";
+
+/// Whether `key` is that of the Service.
+pub(super) fn is_own((namespace, name): &Key) -> bool {
+    namespace == NAMESPACE && name == NAME
+}
 
 /// Where the server is reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -44,7 +44,7 @@ impl Sync<'_> {
                 .extend(endpoints.filter(|_| is_gone).map(|object| Write::delete(&endpoints::KIND, &object)));
             return Ok(writes);
         };
-        if *key == (own::NAMESPACE.to_owned(), own::NAME.to_owned()) && service.selector.is_empty() {
+        if own::is_own(key) && service.selector.is_empty() {
             return self.of_server(&service, endpoints, mirrored);
         }
         if !service.is_managed() {

@@ -202,6 +202,35 @@ async fn services_without_a_selector_are_served_by_what_is_written() {
     cluster.create(&endpoint_slice::KIND, hand).await;
     cluster.delete(&endpoints::KIND, "db").await;
     cluster.has("db", &["192.0.2.9"]).await;
+    // The other way round, once the controller runs.
+    let early = json!({"metadata": {"name": "early"}, "subsets": [{"addresses": [{"ip": "192.0.2.8"}], "ports": [{"port": 1}]}]});
+    cluster.create(&endpoints::KIND, early).await;
+    cluster.service("later", json!({})).await;
+    cluster.has("later", &[]).await;
+    cluster.service("early", json!({"spec": {"selector": null}})).await;
+    cluster.has("early", &["192.0.2.8"]).await;
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_service_that_loses_its_selector_keeps_its_endpoints() {
+    let cluster = Cluster::new().await;
+    cluster.pod("web-1", [10, 244, 0, 2].into(), &json!({"app": "web"})).await;
+    let running = cluster.start();
+    cluster.service("web", json!({})).await;
+    cluster.has("web", &["10.244.0.2"]).await;
+    wait("Endpoints", || cluster.registry.get(&endpoints::KIND, "default", "web").ok()).await;
+    let unselect: Change = Change::Patch(Box::new(|old| {
+        let mut object = old.unwrap().clone();
+        object.spec_mut().remove("selector");
+        Ok(object)
+    }));
+    let options = WriteOptions::default();
+    cluster.registry.update(&services::KIND, "default", "web", unselect, options).await.unwrap();
+    // As upstream: the slice of the selector stays as it is, and from now on Endpoints have one of their own.
+    cluster.has("web", &["10.244.0.2", "10.244.0.2"]).await;
+    cluster.delete(&endpoints::KIND, "web").await;
+    cluster.has("web", &["10.244.0.2"]).await;
     running.abort();
 }
 
@@ -280,6 +309,14 @@ fn slices_follow_their_label_and_nothing_is_kept_of_objects_that_are_gone() {
     assert_eq!((index.slices_of(&key("web")).len(), index.slices_of(&key("other")).len()), (1, 1));
     assert_eq!(index.services().collect::<Vec<_>>(), [key("web")]);
     assert_eq!(index.times(&key("web")), Some(&times));
+
+    let bare = service(json!({"metadata": {"name": "bare"}, "spec": {"selector": null}}));
+    index.set_service(&bare);
+    assert_eq!((index.knows(&key("bare")), index.knows(&key("web"))), (false, true));
+    index.set_mirrored(&key("bare"), true);
+    index.set_service(&bare);
+    assert!(index.knows(&key("bare")));
+    index.set_mirrored(&key("bare"), false);
 
     index.remove_service(&key("web"));
     index.set_times(&key("web"), None);
