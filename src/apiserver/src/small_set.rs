@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 /// The largest number of elements that are searched in a list: a tree's smallest node has room for as many.
 const FEW: usize = 11;
 
-/// A sorted set that takes the memory of its elements alone while they are few.
+/// A sorted set that takes the memory of its elements alone while they are few, and none beside itself for one.
 #[derive(Debug)]
 pub(crate) enum SmallSet<T> {
+    One(T),
     Few(Vec<T>),
     Many(BTreeSet<T>),
 }
@@ -22,6 +23,13 @@ impl<T> Default for SmallSet<T> {
 impl<T: Ord> SmallSet<T> {
     pub(crate) fn insert(&mut self, element: T) {
         match self {
+            Self::One(own) if *own == element => {}
+            Self::One(_) => {
+                let Self::One(own) = std::mem::take(self) else { return };
+                let both = if own < element { [own, element] } else { [element, own] };
+                *self = Self::Few(both.into());
+            }
+            Self::Few(list) if list.is_empty() => *self = Self::One(element),
             Self::Few(list) => {
                 let Err(place) = list.binary_search(&element) else { return };
                 if list.len() < FEW {
@@ -43,6 +51,8 @@ impl<T: Ord> SmallSet<T> {
         T: Borrow<Q>,
     {
         match self {
+            Self::One(own) if (*own).borrow() == element => *self = Self::default(),
+            Self::One(_) => {}
             Self::Few(list) => {
                 if let Ok(place) = list.binary_search_by(|other| other.borrow().cmp(element)) {
                     list.remove(place);
@@ -56,6 +66,7 @@ impl<T: Ord> SmallSet<T> {
 
     pub(crate) fn len(&self) -> usize {
         match self {
+            Self::One(_) => 1,
             Self::Few(list) => list.len(),
             Self::Many(tree) => tree.len(),
         }
@@ -68,10 +79,11 @@ impl<T: Ord> SmallSet<T> {
     /// The elements in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         let (few, many) = match self {
-            Self::Few(list) => (Some(list), None),
-            Self::Many(tree) => (None, Some(tree)),
+            Self::One(own) => (std::slice::from_ref(own), None),
+            Self::Few(list) => (list.as_slice(), None),
+            Self::Many(tree) => ([].as_slice(), Some(tree)),
         };
-        few.into_iter().flatten().chain(many.into_iter().flatten())
+        few.iter().chain(many.into_iter().flatten())
     }
 }
 
@@ -103,7 +115,12 @@ mod tests {
         let mut set = SmallSet::default();
         for element in 0..FEW {
             set.insert(element);
-            assert!(matches!(&set, SmallSet::Few(list) if list.capacity() == list.len()), "{set:?}");
+            let has_no_more = match &set {
+                SmallSet::One(_) => element == 0,
+                SmallSet::Few(list) => list.capacity() == list.len(),
+                SmallSet::Many(_) => false,
+            };
+            assert!(has_no_more, "{set:?}");
         }
     }
 }

@@ -6,12 +6,32 @@ use serde::Deserialize;
 
 use super::owners::Key;
 use crate::accounts::number_of_uid;
+use crate::kind::Kind;
 use crate::object::Object;
 use crate::small_set::SmallSet;
 
-/// The objects by the uids that they name in `metadata.ownerReferences`.
+/// The objects by the uids that they name in `metadata.ownerReferences`: at least one for each Service with endpoints.
 #[derive(Debug, Default)]
-pub(super) struct Dependents(HashMap<u128, SmallSet<Key>>);
+pub(super) struct Dependents(HashMap<u128, SmallSet<Dependent>>);
+
+/// The place of an object, in little memory.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Dependent {
+    kind: &'static Kind,
+    /// `<namespace>/<name>`; neither has a slash in it.
+    place: Box<str>,
+}
+
+impl Dependent {
+    fn at((kind, namespace, name): &Key) -> Self {
+        Self { kind, place: format!("{namespace}/{name}").into() }
+    }
+
+    fn key(&self) -> Key {
+        let (namespace, name) = self.place.split_once('/').unwrap_or_default();
+        (self.kind, namespace.to_owned(), name.to_owned())
+    }
+}
 
 /// The uids that an object names, each once.
 pub(super) fn uids_of(object: &Object) -> BTreeSet<u128> {
@@ -50,7 +70,7 @@ impl Dependents {
     /// Notes that the object at `key` names these uids.
     pub(super) fn add(&mut self, uids: &BTreeSet<u128>, key: &Key) {
         for uid in uids {
-            self.0.entry(*uid).or_default().insert(key.clone());
+            self.0.entry(*uid).or_default().insert(Dependent::at(key));
         }
     }
 
@@ -58,16 +78,16 @@ impl Dependents {
     pub(super) fn remove(&mut self, uids: &BTreeSet<u128>, key: &Key) {
         for uid in uids {
             let Some(keys) = self.0.get_mut(uid) else { continue };
-            keys.remove(key);
+            keys.remove(&Dependent::at(key));
             if keys.is_empty() {
                 self.0.remove(uid);
             }
         }
     }
 
-    /// The objects that name the uid, in the order of their kinds and names.
-    pub(super) fn of(&self, uid: &str) -> impl Iterator<Item = &Key> {
+    /// The objects that name the uid, in the order of their kinds.
+    pub(super) fn of(&self, uid: &str) -> impl Iterator<Item = Key> {
         let found = number_of_uid(uid).and_then(|uid| self.0.get(&uid));
-        found.into_iter().flat_map(SmallSet::iter)
+        found.into_iter().flat_map(SmallSet::iter).map(Dependent::key)
     }
 }

@@ -11,8 +11,11 @@ use crate::selector::Selector;
 use crate::status::ApiError;
 use crate::store::Stored;
 
-/// Most bytes of objects that the log holds. A watch that falls further behind has to list again.
+/// Most bytes that the log takes. A watch that falls further behind has to list again.
 const LOG_MAX: usize = 8 << 20;
+
+/// What an allocation takes beyond its content, in bytes, about: counts of references, the allocator's own, and rounding.
+const ALLOCATION: usize = 32;
 
 /// The type of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +51,12 @@ pub(super) struct LogEntry {
 }
 
 impl LogEntry {
+    /// The memory that it takes, in bytes.
     fn size(&self) -> usize {
-        let size = |stored: &Option<Stored>| stored.as_ref().map_or(0, |stored| stored.text.len());
-        size(&self.old) + size(&self.new)
+        let size =
+            |stored: &Option<Stored>| stored.as_ref().map_or(0, |stored| stored.text.len() + ALLOCATION);
+        let names = self.namespace.len() + self.name.len() + 2 * ALLOCATION;
+        size_of::<Self>() + ALLOCATION + names + size(&self.old) + size(&self.new)
     }
 }
 

@@ -165,10 +165,10 @@ impl Pending<'_> {
     fn dependents_of(&self, uid: &str) -> Result<Vec<(Key, Object)>, ApiError> {
         let mut dependents = Vec::new();
         for key in self.dependents.of(uid) {
-            let Some(object) = self.object_at(key)? else { continue };
+            let Some(object) = self.object_at(&key)? else { continue };
             let is_owned = object.owners().any(|owner| text(owner, "uid") == uid);
             if is_owned && owners::collectable(key.0, &object).is_some() {
-                dependents.push((key.clone(), object));
+                dependents.push((key, object));
             }
         }
         Ok(dependents)
