@@ -18,6 +18,8 @@ use super::{Prepared, RUNS, create, print_row};
 /// its own time and not of the other's.
 const CREATES: u32 = 20;
 const BATCHES: u32 = 100;
+/// Services with which the memory is measured.
+const SERVICES: u32 = 10_000;
 
 /// A program of the earlier build, where one is named.
 pub(super) fn program(name: &str) -> Option<PathBuf> {
@@ -63,9 +65,20 @@ fn wrapper(dir: &Path, before: &Path) {
     print_row("wrapper, adding the hook (peer: the build before)", &ours, &earlier);
 }
 
-/// Services that both API servers create, side by side.
+/// Services that both API servers create, side by side, and what memory they take.
 pub(super) fn creates() {
     let Some(before) = program("podhosts-cni") else { return };
+    let selectorless = |name: &str| {
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": {"app": name}},
+            "spec": {"ports": [{"name": "http", "port": 80}]}})
+        .to_string()
+    };
+    created(&before, ", no selector", selectorless);
+    created(&before, "", service);
+}
+
+/// The rows of one form of Service, on servers of their own.
+fn created(before: &Path, form: &str, object: impl Fn(&str) -> String) {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let ports = [free_port(), free_port()];
     // Flags that each build knows.
@@ -78,17 +91,19 @@ pub(super) fn creates() {
         Server::start_as_told(command, &dir)
     };
     let ours = start(&bin("podhosts-cni"), "ours", ports[0], &["--proxy=none", "--cri-endpoint=none"]);
-    let earlier = start(&before, "before", ports[1], &[]);
-    let selectorless = |name: &str| {
-        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": {"app": name}},
-            "spec": {"ports": [{"name": "http", "port": 80}]}})
-        .to_string()
-    };
-    let clients = || ports.map(plain);
-    batches("create, no selector, plain HTTP", "a", clients(), selectorless);
-    batches("create, no selector, TLS", "b", [encrypted(&ours), encrypted(&earlier)], selectorless);
-    batches("create, plain HTTP", "c", clients(), service);
-    batches("create, TLS", "d", [encrypted(&ours), encrypted(&earlier)], service);
+    let earlier = start(before, "before", ports[1], &[]);
+    batches(&format!("create{form}, plain HTTP"), "a", ports.map(plain), &object);
+    batches(&format!("create{form}, TLS"), "b", [encrypted(&ours), encrypted(&earlier)], &object);
+    for mut client in ports.map(plain) {
+        (2 * BATCHES * CREATES..SERVICES).for_each(|number| {
+            client.create_object(&object(&format!("c{number}")));
+        });
+    }
+    // The one has something to do after its last answer.
+    std::thread::sleep(Duration::from_secs(1));
+    let [own, peer] = [&ours, &earlier].map(Server::memory);
+    let title = format!("resident memory, {SERVICES} Services{form} (peer: the build before)");
+    println!("{title:<64} {own:>6} KiB {peer:>6} KiB {:>6.2}x", own as f64 / peer as f64);
 }
 
 /// Batches of both sides in turn; each time is the mean of a batch.
