@@ -1,9 +1,11 @@
 //! What `podhosts doctor` says of the Service proxy, in network namespaces of its own.
 
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::Command;
 
 use serde_json::Value;
-use sys::net::services::Table;
+use sys::net::services::{HOLDER, Table};
 
 use crate::harness::{bin, in_new_netns, needs};
 
@@ -150,6 +152,26 @@ fn what_stands_in_the_way_of_the_service_proxy() {
                 add chain ip filter LAST
                 add rule ip filter LAST drop'");
         only("ok", "with 0 elements");
+    });
+}
+
+#[test]
+fn an_agent_that_waits_for_kube_proxys_rules_to_go() {
+    needs!("ip", "nft");
+    on_a_node(|| {
+        let address = SocketAddr::from_abstract_name(HOLDER).unwrap();
+        let agent = UnixListener::bind_addr(&address).unwrap();
+        only("error", "the table inet podhosts-services is missing: Services lead nowhere");
+        sh("nft add table ip kube-proxy");
+        only(
+            "warning",
+            "kube-proxy has made the table ip kube-proxy: podhosts-node leads no connections to Services until",
+        );
+        Table::open().unwrap().replace(&[]).unwrap();
+        also("kube-proxy has made the table ip kube-proxy: two programs", "kube-proxy --cleanup");
+        sh("nft flush ruleset; nft add table ip kube-proxy");
+        drop(agent);
+        only("skipped", "leads no connections to Services here");
     });
 }
 

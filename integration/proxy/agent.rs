@@ -1,4 +1,4 @@
-//! The Service proxy of the node's agent: fed over the API, and never beside kube-proxy.
+//! The Service proxy of the node's agent: fed over the API, and never beside another of podhosts.
 
 use std::io::Read;
 use std::path::Path;
@@ -134,26 +134,13 @@ fn write_endpoints(world: &World, pods: &[usize]) {
 }
 
 #[test]
-fn an_agent_does_not_serve_services_where_another_program_does() {
+fn an_agent_does_not_serve_services_where_the_api_server_does() {
     needs!("nft", "ip", "python3");
     in_new_netns(|| {
-        let mut world = World::new(0);
+        let world = World::new(0);
         let said = refused(world.dir.path());
         let why = "podhosts-node: cannot serve Services: another podhosts-apiserver or podhosts-node does in this network \
                    namespace (--proxy=none leaves Services to another program)";
         assert!(said.contains(why), "{said}");
-        without_proxy(&mut world);
-        let is_refused = |found: &str| {
-            let why = format!(
-                "podhosts-node: cannot serve Services: kube-proxy does so already, and has made {found} (stop kube-proxy and \
-                 call kube-proxy --cleanup; --proxy=none leaves Services to another program)\n"
-            );
-            assert_eq!(refused(world.dir.path()), why);
-            assert!(!on_node("nft list tables").contains("podhosts-services"));
-        };
-        on_node("nft add table ip kube-proxy; nft add table ip6 kube-proxy");
-        is_refused("the table ip kube-proxy and the table ip6 kube-proxy");
-        on_node("nft flush ruleset; nft add table ip nat; nft add chain ip nat KUBE-SERVICES");
-        is_refused("the chain KUBE-SERVICES of the table ip nat");
     });
 }

@@ -2,6 +2,7 @@
 //! what stands in its way. Only where it is in use: on other nodes none of this is podhosts' business.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::finding::Report;
@@ -10,7 +11,7 @@ use sys::fs::files::{self, LastLink};
 use sys::net::conntrack::Conntrack;
 use sys::net::firewalls;
 use sys::net::kube_proxy;
-use sys::net::services::{Present, Table};
+use sys::net::services::{Present, Table, is_held};
 use sys::process::{exec, programs};
 
 const CHECK: &str = "service-proxy";
@@ -27,7 +28,9 @@ const LEGACY: [(&str, &str); 2] =
 
 /// Looks at everything that leads connections to Services here.
 pub(super) fn check(report: &mut Report) {
-    let is_wanted = is_enabled();
+    // A program that cannot be found out about counts as none: its table shows it.
+    let is_running = is_held().unwrap_or_default();
+    let is_wanted = is_running || is_enabled();
     let tables = match firewalls::tables() {
         Ok(tables) => tables,
         Err(_) if !is_wanted => Vec::new(),
@@ -40,9 +43,14 @@ pub(super) fn check(report: &mut Report) {
     if !is_wanted && !is_there {
         return report.skipped(CHECK, "podhosts leads no connections to Services here");
     }
-    own_table(is_there, report);
+    match kube_proxy::traces() {
+        Ok(traces) if is_running && !is_there && !traces.is_empty() => waiting(&traces, report),
+        traces => {
+            own_table(is_there, report);
+            other_proxy(traces, report);
+        }
+    }
     tracking(report);
-    other_proxy(report);
     match firewalls::chains() {
         Ok(chains) => firewall(&chains, report),
         Err(cause) => {
@@ -86,7 +94,11 @@ fn own_table(is_there: bool, report: &mut Report) {
         return match table.try_out() {
             Ok(()) => {
                 let message = format!("the table {OUR_TABLE} is missing: Services lead nowhere");
-                report.error(CHECK, message, "start podhosts-apiserver; its log says why it stopped");
+                report.error(
+                    CHECK,
+                    message,
+                    "start podhosts-apiserver or podhosts-node; its log says why there is none",
+                );
             }
             Err(error) => report.error(CHECK, error.to_string(), LOAD),
         };
@@ -117,8 +129,18 @@ fn tracking(report: &mut Report) {
     }
 }
 
-fn other_proxy(report: &mut Report) {
-    match kube_proxy::traces() {
+/// podhosts-node makes no table beside kube-proxy's rules.
+fn waiting(traces: &[String], report: &mut Report) {
+    let found = traces.join(" and ");
+    let message = format!(
+        "kube-proxy has made {found}: podhosts-node leads no connections to Services until that is gone"
+    );
+    let remedy = "stop kube-proxy and call kube-proxy --cleanup, or start podhosts-node with --proxy none";
+    report.warning(CHECK, message, remedy);
+}
+
+fn other_proxy(traces: io::Result<Vec<String>>, report: &mut Report) {
+    match traces {
         Ok(traces) if traces.is_empty() => {}
         Ok(traces) => {
             let found = traces.join(" and ");

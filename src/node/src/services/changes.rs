@@ -34,6 +34,8 @@ impl Kind {
 pub(super) struct Changes {
     pending: Arc<Mutex<Pending>>,
     wake: watch::Sender<()>,
+    /// Whether all objects of all kinds were told.
+    is_complete: watch::Sender<bool>,
 }
 
 /// Where the proxy's thread takes them from.
@@ -48,6 +50,8 @@ struct Pending {
     news: BTreeMap<Subject, News>,
     /// The kinds of which not all objects are known yet.
     unlisted: BTreeSet<Kind>,
+    /// Whether the proxy may make its table.
+    is_permitted: bool,
     /// The newest resource version that was told.
     version: u64,
 }
@@ -58,9 +62,11 @@ type Subject = (Kind, Option<ObjectName>);
 /// Both ends, of which nothing is known yet.
 pub(super) fn changes() -> (Changes, ChangesSource) {
     let unlisted = [Kind::Nodes, Kind::ServiceNetworks, Kind::Services, Kind::Slices].into();
-    let pending = Arc::new(Mutex::new(Pending { news: BTreeMap::new(), unlisted, version: 0 }));
+    let pending = Pending { news: BTreeMap::new(), unlisted, is_permitted: false, version: 0 };
+    let pending = Arc::new(Mutex::new(pending));
     let (wake, woken) = watch::channel(());
-    (Changes { pending: Arc::clone(&pending), wake }, ChangesSource { pending, woken })
+    let is_complete = watch::Sender::new(false);
+    (Changes { pending: Arc::clone(&pending), wake, is_complete }, ChangesSource { pending, woken })
 }
 
 impl Changes {
@@ -79,10 +85,23 @@ impl Changes {
     pub(super) fn listed(&self, kind: Kind) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = pending.unlisted.remove(&kind);
+        self.is_complete.send_replace(pending.unlisted.is_empty());
         drop(pending);
         if is_news {
             self.wake.send_replace(());
         }
+    }
+
+    /// Waits until all objects of all kinds were told.
+    pub(super) async fn complete(&self) {
+        // It cannot fail: the sender is here.
+        let _ = self.is_complete.subscribe().wait_for(|is_complete| *is_complete).await;
+    }
+
+    /// Lets the proxy make its table, once all objects were told.
+    pub(super) fn permit(&self) {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).is_permitted = true;
+        self.wake.send_replace(());
     }
 }
 
@@ -95,7 +114,8 @@ impl Source for ChangesSource {
         self.woken.mark_unchanged();
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let news = std::mem::take(&mut pending.news);
-        let version = pending.unlisted.is_empty().then_some(pending.version);
+        let is_due = pending.is_permitted && pending.unlisted.is_empty();
+        let version = is_due.then_some(pending.version);
         drop(pending);
         news.into_values().for_each(tell);
         Ok(version)
@@ -147,7 +167,11 @@ mod tests {
                 changes.listed(kind);
                 assert_eq!(source.take(|_| panic!("told twice")).await, Ok(None));
             }
+            assert!(timeout(Duration::ZERO, changes.complete()).await.is_err());
             changes.listed(Kind::ServiceNetworks);
+            changes.complete().await;
+            assert_eq!(source.take(|_| panic!("told twice")).await, Ok(None));
+            changes.permit();
             assert!(source.changed().await);
             assert_eq!(source.take(|_| panic!("told twice")).await, Ok(Some(9)));
             changes.listed(Kind::Services);

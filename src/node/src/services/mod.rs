@@ -1,6 +1,7 @@
 //! `--proxy nftables`: Services are led to their endpoints by the library `proxy`, which follows the API server.
 
 mod changes;
+mod findings;
 mod networks;
 mod nodes;
 mod objects;
@@ -16,13 +17,13 @@ use kube::{Api, Resource};
 use proxy::ObjectName;
 use proxy::read::{SERVICES, SLICES};
 use proxy::thread::{Announcing, News as Told, ProxyError, ProxyMetrics, ServiceProxy, Settings, clean_up};
-use sys::net::kube_proxy;
 use sys::process::memory;
 use thiserror::Error;
 
 use crate::api::watch::{Key, News, follow};
 use crate::run::Agent;
 use changes::{Changes, ChangesSource, Kind};
+use findings::Findings;
 use networks::ServiceNetworks;
 use objects::{KeptCidr, KeptService, KeptSlice};
 
@@ -36,10 +37,6 @@ const RECHECK: Duration = Duration::from_secs(600);
 pub(crate) enum ServicesError {
     #[error(transparent)]
     Proxy(#[from] ProxyError),
-    #[error(
-        "cannot serve Services: kube-proxy does so already, and has made {found} (stop kube-proxy and call kube-proxy --cleanup; {HINT})"
-    )]
-    KubeProxy { found: String },
     #[error("cannot look for kube-proxy's rules: {0}")]
     Look(#[source] std::io::Error),
 }
@@ -51,15 +48,11 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Starts the proxy. It changes nothing before it knows all objects.
+    /// Starts the proxy. It changes nothing before it knows all objects, and while kube-proxy's rules are there.
     ///
     /// # Errors
     /// [`ServicesError`].
     pub(crate) async fn start() -> Result<Self, ServicesError> {
-        let found = kube_proxy::traces().map_err(ServicesError::Look)?;
-        if !found.is_empty() {
-            return Err(ServicesError::KubeProxy { found: found.join(" and ") });
-        }
         let (changes, source) = changes::changes();
         Ok(Self { proxy: serve(source).await?, changes })
     }
@@ -73,23 +66,29 @@ impl Services {
     pub(crate) async fn run(self, agent: Rc<Agent>) {
         let Self { mut proxy, changes } = self;
         let networks = ServiceNetworks::default();
+        let findings = Findings::new(Rc::clone(&agent.standing));
         let programming = async {
+            // First, for it may take long: what is found then holds when the table is made.
+            changes.complete().await;
+            let mut rival = rival::Watch::begin();
+            rival.until_free(&findings).await;
+            changes.permit();
             match proxy.programmed().await {
                 Ok(()) => {
-                    networks.programmed(&agent);
+                    findings.stands();
                     // The first lists and the first transaction need more than what comes later.
                     memory::give_back();
                 }
                 Err(error) => return tracing::error!("{error}"),
             }
-            rival::watch(&agent).await;
+            rival.tell(&findings).await;
         };
         let feeding = async {
             tokio::join!(
-                nodes::follow_cluster(&agent, &changes, &networks),
+                nodes::follow_cluster(&agent, &changes, &networks, &findings),
                 follow_services(&agent, &changes),
                 follow_slices(&agent, &changes),
-                follow_cidrs(&agent, &changes, &networks),
+                follow_cidrs(&agent, &changes, &networks, &findings),
             );
         };
         tokio::select! {
@@ -149,7 +148,7 @@ async fn follow_slices(agent: &Agent, changes: &Changes) {
     follow(api, Config::default().labels(SLICES), tell).await;
 }
 
-async fn follow_cidrs(agent: &Agent, changes: &Changes, networks: &ServiceNetworks) {
+async fn follow_cidrs(agent: &Agent, changes: &Changes, networks: &ServiceNetworks, findings: &Findings) {
     let api: Api<KeptCidr> = Api::all(agent.client.clone());
     // Kubernetes has them since 1.33.
     while is_absent(&api).await {
@@ -167,7 +166,7 @@ async fn follow_cidrs(agent: &Agent, changes: &Changes, networks: &ServiceNetwor
             }
             News::Lost(error) => return agent.standing.lost(Kind::ServiceNetworks.resource(), &error),
         }
-        networks.tell(agent, changes);
+        networks.tell(&agent.cluster.borrow(), changes, findings);
     };
     follow(api, Config::default(), tell).await;
 }

@@ -3,7 +3,7 @@
 //! The proxy drops packets to addresses of these networks that no Service has. If a Node's own address were among them, the
 //! nodes would lose each other and the API server, and nobody could take the ServiceCIDR back. So such a network is left out.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
@@ -11,10 +11,9 @@ use proxy::ObjectName;
 use proxy::thread::News;
 
 use super::changes::Changes;
+use super::findings::Findings;
 use crate::api::node::Cluster;
 use crate::problem::Problem;
-use crate::report::standing::Part;
-use crate::run::Agent;
 
 /// A Node's own address is in a network of cluster IPs.
 const SERVICE_CIDR_CONTAINS_NODE: &str = "ServiceCIDRContainsNode";
@@ -26,8 +25,6 @@ pub(super) struct ServiceNetworks {
     all: RefCell<BTreeMap<ObjectName, Vec<IpNet>>>,
     /// As the proxy was told.
     told: RefCell<BTreeMap<ObjectName, Vec<IpNet>>>,
-    /// Whether the proxy has made its table.
-    is_programmed: Cell<bool>,
 }
 
 impl ServiceNetworks {
@@ -39,24 +36,12 @@ impl ServiceNetworks {
         };
     }
 
-    /// The proxy has made its table: from now on the part works, but for the problems.
-    pub(super) fn programmed(&self, agent: &Agent) {
-        self.is_programmed.set(true);
-        self.tell_problems(agent);
-    }
-
     /// Tells what has changed.
-    pub(super) fn tell(&self, agent: &Agent, changes: &Changes) {
-        for news in self.news(&agent.cluster.borrow()) {
+    pub(super) fn tell(&self, cluster: &Cluster, changes: &Changes, findings: &Findings) {
+        for news in self.news(cluster) {
             changes.tell(news, None);
         }
-        if self.is_programmed.get() {
-            self.tell_problems(agent);
-        }
-    }
-
-    fn tell_problems(&self, agent: &Agent) {
-        agent.standing.works(Part::Services, self.problems(&agent.cluster.borrow()));
+        findings.networks(self.problems(cluster));
     }
 
     /// What the proxy does not know yet.

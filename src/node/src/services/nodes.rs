@@ -7,6 +7,7 @@ use proxy::ObjectName;
 use proxy::thread::{News, NodeFacts};
 
 use super::changes::{Changes, Kind};
+use super::findings::Findings;
 use super::networks::ServiceNetworks;
 use crate::api::node::Cluster;
 use crate::run::Agent;
@@ -19,7 +20,12 @@ struct Told {
 }
 
 /// Tells of all Nodes, and of every change. It does not end.
-pub(super) async fn follow_cluster(agent: &Agent, changes: &Changes, networks: &ServiceNetworks) {
+pub(super) async fn follow_cluster(
+    agent: &Agent,
+    changes: &Changes,
+    networks: &ServiceNetworks,
+    findings: &Findings,
+) {
     let mut told = Told::default();
     loop {
         // Before the Nodes are looked at: what changes from then on is not missed.
@@ -28,7 +34,7 @@ pub(super) async fn follow_cluster(agent: &Agent, changes: &Changes, networks: &
         for news in told.news(&agent.cluster.borrow()) {
             changes.tell(news, None);
         }
-        networks.tell(agent, changes);
+        networks.tell(&agent.cluster.borrow(), changes, findings);
         if agent.is_listed.get() {
             changes.listed(Kind::Nodes);
         }

@@ -4,8 +4,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
-/// Abstract names belong to a network namespace, as the packet filter does, and go with the process.
-const NAME: &[u8] = b"podhosts-service-proxy";
+use sys::net::services::HOLDER;
 
 /// Whoever has it may change the table.
 #[derive(Debug)]
@@ -18,7 +17,7 @@ pub(super) struct Lock {
 /// # Errors
 /// The kernel's answer.
 pub(super) fn take() -> io::Result<Option<Lock>> {
-    let address = SocketAddr::from_abstract_name(NAME)?;
+    let address = SocketAddr::from_abstract_name(HOLDER)?;
     match UnixListener::bind_addr(&address) {
         Ok(listener) => Ok(Some(Lock { _listener: listener })),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(None),

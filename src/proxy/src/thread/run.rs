@@ -81,6 +81,8 @@ impl<'a, S: Source> Run<'a, S> {
                 changed = self.source.changed() => if !changed { return Err(ProxyError::Stopped) },
             }
         }
+        // What happened before was not for the packet filter to show.
+        self.followed.take_triggered();
         self.program();
         // A listener makes a large transaction several times as long, so it comes after the first one. Whatever others did
         // in between is found by a comparison.

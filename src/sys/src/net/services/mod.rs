@@ -8,6 +8,7 @@ mod chains;
 mod element;
 mod error;
 mod handling;
+mod holder;
 mod items;
 mod listed;
 mod maps;
@@ -21,5 +22,6 @@ pub use element::{
     Balance, Element, Endpoint, EndpointSet, Handling, Network, Origin, Place, SLOTS_MAX, Scope, slots_for,
 };
 pub use error::{Fault, ServicesError};
+pub use holder::{HOLDER, is_held};
 pub use notices::Notices;
 pub use table::{Present, Table};

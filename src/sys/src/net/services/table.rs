@@ -44,6 +44,11 @@ impl Table {
         read::present(&mut self.netfilter)
     }
 
+    /// Whether there is a table, whatever is in it.
+    pub fn is_there(&mut self) -> Result<bool, ServicesError> {
+        read::has_table(&mut self.netfilter)
+    }
+
     /// Lets the kernel check the whole table without making it, to see whether it has all that the table needs. There
     /// must be no table.
     pub fn try_out(&mut self) -> Result<(), ServicesError> {
