@@ -1,11 +1,12 @@
 //! The small print: versions, help, and what is not there yet.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Node, Run, bin, needs};
+use crate::harness::{Node, Run, bin, needs, repository};
 
 fn run(program: &str, args: &[&str], env: &[(&str, &str)]) -> Run {
     let mut command = Command::new(bin(program));
@@ -23,6 +24,36 @@ fn versions_and_help() {
         assert!(run("podhosts", &[verb, "--help"], &[]).success().contains("Usage: podhosts"), "{verb}");
     }
     assert_eq!(run("podhosts", &[], &[]).code, Some(2));
+}
+
+/// The servers' flags have unit tests.
+#[test]
+fn flags_with_several_values_take_commas_and_repetitions() {
+    let manifest = repository().join("examples/hostaliases-pod.yaml");
+    let render = ["render", "-f", manifest.to_str().unwrap()];
+    let (dir, own) = (tempfile::tempdir().unwrap(), bin("podhosts-cni"));
+    let config = format!("--config={}", dir.path().join("config.toml").display());
+    let plugins = own.parent().unwrap().display();
+    let text = format!("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".cni]\nbin_dir = \"{plugins}\"\n");
+    fs::write(dir.path().join("config.toml"), text).unwrap();
+    let configure = ["configure", "--runtime=containerd", "--dry-run", "--with-cni", &config];
+    for (command, flag, values) in [
+        (&render[..], "--pod-ip", ["10.244.0.5", "fd00::5"]),
+        (&configure, "--pod-cidr", ["10.244.0.0/24", "fd00:10:244::/64"]),
+    ] {
+        let repeated =
+            run("podhosts", &[command, &[flag, values[0], flag, values[1]]].concat(), &[]).success();
+        assert!(values.iter().all(|value| repeated.contains(value)), "{repeated}");
+        for listed in [vec![format!("{flag}={}", values.join(","))], vec![flag.to_owned(), values.join(",")]]
+        {
+            let listed: Vec<&str> = listed.iter().map(String::as_str).collect();
+            assert_eq!(run("podhosts", &[command, &listed].concat(), &[]).success(), repeated);
+        }
+        for wrong in [format!("{},", values[0]), format!(",{}", values[0]), String::new()] {
+            let refused = run("podhosts", &[command, &[flag, &wrong]].concat(), &[]);
+            assert!(!refused.ok && refused.stderr.lines().count() == 1, "{wrong:?}: {refused:?}");
+        }
+    }
 }
 
 #[test]

@@ -61,8 +61,8 @@ pub(crate) struct StoreArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// Where Services get their addresses from: one network, or one of each IP family, the primary one first
-    #[arg(long, value_name = "CIDR[,CIDR]", default_value = "10.96.0.0/12")]
-    pub(crate) service_cluster_ip_range: String,
+    #[arg(long, value_name = "CIDR[,CIDR]", value_delimiter = ',', default_value = "10.96.0.0/12")]
+    pub(crate) service_cluster_ip_range: Vec<String>,
     /// The ports that node ports are taken from
     #[arg(long, value_name = "FIRST-LAST", default_value = "30000-32767")]
     pub(crate) service_node_port_range: String,
@@ -94,7 +94,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "IP[,IP]", value_delimiter = ',')]
     pub(crate) node_ip: Vec<IpAddr>,
     /// Labels of the Node; topology.kubernetes.io/zone is the zone for Services that prefer near endpoints
-    #[arg(long, value_name = "KEY=VALUE[,KEY=VALUE]", value_delimiter = ',')]
+    #[arg(long, value_name = "KEY=VALUE[,KEY=VALUE...]", value_delimiter = ',')]
     pub(crate) node_labels: Vec<String>,
     /// The networks that the node's pods get their addresses from, one of each IP family
     #[arg(long, value_name = "CIDR[,CIDR]", value_delimiter = ',')]
@@ -109,7 +109,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     pub(crate) authorization_mode: Mode,
     /// External addresses for Services of type LoadBalancer: networks, or first and last address
-    #[arg(long, value_name = "CIDR|FIRST-LAST", value_delimiter = ',')]
+    #[arg(long, value_name = "CIDR|FIRST-LAST[,...]", value_delimiter = ',')]
     pub(crate) load_balancer_pool: Vec<String>,
     /// How connections to Services are led to their endpoints [default: nftables as root with --nodes=machine, else none]
     #[arg(long, value_name = "MODE", value_enum)]
@@ -247,10 +247,12 @@ fn label(text: &str) -> Result<(String, String), OptionError> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-fn service_cidrs(text: &str) -> Result<Vec<IpNet>, OptionError> {
+fn service_cidrs(texts: &[String]) -> Result<Vec<IpNet>, OptionError> {
     const FLAG: &str = "service-cluster-ip-range";
+    let text = texts.join(",");
+    let text = text.as_str();
     let parse = |part: &str| part.trim().parse::<IpNet>().map(|cidr| cidr.trunc());
-    let cidrs: Vec<IpNet> = text.split(',').map(parse).collect::<Result<_, _>>().map_err(|_| {
+    let cidrs: Vec<IpNet> = texts.iter().map(|part| parse(part)).collect::<Result<_, _>>().map_err(|_| {
         fault(FLAG, text, "networks such as 10.96.0.0/12 or 10.96.0.0/12,2001:db8:fd00::/112")
     })?;
     for cidr in &cidrs {

@@ -71,7 +71,8 @@ impl Options {
                 KUBELET_HOSTS_FLAG => options.kubelet_hosts = Some(value()?),
                 CONFIG_JSON_FLAG => options.config_json = Some(value()?),
                 NRI_POD_IPS_FLAG => {
-                    options.nri_pod_ips = value()?.to_string_lossy().split(',').map(str::to_owned).collect();
+                    let ips = value()?;
+                    options.nri_pod_ips.extend(ips.to_string_lossy().split(',').map(str::to_owned));
                 }
                 "--help" | "-h" => return Err(Answer::Text(USAGE.to_owned())),
                 "--version" | "-V" => {
@@ -113,6 +114,8 @@ mod tests {
         let all =
             parse("--config /c --kubelet-hosts /k --config-json /j --nri-pod-ips 10.0.0.1,::2").unwrap();
         assert_eq!(all.nri_pod_ips, ["10.0.0.1", "::2"]);
+        let repeated = parse("--nri-pod-ips 10.0.0.1 --nri-pod-ips ::2").unwrap();
+        assert_eq!(repeated.nri_pod_ips, all.nri_pod_ips);
         assert_eq!((all.config, all.kubelet_hosts), ("/c".into(), Some("/k".into())));
         assert!(matches!(parse("--version"), Err(Answer::Text(text)) if text.starts_with("podhosts-hook ")));
         for wrong in ["--config", "createRuntime", "--conf x"] {

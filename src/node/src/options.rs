@@ -91,10 +91,11 @@ mod tests {
             "--overlay=vxlan",
             "--proxy=none",
             "--non-masquerade-cidr=192.0.2.0/24,2001:db8::/32",
+            "--non-masquerade-cidr=198.51.100.0/24",
         ])
         .unwrap();
         assert_eq!((options.own_name().as_str(), options.overlay), ("n1", Overlay::Vxlan));
-        assert_eq!((options.proxy, options.non_masquerade_cidr.len()), (ProxyMode::None, 2));
+        assert_eq!((options.proxy, options.non_masquerade_cidr.len()), (ProxyMode::None, 3));
         for (flag, value) in [
             ("--overlay", "geneve"),
             ("--proxy", "ipvs"),

@@ -24,6 +24,30 @@ fn flags_before_a_command_are_refused() {
 }
 
 #[test]
+fn lists_are_repeated_flags_too() {
+    let once = parse(&[
+        "--service-cluster-ip-range=10.96.0.0/28,2001:db8:fd00::/112",
+        "--pod-cidr=10.244.1.0/24,2001:db8:1::/64",
+        "--node-ip=192.0.2.1,2001:db8::1",
+        "--node-labels=a=b,c=d",
+        "--load-balancer-pool=192.0.2.0/24,2001:db8::1-2001:db8::9",
+    ]);
+    let repeated = parse(&[
+        "--service-cluster-ip-range=10.96.0.0/28",
+        "--service-cluster-ip-range=2001:db8:fd00::/112",
+        "--pod-cidr=10.244.1.0/24",
+        "--pod-cidr=2001:db8:1::/64",
+        "--node-ip=192.0.2.1",
+        "--node-ip=2001:db8::1",
+        "--node-labels=a=b",
+        "--node-labels=c=d",
+        "--load-balancer-pool=192.0.2.0/24",
+        "--load-balancer-pool=2001:db8::1-2001:db8::9",
+    ]);
+    assert_eq!(repeated.unwrap(), once.unwrap());
+}
+
+#[test]
 fn flags_are_read() {
     let config = parse(&[
         "--service-cluster-ip-range=10.96.0.0/28,2001:db8:fd00::/112",

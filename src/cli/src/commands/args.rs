@@ -55,8 +55,8 @@ pub(crate) struct RenderArgs {
     /// A Kubernetes Pod or a crictl pod config, as YAML or JSON; - is stdin
     #[arg(short, long, value_name = "FILE")]
     pub(crate) filename: PathBuf,
-    /// An address of the pod; repeat it, in order [default: the manifest's status.podIPs, or podhosts.io/pod-ips]
-    #[arg(long, value_name = "IP")]
+    /// The addresses of the pod, in order [default: the manifest's status.podIPs, or podhosts.io/pod-ips]
+    #[arg(long, value_name = "IP[,IP...]", value_delimiter = ',')]
     pub(crate) pod_ip: Vec<String>,
     /// The cluster's DNS domain
     #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
@@ -221,9 +221,8 @@ pub(crate) struct ConfigureArgs {
     /// Have podhosts-cni make the pods' network, too [default: as it is]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) with_cni: Option<bool>,
-    /// A podCIDR of the node; repeat it, in order [default: those of the network that is there, or of the
-    /// calls before]
-    #[arg(long, value_name = "CIDR")]
+    /// The podCIDRs of the node, in order [default: those of the network that is there, or of the calls before]
+    #[arg(long, value_name = "CIDR[,CIDR...]", value_delimiter = ',')]
     pub(crate) pod_cidr: Vec<String>,
     /// Have containerd fill in the Node's podCIDRs, which the kubelet tells it [default: as it is]
     #[arg(long, value_name = "SOURCE", conflicts_with = "pod_cidr")]
