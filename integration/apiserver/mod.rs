@@ -12,6 +12,7 @@ mod events;
 mod grants;
 mod hostile;
 mod http;
+mod kept;
 mod kubectl;
 mod log;
 mod manifests;

@@ -256,6 +256,15 @@ pub trait Transaction {
     /// The store cannot be written.
     fn put(&mut self, kind: &'static Kind, object: &mut Object) -> Result<(), ApiError>;
 
+    /// Removes what the store has of a kind in a namespace. The kind is not served, so nothing follows from it.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn remove_unserved(&mut self, kind: &'static Kind, namespace: &str) -> Result<(), ApiError> {
+        let _ = (kind, namespace);
+        Ok(())
+    }
+
     /// Removes an object, if there is one, without calling the rules of its kind.
     ///
     /// # Errors

@@ -172,7 +172,7 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
 async fn gate(args: &ServeArgs, registry: &Registry) -> Result<Gate, ServeError> {
     let (mode, is_cluster) = (args.authorization_mode, args.nodes == NodeSource::Stored);
     if mode == Mode::Rbac {
-        bootstrap::create(registry).await.map_err(|error| ServeError::Roles(error.message))?;
+        bootstrap::reconcile(registry).await.map_err(|error| ServeError::Roles(error.message))?;
     }
     let key = is_cluster.then(|| Key::at(&args.data_dir.join("service-account.key"))).transpose()?;
     Ok(Gate::new(mode, key))

@@ -97,15 +97,18 @@ pub fn all(config: Config) -> Vec<Box<dyn Resource>> {
 }
 
 /// The kinds that are in namespaces and stored.
-fn namespace_contents(config: &Arc<Config>) -> Vec<Box<dyn Resource>> {
-    let mut contents: Vec<Box<dyn Resource>> = vec![
+fn namespace_contents(config: &Arc<Config>) -> namespace::Contents {
+    let mut served: Vec<Box<dyn Resource>> = vec![
         Box::new(service::Services::new(config.clone())),
         Box::new(endpoint_slice::EndpointSlices),
         Box::new(endpoints::Endpoints),
         Box::new(event::Events),
     ];
-    if config.nodes == NodeSource::Stored {
-        contents.extend(stored::resources(config).filter(|resource| resource.kind().namespaced));
+    let clients = stored::resources(config).filter(|resource| resource.kind().namespaced);
+    let mut unserved = Vec::new();
+    match config.nodes {
+        NodeSource::Stored => served.extend(clients),
+        NodeSource::Machine => unserved.extend(clients.map(|resource| resource.kind())),
     }
-    contents
+    namespace::Contents { served, unserved }
 }

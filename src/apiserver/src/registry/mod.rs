@@ -270,8 +270,8 @@ impl Registry {
         })
     }
 
-    /// Deletes the objects that a query selects, up to its limit. Returns them as a list, with a token to go on behind that
-    /// limit (`Store.DeleteCollection`).
+    /// Deletes the objects that a query selects, up to its limit, but for those that may not be deleted. Returns them as a list,
+    /// with a token to go on behind that limit (`Store.DeleteCollection`).
     ///
     /// # Errors
     /// The API server's answer; no object is deleted then.
@@ -289,9 +289,13 @@ impl Registry {
                 // The store knows only the version before the batch.
                 list.resource_version = *pending.version;
             }
-            for stored in &list.items {
+            let resource = pending.resource(kind)?;
+            for stored in std::mem::take(&mut list.items) {
                 let object = stored.object()?;
-                delete(pending, kind, object.namespace(), object.name(), &options)?;
+                if resource.may_delete(&object).is_ok() {
+                    delete(pending, kind, object.namespace(), object.name(), &options)?;
+                    list.items.push(stored);
+                }
             }
             Ok(Outcome::Many(list))
         });

@@ -386,6 +386,11 @@ impl Transaction for Pending<'_> {
         Ok(())
     }
 
+    fn remove_unserved(&mut self, kind: &'static Kind, namespace: &str) -> Result<(), ApiError> {
+        self.has_notes |= self.store.remove_in(kind, namespace).map_err(ApiError::internal)?;
+        Ok(())
+    }
+
     fn remove(&mut self, kind: &'static Kind, namespace: &str, name: &str) -> Result<(), ApiError> {
         match self.stored(kind, namespace, name)? {
             Some(old) => self.erase(kind, namespace, name, old),

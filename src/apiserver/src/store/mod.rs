@@ -359,6 +359,18 @@ impl Store {
         Ok(())
     }
 
+    /// Removes all objects of a kind in a namespace, and what was applied to them. Returns whether there was any.
+    pub(crate) fn remove_in(&self, kind: &Kind, namespace: &str) -> rusqlite::Result<bool> {
+        let mut removed = 0;
+        for sql in [
+            "DELETE FROM objects WHERE kind = ?1 AND namespace = ?2",
+            "DELETE FROM applied WHERE kind = ?1 AND namespace = ?2",
+        ] {
+            removed += self.db.prepare_cached(sql)?.execute([kind.plural, namespace])?;
+        }
+        Ok(removed > 0)
+    }
+
     /// The last applied configuration of each field manager of an object, as JSON.
     pub(crate) fn applied(
         &self,

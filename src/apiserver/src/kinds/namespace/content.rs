@@ -33,17 +33,30 @@ impl Left {
     }
 }
 
-/// Removes all objects of the kinds `contents` in the namespace `name`. Marks those with finalizers as being deleted.
+/// What namespaces have in them.
+pub struct Contents {
+    /// The rules of each kind.
+    pub served: Vec<Box<dyn Resource>>,
+    /// The kinds that a store may have from another time, and that are not served.
+    pub unserved: Vec<&'static Kind>,
+}
+
+/// Removes everything in the namespace `name`, and marks objects with finalizers as being deleted. Those of kinds that are not
+/// served go whatever finalizers they have, for nobody can see them: a Namespace of the same name would have them, bindings of
+/// roles, too, when the kinds are served again.
 ///
 /// # Errors
 /// The store cannot be read or written.
 pub(super) fn remove(
     transaction: &mut dyn Transaction,
-    contents: &[Box<dyn Resource>],
+    contents: &Contents,
     name: &str,
 ) -> Result<Left, ApiError> {
     let mut left = Left::default();
-    for resource in contents {
+    for kind in &contents.unserved {
+        transaction.remove_unserved(kind, name)?;
+    }
+    for resource in &contents.served {
         let (kind, mut gone) = (resource.kind(), Vec::new());
         for mut content in transaction.list_in(kind, name)? {
             if content.finalizers().is_empty() {

@@ -14,6 +14,7 @@ use crate::object::Object;
 use crate::resource::{Resource, Transaction};
 use crate::status::{ApiError, Cause};
 use crate::time;
+pub use content::Contents;
 
 /// `namespaces`.
 pub static KIND: Kind = Kind {
@@ -27,9 +28,10 @@ pub static KIND: Kind = Kind {
     ..Kind::new("", "Namespace", "namespaces", "namespace", &schema::NAMESPACE)
 };
 
-/// Namespaces that the server creates. It looks for the first one to tell whether they exist.
+/// Namespaces that the server creates where they are missing
+/// (`pkg/controlplane/controller/systemnamespaces/system_namespaces_controller.go`).
 const ALWAYS: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
-/// Namespaces that cannot be deleted.
+/// Namespaces that cannot be deleted (`plugin/pkg/admission/namespace/lifecycle`).
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// Seconds for which the content of a deleted namespace stays (`namespaceDeletionGracePeriod` in
@@ -69,12 +71,12 @@ pub(super) fn must_exist(
 
 /// The rules of Namespaces.
 pub struct Namespaces {
-    contents: Vec<Box<dyn Resource>>,
+    contents: Contents,
 }
 
 impl Namespaces {
-    /// Rules for namespaces with content of these kinds.
-    pub fn new(contents: Vec<Box<dyn Resource>>) -> Self {
+    /// Rules for namespaces with this in them.
+    pub fn new(contents: Contents) -> Self {
         Self { contents }
     }
 }
@@ -167,10 +169,9 @@ impl Resource for Namespaces {
                 wake = [wake, self.empty(transaction, object)?].into_iter().flatten().min();
             }
         }
-        if !transaction.may_have_changed(&KIND) || transaction.get(&KIND, "", ALWAYS[0])?.is_some() {
-            return Ok(wake);
-        }
-        for name in ALWAYS {
+        let changed = transaction.changed(&KIND);
+        let is_due = |name: &&str| changed.iter().flatten().any(|(_, changed)| changed == name);
+        for name in ALWAYS.into_iter().filter(|name| changed.is_none() || is_due(name)) {
             if transaction.get(&KIND, "", name)?.is_none() {
                 let json = json!({"apiVersion": "v1", "kind": KIND.name, "metadata": {"name": name}});
                 let mut object = Object::from_value(json).unwrap_or_default();

@@ -55,6 +55,7 @@ pub(super) static PRIORITY_CLASS_SHAPE: Shape = Shape {
     fill: fill_priority_class,
     faults: priority_class_faults,
     allowed: one_default,
+    fixed: |class| is_system(class.name()).then_some("this is a system priority class and cannot be deleted"),
     at_start: Some(system_classes),
     cells: |object, now| {
         let value = object.0.get("value").cloned().unwrap_or_else(|| 0.into());
@@ -193,6 +194,11 @@ fn priority_class_faults(object: &Object, old: Option<&Object>) -> Vec<Cause> {
 /// The classes that every cluster has.
 const SYSTEM_CLASSES: [(&str, i64); 2] =
     [("system-node-critical", 2_000_001_000), ("system-cluster-critical", 2_000_000_000)];
+
+/// `Delete` in `pkg/registry/scheduling/priorityclass/storage/storage.go`.
+fn is_system(name: &str) -> bool {
+    SYSTEM_CLASSES.iter().any(|(system, _)| *system == name)
+}
 
 fn system_classes() -> Vec<Object> {
     let made = SYSTEM_CLASSES.into_iter().map(|(name, value)| {

@@ -77,6 +77,8 @@ struct Shape {
     faults: fn(&Object, Option<&Object>) -> Vec<Cause>,
     /// Refuses a valid object if the author of the change may not write it.
     allowed: Allowed,
+    /// Why an object may not be deleted at all.
+    fixed: fn(&Object) -> Option<&'static str>,
     /// The seconds that a deleted object may take to end; the number is what the client asked for.
     grace: Option<fn(&Object, Option<i64>) -> i64>,
     /// The cells of its row, one for each column.
@@ -103,6 +105,7 @@ impl Shape {
             keep: |_, _| {},
             faults: |_, _| Vec::new(),
             allowed: |_, _, _| Ok(()),
+            fixed: |_| None,
             grace: None,
             cells: |object, now| vec![object.name().into(), age::cell(object, now)],
             everywhere: None,
@@ -193,6 +196,11 @@ impl Resource for Stored {
         object.keep_only("status", old);
         self.prepare(object);
         self.check(object, Some(old))
+    }
+
+    fn may_delete(&self, object: &Object) -> Result<(), ApiError> {
+        let refused = |why| Err(ApiError::forbidden(self.shape.kind, object.name(), why));
+        (self.shape.fixed)(object).map_or(Ok(()), refused)
     }
 
     fn grace(&self, object: &Object, asked: Option<i64>) -> Option<i64> {
