@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::cni::{CniNode, addresses, routed};
 use crate::harness::needs;
-use crate::harness::talk::Process;
+use crate::harness::talk::{self, Process};
 
 /// Sends router advertisements, as a router that wants everything: a default route, a prefix to make an address of, a
 /// route, an MTU, a DNS server.
@@ -159,27 +159,16 @@ fn router_advertisements_on_a_routed_pods_interface() {
     assert_eq!(before, after);
 }
 
-/// Answers every connection with the address that it comes from.
-const SERVER: &str = r#"
-import socket
-server = socket.create_server(("::", 8080), family=socket.AF_INET6, dualstack_ipv6=True)
-print("ready", flush=True)
-while True:
-    connection, peer = server.accept()
-    connection.sendall(peer[0].removeprefix("::ffff:").encode())
-    connection.close()
-"#;
-
-/// Prints what the server at an address answers.
+/// Prints where a connection comes from, as the server at an address answers.
 const CLIENT: &str = r#"
 import socket, sys
 with socket.create_connection((sys.argv[1], 8080), 20) as connection:
-    print(connection.recv(100).decode())
+    print(connection.recv(100).decode().split()[1])
 "#;
 
 /// A pod's server.
 fn serve(node: &CniNode, pod: &str) -> Process {
-    Process::start(node.command("ip", &["netns", "exec", pod, "python3", "-c", SERVER]))
+    talk::serve(node.command("ip", &["netns", "exec", pod, "python3"]), pod, 8080)
 }
 
 /// Where the node's connections to a pod's addresses come from, for the server there and by `ip route get`.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::cni::{Call, CniNode, addresses};
 use crate::harness::containerd::Containerd;
 use crate::harness::serve::Server;
-use crate::harness::talk::{Process, SERVER};
+use crate::harness::talk::{Process, serve};
 use crate::harness::{Netns, Run, in_new_netns};
 
 /// The router of the link, with the API server; pods are no matter of its.
@@ -107,7 +107,7 @@ impl Cluster {
         beyond.ip(&["link", "set", "eth0", "up"]);
         beyond.ip(&["route", "add", "default", "via", ROUTER[0]]);
         beyond.ip(&["-6", "route", "add", "default", "via", ROUTER[1]]);
-        let server = serve(beyond.command("python3"), "beyond");
+        let server = serve(beyond.command("python3"), "beyond", PORT);
         let mut cluster = Self { members: Vec::new(), server: None, dir, beyond: (beyond, server) };
         cluster.serve(flags);
         cluster
@@ -175,7 +175,7 @@ impl Cluster {
             addresses[0], addresses[1], router[0], router[1]
         ));
         let name = format!("node{number}");
-        let _server = serve(node.command("python3", &[]), &name);
+        let _server = serve(node.command("python3", &[]), &name, PORT);
         let cidrs = [format!("10.244.{number}.0/24"), format!("fd00:10:244:{number}::/64")];
         let member = Member { name, addresses, cidrs, pods: Vec::new(), machine, agent: None, _server };
         self.members.push(member);
@@ -234,12 +234,6 @@ impl Machine {
             Self::Engine(engine) => &engine.node,
         }
     }
-}
-
-/// A server called `name`.
-fn serve(mut python: Command, name: &str) -> Process {
-    python.args(["-c", SERVER, name, &PORT.to_string()]);
-    Process::start(python)
 }
 
 impl Member {
@@ -334,7 +328,7 @@ impl Member {
         let result = node.call(&Call { args: &args, ..Call::new("ADD", &name, &config) }).success();
         let addresses = addresses(&serde_json::from_str(&result).unwrap());
         let addresses = addresses.try_into().unwrap();
-        let _server = serve(node.command("ip", &["netns", "exec", &name, "python3"]), &name);
+        let _server = serve(node.command("ip", &["netns", "exec", &name, "python3"]), &name, PORT);
         self.pods.push(Pod { name, addresses, _server });
         self.pods.last().unwrap()
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use sys::net::nft::{PortMapping, Protocol, Rules, install};
 
 use crate::harness::nft::take_away;
-use crate::harness::talk::Process;
+use crate::harness::talk::{self, Process};
 use crate::harness::{Netns, in_new_netns, needs};
 
 /// The networks of the node's bridge. The outside has no route to them.
@@ -20,31 +20,7 @@ const OUTSIDE: [&str; 2] = ["192.0.2.2", "2001:db8::2"];
 const PORT: u16 = 8080;
 const HOST_PORT: u16 = 80;
 
-/// Answers every connection and datagram with the address that it came from.
-const SERVER: &str = r#"
-import selectors, socket, sys
-port = int(sys.argv[1])
-tcp = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
-udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-udp.bind(("::", port))
-both = selectors.DefaultSelector()
-both.register(tcp, selectors.EVENT_READ)
-both.register(udp, selectors.EVENT_READ)
-name = lambda peer: peer[0].removeprefix("::ffff:").encode()
-print("ready", flush=True)
-while True:
-    for key, _ in both.select():
-        if key.fileobj is tcp:
-            connection, peer = tcp.accept()
-            connection.sendall(name(peer))
-            connection.close()
-        else:
-            _, peer = udp.recvfrom(100)
-            udp.sendto(name(peer), peer)
-"#;
-
-/// Prints what a server answers, or why there is no answer.
+/// Prints where a question came from, as a server answers, or why there is no answer.
 const CLIENT: &str = r#"
 import socket, sys
 kind, host, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -59,7 +35,7 @@ def answer():
         try:
             if kind == "udp":
                 s.send(b"?")
-            return s.recv(100).decode()
+            return s.recv(100).decode().split()[1]
         except TimeoutError:
             if kind == "tcp" or left == 0:
                 raise
@@ -132,9 +108,8 @@ fn node(script: &str) {
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn serve(mut python: Command) -> Process {
-    python.args(["-c", SERVER, &PORT.to_string()]);
-    Process::start(python)
+fn serve(python: Command) -> Process {
+    talk::serve(python, "server", PORT)
 }
 
 /// What a server that `python` asks answers: where the question came from.

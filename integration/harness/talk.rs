@@ -5,8 +5,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// Answers every connection and datagram with its name and the address that it came from. It closes a connection only
 /// when the client does: a client that sends lines gets each back.
-pub(crate) const SERVER: &str = r#"
-import selectors, socket, sys, threading
+const SERVER: &str = r#"
+import socket, sys, threading
 name, port = sys.argv[1], int(sys.argv[2])
 tcp = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1000)
 udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
@@ -34,6 +34,12 @@ print("ready", flush=True)
 while True:
     threading.Thread(target=stream, args=tcp.accept(), daemon=True).start()
 "#;
+
+/// A server called `name`, where `python` runs.
+pub(crate) fn serve(mut python: Command, name: &str, port: u16) -> Process {
+    python.args(["-c", SERVER, name, &port.to_string()]);
+    Process::start(python)
+}
 
 /// Connects a number of times, one after the other, and prints what each got, or why it got nothing.
 pub(crate) const CLIENT: &str = r#"

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::harness::serve::Server;
-pub(crate) use crate::harness::talk::{CLIENT, Process, SERVER};
+pub(crate) use crate::harness::talk::{CLIENT, Process, serve};
 use crate::harness::{Netns, Run};
 
 /// The node's addresses on its uplink.
@@ -133,9 +133,7 @@ impl World {
         netns.ip(&["route", "add", "169.254.1.1", "dev", "eth0", "src", &addresses[0]]);
         netns.ip(&["route", "add", "default", "via", "169.254.1.1", "dev", "eth0", "src", &addresses[0]]);
         netns.ip(&["-6", "route", "add", "default", "via", "fe80::1", "dev", "eth0", "src", &addresses[1]]);
-        let mut command = netns.command("python3");
-        command.args(["-c", SERVER, &name, &PORT.to_string()]);
-        let server = Process::start(command);
+        let server = serve(netns.command("python3"), &name, PORT);
         self.pods.push(Pod { addresses, netns, server });
     }
 

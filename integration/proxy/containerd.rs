@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::cluster::{CLIENT, Process, SERVER};
+use super::cluster::{CLIENT, serve};
 use crate::harness::cni::CniNode;
 use crate::harness::containerd::{Containerd, Pod, each_containerd, sleeping};
 use crate::harness::outside::{self, NODE};
@@ -90,9 +90,8 @@ fn a_service_of_crictls_pods_is_reached_from_everywhere(containerd: &mut Contain
     let mut backends: Vec<_> = ["web-1", "web-2", "web-3"]
         .map(|name| {
             let (pod, netns) = pod(containerd, name, "web");
-            let mut server = python(node, Some(&netns));
-            server.args(["-c", SERVER, name, "8080"]);
-            (name, pod, netns, Process::start(server))
+            let server = serve(python(node, Some(&netns)), name, 8080);
+            (name, pod, netns, server)
         })
         .into();
     let (_client, client) = pod(containerd, "client", "other");

@@ -5,7 +5,7 @@ use std::process::Command;
 use sys::net::services::Element;
 
 use super::elements::{TARGET, network};
-use crate::harness::talk::Process;
+use crate::harness::talk::{Process, serve};
 use crate::harness::{Netns, in_new_netns};
 
 pub(super) const CLIENT: [&str; 2] = ["192.0.2.2", "2001:db8::2"];
@@ -15,30 +15,6 @@ pub(super) const POD_B: [&str; 2] = ["10.0.2.2", "fd00:2::2"];
 /// The node's addresses on the pods' networks.
 pub(super) const GATEWAY_A: [&str; 2] = ["10.0.1.1", "fd00:1::1"];
 const GATEWAY_B: [&str; 2] = ["10.0.2.1", "fd00:2::1"];
-
-/// Answers every connection and datagram with its name and the address that it came from.
-const SERVER: &str = r#"
-import selectors, socket, sys
-port, name = int(sys.argv[1]), sys.argv[2]
-tcp = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1000)
-udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-udp.bind(("::", port))
-both = selectors.DefaultSelector()
-both.register(tcp, selectors.EVENT_READ)
-both.register(udp, selectors.EVENT_READ)
-text = lambda peer: (name + " " + peer[0].removeprefix("::ffff:")).encode()
-print("ready", flush=True)
-while True:
-    for key, _ in both.select():
-        if key.fileobj is tcp:
-            connection, peer = tcp.accept()
-            connection.sendall(text(peer))
-            connection.close()
-        else:
-            _, peer = udp.recvfrom(100)
-            udp.sendto(text(peer), peer)
-"#;
 
 /// Prints what servers answer to so many connections, or why there is no answer, and whether that took less than 0.9 s.
 const ASK: &str = r#"
@@ -53,7 +29,7 @@ for _ in range(count):
         s.connect((host, port))
         if kind == "udp":
             s.send(b"?")
-        print(s.recv(100).decode(), flush=True)
+        print(s.recv(100).decode().strip(), flush=True)
     except OSError as error:
         print(type(error).__name__, "at once" if time.monotonic() - began < 0.9 else "late", flush=True)
     s.close()
@@ -99,7 +75,9 @@ impl World {
         }
         // As on a node with a default route: cluster IPs have one, too.
         node(&format!("ip route add default via {}; ip -6 route add default via {}", CLIENT[0], CLIENT[1]));
-        let _servers = vec![serve(&world.a, "a"), serve(&world.b, "b")];
+        let _servers = [(&world.a, "a"), (&world.b, "b")]
+            .map(|(pod, name)| serve(pod.command("python3"), name, TARGET))
+            .into();
         Self { _servers, ..world }
     }
 }
@@ -108,12 +86,6 @@ impl World {
 pub(super) fn node(script: &str) {
     let output = Command::new("sh").args(["-ec", script]).output().unwrap();
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn serve(netns: &Netns, name: &str) -> Process {
-    let mut python = netns.command("python3");
-    python.args(["-c", SERVER, &TARGET.to_string(), name]);
-    Process::start(python)
 }
 
 /// A client's command.
