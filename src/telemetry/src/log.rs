@@ -101,9 +101,9 @@ where
     let layer = lines::layer().with_writer(writer).with_ansi(false).log_internal_errors(false);
     let layer = match (format, program) {
         (Format::Json, _) => layer.fmt_fields(JsonFields::new()).event_format(Json).boxed(),
-        (Format::Text, Some(program)) => layer.event_format(Message { program }).boxed(),
+        (Format::Text, Some(program)) => layer.event_format(Text::Of(program)).boxed(),
         (Format::Text, None) => {
-            layer.event_format(Text(lines::format().with_target(false).with_ansi(false))).boxed()
+            layer.event_format(Text::Full(lines::format().with_target(false).with_ansi(false))).boxed()
         }
     };
     Registry::default().with(filter).with(layer)
@@ -165,9 +165,14 @@ impl Visit for Fields<'_> {
     }
 }
 
-/// The text of tracing-subscriber, which leaves line breaks and directions of text in values as they are: here each event
-/// is one line that a terminal shows as it is.
-struct Text(lines::format::Format<Full>);
+/// A line for people. tracing-subscriber leaves line breaks and directions of text in values as they are: here each event is
+/// one line that a terminal shows as it is.
+enum Text {
+    /// Time, level, spans, message and fields.
+    Full(lines::format::Format<Full>),
+    /// `<program>: <message>`.
+    Of(&'static str),
+}
 
 impl<S, N> FormatEvent<S, N> for Text
 where
@@ -181,30 +186,15 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut line = String::new();
-        self.0.format_event(context, Writer::new(&mut line), event)?;
+        let mut whole = Writer::new(&mut line);
+        match self {
+            Self::Full(format) => format.format_event(context, whole, event)?,
+            Self::Of(program) => {
+                write!(whole, "{program}: ")?;
+                context.field_format().format_fields(whole, event)?;
+            }
+        }
         writeln!(writer, "{}", printable_json(&line.trim_end().replace('\n', "\\n")))
-    }
-}
-
-/// `<program>: <message>`.
-struct Message {
-    program: &'static str,
-}
-
-impl<S, N> FormatEvent<S, N> for Message
-where
-    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
-    N: for<'writer> FormatFields<'writer> + 'static,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        write!(writer, "{}: ", self.program)?;
-        context.field_format().format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
     }
 }
 
@@ -259,6 +249,11 @@ mod tests {
             tracing::debug!("sealed");
         });
         assert_eq!(line, "podhosts nri: cannot read \"x\"\n");
+        let forged = written_by(Some("podhosts nri"), Format::Text, filter(None, None).unwrap(), || {
+            tracing::error!("a\nb\u{1b}[2J\u{202e}");
+        });
+        let is_forged = |c: char| c.is_control() || c == '\u{202e}';
+        assert!(forged.ends_with('\n') && !forged.trim_end().contains(is_forged), "{forged:?}");
     }
 
     #[test]
