@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
-use telemetry::log::{Format, Level};
+use telemetry::log::LogArgs;
 use thiserror::Error;
 
 use crate::auth::Mode;
@@ -120,12 +120,8 @@ pub(crate) struct ServeArgs {
     /// Remove what the Service proxy made in the packet filter, and exit
     #[arg(long)]
     pub(crate) cleanup: bool,
-    /// How each line of the log is written
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Json)]
-    pub(crate) logging_format: Format,
-    /// The least important lines that are logged; debug has one for each request [default: RUST_LOG, else info]
-    #[arg(long, value_name = "LEVEL", value_enum)]
-    pub(crate) log_level: Option<Level>,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 /// How connections to Services are led to their endpoints.

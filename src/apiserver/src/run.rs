@@ -90,7 +90,7 @@ const THREADS: usize = 2;
 
 fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let config = args.config()?;
-    log::begin(args.logging_format, args.log_level)?;
+    log::begin(args.log)?;
     memory::keep_little();
     limits::allow_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()

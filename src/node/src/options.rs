@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
-use telemetry::log::{Format, Level};
+use telemetry::log::LogArgs;
 
 /// Make a node of a Kubernetes cluster reach the pods of all nodes, and Services, and know its pods' names
 #[derive(Debug, Parser)]
@@ -41,12 +41,8 @@ pub(crate) struct Options {
     /// Remove what this program made on the node (routes, devices, packet filter, files), and exit
     #[arg(long)]
     pub(crate) cleanup: bool,
-    /// How each line of the log is written
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Json)]
-    pub(crate) logging_format: Format,
-    /// The least important lines that are logged [default: RUST_LOG, else info]
-    #[arg(long, value_name = "LEVEL", value_enum)]
-    pub(crate) log_level: Option<Level>,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 /// How pods of far nodes are reached.

@@ -71,7 +71,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(options: Options) -> Result<(), NodeError> {
-    log::begin(options.logging_format, options.log_level)?;
+    log::begin(options.log)?;
     if options.cleanup {
         return clean_up(&options);
     }

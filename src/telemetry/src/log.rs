@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 use thiserror::Error;
 use tracing::field::{Field, Visit};
@@ -46,6 +46,17 @@ pub enum Level {
     Trace,
 }
 
+/// A server's flags about its log.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LogArgs {
+    /// How each line of the log is written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Json)]
+    pub logging_format: Format,
+    /// The least important lines that are logged [default: RUST_LOG, else info]
+    #[arg(long, value_name = "LEVEL", value_enum)]
+    pub log_level: Option<Level>,
+}
+
 /// `RUST_LOG` is no filter.
 #[derive(Debug, Error)]
 #[error("cannot use {VARIABLE} {given:?}: expected levels such as info or podhosts=debug: {cause}")]
@@ -54,15 +65,16 @@ pub struct LogError {
     cause: ParseError,
 }
 
-/// Begins to log. `level` is for podhosts' own events; without it `RUST_LOG` decides about all crates' events.
+/// Begins to log as a server.
 ///
 /// # Errors
 /// [`LogError`]: the variable has no filter.
-pub fn begin(format: Format, level: Option<Level>) -> Result<(), LogError> {
-    begin_as(None, format, level)
+pub fn begin(args: LogArgs) -> Result<(), LogError> {
+    begin_as(None, args.logging_format, args.log_level)
 }
 
-/// Does the same. With `program` a line of text is its name and the message, like the errors that it writes to stderr.
+/// Begins to log. `level` is for podhosts' own events; without it `RUST_LOG` decides about all crates' events. With `program` a
+/// line of text is its name and the message, like the errors that it writes to stderr.
 ///
 /// # Errors
 /// [`LogError`]: the variable has no filter.
