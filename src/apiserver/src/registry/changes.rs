@@ -2,7 +2,8 @@
 
 use super::metadata;
 use super::options::{Change, DeleteOptions, Policy};
-use super::transaction::{Outcome, Pending};
+use super::outcome::Outcome;
+use super::transaction::Pending;
 use crate::auth::escalation::check_creation;
 use crate::kind::Kind;
 use crate::object::{FOREGROUND, ORPHAN, Object};

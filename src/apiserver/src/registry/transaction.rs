@@ -1,7 +1,6 @@
 //! A change while it is made: its reads and writes, and how they are undone.
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -19,38 +18,10 @@ use super::events::LogEntry;
 use super::found::{Difference, Found};
 use super::options::Applied;
 use super::owners::{Garbage, Key};
-use super::read::List;
 use super::served::{resource_of, served};
 
 /// Largest object, in bytes; etcd has the same limit.
 const OBJECT_MAX: usize = 3 << 19;
-
-/// The result of a change.
-#[derive(Debug, Clone)]
-pub(super) enum Outcome {
-    /// The stored object, or the one that a dry run would have stored.
-    Stored(Stored),
-    /// The same, and it is new.
-    Created(Stored),
-    /// The last state of a deleted object.
-    Gone(Stored),
-    /// The list of the objects that were deleted.
-    Many(List),
-    /// The versions of several changes.
-    Versions(RangeInclusive<u64>),
-}
-
-/// Makes a change.
-pub(super) type Work = Box<dyn FnOnce(&mut Pending<'_>) -> Result<Outcome, ApiError> + Send>;
-
-impl Outcome {
-    pub(super) fn stored(self) -> Stored {
-        match self {
-            Self::Stored(stored) | Self::Created(stored) | Self::Gone(stored) => stored,
-            Self::Many(_) | Self::Versions(_) => Stored { text: Arc::from("{}") },
-        }
-    }
-}
 
 /// A step in the accounts, to be undone if the change fails.
 #[derive(Debug)]
