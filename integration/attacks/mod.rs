@@ -16,3 +16,4 @@ mod seal;
 mod serve;
 mod terminal;
 mod work;
+mod work_network;

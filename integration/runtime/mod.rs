@@ -4,3 +4,4 @@ mod crash;
 mod downward_api;
 mod newest;
 mod wrapper;
+mod wrapper_programs;

@@ -12,11 +12,11 @@ use crate::harness::{Bundle, DEFAULT_CAPABILITIES, Node, Run, bin, managed, need
 const TRUE: &str = "[runtime]\nruntimes = [\"/bin/true\"]\n";
 const ECHO: &str = "[runtime]\nruntimes = [\"/bin/echo\"]\n";
 
-fn wrapper(node: &Node, args: &[&str]) -> Run {
+pub(super) fn wrapper(node: &Node, args: &[&str]) -> Run {
     node.run(bin("podhosts-runtime"), args)
 }
 
-fn pod(node: &Node, script: &str) -> Bundle {
+pub(super) fn pod(node: &Node, script: &str) -> Bundle {
     Bundle::new(node, script).containerd().annotate("podhosts.io/pod-ips", "10.0.0.9")
 }
 
@@ -342,66 +342,4 @@ fn on_error_open_becomes_the_runtime_all_the_same() {
     assert_eq!(run.success(), format!("{}\n", line.join(" ")));
     let log = node.last_log();
     assert_eq!((&log["outcome"], &log["container"]), (&"open".into(), &"c1".into()));
-}
-
-/// Which runtimes a node has may change while containers run.
-#[test]
-fn a_container_stays_with_the_runtime_that_has_made_it() {
-    needs!("runc", "crun", "busybox");
-    for (maker, later) in [("crun", "runc"), ("runc", "crun")] {
-        let node = Node::with_config(&format!("[runtime]\nruntimes = [{maker:?}]\n"));
-        let (bundle, id, root) = (pod(&node, "sleep 1000").write(), node.id("old"), node.root());
-        // What was created keeps stdout open.
-        let (create, program) =
-            ("\"$0\" --root \"$1\" create -b \"$2\" \"$3\" >/dev/null 2>&1", bin("podhosts-runtime"));
-        let args = ["-c", create, program.to_str().unwrap(), &root, bundle.to_str().unwrap(), &id];
-        node.run("sh", &args).success();
-        node.configure(&format!("[runtime]\nruntimes = [{later:?}, {maker:?}]\n"));
-        assert!(
-            wrapper(&node, &["--root", &root, "state", &id]).success().contains("\"created\""),
-            "{maker}"
-        );
-        wrapper(&node, &["--root", &root, "delete", "--force", &id]).success();
-        assert!(!std::path::Path::new(&root).join(&id).exists(), "{maker}");
-    }
-}
-
-#[test]
-fn cruns_other_configuration() {
-    needs!("crun", "busybox");
-    let node = Node::with_config("[runtime]\nruntimes = [\"crun\"]\n");
-    let bundle = pod(&node, "cat /etc/hosts").write();
-    fs::rename(bundle.join("config.json"), bundle.join("other.json")).unwrap();
-    let other = bundle.join("other.json");
-    // crun looks for a relative one in the current directory, not in the bundle.
-    let relative = other.strip_prefix(node.path("")).unwrap();
-    for (name, config) in [("absolute", other.to_str().unwrap()), ("relative", relative.to_str().unwrap())] {
-        let args =
-            ["--root", &node.root(), "run", "-f", config, "-b", bundle.to_str().unwrap(), &node.id(name)];
-        assert_eq!(wrapper(&node, &args).success(), managed("10.0.0.9\tweb\n"), "{name}");
-    }
-}
-
-/// getopt takes the beginning of an option for it. What it resolves is sealed, and a bundle in the current directory is not
-/// taken for the one that such an option names.
-#[test]
-fn cruns_abbreviated_options() {
-    needs!("crun", "busybox");
-    let node = Node::with_config("[runtime]\nruntimes = [\"crun\"]\n");
-    let bundle = pod(&node, "cat /etc/hosts").write();
-    let (bundle, root) = (bundle.to_str().unwrap(), node.root());
-    let log = node.path("crun.log").display().to_string();
-    let config = format!("--conf={bundle}/config.json");
-    for (name, options) in [
-        ("bundle", vec!["--bund", bundle]),
-        ("config", vec![config.as_str(), "--b", bundle]),
-        ("others", vec!["--pre", "0", "--no-s", "--bundle", bundle]),
-    ] {
-        let (id, log) = (node.id(name), format!("--log=file:{log}"));
-        let args = [&["--root", &root, &log, "run"], options.as_slice(), &[&id]].concat();
-        assert_eq!(wrapper(&node, &args).success(), managed("10.0.0.9\tweb\n"), "{name}");
-    }
-    let error = wrapper(&node, &["--log", &format!("file:{log}"), "run", "--con", "x", "c"]).failure();
-    assert!(error.contains("option \"--con\" is ambiguous, expected one in full"), "{error}");
-    assert!(fs::read_to_string(log).unwrap().contains("is ambiguous"), "crun's own name of the file is read");
 }
