@@ -131,6 +131,12 @@ impl Cluster {
         }
     }
 
+    /// Waits until all agents are ready, where some Nodes are not to be routed to.
+    #[track_caller]
+    pub(super) fn settle_but_strangers(&self) {
+        self.members.iter().for_each(|member| until_on(member, "ready", || member.is_ready()));
+    }
+
     /// The routes that the Nodes of the API server ask for on `member`, where all are on its link.
     pub(super) fn expected_routes(&self, member: &Member) -> BTreeSet<Route> {
         let list = self.ask("GET", NODES, &Value::Null);

@@ -3,6 +3,7 @@
 mod agents;
 mod events;
 mod flaps;
+mod hostile;
 mod hosts;
 mod kills;
 mod life;

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use clap::Parser;
@@ -36,7 +37,7 @@ enum NodeError {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error("cannot listen on --health-bind-address {address}: {cause}")]
-    Health { address: std::net::SocketAddr, cause: std::io::Error },
+    Health { address: SocketAddr, cause: std::io::Error },
     #[error(transparent)]
     Services(#[from] ServicesError),
     #[error("cannot start: {0}")]
@@ -103,6 +104,8 @@ fn clean_up(options: &Options) -> Result<(), NodeError> {
 pub(crate) struct Agent {
     pub(crate) options: Options,
     pub(crate) client: Client,
+    /// The API server's address, if it is known.
+    pub(crate) server: Option<SocketAddr>,
     pub(crate) standing: Rc<Standing>,
     pub(crate) cluster: RefCell<Cluster>,
     /// Whether `cluster` has all Nodes.
@@ -118,7 +121,7 @@ async fn serve(options: Options) -> Result<(), NodeError> {
     let terminate = signal(SignalKind::terminate()).map_err(NodeError::Start)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(NodeError::Start)?;
     let notifier = Notifier::from_environment();
-    let client = client(options.kubeconfig.as_deref()).await?;
+    let (client, server) = client(options.kubeconfig.as_deref()).await?;
     let address = options.health_bind_address;
     let listener = health::listen(address).await.map_err(|cause| NodeError::Health { address, cause })?;
     let own = options.own_name();
@@ -134,6 +137,7 @@ async fn serve(options: Options) -> Result<(), NodeError> {
     let standing = Rc::new(Standing::of(&parts));
     let agent = Rc::new(Agent {
         client,
+        server,
         standing: Rc::clone(&standing),
         cluster: RefCell::new(Cluster { own: own.clone(), ..Cluster::default() }),
         is_listed: Cell::new(false),

@@ -26,5 +26,6 @@ pub use flows::Leads;
 pub use networks::ranges;
 pub use objects::{Hints, Node, ObjectName, Service, ServicePort, Slice, SliceEndpoint, SlicePort};
 pub use owners::Conflict;
+pub use places::Denied;
 pub use programmer::{Done, Programmer, Refusal};
 pub use proxy::{HealthCheck, Proxy};

@@ -1,11 +1,13 @@
 //! What the proxy reads of Services, EndpointSlices and the node.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use pod::addresses::IpFamily;
 use sys::net::nft::Protocol;
+use sys::net::services::Place;
 
 /// The name of an object that is in a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,4 +132,9 @@ pub struct Node {
     pub inside: Vec<IpNet>,
     /// The networks of cluster IPs.
     pub service_networks: Vec<IpNet>,
+    /// Addresses of this node and of the API server: none of them is a cluster IP, but for that of the Service
+    /// `default/kubernetes`.
+    pub machines: BTreeSet<IpAddr>,
+    /// Where this node reaches the API server, and the API server the kubelets: no Service has these besides its cluster IPs.
+    pub kept: BTreeSet<Place>,
 }

@@ -36,8 +36,8 @@ impl State {
         owners: &Owners,
     ) -> Self {
         let mut state = Self::default();
-        let claims = claims(service, node);
-        for claims in claims.chunk_by(|a, b| (a.cluster_ip, a.port) == (b.cluster_ip, b.port)) {
+        let claims = claims(name, service, node);
+        for claims in claims.places.chunk_by(|a, b| (a.cluster_ip, a.port) == (b.cluster_ip, b.port)) {
             // Who does not have the port of the cluster IP does not have the sets of endpoints.
             let Some(home) = claims.first().filter(|claim| claim.kind == Kind::ClusterIp) else {
                 continue;

@@ -42,7 +42,7 @@ impl RegistrySource {
             pods: feed(&pod::KIND),
             pod_cidrs: config.pod_cidrs.clone(),
             own: addresses.clone(),
-            node: Some(NodeFacts { name, zone, addresses }),
+            node: Some(NodeFacts { name, zone, addresses, server: None }),
         }
     }
 

@@ -1,8 +1,10 @@
 //! The connection to the API server.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use hyper::Uri;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use thiserror::Error;
@@ -29,11 +31,12 @@ pub(crate) enum ClientError {
     Client(#[source] Box<kube::Error>),
 }
 
-/// A client by this file, or by the pod's service account. It does not connect yet.
+/// A client by this file, or by the pod's service account, and the address that it will ask, if the configuration has that
+/// and no name. It does not connect yet.
 ///
 /// # Errors
 /// [`ClientError`].
-pub(crate) async fn client(kubeconfig: Option<&Path>) -> Result<Client, ClientError> {
+pub(crate) async fn client(kubeconfig: Option<&Path>) -> Result<(Client, Option<SocketAddr>), ClientError> {
     let mut config = match kubeconfig {
         Some(path) => {
             let fault =
@@ -44,5 +47,31 @@ pub(crate) async fn client(kubeconfig: Option<&Path>) -> Result<Client, ClientEr
         None => Config::incluster().map_err(|cause| ClientError::ServiceAccount(Box::new(cause)))?,
     };
     config.connect_timeout = Some(CONNECT_TIME);
-    Client::try_from(config).map_err(|cause| ClientError::Client(Box::new(cause)))
+    let server = address(&config.cluster_url);
+    let client = Client::try_from(config).map_err(|cause| ClientError::Client(Box::new(cause)))?;
+    Ok((client, server))
+}
+
+fn address(url: &Uri) -> Option<SocketAddr> {
+    let host = url.host()?.trim_matches(['[', ']']).parse().ok()?;
+    let default = if url.scheme_str() == Some("http") { 80 } else { 443 };
+    Some(SocketAddr::new(host, url.port_u16().unwrap_or(default)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_address_is_that_of_the_url() {
+        for (url, expected) in [
+            ("https://192.0.2.1:6443/x", Some("192.0.2.1:6443")),
+            ("https://[2001:db8::1]", Some("[2001:db8::1]:443")),
+            ("http://10.0.0.1/", Some("10.0.0.1:80")),
+            ("https://api.example:6443", None),
+        ] {
+            let found = address(&url.parse().unwrap()).map(|it| it.to_string());
+            assert_eq!(found.as_deref(), expected, "{url}");
+        }
+    }
 }

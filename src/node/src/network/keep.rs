@@ -32,6 +32,7 @@ impl NetworkOptions {
             overlay: (options.overlay == Overlay::Vxlan)
                 .then_some(VxlanOptions { id: VXLAN_ID, port: VXLAN_PORT }),
             conflist: options.conflist(),
+            server: None,
         }
     }
 }
@@ -48,7 +49,8 @@ pub(crate) fn clean_up(options: &Options) -> Result<Vec<String>, NetworkFault> {
 pub(crate) async fn keep(agent: Rc<Agent>) {
     let mut pause = FIRST_PAUSE;
     loop {
-        match Network::open(NetworkOptions::of(&agent.options)) {
+        let server = agent.server.map(|server| server.ip());
+        match Network::open(NetworkOptions { server, ..NetworkOptions::of(&agent.options) }) {
             Ok(network) => return follow(&agent, network).await,
             Err(error) => agent.standing.fails(Part::Network, error.to_string()),
         }

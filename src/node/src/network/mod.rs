@@ -17,6 +17,7 @@ mod tunnels;
 mod underlay;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -54,6 +55,8 @@ pub(crate) struct NetworkOptions {
     pub(crate) overlay: Option<VxlanOptions>,
     /// The plugin's configuration; `None` if another program writes it.
     pub(crate) conflist: Option<PathBuf>,
+    /// The API server's address, if it is known.
+    pub(crate) server: Option<IpAddr>,
 }
 
 /// The kernel does not let the network be looked at.
@@ -112,7 +115,7 @@ impl Network {
             self.underlay = Underlay::default();
         }
         let addresses = cluster.nodes.values().flat_map(|node| node.internal_ips.iter().copied());
-        if let Err(error) = self.underlay.learn(&mut self.socket, addresses) {
+        if let Err(error) = self.underlay.learn(&mut self.socket, addresses, self.options.server) {
             applied.fail(error);
             return applied;
         }

@@ -86,7 +86,7 @@ pub(super) fn plan(
     non_masquerade: &[IpNet],
     is_overlaid: bool,
 ) -> Plan {
-    let Claims { own, dispute, others, problems } = claims(cluster);
+    let Claims { own, dispute, others, of_pods, problems } = claims(cluster, underlay.needed());
     let own_node = cluster.nodes.get(&cluster.own);
     let mut plan = Plan { fault: dispute, problems, ..Plan::default() };
     plan.fault = match own_node {
@@ -98,7 +98,7 @@ pub(super) fn plan(
         Some(_) => plan.fault,
     };
     let own_address = |family| own_node.and_then(|node| address_of(node, family));
-    let mut planner = Planner { underlay, is_overlaid, owners: owners(cluster), plan: &mut plan };
+    let mut planner = Planner { underlay, is_overlaid, owners: owners(cluster), of_pods, plan: &mut plan };
     for (node, networks) in &others {
         planner.route(node, networks);
     }
@@ -198,6 +198,7 @@ struct Planner<'a> {
     underlay: &'a Underlay,
     is_overlaid: bool,
     owners: BTreeMap<IpAddr, &'a str>,
+    of_pods: BTreeMap<IpAddr, &'a str>,
     plan: &'a mut Plan,
 }
 
@@ -242,6 +243,11 @@ impl Planner<'_> {
                 name if name == node.name => format!("its InternalIP {address} is an address of this node"),
                 name => format!("its InternalIP {address} is that of Node {name}, too"),
             };
+            self.tell(NODE_ADDRESS_CONFLICT, &node.name, unreached(why));
+            return None;
+        }
+        if let Some((address, of)) = addresses.iter().find_map(|it| self.of_pods.get_key_value(it)) {
+            let why = format!("its InternalIP {address} is in the pod network of Node {of}");
             self.tell(NODE_ADDRESS_CONFLICT, &node.name, unreached(why));
             return None;
         }

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use pod::addresses::IpFamily;
 use sys::net::rtnetlink::{NetworkError, RouteSocket, Way};
+
+use super::claims::Needed;
+use super::routes::PROTOCOL;
 
 /// The ways to the nodes' addresses, as the kernel takes them.
 #[derive(Debug, Default)]
@@ -13,6 +17,8 @@ pub(super) struct Underlay {
     mtus: BTreeMap<u32, u32>,
     /// The interfaces of this node's own addresses.
     own: BTreeMap<IpAddr, u32>,
+    /// Addresses that this node must not lose.
+    needed: BTreeMap<IpAddr, Needed>,
 }
 
 impl Underlay {
@@ -21,6 +27,7 @@ impl Underlay {
         &mut self,
         socket: &mut RouteSocket,
         addresses: impl Iterator<Item = IpAddr>,
+        server: Option<IpAddr>,
     ) -> Result<(), NetworkError> {
         let before = std::mem::take(&mut self.ways);
         for address in addresses {
@@ -32,6 +39,13 @@ impl Underlay {
         }
         if self.own.is_empty() {
             self.own = socket.address_owners()?.into_iter().collect();
+            for family in IpFamily::ALL {
+                let routes = socket.routes_in(family, None)?;
+                let others = routes.iter().filter(|route| route.protocol != PROTOCOL);
+                let routers = others.filter_map(|route| route.gw);
+                self.needed.extend(routers.map(|router| (router, Needed::Router)));
+            }
+            self.needed.extend(server.map(|server| (server, Needed::ApiServer)));
         }
         let interfaces =
             self.ways.values().filter_map(|way| way.interface()).chain(self.own.values().copied());
@@ -43,6 +57,10 @@ impl Underlay {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn needed(&self) -> &BTreeMap<IpAddr, Needed> {
+        &self.needed
     }
 
     pub(super) fn way(&self, address: IpAddr) -> Way {
@@ -64,6 +82,12 @@ impl Underlay {
             ways: ways.iter().map(|(address, way)| (address.parse().unwrap(), *way)).collect(),
             mtus: mtus.iter().copied().collect(),
             own: own.iter().map(|(address, interface)| (address.parse().unwrap(), *interface)).collect(),
+            needed: BTreeMap::new(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn need(&mut self, address: &str, needed: Needed) {
+        self.needed.insert(address.parse().unwrap(), needed);
     }
 }

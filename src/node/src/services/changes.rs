@@ -56,7 +56,7 @@ struct Pending {
     version: u64,
 }
 
-/// An object. There is one object without a name: this node.
+/// An object. Those without a name are this node, and the addresses of all.
 type Subject = (Kind, Option<ObjectName>);
 
 /// Both ends, of which nothing is known yet.
@@ -126,6 +126,7 @@ fn subject(news: &News) -> Subject {
     match news {
         News::Node(_) => (Kind::Nodes, None),
         News::PodNetworks(name, _) => (Kind::Nodes, Some(name.clone())),
+        News::Machines(_) => (Kind::ServiceNetworks, None),
         News::ServiceNetworks(name, _) => (Kind::ServiceNetworks, Some(name.clone())),
         News::Service(name, _) => (Kind::Services, Some(name.clone())),
         News::Slice(name, _) => (Kind::Slices, Some(name.clone())),

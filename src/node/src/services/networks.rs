@@ -4,7 +4,8 @@
 //! nodes would lose each other and the API server, and nobody could take the ServiceCIDR back. So such a network is left out.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use proxy::ObjectName;
@@ -18,6 +19,9 @@ use crate::problem::Problem;
 /// A Node's own address is in a network of cluster IPs.
 const SERVICE_CIDR_CONTAINS_NODE: &str = "ServiceCIDRContainsNode";
 
+/// The ServiceCIDR of the API server's command line.
+const FIRST: &str = "kubernetes";
+
 /// What the watches of Nodes and ServiceCIDRs found.
 #[derive(Debug, Default)]
 pub(super) struct ServiceNetworks {
@@ -25,6 +29,7 @@ pub(super) struct ServiceNetworks {
     all: RefCell<BTreeMap<ObjectName, Vec<IpNet>>>,
     /// As the proxy was told.
     told: RefCell<BTreeMap<ObjectName, Vec<IpNet>>>,
+    told_machines: RefCell<BTreeSet<IpAddr>>,
 }
 
 impl ServiceNetworks {
@@ -38,7 +43,7 @@ impl ServiceNetworks {
 
     /// Tells what has changed.
     pub(super) fn tell(&self, cluster: &Cluster, changes: &Changes, findings: &Findings) {
-        for news in self.news(cluster) {
+        for news in self.news(cluster).into_iter().chain(self.machines(cluster)) {
             changes.tell(news, None);
         }
         findings.networks(self.problems(cluster));
@@ -61,6 +66,20 @@ impl ServiceNetworks {
         gone.chain(changed).collect()
     }
 
+    /// The addresses of all Nodes, if the proxy does not know them. Those in the cluster's first network are the lies of a
+    /// kubelet, which would take their Services away; where there are no ServiceCIDRs, that cannot be told.
+    fn machines(&self, cluster: &Cluster) -> Option<News> {
+        let all = self.all.borrow();
+        let first = all.iter().find(|(name, _)| name.name == FIRST).map(|(_, networks)| networks);
+        let is_machine = |address: &IpAddr| {
+            first.is_some_and(|networks| !networks.iter().any(|network| network.contains(address)))
+        };
+        let addresses = cluster.nodes.values().flat_map(|node| node.internal_ips.iter().copied());
+        let machines: BTreeSet<IpAddr> = addresses.filter(is_machine).collect();
+        let before = self.told_machines.replace(machines.clone());
+        (before != machines).then_some(News::Machines(machines))
+    }
+
     fn problems(&self, cluster: &Cluster) -> Vec<Problem> {
         let all = self.all.borrow();
         let networks = all.iter().flat_map(|(name, networks)| networks.iter().map(move |it| (name, it)));
@@ -78,7 +97,7 @@ impl ServiceNetworks {
 }
 
 /// The first Node with an InternalIP in a network, and that address.
-fn node_inside<'a>(cluster: &'a Cluster, network: &IpNet) -> Option<(&'a str, std::net::IpAddr)> {
+fn node_inside<'a>(cluster: &'a Cluster, network: &IpNet) -> Option<(&'a str, IpAddr)> {
     cluster.nodes.iter().find_map(|(name, node)| {
         let address = node.internal_ips.iter().find(|address| network.contains(*address))?;
         Some((name.as_str(), *address))
@@ -96,6 +115,22 @@ mod tests {
 
     fn told(name: &str, list: &[&str]) -> News {
         News::ServiceNetworks(ObjectName::new("", name), networks(list))
+    }
+
+    #[test]
+    fn addresses_of_nodes_are_machines_unless_they_are_in_the_first_network() {
+        let service_networks = ServiceNetworks::default();
+        let mut cluster = Cluster::default();
+        let internal_ips = ["192.0.2.1", "10.96.0.10"].map(|ip| ip.parse().unwrap()).to_vec();
+        cluster.nodes.insert("n1".to_owned(), ClusterNode { internal_ips, ..ClusterNode::default() });
+        assert_eq!(service_networks.machines(&cluster), None);
+        service_networks.take(ObjectName::new("", "kubernetes"), Some(networks(&["10.96.0.0/16"])));
+        service_networks.take(ObjectName::new("", "two"), Some(networks(&["192.0.2.0/24"])));
+        let machines = Some(News::Machines(["192.0.2.1".parse().unwrap()].into()));
+        assert_eq!(service_networks.machines(&cluster), machines);
+        assert_eq!(service_networks.machines(&cluster), None);
+        cluster.nodes.clear();
+        assert_eq!(service_networks.machines(&cluster), Some(News::Machines(BTreeSet::new())));
     }
 
     #[test]

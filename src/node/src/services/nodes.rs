@@ -1,6 +1,7 @@
 //! What the Service proxy has to know of the Nodes.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use proxy::ObjectName;
@@ -17,6 +18,8 @@ use crate::run::Agent;
 struct Told {
     networks: BTreeMap<String, Vec<IpNet>>,
     own: NodeFacts,
+    /// Where this program reaches the API server.
+    server: Option<SocketAddr>,
 }
 
 /// Tells of all Nodes, and of every change. It does not end.
@@ -26,7 +29,7 @@ pub(super) async fn follow_cluster(
     networks: &ServiceNetworks,
     findings: &Findings,
 ) {
-    let mut told = Told::default();
+    let mut told = Told { server: agent.server, ..Told::default() };
     loop {
         // Before the Nodes are looked at: what changes from then on is not missed.
         let mut changed = std::pin::pin!(agent.renoded.notified());
@@ -64,9 +67,11 @@ impl Told {
                 name: cluster.own.clone(),
                 zone: node.zone.clone(),
                 addresses: node.internal_ips.clone(),
+                ..self.own.clone()
             },
             None => NodeFacts { name: cluster.own.clone(), ..self.own.clone() },
         };
+        let own = NodeFacts { server: self.server, ..own };
         if own != self.own {
             self.own = own.clone();
             news.push(News::Node(own));
@@ -103,6 +108,7 @@ mod tests {
             name: "n1".to_owned(),
             zone: Some("a".to_owned()),
             addresses: vec!["192.0.2.1".parse().unwrap()],
+            server: None,
         };
         let expected =
             [networks("n1", &["10.244.1.0/24"]), networks("n2", &["10.244.2.0/24"]), News::Node(own)];

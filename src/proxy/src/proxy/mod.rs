@@ -11,7 +11,7 @@ use sys::net::services::{Element, Place};
 use crate::endpoints::HeldSlice;
 use crate::objects::{Node, ObjectName, Service, Slice};
 use crate::owners::{Conflict, Owners};
-use crate::places::claims;
+use crate::places::{Claims, Denied, claims};
 use crate::shared::Shared;
 use crate::state::State;
 
@@ -29,6 +29,7 @@ pub struct Proxy {
     pub(crate) owners: Owners,
     shared: Shared,
     health: BTreeSet<Arc<ObjectName>>,
+    denied: BTreeMap<Arc<ObjectName>, BTreeSet<Denied>>,
     /// What the changed Services needed when [`Proxy::take_change`] was called last.
     before: BTreeMap<Arc<ObjectName>, State>,
     /// What the node needed then.
@@ -68,13 +69,15 @@ impl Proxy {
         if old == service.as_ref() {
             return;
         }
-        let released = old.map(|old| claims(old, &self.node)).unwrap_or_default();
-        let claimed = service.as_ref().map(|service| claims(service, &self.node)).unwrap_or_default();
+        let released = old.map(|old| claims(&name, old, &self.node).places).unwrap_or_default();
+        let claimed = service.as_ref().map(|service| claims(&name, service, &self.node)).unwrap_or_default();
+        let Claims { places: claimed, denied } = claimed;
         self.remember(&name);
         for claim in released.iter().chain(&claimed) {
             self.remember_claimants(claim.place);
         }
         released.iter().for_each(|claim| self.owners.release(claim.place, &name));
+        self.deny(&name, denied);
         let Some(service) = service else {
             self.health.remove(&name);
             if let Some(entry) = self.services.get_mut(&name) {
@@ -143,24 +146,60 @@ impl Proxy {
 
     /// Takes the node as it is now.
     pub fn set_node(&mut self, node: Node) {
-        let Node { name, zone, addresses, inside, service_networks } = &self.node;
+        let Node { name, zone, addresses, inside, service_networks, machines, kept } = &self.node;
         self.is_node_changed |= (inside, service_networks) != (&node.inside, &node.service_networks);
-        if (name, zone, addresses) == (&node.name, &node.zone, &node.addresses) {
+        if (name, zone, addresses) != (&node.name, &node.zone, &node.addresses) {
+            let names: Vec<_> = self.services.keys().cloned().collect();
+            names.iter().for_each(|name| self.remember(name));
+        } else if (machines, kept) != (&node.machines, &node.kept) {
+            self.remember_reclaiming(&node);
+        } else {
             self.node = node;
             return;
         }
-        let names: Vec<_> = self.services.keys().cloned().collect();
-        names.iter().for_each(|name| self.remember(name));
         self.node = node;
         self.owners = Owners::default();
+        self.denied.clear();
         for (name, entry) in &self.services {
             let Some(service) = &entry.service else {
                 continue;
             };
-            for claim in claims(service, &self.node) {
+            let Claims { places, denied } = claims(name, service, &self.node);
+            for claim in places {
                 self.owners.claim(claim.place, (service.created, Arc::clone(name)));
             }
+            if !denied.is_empty() {
+                self.denied.insert(Arc::clone(name), denied);
+            }
         }
+    }
+
+    /// Keeps what those Services need now that claim other places with `node`: one more node concerns hardly any.
+    fn remember_reclaiming(&mut self, node: &Node) {
+        let mut names = BTreeSet::new();
+        for (name, entry) in &self.services {
+            let Some(service) = &entry.service else { continue };
+            let (before, after) = (claims(name, service, &self.node), claims(name, service, node));
+            if before != after {
+                let both = before.places.iter().chain(&after.places);
+                names.extend(both.flat_map(|claim| self.owners.claimants(claim.place)));
+                names.insert(Arc::clone(name));
+            }
+        }
+        names.iter().for_each(|name| self.remember(name));
+    }
+
+    fn deny(&mut self, name: &Arc<ObjectName>, denied: BTreeSet<Denied>) {
+        if denied.is_empty() {
+            self.denied.remove(name);
+        } else {
+            self.denied.insert(Arc::clone(name), denied);
+        }
+    }
+
+    /// What Services ask for and do not get.
+    pub fn denied(&self) -> impl Iterator<Item = (&ObjectName, Denied)> {
+        self.denied.iter().flat_map(|(name, all)| all.iter().map(|denied| (&**name, *denied)))
     }
 
     /// The places that two Services claim.

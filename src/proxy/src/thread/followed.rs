@@ -1,11 +1,13 @@
 //! What the source has told, but for the objects that [`Proxy`] keeps.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::SystemTime;
 
 use ipnet::IpNet;
 use pod::addresses::IpFamily;
+use sys::net::nft::Protocol;
+use sys::net::services::Place;
 
 use super::metrics::ProxyMetrics;
 use super::source::{News, NodeFacts};
@@ -19,6 +21,8 @@ const OWN: [IpNet; 3] = [
     IpNet::new_assert(IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
     IpNet::new_assert(IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10),
 ];
+/// Where the API server asks kubelets: their default, which other programs know by heart, too.
+const KUBELET_PORT: u16 = 10250;
 /// Of how many changes that are not in the packet filter yet the times are kept.
 const TRIGGERED_MAX: usize = 10_000;
 
@@ -30,6 +34,8 @@ pub(super) struct Followed {
     pub(super) node: NodeFacts,
     service_networks: BTreeMap<ObjectName, Vec<IpNet>>,
     pod_networks: BTreeMap<ObjectName, Vec<IpNet>>,
+    /// The addresses of all nodes.
+    machines: BTreeSet<IpAddr>,
     /// The addresses of the node's interfaces.
     interfaces: Vec<IpAddr>,
     is_announced: IsAnnounced,
@@ -50,6 +56,7 @@ impl Followed {
             node: NodeFacts::default(),
             service_networks: BTreeMap::new(),
             pod_networks: BTreeMap::new(),
+            machines: BTreeSet::new(),
             interfaces: Vec::new(),
             is_announced,
             load_balancers: BTreeMap::new(),
@@ -83,6 +90,10 @@ impl Followed {
             }
             News::PodNetworks(name, networks) => {
                 self.is_node_changed |= keep(&mut self.pod_networks, name, networks);
+            }
+            News::Machines(machines) => {
+                self.is_node_changed |= self.machines != machines;
+                self.machines = machines;
             }
             News::Node(node) => {
                 self.is_node_changed |= self.node != node;
@@ -119,7 +130,22 @@ impl Followed {
             addresses: IpFamily::ALL.into_iter().filter_map(primary).collect(),
             inside,
             service_networks: self.service_networks.values().flatten().copied().collect(),
+            kept: self.kept(),
+            machines: self.machines(),
         }
+    }
+
+    fn machines(&self) -> BTreeSet<IpAddr> {
+        // What its Node says of itself could be any Service's.
+        let own = self.node.addresses.iter().filter(|address| self.interfaces.contains(address)).copied();
+        let server = self.node.server.map(|server| server.ip());
+        own.chain(server).chain(self.machines.iter().copied()).collect()
+    }
+
+    fn kept(&self) -> BTreeSet<Place> {
+        let kubelets = self.machines.iter().map(|address| SocketAddr::new(*address, KUBELET_PORT));
+        let place = |at: SocketAddr| Place { address: at.ip(), protocol: Protocol::Tcp, port: at.port() };
+        kubelets.chain(self.node.server).map(place).collect()
     }
 
     /// The load balancers' addresses to answer for, if they or the node's may have changed since the last call.
@@ -160,19 +186,33 @@ mod tests {
         let mut followed = Followed::new(Box::new(|_| false));
         let (mut proxy, metrics) = (Proxy::default(), ProxyMetrics::default());
         let addresses = ["192.0.2.1", "192.0.2.9", "2001:db8::1"].map(|ip| ip.parse().unwrap());
-        let facts = NodeFacts { name: "n1".to_owned(), zone: None, addresses: addresses.to_vec() };
+        let facts = NodeFacts {
+            name: "n1".to_owned(),
+            addresses: addresses.to_vec(),
+            server: Some("192.0.2.254:6443".parse().unwrap()),
+            ..NodeFacts::default()
+        };
         let networks = |name: &str, networks: &[&str]| {
             let networks = networks.iter().map(|network| network.parse().unwrap()).collect();
             News::PodNetworks(ObjectName::new("", name), networks)
         };
         followed.set_interfaces(vec!["192.0.2.1".parse().unwrap()]);
-        for news in [News::Node(facts), networks("n1", &["10.244.0.0/24"]), networks("n2", &["fd00::/64"])] {
+        let machines = News::Machines([addresses[2]].into());
+        for news in
+            [News::Node(facts), machines, networks("n1", &["10.244.0.0/24"]), networks("n2", &["fd00::/64"])]
+        {
             followed.take(news, &mut proxy, &metrics);
         }
         let node = followed.take_node().unwrap();
         let inside: Vec<String> = node.inside[OWN.len()..].iter().map(ToString::to_string).collect();
         assert_eq!(inside, ["10.244.0.0/24", "fd00::/64", "192.0.2.1/32"]);
         assert_eq!(node.addresses, [addresses[0], addresses[2]]);
+        let kept = node.kept.iter().map(|place| SocketAddr::new(place.address, place.port).to_string());
+        assert_eq!(kept.collect::<Vec<_>>(), ["192.0.2.254:6443", "[2001:db8::1]:10250"]);
+        assert_eq!(
+            node.machines,
+            ["192.0.2.1", "192.0.2.254", "2001:db8::1"].map(|ip| ip.parse().unwrap()).into()
+        );
         followed.take(networks("n1", &["10.244.0.0/24"]), &mut proxy, &metrics);
         assert_eq!(followed.take_node(), None);
         followed.take(networks("n2", &[]), &mut proxy, &metrics);

@@ -47,6 +47,7 @@ pub struct ProxyMetrics {
     slice_changes: AtomicU64,
     failures: AtomicU64,
     repairs: AtomicU64,
+    denied: AtomicU64,
     last: AtomicU64,
     version: AtomicU64,
 }
@@ -87,6 +88,11 @@ impl ProxyMetrics {
     /// Counts a time that somebody else had changed the table.
     pub(super) fn repaired(&self) {
         self.repairs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many places are asked for that no Service gets.
+    pub(super) fn denied(&self, count: usize) {
+        self.denied.store(count as u64, Ordering::Relaxed);
     }
 
     /// Writes the counters.
@@ -136,6 +142,12 @@ impl ProxyMetrics {
             "gauge",
             "When the packet filter was last changed, in seconds since 1970.",
             self.last.load(Ordering::Relaxed),
+        );
+        page.single(
+            "podhosts_proxy_denied",
+            "gauge",
+            "Addresses and ports of machines that Services ask for and do not get.",
+            self.denied.load(Ordering::Relaxed),
         );
         page.single(
             "podhosts_proxy_resource_version",

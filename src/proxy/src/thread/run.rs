@@ -1,5 +1,6 @@
 //! What the thread waits for, and what it does then.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
 use sys::net::rtnetlink::{AddressChanges, node_addresses};
@@ -32,6 +33,8 @@ pub(super) struct Run<'a, S> {
     version: Option<u64>,
     /// When what the kernel refused is tried again.
     retry: Option<Instant>,
+    /// What Services do not get, as it was told.
+    denied: BTreeSet<String>,
 }
 
 /// How long what failed is left alone.
@@ -64,6 +67,7 @@ impl<'a, S: Source> Run<'a, S> {
             addresses,
             version: None,
             retry: None,
+            denied: BTreeSet::new(),
         };
         run.read_addresses()?;
         Ok(run)
@@ -176,11 +180,22 @@ impl<'a, S: Source> Run<'a, S> {
         Ok(())
     }
 
+    /// Tells what Services do not get.
+    fn tell_denied(&mut self) {
+        let denied = self.programmer.proxy().denied();
+        let denied: BTreeSet<String> =
+            denied.map(|(name, denied)| format!("Service {name} does not get {denied}")).collect();
+        denied.difference(&self.denied).for_each(|told| tracing::warn!("{told}"));
+        self.metrics.denied(denied.len());
+        self.denied = denied;
+    }
+
     /// Brings the packet filter up to date.
     fn program(&mut self) {
         if let Some(node) = self.followed.take_node() {
             self.programmer.proxy_mut().set_node(node);
         }
+        self.tell_denied();
         let begun = Instant::now();
         let done = self.programmer.program(begun);
         self.retry = done.retry;

@@ -1,6 +1,7 @@
 //! What the thread follows.
 
-use std::net::IpAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
@@ -19,6 +20,8 @@ pub enum News {
     /// The networks that an object's pods have: a Node's, or the addresses of a Pod that are in no Node's networks. Who has
     /// an address of these is inside.
     PodNetworks(ObjectName, Vec<IpNet>),
+    /// The addresses of the cluster's nodes, as far as they are no cluster IPs.
+    Machines(BTreeSet<IpAddr>),
     /// This node.
     Node(NodeFacts),
 }
@@ -33,6 +36,8 @@ pub struct NodeFacts {
     /// Its addresses, the most important one of each family first. Node ports are answered on the first ones, health checks on
     /// all.
     pub addresses: Vec<IpAddr>,
+    /// Where the node reaches the API server, if that is known and no place of its own.
+    pub server: Option<SocketAddr>,
 }
 
 /// Where the proxy gets its objects from.

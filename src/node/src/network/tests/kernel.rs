@@ -8,7 +8,7 @@ use crate::api::node::Cluster;
 
 fn options(overlay: bool) -> NetworkOptions {
     let overlay = overlay.then_some(VxlanOptions { id: 112, port: 8472 });
-    NetworkOptions { non_masquerade: Vec::new(), overlay, conflist: None }
+    NetworkOptions { non_masquerade: Vec::new(), overlay, conflist: None, server: None }
 }
 
 /// What one application on a node does.

@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use pod::addresses::IpFamily;
 use sys::net::rtnetlink::Way;
 
+use super::super::claims::Needed;
 use super::super::plan::{self, Hop, Plan};
 use super::super::underlay::Underlay;
 use crate::api::node::{Cluster, ClusterNode};
@@ -167,13 +168,65 @@ fn no_network_has_a_nodes_address() {
     expect(
         &plan(&cluster(&[b]), &ways, false),
         &["10.244.2.0/24 via 192.0.2.2 dev 2"],
-        &["PodCIDRContainsNode b", "PodCIDRContainsNode b"],
+        &["PodCIDRContainsNode b", "PodCIDRRefused b"],
     );
     let mut own = cluster(&[]);
     own.nodes.get_mut("a").unwrap().pod_cidrs = nets(&["192.0.2.0/28"]);
     let found = plan(&own, &[], false);
     expect(&found, &[], &["PodCIDRContainsNode -"]);
     assert!(found.fault.is_some());
+}
+
+#[test]
+fn no_network_is_reserved_or_has_what_this_node_needs() {
+    let ways = [("192.0.2.2", LINK), ("2001:db8::2", LINK)];
+    for reserved in [
+        "0.0.0.0/1",
+        "127.1.0.0/16",
+        "169.254.169.254/32",
+        "232.0.0.0/8",
+        "224.0.0.0/3",
+        "255.255.255.255/32",
+        "::1/128",
+        "::/16",
+        "::ffff:10.0.0.0/104",
+        "fe80::/64",
+        "ff02::/16",
+    ] {
+        let b = node("b", 200, &["10.244.2.0/24", reserved], &["192.0.2.2", "2001:db8::2"]);
+        let found = plan(&cluster(&[b]), &ways, false);
+        expect(&found, &["10.244.2.0/24 via 192.0.2.2 dev 2"], &["PodCIDRRefused b"]);
+        assert_eq!(found.fault, None);
+        let mut own = cluster(&[]);
+        own.nodes.get_mut("a").unwrap().pod_cidrs = nets(&[reserved]);
+        let found = plan(&own, &[], false);
+        expect(&found, &[], &["PodCIDRRefused -"]);
+        assert!(found.fault.unwrap().contains("which is for no pods"));
+    }
+    let mut underlay = underlay(&ways);
+    underlay.need("198.51.100.1", Needed::Router);
+    underlay.need("2001:db8:9::1", Needed::ApiServer);
+    let b = node("b", 200, &["198.51.100.0/30", "2001:db8:9::1/128"], &["192.0.2.2", "2001:db8::2"]);
+    let found = plan::plan(&cluster(&[b]), &underlay, &[], false);
+    expect(&found, &[], &["PodCIDRRefused b", "PodCIDRRefused b"]);
+    assert!(found.problems[1].text.contains("contains 2001:db8:9::1, the API server's address"));
+}
+
+#[test]
+fn an_address_that_a_node_claims_later_takes_no_network_from_an_older_one() {
+    let ways = [("192.0.2.2", LINK), ("10.244.2.5", ROUTER), ("10.244.1.5", ROUTER)];
+    let b = node("b", 200, &["10.244.2.0/24"], &["192.0.2.2"]);
+    for claimed in ["10.244.2.5", "10.244.1.5"] {
+        let c = node("c", 300, &["10.244.3.0/24"], &[claimed]);
+        // With an overlay pods would be led there instead of to the pod.
+        let found = plan(&cluster(&[b.clone(), c]), &ways, true);
+        expect(&found, &["10.244.2.0/24 via 192.0.2.2 dev 2"], &["NodeAddressConflict c"]);
+        assert_eq!(found.fault, None);
+    }
+    // The other way round, a network that comes later takes no Node's address.
+    let c = node("c", 150, &["10.244.3.0/24"], &["10.244.2.5"]);
+    let found = plan(&cluster(&[b, c]), &ways, true);
+    expect(&found, &["10.244.3.0/24 via 10.244.2.5 dev tunnel"], &["PodCIDRContainsNode b"]);
 }
 
 #[test]

@@ -113,3 +113,49 @@ fn one_service_may_name_an_address_twice() {
         ]
     );
 }
+
+/// What happens at these places, as lines, and what the Services do not get.
+fn at(proxy: &Proxy, address: &str) -> (Vec<String>, Vec<String>) {
+    let lines = proxy.wanted().iter().map(line).filter(|line| line.contains(address)).collect();
+    (lines, proxy.denied().map(|(name, denied)| format!("{} {denied}", name.name)).collect())
+}
+
+#[test]
+fn the_addresses_of_machines_are_no_cluster_ips() {
+    let mut proxy = Proxy::new(Node { machines: addresses(&["192.0.2.1"]).into_iter().collect(), ..node() });
+    give(&mut proxy, "web", Some(service(&["192.0.2.1"])));
+    let why = "web 192.0.2.1: it is an address of this node or of the API server".to_owned();
+    assert_eq!(at(&proxy, "192.0.2.1"), (Vec::new(), vec![why]));
+    // The one by which pods find the API server may be its address.
+    give(&mut proxy, "kubernetes", Some(service(&["192.0.2.1"])));
+    assert!(!at(&proxy, "192.0.2.1").0.is_empty());
+    give(&mut proxy, "kubernetes", None);
+    assert!(at(&proxy, "192.0.2.1").0.is_empty());
+    // It gets the address when the node has another one, and loses it again.
+    proxy.take_change();
+    proxy.set_node(node());
+    assert!(!at(&proxy, "192.0.2.1").0.is_empty() && at(&proxy, "192.0.2.1").1.is_empty());
+    assert!(!proxy.take_change().parts.is_empty());
+    proxy.set_node(Node { machines: addresses(&["192.0.2.1"]).into_iter().collect(), ..node() });
+    assert_eq!((at(&proxy, "192.0.2.1").0, at(&proxy, "").1.len()), (Vec::new(), 1));
+    give(&mut proxy, "web", None);
+    assert!(at(&proxy, "").1.is_empty());
+}
+
+#[test]
+fn nobody_has_the_place_of_the_api_server() {
+    let place = Place { address: "192.0.2.9".parse().unwrap(), protocol: Protocol::Tcp, port: 80 };
+    let mut proxy = Proxy::new(Node { kept: [place].into(), ..node() });
+    let external = |ports: &[u16]| {
+        let mut service = Service { external_ips: addresses(&["192.0.2.9"]), ..service(&["10.96.0.1"]) };
+        let of = |port: &u16| ServicePort { port: *port, ..service.ports[0].clone() };
+        service.ports = ports.iter().map(of).collect();
+        service
+    };
+    give(&mut proxy, "web", Some(external(&[80])));
+    let why = "web 192.0.2.9:80: the API server or a kubelet is reached there".to_owned();
+    assert_eq!(at(&proxy, "192.0.2.9"), (Vec::new(), vec![why]));
+    assert!(!at(&proxy, "10.96.0.1").0.is_empty());
+    give(&mut proxy, "web", Some(external(&[81])));
+    assert!(!at(&proxy, "192.0.2.9").0.is_empty() && at(&proxy, "").1.is_empty());
+}
