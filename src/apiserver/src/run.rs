@@ -135,11 +135,7 @@ async fn run(args: &ServeArgs, mut config: Config) -> Result<(), ServeError> {
     let gate = gate(args, &registry).await?;
     let token = kubeconfig::token(&args.data_dir.join("token"))?;
     kubeconfig::write(&args.kubeconfig_out, &url(server.address()), &trusted_pem, &token)?;
-    tell_started(args, &server);
-    if let Some(version) = registry.ahead() {
-        let why = "the store is older than what clients may know: versions go on above, and whoever watches lists again";
-        tracing::info!(resourceVersion = %version, "{why}");
-    }
+    tell_started(args, &server, &registry);
 
     let (stop, stopping) = tokio::sync::watch::channel(false);
     notifier.tell("READY=1");
@@ -178,7 +174,7 @@ async fn gate(args: &ServeArgs, registry: &Registry) -> Result<Gate, ServeError>
     Ok(Gate::new(mode, key))
 }
 
-fn tell_started(args: &ServeArgs, server: &Server) {
+fn tell_started(args: &ServeArgs, server: &Server, registry: &Registry) {
     let address = server.address();
     let kubeconfig = args.kubeconfig_out.display();
     match server.insecure_address() {
@@ -186,6 +182,10 @@ fn tell_started(args: &ServeArgs, server: &Server) {
         Some(insecure) => tracing::info!(
             %address, insecureAddress = %insecure, %kubeconfig, "serving, also without TLS and authentication"
         ),
+    }
+    if let Some(version) = registry.ahead() {
+        let why = "the store is older than what clients may know: versions go on above, and whoever watches lists again";
+        tracing::info!(resourceVersion = %version, "{why}");
     }
 }
 

@@ -74,11 +74,30 @@ fn add(object: &mut Object, key: &str, more: Vec<Value>) {
     }
 }
 
-/// Names, whom each role is bound to, and rules.
+/// The roles and their bindings.
 fn objects() -> Vec<(&'static Kind, Value)> {
+    let mut objects = Vec::new();
+    for (name, group, rules) in roles() {
+        let metadata = json!({
+            "name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}, "annotations": {UPDATE: "true"},
+        });
+        objects.push((&CLUSTER_ROLE, json!({"metadata": metadata, "rules": rules})));
+        let role = json!({"apiGroup": CLUSTER_ROLE.group, "kind": CLUSTER_ROLE.name, "name": name});
+        let subject = json!({"apiGroup": CLUSTER_ROLE.group, "kind": "Group", "name": group});
+        let binding = json!({"metadata": metadata, "roleRef": role, "subjects": [subject]});
+        objects.push((&CLUSTER_ROLE_BINDING, binding));
+    }
+    for (kind, object) in &mut objects {
+        (object["apiVersion"], object["kind"]) = (kind.api_version().into(), kind.name.into());
+    }
+    objects
+}
+
+/// Names, whom each role is bound to, and rules.
+fn roles() -> [(&'static str, &'static str, Value); 5] {
     let read = |paths: &[&str]| json!([{"nonResourceURLs": paths, "verbs": ["get"]}]);
     let ask = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": ["create"]});
-    let roles = [
+    [
         (
             "cluster-admin",
             "system:masters",
@@ -127,20 +146,5 @@ fn objects() -> Vec<(&'static Kind, Value)> {
             "system:authenticated",
             read(&["/healthz", "/livez", "/readyz", "/version", "/version/"]),
         ),
-    ];
-    let mut objects = Vec::new();
-    for (name, group, rules) in roles {
-        let metadata = json!({
-            "name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}, "annotations": {UPDATE: "true"},
-        });
-        objects.push((&CLUSTER_ROLE, json!({"metadata": metadata, "rules": rules})));
-        let role = json!({"apiGroup": CLUSTER_ROLE.group, "kind": CLUSTER_ROLE.name, "name": name});
-        let subject = json!({"apiGroup": CLUSTER_ROLE.group, "kind": "Group", "name": group});
-        let binding = json!({"metadata": metadata, "roleRef": role, "subjects": [subject]});
-        objects.push((&CLUSTER_ROLE_BINDING, binding));
-    }
-    for (kind, object) in &mut objects {
-        (object["apiVersion"], object["kind"]) = (kind.api_version().into(), kind.name.into());
-    }
-    objects
+    ]
 }

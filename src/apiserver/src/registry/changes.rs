@@ -106,24 +106,7 @@ pub(super) fn delete(
     let resource = pending.resource(kind)?;
     let mut stored = pending.stored(kind, namespace, name)?.ok_or_else(|| ApiError::not_found(kind, name))?;
     let mut object = stored.object()?;
-    let version = object.resource_version().to_string();
-    // `BeforeDelete` in `k8s.io/apiserver/pkg/registry/rest/delete.go`.
-    let became = ["deleted and then recreated", "modified"];
-    for (what, wanted, found, became) in [
-        ("UID", &options.uid, object.uid(), became[0]),
-        ("ResourceVersion", &options.resource_version, &version, became[1]),
-    ] {
-        if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != found) {
-            let why = format!(
-                "the {what} in the precondition ({wanted}) does not match the {what} in record ({found})"
-            );
-            return Err(ApiError::another(
-                kind,
-                name,
-                &format!("{why}. The object might have been {became}"),
-            ));
-        }
-    }
+    checked_preconditions(kind, &object, options)?;
     resource.may_delete(&object)?;
     let before = object.clone();
     let grace = resource.grace(&object, options.grace);
@@ -159,6 +142,25 @@ pub(super) fn delete(
         return Ok(Outcome::Stored(stored));
     }
     pending.write(kind, &mut object, Some(stored)).map(Outcome::Stored)
+}
+
+/// `BeforeDelete` in `k8s.io/apiserver/pkg/registry/rest/delete.go`.
+fn checked_preconditions(kind: &Kind, object: &Object, options: &DeleteOptions) -> Result<(), ApiError> {
+    let version = object.resource_version().to_string();
+    let became = ["deleted and then recreated", "modified"];
+    for (what, wanted, found, became) in [
+        ("UID", &options.uid, object.uid(), became[0]),
+        ("ResourceVersion", &options.resource_version, &version, became[1]),
+    ] {
+        if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != found) {
+            let why = format!(
+                "the {what} in the precondition ({wanted}) does not match the {what} in record ({found})"
+            );
+            let why = format!("{why}. The object might have been {became}");
+            return Err(ApiError::another(kind, object.name(), &why));
+        }
+    }
+    Ok(())
 }
 
 /// The finalizers of an object that is to be deleted, by the policy for its dependents
