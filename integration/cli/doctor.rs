@@ -164,7 +164,6 @@ fn a_kernel_or_a_runtime_that_cannot() {
     }
 }
 
-/// CRI-O's packages have their runtimes where only CRI-O looks.
 #[test]
 fn a_node_without_a_runtime_on_path_needs_none_for_a_hooks_directory() {
     needs!("runc", "busybox", "containerd", "podman");
@@ -175,6 +174,34 @@ fn a_node_without_a_runtime_on_path_needs_none_for_a_hooks_directory() {
     let test = checks.iter().find(|finding| finding["check"] == "self-test").unwrap();
     let none = "none of gvisor is a program on PATH".into();
     assert_eq!((&test["status"], &test["message"]), (&"skipped".into(), &none));
+}
+
+/// CRI-O's packages have their runtimes where only CRI-O looks.
+#[test]
+fn a_runtime_that_only_the_engine_finds_is_enough_for_a_hooks_directory() {
+    needs!("runc", "busybox", "containerd", "podman");
+    let breaks = "/run/bin/podhosts unconfigure --runtime containerd >/dev/null; \
+        mkdir /run/libexec; cp $(command -v runc) /run/libexec; \
+        printf '[crio.runtime.runtimes.x]\\nruntime_path = \"/run/libexec/runc\"\\n' >/etc/crio/crio.conf; \
+        DOCTOR='env PATH=/run/bin /run/bin/podhosts doctor'";
+    let (run, checks) = findings(breaks, "");
+    for check in ["configuration", "self-test"] {
+        let finding = checks.iter().find(|finding| finding["check"] == check).unwrap();
+        assert_eq!(finding["status"], "ok", "{finding}");
+    }
+    assert_eq!(run.code, Some(0), "{checks:#?}");
+    // The wrapper finds it no more than anything else on that PATH.
+    let breaks = breaks.replace(
+        "unconfigure --runtime containerd",
+        "unconfigure --runtime containerd >/dev/null; /run/bin/podhosts configure --runtime crio --mode wrapper",
+    );
+    let (run, checks) = findings(&breaks, "");
+    assert_eq!(run.code, Some(1), "{checks:#?}");
+    let finding = checks.iter().find(|finding| finding["check"] == "configuration").unwrap();
+    assert_eq!(
+        (&finding["status"], &finding["message"]),
+        (&"error".into(), &"none of runc, crun is a program on PATH".into())
+    );
 }
 
 /// What doctor does to see whether the kernel can make a seal is none of the container's that comes after it.

@@ -100,3 +100,45 @@ fn a_dry_run_prints_the_notes_of_podman() {
     );
     assert!(!node.at("/etc/podhosts/config.toml").exists());
 }
+
+/// CRI-O's packages have their runtimes where only CRI-O looks.
+#[test]
+fn a_runtime_that_only_the_engine_finds_is_named_for_the_wrapper() {
+    let crio = "[crio.runtime]\ndefault_runtime = \"x\"\n[crio.runtime.runtimes.x]\nruntime_path = \"/etc/x/crun\"\n";
+    let runc = "plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc";
+    let containerd = format!(
+        "version = 2\n[{runc}]\nruntime_type = \"io.containerd.runc.v2\"\n[{runc}.options]\nBinaryName = \"/etc/x/crun\"\n"
+    );
+    for (engine, config, text) in [
+        ("crio", "/etc/crio/crio.conf", crio),
+        ("containerd", "/etc/containerd/config.toml", containerd.as_str()),
+    ] {
+        let mut node = Etc::new();
+        node.path = "/nowhere".to_owned();
+        node.write(config, text);
+        let args = [engine, "--mode", "wrapper", "--set-as-default"];
+        // A runtime that is not there is nothing to name.
+        let said = node.configure(&args);
+        assert!(said.contains("/etc/x/crun; podhosts-runtime would find no runtime, "), "{engine}: {said}");
+        assert!(!node.at("/etc/podhosts/config.toml").exists());
+        node.unconfigure(engine);
+        node.write("/etc/x/crun", "");
+        fs::copy("/bin/true", node.at("/etc/x/crun")).unwrap();
+        let before = node.tree();
+        let said = node.configure(&args);
+        let note = "runs /etc/x/crun: podhosts-runtime runs that from now on, by runtime.runtimes in \
+                    /etc/podhosts/config.toml\n";
+        assert!(said.contains(note), "{engine}: {said}");
+        let runtimes = "[runtime]\nruntimes = [\"/etc/x/crun\", \"runc\", \"crun\"]\n";
+        assert!(node.read("/etc/podhosts/config.toml").ends_with(runtimes));
+        assert!(node.configure(&args).starts_with("nothing to change\n"), "{engine}");
+        node.unconfigure(engine);
+        assert_eq!(node.tree(), before, "{engine}");
+        // What somebody has named stays.
+        node.write("/etc/podhosts/config.toml", "[runtime]\nruntimes = [\"/nowhere/runc\"]\n");
+        let before = node.read("/etc/podhosts/config.toml");
+        let said = node.configure(&args);
+        assert!(said.contains("; podhosts-runtime would find no runtime, "), "{engine}: {said}");
+        assert_eq!(node.read("/etc/podhosts/config.toml"), before);
+    }
+}

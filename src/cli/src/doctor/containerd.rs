@@ -91,12 +91,12 @@ pub(super) fn check(engine: &Installation, report: &mut Report) -> Option<cni::P
     paths
 }
 
-/// Whether its files name a handler that runs the wrapper.
-pub(super) fn runs_wrapper(engine: &Installation) -> bool {
+/// The low-level runtimes that its files name.
+pub(super) fn runtimes(engine: &Installation) -> Vec<String> {
     let version = engine.program.as_deref().and_then(version);
     let config = Containerd::read(&Files::new(), &engine.config, version);
-    let mut programs = config.and_then(|config| config.handlers()).into_iter().flatten();
-    programs.any(|handler| handler.binary_name.as_deref().is_some_and(is_wrapper))
+    let handlers = config.and_then(|config| config.handlers()).into_iter().flatten();
+    handlers.filter_map(|handler| handler.binary_name).collect()
 }
 
 /// The version of the containerd that is installed.

@@ -69,11 +69,11 @@ fn printed(engine: &Installation, report: &mut Report) -> Option<Printed> {
     }
 }
 
-/// Whether its files name a handler that runs the wrapper.
-pub(super) fn runs_wrapper(engine: &Installation) -> bool {
+/// The low-level runtimes that its files name.
+pub(super) fn runtimes(engine: &Installation) -> Vec<String> {
     let config = Crio::read(&Files::new(), &engine.config, Path::new(crio::DROP_INS));
-    let mut programs = config.and_then(|config| config.handlers()).into_iter().flatten();
-    programs.any(|handler| handler.runtime_path.as_deref().is_some_and(is_wrapper))
+    let handlers = config.and_then(|config| config.handlers()).into_iter().flatten();
+    handlers.filter_map(|handler| handler.runtime_path).collect()
 }
 
 /// Whether anything leads to podhosts, after a look at each.

@@ -12,18 +12,21 @@ mod nri;
 mod options;
 mod podman;
 mod programs;
+mod runtimes;
 mod self_test;
 mod service_proxy;
 
 use finding::Report;
 use installation::Installation;
 pub(crate) use options::DoctorOptions;
+use runtimes::Runtimes;
 
 /// Makes every check, also after one that failed.
 pub(crate) fn run(options: &DoctorOptions) -> Report {
     let mut report = Report::default();
-    let needs_wrapper = needs_wrapper();
-    let config = node::configuration(options, needs_wrapper, &mut report);
+    let runtimes = Runtimes::of_engines();
+    let needs_wrapper = runtimes.run_wrapper();
+    let config = node::configuration(options, &runtimes, &mut report);
     node::privileges(&mut report);
     kernel::check(&mut report);
     programs::check(options, &config, needs_wrapper, &mut report);
@@ -37,16 +40,9 @@ pub(crate) fn run(options: &DoctorOptions) -> Report {
     cni::packet_filter(&mut report);
     service_proxy::check(&mut report);
     if options.self_test {
-        self_test::check(options, &config, &mut report);
+        self_test::check(options, &config, &runtimes, &mut report);
     }
     report
-}
-
-/// Whether an engine's files name a handler that runs the wrapper, and so a low-level runtime on PATH. Nothing else does.
-fn needs_wrapper() -> bool {
-    containerd::runs_wrapper(&containerd::engine())
-        || crio::runs_wrapper(&crio::engine())
-        || podman::runs_wrapper(&podman::engine())
 }
 
 /// Looks at every engine that the node has; where they look for networks, each place once.

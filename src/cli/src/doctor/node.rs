@@ -4,14 +4,14 @@ use std::path::Path;
 
 use super::finding::Report;
 use super::options::DoctorOptions;
+use super::runtimes::Runtimes;
 use container::node_config::NodeConfig;
 use sys::container::capabilities;
 use sys::fs::files::{self, FileError, LastLink};
 use sys::fs::log::Log;
-use sys::process::exec;
 
 /// The node's configuration; the defaults where it cannot be read.
-pub(super) fn configuration(options: &DoctorOptions, needs_wrapper: bool, report: &mut Report) -> NodeConfig {
+pub(super) fn configuration(options: &DoctorOptions, runtimes: &Runtimes, report: &mut Report) -> NodeConfig {
     const CHECK: &str = "configuration";
     let path = options.config.display();
     let config = match NodeConfig::read(&options.config) {
@@ -39,9 +39,9 @@ pub(super) fn configuration(options: &DoctorOptions, needs_wrapper: bool, report
         };
         report.error(CHECK, error.to_string(), remedy);
     }
-    if exec::find_program(&config.runtime.runtimes).is_none() {
+    if runtimes.find(&config).is_none() {
         let remedy = format!("install runc or crun, or set runtime.runtimes in {path}");
-        report.fault(CHECK, needs_wrapper, no_runtime(&config), remedy);
+        report.fault(CHECK, runtimes.run_wrapper(), no_runtime(&config), remedy);
     }
     if let Err(cause) = open_log(&config) {
         let message = format!("cannot open the log {}: {cause}", config.log.file);

@@ -55,10 +55,10 @@ fn version(engine: &Installation) -> Option<Version> {
     version_in(&String::from_utf8_lossy(&run.stdout))
 }
 
-/// Whether its files name a runtime of ours.
-pub(super) fn runs_wrapper(engine: &Installation) -> bool {
-    let config = Podman::read(&Files::new(), &Places::usual(version(engine)));
-    config.and_then(|config| config.runtime(NAME)).is_ok_and(|programs| !programs.is_empty())
+/// The low-level runtimes that its files name, ours among them.
+pub(super) fn runtimes(engine: &Installation) -> Vec<String> {
+    let Ok(config) = Podman::read(&Files::new(), &Places::usual(version(engine))) else { return Vec::new() };
+    [NAME, "crun", "runc"].iter().filter_map(|name| config.runtime(name).ok()).flatten().collect()
 }
 
 fn files(

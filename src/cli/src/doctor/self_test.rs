@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::finding::Report;
 use super::options::{DoctorOptions, PATIENCE};
 use super::programs::executable;
+use super::runtimes::Runtimes;
 use crate::inspect::mountinfo::MountInfo;
 use container::decision::HOSTS_FILE_MAX;
 use container::node_config::NodeConfig;
@@ -22,7 +23,6 @@ use pod::{Network, Pod};
 use sys::container::hosts_view::HostsView;
 use sys::fs::files;
 use sys::fs::state_dir;
-use sys::process::exec;
 use sys::process::programs::{self, Finished};
 
 const CHECK: &str = "self-test";
@@ -33,15 +33,15 @@ const POD_IPS: [&str; 2] = ["192.0.2.4", "2001:db8::4"];
 const PROGRAM: &str = "program";
 
 /// Creates a container in a directory of its own and deletes it again.
-pub(super) fn check(options: &DoctorOptions, config: &NodeConfig, report: &mut Report) {
+pub(super) fn check(options: &DoctorOptions, config: &NodeConfig, runtimes: &Runtimes, report: &mut Report) {
     let wrapper = options.bin_dir.join(WRAPPER);
     if let Err(fault) = executable(&wrapper) {
         return report.skipped(CHECK, fault);
     }
-    if exec::find_program(&config.runtime.runtimes).is_none() {
+    let Some(runtime) = runtimes.find(config) else {
         return report.skipped(CHECK, super::node::no_runtime(config));
-    }
-    match seal_one(&wrapper, config) {
+    };
+    match seal_one(&wrapper, runtime.path().as_deref(), config) {
         Ok(()) => {
             report.ok(CHECK, "a container was created, and its hosts file is sealed and as it should be")
         }
@@ -56,6 +56,8 @@ pub(super) fn check(options: &DoctorOptions, config: &NodeConfig, report: &mut R
 /// A container that is deleted when it is dropped.
 struct Created<'a> {
     wrapper: &'a Path,
+    /// The PATH of the wrapper, if it is not that of this process.
+    path: Option<&'a str>,
     root: String,
     id: String,
 }
@@ -63,7 +65,8 @@ struct Created<'a> {
 impl Created<'_> {
     fn call(&self, args: &[&str]) -> Result<Finished, String> {
         let args = [&["--root", &self.root], args].concat();
-        programs::run(self.wrapper, &args, &[], b"", PATIENCE)
+        let path = self.path.map(|path| ("PATH", path));
+        programs::run(self.wrapper, &args, path.as_slice(), b"", PATIENCE)
             .map_err(|cause| format!("cannot run {}: {cause}", self.wrapper.display()))
     }
 }
@@ -74,13 +77,13 @@ impl Drop for Created<'_> {
     }
 }
 
-fn seal_one(wrapper: &Path, config: &NodeConfig) -> Result<(), String> {
+fn seal_one(wrapper: &Path, path: Option<&str>, config: &NodeConfig) -> Result<(), String> {
     let dir = tempfile::Builder::new().prefix("podhosts-doctor.").tempdir().map_err(|cause| {
         format!("cannot make a directory for a bundle (TMPDIR names another place): {cause}")
     })?;
     let bundle = bundle(dir.path(), wrapper)?;
     let root = dir.path().join("state").display().to_string();
-    let container = Created { wrapper, root, id: format!("{NAME}-{}", std::process::id()) };
+    let container = Created { wrapper, path, root, id: format!("{NAME}-{}", std::process::id()) };
     let created = container.call(&["create", "--bundle", &bundle.display().to_string(), &container.id])?;
     if !created.status.success() {
         return Err(created.last_error_line());

@@ -38,21 +38,50 @@ fn is_same(one: &Path, other: &Path) -> bool {
     one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
-/// A note if the wrapper runs another program than `binary`, with which `whose` containers run now.
+/// A note if the wrapper runs another program than `binary`, with which `whose` containers run now. Where the wrapper
+/// would find no runtime, and the node's configuration names none, that is to name this one: CRI-O's packages keep theirs
+/// in a directory that is not on PATH, and no container of ours would start.
 ///
 /// # Errors
 /// [`ConfigureError`] where the node's configuration cannot be read.
-pub(crate) fn note(files: &Files, whose: &str, binary: &str) -> Result<Option<String>, ConfigureError> {
-    let (_, program) = of_wrapper(files)?;
-    let own = exec::find_program(&[binary.to_owned()]).unwrap_or_else(|| binary.into());
-    if program.as_deref().is_some_and(|program| is_same(program, &own)) {
-        return Ok(None);
+pub(crate) fn find_or_note(
+    files: &mut Files,
+    whose: &str,
+    binary: &str,
+) -> Result<Option<String>, ConfigureError> {
+    let (config, program) = of_wrapper(files)?;
+    let own = exec::find_program(&[binary.to_owned()]).filter(|own| !is_wrapper(&own.display().to_string()));
+    match (&program, own) {
+        (None, Some(own)) if !names_runtimes(files)? => {
+            let runs = format!("{whose} runs {}", own.display());
+            Ok(Some(put_first(files, config, &own, &runs)?))
+        }
+        (Some(program), Some(own)) if is_same(program, &own) => Ok(None),
+        _ => Ok(Some(note(whose, binary, program))),
     }
+}
+
+/// That the wrapper runs `program`, and not `binary`, with which `whose` containers run now.
+fn note(whose: &str, binary: &str, program: Option<PathBuf>) -> String {
     let runs =
         program.map_or("would find no runtime".to_owned(), |program| format!("runs {}", program.display()));
-    Ok(Some(format!(
+    format!(
         "{whose} runs {binary}; {WRAPPER} {runs}, the first of runtime.runtimes in {CONFIG_PATH} that is there"
-    )))
+    )
+}
+
+/// Has the node's configuration name `program` before all others; the note about it, which begins with `runs`.
+fn put_first(
+    files: &mut Files,
+    config: NodeConfig,
+    program: &Path,
+    runs: &str,
+) -> Result<String, ConfigureError> {
+    let path = Path::new(CONFIG_PATH);
+    let runtimes = [program.display().to_string()].into_iter().chain(config.runtime.runtimes);
+    let text = edited(files, path, |edit| edit.set(&["runtime"], "runtimes", Array::from_iter(runtimes)))?;
+    files.put(path, text);
+    Ok(format!("{runs}: {WRAPPER} runs that from now on, by runtime.runtimes in {CONFIG_PATH}"))
 }
 
 /// Keeps the runtime that podman's containers have by default, which is `name` to it: where the node's configuration
@@ -73,20 +102,14 @@ pub(crate) fn keep_podmans(
     if now.as_deref().is_some_and(|now| is_same(now, &program)) || is_wrapper(&shown) {
         return Ok(());
     }
-    let path = Path::new(CONFIG_PATH);
     let is_free =
         config.runtime.runtimes == NodeConfig::default().runtime.runtimes && !names_runtimes(files)?;
     if !is_free || runs_for_others(files, setup) {
-        notes.extend(note(files, &format!("podman's default runtime {name}"), &shown)?);
+        notes.push(note(&format!("podman's default runtime {name}"), &shown, now));
         return Ok(());
     }
-    let runtimes = [shown.clone()].into_iter().chain(config.runtime.runtimes);
-    let text = edited(files, path, |edit| edit.set(&["runtime"], "runtimes", Array::from_iter(runtimes)))?;
-    files.put(path, text);
-    notes.push(format!(
-        "podman's default runtime was {name}, {shown}: {WRAPPER} runs that from now on, by runtime.runtimes in \
-         {CONFIG_PATH}"
-    ));
+    let runs = format!("podman's default runtime was {name}, {shown}");
+    notes.push(put_first(files, config, &program, &runs)?);
     Ok(())
 }
 

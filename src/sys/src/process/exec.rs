@@ -12,7 +12,7 @@ use std::process::Command;
 use thiserror::Error;
 
 /// Where a runtime is looked for when the engine passes no PATH.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Why a file is no program.
 #[derive(Debug, Error)]

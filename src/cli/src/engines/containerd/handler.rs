@@ -60,7 +60,7 @@ pub(crate) fn handler(
     if setup.mode == Mode::Wrapper {
         options.insert("BinaryName", plain(&setup.program(WRAPPER).display().to_string()));
         if let Some(binary) = beside.and_then(|beside| beside.binary_name.as_deref()) {
-            notes.extend(low_level::note(files, beside.map_or("", |beside| &beside.name), binary)?);
+            notes.extend(low_level::find_or_note(files, beside.map_or("", |beside| &beside.name), binary)?);
         }
     } else {
         let path =

@@ -81,7 +81,7 @@ fn put_handler(
     let beside = beside.filter(is_oci);
     if let Some((name, table)) = &beside {
         let path = table.get("runtime_path").and_then(toml::Value::as_str).filter(|path| !path.is_empty());
-        notes.extend(low_level::note(files, name, path.unwrap_or(name))?);
+        notes.extend(low_level::find_or_note(files, name, path.unwrap_or(name))?);
     }
     put(files, setup, beside.as_ref().map(|(_, table)| table))
 }
