@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::cli::doctor_broken::BROKEN;
-use crate::harness::{Node, Run, bin, needs};
+use crate::harness::{Node, Run, bin, needs, runtimes};
 
 /// A node with podhosts in containerd, CRI-O and podman, and podhosts-cni as its network. Everything outside /etc and
 /// /run that a check looks at is covered.
@@ -161,6 +161,20 @@ fn a_kernel_or_a_runtime_that_cannot() {
         let test = checks.iter().find(|finding| finding["check"] == "self-test").unwrap();
         assert_eq!((test["status"].as_str(), run.code), (Some("error"), Some(1)), "{test}");
         assert!(test["message"].as_str().unwrap().contains(expected), "{test}");
+    }
+}
+
+#[test]
+fn the_self_test_takes_every_runtime() {
+    needs!("runc", "crun");
+    for runtime in runtimes() {
+        let node = Node::new();
+        node.configure(&format!("[runtime]\nruntimes = [{:?}]\n", runtime.name()));
+        let doctor = format!("{} doctor --json", bin("podhosts").display());
+        let report: Value = serde_json::from_str(&node.shell(runtime, &doctor, &[]).stdout).unwrap();
+        let checks = report["checks"].as_array().unwrap();
+        let test = checks.iter().find(|finding| finding["check"] == "self-test").unwrap();
+        assert_eq!(test["status"], "ok", "{runtime:?}: {test}");
     }
 }
 

@@ -131,7 +131,8 @@ fn bundle(dir: &Path, program: &Path) -> Result<PathBuf, String> {
     let shown = |error: files::FileError| error.to_string();
     let bundle = dir.join("bundle");
     let root = bundle.join("rootfs");
-    for dir in ["etc", "proc"] {
+    // crun refuses a root file system without /dev.
+    for dir in ["dev", "etc", "proc"] {
         state_dir::create(&root.join(dir)).map_err(shown)?;
     }
     state_dir::replace(&root.join("etc/hosts"), b"").map_err(shown)?;
