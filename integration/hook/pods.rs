@@ -25,6 +25,30 @@ fn dual_stack_from_the_network_namespace() {
     }
 }
 
+/// As with `podman run --uts=host`: a container finds its own host name in its file.
+#[test]
+fn a_container_with_the_nodes_host_name() {
+    needs!("runc", "crun", "busybox", "ip");
+    let netns = Netns::new(&["10.244.1.4/24"]);
+    let host = Run::from(std::process::Command::new("hostname").output().unwrap()).success();
+    for runtime in runtimes() {
+        for manager in ["", "libpod"] {
+            let node = Node::new();
+            let mut bundle = Bundle::new(&node, "hostname; cat /etc/hosts")
+                .network(Some(&netns.path()))
+                .annotate("podhosts.io/subdomain", "shop")
+                .annotate("io.container.manager", manager);
+            bundle.config.as_object_mut().unwrap().remove("hostname");
+            let namespaces = bundle.config["linux"]["namespaces"].as_array_mut().unwrap();
+            namespaces.retain(|namespace| namespace["type"] != "uts");
+            let name = host.trim();
+            let line = format!("10.244.1.4\t{name}.shop.default.svc.cluster.local\t{name}\n");
+            let expected = format!("{host}{}", managed(&line));
+            assert_eq!(run(&node, runtime, bundle).success(), expected, "{runtime:?} {manager}");
+        }
+    }
+}
+
 #[test]
 fn ipv6_only() {
     needs!("runc", "crun", "busybox", "ip");

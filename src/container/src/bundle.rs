@@ -153,11 +153,18 @@ impl Config {
         self.annotations.as_ref()
     }
 
+    fn namespaces(&self) -> &[Namespace] {
+        self.linux.as_ref().and_then(|linux| linux.namespaces.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether the container has the host name of the runtime, which is the node's.
+    pub(crate) fn has_nodes_hostname(&self) -> bool {
+        !self.namespaces().iter().any(|namespace| namespace.kind == "uts")
+    }
+
     /// The network that the container will be on.
     pub fn network_namespace(&self) -> NetworkNamespace<'_> {
-        let namespaces =
-            self.linux.as_ref().and_then(|linux| linux.namespaces.as_deref()).unwrap_or_default();
-        match namespaces.iter().find(|namespace| namespace.kind == "network") {
+        match self.namespaces().iter().find(|namespace| namespace.kind == "network") {
             None => NetworkNamespace::Runtimes,
             Some(network) => match network.path.as_deref().filter(|path| !path.is_empty()) {
                 Some(path) => NetworkNamespace::At(path),

@@ -96,6 +96,10 @@ impl ContainerPod {
             // podman gives the host name to the pod's infra container alone.
             identity.name = sandbox_hostname(&identity, bundle)?.unwrap_or_default();
         }
+        let is_named_by_host = matches!(identity.dialect, Dialect::Podman | Dialect::Plain);
+        if is_named_by_host && identity.name.is_empty() && config.has_nodes_hostname() {
+            identity.name = node_name.to_owned();
+        }
         if identity.is_guess
             // A guess is better than a container that does not start.
             && let Ok(Some(sandbox)) = sandbox_config(&identity, bundle)
