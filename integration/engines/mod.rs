@@ -5,6 +5,7 @@ mod containerd_kubelet;
 mod containerd_many;
 mod containerd_userns;
 mod crictl;
+mod crio;
 mod doctor;
 mod names;
 mod node_hosts;

@@ -12,7 +12,7 @@ use super::containerd::{Containerd, SOCKET};
 use super::{Run, beside_tests, image, which};
 
 /// The crictl that the tests use: that of the environment, a real one, or our own, which is built with them.
-pub(super) fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     #[allow(clippy::disallowed_methods)]
     if let Some(given) = std::env::var_os("CRICTL") {
         return given.into();

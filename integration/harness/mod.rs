@@ -6,6 +6,7 @@ pub(crate) mod cni;
 pub(crate) mod containerd;
 mod crictl;
 pub(crate) mod crio;
+pub(crate) mod crio_node;
 pub(crate) mod etc;
 pub(crate) mod image;
 pub(crate) mod kill;
