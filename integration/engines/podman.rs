@@ -3,10 +3,16 @@
 use serde_json::{Value, json};
 
 use crate::harness::page::{ALIAS_LINES, ALIASES, KEY, page};
-use crate::harness::podman::{Podman, each_podman};
+use crate::harness::podman::{Podman, Release, each_podman};
 use crate::harness::{Runtime, bin};
 
-each_podman!(the_page_and_a_restart, networks_and_users, who_is_left_alone_and_who_fails, a_pod);
+each_podman!(
+    the_page_and_a_restart,
+    networks_and_users,
+    who_is_left_alone_and_who_fails,
+    a_pod,
+    a_pod_with_users_of_its_own,
+);
 
 #[track_caller]
 fn expect_sealed(podman: &Podman, name: &str, expected: &str) {
@@ -111,11 +117,39 @@ fn a_pod(podman: &Podman) {
     assert_eq!(podman.log().len(), 4);
 }
 
+/// Unlike a container with a user namespace outside of a pod, which podman connects after its hooks have run.
+fn a_pod_with_users_of_its_own(podman: &Podman) {
+    let aliases = podman.annotation(KEY, ALIASES);
+    let users = ["--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"];
+    let create = ["pod", "create", "--name", "shop", "--network", podman.network(), &podman.cgroup()];
+    podman.ask(&[&create[..], &users].concat());
+    for name in ["web", "db"] {
+        podman.ask(&["run", "-d", "--pod", "shop", "--name", name, &aliases, crate::harness::podman::IMAGE]);
+    }
+    let check = || {
+        let infra = podman.ask(&["pod", "inspect", "--format", "{{.InfraContainerID}}", "shop"]);
+        let expected = page(&podman.addresses(&infra), "shop");
+        for name in ["web", "db"] {
+            expect_sealed(podman, name, &expected);
+            let seen = podman.exec(name, "stat -c '%u:%g %a' /etc/hosts; cat /proc/self/uid_map").success();
+            assert!(seen.starts_with("0:0 644\n") && seen.contains("100000"), "{seen}");
+        }
+    };
+    check();
+    // podman 4 now and then connects such a pod a second time before it has disconnected it.
+    if podman.release == Release::Bookworm {
+        return;
+    }
+    podman.ask(&["pod", "stop", "-t", "0", "shop"]);
+    podman.ask(&["pod", "start", "shop"]);
+    check();
+}
+
 /// podman's own way from Kubernetes' YAML: it keeps spec.hostAliases to itself, and passes annotations on.
 #[test]
 fn kube_play() {
     use crate::harness::page::{ALIAS_LINES, ALIASES, KEY, page};
-    use crate::harness::podman::{IMAGE, Release};
+    use crate::harness::podman::IMAGE;
     let container = |name: &str| json!({"name": name, "image": IMAGE, "imagePullPolicy": "Never"});
     let pod = |aliases: &str| {
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "played", "annotations": {KEY: aliases}},
