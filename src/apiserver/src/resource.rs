@@ -90,6 +90,12 @@ pub trait Resource: Send + Sync {
         Vec::new()
     }
 
+    /// The conditions of the object's row in a table.
+    fn row_conditions(&self, object: &Object) -> Vec<Value> {
+        let _ = object;
+        Vec::new()
+    }
+
     /// Follows up on the removal of `gone`. Called right after the removal, in the same transaction.
     ///
     /// # Errors

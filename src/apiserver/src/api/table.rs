@@ -54,7 +54,12 @@ pub fn row(resource: &dyn Resource, version: &str, object: &Object, include: Inc
             object.into_value()
         }
     };
-    json!({"cells": resource.cells(object, now), "object": shown})
+    let mut row = json!({"cells": resource.cells(object, now), "object": shown});
+    let conditions = resource.row_conditions(object);
+    if !conditions.is_empty() {
+        row["conditions"] = conditions.into();
+    }
+    row
 }
 
 /// A `PartialObjectMetadata`.

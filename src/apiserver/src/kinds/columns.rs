@@ -20,6 +20,11 @@ pub(super) const fn column(name: &'static str, description: &'static str) -> Col
     Column { name, kind: "string", format: "", description, priority: 0 }
 }
 
+/// A column of another type than text.
+pub(super) const fn typed(kind: &'static str, name: &'static str, description: &'static str) -> Column {
+    Column { kind, ..column(name, description) }
+}
+
 /// A column of text for `-o wide`.
 pub(super) const fn wide(name: &'static str, description: &'static str) -> Column {
     Column { priority: 1, ..column(name, description) }

@@ -38,7 +38,11 @@ impl Selector {
     /// `BadRequest` in upstream's words.
     pub fn check(&self, kind: &Kind) -> Result<(), ApiError> {
         let keys = self.fields.iter().map(|field| field.key.as_str());
-        let is_known = |key: &&str| EVERYWHERE.contains(key) || kind.fields.contains(key);
+        // Kinds with a list of their own leave the namespace out if they are in none (`NodeStrategy` and others convert
+        // field labels by `AddFieldLabelConversionFunc` in `pkg/apis/core/v1/conversion.go`).
+        let everywhere =
+            if kind.namespaced || kind.fields.is_empty() { &EVERYWHERE[..] } else { &EVERYWHERE[..1] };
+        let is_known = |key: &&str| everywhere.contains(key) || kind.fields.contains(key);
         match keys.into_iter().find(|key| !is_known(key)) {
             None => Ok(()),
             Some(key) if kind.fields.is_empty() => {
@@ -86,15 +90,29 @@ impl Selector {
 
 /// The field at a path such as `spec.parentRef.name`; empty if it is missing.
 fn field(object: &Object, path: &str) -> String {
-    let path = if path == "source" { "source.component" } else { path };
+    let path = match path {
+        // The group `events.k8s.io` calls it otherwise (`ToSelectableFields` in `pkg/registry/core/event/strategy.go`).
+        "source" if object.0.get("source").is_none_or(|source| is_empty(&source["component"])) => {
+            "reportingComponent"
+        }
+        "source" => "source.component",
+        // Clients from before v1 call it so (`pkg/apis/core/v1/conversion.go`).
+        "spec.host" => "spec.nodeName",
+        path => path,
+    };
     let mut keys = path.split('.');
     let first = keys.next().and_then(|key| object.0.get(key)).unwrap_or(&Value::Null);
     match keys.fold(first, |value, key| &value[key]) {
         Value::String(text) => text.clone(),
         Value::Null if matches!(path, "spec.unschedulable" | "spec.hostNetwork") => "false".to_owned(),
-        Value::Null => String::new(),
+        // Upstream takes `status.podIPs` for a field and gives it no value.
+        Value::Null | Value::Array(_) => String::new(),
         other => other.to_string(),
     }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_str().is_none_or(str::is_empty)
 }
 
 /// Parses a field selector (`k8s.io/apimachinery/pkg/fields/selector.go`). Empty parts are ignored, unlike in label

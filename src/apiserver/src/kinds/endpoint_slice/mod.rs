@@ -95,8 +95,11 @@ impl Resource for EndpointSlices {
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
         let list = |key: &str| object.0.get(key).and_then(Value::as_array).into_iter().flatten();
-        let ports =
-            list("ports").map(|port| port["port"].as_i64().map_or("*".to_owned(), |port| port.to_string()));
+        // A port without a number shows its name, even an empty one.
+        let ports = list("ports").map(|port| match port["port"].as_i64() {
+            Some(number) => number.to_string(),
+            None => port["name"].as_str().unwrap_or("*").to_owned(),
+        });
         let addresses = list("endpoints").flat_map(|one| one["addresses"].as_array().into_iter().flatten());
         let addresses = addresses.filter_map(Value::as_str).map(str::to_owned);
         vec![
@@ -124,10 +127,10 @@ fn address_warnings(object: &Object) -> Vec<String> {
     addresses.filter_map(|(path, address)| ip_warning(&path, address)).take(MOST).collect()
 }
 
+/// `listWithMoreString` in `pkg/printers/internalversion/printers.go`.
 fn shown(all: Vec<String>) -> String {
-    match all.len() {
-        0 => "<unset>".to_owned(),
-        count if count > SHOWN => format!("{} + {} more...", all[..SHOWN].join(","), count - SHOWN),
-        _ => all.join(","),
+    if all.len() > SHOWN {
+        return format!("{} + {} more...", all[..SHOWN].join(","), all.len() - SHOWN);
     }
+    Some(all.join(",")).filter(|text| !text.is_empty()).unwrap_or_else(|| "<unset>".to_owned())
 }

@@ -1,4 +1,4 @@
-//! The row of an Event in a table.
+//! The row of an Event in a table (`printEvent` in `k8s.io/kubernetes/pkg/printers/internalversion/printers.go`).
 
 use serde_json::Value;
 
@@ -7,28 +7,37 @@ use crate::object::Object;
 
 /// The cells, in the order of the columns.
 pub(super) fn row(object: &Object, now: i64) -> Vec<Value> {
-    let about = field(object, "involvedObject");
+    let (about, series) = (field(object, "involvedObject"), field(object, "series"));
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let seen = |keys: [&str; 3]| {
-        let found = keys.into_iter().map(|key| field(object, key)).find(|value| value.is_string());
-        age::since(found, now)
-    };
-    let source = [&field(object, "source")["component"], &field(object, "source")["host"]].map(text);
-    let source: Vec<String> = source.into_iter().filter(|part| !part.is_empty()).collect();
-    [
-        seen(["lastTimestamp", "eventTime", "firstTimestamp"]),
-        text(field(object, "type")),
-        text(field(object, "reason")),
-        format!("{}/{}", text(&about["kind"]).to_lowercase(), text(&about["name"])),
-        text(&about["fieldPath"]),
-        source.join(", "),
-        text(field(object, "message")).trim().to_owned(),
-        seen(["firstTimestamp", "eventTime", "lastTimestamp"]),
-        field(object, "count").as_i64().unwrap_or(1).to_string(),
-        object.name().to_owned(),
+    let first = [field(object, "firstTimestamp"), field(object, "eventTime")];
+    let last = [&series["lastObservedTime"], field(object, "lastTimestamp")];
+    let seen = |times: &[&Value]| age::since(times.iter().copied().find(|time| time.is_string()), now);
+    let count = series["count"].as_i64().or_else(|| field(object, "count").as_i64());
+    let about_name = Some(text(&about["name"])).filter(|name| !name.is_empty());
+    let about_parts: Vec<String> =
+        std::iter::once(text(&about["kind"]).to_lowercase()).chain(about_name).collect();
+    vec![
+        seen(&[last[0], last[1], first[0], first[1]]).into(),
+        text(field(object, "type")).into(),
+        text(field(object, "reason")).into(),
+        about_parts.join("/").into(),
+        text(&about["fieldPath"]).into(),
+        source(object).into(),
+        text(field(object, "message")).trim().into(),
+        seen(&first).into(),
+        count.filter(|count| *count != 0).unwrap_or(1).into(),
+        object.name().into(),
     ]
-    .map(Value::from)
-    .into()
+}
+
+/// Who told of it: the fields of the core group, or those of `events.k8s.io` (`formatEventSource`).
+fn source(object: &Object) -> String {
+    let given = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let old = field(object, "source");
+    let component = given(&old["component"]).or_else(|| given(field(object, "reportingComponent")));
+    let instance = given(&old["host"]).or_else(|| given(field(object, "reportingInstance")));
+    let component = component.unwrap_or_default();
+    instance.map_or(component.clone(), |instance| format!("{component}, {instance}"))
 }
 
 pub(super) fn field<'a>(object: &'a Object, key: &str) -> &'a Value {

@@ -1,6 +1,6 @@
 //! The row of a Pod in a table (`printPod` in `k8s.io/kubernetes/pkg/printers/internalversion/printers.go`).
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::kinds::age;
 use crate::object::Object;
@@ -39,6 +39,17 @@ impl Restarts {
         let ago = age::since(Some(&self.last.as_str().into()), now);
         format!("{} ({ago} ago)", self.count)
     }
+}
+
+/// Whether a pod has ended (`podSuccessConditions` and `podFailedConditions`).
+pub(super) fn conditions(object: &Object) -> Vec<Value> {
+    let phase = object.0.get("status").and_then(|status| status["phase"].as_str()).unwrap_or_default();
+    let message = match phase {
+        "Succeeded" => "The pod has completed successfully.",
+        "Failed" => "The pod failed.",
+        _ => return Vec::new(),
+    };
+    vec![json!({"type": "Completed", "status": "True", "reason": phase, "message": message})]
 }
 
 pub(super) fn cells(object: &Object, now: i64) -> Vec<Value> {

@@ -56,7 +56,9 @@ pub static KIND: Kind = Kind {
         "spec.hostNetwork",
         "status.phase",
         "status.podIP",
+        "status.podIPs",
         "status.nominatedNodeName",
+        "spec.host",
     ],
     source: Source::Machine,
     ..Kind::new("", "Pod", "pods", "pod", &schema::POD)
@@ -72,6 +74,10 @@ impl Resource for Pods {
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
         cells::cells(object, now)
+    }
+
+    fn row_conditions(&self, object: &Object) -> Vec<Value> {
+        cells::conditions(object)
     }
 }
 

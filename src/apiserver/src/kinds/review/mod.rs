@@ -69,7 +69,8 @@ pub(crate) static TOKEN_REQUEST: Kind =
 /// The question with its answer.
 fn answered(object: &Object, status: Value) -> Object {
     let mut object = object.clone();
-    object.metadata_mut().entry("creationTimestamp").or_insert(Value::Null);
+    // Upstream always shows the metadata, if only as `{}`.
+    let _ = object.metadata_mut();
     object.0.insert("status".to_owned(), status);
     object
 }
@@ -151,7 +152,9 @@ impl Resource for Rules {
         if !faults.is_empty() {
             status["evaluationError"] = faults.join(", ").into();
         }
-        Ok(answered(object, status))
+        let mut answer = answered(object, status);
+        answer.0.insert("spec".to_owned(), json!({}));
+        Ok(answer)
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Shape, everywhere};
 use crate::kind::Kind;
-use crate::kinds::columns::{AGE, NAME, column};
+use crate::kinds::columns::{AGE, NAME, column, typed};
 use crate::kinds::faults::{forbidden, invalid, too_long, unsupported};
 use crate::kinds::{Config, age, verbs};
 use crate::object::Object;
@@ -25,9 +25,10 @@ pub(super) static PRIORITY_CLASS: Kind = Kind {
     verbs: verbs::ALL,
     columns: &[
         NAME,
-        column("Value", "The priority of its pods."),
-        column("Global-Default", "Whether pods without a class have it."),
+        typed("integer", "Value", "The priority of its pods."),
+        typed("boolean", "Global-Default", "Whether pods without a class have it."),
         AGE,
+        column("PreemptionPolicy", "Whether its pods may displace others."),
     ],
     ..Kind::new(
         "scheduling.k8s.io",
@@ -60,7 +61,8 @@ pub(super) static PRIORITY_CLASS_SHAPE: Shape = Shape {
     cells: |object, now| {
         let value = object.0.get("value").cloned().unwrap_or_else(|| 0.into());
         let is_default = object.0.get("globalDefault").and_then(Value::as_bool).unwrap_or_default();
-        vec![object.name().into(), value, is_default.into(), age::cell(object, now)]
+        let policy = object.0.get("preemptionPolicy").and_then(Value::as_str).unwrap_or_default();
+        vec![object.name().into(), value, is_default.into(), age::cell(object, now), policy.into()]
     },
     ..Shape::new(&PRIORITY_CLASS)
 };

@@ -83,6 +83,8 @@ struct Shape {
     grace: Option<fn(&Object, Option<i64>) -> i64>,
     /// The cells of its row, one for each column.
     cells: fn(&Object, i64) -> Vec<Value>,
+    /// The conditions of its row.
+    row_conditions: fn(&Object) -> Vec<Value>,
     /// The object that each namespace has.
     everywhere: Option<fn(&Config) -> Object>,
     /// The objects that a start makes where they are missing.
@@ -108,6 +110,7 @@ impl Shape {
             fixed: |_| None,
             grace: None,
             cells: |object, now| vec![object.name().into(), age::cell(object, now)],
+            row_conditions: |_| Vec::new(),
             everywhere: None,
             at_start: None,
         }
@@ -213,6 +216,10 @@ impl Resource for Stored {
 
     fn cells(&self, object: &Object, now: i64) -> Vec<Value> {
         (self.shape.cells)(object, now)
+    }
+
+    fn row_conditions(&self, object: &Object) -> Vec<Value> {
+        (self.shape.row_conditions)(object)
     }
 
     fn may_be_created_by_update(&self) -> bool {

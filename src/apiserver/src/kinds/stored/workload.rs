@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::Shape;
 use super::pod::{defaults, validation};
-use crate::kind::{Column, Kind};
-use crate::kinds::columns::{AGE, NAME, column, wide};
+use crate::kind::Kind;
+use crate::kinds::columns::{AGE, NAME, column, typed, wide};
 use crate::kinds::faults::{invalid, required, unsupported};
 use crate::kinds::{age, meta, verbs};
 use crate::object::Object;
@@ -16,11 +16,11 @@ static DAEMON_SET: Kind = Kind {
     short_names: &["ds"],
     columns: &[
         NAME,
-        number("Desired", "How many nodes should run its pod."),
-        number("Current", "How many nodes run its pod."),
-        number("Ready", "How many of its pods are ready."),
-        number("Up-to-date", "How many of its pods are of the present template."),
-        number("Available", "How many of its pods are available."),
+        typed("integer", "Desired", "How many nodes should run its pod."),
+        typed("integer", "Current", "How many nodes run its pod."),
+        typed("integer", "Ready", "How many of its pods are ready."),
+        typed("integer", "Up-to-date", "How many of its pods are of the present template."),
+        typed("integer", "Available", "How many of its pods are available."),
         column("Node Selector", "The labels of the nodes that it is for."),
         AGE,
         wide("Containers", "The names of its containers."),
@@ -34,8 +34,8 @@ static DEPLOYMENT: Kind = Kind {
     columns: &[
         NAME,
         column("Ready", "How many of its pods are ready, of how many."),
-        number("Up-to-date", "How many of its pods are of the present template."),
-        number("Available", "How many of its pods are available."),
+        column("Up-to-date", "How many of its pods are of the present template."),
+        column("Available", "How many of its pods are available."),
         AGE,
         wide("Containers", "The names of its containers."),
         wide("Images", "The images of its containers."),
@@ -56,10 +56,6 @@ const fn workload(
         categories: &["all"],
         ..Kind::new("apps", name, plural, singular, schema)
     }
-}
-
-const fn number(name: &'static str, description: &'static str) -> Column {
-    Column { kind: "integer", ..column(name, description) }
 }
 
 pub(super) static DAEMON_SET_SHAPE: Shape = Shape {

@@ -34,6 +34,7 @@ pub(super) static SHAPE: Shape = Shape {
     faults: rules::faults,
     grace: Some(rules::grace),
     cells: |object, now| pod::Pods.cells(object, now),
+    row_conditions: |object| pod::Pods.row_conditions(object),
     ..Shape::new(&KIND)
 };
 

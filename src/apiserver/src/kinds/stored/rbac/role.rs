@@ -6,7 +6,7 @@ use super::super::Shape;
 use super::{ROLE_GROUP, rules};
 use crate::auth::escalation::check_role;
 use crate::kind::{Column, Kind};
-use crate::kinds::columns::{NAME, column};
+use crate::kinds::columns::{NAME, typed};
 use crate::kinds::{meta, verbs};
 use crate::object::Object;
 use crate::schema::{Type, published};
@@ -17,7 +17,7 @@ pub(crate) static CLUSTER_ROLE: Kind =
 /// `roles`.
 pub(crate) static ROLE: Kind = role("Role", "roles", "role", &published::Role);
 
-const COLUMNS: &[Column] = &[NAME, column("Created At", "When the object was made.")];
+const COLUMNS: &[Column] = &[NAME, typed("date", "Created At", "When the object was made.")];
 
 const fn role(
     name: &'static str,
