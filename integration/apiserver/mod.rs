@@ -25,6 +25,7 @@ mod parts;
 mod pod_requests;
 mod pods;
 mod pods_stored;
+mod protocol;
 mod rbac;
 mod reads;
 mod requests;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kind::{Kind, Source};
+use crate::kind::{Kind, Source, Subresource, Verb};
 use crate::kinds::requested;
 
 /// All kinds, with those that never have objects.
@@ -32,6 +32,7 @@ pub fn paths(kinds: Kinds<'_>) -> Value {
         ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
             .map(str::to_owned),
     );
+    paths.sort_unstable();
     json!({"paths": paths})
 }
 
@@ -70,7 +71,7 @@ fn group_entry(group: &str, versions: &[&str]) -> Value {
 
 /// `/api/v1`, `/apis/<group>/<version>`.
 pub fn kinds_of(kinds: Kinds<'_>, group: &str, version: &str) -> Option<Value> {
-    let kinds: Vec<&Kind> = of_version(kinds, group, version).collect();
+    let kinds: Vec<&'static Kind> = of_version(kinds, group, version).collect();
     let group_version = kinds.first()?.api_version();
     let mut resources = Vec::new();
     for kind in kinds {
@@ -85,7 +86,7 @@ pub fn kinds_of(kinds: Kinds<'_>, group: &str, version: &str) -> Option<Value> {
             entry["categories"] = kind.categories.into();
         }
         resources.push(entry);
-        for (subresource, verbs) in kind.subresources {
+        for (subresource, verbs) in parts(kind) {
             let mut entry = json!({
                 "name": format!("{}/{}", kind.plural, subresource.name()), "singularName": "", "namespaced": kind.namespaced,
                 "kind": kind.name, "verbs": verbs,
@@ -141,8 +142,7 @@ fn aggregated_kind(kind: &'static Kind) -> Value {
     if !kind.categories.is_empty() {
         entry["categories"] = kind.categories.into();
     }
-    let parts = kind.subresources.iter();
-    let parts: Vec<Value> = parts
+    let parts: Vec<Value> = parts(kind)
         .map(|(part, verbs)| {
             let response = requested(*part).map_or_else(|| response.clone(), response_kind);
             json!({"subresource": part.name(), "responseKind": response, "verbs": verbs})
@@ -154,7 +154,26 @@ fn aggregated_kind(kind: &'static Kind) -> Value {
     entry
 }
 
-/// The groups, in the order of their kinds, with their versions.
+/// The order of the groups: clients that look for a name take the first group that has it
+/// (`DefaultGenericAPIServicePriorities` in `pkg/controlplane/apiserver/aggregator.go`, and
+/// `cmd/kube-apiserver/app/aggregator.go`).
+const GROUPS: [&str; 13] = [
+    "",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "batch",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+];
+
+/// The groups, with their versions.
 fn groups(kinds: Kinds<'_>) -> Vec<(&'static str, Vec<&'static str>)> {
     let mut groups: Vec<(&'static str, Vec<&'static str>)> = Vec::new();
     for kind in kinds {
@@ -164,23 +183,27 @@ fn groups(kinds: Kinds<'_>) -> Vec<(&'static str, Vec<&'static str>)> {
             None => groups.push((kind.group, vec![kind.version])),
         }
     }
+    let place = |group: &str| GROUPS.iter().position(|known| *known == group).unwrap_or(GROUPS.len());
+    groups.sort_by_key(|(group, _)| place(group));
     groups
 }
 
-/// The kinds of one version of a group.
-fn of_version<'a>(
-    kinds: Kinds<'a>,
-    group: &'a str,
-    version: &'a str,
-) -> impl Iterator<Item = &'static Kind> + 'a {
-    kinds.iter().copied().filter(move |kind| kind.group == group && kind.version == version)
+/// The parts of a kind's objects, by name.
+fn parts(kind: &'static Kind) -> impl Iterator<Item = &'static (Subresource, &'static [Verb])> {
+    let mut parts: Vec<_> = kind.subresources.iter().collect();
+    parts.sort_by_key(|(part, _)| part.name());
+    parts.into_iter()
+}
+
+/// The kinds of one version of a group, by name, as upstream has them: `kubectl get all` shows them in this order.
+fn of_version(kinds: Kinds<'_>, group: &str, version: &str) -> impl Iterator<Item = &'static Kind> {
+    let kinds = kinds.iter().copied().filter(|kind| kind.group == group && kind.version == version);
+    let mut kinds: Vec<&'static Kind> = kinds.collect();
+    kinds.sort_by_key(|kind| kind.plural);
+    kinds.into_iter()
 }
 
 /// The kinds of one version of a group that have objects.
-pub fn in_use<'a>(
-    kinds: Kinds<'a>,
-    group: &'a str,
-    version: &'a str,
-) -> impl Iterator<Item = &'static Kind> + 'a {
+pub fn in_use(kinds: Kinds<'_>, group: &str, version: &str) -> impl Iterator<Item = &'static Kind> {
     of_version(kinds, group, version).filter(|kind| kind.source != Source::Nowhere)
 }

@@ -7,8 +7,8 @@ pub enum Form {
     Plain,
     /// A `Table`, in this version of `meta.k8s.io`.
     Table(&'static str),
-    /// Only their metadata, in this version.
-    Metadata(&'static str),
+    /// Only their metadata, in this version; as a list of it if the flag is set.
+    Metadata(&'static str, bool),
     /// Discovery of all kinds at once, in this version of `apidiscovery.k8s.io`.
     Discovery(&'static str),
 }
@@ -68,16 +68,50 @@ pub fn content(header: Option<&str>) -> Option<Content> {
     known.iter().find(|(name, _)| kind.eq_ignore_ascii_case(name)).map(|(_, content)| *content)
 }
 
-/// Reads `Accept`: the first form that `is_possible`; `None` if there is none.
+/// Reads `Accept`: the first form that `is_possible`, of those with the highest quality; `None` if there is none.
 pub fn accept(header: Option<&str>, is_possible: impl Fn(Form) -> bool) -> Option<(Form, Encoding)> {
     let header = header.unwrap_or_default().trim();
     if header.is_empty() {
         return Some((Form::Plain, Encoding::Json));
     }
-    header.split(',').take(PARTS_MAX).filter_map(form).find(|(form, _)| is_possible(*form))
+    clauses(header).into_iter().filter_map(form).find(|(form, _)| is_possible(*form))
 }
 
-/// The form that one part of an `Accept` asks for.
+/// The parts of an `Accept`, the preferred ones first: those with a higher quality, and those without `*`
+/// (`ParseAccept` in `github.com/munnerz/goautoneg/autoneg.go`). Upstream's order is no strict one, so this has to be its
+/// insertion sort.
+pub fn clauses(header: &str) -> Vec<&str> {
+    let mut clauses: Vec<(&str, f64)> =
+        header.split(',').take(PARTS_MAX).map(|part| (part, quality(part))).collect();
+    for last in 1..clauses.len() {
+        let mut place = last;
+        while place > 0 && is_before(clauses[place], clauses[place - 1]) {
+            clauses.swap(place, place - 1);
+            place -= 1;
+        }
+    }
+    clauses.into_iter().map(|(part, _)| part).collect()
+}
+
+/// The parameter `q`; one that is no number is 0.
+fn quality(part: &str) -> f64 {
+    let given = part.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let last = given.filter(|(name, _)| name.trim() == "q").last();
+    last.map_or(1.0, |(_, value)| value.parse().unwrap_or_default())
+}
+
+fn is_before((part, quality): (&str, f64), (other, its_quality): (&str, f64)) -> bool {
+    let names = |part: &str| {
+        let name = part.split(';').next().unwrap_or_default();
+        let (kind, subtype) = name.split_once('/').unwrap_or((name, "*"));
+        (kind.trim() == "*", subtype.trim() == "*")
+    };
+    let ((any, any_sub), (its_any, its_any_sub)) = (names(part), names(other));
+    quality > its_quality || !any && its_any || !any_sub && its_any_sub
+}
+
+/// The form that one part of an `Accept` asks for (`acceptMediaTypeOptions` in
+/// `k8s.io/apiserver/pkg/endpoints/handlers/negotiation/negotiate.go`).
 fn form(part: &str) -> Option<(Form, Encoding)> {
     let mut parameters = part.split(';').map(str::trim);
     let kind = parameters.next().unwrap_or_default().to_ascii_lowercase();
@@ -89,11 +123,12 @@ fn form(part: &str) -> Option<(Form, Encoding)> {
     let (mut shape, mut group, mut version) = ("", "", "");
     for parameter in parameters {
         match parameter.split_once('=').unwrap_or((parameter, "")) {
+            (_, "") => {}
             ("as", value) => shape = value,
             ("g", value) => group = value,
             ("v", value) => version = value,
-            ("q", "0" | "0.0" | "0.00" | "0.000") => return None,
-            // `stream=watch`, `charset`, `pretty`, `profile` do not change the answer.
+            ("stream", value) if value != "watch" => return None,
+            // `charset`, `pretty`, `profile` do not change the answer.
             _ => {}
         }
     }
@@ -103,9 +138,10 @@ fn form(part: &str) -> Option<(Form, Encoding)> {
         _ => None,
     };
     let form = match (shape, group) {
-        ("", _) => Some(Form::Plain),
+        ("", "") if version.is_empty() => Some(Form::Plain),
         ("Table", "meta.k8s.io") => meta.map(Form::Table),
-        ("PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io") => meta.map(Form::Metadata),
+        ("PartialObjectMetadata", "meta.k8s.io") => meta.map(|version| Form::Metadata(version, false)),
+        ("PartialObjectMetadataList", "meta.k8s.io") => meta.map(|version| Form::Metadata(version, true)),
         ("APIGroupDiscoveryList", "apidiscovery.k8s.io") => {
             ["v2", "v2beta1"].into_iter().find(|known| *known == version).map(Form::Discovery)
         }
@@ -142,14 +178,22 @@ mod tests {
             (Some("application/vnd.kubernetes.protobuf,application/json"), Some(Form::Plain)),
             (
                 Some("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),
-                Some(Form::Metadata("v1")),
+                Some(Form::Metadata("v1", true)),
             ),
             (
                 Some("application/json;as=APIGroupDiscoveryList;g=apidiscovery.k8s.io;v=v2,application/json"),
                 Some(Form::Plain),
             ),
             (Some("application/vnd.kubernetes.protobuf"), None),
-            (Some("application/json;q=0"), None),
+            // As upstream, though RFC 9110 calls it not acceptable.
+            (Some("application/json;q=0"), Some(Form::Plain)),
+            (Some("application/json;v=v1;g=apps"), None),
+            (Some("application/json;stream=watch"), Some(Form::Plain)),
+            (Some("application/json;stream=other"), None),
+            (
+                Some("application/json;as=Table;v=v1;g=meta.k8s.io;q=0.5,application/json;q=0.9"),
+                Some(Form::Plain),
+            ),
             (Some("text/html"), None),
             (Some(";;;,,,=;"), None),
         ];
@@ -161,6 +205,12 @@ mod tests {
             ("application/yaml", (Form::Plain, Encoding::Yaml)),
             ("application/yaml, application/json", (Form::Plain, Encoding::Yaml)),
             ("application/json, application/yaml", (Form::Plain, Encoding::Json)),
+            ("application/yaml;q=0.1, application/json", (Form::Plain, Encoding::Json)),
+            ("application/json;q=0.1,application/yaml;q=0.9", (Form::Plain, Encoding::Yaml)),
+            ("application/yaml;q=x, application/json;q=0.1", (Form::Plain, Encoding::Json)),
+            ("*/*, application/yaml", (Form::Plain, Encoding::Yaml)),
+            ("*/*;q=0.9,application/yaml;q=0.1", (Form::Plain, Encoding::Yaml)),
+            ("application/yaml;q=0.1,*/*;q=0.9", (Form::Plain, Encoding::Json)),
             ("application/yaml;as=Table;v=v1;g=meta.k8s.io", (Form::Table("v1"), Encoding::Yaml)),
         ] {
             assert_eq!(accept(Some(header), objects), Some(expected), "{header}");
@@ -171,7 +221,7 @@ mod tests {
     fn discovery_is_told_from_tables() {
         let header = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
                       application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
-        let found = accept(Some(header), |form| !matches!(form, Form::Table(_) | Form::Metadata(_)));
+        let found = accept(Some(header), |form| !matches!(form, Form::Table(_) | Form::Metadata(..)));
         assert_eq!(found, Some((Form::Discovery("v2"), Encoding::Json)));
     }
 

@@ -1,19 +1,41 @@
 //! OpenAPI: enough for `kubectl explain`, and for `kubectl apply` to leave the check of fields to the server.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::discovery::in_use;
 use crate::kind::{Kind, Source, Verb};
 use crate::schema::{Field, Form, Merge, Type};
 
-/// `/openapi/v3`: the paths of the documents.
-pub fn index(kinds: &[&'static Kind]) -> Value {
-    let mut paths = Map::new();
+/// The hashes of the documents by their paths (`pkg/handler3/handler.go` of kube-openapi). Clients keep a document for as
+/// long as it has the same one.
+pub type Hashes = BTreeMap<String, String>;
+
+/// The hashes of all documents.
+pub fn hashes(kinds: &[&'static Kind]) -> Hashes {
+    let mut hashes = Hashes::new();
     for kind in kinds.iter().filter(|kind| kind.source != Source::Nowhere) {
-        let path = base(kind);
-        let url = format!("/openapi/v3/{path}?hash={}", env!("CARGO_PKG_VERSION"));
-        paths.insert(path, json!({"serverRelativeURL": url}));
+        hashes.entry(base(kind)).or_insert_with(|| {
+            let document = document(kinds, kind.group, kind.version).unwrap_or_default();
+            hash(document.to_string().as_bytes())
+        });
     }
+    hashes
+}
+
+/// The hash of a document, of which an `ETag` is made.
+pub fn hash(document: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA512, document);
+    digest.as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02X}"))
+}
+
+/// `/openapi/v3`: the URLs of the documents.
+pub fn index(hashes: &Hashes) -> Value {
+    let url =
+        |path: &str, hash: &str| json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")});
+    let paths: Map<String, Value> =
+        hashes.iter().map(|(path, hash)| (path.clone(), url(path, hash))).collect();
     json!({"paths": paths})
 }
 
@@ -104,11 +126,12 @@ fn parameter((name, description): &(&str, &str)) -> Value {
 }
 
 pub(super) fn base(kind: &Kind) -> String {
-    if kind.group.is_empty() {
-        format!("api/{}", kind.version)
-    } else {
-        format!("apis/{}/{}", kind.group, kind.version)
-    }
+    path(kind.group, kind.version)
+}
+
+/// Where the kinds of a version of a group are: `api/v1`, `apis/apps/v1`.
+pub fn path(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
 }
 
 fn reference(schema: &Type) -> Value {
@@ -213,7 +236,7 @@ mod tests {
     #[test]
     fn every_kind_is_described() {
         let kinds = kinds::every();
-        let index = index(&kinds);
+        let index = index(&hashes(&kinds));
         assert!(
             index["paths"]["api/v1"]["serverRelativeURL"]
                 .as_str()

@@ -14,8 +14,8 @@ pub enum Route {
     Root,
     /// `/version`.
     Version,
-    /// `/healthz`, `/livez`, `/readyz`, and single checks below them.
-    Health,
+    /// `/healthz`, `/livez`, `/readyz`, and single checks below them, of which there may be none with this name.
+    Health(Health, Option<String>),
     /// `/metrics`.
     Metrics,
     /// `/.well-known/openid-configuration`: who signs tokens.
@@ -48,6 +48,17 @@ pub enum Route {
     },
     /// An object, or all of a kind.
     Objects(Target),
+}
+
+/// A path with health checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// `/healthz`.
+    Healthz,
+    /// `/livez`.
+    Livez,
+    /// `/readyz`.
+    Readyz,
 }
 
 /// The object or objects that a path names. Only targets that their kind can have are made: an object of a namespaced kind
@@ -94,7 +105,9 @@ pub fn parse(path: &str, kinds: &[&'static Kind]) -> Option<Route> {
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match parts[..] {
         ["version"] => Some(Route::Version),
-        ["healthz" | "livez" | "readyz"] | ["healthz" | "livez" | "readyz", "ping"] => Some(Route::Health),
+        ["healthz", ref check @ ..] => health(Health::Healthz, check),
+        ["livez", ref check @ ..] => health(Health::Livez, check),
+        ["readyz", ref check @ ..] => health(Health::Readyz, check),
         ["metrics"] => Some(Route::Metrics),
         [".well-known", "openid-configuration"] => Some(Route::Issuer),
         ["openid", "v1", "jwks"] => Some(Route::TokenKeys),
@@ -111,6 +124,14 @@ pub fn parse(path: &str, kinds: &[&'static Kind]) -> Option<Route> {
         }
         ["api", version, ref rest @ ..] => below(kinds, "", version, rest),
         ["apis", group, version, ref rest @ ..] => below(kinds, group, version, rest),
+        _ => None,
+    }
+}
+
+fn health(path: Health, check: &[&str]) -> Option<Route> {
+    match *check {
+        [] => Some(Route::Health(path, None)),
+        [check] => Some(Route::Health(path, Some(check.to_owned()))),
         _ => None,
     }
 }
@@ -229,7 +250,8 @@ mod tests {
     #[test]
     fn pages_are_found() {
         assert_eq!(parse("/"), Some(Route::Root));
-        assert_eq!(parse("/readyz"), Some(Route::Health));
+        assert_eq!(parse("/readyz"), Some(Route::Health(Health::Readyz, None)));
+        assert_eq!(parse("/livez/etcd"), Some(Route::Health(Health::Livez, Some("etcd".to_owned()))));
         assert_eq!(parse("/api/"), Some(Route::CoreVersions));
         assert_eq!(parse("/apis/discovery.k8s.io"), Some(Route::Group("discovery.k8s.io".to_owned())));
         assert_eq!(parse("/api/v1"), Some(Route::Kinds { group: String::new(), version: "v1".to_owned() }));
@@ -256,7 +278,7 @@ mod tests {
             "/api/v1/watch",
             "/api/v1/watch/",
             "/API",
-            "/healthz/x",
+            "/healthz/x/y",
             "/openapi/v3/x",
             "/etc/passwd",
             "/.",

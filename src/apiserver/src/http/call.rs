@@ -1,6 +1,6 @@
 //! What all requests share, and a request for objects.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hyper::header::{ACCEPT, HeaderMap};
 
@@ -9,6 +9,7 @@ use super::limits::Limits;
 use super::metrics::Metrics;
 use super::places::Places;
 use crate::api::media::{self, Form};
+use crate::api::openapi::{self, Hashes};
 use crate::api::parameters::Parameters;
 use crate::auth::User;
 use crate::kind::{Kind, Subresource};
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     pub(super) registry: Registry,
     /// What paths may name.
     pub(super) kinds: Vec<&'static Kind>,
+    /// The hashes of the OpenAPI documents, from the first time on that somebody asks.
+    pub(super) openapi: OnceLock<Hashes>,
     pub(super) access: Access,
     pub(super) limits: Limits,
     pub(super) places: Places,
@@ -36,6 +39,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// The hashes of the OpenAPI documents.
+    pub(super) fn openapi(&self) -> &Hashes {
+        self.openapi.get_or_init(|| tokio::task::block_in_place(|| openapi::hashes(&self.kinds)))
+    }
+
     /// Waits until the server is to stop.
     pub(super) async fn stopped(&self) {
         // An error means that the sender is gone, so the server stops, too.

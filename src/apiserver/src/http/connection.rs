@@ -9,7 +9,7 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -87,7 +87,7 @@ fn peer(socket: &TcpStream, address: SocketAddr, owners: Option<&SocketOwners>) 
     user().map_or_else(|| Peer::at(address.ip()), Peer::User)
 }
 
-async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>, place: Arc<Place>) {
+async fn connection(mut socket: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>, place: Arc<Place>) {
     let caller = |user: Option<Arc<User>>| match (place.is_served(), user) {
         (false, _) => Caller::Refused,
         (true, Some(user)) => Caller::Trusted(user),
@@ -97,11 +97,33 @@ async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Sha
         let admin = shared.access.admin();
         return serve(socket, shared, caller(Some(admin)), Arc::clone(&place)).await;
     };
+    let end = tokio::time::Instant::now() + HANDSHAKE_TIME;
+    if tokio::time::timeout_at(end, answered_plainly(&mut socket)).await.unwrap_or(true) {
+        return;
+    }
     // Without a handshake there is no way to send an answer.
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, tls.accept(socket)).await else { return };
+    let Ok(Ok(stream)) = tokio::time::timeout_at(end, tls.accept(socket)).await else { return };
     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let user = shown.and_then(|certificate| shared.access.user_of(certificate));
     serve(stream, shared, caller(user), Arc::clone(&place)).await;
+}
+
+/// Whether the client speaks HTTP without TLS. It is told so, in the words of Go's `net/http` (`server.go`), by which people
+/// find a wrong URL.
+async fn answered_plainly(socket: &mut TcpStream) -> bool {
+    let mut start = [0];
+    // A TLS record begins with 22, a request with a letter.
+    match socket.peek(&mut start).await {
+        Ok(1) if start[0].is_ascii_uppercase() => {}
+        Ok(_) => return false,
+        Err(_) => return true,
+    }
+    let text = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+    // What is not read would reset the connection, and with it the answer.
+    let _ = socket.read(&mut [0; 4096]).await;
+    let _ = socket.write_all(text.as_bytes()).await;
+    let _ = socket.shutdown().await;
+    true
 }
 
 pub(super) async fn serve(

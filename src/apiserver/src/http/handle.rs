@@ -20,7 +20,7 @@ use crate::api::media::{self, Encoding, Form};
 use crate::api::parameters::Parameters;
 use crate::api::path::{self, PATH_MAX, Place, Route, Target};
 use crate::auth::{Attributes, User};
-use crate::kind::{Source, Subresource, Verb};
+use crate::kind::{Kind, Source, Subresource, Verb};
 use crate::status::ApiError;
 
 /// Answers a request, in a span of its own.
@@ -123,7 +123,7 @@ async fn respond(
             objects(shared, user, target, request, labels).await
         }
         page if request.method() == Method::GET || request.method() == Method::HEAD => {
-            pages::page(shared, &page, request.headers())
+            pages::page(shared, &page, request.uri().query().unwrap_or_default(), request.headers())
         }
         _ => Err(ApiError::method_not_allowed()),
     }
@@ -196,7 +196,34 @@ fn call<'a>(
     if matches!(call.form, Form::Table(_)) {
         call.parameters.check_table()?;
     }
+    check_form(kind, verb, call.form)?;
     Ok((call, verb))
+}
+
+/// Refuses a list of metadata for one object, and the reverse, before anything is done (`asPartialObjectMetadata` in
+/// `k8s.io/apiserver/pkg/endpoints/handlers/response.go`).
+fn check_form(kind: &Kind, verb: Verb, form: Form) -> Result<(), ApiError> {
+    let Form::Metadata(_, wants_list) = form else { return Ok(()) };
+    if wants_list == (verb == Verb::List) || verb == Verb::DeleteCollection {
+        return Ok(());
+    }
+    // Upstream names Go's type. Events are of the core group there.
+    let package = match kind.view().map_or(kind.group, |view| view.kind.group) {
+        "" => "core",
+        group => group.split('.').next().unwrap_or_default(),
+    };
+    let message = if wants_list {
+        format!(
+            "you requested PartialObjectMetadataList, but the requested object is not a list (*{package}.{})",
+            kind.name
+        )
+    } else {
+        format!(
+            "you requested PartialObjectMetadata, but the requested object is a list (*{package}.{}List)",
+            kind.name
+        )
+    };
+    Err(ApiError { code: 406, reason: "NotAcceptable", message, details: serde_json::Value::Null })
 }
 
 /// The verb of a request (`NewRequestInfo` in `k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`). The

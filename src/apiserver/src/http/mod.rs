@@ -9,6 +9,7 @@ mod change;
 mod connection;
 mod deletion;
 mod handle;
+mod health;
 mod limits;
 mod metrics;
 mod metrics_page;
@@ -20,12 +21,13 @@ mod request_log;
 #[cfg(test)]
 mod slow_tests;
 mod stream;
+mod tagged;
 mod tls;
 mod token_request;
 mod watch;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::ServerConfig;
@@ -101,6 +103,7 @@ impl Server {
         let shared = Arc::new(call::Shared {
             registry,
             kinds,
+            openapi: OnceLock::new(),
             access: access::Access::new(token, gate),
             limits: limits::Limits::new(),
             places: places::Places::default(),

@@ -28,7 +28,7 @@ impl Call<'_> {
     pub(super) fn object(&self, code: u16, stored: &Stored) -> Result<Answer, ApiError> {
         Ok(match self.form {
             Form::Plain | Form::Discovery(_) => answer::text(code, self.shown(stored)?.to_string()),
-            Form::Metadata(version) => answer::json(code, &table::metadata(version, &stored.object()?)),
+            Form::Metadata(version, _) => answer::json(code, &table::metadata(version, &stored.object()?)),
             Form::Table(version) => {
                 let object = stored.object()?;
                 let (include, resource) = (self.parameters.include_object, self.resource);
@@ -174,7 +174,7 @@ pub(super) fn in_form(call: &Call<'_>, list: List) -> Result<Answer, ApiError> {
             let row = |object: &Object| table::row(call.resource, version, object, include, now).to_string();
             joined(&head, "rows", items.map(|stored| Ok(row(&stored.object()?))))?
         }
-        Form::Metadata(version) => {
+        Form::Metadata(version, _) => {
             let head = json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
                 "metadata": metadata,

@@ -29,6 +29,7 @@ fn shared(dir: &tempfile::TempDir) -> Arc<Shared> {
         places: Places::default(),
         metrics: metrics::Metrics::new(),
         proxy: None,
+        openapi: std::sync::OnceLock::new(),
         address: String::new(),
         stopping,
     })

@@ -225,7 +225,7 @@ impl Streaming {
                     view_of(view, self.kind, text).map_or_else(|_| text.to_owned(), |text| text.to_string())
                 }
             },
-            Form::Metadata(version) => table::metadata(version, &read(text)).to_string(),
+            Form::Metadata(version, _) => table::metadata(version, &read(text)).to_string(),
             Form::Table(version) => self.table(version, &read(text)).to_string(),
         };
         self.lines.send(format!("{{\"type\":\"{kind}\",\"object\":{shown}}}\n")).await
@@ -242,7 +242,7 @@ impl Streaming {
     async fn bookmark(&mut self, version: u64, marks_end: bool) -> Result<(), Closed> {
         let mut object = json!({
             "kind": self.kind.name, "apiVersion": self.kind.api_version(),
-            "metadata": {"resourceVersion": version.to_string(), "creationTimestamp": null},
+            "metadata": {"resourceVersion": version.to_string()},
         });
         if marks_end {
             object["metadata"]["annotations"] = json!({INITIAL_EVENTS_END: "true"});
