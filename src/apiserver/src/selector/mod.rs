@@ -118,7 +118,10 @@ fn is_empty(value: &Value) -> bool {
 /// Parses a field selector (`k8s.io/apimachinery/pkg/fields/selector.go`). Empty parts are ignored, unlike in label
 /// selectors.
 fn field_requirements(text: &str) -> Result<Vec<Requirement>, String> {
-    let parts = unescaped_parts(text).into_iter().filter(|part| !part.is_empty());
+    let mut parts = unescaped_parts(text);
+    // The first fault in this order is told.
+    parts.sort_unstable();
+    let parts = parts.into_iter().filter(|part| !part.is_empty());
     parts.map(|part| field_requirement(text, part)).collect()
 }
 
@@ -258,6 +261,8 @@ mod tests {
                 "invalid selector: 'metadata.name'; can't understand 'metadata.name'".to_owned(),
             ),
             ("a=b,c", "invalid selector: 'a=b,c'; can't understand 'c'".to_owned()),
+            ("x!a,b===c", format!("{what} unescaped character in value: 61")),
+            ("x,!", "invalid selector: 'x,!'; can't understand '!'".to_owned()),
             ("a in (b)", "invalid selector: 'a in (b)'; can't understand 'a in (b)'".to_owned()),
             ("a=b=c", format!("{what} unescaped character in value: 61")),
             ("a===b", format!("{what} unescaped character in value: 61")),
