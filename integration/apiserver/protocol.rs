@@ -301,6 +301,54 @@ fn tables_have_the_columns_of_kubernetes() {
     );
 }
 
+/// `parseTimeout` in `k8s.io/apiserver/pkg/endpoints/filters/request_deadline.go`, of every path but a watch's, and
+/// `ParseDuration` in Go's `time/format.go`.
+#[test]
+fn a_wrong_timeout_is_told_on_every_path() {
+    needs!();
+    let server = Server::start(&[]);
+    let paths =
+        ["/version", "/healthz", "/api", "/apis/apps", "/api/v1", "/openapi/v2", "/nowhere", SERVICES, ONE];
+    for path in paths {
+        for (timeout, why) in [
+            ("x", "invalid duration \"x\""),
+            ("5", "missing unit in duration \"5\""),
+            ("5d", "unknown unit \"d\" in duration \"5d\""),
+            ("9999999999999h", "invalid duration \"9999999999999h\""),
+        ] {
+            let answer = server.get(&format!("{path}?timeout={timeout}"));
+            let why = format!("invalid timeout specified in the request URL - time: {why}");
+            assert_eq!((answer.code, answer.json()["message"].as_str()), (400, Some(&*why)), "{path}");
+        }
+        for timeout in ["", "0s", "3m", "-1s", "1h1.5m"] {
+            assert_ne!(server.get(&format!("{path}?timeout={timeout}")).code, 400, "{path} {timeout}");
+        }
+    }
+    assert_eq!(server.get(&format!("{SERVICES}?watch=1&timeoutSeconds=1&timeout=x")).code, 200);
+}
+
+/// `Time` and `MicroTime` in `k8s.io/apimachinery/pkg/apis/meta/v1`: any year from 0 to 9999. The conformance test "lease API
+/// should be available" takes the year 1.
+#[test]
+fn times_before_1970_are_kept() {
+    needs!();
+    let server = Server::start(&["--nodes=stored"]);
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+    for (name, given, expected) in [
+        ("a", "0001-01-01T00:00:02.000000Z", json!("0001-01-01T00:00:02.000000Z")),
+        ("b", "1960-02-29T01:00:00.000000+02:00", json!("1960-02-28T23:00:00.000000Z")),
+        ("c", "0001-01-01T00:00:00.000000Z", Value::Null),
+    ] {
+        let body = json!({"metadata": {"name": name}, "spec": {"acquireTime": given}});
+        let lease = server.done("POST", leases, JSON, &body);
+        assert_eq!(lease["spec"]["acquireTime"], expected, "{given}");
+    }
+    let event = json!({"metadata": {"name": "e"}, "involvedObject": {"kind": "Pod", "name": "p", "namespace": "default"},
+        "firstTimestamp": "1901-12-13T20:45:52Z"});
+    assert_eq!(server.done("POST", EVENTS, JSON, &event)["firstTimestamp"], event["firstTimestamp"]);
+    assert_eq!(accepting(&server, EVENTS, TABLE).code, 200);
+}
+
 /// `metav1.ObjectMeta` leaves an empty `creationTimestamp` out since Kubernetes 1.34.
 #[test]
 fn an_object_without_an_age_has_no_time() {

@@ -1,13 +1,12 @@
 //! Fits objects to the fields of their kind: drops and reports unknown fields, and refuses values of a wrong type.
 //! Texts as `k8s.io/apimachinery` and Go's `encoding/json` have them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value};
 
 use crate::schema::{Form, Type};
+use crate::time::Moment;
 
 /// Most faults of an answer.
 const MOST_FAULTS: usize = 100;
@@ -82,7 +81,7 @@ impl Fitting {
                 (Some(field), Some(value)) => {
                     self.value(value, field.form, schema)?;
                     // Go writes no empty list or map where it may leave the field out (`omitempty`).
-                    !field.is_required && is_empty(value, field.form)
+                    value.is_null() || !field.is_required && is_empty(value, field.form)
                 }
                 (None, Some(_)) if schema.is_open => false,
                 (None, Some(_)) => {
@@ -108,8 +107,14 @@ impl Fitting {
             (Form::Any, _)
             | (Form::Text | Form::IntOrString | Form::Quantity, Value::String(_))
             | (Form::Boolean, Value::Bool(_)) => true,
-            (Form::Time, Value::String(text)) => return self.time(text, LAYOUT),
-            (Form::MicroTime, Value::String(text)) => return self.time(text, MICRO_LAYOUT),
+            (Form::Time, Value::String(text)) => {
+                *value = self.time(text, LAYOUT)?;
+                true
+            }
+            (Form::MicroTime, Value::String(text)) => {
+                *value = self.time(text, MICRO_LAYOUT)?;
+                true
+            }
             (Form::Int64, Value::Number(number)) => number.is_i64(),
             (Form::Int32 | Form::IntOrString, Value::Number(number)) => {
                 number.as_i64().is_some_and(|number| i32::try_from(number).is_ok())
@@ -162,16 +167,16 @@ impl Fitting {
         Ok(())
     }
 
-    /// Reads a time, and writes it as Go does: in UTC, and with as many digits as its `layout` has.
-    fn time(&self, text: &mut String, layout: &str) -> Result<(), String> {
+    /// Reads a time, and writes it as Go does: in UTC, with as many digits as its `layout` has, and the zero time as null.
+    fn time(&self, text: &str, layout: &str) -> Result<Value, String> {
         let refused = |rest: &str, part: &str| {
             let path = &self.path.full;
             Err(format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {part:?} ({path})"))
         };
-        let Some(time) = in_utc(text) else { return refused(text, "2006") };
+        let Some(time) = Moment::parse(text) else { return refused(text, "2006") };
+        let shown = |text: String| if time.is_zero() { Value::Null } else { text.into() };
         if layout == LAYOUT {
-            *text = humantime::format_rfc3339_seconds(time).to_string();
-            return Ok(());
+            return Ok(shown(time.text()));
         }
         let rest = text.get(SECONDS_LENGTH..).unwrap_or_default();
         let digits =
@@ -182,8 +187,7 @@ impl Fitting {
         if digits > MICRO_DIGITS {
             return refused(&rest[1 + MICRO_DIGITS..], "Z07:00");
         }
-        *text = humantime::format_rfc3339_micros(time).to_string();
-        Ok(())
+        Ok(shown(time.text_in_micros()))
     }
 
     fn misfit(&self, value: &Value, form: Form, parent: &'static Type) -> String {
@@ -234,33 +238,6 @@ fn amount(value: &mut Value) -> Result<(), String> {
     } else {
         Err("unable to parse quantity's suffix".to_owned())
     }
-}
-
-/// Reads a time such as `2026-01-02T03:04:05+02:00`.
-fn in_utc(text: &str) -> Option<SystemTime> {
-    if text.ends_with('Z') {
-        return humantime::parse_rfc3339(text).ok();
-    }
-    let at = text.len().checked_sub(6).filter(|at| text.is_char_boundary(*at))?;
-    let (time, offset) = text.split_at(at);
-    let (&sign, [a, b, b':', c, d]) = offset.as_bytes().split_first()? else { return None };
-    let digits: Option<Vec<u64>> =
-        [a, b, c, d].into_iter().map(|digit| char::from(*digit).to_digit(10).map(u64::from)).collect();
-    let seconds = match digits?[..] {
-        [a, b, c, d] => (a * 10 + b) * 3600 + (c * 10 + d) * 60,
-        _ => return None,
-    };
-    let time = humantime::parse_rfc3339(&format!("{time}Z")).ok()?;
-    match sign {
-        b'+' => time.checked_sub(Duration::from_secs(seconds)).filter(|time| *time >= UNIX_EPOCH),
-        b'-' => time.checked_add(Duration::from_secs(seconds)).filter(|time| *time <= last_time()),
-        _ => None,
-    }
-}
-
-/// The last time that can be written.
-fn last_time() -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(253_402_300_799)
 }
 
 #[cfg(test)]

@@ -153,13 +153,12 @@ impl Parameters {
     /// # Errors
     /// `BadRequest` in upstream's words.
     pub fn check_timeout(&self) -> Result<(), ApiError> {
-        if self.timeout.is_empty() || duration::is_go_duration(&self.timeout) {
+        if self.timeout.is_empty() {
             return Ok(());
         }
-        Err(ApiError::bad_request(format!(
-            "invalid timeout specified in the request URL - time: invalid duration {}",
-            go_quote(&self.timeout)
-        )))
+        duration::check_go_duration(&self.timeout).map_err(|why| {
+            ApiError::bad_request(format!("invalid timeout specified in the request URL - {why}"))
+        })
     }
 
     /// Checks `includeObject`, for tables (`ValidateTableOptions` in

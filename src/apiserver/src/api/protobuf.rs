@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::json_text::VALUES_MAX;
 use crate::schema::{Form, Type};
+use crate::time::Moment;
 
 /// The first bytes of a body.
 const MAGIC: &[u8] = b"k8s\0";
@@ -231,15 +232,14 @@ fn time(bytes: &[u8], form: Form, name: &'static str) -> Result<Option<Value>, P
         return Ok(None);
     }
     let out_of_range = || ProtobufError::Time(name);
-    let nanos = u32::try_from(nanos).ok().filter(|nanos| *nanos < 1_000_000_000).ok_or_else(out_of_range)?;
-    // The year 9999 is the last that RFC 3339 can write.
-    let seconds = Some(seconds).filter(|seconds| *seconds < 253_402_300_800).ok_or_else(out_of_range)?;
-    let time = std::time::UNIX_EPOCH + std::time::Duration::new(seconds, nanos);
-    let text = match form {
-        Form::MicroTime => humantime::format_rfc3339_micros(time).to_string(),
-        _ => humantime::format_rfc3339_seconds(time).to_string(),
-    };
-    Ok(Some(text.into()))
+    let nanos = u32::try_from(nanos).map_err(|_| out_of_range())?;
+    // Times before 1970 are negative.
+    let time = Moment::new(seconds.cast_signed(), nanos).ok_or_else(out_of_range)?;
+    Ok(match form {
+        _ if time.is_zero() => None,
+        Form::MicroTime => Some(time.text_in_micros().into()),
+        _ => Some(time.text().into()),
+    })
 }
 
 /// What follows the number of a field.

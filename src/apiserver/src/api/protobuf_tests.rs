@@ -63,6 +63,13 @@ fn types_and_texts_that_do_not_fit_are_refused() {
     );
     let time = decode(b"\x0a\x08\x42\x06\x08\x80\xa3\x05\x10\x00", schema).unwrap();
     assert_eq!(time["metadata"]["creationTimestamp"], "1970-01-02T00:00:00Z");
+    // Before 1970 it is negative; Go's zero time is none.
+    let early =
+        decode(b"\x0a\x0f\x42\x0d\x08\x82\x92\xb8\xc3\x98\xfe\xff\xff\xff\x01\x10\x00", schema).unwrap();
+    assert_eq!(early["metadata"]["creationTimestamp"], "0001-01-01T00:00:02Z");
+    let zero =
+        decode(b"\x0a\x0f\x42\x0d\x08\x80\x92\xb8\xc3\x98\xfe\xff\xff\xff\x01\x10\x00", schema).unwrap();
+    assert!(zero.get("metadata").is_none_or(|metadata| metadata.get("creationTimestamp").is_none()));
 }
 
 /// Structures that JSON has inlined are messages of their own: `volumeSource`, `handler`.

@@ -117,7 +117,11 @@ async fn respond(
     let (method, uri) = (request.method(), request.uri());
     let asked = Attributes::of(method.as_str(), uri.path(), uri.query().unwrap_or_default());
     shared.access.gate.check(&shared.registry, &user, &asked)?;
-    match path::parse(request.uri().path(), &shared.kinds).ok_or_else(ApiError::no_such_path)? {
+    let route = path::parse(uri.path(), &shared.kinds);
+    if !matches!(route, Some(Route::Objects(_))) {
+        Parameters::parse(uri.query().unwrap_or_default()).check_timeout()?;
+    }
+    match route.ok_or_else(ApiError::no_such_path)? {
         Route::Objects(target) => {
             *deprecated = target.kind.deprecated;
             objects(shared, user, target, request, labels).await
