@@ -81,6 +81,15 @@ fn the_form_with_the_highest_quality_is_taken() {
     );
     let list = accepting(&server, SERVICES, &metadata("List"));
     assert_eq!((list.code, &list.json()["kind"]), (200, &json!("PartialObjectMetadataList")));
+    // A question has no table. The conformance test "should return a 406 for a backend which does not implement metadata".
+    let ask = |accept: &str| {
+        let body = json!({"spec": {"nonResourceAttributes": {"verb": "get", "path": "/"}}}).to_string();
+        let headers =
+            format!("Accept: {accept}\r\nContent-Type: {JSON}\r\nContent-Length: {}\r\n", body.len());
+        let line = "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        server.raw(Shown::Token(&server.token()), line, &headers, body.as_bytes()).unwrap().code
+    };
+    assert_eq!((ask(TABLE), ask(&format!("{TABLE},{JSON}")), ask(JSON)), (406, 201, 201));
     // A stream is of single objects.
     let watched = format!("{SERVICES}?watch=1&timeoutSeconds=1");
     assert_eq!(accepting(&server, &watched, &metadata("")).code, 200);

@@ -12,7 +12,7 @@ use crate::api::media::{self, Form};
 use crate::api::openapi::{self, Hashes};
 use crate::api::parameters::Parameters;
 use crate::auth::User;
-use crate::kind::{Kind, Subresource};
+use crate::kind::{Kind, Source, Subresource};
 use crate::registry::Registry;
 use crate::resource::Resource;
 use crate::status::ApiError;
@@ -78,10 +78,16 @@ pub(super) struct Call<'a> {
     pub(super) form: Form,
 }
 
-/// The form of objects that the client wants.
-pub(super) fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
+/// The form of objects that the client wants. Questions have no tables (`AllowsMediaTypeTransform` in
+/// `k8s.io/apiserver/pkg/endpoints/handlers/rest.go`).
+pub(super) fn form(headers: &HeaderMap, kind: &Kind, part: Option<Subresource>) -> Result<Form, ApiError> {
     let accept = header(headers, &ACCEPT);
-    let accepted = media::accept(accept, |form| !matches!(form, Form::Discovery(_)));
+    let has_tables = kind.source != Source::Question && !part.is_some_and(Subresource::is_request);
+    let accepted = media::accept(accept, |form| match form {
+        Form::Table(_) => has_tables,
+        Form::Discovery(_) => false,
+        Form::Plain | Form::Metadata(..) => true,
+    });
     accepted.map(|(form, _)| form).ok_or_else(not_acceptable)
 }
 

@@ -195,7 +195,7 @@ fn call<'a>(
     if !kind.allows(part, verb) {
         return Err(ApiError::method_not_allowed());
     }
-    let (resource, form) = (shared.registry.resource(kind)?, form(request.headers())?);
+    let (resource, form) = (shared.registry.resource(kind)?, form(request.headers(), kind, part)?);
     let call = Call { shared, user, resource, kind, namespace, name, part, parameters, form };
     if matches!(call.form, Form::Table(_)) {
         call.parameters.check_table()?;

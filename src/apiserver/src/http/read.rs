@@ -146,7 +146,7 @@ pub(super) fn absent(
     }
     parameters.check_list()?;
     let version = shared.registry.resource_version();
-    Ok(match form(request.headers())? {
+    Ok(match form(request.headers(), kind, None)? {
         Form::Table(of) => answer::json(200, &absent::table(of, version)),
         _ => answer::json(200, &absent::list(kind, version)),
     })
