@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::media::Content;
 use super::parameters::Validation;
-use super::{decode, json_text, protobuf};
+use super::{decode, json_order, json_text, protobuf};
 use crate::kind::Kind;
 use crate::object::Object;
 use crate::schema::Type;
@@ -46,6 +46,9 @@ pub fn object(
         ApiError::bad_request(format!("{name} in version {version:?} cannot be handled as a {name}: {why}"))
     };
     faults.extend(decode::fit(&mut map, kind.schema).map_err(|fault| refused(&fault))?);
+    if content == Content::Json && validation != Validation::Ignore {
+        faults = json_order::sorted(bytes, faults);
+    }
     if validation == Validation::Strict && !faults.is_empty() {
         return Err(refused(&format!("strict decoding error: {}", faults.join(", "))));
     }
@@ -194,12 +197,12 @@ mod tests {
     #[test]
     fn faults_are_told_refused_or_passed_over() {
         let text = r#"{"kind": "Service", "spec": {"foo": 1, "type": "a", "type": "b"}}"#;
-        let faults = ["duplicate field \"spec.type\"".to_owned(), "unknown field \"spec.foo\"".to_owned()];
+        let faults = ["unknown field \"spec.foo\"".to_owned(), "duplicate field \"spec.type\"".to_owned()];
         assert_eq!(service(text, Content::Json, Validation::Warn).unwrap().1, faults);
         assert_eq!(service(text, Content::Json, Validation::Ignore).unwrap().1, [""; 0]);
         let message = service(text, Content::Json, Validation::Strict).unwrap_err();
         let expected = "Service in version \"v1\" cannot be handled as a Service: strict decoding error: \
-                        duplicate field \"spec.type\", unknown field \"spec.foo\"";
+                        unknown field \"spec.foo\", duplicate field \"spec.type\"";
         assert_eq!(message, expected);
     }
 

@@ -6,6 +6,7 @@ pub mod body;
 pub mod decode;
 pub mod discovery;
 mod duration;
+mod json_order;
 pub mod json_text;
 pub mod list_options;
 pub mod media;
