@@ -37,3 +37,4 @@ mod tokens;
 mod tokens_bound;
 mod versions;
 mod warnings;
+mod writes;

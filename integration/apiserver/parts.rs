@@ -162,7 +162,7 @@ fn namespaces_are_finalized_and_have_conditions_of_others() {
     let made = server.done("POST", "/api/v1/namespaces", JSON, &own);
     assert_eq!(made["spec"]["finalizers"], json!(["example.com/a", "kubernetes"]));
     let (path, status) = ("/api/v1/namespaces/n", "/api/v1/namespaces/n/status");
-    let conditions = json!([{"type": "Mine", "status": "True", "reason": "a", "message": "",
+    let conditions = json!([{"type": "Mine", "status": "True", "reason": "a", "message": "b",
         "lastTransitionTime": "2026-01-02T03:04:05Z"}]);
     let patched = server.done("PATCH", status, MERGE, &json!({"status": {"conditions": conditions}}));
     assert_eq!(patched["status"], json!({"phase": "Active", "conditions": conditions}));

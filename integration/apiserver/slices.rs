@@ -27,7 +27,7 @@ fn ports_of_endpoint_slices_are_filled_in() {
     let ports =
         json!([{"name": "", "port": 80, "protocol": "TCP"}, {"name": "b", "port": 81, "protocol": "UDP"}]);
     assert_eq!(made["ports"], ports);
-    assert_eq!(made["endpoints"], json!([{"addresses": ["10.0.0.1"]}]));
+    assert_eq!(made["endpoints"], json!([{"addresses": ["10.0.0.1"], "conditions": {}}]));
     let path = format!("{SLICES}/a");
     let changed = server.done("PATCH", &path, MERGE, &json!({"ports": [{"name": "c"}]}));
     assert_eq!(changed["ports"], json!([{"name": "c", "protocol": "TCP"}]));

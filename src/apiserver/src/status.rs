@@ -1,5 +1,7 @@
 //! Errors as `Status` objects of the Kubernetes API. Facts from `k8s.io/apimachinery/pkg/api/errors`.
 
+use std::collections::HashSet;
+
 use pod::validation::go_quote;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -225,9 +227,11 @@ impl ApiError {
     }
 }
 
-/// The faults as one text; several are put into brackets.
+/// The faults as one text, each once; several are put into brackets (`ErrorList.ToAggregate` in
+/// `k8s.io/apimachinery/pkg/util/validation/field/errors.go`).
 fn joined(faults: &[Cause]) -> String {
-    let texts: Vec<String> =
-        faults.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
+    let mut seen = HashSet::new();
+    let texts = faults.iter().map(|fault| format!("{}: {}", fault.field, fault.message));
+    let texts: Vec<String> = texts.filter(|text| seen.insert(text.clone())).collect();
     if let [one] = &texts[..] { one.clone() } else { format!("[{}]", texts.join(", ")) }
 }

@@ -1,5 +1,5 @@
 //! Server-side apply: creates an object, or merges the applied fields into it. Fields that the same manager applied the last
-//! time and no longer applies are removed, unless another manager applies them as well.
+//! time and no longer applies are removed, unless another manager applies them as well, or somebody has changed them since.
 //!
 //! There are no conflicts: of two managers that apply the same field, the last one wins.
 
@@ -7,13 +7,14 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use super::decode;
 use crate::schema::{Field, Form, Merge, Type};
 
 /// Most faults of an answer.
 const MOST_FAULTS: usize = 100;
 
 /// Removes from `object` the fields that a manager applied last (`before`), and that neither it (`now`) nor another manager
-/// applies.
+/// applies. One that has another value by now belongs to whoever wrote that.
 pub fn prune(
     object: &mut Map<String, Value>,
     before: &Map<String, Value>,
@@ -25,6 +26,9 @@ pub fn prune(
     let named: Vec<(&str, Option<Value>)> = ["name", "namespace"]
         .map(|key| (key, object.get("metadata").and_then(|metadata| metadata.get(key)).cloned()))
         .into();
+    let mut written = before.clone();
+    // As the server has written it; what does not fit was never stored.
+    let before = if decode::fit(&mut written, schema).is_ok() { &written } else { before };
     prune_fields(object, before, &applied, Some(schema));
     // An applied configuration may omit the name: the URL has it.
     for (key, value) in named {
@@ -61,7 +65,7 @@ fn prune_fields(
                     object.remove(key);
                 }
             }
-            _ if now.is_empty() => {
+            (present, old, _) if now.is_empty() && present == old => {
                 object.remove(key);
             }
             _ => {}
@@ -300,6 +304,25 @@ mod tests {
             (&json!("NodePort"), 3)
         );
         assert_eq!(both["spec"].get("selector"), None);
+    }
+
+    /// As kube-apiserver 1.36.2 does it: a manager that stops to apply what an autoscaler writes does not undo that.
+    #[test]
+    fn what_others_have_changed_stays() {
+        let map = |value: Value| value.as_object().unwrap().clone();
+        let mut object = map(
+            json!({"metadata": {"name": "a", "labels": {"a": "9", "b": "2"}, "finalizers": ["x/y"]},
+            "spec": {"type": "LoadBalancer", "externalIPs": ["192.0.2.2"], "ports": [{"port": 80, "protocol": "TCP", "targetPort": 99}]}}),
+        );
+        let before = map(
+            json!({"metadata": {"name": "a", "labels": {"a": "1", "b": "2"}, "finalizers": ["x/y"]},
+            "spec": {"type": "NodePort", "externalIPs": ["192.0.2.1"], "ports": [{"port": 80, "targetPort": 8080}]}}),
+        );
+        let now = map(json!({"metadata": {"name": "a"}, "spec": {"ports": [{"port": 80}]}}));
+        prune(&mut object, &before, &now, &[], service::KIND.schema);
+        let expected = json!({"metadata": {"name": "a", "labels": {"a": "9"}},
+            "spec": {"type": "LoadBalancer", "externalIPs": ["192.0.2.2"], "ports": [{"port": 80, "protocol": "TCP", "targetPort": 99}]}});
+        assert_eq!(Value::Object(object), expected);
     }
 
     /// `sigs.k8s.io/structured-merge-diff/typed/validate.go`.

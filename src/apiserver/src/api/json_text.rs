@@ -30,6 +30,8 @@ pub(super) fn parse_yaml(text: &str, duplicates: &mut Vec<String>) -> Result<Val
     let options = serde_saphyr::options! {
         // The reader below reports fields that are there twice.
         duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::PassThrough,
+        // As in YAML 1.1: a mode of files is often 0644.
+        legacy_octal_numbers: true,
     };
     let read: Told = serde_saphyr::from_str_with_options(text, options)?;
     duplicates.extend(read.duplicates);

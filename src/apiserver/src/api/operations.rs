@@ -1,11 +1,12 @@
 //! Applies JSON patches one operation at a time, within limits: a few operations can make an object that fills the memory
 //! or overflows the stack.
 
-use json_patch::jsonptr::Pointer;
+use json_patch::jsonptr::{Pointer, PointerBuf, Token};
 use json_patch::{
     AddOperation, CopyOperation, MoveOperation, PatchOperation, RemoveOperation, ReplaceOperation,
+    TestOperation,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Most bytes that the copies of a patch may add, as upstream.
 const COPIES_MAX: usize = 3 << 20;
@@ -14,6 +15,9 @@ const DEPTH_MAX: usize = 127;
 /// Most values that a patch may visit, or move in lists. All other changes wait meanwhile.
 const VISITED_MAX: usize = 1 << 22;
 
+/// Most faults that are told.
+const FAULTS_MAX: usize = 100;
+
 /// Applies a patch.
 ///
 /// # Errors
@@ -21,13 +25,85 @@ const VISITED_MAX: usize = 1 << 22;
 pub fn apply(value: &mut Value, patch: &[PatchOperation]) -> Result<(), String> {
     let mut costs = Costs::default();
     for (index, operation) in patch.iter().enumerate() {
-        costs.add(value, operation)?;
-        json_patch::patch(value, std::slice::from_ref(operation)).map_err(|cause| {
+        let operation = as_upstream(value, operation.clone());
+        costs.add(value, &operation)?;
+        json_patch::patch(value, &[operation]).map_err(|cause| {
             // json_patch was given one operation, so it counts from 0.
             cause.to_string().replacen("operation '/0'", &format!("operation '/{index}'"), 1)
         })?;
     }
     Ok(())
+}
+
+/// The faults of a JSON patch that it is not refused for: `twice`, its duplicate fields, and unknown fields
+/// (`applyJSPatch` in `k8s.io/apiserver/pkg/endpoints/handlers/patch.go`).
+pub fn faults(patch: &Value, twice: &[String]) -> Vec<String> {
+    const FIELDS: [&str; 4] = ["op", "path", "from", "value"];
+    let mut faults: Vec<String> = twice.iter().map(|fault| format!("json patch {fault}")).collect();
+    for (index, operation) in patch.as_array().into_iter().flatten().enumerate() {
+        let names = operation.as_object().into_iter().flat_map(Map::keys);
+        let unknown = names.filter(|name| !FIELDS.contains(&name.as_str()));
+        faults.extend(unknown.map(|name| format!("json patch unknown field \"[{index}].{name}\"")));
+        if faults.len() >= FAULTS_MAX {
+            break;
+        }
+    }
+    faults
+}
+
+/// Makes an operation on `value` mean what upstream's library makes of it: indexes below 0 count from the end of a list,
+/// and a replacement adds the member of an object that is not there (`github.com/evanphx/json-patch`, version 4).
+fn as_upstream(value: &Value, operation: PatchOperation) -> PatchOperation {
+    let counted = |path: &Pointer, is_new: bool| from_the_end(value, path, is_new);
+    match operation {
+        PatchOperation::Add(AddOperation { path, value }) => {
+            PatchOperation::Add(AddOperation { path: counted(&path, true), value })
+        }
+        PatchOperation::Remove(RemoveOperation { path }) => {
+            PatchOperation::Remove(RemoveOperation { path: counted(&path, false) })
+        }
+        PatchOperation::Replace(ReplaceOperation { path, value: new }) => {
+            let path = counted(&path, false);
+            let parent = path.parent().and_then(|parent| value.pointer(parent.as_str()));
+            if parent.is_some_and(Value::is_object) && value.pointer(path.as_str()).is_none() {
+                PatchOperation::Add(AddOperation { path, value: new })
+            } else {
+                PatchOperation::Replace(ReplaceOperation { path, value: new })
+            }
+        }
+        PatchOperation::Move(MoveOperation { from, path }) => {
+            PatchOperation::Move(MoveOperation { from: counted(&from, false), path: counted(&path, true) })
+        }
+        PatchOperation::Copy(CopyOperation { from, path }) => {
+            PatchOperation::Copy(CopyOperation { from: counted(&from, false), path: counted(&path, true) })
+        }
+        PatchOperation::Test(TestOperation { path, value }) => {
+            PatchOperation::Test(TestOperation { path: counted(&path, false), value })
+        }
+    }
+}
+
+/// `path` with indexes below 0 as those that they mean in `value`. A new entry may also stand behind the last one.
+fn from_the_end(value: &Value, path: &Pointer, is_new: bool) -> PointerBuf {
+    let last = path.count().saturating_sub(1);
+    let mut at = Some(value);
+    let tokens = path.tokens().enumerate().map(|(place, token)| {
+        let list = at.and_then(Value::as_array);
+        let end = list.map_or(0, |list| list.len() + usize::from(is_new && place == last));
+        let back = token.encoded().strip_prefix('-').and_then(|digits| digits.parse::<usize>().ok());
+        let token = match back.and_then(|back| end.checked_sub(back)).filter(|_| list.is_some()) {
+            Some(index) if index < end => Token::from(index),
+            _ => token.into_owned(),
+        };
+        at = at.and_then(|at| {
+            token.encoded().parse::<usize>().ok().map_or_else(
+                || at.get(token.decoded().as_ref()),
+                |index| at.get(index).or_else(|| at.get(token.decoded().as_ref())),
+            )
+        });
+        token
+    });
+    PointerBuf::from_tokens(tokens)
 }
 
 /// The costs of a patch so far.
@@ -120,6 +196,45 @@ mod tests {
         assert_eq!(found, Ok(json!({"c": [1, 2]})));
         let error = applied(json!([{"op": "remove", "path": "/a"}, {"op": "remove", "path": "/x"}]));
         assert!(error.as_ref().is_err_and(|error| error.contains("/1")), "{error:?}");
+    }
+
+    #[test]
+    fn indexes_below_0_count_from_the_end() {
+        for (operations, expected) in [
+            (json!([{"op": "add", "path": "/a/b/-1", "value": 2}]), Some(json!([1, 2]))),
+            (json!([{"op": "add", "path": "/a/b/-2", "value": 0}]), Some(json!([0, 1]))),
+            (json!([{"op": "add", "path": "/a/b/-3", "value": 0}]), None),
+            (json!([{"op": "replace", "path": "/a/b/-1", "value": 3}]), Some(json!([3]))),
+            (json!([{"op": "replace", "path": "/a/b/-2", "value": 3}]), None),
+            (json!([{"op": "replace", "path": "/a/b/1", "value": 3}]), None),
+            (json!([{"op": "copy", "from": "/a/b/-1", "path": "/a/b/-"}]), Some(json!([1, 1]))),
+            (
+                json!([{"op": "test", "path": "/a/b/-1", "value": 1}, {"op": "remove", "path": "/a/b/-1"}]),
+                Some(json!([])),
+            ),
+        ] {
+            let found = applied(operations.clone()).ok().map(|value| value["a"]["b"].clone());
+            assert_eq!(found, expected, "{operations}");
+        }
+    }
+
+    #[test]
+    fn a_replacement_of_a_missing_member_adds_it() {
+        let replace = |path: &str| applied(json!([{"op": "replace", "path": path, "value": 1}]));
+        assert_eq!(replace("/c"), Ok(json!({"a": {"b": [1]}, "c": 1})));
+        assert_eq!(replace("/a/-1"), Ok(json!({"a": {"b": [1], "-1": 1}})));
+        for path in ["/x/y", "/a/b/1", "/a/b/x"] {
+            assert!(replace(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn faults_of_operations_are_told() {
+        let patch = json!([{"op": "add"}, {"op": "add", "foo": 1, "bar": 2}]);
+        let found = faults(&patch, &["duplicate field \"[0].op\"".to_owned()]);
+        let expected =
+            ["duplicate field \"[0].op\"", "unknown field \"[1].bar\"", "unknown field \"[1].foo\""];
+        assert_eq!(found, expected.map(|fault| format!("json patch {fault}")));
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Parameters {
             "sendInitialEvents" => self.send_initial_events = Some(flag(value)),
             "dryRun" => {
                 self.dry_run |= value == DRY_RUN;
-                self.dry_runs.extend(Some(value.to_owned()).filter(|value| !value.is_empty()));
+                self.dry_runs.push(value.to_owned());
             }
             "fieldManager" => self.field_manager = value.to_owned(),
             "fieldValidation" => match validation(value) {

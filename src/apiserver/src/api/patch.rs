@@ -34,29 +34,15 @@ impl Patch {
     pub fn parse(content: Content, value: Value) -> Result<Self, ApiError> {
         let object = |value: Value| match value {
             Value::Object(map) => Ok(map),
+            // In Go it is an empty patch.
+            Value::Null if content == Content::StrategicPatch => Ok(Map::new()),
             other => Err(ApiError::bad_request(format!(
                 "cannot read the patch: expected an object, got {}",
                 kind(&other)
             ))),
         };
         match content {
-            Content::JsonPatch => {
-                let unable = |cause| ApiError::bad_request(format!("cannot read the JSON patch: {cause}"));
-                let patch: json_patch::Patch = serde_json::from_value(value).map_err(unable)?;
-                let count = patch.0.len();
-                if count > OPERATIONS_MAX {
-                    let message = format!(
-                        "The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {count}"
-                    );
-                    return Err(ApiError {
-                        code: 413,
-                        reason: "RequestEntityTooLarge",
-                        message,
-                        details: Value::Null,
-                    });
-                }
-                Ok(Self::Json(patch))
-            }
+            Content::JsonPatch => operations(value).map(Self::Json),
             Content::MergePatch => object(value).map(Self::Merge),
             Content::StrategicPatch => object(value).map(Self::Strategic),
             _ => object(value).map(Self::Apply),
@@ -104,6 +90,15 @@ impl Patch {
         Ok((Object(map), faults))
     }
 
+    /// Refuses the patch for what is only warned of without strict validation.
+    pub fn strictly_refused(&self, faults: &[String]) -> ApiError {
+        let fault = format!("strict decoding error: {}", faults.join(", "));
+        match self {
+            Self::Json(_) => invalid(&self.shown(), &fault),
+            _ => ApiError::bad_request(fault),
+        }
+    }
+
     /// The patch, for messages.
     fn shown(&self) -> String {
         let mut text = match self {
@@ -117,6 +112,29 @@ impl Patch {
         }
         text
     }
+}
+
+/// Reads a JSON patch. Only a list of objects comes as far as their operations (`applyJSPatch` in
+/// `k8s.io/apiserver/pkg/endpoints/handlers/patch.go`).
+fn operations(value: Value) -> Result<json_patch::Patch, ApiError> {
+    let list = match &value {
+        // In Go it is an empty patch.
+        Value::Null => return Ok(json_patch::Patch(Vec::new())),
+        Value::Array(list) => list.as_slice(),
+        _ => &[],
+    };
+    let count = list.len();
+    if count > OPERATIONS_MAX {
+        let message = format!(
+            "Request entity too large: The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {count}"
+        );
+        return Err(ApiError { code: 413, reason: "RequestEntityTooLarge", message, details: Value::Null });
+    }
+    let is_one = value.is_array() && list.iter().all(|entry| entry.is_object() || entry.is_null());
+    serde_json::from_value(value).map_err(|cause| {
+        let why = format!("cannot read the JSON patch: {cause}");
+        if is_one { unprocessable(&why) } else { ApiError::bad_request(why) }
+    })
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -210,12 +228,14 @@ mod tests {
             (Content::JsonPatch, json!([{"op": "test", "path": "/spec/type", "value": "x"}]), 422),
             (Content::JsonPatch, json!([{"op": "remove", "path": "/spec/none"}]), 422),
             (Content::JsonPatch, json!([{"op": "replace", "path": "", "value": 5}]), 422),
-            (Content::JsonPatch, json!([{"op": "explode"}]), 400),
+            (Content::JsonPatch, json!([{"op": "explode"}]), 422),
+            (Content::JsonPatch, json!([null]), 422),
+            (Content::JsonPatch, json!([1]), 400),
             (Content::JsonPatch, json!({}), 400),
             (Content::JsonPatch, json!(vec![json!({"op": "remove", "path": "/x"}); OPERATIONS_MAX + 1]), 413),
             (Content::MergePatch, json!([]), 400),
             (Content::MergePatch, json!({"spec": {"ports": "x"}}), 422),
-            (Content::StrategicPatch, json!(null), 400),
+            (Content::MergePatch, json!(null), 400),
             (Content::StrategicPatch, json!({"spec": {"ports": [{}]}}), 400),
             (Content::Apply, json!("x"), 400),
         ];

@@ -129,7 +129,8 @@ fn merge_list(old: Vec<Value>, patch: &[Value], field: &'static Field) -> Result
     let list = match field.merge {
         Merge::Replace => patch.to_vec(),
         Merge::Key(..) if patch.iter().any(replaces) => {
-            let entries = patch.iter().filter(|entry| !replaces(entry));
+            // Entries with any directive are no entries (`mergeSliceWithSpecialElements`).
+            let entries = patch.iter().filter(|entry| entry.get(PATCH).is_none());
             entries.map(clean).collect()
         }
         Merge::Set => {

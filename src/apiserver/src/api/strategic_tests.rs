@@ -30,6 +30,11 @@ fn ports_are_merged_by_their_number() {
             json!([{"port": 80}, {"port": 443, "name": "b"}]),
         ),
         (json!({"spec": {"ports": [{"$patch": "replace"}, {"port": 1}]}}), json!([{"port": 1}])),
+        // Nothing of an entry with a directive is left.
+        (
+            json!({"spec": {"ports": [{"$patch": "replace", "port": 2}, {"port": 3, "$patch": "delete"}, {"port": 1}]}}),
+            json!([{"port": 1}]),
+        ),
         (
             json!({"spec": {"$setElementOrder/ports": [{"port": 81}, {"port": 80}], "ports": [{"port": 81}]}}),
             json!([{"port": 81}, {"port": 80, "nodePort": 30000}, {"port": 443, "name": "b"}]),

@@ -13,7 +13,7 @@ use crate::api::openapi::{self, Hashes};
 use crate::api::parameters::Parameters;
 use crate::auth::User;
 use crate::kind::{Kind, Source, Subresource};
-use crate::registry::Registry;
+use crate::registry::{Registry, Warnings};
 use crate::resource::Resource;
 use crate::status::ApiError;
 use proxy::thread::ProxyMetrics;
@@ -76,6 +76,8 @@ pub(super) struct Call<'a> {
     pub(super) parameters: Parameters,
     /// The form of the answer.
     pub(super) form: Form,
+    /// Receives warnings for the client, which an error has as well.
+    pub(super) told: Warnings,
 }
 
 /// The form of objects that the client wants. Questions have no tables (`AllowsMediaTypeTransform` in

@@ -1,12 +1,12 @@
 //! The verbs that change objects.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use hyper::Request;
 use hyper::body::Incoming;
 use serde_json::{Map, Value};
 
-use super::answer::{self, Answer, with_warnings};
+use super::answer::{self, Answer};
 use super::body::{self, Received};
 use super::call::Call;
 use super::deletion::{delete, delete_collection};
@@ -15,7 +15,7 @@ use super::{pod_requests, token_request};
 use crate::api::media::{Content, OBJECTS, PATCHES};
 use crate::api::parameters::Validation;
 use crate::api::patch::Patch;
-use crate::api::{apply, body as contents, owners};
+use crate::api::{apply, body as contents, operations, owners};
 use crate::kind::{Kind, Source, Subresource, Verb, View};
 use crate::object::Object;
 use crate::registry::{Change, Registry, Warnings, WriteOptions, is_same};
@@ -63,7 +63,7 @@ impl Call<'_> {
         self.name.as_deref().unwrap_or_default()
     }
 
-    pub(super) fn options(&self, warnings: &Warnings) -> WriteOptions {
+    pub(super) fn options(&self) -> WriteOptions {
         let has_rules = self.shared.access.gate.has_rules();
         WriteOptions {
             author: Some(Arc::clone(&self.user)).filter(|_| has_rules),
@@ -71,7 +71,7 @@ impl Call<'_> {
             field_manager: self.parameters.field_manager.clone(),
             group: self.kind.group,
             part: self.part,
-            warnings: warnings.clone(),
+            warnings: self.told.clone(),
         }
     }
 
@@ -84,28 +84,27 @@ impl Call<'_> {
         Err(ApiError::bad_request(message))
     }
 
-    /// The object in a body, and the faults in it that are only warned of.
-    fn received(&self, received: &Received) -> Result<(Object, Vec<String>), ApiError> {
-        let (mut object, faults) = self.received_as(received, self.kind)?;
+    /// The object in a body. Warns of what is no fault.
+    fn received(&self, received: &Received) -> Result<Object, ApiError> {
+        let mut object = self.received_as(received, self.kind)?;
         if let Some(view) = self.kind.view() {
             view.to_stored(&mut object);
         }
-        Ok((object, faults))
+        self.told.add(owners::once(&mut object, ""));
+        Ok(object)
     }
 
     /// The same for an object of `kind`.
-    pub(super) fn received_as(
-        &self,
-        received: &Received,
-        kind: &Kind,
-    ) -> Result<(Object, Vec<String>), ApiError> {
+    pub(super) fn received_as(&self, received: &Received, kind: &Kind) -> Result<Object, ApiError> {
         let is_whole =
             |content: &Content| matches!(content, Content::Json | Content::Yaml | Content::Protobuf);
         let content = received.content.filter(is_whole);
         let content =
             content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, OBJECTS))?;
         let validation = self.parameters.validation;
-        contents::object(&received.bytes, content, kind, validation)
+        let (object, faults) = contents::object(&received.bytes, content, kind, validation)?;
+        self.told.add(faults);
+        Ok(object)
     }
 }
 
@@ -119,23 +118,17 @@ async fn create(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
         Some(Subresource::Eviction) => return pod_requests::evict(call, registry, received).await,
         _ => {}
     }
-    let (mut object, mut told) = call.received(received)?;
+    let object = call.received(received)?;
     if call.kind.source == Source::Question {
         let answered = tokio::task::block_in_place(|| call.resource.answer(call, &object))?;
-        return Ok(with_warnings(answer::json(201, &answered.into_value()), &told));
+        return Ok(answer::json(201, &answered.into_value()));
     }
-    told.extend(owners::once(&mut object, ""));
-    let warnings = Warnings::default();
-    let options = call.options(&warnings);
-    let stored = registry.create(call.kind, &call.namespace, object, options).await?;
-    told.extend(warnings.take());
-    Ok(with_warnings(call.object(201, &stored)?, &told))
+    let stored = registry.create(call.kind, &call.namespace, object, call.options()).await?;
+    call.object(201, &stored)
 }
 
 async fn update(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
-    let (mut object, mut told) = call.received(received)?;
-    told.extend(owners::once(&mut object, ""));
-    let warnings = Warnings::default();
+    let object = call.received(received)?;
     let change = if call.part.is_some() {
         let (kind, name) = (call.kind, call.name().to_owned());
         if object.name() != name {
@@ -153,11 +146,8 @@ async fn update(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
     } else {
         Change::Replace(object)
     };
-    let options = call.options(&warnings);
-    let updated = registry.update(call.kind, &call.namespace, call.name(), change, options).await?;
-    let code = if updated.created { 201 } else { 200 };
-    told.extend(warnings.take());
-    Ok(with_warnings(call.object(code, &updated.stored)?, &told))
+    let updated = registry.update(call.kind, &call.namespace, call.name(), change, call.options()).await?;
+    call.object(if updated.created { 201 } else { 200 }, &updated.stored)
 }
 
 async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
@@ -165,12 +155,14 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
     let content = received.content.filter(is_patch);
     let content = content.ok_or_else(|| ApiError::unsupported_media_type(&received.media_type, PATCHES))?;
     let parameters = &call.parameters;
-    let (value, mut warnings) = contents::value(&received.bytes, content).map_err(ApiError::bad_request)?;
-    if parameters.validation == Validation::Strict && !warnings.is_empty() {
-        let message = format!("strict decoding error: {}", warnings.join(", "));
-        return Err(ApiError::bad_request(message));
-    }
+    let (value, twice) = contents::value(&received.bytes, content).map_err(ApiError::bad_request)?;
+    let faults = if content == Content::JsonPatch { operations::faults(&value, &twice) } else { twice };
     let mut patch = Patch::parse(content, value)?;
+    match parameters.validation {
+        Validation::Strict if !faults.is_empty() => return Err(patch.strictly_refused(&faults)),
+        Validation::Ignore => {}
+        _ => call.told.add(faults),
+    }
     let (mut kind, mut view) = (call.kind, call.kind.view());
     if let Patch::Apply(applied) = &mut patch {
         check_applied(call, applied)?;
@@ -180,27 +172,17 @@ async fn patch(call: &Call<'_>, registry: &Registry, received: &Received) -> Res
             kind = view.kind;
         }
     }
-    let warnings_of_kind = Warnings::default();
     let patching = Patching {
         kind,
         view,
         validation: parameters.validation,
         name: call.name().to_owned(),
         is_whole: call.part.is_none(),
-        faults: Arc::default(),
-        warnings: warnings_of_kind.clone(),
+        told: call.told.clone(),
     };
-    let faults = Arc::clone(&patching.faults);
     let change = patching.into_change(patch);
-    let options = call.options(&warnings_of_kind);
-    let updated = registry.update(kind, &call.namespace, call.name(), change, options).await?;
-    let code = if updated.created { 201 } else { 200 };
-    warnings.append(&mut faults.lock().unwrap_or_else(PoisonError::into_inner));
-    if parameters.validation == Validation::Ignore {
-        warnings.clear();
-    }
-    warnings.extend(warnings_of_kind.take());
-    Ok(with_warnings(call.object(code, &updated.stored)?, &warnings))
+    let updated = registry.update(kind, &call.namespace, call.name(), change, call.options()).await?;
+    call.object(if updated.created { 201 } else { 200 }, &updated.stored)
 }
 
 /// What the writer needs to apply a patch to the old object.
@@ -210,9 +192,7 @@ struct Patching {
     validation: Validation,
     name: String,
     is_whole: bool,
-    /// Filled with the fields that the new object's kind does not have.
-    faults: Arc<Mutex<Vec<String>>>,
-    warnings: Warnings,
+    told: Warnings,
 }
 
 impl Patching {
@@ -255,9 +235,10 @@ impl Patching {
         if let Some(view) = self.view {
             view.to_stored(&mut object);
         }
-        *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
-        let owners = owners::once(&mut object, " after mutating admission happens");
-        self.warnings.add(owners.into_iter().collect());
+        if self.validation != Validation::Ignore {
+            self.told.add(faults);
+        }
+        self.told.add(owners::once(&mut object, " after mutating admission happens"));
         if old.is_none() && !self.is_whole {
             return Err(ApiError::not_found(self.kind, &self.name));
         }

@@ -21,6 +21,7 @@ use crate::api::parameters::Parameters;
 use crate::api::path::{self, PATH_MAX, Place, Route, Target};
 use crate::auth::{Attributes, User};
 use crate::kind::{Kind, Source, Subresource, Verb};
+use crate::registry::Warnings;
 use crate::status::ApiError;
 
 /// Answers a request, in a span of its own.
@@ -47,15 +48,13 @@ async fn answer(
     // A long list would keep the other requests of this thread waiting.
     let encoded =
         |answer| if in_yaml { tokio::task::block_in_place(|| answer::in_yaml(answer)) } else { answer };
-    let mut deprecated = None;
-    let answered = respond(&shared, caller, &under_way, request, &mut labels, &mut deprecated).await;
+    let told = Warnings::default();
+    let answered = respond(&shared, caller, &under_way, request, &mut labels, &told).await;
     let (mut answer, error) = match answered.and_then(|answer| kept(&shared, encoded(answer), is_read)) {
         Ok(answer) => (answer, None),
         Err(error) => (encoded(answer::error(&error)), Some(error)),
     };
-    if let Some(warning) = deprecated {
-        answer = answer::with_warnings(answer, &[warning.to_owned()]);
-    }
+    answer = answer::with_warnings(answer, &told.take());
     let (status, duration) = (answer.status().as_u16(), start.elapsed());
     // A wrong applied configuration is the client's fault, though its error has code 500.
     let failure = error.filter(|error| error.code >= 500 && !matches!(error.reason, "Timeout" | ""));
@@ -93,7 +92,7 @@ async fn respond(
     under_way: &UnderWay,
     request: Request<Incoming>,
     labels: &mut Labels,
-    deprecated: &mut Option<&'static str>,
+    told: &Warnings,
 ) -> Result<Answer, ApiError> {
     let user = match caller {
         Caller::Refused => return Err(ApiError::busy()),
@@ -122,10 +121,7 @@ async fn respond(
         Parameters::parse(uri.query().unwrap_or_default()).check_timeout()?;
     }
     match route.ok_or_else(ApiError::no_such_path)? {
-        Route::Objects(target) => {
-            *deprecated = target.kind.deprecated;
-            objects(shared, user, target, request, labels).await
-        }
+        Route::Objects(target) => objects(shared, user, target, request, labels, told).await,
         page if request.method() == Method::GET || request.method() == Method::HEAD => {
             pages::page(shared, &page, request.uri().query().unwrap_or_default(), request.headers())
         }
@@ -139,12 +135,13 @@ async fn objects(
     target: Target,
     request: Request<Incoming>,
     labels: &mut Labels,
+    told: &Warnings,
 ) -> Result<Answer, ApiError> {
     labels.resource = target.kind.plural;
     if target.kind.source == Source::Nowhere {
         return read::absent(shared, target.kind, &target.place, &request);
     }
-    let (call, verb) = call(shared, user, target, &request, labels)?;
+    let (call, verb) = call(shared, user, target, &request, labels, told)?;
     if verb == Verb::Watch {
         // YAML has no streams.
         if is_in_yaml(&request) {
@@ -176,6 +173,7 @@ fn call<'a>(
     Target { kind, place, is_watch }: Target,
     request: &Request<Incoming>,
     labels: &mut Labels,
+    told: &Warnings,
 ) -> Result<(Call<'a>, Verb), ApiError> {
     let parameters = Parameters::parse(request.uri().query().unwrap_or_default());
     let verb = if is_watch {
@@ -195,8 +193,10 @@ fn call<'a>(
     if !kind.allows(part, verb) {
         return Err(ApiError::method_not_allowed());
     }
+    told.add(kind.deprecated.map(str::to_owned));
     let (resource, form) = (shared.registry.resource(kind)?, form(request.headers(), kind, part)?);
-    let call = Call { shared, user, resource, kind, namespace, name, part, parameters, form };
+    let told = told.clone();
+    let call = Call { shared, user, resource, kind, namespace, name, part, parameters, form, told };
     if matches!(call.form, Form::Table(_)) {
         call.parameters.check_table()?;
     }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::answer::{self, Answer, with_warnings};
+use super::answer::{self, Answer};
 use super::body::Received;
 use super::call::Call;
 use super::deletion;
@@ -20,16 +20,17 @@ pub(super) async fn bind(
     registry: &Registry,
     received: &Received,
 ) -> Result<Answer, ApiError> {
-    let (binding, told) = request(call, received, &BINDING)?;
+    let binding = request(call, received, &BINDING)?;
     pod_requests::check_target(&binding)?;
     let (kind, name) = (call.kind, call.name().to_owned());
     let change = Change::Patch(Box::new(move |pod| {
         let pod = pod.ok_or_else(|| ApiError::not_found(kind, &name))?;
         pod_requests::bound(kind, pod, &binding, time::now())
     }));
-    let options = call.options(&Warnings::default());
+    // The pod's own warnings are not for the client.
+    let options = WriteOptions { warnings: Warnings::default(), ..call.options() };
     registry.update(kind, &call.namespace, call.name(), change, options).await?;
-    Ok(with_warnings(success(), &told))
+    Ok(success())
 }
 
 /// Deletes a pod, and notes in its status why.
@@ -38,7 +39,7 @@ pub(super) async fn evict(
     registry: &Registry,
     received: &Received,
 ) -> Result<Answer, ApiError> {
-    let (eviction, told) = request(call, received, &EVICTION)
+    let eviction = request(call, received, &EVICTION)
         .or_else(|error| request(call, received, &OLD_EVICTION).map_err(|_| error))?;
     let given = eviction.0.get("deleteOptions").and_then(Value::as_object);
     let mut options = deletion::options_in(given.unwrap_or(&serde_json::Map::new()))?;
@@ -51,7 +52,8 @@ pub(super) async fn evict(
             let pod = pod.ok_or_else(|| ApiError::not_found(kind, &name))?;
             pod_requests::evicted(kind, pod, &preconditions, time::now())
         }));
-        let status = WriteOptions { part: Some(Subresource::Status), ..call.options(&Warnings::default()) };
+        let part = Some(Subresource::Status);
+        let status = WriteOptions { part, warnings: Warnings::default(), ..call.options() };
         let updated = registry.update(kind, &call.namespace, call.name(), change, status).await?;
         if has_version {
             // The change above is not one of others.
@@ -59,18 +61,18 @@ pub(super) async fn evict(
         }
     }
     registry.delete(kind, &call.namespace, call.name(), options).await?;
-    Ok(with_warnings(success(), &told))
+    Ok(success())
 }
 
 /// What is asked of a pod, which has to be the one in the path.
-fn request(call: &Call<'_>, received: &Received, kind: &Kind) -> Result<(Object, Vec<String>), ApiError> {
-    let (request, told) = call.received_as(received, kind)?;
+fn request(call: &Call<'_>, received: &Received, kind: &Kind) -> Result<Object, ApiError> {
+    let request = call.received_as(received, kind)?;
     call.check_namespace(&request)?;
     if request.name() != call.name() {
         let message = format!("name in URL does not match name in {} object", kind.name);
         return Err(ApiError::bad_request(message));
     }
-    Ok((request, told))
+    Ok(request)
 }
 
 fn success() -> Answer {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::answer::{self, Answer, with_warnings};
+use super::answer::{self, Answer};
 use super::body::Received;
 use super::call::Call;
 use crate::auth::{Bound, ISSUER, Times, UNASKED};
@@ -23,7 +23,7 @@ const YEAR: i64 = 365 * 24 * 3600;
 
 /// Answers a TokenRequest with a token.
 pub(super) fn answer(call: &Call<'_>, received: &Received) -> Result<Answer, ApiError> {
-    let (mut request, told) = call.received_as(received, &TOKEN_REQUEST)?;
+    let mut request = call.received_as(received, &TOKEN_REQUEST)?;
     check_place(call, &request)?;
     let account = call.shared.registry.get(call.kind, &call.namespace, call.name())?.object()?;
     check_uid(&request, &account)?;
@@ -57,7 +57,7 @@ pub(super) fn answer(call: &Call<'_>, received: &Received) -> Result<Answer, Api
     metadata.insert("creationTimestamp".to_owned(), time::format(now).into());
     let end = time::format(now.saturating_add(seconds));
     request.0.insert("status".to_owned(), json!({"token": token, "expirationTimestamp": end}));
-    Ok(with_warnings(answer::json(201, &request.into_value()), &told))
+    Ok(answer::json(201, &request.into_value()))
 }
 
 /// Refuses a request that names another account than the path.

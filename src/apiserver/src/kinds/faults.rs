@@ -34,7 +34,7 @@ pub(super) fn not_found(field: impl Into<String>, value: &Value) -> Cause {
     fault("FieldValueNotFound", field, format!("Not found: {}", shown(value)), "")
 }
 
-/// The value is not one of `supported`, which are sorted.
+/// The value is not one of `supported`, which are in the order of upstream.
 pub(super) fn unsupported(field: impl Into<String>, value: &str, supported: &[&str]) -> Cause {
     let supported: Vec<String> = supported.iter().map(|value| go_quote(value)).collect();
     let detail = format!("supported values: {}", supported.join(", "));

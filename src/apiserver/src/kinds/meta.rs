@@ -74,10 +74,14 @@ pub(super) fn common_faults(object: &Object, rule: NameRule) -> Vec<Cause> {
     faults
 }
 
-/// The faults of a change of the metadata of `old`, besides those of the new metadata
+/// The faults of a change of the metadata of `old`: first those that the new metadata of any kind can have
+/// (`BeforeUpdate` in `k8s.io/apiserver/pkg/registry/rest/update.go`), then those of the change itself
 /// (`ValidateObjectMetaAccessorUpdate`).
 pub(super) fn change_faults(object: &Object, old: &Object) -> Vec<Cause> {
-    let mut faults = if old.is_being_deleted() { new_finalizer_faults(object, old) } else { Vec::new() };
+    let mut faults = common_faults(object, path_segment);
+    if old.is_being_deleted() {
+        faults.extend(new_finalizer_faults(object, old));
+    }
     // The registry has already corrected values that can only mean the old ones.
     for key in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         let value = |object: &Object| object.metadata().get(key).cloned().unwrap_or_default();
@@ -185,7 +189,13 @@ fn entries(map: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
 /// Returns `Ok` if there are no faults.
 ///
 /// # Errors
-/// `Invalid` with the faults.
+/// `Invalid` with the faults, those of the metadata once each: a change finds some of them twice.
 pub(super) fn checked(kind: &crate::kind::Kind, object: &Object, faults: &[Cause]) -> Result<(), ApiError> {
-    if faults.is_empty() { Ok(()) } else { Err(ApiError::invalid(kind, object.name(), faults)) }
+    let mut once: Vec<Cause> = Vec::new();
+    for fault in faults {
+        if !fault.field.starts_with("metadata.") || !once.contains(fault) {
+            once.push(fault.clone());
+        }
+    }
+    if once.is_empty() { Ok(()) } else { Err(ApiError::invalid(kind, object.name(), &once)) }
 }

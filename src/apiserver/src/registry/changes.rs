@@ -7,6 +7,7 @@ use super::transaction::Pending;
 use crate::auth::escalation::check_creation;
 use crate::kind::Kind;
 use crate::object::{FOREGROUND, ORPHAN, Object};
+use crate::schema::tidy;
 use crate::status::ApiError;
 use crate::store::Stored;
 
@@ -20,6 +21,7 @@ pub(super) fn create(
     let resource = pending.resource(kind)?;
     let has_version = object.resource_version() > 0;
     metadata::of_new(kind, &mut object, namespace, pending.now)?;
+    tidy::structure(&mut object.0, kind.schema);
     resource.create(pending, &mut object)?;
     pending.warnings.extend(resource.warnings(&object, None));
     // `store.Create` in `k8s.io/apiserver/pkg/storage/etcd3/store.go`, which a dry run does not come to.
@@ -49,15 +51,18 @@ pub(super) fn update(
     let stored = pending.stored(kind, namespace, name)?;
     let old = stored.as_ref().map(Stored::object).transpose()?;
     let (mut object, old, stored) = match (change, old, stored) {
-        (Change::Replace(object), Some(old), Some(stored)) => {
-            // The name goes first, as it does upstream.
-            if object.name() == name {
-                metadata::is_same(kind, &object, &old)?;
-                metadata::has_version(kind, resource, &object)?;
-            }
+        (Change::Replace(mut object), Some(old), Some(stored)) => {
+            metadata::is_addressed(kind, &mut object, &old)?;
+            metadata::is_same(kind, &object, &old)?;
+            metadata::has_version(kind, resource, &object)?;
             (object, old, stored)
         }
-        (Change::Patch(patch), Some(old), Some(stored)) => (patch(Some(&old))?, old, stored),
+        (Change::Patch(patch), Some(old), Some(stored)) => {
+            let mut object = patch(Some(&old))?;
+            metadata::is_addressed(kind, &mut object, &old)?;
+            metadata::has_version(kind, resource, &object)?;
+            (object, old, stored)
+        }
         (Change::Patch(patch), ..) => {
             let mut object = patch(None)?;
             object.metadata_mut().insert("name".to_owned(), name.into());
@@ -74,6 +79,7 @@ pub(super) fn update(
         (Change::Apply(..), ..) => return Err(ApiError::internal("an apply is a patch by now")),
     };
     metadata::of_changed(kind, &mut object, &old)?;
+    tidy::structure(&mut object.0, kind.schema);
     if let Some(part) = pending.part {
         resource.update_part(pending, part, &mut object, &old)?;
         pending.warnings.extend(resource.part_warnings(&object));

@@ -64,9 +64,7 @@ pub(crate) fn suffix() -> String {
 /// # Errors
 /// `Conflict` where the client saw another version, `BadRequest` where it means another object.
 pub(super) fn of_changed(kind: &Kind, object: &mut Object, old: &Object) -> Result<(), ApiError> {
-    own_type(kind, object)?;
-    in_namespace(kind, object, old.namespace())?;
-    is_named(object, old.name())?;
+    is_addressed(kind, object, old)?;
     let given = |key: &str| object.metadata().get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     // Version 0 is any version.
     if version_of(&given("resourceVersion"))?.is_some_and(|version| version != old.resource_version()) {
@@ -102,6 +100,16 @@ pub(super) fn of_changed(kind: &Kind, object: &mut Object, old: &Object) -> Resu
         };
     }
     Ok(())
+}
+
+/// Refuses an object of another kind, namespace or name than the request is about.
+///
+/// # Errors
+/// `BadRequest`.
+pub(super) fn is_addressed(kind: &Kind, object: &mut Object, old: &Object) -> Result<(), ApiError> {
+    own_type(kind, object)?;
+    in_namespace(kind, object, old.namespace())?;
+    is_named(object, old.name())
 }
 
 /// The version that a client says it saw; `None` if it says none, or 0.

@@ -202,9 +202,10 @@ impl Registry {
         let (warnings, group, author) = (options.warnings, options.group, options.author);
         let work: Work = Box::new(move |pending| {
             (pending.group, pending.author) = (group, author);
-            let created = create(pending, kind, &namespace, object)?;
+            let created = create(pending, kind, &namespace, object);
+            // A refused change has warnings, too.
             warnings.add(std::mem::take(&mut pending.warnings));
-            Ok(Outcome::Created(created))
+            created.map(Outcome::Created)
         });
         Ok(self.change(work, options.dry_run).await?.stored())
     }
@@ -244,9 +245,9 @@ impl Registry {
         };
         let work: Work = Box::new(move |pending| {
             (pending.group, pending.part, pending.author) = (group, part, author);
-            let outcome = work(pending)?;
+            let outcome = work(pending);
             warnings.add(std::mem::take(&mut pending.warnings));
-            Ok(outcome)
+            outcome
         });
         let outcome = self.change(work, dry_run).await?;
         let created = matches!(outcome, Outcome::Created(_));

@@ -33,10 +33,8 @@ pub struct Warnings(Arc<Mutex<Vec<String>>>);
 
 impl Warnings {
     /// Adds some.
-    pub fn add(&self, warnings: Vec<String>) {
-        if !warnings.is_empty() {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(warnings);
-        }
+    pub fn add(&self, warnings: impl IntoIterator<Item = String>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(warnings);
     }
 
     /// Takes all warnings out.

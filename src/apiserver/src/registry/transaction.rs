@@ -10,6 +10,7 @@ use crate::auth::User;
 use crate::kind::{Kind, Source, Subresource};
 use crate::object::Object;
 use crate::resource::{Allocation, Resource, Transaction};
+use crate::schema::tidy;
 use crate::status::ApiError;
 use crate::store::{Store, Stored};
 
@@ -353,6 +354,7 @@ impl Transaction for Pending<'_> {
     fn put(&mut self, kind: &'static Kind, object: &mut Object) -> Result<(), ApiError> {
         let old = self.stored(kind, object.namespace(), object.name())?;
         super::metadata::stamp(object, self.now);
+        tidy::structure(&mut object.0, kind.schema);
         self.write(kind, object, old)?;
         Ok(())
     }

@@ -148,7 +148,8 @@ pub static DELETE_OPTIONS: Type = Type::new(
         KIND,
         Field::new(1, "gracePeriodSeconds", Form::Int64, "How many seconds the object may take to end.")
             .pointer(),
-        Field::new(2, "preconditions", Form::Object(&PRECONDITIONS), "What has to be true of the object."),
+        Field::new(2, "preconditions", Form::Object(&PRECONDITIONS), "What has to be true of the object.")
+            .pointer(),
         Field::new(3, "orphanDependents", Form::Boolean, "No longer in use; see propagationPolicy.")
             .pointer(),
         Field::new(4, "propagationPolicy", Form::Text, "Orphan, Background or Foreground.").pointer(),
@@ -166,8 +167,8 @@ static PRECONDITIONS: Type = Type::new(
     "io.k8s.apimachinery.pkg.apis.meta.v1.Preconditions",
     "What has to be true of an object.",
     &[
-        Field::new(1, "uid", Form::Text, "Its uid."),
-        Field::new(2, "resourceVersion", Form::Text, "Its resource version."),
+        Field::new(1, "uid", Form::Text, "Its uid.").pointer(),
+        Field::new(2, "resourceVersion", Form::Text, "Its resource version.").pointer(),
     ],
 );
 

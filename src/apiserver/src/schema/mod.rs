@@ -6,6 +6,7 @@
 pub(crate) mod core;
 pub mod meta;
 pub(crate) mod published;
+pub(crate) mod tidy;
 
 /// A structure.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Field {
     pub apply: Merge<&'static [&'static str]>,
     /// Whether it is required.
     pub is_required: bool,
+    /// Whether Go writes it even if it is empty, though it is not required.
+    pub is_written: bool,
     /// Whether it is a pointer in Go: then 0, false and empty text differ from a missing field.
     pub is_pointer: bool,
     /// The text that `kubectl explain` shows.
@@ -123,12 +126,19 @@ impl Field {
     /// An optional field.
     pub const fn new(number: u32, name: &'static str, form: Form, description: &'static str) -> Self {
         let (merge, apply) = (Merge::Replace, Merge::Replace);
-        Self { name, number, form, merge, apply, is_required: false, is_pointer: false, description }
+        let (is_required, is_written, is_pointer) = (false, false, false);
+        Self { name, number, form, merge, apply, is_required, is_written, is_pointer, description }
     }
 
     /// Makes it required.
     pub const fn required(mut self) -> Self {
         self.is_required = true;
+        self
+    }
+
+    /// Lets it be written even if it is empty.
+    pub const fn written(mut self) -> Self {
+        self.is_written = true;
         self
     }
 

@@ -54,9 +54,8 @@ impl Resource for EndpointSlices {
     fn create(&self, transaction: &mut dyn Transaction, object: &mut Object) -> Result<(), ApiError> {
         namespace::must_exist(transaction, &KIND, object)?;
         rules::fill(object, None);
-        meta::checked(&KIND, object, &rules::faults(object, None))?;
         object.metadata_mut().insert("generation".to_owned(), 1.into());
-        Ok(())
+        meta::checked(&KIND, object, &rules::faults(object, None))
     }
 
     /// Counts the changes as `PrepareForUpdate` does in `pkg/registry/discovery/endpointslice/strategy.go`.

@@ -30,11 +30,12 @@ static ENDPOINT: Type = Type::new(
             "targetRef",
             Form::Object(&OBJECT_REFERENCE),
             "The object that it stands for, such as a Pod.",
-        ),
+        )
+        .pointer(),
         Field::new(5, "deprecatedTopology", Form::Texts, "No longer in use."),
         Field::new(6, "nodeName", Form::Text, "The node that it is on.").pointer(),
         Field::new(7, "zone", Form::Text, "The zone that it is in.").pointer(),
-        Field::new(8, "hints", Form::Object(&ENDPOINT_HINTS), "From where it should be used."),
+        Field::new(8, "hints", Form::Object(&ENDPOINT_HINTS), "From where it should be used.").pointer(),
     ],
 );
 

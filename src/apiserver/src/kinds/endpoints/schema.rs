@@ -47,7 +47,7 @@ static ENDPOINT_ADDRESS: Type = Type::new(
         Field::new(1, "ip", Form::Text, "The address, IPv4 or IPv6.").required(),
         Field::new(3, "hostname", Form::Text, "Its host name."),
         Field::new(4, "nodeName", Form::Text, "The node that it is on.").pointer(),
-        Field::new(2, "targetRef", Form::Object(&OBJECT_REFERENCE), "The object behind it."),
+        Field::new(2, "targetRef", Form::Object(&OBJECT_REFERENCE), "The object behind it.").pointer(),
     ],
 );
 

@@ -142,6 +142,12 @@ fn in_go(key: &str, value: &Value) -> Value {
             ("FieldPath", "fieldPath"),
         ],
         "source" => &[("Component", "component"), ("Host", "host")],
+        // A text that is not there is empty in Go.
+        "reason" | "message" | "action" | "type" | "reportingComponent" | "reportingInstance"
+            if value.is_null() =>
+        {
+            return "".into();
+        }
         _ => return value.clone(),
     };
     let pair = |(go, key): &(&str, &str)| json!([go, value[*key].as_str().unwrap_or_default()]);

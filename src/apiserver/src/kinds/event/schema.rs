@@ -20,11 +20,12 @@ pub(in crate::kinds) static EVENT: Type = Type::new(
         Field::new(8, "count", Form::Int32, "How often it was seen."),
         Field::new(9, "type", Form::Text, "Normal or Warning."),
         Field::new(10, "eventTime", Form::MicroTime, "When it was first seen, to the microsecond."),
-        Field::new(11, "series", Form::Object(&EVENT_SERIES), "The series that it belongs to."),
+        Field::new(11, "series", Form::Object(&EVENT_SERIES), "The series that it belongs to.").pointer(),
         Field::new(12, "action", Form::Text, "What was done."),
-        Field::new(13, "related", Form::Object(&OBJECT_REFERENCE), "Another object that it is about."),
-        Field::new(14, "reportingComponent", Form::Text, "Which controller tells it."),
-        Field::new(15, "reportingInstance", Form::Text, "Which instance of it."),
+        Field::new(13, "related", Form::Object(&OBJECT_REFERENCE), "Another object that it is about.")
+            .pointer(),
+        Field::new(14, "reportingComponent", Form::Text, "Which controller tells it.").written(),
+        Field::new(15, "reportingInstance", Form::Text, "Which instance of it.").written(),
     ],
 );
 

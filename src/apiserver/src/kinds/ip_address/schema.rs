@@ -23,7 +23,8 @@ static IP_ADDRESS_SPEC: Type = Type::new(
         Form::Object(&PARENT_REFERENCE),
         "The object that has the address. It cannot be changed.",
     )
-    .required()],
+    .required()
+    .pointer()],
 );
 
 static PARENT_REFERENCE: Type = Type::new(

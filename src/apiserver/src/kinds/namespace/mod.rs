@@ -118,6 +118,10 @@ impl Resource for Namespaces {
         old: &Object,
     ) -> Result<(), ApiError> {
         object.keep_only(if part == Subresource::Status { "status" } else { "spec" }, old);
+        if part == Subresource::Status {
+            // `SetDefaults_NamespaceStatus` in `pkg/apis/core/v1/defaults.go`.
+            object.status_mut().entry("phase").or_insert_with(|| "Active".into());
+        }
         let mut faults = meta::change_faults(object, old);
         faults.extend(meta::kept_faults(object));
         faults.extend(match part {

@@ -92,7 +92,8 @@ static SERVICE_SPEC: Type = Type::new(
             "sessionAffinityConfig",
             Form::Object(&SESSION_AFFINITY_CONFIG),
             "How long a client stays with a pod.",
-        ),
+        )
+        .pointer(),
         Field::new(
             19,
             "ipFamilies",
@@ -152,7 +153,7 @@ static SERVICE_PORT: Type = Type::new(
 static SESSION_AFFINITY_CONFIG: Type = Type::new(
     "io.k8s.api.core.v1.SessionAffinityConfig",
     "How a client stays with a pod.",
-    &[Field::new(1, "clientIP", Form::Object(&CLIENT_IP_CONFIG), "By the client's address.")],
+    &[Field::new(1, "clientIP", Form::Object(&CLIENT_IP_CONFIG), "By the client's address.").pointer()],
 );
 
 static CLIENT_IP_CONFIG: Type = Type::new(
@@ -200,6 +201,6 @@ static PORT_STATUS: Type = Type::new(
     &[
         Field::new(1, "port", Form::Int32, "Its number.").required(),
         Field::new(2, "protocol", Form::Text, "TCP, UDP or SCTP.").required(),
-        Field::new(3, "error", Form::Text, "What is wrong with it."),
+        Field::new(3, "error", Form::Text, "What is wrong with it.").pointer(),
     ],
 );

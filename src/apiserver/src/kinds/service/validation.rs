@@ -57,6 +57,8 @@ pub(super) fn change_faults(spec: &Spec, old: &Spec) -> Vec<Cause> {
         let class = json!(spec.load_balancer_class);
         faults.push(invalid("spec.loadBalancerClass", &class, "may not change once set"));
     }
+    // `validateLoadBalancerClassField` is called twice for a change.
+    faults.extend(class_faults(spec));
     // `validateServiceExternalTrafficFieldsUpdate`: the port is open on the nodes, and load balancers ask there.
     let both = spec.needs_health_check() && old.needs_health_check();
     if both && spec.health_check_node_port != old.health_check_node_port {

@@ -12,7 +12,6 @@ mod pod;
 #[cfg(test)]
 mod published_tests;
 pub(crate) mod rbac;
-mod tidy;
 mod workload;
 
 use serde_json::Value;
@@ -22,6 +21,7 @@ use super::{Config, age, namespace};
 use crate::kind::{Kind, Subresource};
 use crate::object::Object;
 use crate::resource::{Resource, Transaction};
+use crate::schema::tidy;
 use crate::status::{ApiError, Cause};
 
 /// All of them, in the order in which discovery has them.

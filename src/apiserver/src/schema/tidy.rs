@@ -3,10 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::schema::{Field, Form, Type};
+use super::{Field, Form, Type};
 
 /// Tidies a structure. The depth is bounded by the table.
-pub(super) fn structure(map: &mut Map<String, Value>, schema: &'static Type) {
+pub(crate) fn structure(map: &mut Map<String, Value>, schema: &'static Type) {
     for field in schema.all_fields().filter(|field| !field.is_pointer) {
         if let Some(zero) = always_written(field) {
             map.entry(field.name).or_insert(zero);
@@ -31,15 +31,20 @@ fn inner(value: &mut Value, form: Form) {
 fn always_written(field: &Field) -> Option<Value> {
     match field.form {
         Form::Object(_) => Some(json!({})),
-        Form::Text if field.is_required => Some("".into()),
-        Form::Boolean if field.is_required => Some(false.into()),
-        Form::Int32 | Form::Int64 if field.is_required => Some(0.into()),
+        Form::Text if is_written(field) => Some("".into()),
+        Form::Boolean if is_written(field) => Some(false.into()),
+        Form::Int32 | Form::Int64 if is_written(field) => Some(0.into()),
         _ => None,
     }
 }
 
+/// Whether Go writes the field even if it is empty.
+fn is_written(field: &Field) -> bool {
+    field.is_required || field.is_written
+}
+
 fn is_left_out(value: &Value, field: &Field) -> bool {
-    if field.is_pointer || field.is_required {
+    if field.is_pointer || is_written(field) {
         return false;
     }
     match (value, field.form) {
