@@ -122,7 +122,11 @@ fn mistakes_in_manifests_are_told_in_upstreams_words() {
         ),
         ("name: c", "name: C", "spec.template.spec.containers[0].name: Invalid value: \"C\""),
         ("image: i:1", "imagePullPolicy: Always", "spec.template.spec.containers[0].image: Required value"),
-        ("selector: {matchLabels: {a: b}}", "minReadySeconds: 1", "spec.selector: Required value"),
+        (
+            "selector: {matchLabels: {a: b}}",
+            "minReadySeconds: 1",
+            "spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`",
+        ),
         (
             "    spec:\n",
             "    spec:\n      restartPolicy: Never\n",

@@ -37,4 +37,5 @@ mod tokens;
 mod tokens_bound;
 mod versions;
 mod warnings;
+mod workloads;
 mod writes;

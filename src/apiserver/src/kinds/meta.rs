@@ -186,6 +186,14 @@ fn entries(map: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
     map.and_then(Value::as_object).unwrap_or(&NONE).iter()
 }
 
+/// Gives `object` the metadata `key` of `old`.
+pub(super) fn keep(object: &mut Object, old: &Object, key: &str) {
+    match old.metadata().get(key) {
+        Some(value) => object.metadata_mut().insert(key.to_owned(), value.clone()),
+        None => object.metadata_mut().remove(key),
+    };
+}
+
 /// Returns `Ok` if there are no faults.
 ///
 /// # Errors

@@ -17,8 +17,11 @@ pub(crate) static KIND: Kind = Kind {
     ..Kind::new("", "ServiceAccount", "serviceaccounts", "serviceaccount", &published::ServiceAccount)
 };
 
-pub(super) static SHAPE: Shape =
-    Shape { everywhere: Some(|_| everywhere::object(&KIND, DEFAULT, Map::new())), ..Shape::new(&KIND) };
+pub(super) static SHAPE: Shape = Shape {
+    is_returned_when_deleted: true,
+    everywhere: Some(|_| everywhere::object(&KIND, DEFAULT, Map::new())),
+    ..Shape::new(&KIND)
+};
 
 /// The account of pods that name none. Each namespace has one.
 pub(super) const DEFAULT: &str = "default";

@@ -18,6 +18,7 @@ static KIND: Kind = Kind {
 };
 
 pub(super) static SHAPE: Shape = Shape {
+    has_any_finalizer: true,
     may_be_created_by_update: true,
     // Two holders that know no version would both have it.
     needs_version: true,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Shape, everywhere};
 use crate::kind::Kind;
 use crate::kinds::columns::{AGE, NAME, column, typed};
-use crate::kinds::faults::{forbidden, invalid, too_long, unsupported};
+use crate::kinds::faults::{forbidden, invalid, required, too_long, unsupported};
 use crate::kinds::{Config, age, verbs};
 use crate::object::Object;
 use crate::resource::Transaction;
@@ -52,7 +52,10 @@ pub(super) static CONFIG_MAP_SHAPE: Shape = Shape {
     ..Shape::new(&CONFIG_MAP)
 };
 pub(super) static PRIORITY_CLASS_SHAPE: Shape = Shape {
-    has_generation: true,
+    // Not counted further (`PrepareForUpdate` in `pkg/registry/scheduling/priorityclass/strategy.go`).
+    begin: |object| {
+        object.metadata_mut().insert("generation".to_owned(), 1.into());
+    },
     fill: fill_priority_class,
     faults: priority_class_faults,
     allowed: one_default,
@@ -67,6 +70,7 @@ pub(super) static PRIORITY_CLASS_SHAPE: Shape = Shape {
     ..Shape::new(&PRIORITY_CLASS)
 };
 pub(super) static RUNTIME_CLASS_SHAPE: Shape = Shape {
+    has_any_finalizer: true,
     may_be_created_by_update: true,
     needs_version: true,
     faults: runtime_class_faults,
@@ -124,7 +128,8 @@ fn config_map_faults(object: &Object, old: Option<&Object>) -> Vec<Cause> {
         }
     }
     if size > DATA_MAX {
-        faults.push(too_long("", DATA_MAX));
+        // As an empty path is shown.
+        faults.push(too_long("[]", DATA_MAX));
     }
     faults
 }
@@ -236,10 +241,16 @@ fn one_default(
 
 /// `ValidateRuntimeClass` and `ValidateRuntimeClassUpdate` in `pkg/apis/node/validation/validation.go`.
 fn runtime_class_faults(object: &Object, old: Option<&Object>) -> Vec<Cause> {
-    let handler = object.0.get("handler").cloned().unwrap_or_default();
-    if old.is_some_and(|old| old.0.get("handler") != object.0.get("handler")) {
-        return vec![invalid("handler", &handler, "field is immutable")];
+    let handler =
+        |object: &Object| object.0.get("handler").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = handler(object);
+    let mut faults = if text.is_empty() {
+        vec![required("handler", "")]
+    } else {
+        dns::label_errors(&text).iter().map(|why| invalid("handler", &text.as_str().into(), why)).collect()
+    };
+    if old.is_some_and(|old| handler(old) != text) {
+        faults.push(invalid("handler", &text.into(), "field is immutable"));
     }
-    let text = handler.as_str().unwrap_or_default();
-    dns::label_errors(text).iter().map(|why| invalid("handler", &text.into(), why)).collect()
+    faults
 }

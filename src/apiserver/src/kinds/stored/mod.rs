@@ -12,6 +12,7 @@ mod pod;
 #[cfg(test)]
 mod published_tests;
 pub(crate) mod rbac;
+mod rollout;
 mod workload;
 
 use serde_json::Value;
@@ -57,8 +58,12 @@ struct Shape {
     kind: &'static Kind,
     /// Which names objects may have.
     name: NameRule,
+    /// Whether finalizers need no domain, as where the kind's rules leave their names to the API machinery.
+    has_any_finalizer: bool,
     /// Whether `metadata.generation` counts the changes of everything but the metadata and the status.
     has_generation: bool,
+    /// Whether it counts changes of the annotations as well.
+    counts_annotations: bool,
     /// Whether PUT creates an object that is not there.
     may_be_created_by_update: bool,
     /// Whether PUT has to say which version it replaces.
@@ -73,8 +78,12 @@ struct Shape {
     admit: fn(&mut dyn Transaction, &mut Object) -> Result<(), ApiError>,
     /// Takes over what a client that replaces an object need not say.
     keep: fn(&mut Object, &Object),
+    /// Takes over what a client that writes the status cannot change, besides everything but the metadata.
+    keep_in_status: fn(&mut Object, &Object),
     /// The faults of an object, which may replace another one, besides those of its metadata.
     faults: fn(&Object, Option<&Object>) -> Vec<Cause>,
+    /// Warnings about an object, which may replace another one.
+    warnings: fn(&Object, Option<&Object>) -> Vec<String>,
     /// Refuses a valid object if the author of the change may not write it.
     allowed: Allowed,
     /// Why an object may not be deleted at all.
@@ -97,7 +106,9 @@ impl Shape {
         Self {
             kind,
             name: meta::subdomain,
+            has_any_finalizer: false,
             has_generation: false,
+            counts_annotations: false,
             may_be_created_by_update: false,
             needs_version: false,
             is_returned_when_deleted: false,
@@ -105,7 +116,9 @@ impl Shape {
             fill: |_| {},
             admit: |_, _| Ok(()),
             keep: |_, _| {},
+            keep_in_status: |_, _| {},
             faults: |_, _| Vec::new(),
+            warnings: |_, _| Vec::new(),
             allowed: |_, _, _| Ok(()),
             fixed: |_| None,
             grace: None,
@@ -133,13 +146,12 @@ impl Stored {
 
     fn check(&self, object: &Object, old: Option<&Object>) -> Result<(), ApiError> {
         let mut faults = match old {
-            None => meta::faults(object, self.shape.name),
-            Some(old) => {
-                let mut faults = meta::change_faults(object, old);
-                faults.extend(meta::kept_faults(object));
-                faults
-            }
+            None => meta::common_faults(object, self.shape.name),
+            Some(old) => meta::change_faults(object, old),
         };
+        if !self.shape.has_any_finalizer {
+            faults.extend(meta::finalizer_kind_faults(object));
+        }
         faults.extend((self.shape.faults)(object, old));
         meta::checked(self.shape.kind, object, &faults)
     }
@@ -157,12 +169,11 @@ impl Resource for Stored {
         (self.shape.begin)(object);
         self.prepare(object);
         (self.shape.admit)(transaction, object)?;
-        self.check(object, None)?;
-        (self.shape.allowed)(transaction, object, None)?;
         if self.shape.has_generation {
             object.metadata_mut().insert("generation".to_owned(), 1.into());
         }
-        Ok(())
+        self.check(object, None)?;
+        (self.shape.allowed)(transaction, object, None)
     }
 
     fn update(
@@ -178,7 +189,9 @@ impl Resource for Stored {
         (self.shape.keep)(object, old);
         self.check(object, Some(old))?;
         (self.shape.allowed)(transaction, object, Some(old))?;
-        if self.shape.has_generation && !is_same_but_metadata(object, old) {
+        let annotations = |object: &Object| object.metadata().get("annotations").cloned();
+        let is_annotated = self.shape.counts_annotations && annotations(object) != annotations(old);
+        if self.shape.has_generation && (is_annotated || !is_same_but_metadata(object, old)) {
             let before = old.metadata().get("generation").and_then(Value::as_i64).unwrap_or_default();
             object.metadata_mut().insert("generation".to_owned(), before.saturating_add(1).into());
         }
@@ -198,12 +211,18 @@ impl Resource for Stored {
         }
         object.keep_only("status", old);
         self.prepare(object);
+        (self.shape.keep)(object, old);
+        (self.shape.keep_in_status)(object, old);
         self.check(object, Some(old))
     }
 
     fn may_delete(&self, object: &Object) -> Result<(), ApiError> {
         let refused = |why| Err(ApiError::forbidden(self.shape.kind, object.name(), why));
         (self.shape.fixed)(object).map_or(Ok(()), refused)
+    }
+
+    fn warnings(&self, object: &Object, old: Option<&Object>) -> Vec<String> {
+        (self.shape.warnings)(object, old)
     }
 
     fn grace(&self, object: &Object, asked: Option<i64>) -> Option<i64> {

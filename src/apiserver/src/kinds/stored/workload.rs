@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::Shape;
-use super::pod::{defaults, validation};
+use super::pod::{defaults, validation, warnings};
+use super::{Shape, rollout};
 use crate::kind::Kind;
 use crate::kinds::columns::{AGE, NAME, column, typed, wide};
-use crate::kinds::faults::{invalid, required, unsupported};
+use crate::kinds::faults::{forbidden, invalid, required, unsupported};
 use crate::kinds::{age, meta, verbs};
 use crate::object::Object;
 use crate::schema::{Type, published};
@@ -63,8 +63,11 @@ pub(super) static DAEMON_SET_SHAPE: Shape = Shape {
     fill: |object| {
         let rolling = json!({"maxSurge": 0, "maxUnavailable": 1});
         fill(object, "updateStrategy", &rolling, &[("revisionHistoryLimit", 10)]);
+        count_templates(object, None);
     },
-    faults: |object, old| faults(object, old, "daemonset"),
+    keep: |object, old| count_templates(object, Some(old)),
+    faults: daemon_set_faults,
+    warnings: template_warnings,
     cells: daemon_set_cells,
     ..Shape::new(&DAEMON_SET)
 };
@@ -76,7 +79,16 @@ pub(super) static DEPLOYMENT_SHAPE: Shape = Shape {
         let numbers = [("replicas", 1), ("revisionHistoryLimit", 10), ("progressDeadlineSeconds", 600)];
         fill(object, "strategy", &rolling, &numbers);
     },
-    faults: |object, old| faults(object, old, "deployment"),
+    // `PrepareForUpdate` in `pkg/registry/apps/deployment/strategy.go`.
+    counts_annotations: true,
+    keep_in_status: |object, old| meta::keep(object, old, "labels"),
+    faults: deployment_faults,
+    warnings: |object, old| {
+        let mut warnings = template_warnings(object, old);
+        let of_name = warnings::of_name(object.name(), "Pod names and hostnames");
+        warnings.extend(of_name.filter(|_| old.is_none()));
+        warnings
+    },
     cells: deployment_cells,
     ..Shape::new(&DEPLOYMENT)
 };
@@ -97,52 +109,110 @@ fn fill(object: &mut Object, strategy: &str, rolling: &Value, numbers: &[(&str, 
         spec.entry(*key).or_insert_with(|| (*value).into());
     }
     let pod = spec.get_mut("template").and_then(|template| template.get_mut("spec")?.as_object_mut());
-    pod.into_iter().for_each(defaults::fill);
+    pod.into_iter().for_each(defaults::fill_template);
 }
 
-/// `ValidateDaemonSetSpec` and `ValidateDeploymentSpec` in `pkg/apis/apps/validation/validation.go`.
-fn faults(object: &Object, old: Option<&Object>, what: &str) -> Vec<Cause> {
-    let (spec, mut faults) = (object.spec(), Vec::new());
-    let (selector, labels) = (&spec["selector"], &spec["template"]["metadata"]["labels"]);
-    let field = "spec.selector";
+/// The annotation of a DaemonSet that counts its templates (`pkg/apis/apps/v1/conversion.go`).
+const TEMPLATES: &str = "deprecated.daemonset.template.generation";
+
+/// Counts the changes of a DaemonSet's template (`PrepareForUpdate` in `pkg/registry/apps/daemonset/strategy.go`). A client
+/// has its say only when it creates one.
+fn count_templates(object: &mut Object, old: Option<&Object>) {
+    let counted = |object: &Object| {
+        let text = object.metadata().get("annotations").and_then(|all| all[TEMPLATES].as_str());
+        text.and_then(|text| text.parse::<i64>().ok()).unwrap_or_default().max(1)
+    };
+    let count = match old {
+        Some(old) if old.spec()["template"] != object.spec()["template"] => counted(old).saturating_add(1),
+        Some(old) => counted(old),
+        None => counted(object),
+    };
+    let annotations = object.metadata_mut().entry("annotations").or_insert_with(|| json!({}));
+    annotations[TEMPLATES] = count.to_string().into();
+}
+
+/// `ValidateDeploymentSpec` in `pkg/apis/apps/validation/validation.go`, and what may not change.
+fn deployment_faults(object: &Object, old: Option<&Object>) -> Vec<Cause> {
+    let (spec, selector) = (object.spec(), &object.spec()["selector"]);
+    let mut faults: Vec<Cause> = rollout::negative(spec, "replicas").into_iter().collect();
+    let found = rollout::selector_faults(selector, SELECTOR);
     if selector.is_null() {
-        faults.push(required(field, ""));
-    } else if selector.as_object().is_some_and(serde_json::Map::is_empty) {
-        faults.push(invalid(field, selector, format!("empty selector is invalid for {what}")));
-    } else if !selects(selector, labels) {
-        let why = "`selector` does not match template `labels`";
-        faults.push(invalid("spec.template.metadata.labels", labels, why));
+        faults.push(required(SELECTOR, ""));
+    } else if rollout::is_empty(selector) {
+        faults.push(invalid(SELECTOR, selector, "empty selector is invalid for deployment"));
     }
-    if old.is_some_and(|old| old.spec()["selector"] != *selector) {
-        faults.push(invalid(field, selector, "field is immutable"));
+    let is_valid = found.is_empty();
+    faults.extend(found);
+    if is_valid {
+        faults.extend(selected_faults(spec));
+        faults.extend(template_faults(spec, "ReplicaSet"));
+    } else {
+        faults.push(invalid(SELECTOR, selector, "invalid label selector"));
     }
-    let pods = &spec["template"]["spec"];
-    faults.extend(meta::label_faults(Some(labels), "spec.template.labels"));
-    faults.extend(validation::faults(pods, "spec.template.spec"));
-    let policy = pods["restartPolicy"].as_str().unwrap_or_default();
-    if policy != "Always" {
-        faults.push(unsupported("spec.template.spec.restartPolicy", policy, &["Always"]));
-    }
+    faults.extend(rollout::deployment_faults(spec));
+    faults.extend(changed_selector(spec, old));
     faults
 }
 
-/// Whether a selector selects pods with these labels.
-fn selects(selector: &Value, labels: &Value) -> bool {
-    let mut equal = selector["matchLabels"].as_object().into_iter().flatten();
-    let mut expressions = selector["matchExpressions"].as_array().into_iter().flatten();
-    equal.all(|(key, value)| labels[key] == *value) && expressions.all(|expression| holds(expression, labels))
+/// `ValidateDaemonSetSpec`, and what may not change.
+fn daemon_set_faults(object: &Object, old: Option<&Object>) -> Vec<Cause> {
+    let (spec, selector) = (object.spec(), &object.spec()["selector"]);
+    let mut faults = rollout::selector_faults(selector, SELECTOR);
+    if faults.is_empty() {
+        faults.extend(selected_faults(spec));
+    }
+    if rollout::is_empty(selector) {
+        faults.push(invalid(SELECTOR, selector, "empty selector is invalid for daemonset"));
+    }
+    faults.extend(template_faults(spec, "DaemonSet"));
+    faults.extend(rollout::daemon_set_faults(spec));
+    faults.extend(changed_selector(spec, old));
+    faults
 }
 
-fn holds(expression: &Value, labels: &Value) -> bool {
-    let own = &labels[expression["key"].as_str().unwrap_or_default()];
-    let is_one = || expression["values"].as_array().is_some_and(|values| values.contains(own));
-    match expression["operator"].as_str() {
-        Some("In") => is_one(),
-        Some("NotIn") => !is_one(),
-        Some("Exists") => !own.is_null(),
-        Some("DoesNotExist") => own.is_null(),
-        _ => false,
+/// Warnings about the template of pods, if it is new.
+fn template_warnings(object: &Object, old: Option<&Object>) -> Vec<String> {
+    let template = &object.spec()["template"];
+    if old.is_some_and(|old| old.spec()["template"] == *template) {
+        return Vec::new();
     }
+    warnings::of_spec(&template["spec"], "spec.template.spec")
+}
+
+const SELECTOR: &str = "spec.selector";
+
+/// The fault of a template whose pods are not selected.
+fn selected_faults(spec: &Value) -> Option<Cause> {
+    let labels = &spec["template"]["metadata"]["labels"];
+    let why = "`selector` does not match template `labels`";
+    let is_selected = rollout::selects(&spec["selector"], labels);
+    (!is_selected).then(|| invalid("spec.template.metadata.labels", labels, why))
+}
+
+fn changed_selector(spec: &Value, old: Option<&Object>) -> Option<Cause> {
+    let is_new = old.is_some_and(|old| old.spec()["selector"] != spec["selector"]);
+    is_new.then(|| invalid(SELECTOR, &spec["selector"], "field is immutable"))
+}
+
+/// The faults of the template of pods that `owner` makes (`ValidatePodTemplateSpec`).
+fn template_faults(spec: &Value, owner: &str) -> Vec<Cause> {
+    let (path, pods) = ("spec.template.spec", &spec["template"]["spec"]);
+    let labels = &spec["template"]["metadata"]["labels"];
+    let mut faults = meta::label_faults(Some(labels), "spec.template.labels");
+    faults.extend(validation::faults(pods, path));
+    if validation::list(&pods["ephemeralContainers"]).next().is_some() {
+        let why = "ephemeral containers not allowed in pod template";
+        faults.push(forbidden(format!("{path}.ephemeralContainers"), why));
+    }
+    let policy = pods["restartPolicy"].as_str().unwrap_or_default();
+    if policy != "Always" {
+        faults.push(unsupported(format!("{path}.restartPolicy"), policy, &["Always"]));
+    }
+    if !pods["activeDeadlineSeconds"].is_null() {
+        let why = format!("activeDeadlineSeconds in {owner} is not Supported");
+        faults.push(forbidden(format!("{path}.activeDeadlineSeconds"), &why));
+    }
+    faults
 }
 
 fn count(object: &Object, key: &str) -> Value {

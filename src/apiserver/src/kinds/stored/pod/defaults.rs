@@ -1,4 +1,4 @@
-//! Defaults of a pod, or of a template of pods (`pkg/apis/core/v1/defaults.go`).
+//! Defaults of a pod, and of a template of pods (`SetDefaults_Pod` and `SetDefaults_PodSpec` in `pkg/apis/core/v1/defaults.go`).
 
 use serde_json::{Map, Value, json};
 
@@ -9,15 +9,34 @@ const OF_FILES: [&str; 4] = ["configMap", "secret", "downwardAPI", "projected"];
 const PROBES: [&str; 3] = ["livenessProbe", "readinessProbe", "startupProbe"];
 const HOOKS: [&str; 2] = ["postStart", "preStop"];
 
-/// Fills in a pod's `spec`.
+/// The lists of containers whose ports and requests a pod completes.
+const CONTAINERS: [&str; 2] = ["initContainers", "containers"];
+
+/// Fills in a pod's `spec`: also what a template leaves to the pods that are made of it.
 pub(in crate::kinds::stored) fn fill(spec: &mut Map<String, Value>) {
+    fill_template(spec);
+    fill_in(spec, "enableServiceLinks", json!(true));
+    let is_on_node = spec.get("hostNetwork") == Some(&json!(true));
+    for key in CONTAINERS {
+        for container in maps(spec, key) {
+            fill_requests(container);
+            for port in maps(container, "ports").filter(|_| is_on_node) {
+                if let Some(own) = port.get("containerPort").cloned() {
+                    fill_in(port, "hostPort", own);
+                }
+            }
+        }
+    }
+}
+
+/// Fills in the `spec` of a template of pods.
+pub(in crate::kinds::stored) fn fill_template(spec: &mut Map<String, Value>) {
     let names = ["serviceAccountName", "serviceAccount"];
     if let Some(account) = names.iter().find_map(|key| spec.get(*key)).cloned() {
         spec.extend(names.map(|key| (key.to_owned(), account.clone())));
     }
     for (key, value) in [
         ("dnsPolicy", json!("ClusterFirst")),
-        ("enableServiceLinks", json!(true)),
         ("restartPolicy", json!("Always")),
         ("schedulerName", json!("default-scheduler")),
         ("securityContext", json!({})),
@@ -25,9 +44,8 @@ pub(in crate::kinds::stored) fn fill(spec: &mut Map<String, Value>) {
     ] {
         fill_in(spec, key, value);
     }
-    let is_on_node = spec.get("hostNetwork") == Some(&json!(true));
     for key in ["initContainers", "containers", "ephemeralContainers"] {
-        maps(spec, key).for_each(|container| fill_container(container, is_on_node));
+        maps(spec, key).for_each(fill_container);
     }
     maps(spec, "volumes").for_each(fill_volume);
 }
@@ -50,7 +68,7 @@ fn inner<'a>(map: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut Map<S
     map.get_mut(key).and_then(Value::as_object_mut)
 }
 
-fn fill_container(container: &mut Map<String, Value>, is_on_node: bool) {
+fn fill_container(container: &mut Map<String, Value>) {
     let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
     let policy = if is_latest(image) { "Always" } else { "IfNotPresent" };
     fill_in(container, "imagePullPolicy", policy.into());
@@ -58,9 +76,6 @@ fn fill_container(container: &mut Map<String, Value>, is_on_node: bool) {
     fill_in(container, "terminationMessagePolicy", "File".into());
     for port in maps(container, "ports") {
         fill_in(port, "protocol", "TCP".into());
-        if let Some(own) = port.get("containerPort").cloned().filter(|_| is_on_node) {
-            fill_in(port, "hostPort", own);
-        }
     }
     for variable in maps(container, "env") {
         if let Some(source) = inner(variable, "valueFrom")
@@ -68,12 +83,6 @@ fn fill_container(container: &mut Map<String, Value>, is_on_node: bool) {
         {
             fill_in(field, "apiVersion", "v1".into());
         }
-    }
-    if let Some(resources) = inner(container, "resources")
-        && let Some(limits) = resources.get("limits").and_then(Value::as_object).cloned()
-        && let Value::Object(requests) = resources.entry("requests").or_insert_with(|| json!({}))
-    {
-        limits.into_iter().for_each(|(name, amount)| fill_in(requests, &name, amount));
     }
     for key in PROBES {
         if let Some(probe) = inner(container, key) {
@@ -84,6 +93,16 @@ fn fill_container(container: &mut Map<String, Value>, is_on_node: bool) {
         if let Some(hook) = inner(container, "lifecycle").and_then(|hooks| inner(hooks, key)) {
             fill_handler(hook);
         }
+    }
+}
+
+/// A container needs as much as it may use, if it does not say what it needs.
+fn fill_requests(container: &mut Map<String, Value>) {
+    if let Some(resources) = inner(container, "resources")
+        && let Some(limits) = resources.get("limits").and_then(Value::as_object).cloned()
+        && let Value::Object(requests) = resources.entry("requests").or_insert_with(|| json!({}))
+    {
+        limits.into_iter().for_each(|(name, amount)| fill_in(requests, &name, amount));
     }
 }
 
@@ -185,6 +204,17 @@ mod tests {
                     "sources": [{"serviceAccountToken": {"path": "t", "expirationSeconds": 3600}}]}}],
         });
         assert_eq!(spec, filled);
+    }
+
+    #[test]
+    fn a_template_leaves_some_defaults_to_its_pods() {
+        let mut spec = json!({"hostNetwork": true, "containers": [{"name": "a", "image": "a:1",
+            "ports": [{"containerPort": 80}], "resources": {"limits": {"cpu": "1"}}}]});
+        fill_template(spec.as_object_mut().unwrap());
+        let container = &spec["containers"][0];
+        assert_eq!(container["ports"], json!([{"containerPort": 80, "protocol": "TCP"}]));
+        assert_eq!(container["resources"], json!({"limits": {"cpu": "1"}}));
+        assert_eq!((&spec["enableServiceLinks"], &spec["dnsPolicy"]), (&Value::Null, &json!("ClusterFirst")));
     }
 
     #[test]

@@ -4,8 +4,10 @@ mod account;
 mod containers;
 pub(super) mod defaults;
 mod priority;
+mod probes;
 mod rules;
 pub(super) mod validation;
+pub(super) mod warnings;
 
 use crate::kind::{Kind, Source, Subresource};
 use crate::kinds::{pod, verbs};
@@ -31,6 +33,8 @@ pub(super) static SHAPE: Shape = Shape {
     fill: rules::fill,
     admit,
     keep,
+    keep_in_status: rules::keep_in_status,
+    warnings: rules::warnings,
     faults: rules::faults,
     grace: Some(rules::grace),
     cells: |object, now| pod::Pods.cells(object, now),

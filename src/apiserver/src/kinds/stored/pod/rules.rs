@@ -5,11 +5,14 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{defaults, validation};
+use super::{defaults, validation, warnings};
 use crate::kinds::faults::{duplicate, forbidden, invalid};
+use crate::kinds::meta;
 use crate::object::Object;
 use crate::status::Cause;
 use pod::validation::ip::{IpRules, ip_error, parse_sloppy};
+
+const GRACE: &str = "terminationGracePeriodSeconds";
 
 /// Gives a new pod its status.
 pub(super) fn begin(pod: &mut Object) {
@@ -40,9 +43,22 @@ fn quality_of_service(spec: &Value) -> &'static str {
     }
 }
 
+/// `PrepareForUpdate` of `podStatusStrategy`.
+pub(super) fn keep_in_status(pod: &mut Object, old: &Object) {
+    meta::keep(pod, old, "ownerReferences");
+    let class = old.0.get("status").map(|status| status["qosClass"].clone()).unwrap_or_default();
+    if !class.is_null() {
+        pod.status_mut().entry("qosClass").or_insert(class);
+    }
+}
+
 /// Fills in defaults, and keeps `podIP` and `podIPs` in step.
 pub(super) fn fill(pod: &mut Object) {
-    defaults::fill(pod.spec_mut());
+    let spec = pod.spec_mut();
+    defaults::fill(spec);
+    if spec.get(GRACE).and_then(Value::as_i64).is_some_and(|seconds| seconds < 0) {
+        spec.insert(GRACE.to_owned(), 1.into());
+    }
     let status = pod.status_mut();
     let first = status.get("podIP").and_then(Value::as_str).unwrap_or_default().to_owned();
     let all = status.get("podIPs").and_then(Value::as_array).filter(|all| !all.is_empty());
@@ -57,16 +73,46 @@ pub(super) fn fill(pod: &mut Object) {
     };
 }
 
+/// `podWarnings` in `pkg/registry/core/pod/strategy.go`. Whoever changes a pod cannot change what is warned of.
+pub(super) fn warnings(pod: &Object, old: Option<&Object>) -> Vec<String> {
+    if old.is_some() {
+        return Vec::new();
+    }
+    let mut warnings = warnings::of_spec(pod.spec(), "spec");
+    let is_host_name = pod.spec()["hostname"].as_str().is_none_or(str::is_empty);
+    warnings.extend(warnings::of_name(pod.name(), "the Pod's hostname").filter(|_| is_host_name));
+    warnings
+}
+
 /// The faults of a pod.
 pub(super) fn faults(pod: &Object, old: Option<&Object>) -> Vec<Cause> {
     let mut faults = validation::faults(pod.spec(), "spec");
+    faults.extend(image_faults(pod.spec()));
     faults.extend(address_faults(pod));
     match old {
         None if validation::list(&pod.spec()["ephemeralContainers"]).next().is_some() => {
             faults.push(forbidden("spec.ephemeralContainers", "cannot be set on create"));
         }
         None => {}
-        Some(old) => faults.extend(change_faults(pod, old)),
+        Some(old) => {
+            faults.extend(change_faults(pod, old));
+            faults.extend(class_fault(pod, old));
+        }
+    }
+    faults
+}
+
+/// `validateContainersOnlyForPod`.
+fn image_faults(spec: &Value) -> Vec<Cause> {
+    let mut faults = Vec::new();
+    for key in ["containers", "initContainers"] {
+        for (index, container) in validation::list(&spec[key]).enumerate() {
+            let image = validation::text(container, "image");
+            if !image.is_empty() && image.trim() != image {
+                let path = format!("spec.{key}[{index}].image");
+                faults.push(invalid(path, &image.into(), "must not have leading or trailing whitespace"));
+            }
+        }
     }
     faults
 }
@@ -90,6 +136,15 @@ fn address_faults(pod: &Object) -> Vec<Cause> {
         faults.push(invalid(PATH, &status["podIPs"], why));
     }
     faults
+}
+
+/// `ValidatePodStatusUpdate`.
+fn class_fault(pod: &Object, old: &Object) -> Option<Cause> {
+    let class =
+        |pod: &Object| pod.0.get("status").map(|status| status["qosClass"].clone()).unwrap_or_default();
+    let (new, old) = (class(pod), class(old));
+    let is_other = !old.is_null() && !new.is_null() && new != old;
+    is_other.then(|| invalid("status.qosClass", &new, "field is immutable"))
 }
 
 /// Of the `spec` only some fields may change.

@@ -53,10 +53,10 @@ fn what_no_kubelet_can_run_is_refused() {
                 "volumes": [{"name": "v"}]}),
             vec![
                 required("containers[0].env[0].name"),
-                required("containers[0].livenessProbe") + ": must specify a handler type",
                 required("containers[0].volumeMounts[0].mountPath"),
                 "spec.containers[0].volumeMounts[1].name: Not found: \"w\"".to_owned(),
                 invalid("containers[0].volumeMounts[2].mountPath", "\"/w\": must be unique"),
+                required("containers[0].livenessProbe") + ": must specify a handler type",
             ],
         ),
     ];
@@ -69,7 +69,7 @@ fn what_no_kubelet_can_run_is_refused() {
 #[test]
 fn names_and_policies_are_checked() {
     let faulty = simple(json!({"restartPolicy": "x", "dnsPolicy": "y", "nodeName": "!", "hostname": "A",
-        "terminationGracePeriodSeconds": -1, "volumes": [{"name": ""}],
+        "volumes": [{"name": ""}],
         "hostAliases": [{"ip": "1", "hostnames": ["!", "a"]}, {"ip": "::1"}]}));
     let fields: Vec<String> = faults(&faulty, None).into_iter().map(|fault| fault.field).collect();
     let expected = [
@@ -78,7 +78,6 @@ fn names_and_policies_are_checked() {
         "dnsPolicy",
         "nodeName",
         "hostname",
-        "terminationGracePeriodSeconds",
         "hostAliases[0].ip",
         "hostAliases[0].hostnames[0]",
     ];
@@ -86,6 +85,68 @@ fn names_and_policies_are_checked() {
     let ephemeral = simple(json!({"ephemeralContainers": [{"name": "e", "image": "e"}]}));
     let expected = "spec.ephemeralContainers: Forbidden: cannot be set on create";
     assert_eq!(told(&faults(&ephemeral, None)), [expected]);
+}
+
+#[test]
+fn variables_and_host_ports_are_checked() {
+    let source = json!({"fieldRef": {"fieldPath": "metadata.name"}});
+    let port = json!({"containerPort": 80, "hostPort": 8080});
+    let faulty = simple(json!({"containers": [{"name": "a", "image": "a", "ports": [port, port],
+        "env": [{"name": "a=b"}, {"name": "b", "valueFrom": {}}, {"name": "c", "value": "d", "valueFrom": source},
+            {"name": "d", "valueFrom": source}]}]}));
+    let path = "spec.containers[0]";
+    let expected = [
+        format!(
+            "{path}.env[0].name: Invalid value: \"a=b\": a valid environment variable name must consist only of printable \
+             ASCII characters other than '='"
+        ),
+        format!(
+            "{path}.env[1].valueFrom: Invalid value: \"\": must specify one of: `fieldRef`, `resourceFieldRef`, \
+             `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+        ),
+        format!(
+            "{path}.env[2].valueFrom: Invalid value: \"\": may not be specified when `value` is not empty"
+        ),
+        format!("{path}.ports[1].hostPort: Duplicate value: \"TCP//8080\""),
+    ];
+    assert_eq!(told(&faults(&faulty, None)), expected);
+}
+
+#[test]
+fn what_surprises_is_warned_of() {
+    let mut odd = simple(
+        json!({"hostAliases": [{"ip": "192.0.2.1"}, {"ip": "192.0.2.1"}], "terminationGracePeriodSeconds": 5,
+        "imagePullSecrets": [{"name": "x"}, {"name": "x"}, {}], "topologySpreadConstraints": [{"maxSkew": 1}],
+        "containers": [{"name": "a", "image": "a",
+            "env": [{"name": "X", "value": "1"}, {"name": "X", "value": "$(X)2"}, {"name": "X", "value": "3"}],
+            "ports": [{"name": "p", "containerPort": 80}, {"containerPort": 80}, {"containerPort": 80, "hostPort": 80},
+                {"name": "p", "containerPort": 81, "hostIP": "192.0.2.1"}]}]}),
+    );
+    odd.metadata_mut().insert("name".to_owned(), "a.b".into());
+    let container = "spec.containers[0]";
+    let expected = [
+        "spec.topologySpreadConstraints[0].labelSelector: a null labelSelector results in matching no pod".to_owned(),
+        "spec.hostAliases[1].ip: duplicate ip \"192.0.2.1\"".to_owned(),
+        "spec.imagePullSecrets[1].name: duplicate name \"x\"".to_owned(),
+        "spec.imagePullSecrets[2].name: invalid empty name \"\"".to_owned(),
+        format!("{container}.env[2]: hides previous definition of \"X\", which may be dropped when using apply"),
+        format!("{container}.ports[1]: duplicate port definition with {container}.ports[0]"),
+        format!("{container}.ports[2]: overlapping port definition with {container}.ports[0]"),
+        format!("{container}.ports[2]: overlapping port definition with {container}.ports[1]"),
+        format!(
+            "{container}.ports[3]: hostIP set without hostPort: {{Name:p HostPort:0 ContainerPort:81 Protocol:TCP \
+             HostIP:192.0.2.1}}"
+        ),
+        format!(
+            "{container}.ports[3]: duplicate port name \"p\" with {container}.ports[0], services and probes that select \
+             ports by name will use {container}.ports[0]"
+        ),
+        "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is \
+         recommended: [must not contain dots]"
+            .to_owned(),
+    ];
+    assert_eq!(warnings(&odd, None), expected);
+    assert_eq!(warnings(&odd, Some(&odd)), [""; 0]);
 }
 
 #[test]

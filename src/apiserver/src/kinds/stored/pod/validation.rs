@@ -12,8 +12,8 @@ use crate::kinds::meta;
 use crate::status::Cause;
 use pod::validation::ip::{IpRules, ip_error};
 
-const RESTART_POLICIES: [&str; 3] = ["Always", "Never", "OnFailure"];
-const DNS_POLICIES: [&str; 4] = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
+const RESTART_POLICIES: [&str; 3] = ["Always", "OnFailure", "Never"];
+const DNS_POLICIES: [&str; 4] = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
 
 /// The faults of the `spec` at `path`.
 pub(in crate::kinds::stored) fn faults(spec: &Value, path: &str) -> Vec<Cause> {
@@ -40,13 +40,12 @@ pub(in crate::kinds::stored) fn faults(spec: &Value, path: &str) -> Vec<Cause> {
         Some(invalid(format!("{path}.{key}"), given, why))
     };
     faults.extend(within("activeDeadlineSeconds", 1, "must be between 1 and 2147483647, inclusive"));
-    faults.extend(within("terminationGracePeriodSeconds", 0, "must be greater than or equal to 0"));
     faults.extend(alias_faults(spec, &format!("{path}.hostAliases")));
     faults
 }
 
 /// The structures of a list.
-pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
+pub(in crate::kinds::stored) fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
@@ -94,10 +93,12 @@ pub(super) fn mount_faults(container: &Value, volumes: &HashSet<&str>, path: &st
     let mut seen = HashSet::new();
     for (index, mount) in list(&container["volumeMounts"]).enumerate() {
         let path = |key: &str| format!("{path}.volumeMounts[{index}].{key}");
-        match text(mount, "name") {
-            "" => faults.push(required(path("name"), "")),
-            name if !volumes.contains(name) => faults.push(not_found(path("name"), &name.into())),
-            _ => {}
+        let name = text(mount, "name");
+        if name.is_empty() {
+            faults.push(required(path("name"), ""));
+        }
+        if !volumes.contains(name) {
+            faults.push(not_found(path("name"), &name.into()));
         }
         match text(mount, "mountPath") {
             "" => faults.push(required(path("mountPath"), "")),
