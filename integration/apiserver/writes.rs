@@ -228,3 +228,30 @@ fn faults_are_told_in_upstreams_order() {
     let status = server.done("PUT", &format!("{namespaces}/m/status"), JSON, &named);
     assert_eq!(status["status"]["phase"], "Active");
 }
+
+/// `mapType=atomic` and `structType=atomic`, and null, of which structured-merge-diff applies nothing. A Service that has
+/// parts of two selectors has no pods.
+#[test]
+fn selectors_are_applied_as_a_whole_and_null_is_nothing() {
+    needs!();
+    let server = server();
+    let path = format!("{SERVICES}/a");
+    let mut made = service("a", json!([{"port": 80}]));
+    made["spec"]["selector"] = json!({"app": "old"});
+    made["metadata"]["labels"] = json!({"a": "b"});
+    server.done("POST", SERVICES, JSON, &made);
+    let applied = object(
+        "v1",
+        "Service",
+        "a",
+        &json!({"metadata": {"name": "a", "labels": null, "annotations": null},
+        "spec": {"selector": {"name": "new"}, "ports": null}}),
+    );
+    let query = format!("{path}?fieldManager=m&force=true");
+    let found = server.done("PATCH", &query, "application/apply-patch+yaml", &applied);
+    assert_eq!(found["spec"]["selector"], json!({"name": "new"}));
+    assert_eq!(
+        (&found["metadata"]["labels"], &found["spec"]["ports"][0]["port"]),
+        (&json!({"a": "b"}), &json!(80))
+    );
+}

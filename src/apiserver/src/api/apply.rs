@@ -13,6 +13,38 @@ use crate::schema::{Field, Form, Merge, Type};
 /// Most faults of an answer.
 const MOST_FAULTS: usize = 100;
 
+/// The structures that are applied as a whole (`structType=atomic` in `k8s.io/api` and `k8s.io/apimachinery`).
+const WHOLE: [&str; 15] = [
+    "ConfigMapKeySelector",
+    "EndpointAddress",
+    "EndpointPort",
+    "FileKeySelector",
+    "LabelSelector",
+    "LocalObjectReference",
+    "NodeSelector",
+    "ObjectFieldSelector",
+    "ObjectReference",
+    "OwnerReference",
+    "ResourceFieldSelector",
+    "RoleRef",
+    "SecretKeySelector",
+    "SecretReference",
+    "Subject",
+];
+/// The maps that are applied as a whole (`mapType=atomic`).
+const WHOLE_MAPS: [&str; 2] = ["nodeSelector", "selector"];
+
+/// Whether a field is replaced and removed as a whole, and not part by part.
+fn is_whole(field: &Field) -> bool {
+    match field.form {
+        Form::Object(inner) => WHOLE.contains(&inner.go_name()),
+        Form::Texts => WHOLE_MAPS.contains(&field.name),
+        Form::Quantities | Form::Blobs => false,
+        Form::List(_) => matches!(field.apply, Merge::Replace),
+        _ => true,
+    }
+}
+
 /// Removes from `object` the fields that a manager applied last (`before`), and that neither it (`now`) nor another manager
 /// applies. One that has another value by now belongs to whoever wrote that.
 pub fn prune(
@@ -50,16 +82,14 @@ fn prune_fields(
         let now: Vec<&Value> = applied.iter().filter_map(|map| map.get(key)).collect();
         let field = schema.and_then(|schema| schema.field(key));
         match (present, old, field) {
-            (Value::Object(present), Value::Object(old), Some(field)) => {
+            (Value::Object(present), Value::Object(old), Some(field)) if !is_whole(field) => {
                 let now: Vec<&Map<String, Value>> = now.iter().filter_map(|now| now.as_object()).collect();
                 prune_fields(present, old, &now, field.form.inner());
                 if present.is_empty() && now.is_empty() {
                     object.remove(key);
                 }
             }
-            (Value::Array(present), Value::Array(old), Some(field))
-                if !matches!(field.apply, Merge::Replace) =>
-            {
+            (Value::Array(present), Value::Array(old), Some(field)) if !is_whole(field) => {
                 prune_list(present, old, &now, field);
                 if present.is_empty() && now.is_empty() {
                     object.remove(key);
@@ -189,7 +219,12 @@ pub fn merge(
 }
 
 fn merged(old: Value, applied: &Value, field: &'static Field) -> Result<Value, String> {
+    if is_whole(field) {
+        return Ok(applied.clone());
+    }
     match (old, applied, field.form) {
+        // Nothing of it is applied.
+        (old, Value::Null, _) => Ok(old),
         (Value::Object(mut old), Value::Object(applied), Form::Object(inner)) => {
             merge(&mut old, applied, inner)?;
             Ok(Value::Object(old))
@@ -224,6 +259,9 @@ fn merge_list(mut list: Vec<Value>, applied: &[Value], field: &'static Field) ->
                 }
                 let old = list.iter_mut().find(|old| identity(old, keys) == id);
                 match (old, entry, inner) {
+                    (Some(old), entry, Some(inner)) if WHOLE.contains(&inner.go_name()) => {
+                        *old = entry.clone()
+                    }
                     (Some(Value::Object(old)), Value::Object(entry), Some(inner)) => {
                         merge(old, entry, inner)?
                     }
@@ -345,6 +383,20 @@ mod tests {
         assert!(told(keyless).starts_with(".spec.ports: element 0: associative list"));
         let many: Map<String, Value> = (0..1000).map(|n| (n.to_string(), Value::Null)).collect();
         assert_eq!(told(Value::Object(many)).lines().count(), 1 + MOST_FAULTS);
+    }
+
+    #[test]
+    fn some_fields_are_applied_as_a_whole_and_null_applies_nothing() {
+        let found = applied(
+            json!({"metadata": {"labels": {"a": "1"}, "finalizers": ["x/y"],
+                    "ownerReferences": [{"uid": "u", "name": "a", "controller": true}]},
+                "spec": {"selector": {"a": "1"}, "type": "NodePort", "externalIPs": ["192.0.2.1"], "ports": [{"port": 80, "protocol": "TCP"}]}}),
+            &json!({"metadata": {"labels": null, "finalizers": null, "ownerReferences": [{"uid": "u", "name": "b"}]},
+                "spec": {"selector": {"b": "2"}, "type": null, "externalIPs": null, "ports": null}}),
+        );
+        let expected = json!({"metadata": {"labels": {"a": "1"}, "finalizers": ["x/y"], "ownerReferences": [{"uid": "u", "name": "b"}]},
+            "spec": {"selector": {"b": "2"}, "type": null, "externalIPs": null, "ports": [{"port": 80, "protocol": "TCP"}]}});
+        assert_eq!(found.unwrap(), expected);
     }
 
     #[test]
