@@ -27,6 +27,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
         "Kubernetes' words",
     ),
     ("cannot bind token to object of type …/…, Kind=…", "Kubernetes' words"),
+    ("cannot be 0 when maxSurge is 0", "Kubernetes' words"),
     ("cannot be specified in combination with resourceAttributes", "Kubernetes' words"),
     ("cannot be set on create", "Kubernetes' words"),
     ("cannot change roleRef", "Kubernetes' words"),
