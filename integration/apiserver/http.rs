@@ -197,7 +197,8 @@ fn metrics_tell_what_was_done() {
     assert_eq!(server.ask("POST", SERVICES, JSON, &service("a")).code, 201);
     let metrics = String::from_utf8(server.get("/metrics").body).unwrap();
     for line in [
-        "apiserver_request_total{verb=\"CREATE\",resource=\"services\",code=\"201\"} 1",
+        "apiserver_request_total{component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"services\",\
+         scope=\"resource\",subresource=\"\",verb=\"POST\",version=\"v1\",code=\"201\"} 1",
         "kube_apiserver_clusterip_allocator_allocated_ips{cidr=\"10.96.0.0/28\"} 2",
         "kube_apiserver_clusterip_allocator_available_ips{cidr=\"10.96.0.0/28\"} 12",
     ] {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use http_body_util::Either;
 use hyper::body::Incoming;
-use hyper::header::ACCEPT;
+use hyper::header::{ACCEPT, CONTENT_TYPE};
 use hyper::{Method, Request};
 use tracing::Instrument;
 
@@ -16,7 +16,7 @@ use super::call::{Call, Caller, Shared, form, header, not_acceptable};
 use super::metrics::Labels;
 use super::request_log::{self, Logged};
 use super::{change, pages, read, watch};
-use crate::api::media::{self, Encoding, Form};
+use crate::api::media::{self, Content, Encoding, Form};
 use crate::api::parameters::Parameters;
 use crate::api::path::{self, PATH_MAX, Place, Route, Target};
 use crate::auth::{Attributes, User};
@@ -137,7 +137,7 @@ async fn objects(
     labels: &mut Labels,
     told: &Warnings,
 ) -> Result<Answer, ApiError> {
-    labels.resource = target.kind.plural;
+    labels.note(target.kind, &target.place);
     if target.kind.source == Source::Nowhere {
         return read::absent(shared, target.kind, &target.place, &request);
     }
@@ -185,7 +185,9 @@ fn call<'a>(
         verb(request.method(), is_named, parameters.watch)
     };
     let verb = verb.ok_or_else(ApiError::method_not_allowed)?;
-    labels.verb = verb.name();
+    let content = media::content(header(request.headers(), &CONTENT_TYPE));
+    let is_apply = verb == Verb::Patch && content == Some(Content::Apply);
+    labels.note_verb(verb, is_apply, parameters.dry_run);
     let (namespace, name, part) = match place {
         Place::All(namespace) => (namespace.unwrap_or_default(), None, None),
         Place::One { namespace, name, part } => (namespace, Some(name), part),

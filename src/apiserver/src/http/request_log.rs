@@ -49,7 +49,7 @@ impl Logged {
         if failure.is_none() && span.is_disabled() {
             return;
         }
-        let Labels { verb, resource } = labels;
+        let Labels { verb, resource, .. } = labels;
         let (path, seconds) = (self.uri.path(), duration.as_secs_f64());
         record_all!(span, verb, resource, path, status, durationSeconds = seconds);
         match failure {
@@ -84,7 +84,7 @@ mod tests {
     fn a_failure_says_who_asked_at_every_level() {
         let request =
             Request::get("/api/v1/services?watch=1").header(USER_AGENT, "kubectl").body(()).unwrap();
-        let labels = Labels { verb: "list", resource: "services" };
+        let labels = Labels { verb: "list", resource: "services", ..Labels::default() };
         for (level, is_logged) in [(None, false), (Some(Level::Debug), true)] {
             let lines = written(level, || {
                 let _entered = span(request.headers()).entered();
