@@ -183,7 +183,7 @@ fn reviews_are_answered() {
     );
     assert_eq!(access(of_resource("impersonate")).1["status"]["allowed"], false);
     let (code, answer) = access(json!({}));
-    let expected = "SelfSubjectAccessReview.authorization.k8s.io \"\" is invalid: spec.resourceAttributes: Invalid value: \
+    let expected = ".authorization.k8s.io \"\" is invalid: spec.resourceAttributes: Invalid value: \
                     null: exactly one of nonResourceAttributes or resourceAttributes must be specified";
     assert_eq!((code, answer["message"].as_str()), (422, Some(expected)));
     let both = json!({"resourceAttributes": {"verb": "get"}, "nonResourceAttributes": {"path": "/"}});
@@ -275,4 +275,59 @@ fn kubectl_prunes() {
         assert_eq!(server.get(path).code, code, "{path}");
     }
     assert_eq!(server.get("/apis/apps/v1/deployments").json()["kind"], "DeploymentList");
+}
+
+/// Answers of kube-apiserver 1.36.2 to the same questions (`pkg/registry/authorization/localsubjectaccessreview/rest.go`).
+#[test]
+fn questions_about_one_namespace() {
+    needs!();
+    let server = Server::start(&["--nodes=stored", "--authorization-mode=RBAC"]);
+    let ask = |namespace: &str, body: &Value| {
+        let path = format!("/apis/authorization.k8s.io/v1{namespace}/localsubjectaccessreviews");
+        let answer = server.ask("POST", &path, JSON, body.to_string().as_bytes());
+        (answer.code, answer.json())
+    };
+    let here = |body: &Value| ask("/namespaces/default", body);
+    let question = |namespace: &str| json!({"namespace": namespace, "verb": "get", "resource": "pods"});
+    for (groups, is_allowed) in [(json!([]), false), (json!(["system:masters"]), true)] {
+        let spec = json!({"user": "low", "groups": groups, "resourceAttributes": question("default")});
+        // Clients in Go send the time of an object that was never made.
+        let (code, answer) = here(&json!({"metadata": {"creationTimestamp": null}, "spec": spec}));
+        let found = (code, &answer["status"]["allowed"], &answer["metadata"]["namespace"]);
+        assert_eq!(found, (201, &json!(is_allowed), &json!("default")));
+    }
+    let of = |spec: Value| json!({"spec": spec});
+    for (body, code, message) in [
+        (
+            of(json!({"user": "low", "resourceAttributes": {"verb": "get", "resource": "pods"}})),
+            422,
+            ".authorization.k8s.io \"\" is invalid: spec.resourceAttributes.namespace: Invalid value: \"\": must match \
+             metadata.namespace",
+        ),
+        (
+            of(json!({"nonResourceAttributes": {"path": "/x", "verb": "get"}})),
+            422,
+            ".authorization.k8s.io \"\" is invalid: [spec.user: Invalid value: \"\": at least one of user or group must be \
+             specified, spec.nonResourceAttributes: Invalid value: {\"Path\":\"/x\",\"Verb\":\"get\"}: disallowed on this \
+             kind of request]",
+        ),
+        (
+            json!({"metadata": {"name": "x"}, "spec": {"user": "low", "resourceAttributes": question("other")}}),
+            422,
+            ".authorization.k8s.io \"\" is invalid: [metadata: Invalid value: {\"name\":\"x\",\"namespace\":\"default\"}: \
+             must be empty except for namespace, spec.resourceAttributes.namespace: Invalid value: \"other\": must match \
+             metadata.namespace]",
+        ),
+        (
+            json!({"metadata": {"namespace": "other"}, "spec": {"user": "low", "resourceAttributes": question("other")}}),
+            400,
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ),
+    ] {
+        let (found, answer) = here(&body);
+        assert_eq!((found, answer["message"].as_str()), (code, Some(message)), "{body}");
+        assert_eq!(answer["details"].get("kind"), None);
+    }
+    let (code, _) = ask("", &of(json!({"user": "low", "resourceAttributes": question("default")})));
+    assert_eq!(code, 404);
 }

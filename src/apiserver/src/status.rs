@@ -38,7 +38,10 @@ impl ApiError {
     }
 
     fn named(kind: &Kind, name: &str, called: &str) -> Value {
-        let mut details = json!({"kind": called});
+        let mut details = json!({});
+        if !called.is_empty() {
+            details["kind"] = called.into();
+        }
         if !name.is_empty() {
             details["name"] = name.into();
         }

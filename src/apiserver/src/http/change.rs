@@ -110,7 +110,9 @@ impl Call<'_> {
 
 async fn create(call: &Call<'_>, registry: &Registry, received: &Received) -> Result<Answer, ApiError> {
     if call.kind.namespaced && call.namespace.is_empty() {
-        return Err(ApiError::method_not_allowed());
+        // Other kinds can be listed there.
+        let is_asked = call.kind.source == Source::Question;
+        return Err(if is_asked { ApiError::no_such_path() } else { ApiError::method_not_allowed() });
     }
     match call.part {
         Some(Subresource::Token) => return token_request::answer(call, received),
@@ -118,8 +120,12 @@ async fn create(call: &Call<'_>, registry: &Registry, received: &Received) -> Re
         Some(Subresource::Eviction) => return pod_requests::evict(call, registry, received).await,
         _ => {}
     }
-    let object = call.received(received)?;
+    let mut object = call.received(received)?;
     if call.kind.source == Source::Question {
+        if call.kind.namespaced {
+            call.check_namespace(&object)?;
+            object.metadata_mut().insert("namespace".to_owned(), call.namespace.as_str().into());
+        }
         let answered = tokio::task::block_in_place(|| call.resource.answer(call, &object))?;
         return Ok(answer::json(201, &answered.into_value()));
     }

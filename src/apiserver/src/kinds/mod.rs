@@ -85,7 +85,11 @@ pub fn all(config: Config) -> Vec<Box<dyn Resource>> {
         NodeSource::Machine => all.extend([Box::new(node::Nodes) as Box<dyn Resource>, Box::new(pod::Pods)]),
         NodeSource::Stored => {
             all.extend(stored::resources(&config));
-            all.extend([Box::new(review::OtherAccess) as Box<dyn Resource>, Box::new(review::Token)]);
+            all.extend([
+                Box::new(review::OtherAccess) as Box<dyn Resource>,
+                Box::new(review::LocalAccess),
+                Box::new(review::Token),
+            ]);
         }
     }
     all.extend([

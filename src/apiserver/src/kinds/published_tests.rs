@@ -251,6 +251,7 @@ fn every_kind_of_clusters_has_the_published_names() {
         names::<rbac::v1::ClusterRoleBinding>(),
         names::<rbac::v1::RoleBinding>(),
         names::<authorization_v1::SubjectAccessReview>(),
+        names::<authorization_v1::LocalSubjectAccessReview>(),
         names::<authentication_v1::TokenReview>(),
     ]
     .into();

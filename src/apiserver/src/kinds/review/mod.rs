@@ -11,7 +11,7 @@ use crate::kind::{Kind, Source};
 use crate::object::Object;
 use crate::resource::Resource;
 use crate::schema::Type;
-use crate::status::ApiError;
+use crate::status::{ApiError, Cause};
 use crate::time;
 
 /// A kind whose objects are questions.
@@ -53,6 +53,16 @@ static OTHER: Kind = question(
     "subjectaccessreview",
     &schema::SUBJECT_ACCESS_REVIEW,
 );
+static LOCAL: Kind = Kind {
+    namespaced: true,
+    ..question(
+        AUTHORIZATION,
+        "LocalSubjectAccessReview",
+        "localsubjectaccessreviews",
+        "localsubjectaccessreview",
+        &schema::LOCAL_SUBJECT_ACCESS_REVIEW,
+    )
+};
 static SUBJECT: Kind = question(
     AUTHENTICATION,
     "SelfSubjectReview",
@@ -75,6 +85,11 @@ fn answered(object: &Object, status: Value) -> Object {
     object
 }
 
+/// The error for a question with faults. Upstream names the kind as the decoded object has it: not at all.
+fn refused(kind: &Kind, faults: &[Cause]) -> ApiError {
+    ApiError::invalid(&Kind { name: "", ..*kind }, "", faults)
+}
+
 /// SelfSubjectAccessReviews (`kubectl auth can-i`).
 pub struct Access;
 
@@ -87,7 +102,7 @@ impl Resource for Access {
     fn answer(&self, judge: &dyn Judge, object: &Object) -> Result<Object, ApiError> {
         let faults = spec::faults(object.spec());
         if !faults.is_empty() {
-            return Err(ApiError::invalid(&ACCESS, "", &faults));
+            return Err(refused(&ACCESS, &faults));
         }
         if object.spec()["resourceAttributes"]["verb"] == "impersonate" {
             let status = json!({"allowed": false, "reason": "impersonation is not served"});
@@ -117,13 +132,33 @@ impl Resource for OtherAccess {
 
     /// `pkg/registry/authorization/subjectaccessreview/rest.go`.
     fn answer(&self, judge: &dyn Judge, object: &Object) -> Result<Object, ApiError> {
-        let mut faults = spec::faults(object.spec());
-        faults.extend(spec::subject_fault(object.spec()));
-        if !faults.is_empty() {
-            return Err(ApiError::invalid(&OTHER, "", &faults));
-        }
-        Ok(answered(object, decided(judge, &spec::subject(object.spec()), object)?))
+        of_subject(&OTHER, judge, object, &[])
     }
+}
+
+/// LocalSubjectAccessReviews: the same in one namespace, so that it can be allowed to ask about that one alone.
+pub struct LocalAccess;
+
+impl Resource for LocalAccess {
+    fn kind(&self) -> &'static Kind {
+        &LOCAL
+    }
+
+    /// `pkg/registry/authorization/localsubjectaccessreview/rest.go`.
+    fn answer(&self, judge: &dyn Judge, object: &Object) -> Result<Object, ApiError> {
+        of_subject(&LOCAL, judge, object, &spec::local_faults(object))
+    }
+}
+
+/// The answer to a question about the user in `spec`, which may have `more` faults.
+fn of_subject(kind: &Kind, judge: &dyn Judge, object: &Object, more: &[Cause]) -> Result<Object, ApiError> {
+    let mut faults = spec::faults(object.spec());
+    faults.extend(spec::subject_fault(object.spec()));
+    faults.extend_from_slice(more);
+    if !faults.is_empty() {
+        return Err(refused(kind, &faults));
+    }
+    Ok(answered(object, decided(judge, &spec::subject(object.spec()), object)?))
 }
 
 /// SelfSubjectRulesReviews (`kubectl auth can-i --list`).

@@ -129,6 +129,18 @@ pub(in crate::kinds) static SUBJECT_ACCESS_REVIEW: Type = Type::new(
     ],
 );
 
+pub(in crate::kinds) static LOCAL_SUBJECT_ACCESS_REVIEW: Type = Type::new(
+    "io.k8s.api.authorization.v1.LocalSubjectAccessReview",
+    "Asks whether somebody may do something in a namespace.",
+    &[
+        API_VERSION,
+        KIND,
+        METADATA,
+        Field::new(2, "spec", Form::Object(&SUBJECT_ACCESS_SPEC), "What is asked.").required(),
+        Field::new(3, "status", Form::Object(&ACCESS_STATUS), "The answer."),
+    ],
+);
+
 static SUBJECT_ACCESS_SPEC: Type = Type::new(
     "io.k8s.api.authorization.v1.SubjectAccessReviewSpec",
     "What is to be done, and by whom.",

@@ -1,9 +1,10 @@
 //! What is asked about: `spec` of a review of access.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::auth::{Attributes, User};
 use crate::kinds::faults::invalid;
+use crate::object::Object;
 use crate::status::Cause;
 
 /// `pkg/apis/authorization/validation/validation.go`.
@@ -35,6 +36,29 @@ pub(super) fn subject_fault(spec: &Value) -> Option<Cause> {
     let is_nobody = text(spec, "user").is_empty() && texts(&spec["groups"]).is_empty();
     let why = "at least one of user or group must be specified";
     is_nobody.then(|| invalid("spec.user", &"".into(), why))
+}
+
+/// The faults of a question about one namespace (`ValidateLocalSubjectAccessReview`).
+pub(super) fn local_faults(object: &Object) -> Vec<Cause> {
+    let (of_resource, of_path) =
+        (&object.spec()["resourceAttributes"], &object.spec()["nonResourceAttributes"]);
+    let mut faults = Vec::new();
+    let metadata = object.metadata();
+    if metadata.iter().any(|(key, value)| key != "namespace" && !value.is_null()) {
+        let why = "must be empty except for namespace";
+        faults.push(invalid("metadata", &metadata.clone().into(), why));
+    }
+    let namespace = text(of_resource, "namespace");
+    if !of_resource.is_null() && namespace != object.namespace() {
+        let why = "must match metadata.namespace";
+        faults.push(invalid("spec.resourceAttributes.namespace", &namespace.into(), why));
+    }
+    if !of_path.is_null() {
+        // As Go shows its own type.
+        let shown = json!({"Path": text(of_path, "path"), "Verb": text(of_path, "verb")});
+        faults.push(invalid("spec.nonResourceAttributes", &shown, "disallowed on this kind of request"));
+    }
+    faults
 }
 
 /// Whom the question is about.
