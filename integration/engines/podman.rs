@@ -136,7 +136,7 @@ fn a_pod_with_users_of_its_own(podman: &Podman) {
         }
     };
     check();
-    // Now and then the plugin refuses the second ADD of podman 4, for there was no DEL: why is not known.
+    // podman 4 now and then stops such a pod without a DEL, so the plugin refuses to connect it a second time.
     if podman.release == Release::Bookworm {
         return;
     }
