@@ -12,7 +12,7 @@ use crate::status::ApiError;
 use crate::store::Stored;
 
 /// Most bytes that the log takes. A watch that falls further behind has to list again.
-const LOG_MAX: usize = 8 << 20;
+const LOG_MAX: usize = 5 << 20;
 
 /// What an allocation takes beyond its content, in bytes, about: counts of references, the allocator's own, and rounding.
 const ALLOCATION: usize = 32;
