@@ -5,9 +5,12 @@
 
 pub mod backup;
 mod contents;
+mod error;
 #[cfg(test)]
 mod tests;
 pub(crate) mod version_mark;
+
+pub use error::StoreError;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,12 +18,10 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use thiserror::Error;
 
 use crate::kind::Kind;
 use crate::tables::{self, APPLIED, COUNTER, OBJECTS, SCHEMA};
 use sqlite;
-use sys::fs::files::FileError;
 use sys::fs::state_dir::{self, Lock};
 
 /// How long to wait for another process (`backup`) that has the database.
@@ -29,49 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Memory for the pages that the connection for reading keeps, as SQLite has it: negative, in KiB. Lists read each page once,
 /// and the kernel has the pages, too.
 const READER_CACHE: i32 = -512;
-
-/// Why a store cannot be used.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// Its directory.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// SQLite.
-    #[error("cannot use {path}: {cause}")]
-    Sqlite {
-        /// The database.
-        path: PathBuf,
-        /// What it says.
-        #[source]
-        cause: rusqlite::Error,
-    },
-    /// Its content is damaged.
-    #[error(
-        "cannot use {path}: it is damaged: {cause}; podhosts-apiserver restore puts a backup in the place of what is there"
-    )]
-    Damaged {
-        /// The database.
-        path: PathBuf,
-        /// What is wrong with it.
-        cause: String,
-    },
-    /// Written by a later podhosts.
-    #[error(
-        "cannot use {path}: it has schema {found}, expected {SCHEMA}: it was written by a later podhosts-apiserver"
-    )]
-    Schema {
-        /// The database.
-        path: PathBuf,
-        /// Its schema.
-        found: i64,
-    },
-    /// The thread that makes changes cannot be started.
-    #[error("cannot serve {0}: {1}")]
-    Thread(PathBuf, #[source] std::io::Error),
-    /// Another process serves it.
-    #[error("cannot use {0}: another podhosts-apiserver has it")]
-    InUse(PathBuf),
-}
 
 /// An object as it is stored: JSON text.
 #[derive(Debug, Clone)]
@@ -285,13 +243,9 @@ impl Store {
         mut take: impl FnMut(&str) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let sql = "SELECT json FROM objects WHERE kind = ?1 ORDER BY namespace, name";
-        let failed = |cause| self.failed(cause);
-        let mut statement = self.db.prepare(sql).map_err(failed)?;
-        let mut rows = statement.query([kind.plural]).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            take(row.get_ref(0).and_then(|json| Ok(json.as_str()?)).map_err(failed)?)?;
-        }
-        Ok(())
+        self.each_row(sql, kind.plural, |row| {
+            take(row.get_ref(0).and_then(|json| Ok(json.as_str()?)).map_err(|cause| self.failed(cause))?)
+        })
     }
 
     /// Calls `take` with the plural of the kind and the place of each object in which `text` stands somewhere, in order. All
@@ -306,12 +260,24 @@ impl Store {
     ) -> Result<(), StoreError> {
         let sql = "SELECT json, namespace, name, kind FROM objects WHERE instr(json, ?1) > 0 \
                    ORDER BY kind, namespace, name";
+        self.each_row(sql, text, |row| {
+            let failed = |cause| self.failed(cause);
+            let plural: String = row.get(3).map_err(failed)?;
+            take(&plural, listed(row).map_err(failed)?)
+        })
+    }
+
+    fn each_row(
+        &self,
+        sql: &str,
+        parameter: &str,
+        mut take: impl FnMut(&rusqlite::Row<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let failed = |cause| self.failed(cause);
         let mut statement = self.db.prepare(sql).map_err(failed)?;
-        let mut rows = statement.query([text]).map_err(failed)?;
+        let mut rows = statement.query([parameter]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
-            let plural: String = row.get(3).map_err(failed)?;
-            take(&plural, listed(row).map_err(failed)?)?;
+            take(row)?;
         }
         Ok(())
     }
